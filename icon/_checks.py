@@ -1,0 +1,119 @@
+"""Validation of arguments: one clear first line that names the argument, what was given and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_SHOWN = 5
+
+
+def some(indices: Iterable[int]) -> str:
+    """A short, readable list of row numbers."""
+    found = list(indices)
+    return ", ".join(str(i) for i in found[:_SHOWN]) + (f", ... ({len(found)} in all)" if len(found) > _SHOWN else "")
+
+
+def as_tensor(value: Any, name: str) -> Tensor:
+    """NumPy, pandas, lists and tensors to a tensor; what cannot be one is a TypeError."""
+    if isinstance(value, Tensor):
+        return value
+    if value is None:
+        raise TypeError(f"{name}: got None, expected an array or tensor")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"dtype {array.dtype}")
+        # torch wants its own byte order, forward strides and the right to write.
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]).reshape(array.shape))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}: got {type(value).__name__} ({error}), expected a numeric array or tensor") from None
+
+
+def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
+    """A non-empty floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64."""
+    tensor = as_tensor(value, name)
+    if tensor.ndim != 2:
+        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected two dimensions (n, d)")
+    if tensor.shape[0] == 0 or tensor.shape[1] == 0:
+        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected at least one row and one column")
+    if tensor.is_complex():
+        raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
+    if not tensor.is_floating_point():
+        tensor = tensor.to(torch.float64)
+    # One reduction instead of a mask: the sum of squares could overflow, the sum of zeros cannot.
+    if finite and not bool((tensor.detach() * 0).sum() == 0):
+        bad = (~torch.isfinite(tensor)).any(dim=1).nonzero().flatten().tolist()
+        raise ValueError(f"{name}: got NaN or infinity in rows {some(bad)}, expected finite numbers")
+    return tensor
+
+
+def integers(value: Any, name: str, length: int | None = None) -> Tensor:
+    """A vector ``[n]`` of non-negative integers (labels, instance ids) as int64."""
+    tensor = as_tensor(value, name)
+    if tensor.ndim != 1:
+        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected one dimension (n,)")
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
+    if tensor.numel() == 0:
+        raise ValueError(f"{name}: got an empty vector, expected at least one entry")
+    if length is not None and tensor.shape[0] != length:
+        raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
+    negative = (tensor < 0).nonzero().flatten().tolist()
+    if negative:
+        raise ValueError(f"{name}: got negative entries in rows {some(negative)}, expected integers >= 0")
+    return tensor.to(torch.int64)
+
+
+def positive(value: float, name: str) -> float:
+    if not (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        raise TypeError(f"{name}: got {value!r}, expected a number > 0")
+    if not (value > 0 and value < float("inf")):
+        raise ValueError(f"{name}: got {value!r}, expected a finite number > 0")
+    return float(value)
+
+
+def fraction(value: float, name: str) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name}: got {value!r}, expected a number in [0, 1]")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: got {value!r}, expected a number in [0, 1]")
+    return float(value)
+
+
+def count(value: int, name: str, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: got {value!r}, expected an integer >= {least}")
+    if value < least:
+        raise ValueError(f"{name}: got {value}, expected an integer >= {least}")
+    return int(value)
+
+
+def choice(value: str, name: str, options: Sequence[str]) -> str:
+    """``value`` when it is one of ``options``; otherwise a ValueError that suggests the nearest."""
+    if value in options:
+        return value
+    near = difflib.get_close_matches(str(value).lower(), list(options), n=3, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, options))}{hint}")
+
+
+def available_memory() -> int | None:
+    """Bytes of free main memory, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def refuse_if_too_large(needed: int, what: str, advice: str) -> None:
+    """Raise MemoryError before an allocation that this machine cannot hold."""
+    free = available_memory()
+    if free is not None and needed > free:
+        raise MemoryError(f"{what} needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; {advice}")

@@ -1,0 +1,286 @@
+"""Blocked evaluation: the only loop over tiles.
+
+A loss needs, per anchor, the partition ``A_i`` of its scores and their mean ``E_i = sum_j p_ij s_ij`` under p (or, for
+divergences other than KL, one sum over the row). `evaluate` computes them a block of anchors at a time, value and
+gradient in one pass, and frees the block before the next: nothing of size n x m is held.
+
+`Evaluator` is the seam: another evaluator of the same `Problem` (a grid and FFT for 2-D maps, an exchange over ranks)
+can take its place without touching p, q or `Loss`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from icon.divergence import Divergence
+from icon.q.base import Kernel
+from icon.q.partitions import LogSumExp
+from icon.rows import Block, Csr, Rows
+
+TILE_ENTRIES = 2**21  # 8 MiB in float32: two tiles stay in a last-level cache
+EDGE_ENTRIES = 2**22
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an evaluator is given.
+
+    Args:
+        q: gives the score of a block and the partition of a row.
+        rows: p, on the device and in the dtype of the features, on the support that p and q share.
+        anchors, candidates: prepared features ``[n, r]`` and ``[m, r]``.
+        weights: ``[n]`` the weight each anchor will have in the loss: a promise that lets value and gradient be
+            computed in one pass. Any other use of the result is right too, at the price of a second pass.
+        divergence: None for KL, which needs scores on p's edges only.
+        normalizer: None for A_i of each row; a scalar for joint normalisation (divergences other than KL).
+        block: anchors per block; None fits a tile into the cache.
+    """
+
+    q: Kernel
+    rows: Rows
+    anchors: Tensor
+    candidates: Tensor
+    weights: Tensor | None = None
+    divergence: Divergence | None = None
+    normalizer: Tensor | None = None
+    block: int | None = None
+
+    @property
+    def block_size(self) -> int:
+        if self.block is not None:
+            return min(self.block, self.rows.n)
+        return max(1, min(self.rows.n, max(64, TILE_ENTRIES // max(1, self.rows.m))))
+
+
+class Evaluator(Protocol):
+    """Per-anchor results, differentiable in everything: ``(A, E)`` for KL, ``(D,)`` for another divergence."""
+
+    def __call__(self, problem: Problem) -> tuple[Tensor, ...]: ...
+
+
+def evaluate(problem: Problem) -> tuple[Tensor, ...]:
+    """The blocked `Evaluator`.
+
+    For KL, ``A [n]`` and ``E [n]`` with ``CE_i = A_i - E_i``. For another divergence, ``D [n]``.
+    """
+    edges = problem.rows.edges
+    values = edges.values if isinstance(edges, Csr) else problem.anchors.new_zeros(0)
+    if problem.divergence is not None and values.requires_grad:
+        raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
+    normalizer = problem.normalizer if problem.normalizer is not None else problem.anchors.new_zeros(())
+    parameters = [p for p in problem.q.parameters() if p.requires_grad]
+    outputs: tuple[Tensor, ...] = _Blocked.apply(
+        problem, problem.anchors, problem.candidates, values, normalizer, *parameters
+    )  # type: ignore[no-untyped-call]
+    return outputs
+
+
+class _Blocked(torch.autograd.Function):
+    """Per-anchor outputs of all blocks. With promised weights the forward pass also sums the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, problem: Problem, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.problem, ctx.needed = problem, ctx.needs_input_grad[1:]
+        ctx.promise = _promise(problem) if any(ctx.needed) else None
+        ctx.save_for_backward(*inputs)
+        outputs, ctx.gradients = _sweep(problem, inputs, ctx.needed, ctx.promise)
+        return outputs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        factor = None if ctx.promise is None else _common_factor(ctx.promise, upstream)
+        if factor is None:
+            _, gradients = _sweep(ctx.problem, ctx.saved_tensors, ctx.needed, upstream)
+            return (None, *gradients)
+        return (None, *(None if g is None else g * factor.to(g.dtype) for g in ctx.gradients))
+
+
+def _promise(problem: Problem) -> tuple[Tensor, ...] | None:
+    """The upstream gradients that a weighted mean of the outputs will send."""
+    if problem.weights is None:
+        return None
+    return (problem.weights,) if problem.divergence is not None else (problem.weights, -problem.weights)
+
+
+def _common_factor(promise: tuple[Tensor, ...], upstream: tuple[Tensor, ...]) -> Tensor | None:
+    """The number by which the upstream gradients exceed the promised ones; None where there is no such number."""
+    promised, sent = torch.cat(promise), torch.cat(upstream)
+    at = promised.abs().argmax()
+    factor = sent[at] / promised[at]
+    kept = torch.allclose(sent, factor * promised, rtol=8 * torch.finfo(sent.dtype).eps, atol=0.0)
+    return factor if kept else None
+
+
+class _Reduced(NamedTuple):
+    """One block's per-anchor outputs and, where asked for, their derivatives times the upstream gradients."""
+
+    outputs: tuple[Tensor, ...]
+    scores: Tensor | None = None
+    values: Tensor | None = None
+    normalizer: Tensor | None = None
+
+
+def _sweep(
+    problem: Problem, inputs: tuple[Tensor, ...], needed: tuple[bool, ...], upstream: tuple[Tensor, ...] | None
+) -> tuple[tuple[Tensor, ...], list[Tensor | None]]:
+    """All blocks once: the per-anchor outputs and, given upstream gradients, the gradients of the inputs."""
+    anchors, candidates, _, normalizer, *parameters = inputs
+    edges_only = problem.q.edges_suffice and problem.rows.uniform is None and problem.divergence is None
+    reduce = _reduce_edges if edges_only else _reduce_kl if problem.divergence is None else _reduce_divergence
+    gradients = [torch.zeros_like(t) if n and upstream is not None else None for t, n in zip(inputs, needed, strict=True)]
+    pieces: list[tuple[Tensor, ...]] = []
+    for start, stop, block in problem.rows.blocks(_edge_block(problem) if edges_only else problem.block_size):
+        sent = None if upstream is None else tuple(u[start:stop] for u in upstream)
+        with torch.set_grad_enabled(sent is not None):
+            a = anchors[start:stop].detach().requires_grad_(sent is not None)
+            c = candidates.detach().requires_grad_(sent is not None)
+            scores = _edge_scores(problem.q, a, c, block) if edges_only else problem.q.block_score(a, c)
+        tile = scores.detach() if problem.q.fresh_scores else scores.detach().clone()
+        reduced = reduce(problem, tile, start, block, normalizer, sent)
+        pieces.append(reduced.outputs)
+        if sent is not None:
+            _accumulate(problem, gradients, scores, [a, c, *parameters], reduced, slice(start, stop))
+    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True)), gradients
+
+
+def _accumulate(
+    problem: Problem,
+    gradients: list[Tensor | None],
+    scores: Tensor,
+    leaves: list[Tensor],
+    reduced: _Reduced,
+    span: slice,
+) -> None:
+    """Carry a block's derivatives back through the score and add them up."""
+    by_anchor, by_candidate, by_value, by_normalizer, *by_parameter = gradients
+    if scores.requires_grad:
+        wanted = [leaf for leaf in leaves if leaf.requires_grad]
+        found = iter(torch.autograd.grad(scores, wanted, reduced.scores, allow_unused=True))
+        parts = [next(found) if leaf.requires_grad else None for leaf in leaves]
+        if by_anchor is not None and parts[0] is not None:
+            by_anchor[span] = parts[0]
+        for total, part in zip([by_candidate, *by_parameter], parts[1:], strict=True):
+            if total is not None and part is not None:
+                total += part
+    if by_value is not None and reduced.values is not None and isinstance(problem.rows.edges, Csr):
+        by_value[problem.rows.edges.span(span.start, span.stop)] = reduced.values
+    if by_normalizer is not None and reduced.normalizer is not None:
+        by_normalizer += reduced.normalizer
+
+
+# -- what is computed from the scores of one block ----------------------------------------------------------------
+
+
+def _edge_block(problem: Problem) -> int:
+    """Anchors per block where scores are computed on edges only: bounded by the features gathered for them."""
+    if problem.block is not None:
+        return min(problem.block, problem.rows.n)
+    widest = max(1, int(problem.rows.edges.counts.max())) * problem.anchors.shape[1]
+    return max(1, min(problem.rows.n, EDGE_ENTRIES // widest))
+
+
+def _edge_scores(q: Kernel, a: Tensor, c: Tensor, block: Block) -> Tensor:
+    return q.block_score(a[block.row].unsqueeze(1), c[block.col].unsqueeze(1)).reshape(-1)
+
+
+def _reduce_edges(
+    problem: Problem, scores: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
+) -> _Reduced:
+    """A = 0 and E from the scores of the edges alone."""
+    b = min(start + _edge_block(problem), problem.rows.n) - start
+    expected = scores.new_zeros(b).index_add_(0, block.row, block.value * scores)
+    outputs = (torch.zeros_like(expected), expected)
+    if sent is None:
+        return _Reduced(outputs)
+    upstream = sent[1][block.row]
+    return _Reduced(outputs, scores=upstream * block.value, values=upstream * scores)
+
+
+def _reduce_kl(
+    problem: Problem, tile: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
+) -> _Reduced:
+    """A and E of a tile; its derivative is ``(dA/ds) upstream_A + p upstream_E``."""
+    support, density = problem.rows.support, problem.rows.uniform_density()
+    hide = partial(support.fill_self, start=start)
+    at = _Edges(tile, block, problem.rows.edges.is_full)
+    _add_margin(problem.q.margin, tile, at)
+    hide(tile, value=0.0)  # E first: minus infinity times no mass would be NaN
+    edge_scores = at.get(tile)
+    expected = at.row_sums(block.value * edge_scores)
+    spread = None if density is None else density[start : start + len(tile)]
+    if spread is not None:
+        expected = expected + spread * tile.sum(dim=1)
+    partition, weight, factor = problem.q.partition(tile, support.size, lambda t, v: hide(t, value=v))
+    outputs = (partition, expected)
+    if sent is None:
+        return _Reduced(outputs)
+    grad = weight.mul_(factor * sent[0][:, None])
+    at.add(grad, block.value * sent[1][at.row])
+    if spread is not None:
+        grad.add_((sent[1] * spread)[:, None])
+        hide(grad, value=0.0)
+    return _Reduced(outputs, scores=grad, values=sent[1][at.row] * edge_scores)
+
+
+def _reduce_divergence(
+    problem: Problem, tile: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
+) -> _Reduced:
+    """``sum_j f(p_ij, q_ij)`` of a tile, with q normalised by the row, by a given constant, or already."""
+    assert problem.divergence is not None
+    support, density = problem.rows.support, problem.rows.uniform_density()
+    at = _Edges(tile, block, problem.rows.edges.is_full)
+    _add_margin(problem.q.margin, tile, at)
+    p = torch.zeros_like(tile)
+    at.add(p, block.value)
+    if density is not None:
+        p += density[start : start + len(tile), None]
+    support.fill_self(p, start, 0.0)
+    support.fill_self(tile, start, -math.inf)
+    by_row = problem.normalizer is None and isinstance(problem.q.partition, LogSumExp)
+    log_q = tile.log_softmax(dim=1) if by_row else tile - normalizer
+    q = log_q.exp()
+    terms, slope = problem.divergence(p, q, log_q.masked_fill_(q == 0, 0.0))  # slope: by log q
+    outputs = (terms.sum(dim=1),)
+    if sent is None:
+        return _Reduced(outputs)
+    grad = slope * sent[0][:, None]
+    if by_row:
+        return _Reduced(outputs, scores=grad - q * grad.sum(dim=1, keepdim=True))
+    return _Reduced(outputs, scores=grad, normalizer=-grad.sum())
+
+
+class _Edges:
+    """Reads and writes a tile at p's edges; where every pair is an edge, as a plain tile."""
+
+    def __init__(self, tile: Tensor, block: Block, is_full: bool) -> None:
+        self.shape, self.full = tile.shape, is_full
+        self.row = block.row
+        self.flat = None if is_full else block.row * tile.shape[1] + block.col
+
+    def get(self, tile: Tensor) -> Tensor:
+        return tile.flatten() if self.flat is None else tile.view(-1)[self.flat]
+
+    def add(self, tile: Tensor, values: Tensor) -> None:
+        if self.flat is None:
+            tile += values.view(self.shape)
+        else:
+            tile.view(-1).index_add_(0, self.flat, values)
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        if self.flat is None:
+            return values.view(self.shape).sum(dim=1)
+        return values.new_zeros(self.shape[0]).index_add_(0, self.row, values)
+
+
+def _add_margin(margin: float, tile: Tensor, at: _Edges) -> None:
+    """The margin goes to every candidate that is not a positive."""
+    if margin:
+        tile += margin
+        at.add(tile, torch.full_like(at.get(tile), -margin))

@@ -1,0 +1,21 @@
+"""Supervisory distributions p(j|i): the columns of the table. Each turns a target into `Rows`."""
+
+from icon.p.base import Distribution, Sets
+from icon.p.graph import Graph, Precomputed
+from icon.p.labels import Classes, CrossModal, DataLabel, Identity, Pairs
+from icon.p.spatial import KNN, Gaussian, StudentT
+
+__all__ = [
+    "KNN",
+    "Classes",
+    "CrossModal",
+    "DataLabel",
+    "Distribution",
+    "Gaussian",
+    "Graph",
+    "Identity",
+    "Pairs",
+    "Precomputed",
+    "Sets",
+    "StudentT",
+]

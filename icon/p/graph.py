@@ -1,0 +1,120 @@
+"""p from weights between points: a graph's adjacency, or rows that the user already has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from icon import _checks as check
+from icon.p.base import Distribution, Sets
+from icon.rows import Csr, Rows
+
+
+@dataclass(frozen=True, repr=False)
+class Graph(Distribution):
+    """``p(j|i) = w_ij / d_i`` with the degree ``d_i = sum_j w_ij``; `Rows.marginal` is ``d_i / sum(d)``.
+
+    The target is an adjacency ``[n, n]`` (or ``[n, m]`` between two sets): a dense array, a scipy.sparse matrix or a
+    torch sparse tensor of weights >= 0. Self-loops count when ``exclude_self=False``; otherwise they are an error.
+    """
+
+    column: ClassVar[str] = "graph"
+
+    def rows(self, target: Any, sets: Sets) -> Rows:
+        weights = _weights(target, "adjacency", sets)
+        support = self._support(*weights.shape, sets)
+        if support.exclude_self and (weights.diagonal() > 0).any():
+            loops = np.flatnonzero(weights.diagonal() > 0).tolist()
+            raise ValueError(
+                f"adjacency: got self-loops on nodes {check.some(loops)}, expected none where self is outside the "
+                "support (remove them, or pass exclude_self=False)"
+            )
+        degree = np.asarray(weights.sum(axis=1)).ravel()
+        if not degree.any():
+            raise ValueError("adjacency: got no edge, expected at least one")
+        return Rows.from_scipy(weights, support.exclude_self, marginal=torch.from_numpy(degree / degree.sum()))
+
+
+@dataclass(frozen=True, repr=False)
+class Precomputed(Distribution):
+    """Rows of the user's own: each sums to one (``joint=False``), or all pairs together do (``joint=True``).
+
+    Dense, scipy.sparse or torch sparse ``[n, m]``, entries >= 0. A row of zeros is an anchor without positives. By
+    default self is outside the support exactly when the matrix is of one set and has no mass on its diagonal.
+
+    Args:
+        detach: False lets gradients reach a dense tensor of rows.
+    """
+
+    joint: bool = False
+    detach: bool = True
+
+    def rows(self, target: Any, sets: Sets) -> Rows:
+        dense = check.matrix(target, "p") if _is_dense(target) else None
+        weights = _weights(target if dense is None else dense.detach(), "p", sets, dense_zeros=dense is not None)
+        square = weights.shape[0] == weights.shape[1] and not sets.paired
+        self_mass = square and bool((weights.diagonal() > 0).any())
+        exclude = self.exclude_self if self.exclude_self is not None else square and not self_mass
+        if exclude and self_mass:
+            rows = np.flatnonzero(weights.diagonal() > 0).tolist()
+            raise ValueError(f"p: got mass outside the support (on the anchor itself) in rows {check.some(rows)}, "
+                             "expected none with exclude_self=True")
+        sums = np.asarray(weights.sum(axis=1)).ravel()
+        tolerance = 1e-6 if weights.dtype == np.float64 else 1e-3
+        if self.joint:
+            if abs(sums.sum() - 1) > tolerance:
+                raise ValueError(f"p: got a matrix that sums to {sums.sum():.6g}, expected 1 over all pairs (joint=True)")
+            return Rows.from_scipy(weights, exclude, marginal=torch.from_numpy(sums.astype(np.float64)))
+        wrong = np.flatnonzero((np.abs(sums - 1) > tolerance) & (sums != 0)).tolist()
+        if wrong:
+            raise ValueError(f"p: got rows {check.some(wrong)} with sums {check.some(sums[wrong].round(6))}, expected 1")
+        rows = Rows.from_scipy(weights, exclude)
+        if dense is None or self.detach or not dense.requires_grad:
+            return rows
+        n, m = dense.shape
+        indices = torch.arange(m, device=dense.device).repeat(n)
+        indptr = torch.arange(n + 1, device=dense.device) * m
+        return Rows(Csr(indptr, indices, dense.flatten(), m), rows.support)
+
+
+def _is_dense(target: Any) -> bool:
+    return not sp.issparse(target) and not (isinstance(target, Tensor) and target.layout != torch.strided)
+
+
+def _weights(target: Any, name: str, sets: Sets, dense_zeros: bool = False) -> sp.csr_array:
+    """Validated non-negative weights as canonical CSR ``[n, m]``: sorted, without duplicates or explicit zeros."""
+    if target is None:
+        raise TypeError(f"{name}: got None, expected a dense or sparse matrix of weights")
+    if isinstance(target, Tensor) and target.layout != torch.strided:
+        coo = target.detach().to_sparse_coo()
+        index, values = coo._indices().cpu().numpy(), coo._values().cpu().numpy()
+        target = sp.coo_array((values, (index[0], index[1])), shape=tuple(coo.shape))
+    if sp.issparse(target):
+        weights = sp.coo_array(target)
+        pairs = weights.coords[0].astype(np.int64) * weights.shape[1] + weights.coords[1]
+        distinct, counts = np.unique(pairs, return_counts=True)
+        if len(distinct) != len(pairs):
+            twice = [divmod(int(p), weights.shape[1]) for p in distinct[counts > 1][:3]]
+            raise ValueError(f"{name}: got duplicate edges, for example {twice}, expected each edge once")
+    else:
+        weights = sp.coo_array(check.matrix(target, name).detach().cpu().double().numpy())
+    if weights.shape[0] == 0 or weights.shape[1] == 0:
+        raise ValueError(f"{name}: got shape {weights.shape}, expected at least one row and one column")
+    if weights.data.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: got dtype {weights.data.dtype}, expected real numbers")
+    expected = (sets.n or weights.shape[0], sets.m or weights.shape[1])
+    if weights.shape != expected:
+        raise ValueError(f"{name}: got shape {weights.shape}, expected {expected} for this input")
+    for bad, kind in ((~np.isfinite(weights.data), "NaN or infinite"), (weights.data < 0, "negative")):
+        if bad.any():
+            rows = np.unique(weights.coords[0][bad]).tolist()
+            raise ValueError(f"{name}: got {kind} weights in rows {check.some(rows)}, expected finite weights >= 0")
+    weights = sp.csr_array(weights)
+    weights.sort_indices()
+    weights.eliminate_zeros()
+    return weights

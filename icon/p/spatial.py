@@ -1,0 +1,273 @@
+"""p from features: Gaussian, Student-t and uniform k-nearest neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from icon import _checks as check
+from icon.p.base import Distribution, Sets
+from icon.rows import Csr, Rows, Support
+
+_TILE = 2**22  # entries of a tile of distances
+_METRICS = ("sqeuclidean", "cosine", "dot")
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class _Spatial(Distribution):
+    """Shared by the distributions that are made from features ``x [n, d]``, or ``(xa, xb)`` for two sets."""
+
+    def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
+        pair = target if isinstance(target, (tuple, list)) and len(target) == 2 else (target, target)
+        if pair[0] is None:
+            raise TypeError(f"target: got None, expected features [n, d] for icon.p.{type(self).__name__}")
+        if pair[0] is pair[1]:
+            xa = xb = check.matrix(pair[0], "features")
+        else:
+            xa, xb = check.matrix(pair[0], "features[0]"), check.matrix(pair[1], "features[1]")
+        xa, xb = _precise(xa), _precise(xb)
+        for x, expected in ((xa, sets.n), (xb, sets.m)):
+            if expected is not None and x.shape[0] != expected:
+                raise ValueError(f"features: got {x.shape[0]} rows, expected {expected} (one per row of the input)")
+        if xa.shape[1] != xb.shape[1]:
+            raise ValueError(f"features: got {xa.shape[1]} and {xb.shape[1]} columns, expected the same number")
+        return xa, xb
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class _Kernel(_Spatial):
+    """A normalised kernel of the features, over all candidates or over the ``n_neighbors`` nearest.
+
+    Args:
+        n_neighbors: None is exact (n·m values are kept); a number keeps the nearest only.
+        detach: False lets gradients reach the features through p (a p that is learned together with q can collapse).
+    """
+
+    n_neighbors: int | None = None
+    detach: bool = True
+
+    def rows(self, target: Any, sets: Sets) -> Rows:
+        xa, xb = self.features(target, sets)
+        if self.detach:
+            xa, xb = xa.detach(), xb.detach()
+        support = self._support(len(xa), len(xb), sets)
+        k = support.m if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")
+        if self.n_neighbors is not None and k > support.size:
+            raise ValueError(f"n_neighbors: got {k}, expected at most {support.size} for {support.m} points")
+        check.refuse_if_too_large(
+            24 * support.n * k,
+            f"an exact p of {support.n} x {support.m} points" if k == support.m else f"p with {k} neighbours",
+            "give n_neighbors= to keep the nearest only",
+        )
+        indices, values = [], []
+        for start, scores in _score_tiles(xa, xb, self._similarity()):
+            if k < support.m:
+                support.fill_self(scores, start, -math.inf)
+                index = nearest(-scores, k)
+                scores = scores.gather(1, index)
+                indices.append(index)
+            mass = self.normalize(scores, lambda s, start=start: self._mask(s, start, support, k), support)
+            values.append(mass)
+        full = torch.arange(support.m).expand(support.n, support.m)
+        index = torch.cat(indices) if indices else full.to(xa.device)
+        indptr = torch.arange(support.n + 1, device=xa.device) * k
+        return Rows(Csr(indptr, index.reshape(-1), torch.cat(values).flatten(), support.m), support)
+
+    def _similarity(self) -> str:
+        return "sqeuclidean"
+
+    @staticmethod
+    def _mask(scores: Tensor, start: int, support: Support, k: int) -> Tensor:
+        """Log-masses with minus infinity where the anchor meets itself."""
+        if k < support.m or not support.exclude_self:
+            return scores
+        hidden = torch.zeros_like(scores, dtype=torch.bool)
+        support.fill_self(hidden, start, True)
+        return scores.masked_fill(hidden, -math.inf)
+
+    def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class Gaussian(_Kernel):
+    """``p(j|i) ∝ exp(-‖x_i - x_j‖² / 2σ_i²)``, or ``∝ exp(x_i·x_j / temperature)`` for dot and cosine similarity.
+
+    The bandwidth is a number (``sigma``), or found per anchor so that the perplexity ``exp(H_i)`` is as given
+    (default 30). A bandwidth that was found counts as a constant in gradients.
+
+    Args:
+        perplexity: in [1, number of candidates].
+        sigma: fixed bandwidth > 0, in the units of the features.
+        temperature: > 0, with ``metric="cosine"`` or ``"dot"``.
+        metric: ``"sqeuclidean"``, ``"cosine"`` or ``"dot"``.
+
+    Source: Hinton & Roweis 2002 (SNE); X-Sample contrastive (Sobal et al. 2025) for the similarity form.
+    """
+
+    perplexity: float | None = None
+    sigma: float | None = None
+    temperature: float | None = None
+    metric: str = "sqeuclidean"
+
+    column: ClassVar[str] = "gaussian"
+
+    def __post_init__(self) -> None:
+        check.choice(self.metric, "metric", _METRICS)
+        given = [n for n in ("perplexity", "sigma", "temperature") if getattr(self, n) is not None]
+        for name in given:
+            check.positive(getattr(self, name), name)
+        if len(given) > 1:
+            raise ValueError(f"{given[1]}: got both {given[0]} and {given[1]}, expected one of them")
+        if self.sigma is not None and self.metric != "sqeuclidean":
+            raise ValueError(f"sigma: got it with metric={self.metric!r}, expected temperature there")
+        if self.temperature is not None and self.metric == "sqeuclidean":
+            raise ValueError("temperature: got it with metric='sqeuclidean', expected sigma there")
+
+    def _similarity(self) -> str:
+        return self.metric
+
+    def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
+        if self.sigma is not None:
+            return mask(scores / (2 * self.sigma**2)).softmax(dim=1)
+        if self.temperature is not None:
+            return mask(scores / self.temperature).softmax(dim=1)
+        perplexity = self.perplexity if self.perplexity is not None else 30.0
+        competing = min(scores.shape[1], support.size)
+        if not 1 <= perplexity <= competing:
+            raise ValueError(f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points")
+        precision = _precision(mask(scores.detach()), math.log(perplexity), competing)
+        return mask(scores * precision).softmax(dim=1)
+
+
+@dataclass(frozen=True, repr=False)
+class StudentT(_Kernel):
+    """``p(j|i) ∝ (1 + ‖x_i - x_j‖² / (ν σ²))^(-(ν+1)/2)``.
+
+    Args:
+        dof: degrees of freedom ν > 0.
+        sigma: scale > 0 of the distances.
+    """
+
+    dof: float = 1.0
+    sigma: float = 1.0
+
+    column: ClassVar[str] = "student-t"
+
+    def __post_init__(self) -> None:
+        check.positive(self.dof, "dof")
+        check.positive(self.sigma, "sigma")
+
+    def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
+        log_kernel = -(self.dof + 1) / 2 * torch.log1p(-scores / (self.dof * self.sigma**2))
+        return mask(log_kernel).softmax(dim=1)
+
+
+@dataclass(frozen=True, repr=False)
+class KNN(_Spatial):
+    """``p(j|i) = 1/k`` over the k nearest others by Euclidean (or cosine) distance; ties go to the smaller index.
+
+    Args:
+        n_neighbors: k, less than the number of points.
+        metric: ``"sqeuclidean"`` or ``"cosine"``.
+    """
+
+    n_neighbors: int = 15
+    metric: str = "sqeuclidean"
+
+    column: ClassVar[str] = "knn"
+
+    def __post_init__(self) -> None:
+        check.count(self.n_neighbors, "n_neighbors")
+        check.choice(self.metric, "metric", _METRICS[:2])
+
+    def rows(self, target: Any, sets: Sets) -> Rows:
+        xa, xb = self.features(target, sets)
+        n, m, k = len(xa), len(xb), self.n_neighbors
+        # Self is never its own neighbour within one set of features, whether or not it is in the support.
+        others = Support(n, m, exclude_self=target_is_one_set(target) and n == m)
+        if k > others.size:
+            raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
+        indices = []
+        for start, scores in _score_tiles(xa.detach(), xb.detach(), self.metric):
+            others.fill_self(scores, start, -math.inf)
+            indices.append(nearest(-scores, k))
+        index = torch.cat(indices)
+        indptr = torch.arange(n + 1, device=index.device) * k
+        values = torch.full((n * k,), 1 / k, dtype=torch.float64, device=index.device)
+        return Rows(Csr(indptr, index.flatten(), values, m), self._support(n, m, sets))
+
+
+def _precise(x: Tensor) -> Tensor:
+    """p is a constant of the optimisation and worth full precision (where the device has it); it is cast when used."""
+    return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+
+
+def target_is_one_set(target: Any) -> bool:
+    return not (isinstance(target, (tuple, list)) and len(target) == 2)
+
+
+def nearest(distances: Tensor, k: int) -> Tensor:
+    """``[b, k]`` column indices (ascending) of the k smallest entries of each row; equal ones by smaller index."""
+    threshold = distances.kthvalue(k, dim=1, keepdim=True).values
+    closer = distances < threshold
+    tied = distances == threshold
+    room = k - closer.sum(dim=1, keepdim=True)
+    chosen = closer | (tied & (tied.cumsum(dim=1) <= room))
+    return chosen.nonzero()[:, 1].view(-1, k)
+
+
+def _score_tiles(xa: Tensor, xb: Tensor, metric: str) -> Iterator[tuple[int, Tensor]]:
+    """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine."""
+    if metric == "cosine":
+        xa, xb = (torch.nn.functional.normalize(x, dim=1) for x in (xa, xb))
+    block = max(1, _TILE // len(xb))
+    squares = (xb * xb).sum(dim=1)
+    for start in range(0, len(xa), block):
+        a = xa[start : start + block]
+        scores = a @ xb.T
+        if metric == "sqeuclidean":
+            # Not centred: on integer features every term is exact, and with it every tie.
+            scores = -((a * a).sum(dim=1)[:, None] + squares - 2 * scores).clamp_min(0)
+        yield start, scores
+
+
+def _precision(scores: Tensor, log_perplexity: float, competing: int) -> Tensor:
+    """``[b, 1]`` precisions β with entropy of softmax(β s) equal to the logarithm of the perplexity.
+
+    The entropy H falls as log β grows: bisection on log β, with Newton steps ``dH/dlogβ = -β² Var(s)`` where they
+    stay inside the bracket. At the largest perplexity β → 0 and p is uniform; where ties keep the entropy above the
+    target (more duplicates than the perplexity), β ends at its upper bound.
+    """
+    candidates = scores > -math.inf
+    best = scores.amax(dim=1, keepdim=True)
+    gap = torch.where(candidates, best - scores, 0.0)
+    typical = (gap.sum(dim=1, keepdim=True) / competing).clamp_min(torch.finfo(scores.dtype).tiny)
+    gap = (gap / typical).masked_fill(~candidates, math.inf)
+    finite_gap = gap.masked_fill(~candidates, 0.0)
+    position = scores.new_zeros(len(scores), 1)
+    low, high = position - 40.0, position + 40.0
+    for _ in range(100):
+        precision = position.exp()
+        mass = (gap * -precision).exp_()
+        total = mass.sum(dim=1, keepdim=True)
+        mass.div_(total)
+        mean = (mass * finite_gap).sum(dim=1, keepdim=True)
+        error = total.log() + precision * mean - log_perplexity
+        if bool((error.abs() < 1e-14).all()):
+            break
+        too_wide = error > 0
+        low, high = torch.where(too_wide, position, low), torch.where(too_wide, high, position)
+        variance = (mass.mul_(finite_gap) * finite_gap).sum(dim=1, keepdim=True) - mean**2
+        newton = position + error / (precision**2 * variance).clamp_min(torch.finfo(scores.dtype).tiny)
+        inside = (newton > low) & (newton < high)
+        moved = torch.where(inside, newton, (low + high) / 2)
+        if bool((moved == position).all()):
+            break
+        position = moved
+    return position.exp() / typical

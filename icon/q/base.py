@@ -1,0 +1,126 @@
+"""What every learned distribution is: features prepared once, a score of two blocks of them, a partition."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+from icon.q.partitions import Constant, LogSumExp, Partition
+
+
+class Kernel(nn.Module):
+    """Base of the learned distributions. A score of your own is one method:
+
+    >>> class Laplacian(icon.q.Kernel):
+    ...     def score(self, anchors, candidates):
+    ...         return -torch.cdist(anchors, candidates, p=1)
+
+    `prepare` is ordinary differentiable PyTorch that runs once per call; `score` runs on blocks of what it returns and
+    must broadcast over leading dimensions (``[..., b, r]`` and ``[..., m, r]`` to ``[..., b, m]``).
+
+    Args:
+        partition: see `icon.q.PARTITIONS`.
+        margin: added to every score that is not a positive (triplet margin, additive-margin softmax).
+        log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate
+            (sampled-softmax correction, stationary weights).
+        detach_candidates: stop the gradient into the candidates (momentum keys, targets).
+    """
+
+    row: ClassVar[str | None] = None
+    #: Whether the anchor is always its own candidate (clusters).
+    needs_self: ClassVar[bool] = False
+    #: Whether the evaluator may write over a tile that `score` returned (nothing else holds on to it).
+    fresh_scores: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        partition: Partition | None = None,
+        margin: float = 0.0,
+        log_weights: Any = None,
+        detach_candidates: bool = False,
+    ) -> None:
+        super().__init__()
+        self.partition: Partition = partition if partition is not None else LogSumExp()
+        self.margin = float(margin)
+        self.detach_candidates = detach_candidates
+        self.log_weights: Tensor | None
+        weights = None if log_weights is None else check.as_tensor(log_weights, "log_weights").detach().clone()
+        if weights is not None and (weights.ndim != 1 or not bool(torch.isfinite(weights).all())):
+            raise ValueError(f"log_weights: got shape {tuple(weights.shape)}, expected finite numbers (m,)")
+        self.register_buffer("log_weights", weights)
+
+    def forward(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least.
+
+        Args:
+            weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
+        """
+        one_set = anchors is candidates
+        anchors = _at_least_float32(anchors)
+        candidates = anchors if one_set else _at_least_float32(candidates)
+        if self.detach_candidates:
+            candidates = candidates.detach()
+        a, c = self.prepare(anchors, candidates, weights)
+        if self.log_weights is None:
+            return a, c
+        if len(self.log_weights) != len(c):
+            raise ValueError(f"log_weights: got {len(self.log_weights)}, expected {len(c)} (one per candidate)")
+        extra = self.log_weights.to(c)
+        return torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        return anchors, candidates
+
+    def block_score(self, a: Tensor, c: Tensor) -> Tensor:
+        """`score` plus the candidates' log-weights, which travel as one more feature."""
+        if self.log_weights is None:
+            return self.score(a, c)
+        return self.score(a[..., :-1], c[..., :-1]) + c[..., None, :, -1]
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product."""
+        return anchors @ candidates.mT
+
+    def penalty(self, anchors: Tensor) -> Tensor | None:
+        """``[n]`` a term beside the divergence (a prior), or None."""
+        return None
+
+    @property
+    def needs_marginal(self) -> bool:
+        """Whether `prepare` uses p's marginal as weights of the candidates."""
+        return False
+
+    @property
+    def edges_suffice(self) -> bool:
+        """Whether a row's partition is known without its scores, so that only p's edges need one."""
+        return isinstance(self.partition, Constant)
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """What differs from the defaults, as constructor arguments."""
+        given = {"margin": self.margin, "detach_candidates": self.detach_candidates}
+        return {name: value for name, value in given.items() if value}
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.hyper_parameters().items())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def positive_scale(value: Any, name: str) -> float | Tensor:
+    """A temperature or bandwidth > 0: a number, or one per candidate ``[m]``."""
+    tensor = check.as_tensor(value, name).detach().clone()
+    if tensor.ndim > 1:
+        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected a number or one per candidate (m,)")
+    if tensor.ndim == 0:
+        return check.positive(tensor.item(), name)
+    if not bool(((tensor > 0) & torch.isfinite(tensor)).all()):
+        raise ValueError(f"{name}: got entries that are not finite and > 0, expected numbers > 0")
+    return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

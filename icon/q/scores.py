@@ -1,0 +1,262 @@
+"""Gaussian and Student-t scores. Each is an elementwise function of one matrix product of prepared features."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+from icon.q.base import Kernel, positive_scale
+from icon.q.partitions import PARTITIONS, AlreadyNormalized, LogSumExp, Partition, SecondOrder
+
+_METRICS = ("sqeuclidean", "cosine", "dot")
+
+
+class Gaussian(Kernel):
+    """``s_ij = -‖z_i - z_j‖² / 2σ²``, or ``z_i·z_j / τ`` with dot or cosine similarity.
+
+    The partitions ``mean``, ``max`` and ``second-order`` are the exact limits of wide and narrow bandwidths, on scores
+    of unit scale ``ℓ`` (``-‖z_i - z_j‖²``, the dot product or the cosine).
+
+    Args:
+        metric: default ``"cosine"`` where a temperature is given, else ``"sqeuclidean"``.
+        sigma: bandwidth > 0 (default 1), a number or one per candidate ``[m]``.
+        temperature: > 0 (default 1), a number or one per candidate ``[m]``.
+        partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"max"`` or ``"constant"``.
+        learnable: make sigma or temperature a parameter.
+
+    Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
+    """
+
+    fresh_scores: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        metric: str | None = None,
+        sigma: Any = None,
+        temperature: Any = None,
+        partition: str = "logsumexp",
+        margin: float = 0.0,
+        learnable: bool = False,
+        log_weights: Any = None,
+        detach_candidates: bool = False,
+    ) -> None:
+        metric = metric or ("cosine" if temperature is not None else "sqeuclidean")
+        check.choice(metric, "metric", _METRICS)
+        check.choice(partition, "partition", tuple(PARTITIONS))
+        euclidean = metric == "sqeuclidean"
+        if sigma is not None and not euclidean:
+            raise ValueError(f"sigma: got it with metric={metric!r}, expected temperature there")
+        if temperature is not None and euclidean:
+            raise ValueError("temperature: got it with metric='sqeuclidean', expected sigma there")
+        name, given = ("sigma", sigma) if euclidean else ("temperature", temperature)
+        if partition in ("mean", "max") and (given is not None or learnable):
+            raise ValueError(f"{name}: got it with partition={partition!r}, expected none: the limit has unit scale")
+        scale = positive_scale(1.0 if given is None else given, name)
+        if partition == "second-order":
+            if learnable or isinstance(scale, Tensor):
+                raise ValueError(f"{name}: got {given!r} with partition='second-order', expected a fixed number")
+            rule: Partition = SecondOrder(2 * scale**2 if euclidean else scale)
+        else:
+            rule = PARTITIONS[partition]()
+        super().__init__(rule, margin, log_weights, detach_candidates)
+        self.metric, self.partition_name, self.scale_name = metric, partition, name
+        self.has_scale = given is not None or learnable
+        self.learnable = learnable
+        self.fixed_scale: float | Tensor
+        if learnable:
+            self.log_scale = nn.Parameter(torch.as_tensor(scale, dtype=torch.get_default_dtype()).log())
+        elif isinstance(scale, Tensor):
+            self.register_buffer("fixed_scale", scale)
+        else:
+            self.fixed_scale = scale
+
+    @property
+    def row(self) -> str:  # type: ignore[override]
+        limits = {"mean": "gaussian-wide", "second-order": "gaussian-wide", "max": "gaussian-narrow"}
+        return limits.get(self.partition_name, "gaussian")
+
+    @property
+    def scale(self) -> float | Tensor:
+        """σ or τ: a number, or one per candidate ``[m]``."""
+        return self.log_scale.exp() if self.learnable else self.fixed_scale
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        scale = torch.as_tensor(self.scale, dtype=anchors.dtype, device=anchors.device)
+        if scale.ndim and len(scale) != len(candidates):
+            raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
+        euclidean = self.metric == "sqeuclidean"
+        if self.partition_name in ("mean", "max", "second-order"):
+            scale = torch.ones_like(scale)
+        elif euclidean:
+            scale = 2 * scale**2
+        if self.metric == "cosine":
+            one_set = anchors is candidates
+            anchors = unit_rows(anchors)
+            candidates = anchors if one_set else unit_rows(candidates)
+        elif euclidean:
+            anchors, candidates = squared_distance_features(anchors, candidates)
+            scale = -scale
+        if scale.ndim:
+            return anchors, candidates / scale[:, None]
+        return anchors / scale, candidates
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"metric": self.metric}
+        if self.has_scale:
+            given[self.scale_name] = _shown(self.scale)
+        if self.partition_name != "logsumexp":
+            given["partition"] = self.partition_name
+        if self.learnable:
+            given["learnable"] = True
+        return given | super().hyper_parameters()
+
+
+class StudentT(Kernel):
+    """``s_ij = -e log(c² + ‖z_i - z_j‖² / ν)``.
+
+    Args:
+        dof: degrees of freedom ν > 0.
+        exponent: e > 0, default ``(ν + 1) / 2``.
+        scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``.
+        learnable: make the scale a parameter (it must start above 0).
+
+    Source: van der Maaten & Hinton 2008; Hu et al. 2023 (t-SimCLR); Baek et al. 2025 (harmonic loss).
+    """
+
+    row: ClassVar[str] = "student-t"
+    fresh_scores: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        dof: float = 1.0,
+        exponent: float | None = None,
+        scale: float = 1.0,
+        margin: float = 0.0,
+        learnable: bool = False,
+        log_weights: Any = None,
+        detach_candidates: bool = False,
+    ) -> None:
+        super().__init__(LogSumExp(), margin, log_weights, detach_candidates)
+        self.dof = check.positive(dof, "dof")
+        self.exponent = (self.dof + 1) / 2 if exponent is None else check.positive(exponent, "exponent")
+        self._default_exponent = exponent is None
+        self.learnable = learnable
+        self.initial_scale = float(scale)
+        if learnable:
+            self.log_scale = nn.Parameter(torch.tensor(check.positive(scale, "scale")).log())
+        elif not (scale >= 0 and math.isfinite(scale)):
+            raise ValueError(f"scale: got {scale}, expected a finite number >= 0")
+
+    @property
+    def scale(self) -> Tensor | float:
+        return self.log_scale.exp() if self.learnable else self.initial_scale
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        a, c = squared_distance_features(anchors, candidates)
+        # c² + d²/ν straight from the product: the scale joins the column of squared norms.
+        offset = self.dof * torch.as_tensor(self.scale, dtype=a.dtype, device=a.device) ** 2
+        norms = torch.zeros(a.shape[1], dtype=a.dtype, device=a.device)
+        norms[-2] = 1.0
+        return (a + offset * norms) / self.dof, c
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return ScaledLog.apply(anchors @ candidates.mT, -self.exponent)  # type: ignore[no-any-return]
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"dof": self.dof}
+        if not self._default_exponent:
+            given["exponent"] = self.exponent
+        scale = _shown(self.scale)
+        if scale != 1.0 or self.learnable:
+            given["scale"] = scale
+        if self.learnable:
+            given["learnable"] = True
+        return given | super().hyper_parameters()
+
+
+class Argmax(Kernel):
+    """The σ → 0 distribution itself, one-hot at the highest score, leaked so that its logarithm is finite.
+
+    ``q_ij = λ/m + (1 - λ) 1[j = argmax_k z_i·z_k]``; its cross-entropy with labels is affine in the error rate. It is
+    piecewise constant: the gradient is zero.
+
+    Args:
+        leak: λ in (0, 1].
+        metric: ``"dot"``, ``"cosine"`` or ``"sqeuclidean"``.
+    """
+
+    row: ClassVar[str] = "gaussian-narrow"
+    fresh_scores: ClassVar[bool] = True
+
+    def __init__(self, leak: float = 0.01, metric: str = "dot") -> None:
+        super().__init__(AlreadyNormalized())
+        self.leak = check.fraction(leak, "leak")
+        if self.leak == 0:
+            raise ValueError("leak: got 0, expected a number in (0, 1]: without a leak an error costs infinity")
+        self._scores = Gaussian(check.choice(metric, "metric", _METRICS))
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self._scores.prepare(anchors, candidates, weights)
+
+    @property
+    def edges_suffice(self) -> bool:
+        return False
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        scores = (anchors @ candidates.mT).detach()
+        m = scores.shape[-1]
+        high = math.log1p(-self.leak + self.leak / m)
+        chosen = torch.nn.functional.one_hot(scores.argmax(dim=-1), m).to(torch.bool)
+        return torch.where(chosen, high, math.log(self.leak / m)).to(scores.dtype)
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        return {"leak": self.leak, "metric": self._scores.metric}
+
+
+class ScaledLog(torch.autograd.Function):
+    """``factor · log(max(t, tiny))`` of a fresh tile, keeping t alone for the backward pass.
+
+    The floor serves duplicates (rounding can make ``t`` negative) and empty clusters: their score is finite.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, factor: float) -> Tensor:
+        t.clamp_(min=torch.finfo(t.dtype).tiny)
+        ctx.save_for_backward(t)
+        ctx.factor = factor
+        return t.log().mul_(factor)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (t,) = ctx.saved_tensors
+        # Where t sits on the floor the score is constant, and 1/t would overflow.
+        return (grad * ctx.factor / t).masked_fill(t <= torch.finfo(t.dtype).tiny, 0), None
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows divided by their length; a row of zeros stays zero and gets no gradient."""
+    square = (x * x).sum(dim=1, keepdim=True)
+    zero = square == 0
+    return x * torch.where(zero, 1.0, square).rsqrt() * (~zero).to(x.dtype)
+
+
+def squared_distance_features(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Features whose product is the squared distance: ``[-2a, ‖a‖², 1] · [c, 1, ‖c‖²]``.
+
+    Both sets are first moved by the mean of the candidates, which changes no distance and keeps rounding small.
+    """
+    centre = c.detach().mean(dim=0)
+    one_set = a is c
+    a = a - centre
+    c = a if one_set else c - centre
+    a_square, c_square = ((x * x).sum(dim=1, keepdim=True) for x in (a, c))
+    one_a, one_c = torch.ones_like(a_square), torch.ones_like(c_square)
+    return torch.cat([-2 * a, a_square, one_a], dim=1), torch.cat([c, one_c, c_square], dim=1)
+
+
+def _shown(scale: float | Tensor) -> Any:
+    return scale.tolist() if isinstance(scale, Tensor) else scale

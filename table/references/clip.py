@@ -1,0 +1,24 @@
+"""CLIP's symmetric cross-entropy.
+
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021, arXiv:2103.00020.
+
+    L = ½ [ CE(softmax_j cos(a_i, b_j)/τ, i) + CE(softmax_j cos(b_i, a_j)/τ, i) ],   each a mean over i
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from table.references._math import Array, Scalar, cosine_gradient, cosines, log_softmax, softmax
+
+
+def value(za: Array, zb: Array, temperature: float) -> Scalar:
+    logits = cosines(za, zb) / temperature
+    return -(np.diag(log_softmax(logits)) + np.diag(log_softmax(logits.T))).mean() / 2
+
+
+def gradient(za: Array, zb: Array, temperature: float) -> tuple[Array, Array]:
+    n = len(za)
+    logits = cosines(za, zb) / temperature
+    slope = (softmax(logits) + softmax(logits.T).T) / 2 - np.eye(n)
+    return cosine_gradient(za, zb, slope / (n * temperature))

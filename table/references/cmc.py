@@ -1,0 +1,37 @@
+"""Contrastive multiview coding.
+
+Tian, Krishnan and Isola, "Contrastive Multiview Coding", ECCV 2020, arXiv:1906.05849.
+
+    L(V_a, V_b) = CE(a→b) + CE(b→a),   CE(a→b) = −(1/n) Σ_i log softmax_j(cos(a_i, b_j)/τ)_i
+    core: Σ_{b>1} L(V_1, V_b)          full: Σ_{a<b} L(V_a, V_b)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from table.references import clip
+from table.references._math import Array, Scalar
+
+
+def value(views: Sequence[Array], temperature: float, graph: str) -> Scalar:
+    # CLIP's loss is the mean of the two directions, CMC's their sum.
+    return sum(2 * clip.value(views[a], views[b], temperature) for a, b in _edges(len(views), graph))
+
+
+def gradient(views: Sequence[Array], temperature: float, graph: str) -> tuple[Array, ...]:
+    totals = [np.zeros_like(view) for view in views]
+    for a, b in _edges(len(views), graph):
+        from_a, from_b = clip.gradient(views[a], views[b], temperature)
+        totals[a] += 2 * from_a
+        totals[b] += 2 * from_b
+    return tuple(totals)
+
+
+def _edges(n_views: int, graph: str) -> list[tuple[int, int]]:
+    if graph not in ("core", "full"):
+        raise ValueError(f"graph={graph!r}: expected 'core' or 'full'")
+    return [(a, b) for a, b in combinations(range(n_views), 2) if graph == "full" or a == 0]

@@ -1,0 +1,42 @@
+"""Error rate (gap) and the multiclass perceptron loss.
+
+The coordinate gaussian-narrow × data-label (I-Con: Alshammari et al., ICLR 2025, arXiv:2504.16929): q is the one-hot of
+the arg-max class leaked to uniform by λ, so the mean cross-entropy is affine in the 0/1 error e over C classes:
+
+    value = −(1−e) log(1−λ+λ/C) − e log(λ/C)
+
+The rescaled limit itself is the multiclass perceptron loss (Rosenblatt, "The perceptron", 1958, doi:10.1037/h0042519;
+in this form Crammer and Singer, JMLR 2001, without margin):
+
+    perceptron = mean_i [ max_c z_i·w_c − z_i·w_{y_i} ]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from table.references._math import Array, Scalar
+
+
+def error(z: Array, prototypes: Array, labels: Array) -> float:
+    """Fraction of arg-max predictions that are wrong (ties go to the smallest class)."""
+    return float(((z @ prototypes.T).argmax(axis=1) != labels).mean())
+
+
+def value(z: Array, prototypes: Array, labels: Array, leak: float) -> float:
+    n_classes = len(prototypes)
+    wrong = error(z, prototypes, labels)
+    right_log, wrong_log = np.log(1 - leak + leak / n_classes), np.log(leak / n_classes)
+    return float(-(1 - wrong) * right_log - wrong * wrong_log)
+
+
+def perceptron(z: Array, prototypes: Array, labels: Array) -> Scalar:
+    scores = z @ prototypes.T
+    rows = np.arange(len(z))
+    return (scores[rows, scores.real.argmax(axis=1)] - scores[rows, labels]).mean()
+
+
+def perceptron_gradient(z: Array, prototypes: Array, labels: Array) -> tuple[Array, Array]:
+    classes = np.eye(len(prototypes))
+    slope = (classes[(z @ prototypes.T).argmax(axis=1)] - classes[labels]) / len(z)
+    return slope @ prototypes, slope.T @ z

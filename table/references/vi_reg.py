@@ -1,0 +1,24 @@
+"""VI-Reg: the variance and invariance terms of VICReg, without hinge and covariance.
+
+Bardes, Ponce and LeCun, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning", ICLR
+2022, arXiv:2105.04906.
+
+    L = mean_i ‖z_i − z_{i⁺}‖² − mean_{ik} ‖z_i − z_k‖² = invariance − 2 tr(Cov z)
+
+the second mean over all ordered pairs, i = k included. Several positives are averaged; an anchor without one is left
+out of the first mean.
+"""
+
+from __future__ import annotations
+
+from table.references._math import Array, Scalar, anchor_mean, distance_gradient, squared_distances, uniform_others
+
+
+def value(z: Array, ids: Array) -> Scalar:
+    p, d2 = uniform_others(ids), squared_distances(z)
+    return anchor_mean((p * d2).sum(axis=1), p) - d2.mean()
+
+
+def gradient(z: Array, ids: Array) -> tuple[Array]:
+    p = uniform_others(ids)
+    return (distance_gradient(z, p / p.any(axis=1).sum() - 1 / len(z) ** 2),)
