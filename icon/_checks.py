@@ -100,8 +100,8 @@ def choice(value: str, name: str, options: Sequence[str]) -> str:
     if value in options:
         return value
     near = difflib.get_close_matches(str(value).lower(), list(options), n=3, cutoff=0.4)
-    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, options))}{hint}")
+    hint = f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
+    raise ValueError(f"{name}: got {value!r}{hint}, expected one of {', '.join(map(repr, options))}")
 
 
 def available_memory() -> int | None:

@@ -134,7 +134,9 @@ def _sweep(
     anchors, candidates, _, normalizer, *parameters = inputs
     edges_only = problem.q.edges_suffice and problem.rows.uniform is None and problem.divergence is None
     reduce = _reduce_edges if edges_only else _reduce_kl if problem.divergence is None else _reduce_divergence
-    gradients = [torch.zeros_like(t) if n and upstream is not None else None for t, n in zip(inputs, needed, strict=True)]
+    gradients = [
+        torch.zeros_like(t) if n and upstream is not None else None for t, n in zip(inputs, needed, strict=True)
+    ]
     pieces: list[tuple[Tensor, ...]] = []
     for start, stop, block in problem.rows.blocks(_edge_block(problem) if edges_only else problem.block_size):
         sent = None if upstream is None else tuple(u[start:stop] for u in upstream)

@@ -92,7 +92,6 @@ METHODS = (
         Citation("bardes2022vicreg", "Bardes, Ponce, LeCun", 2022,
                  "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning", "ICLR",
                  arxiv="2105.04906"),
-        {"exclude_self": False},
     ),
     Method(
         "triplet", "Triplet Loss", "gaussian-narrow", "pairs", "unimodal-ssl", "exact: limit = reference",

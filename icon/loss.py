@@ -98,7 +98,9 @@ class Loss(nn.Module):
             if self.divergence is not None:
                 raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
         if self.normalization == "joint" and self.reduction == "none":
-            raise ValueError("reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum")
+            raise ValueError(
+                "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
+            )
 
     # -- use --------------------------------------------------------------------------------------------------------
 
@@ -125,8 +127,10 @@ class Loss(nn.Module):
 
     def _loss(self, anchors: Tensor, candidates: Tensor, rows: Rows) -> Tensor:
         penalty = self.q.penalty(anchors)
-        value = self._terms(anchors, candidates, rows).kl if self.divergence is None else self._divergence(
-            anchors, candidates, rows
+        value = (
+            self._terms(anchors, candidates, rows).kl
+            if self.divergence is None
+            else self._divergence(anchors, candidates, rows)
         )
         return value if penalty is None else value + self._reduce(penalty, self._weights(rows, value))
 
@@ -273,5 +277,7 @@ class Loss(nn.Module):
 def _anchor_weights(given: Any) -> Tensor:
     weights = check.as_tensor(given, "anchor_weights").detach().clone()
     if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not bool(weights.sum() > 0):
-        raise ValueError(f"anchor_weights: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
+        raise ValueError(
+            f"anchor_weights: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0"
+        )
     return weights if weights.is_floating_point() else weights.double()

@@ -35,8 +35,14 @@ class Citation:
         return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else None
 
     def bibtex(self) -> str:
-        fields = {"author": self.authors.replace(", ", " and "), "title": self.title, "year": self.year,
-                  "howpublished": self.venue, "doi": self.doi, "eprint": self.arxiv}
+        fields = {
+            "author": self.authors.replace(", ", " and "),
+            "title": self.title,
+            "year": self.year,
+            "howpublished": self.venue,
+            "doi": self.doi,
+            "eprint": self.arxiv,
+        }
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items() if value is not None)
         return f"@misc{{{self.key},\n{body}\n}}"
 

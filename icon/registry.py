@@ -97,7 +97,7 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
         else:
             known = sorted(q_names | p_names | {*_SETTINGS, *_OPERATIONS})
             raise TypeError(f"{key}: unknown hyper-parameter of {row} x {column}, expected one of {', '.join(known)}")
-    supervisory = COLUMNS[column].build(**_p_defaults(row, column), **p_hyper)
+    supervisory = COLUMNS[column].build(**(_p_defaults(row, column) | p_hyper))
     if operations.get("walks", 1) != 1:
         supervisory = supervisory.walks(operations["walks"])
     if operations.get("symmetrize"):
@@ -131,8 +131,9 @@ def methods() -> list[Method]:
 
 def find(name: str) -> Method:
     """The record of a slug or a printed name, upper or lower case."""
-    slugs = {alias.lower(): m for m in _METHODS.values() for alias in (m.name, m.slug)}
-    return slugs[check.choice(str(name).lower(), "method", tuple(slugs))]
+    by_name = {record.name.lower(): record.slug for record in _METHODS.values()}
+    slug = str(name).lower()
+    return _METHODS[check.choice(by_name.get(slug, slug), "method", tuple(_METHODS))]
 
 
 def register(record: Method) -> None:
@@ -183,6 +184,7 @@ def _structure(given: Loss) -> tuple[Any, ...]:
     return (
         type(given.p),
         getattr(given.p, "metric", None),
+        given.p.exclude_self,
         type(learned),
         getattr(learned, "metric", None),
         type(learned.partition),
@@ -201,18 +203,25 @@ def _parameters(build: Callable[..., Any]) -> set[str]:
 
 
 def _p_defaults(row: str, column: str) -> dict[str, Any]:
-    """Clusters need the anchor as its own candidate, so a kernel of the features gives it mass."""
-    return {"exclude_self": False} if row == "clusters" and column in ("gaussian", "student-t") else {}
+    """Where self belongs to the support: a kernel of the features under clusters (K-means), the variance of VI-Reg."""
+    with_self = (row == "clusters" and column in ("gaussian", "student-t")) or (
+        row == "gaussian-wide" and column == "pairs"
+    )
+    return {"exclude_self": False} if with_self else {}
 
 
 def _q_defaults(row: str, column: str, given: dict[str, Any]) -> dict[str, Any]:
     """The similarity that the field uses for a column: cosine between views, dot with prototypes, else Euclidean."""
     if not row.startswith("gaussian"):
         return {}
-    euclidean = "sigma" in given or (row != "gaussian" and column == "pairs") or column not in (*_CONTRASTIVE, "data-label")
+    euclidean = (
+        "sigma" in given or (row != "gaussian" and column == "pairs") or column not in (*_CONTRASTIVE, "data-label")
+    )
     metric = given.get("metric")
     if metric is None:
-        metric = "sqeuclidean" if euclidean and "temperature" not in given else "dot" if column == "data-label" else "cosine"
+        metric = (
+            "sqeuclidean" if euclidean and "temperature" not in given else "dot" if column == "data-label" else "cosine"
+        )
     defaults: dict[str, Any] = {"metric": metric}
     if row == "gaussian-wide":
         defaults["partition"] = "mean"

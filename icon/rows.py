@@ -31,7 +31,9 @@ class Support:
         if self.exclude_self and self.n != self.m:
             raise ValueError(f"support: got {self.n} anchors and {self.m} candidates, self-exclusion expects one set")
         if self.size < 1:
-            raise ValueError(f"support: got {self.m} candidate(s), expected at least two points, each the other's candidate")
+            raise ValueError(
+                f"support: got {self.m} candidate(s), expected at least two points, each the other's candidate"
+            )
 
     @property
     def size(self) -> int:

@@ -41,6 +41,8 @@ class Distribution(ABC):
     operations: tuple[ops.Operation, ...] = field(default=(), repr=False)
 
     column: ClassVar[str | None] = None
+    #: Hyper-parameters that `repr` shows even where they are the default.
+    shown: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, target: Any = None, sets: Sets = ONE_SET) -> Rows:
         """Prepare the rows of p from a target, once; a prepared `Rows` passes through.
@@ -97,9 +99,9 @@ class Distribution(ABC):
     # -- helpers ----------------------------------------------------------------------------------------------------
 
     def hyper_parameters(self) -> dict[str, Any]:
-        """What differs from the defaults, as constructor arguments (operations apart)."""
-        own = [f for f in dataclasses.fields(self) if f.name != "operations"]
-        return {f.name: getattr(self, f.name) for f in own if getattr(self, f.name) != f.default}
+        """What makes this p, as constructor arguments (operations apart)."""
+        own = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self) if f.name != "operations"}
+        return {name: value for name, (value, default) in own.items() if value != default or name in self.shown}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.hyper_parameters().items())

@@ -62,17 +62,23 @@ class Precomputed(Distribution):
         exclude = self.exclude_self if self.exclude_self is not None else square and not self_mass
         if exclude and self_mass:
             rows = np.flatnonzero(weights.diagonal() > 0).tolist()
-            raise ValueError(f"p: got mass outside the support (on the anchor itself) in rows {check.some(rows)}, "
-                             "expected none with exclude_self=True")
+            raise ValueError(
+                f"p: got mass outside the support (on the anchor itself) in rows {check.some(rows)}, "
+                "expected none with exclude_self=True"
+            )
         sums = np.asarray(weights.sum(axis=1)).ravel()
         tolerance = 1e-6 if weights.dtype == np.float64 else 1e-3
         if self.joint:
             if abs(sums.sum() - 1) > tolerance:
-                raise ValueError(f"p: got a matrix that sums to {sums.sum():.6g}, expected 1 over all pairs (joint=True)")
+                raise ValueError(
+                    f"p: got a matrix that sums to {sums.sum():.6g}, expected 1 over all pairs (joint=True)"
+                )
             return Rows.from_scipy(weights, exclude, marginal=torch.from_numpy(sums.astype(np.float64)))
         wrong = np.flatnonzero((np.abs(sums - 1) > tolerance) & (sums != 0)).tolist()
         if wrong:
-            raise ValueError(f"p: got rows {check.some(wrong)} with sums {check.some(sums[wrong].round(6))}, expected 1")
+            raise ValueError(
+                f"p: got rows {check.some(wrong)} with sums {check.some(sums[wrong].round(6))}, expected 1"
+            )
         rows = Rows.from_scipy(weights, exclude)
         if dense is None or self.detach or not dense.requires_grad:
             return rows

@@ -50,7 +50,9 @@ class _Members(Distribution):
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
         kb = check.integers(target[1], f"{self.noun}[1]", sets.m) if two else ka
         if not two and sets.m is not None and sets.m != len(ka):
-            raise ValueError(f"{self.noun}: got {len(ka)} for {sets.n} anchors and {sets.m} candidates, expected a pair")
+            raise ValueError(
+                f"{self.noun}: got {len(ka)} for {sets.n} anchors and {sets.m} candidates, expected a pair"
+            )
         support = self._support(len(ka), len(kb), replace(sets, paired=sets.paired or two))
         present, group_b = torch.unique(kb, return_inverse=True)
         place = torch.searchsorted(present, ka).clamp_max(len(present) - 1)

@@ -15,6 +15,7 @@ from icon.p.base import Distribution, Sets
 from icon.rows import Csr, Rows, Support
 
 _TILE = 2**22  # entries of a tile of distances
+DEFAULT_PERPLEXITY = 30.0
 _METRICS = ("sqeuclidean", "cosine", "dot")
 
 
@@ -132,15 +133,22 @@ class Gaussian(_Kernel):
     def _similarity(self) -> str:
         return self.metric
 
+    def hyper_parameters(self) -> dict[str, Any]:
+        given = super().hyper_parameters()
+        bandwidths = (self.perplexity, self.sigma, self.temperature)
+        return given if any(b is not None for b in bandwidths) else {"perplexity": DEFAULT_PERPLEXITY, **given}
+
     def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
         if self.sigma is not None:
             return mask(scores / (2 * self.sigma**2)).softmax(dim=1)
         if self.temperature is not None:
             return mask(scores / self.temperature).softmax(dim=1)
-        perplexity = self.perplexity if self.perplexity is not None else 30.0
+        perplexity = self.perplexity or DEFAULT_PERPLEXITY
         competing = min(scores.shape[1], support.size)
         if not 1 <= perplexity <= competing:
-            raise ValueError(f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points")
+            raise ValueError(
+                f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points"
+            )
         precision = _precision(mask(scores.detach()), math.log(perplexity), competing)
         return mask(scores * precision).softmax(dim=1)
 
@@ -158,6 +166,7 @@ class StudentT(_Kernel):
     sigma: float = 1.0
 
     column: ClassVar[str] = "student-t"
+    shown: ClassVar[tuple[str, ...]] = ("dof",)
 
     def __post_init__(self) -> None:
         check.positive(self.dof, "dof")
@@ -181,6 +190,7 @@ class KNN(_Spatial):
     metric: str = "sqeuclidean"
 
     column: ClassVar[str] = "knn"
+    shown: ClassVar[tuple[str, ...]] = ("n_neighbors",)
 
     def __post_init__(self) -> None:
         check.count(self.n_neighbors, "n_neighbors")

@@ -39,7 +39,9 @@ class Clusters(Kernel):
             check.choice(weights, "weights", ("stationary",))
             weights = None
         self.weights: Tensor | None
-        self.register_buffer("weights", None if weights is None else check.as_tensor(weights, "weights").detach().clone())
+        self.register_buffer(
+            "weights", None if weights is None else check.as_tensor(weights, "weights").detach().clone()
+        )
         if self.weights is not None and not bool((self.weights >= 0).all() & (self.weights.sum() > 0)):
             raise ValueError("weights: got negative entries or none above 0, expected numbers >= 0")
 

@@ -210,8 +210,8 @@ class Argmax(Kernel):
         scores = (anchors @ candidates.mT).detach()
         m = scores.shape[-1]
         high = math.log1p(-self.leak + self.leak / m)
-        chosen = torch.nn.functional.one_hot(scores.argmax(dim=-1), m).to(torch.bool)
-        return torch.where(chosen, high, math.log(self.leak / m)).to(scores.dtype)
+        best = scores.argmax(dim=-1, keepdim=True)
+        return torch.full_like(scores, math.log(self.leak / m)).scatter_(-1, best, high)
 
     def hyper_parameters(self) -> dict[str, Any]:
         return {"leak": self.leak, "metric": self._scores.metric}

@@ -1,0 +1,1 @@
+"""The periodic table, regenerated and verified: ``python -m table``."""

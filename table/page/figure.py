@@ -1,0 +1,242 @@
+"""The periodic table as a picture: table.svg and table.png."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.textpath import TextPath
+
+from table.page import palette
+from table.page.schema import Method, Row, Table
+from table.page.view import Counts, Index, is_verified, unbroken
+
+# Lengths are pixels of a figure 1280 wide; matplotlib counts fonts and lines in points, 72 to the inch.
+WIDTH, DPI = 1280, 100
+POINT = 72 / DPI
+NAME, LEADING = 13, 1.15
+MARGIN, LABELS, HEAD, TOP, LEGEND = 20, 124, 44, 108, 62
+CELL_HEIGHT, GAP, RADIUS, PAD = 118, 6, 9, 9
+INK, QUIET, FAINT, LINE = "#1b1f26", "#57606c", "#78828f", "#d5dae1"
+
+FONT = "DejaVu Sans"  # comes with matplotlib, so the picture is the same everywhere
+FONT_STACK = f"'{FONT}', 'Bitstream Vera Sans', Verdana, Geneva, sans-serif"  # of like widths, for readers of the SVG
+
+
+Style = Literal["normal", "italic"]
+
+
+class Box(NamedTuple):
+    """A rectangle; y grows downwards."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def draw(table: Table, out: Path) -> None:
+    """Write ``table.svg`` (text stays text) and ``table.png`` into the folder ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    figure = _figure(table)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "table"}):
+        figure.savefig(out / "table.svg", metadata={"Date": None, "Title": table["summary"]})
+    _use_font_stack(out / "table.svg")
+    figure.savefig(out / "table.png", dpi=2 * DPI)
+
+
+def _figure(table: Table) -> Figure:
+    index = Index.of(table)
+    rows, columns = table["rows"], table["columns"]
+    height = TOP + HEAD + len(rows) * (CELL_HEIGHT + GAP) + LEGEND
+    pitch = (WIDTH - 2 * MARGIN - LABELS + GAP) / len(columns)
+    figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
+    axes.set_axis_off()
+
+    _title(axes, table)
+    left, top = MARGIN + LABELS, TOP + HEAD
+    for place, column in enumerate(columns):
+        lines = wrap(column["name"], pitch - GAP - 4, 13, bold=True)
+        middle = left + place * pitch + (pitch - GAP) / 2
+        _lines(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, lines, 13, bold=True, ha="center")
+    for down, row in enumerate(rows):
+        y = top + down * (CELL_HEIGHT + GAP)
+        _row_label(axes, row, y)
+        for across, column in enumerate(columns):
+            box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
+            computes = index.cells[row["slug"], column["slug"]]["computes"]
+            _cell(axes, box, index.methods_at(row["slug"], column["slug"]), computes)
+    _legend(axes, table, height - LEGEND / 2 + 4)
+    return figure
+
+
+def _title(axes: Axes, table: Table) -> None:
+    counts = Counts.of(table)
+    _text(axes, MARGIN, 43, "I-Con: a periodic table of representation learning", 24, bold=True)
+    lede = "One loss, KL(p ‖ q): a column says what is near (p), a row how nearness is learned (q)."
+    _text(axes, MARGIN, 71, lede, 14.5, colour=QUIET)
+    summary = [
+        f"{counts.verified} of {counts.methods} methods verified",
+        f"{counts.computing} of {counts.cells} cells compute",
+    ]
+    colour = palette.PASSED.light.ink if counts.whole else palette.FAILED.light.fill
+    _lines(axes, WIDTH - MARGIN, 43, summary, 14.5, colour=colour, bold=True, ha="right", leading=1.6)
+    _text(axes, MARGIN + LABELS, TOP + 4, "Supervisory distribution p(j | i)  →", 13, colour=QUIET)
+    _text(axes, MARGIN, TOP + HEAD - 11, "Learned q(j | i)  ↓", 12.5, colour=QUIET)
+
+
+def _row_label(axes: Axes, row: Row, y: float) -> None:
+    lines = wrap(unbroken(row["name"]), LABELS - 12, 14.5, bold=True)
+    first = y + CELL_HEIGHT / 2 + 5 - 9 * len(lines)
+    _lines(axes, MARGIN, first, lines, 14.5, bold=True, leading=1.24)
+    _text(axes, MARGIN, first + 18 * len(lines) + 1, row["partition_name"], 12, colour=QUIET)
+
+
+def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool) -> None:
+    red = palette.FAILED.light.fill
+    shape = _rounded(box, facecolor="white", edgecolor="none")
+    axes.add_patch(shape)
+    for band, method in zip(_bands(box, methods), methods, strict=True):
+        _entry(axes, band, method, shape, alone=len(methods) == 1)
+    edge = palette.colours(methods[0]["family"]).light.edge if methods else LINE
+    axes.add_patch(
+        _rounded(
+            box,
+            facecolor="none",
+            edgecolor=edge if computes else red,
+            linewidth=(1 if computes else 3) * POINT,
+            linestyle="-" if methods or not computes else (0, (4, 3)),
+        )
+    )
+    if not methods:
+        words, colour = ("no name", FAINT) if computes else ("fails", red)
+        _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, words, 12, colour=colour, ha="center")
+
+
+def _rounded(box: Box, **style: Any) -> FancyBboxPatch:
+    inner = ((box.x + RADIUS, box.y + RADIUS), box.width - 2 * RADIUS, box.height - 2 * RADIUS)
+    return FancyBboxPatch(*inner, boxstyle=f"round,pad={RADIUS}", **style)
+
+
+def _bands(box: Box, methods: list[Method]) -> Iterator[Box]:
+    """The cell cut into one band for each method, as tall as its name is long."""
+    weights = [len(_name(method, box.width)) + 1.3 for method in methods]
+    y = box.y
+    for weight in weights:
+        height = box.height * weight / sum(weights)
+        yield Box(box.x, y, box.width, height)
+        y += height
+
+
+def _entry(axes: Axes, band: Box, method: Method, shape: FancyBboxPatch, *, alone: bool) -> None:
+    verified, gap = is_verified(method), method["status"] == "gap"
+    shade = palette.colours(method["family"]).light if verified else palette.FAILED.light
+    fill = Rectangle((band.x, band.y), band.width, band.height, facecolor=shade.fill, edgecolor="none")
+    axes.add_patch(fill).set_clip_path(shape)
+    if gap and verified:
+        _hatch(axes, band, shape)
+    if band.y > shape.get_y():
+        axes.plot((band.x, band.x + band.width), (band.y, band.y), color="white", linewidth=1.5 * POINT)
+
+    lines = _name(method, band.width)
+    step, year_height = NAME * LEADING, 16
+    slack = band.height - len(lines) * step - year_height
+    first = band.y + (PAD + 10 if alone else slack / 2 + 11)
+    foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
+    style: Style = "italic" if gap else "normal"
+    _lines(axes, band.x + PAD, first, lines, NAME, colour=shade.ink, bold=not gap, style=style)
+    _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, style=style)
+    _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
+
+
+def _hatch(axes: Axes, band: Box, shape: FancyBboxPatch) -> None:
+    reach, step = band.height, 9
+    starts = [band.x + step * place for place in range(-int(reach // step) - 1, int(band.width // step) + 1)]
+    lines = [((x, band.y + reach), (x + reach, band.y)) for x in starts]
+    hatch = LineCollection(lines, colors="#dfe3e9", linewidths=1.2 * POINT)
+    axes.add_collection(hatch, autolim=False).set_clip_path(shape)
+
+
+def _mark(axes: Axes, x: float, y: float, colour: str, verified: bool) -> None:
+    """A tick or a cross, drawn rather than written, so that no font can lack it."""
+    strokes = [((0, 0), (3, 3.4), (8.5, -4))] if verified else [((0, -4), (8, 4)), ((0, 4), (8, -4))]
+    for stroke in strokes:
+        path = [(x + right, y + down) for right, down in stroke]
+        axes.plot(*zip(*path, strict=True), color=colour, linewidth=1.8 * POINT, solid_capstyle="round")
+
+
+def _legend(axes: Axes, table: Table, y: float) -> None:
+    x: float = MARGIN + LABELS
+    for family in table["families"]:
+        shade = palette.colours(family["slug"]).light
+        axes.add_patch(Rectangle((x, y - 8), 16, 16, facecolor=shade.fill, edgecolor=shade.edge, linewidth=POINT))
+        _text(axes, x + 23, y + 4.5, family["name"], 12.5)
+        x += 23 + width(family["name"], 12.5) + 20
+    _mark(axes, x, y, palette.PASSED.light.ink, True)
+    _text(axes, x + 15, y + 4.5, "verified", 12.5)
+    x += 15 + width("verified", 12.5) + 20
+    _mark(axes, x, y, palette.FAILED.light.fill, False)
+    _text(axes, x + 15, y + 4.5, "not verified", 12.5, colour=palette.FAILED.light.fill)
+
+
+def _name(method: Method, cell: float) -> list[str]:
+    return wrap(method["name"], cell - 2 * PAD - 2, NAME, bold=method["status"] != "gap")
+
+
+def _lines(axes: Axes, x: float, y: float, lines: list[str], size: float, **options: Any) -> None:
+    """Lines of text, the first one's baseline at ``y``."""
+    leading = options.pop("leading", LEADING)
+    for number, line in enumerate(lines):
+        _text(axes, x, y + number * size * leading, line, size, **options)
+
+
+def _text(
+    axes: Axes,
+    x: float,
+    y: float,
+    words: str,
+    size: float,
+    *,
+    colour: str = INK,
+    bold: bool = False,
+    style: Style = "normal",
+    ha: str = "left",
+) -> None:
+    axes.text(x, y, words, color=colour, fontproperties=_font(size, bold, style), ha=ha, va="baseline")
+
+
+def _font(size: float, bold: bool = False, style: Style = "normal") -> FontProperties:
+    return FontProperties(family=FONT, size=size * POINT, weight="bold" if bold else "normal", style=style)
+
+
+def width(words: str, size: float, bold: bool = False) -> float:
+    """The width of a line of text in pixels."""
+    return float(TextPath((0, 0), words, prop=_font(size, bold), size=size).get_extents().width)
+
+
+def wrap(words: str, room: float, size: float, bold: bool = False) -> list[str]:
+    """Lines no wider than ``room``; a word is broken only at a hyphen, and only where it does not fit."""
+    lines: list[str] = []
+    for word in words.split(" "):
+        pieces = [word] if width(word, size, bold) <= room else re.findall(r"[^-]+-?|-", word)
+        for number, piece in enumerate(pieces):
+            joined = f"{lines[-1]}{' ' if number == 0 else ''}{piece}" if lines else piece
+            if lines and width(joined, size, bold) <= room:
+                lines[-1] = joined
+            else:
+                lines.append(piece)
+    return lines
+
+
+def _use_font_stack(path: Path) -> None:
+    """The reader of the SVG may lack the font; name others that are about as wide."""
+    path.write_text(path.read_text(encoding="utf-8").replace(f"'{FONT}'", FONT_STACK), encoding="utf-8")

@@ -1,0 +1,132 @@
+"""The shape of table.json: what the verification writes and every view reads."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class Row(TypedDict):
+    """A learned distribution q; ``formula`` and ``partition`` are LaTeX."""
+
+    slug: str
+    name: str
+    formula: str
+    partition: str
+    partition_name: str
+    description: str
+
+
+class Column(TypedDict):
+    """A supervisory distribution p; ``formula`` is LaTeX."""
+
+    slug: str
+    name: str
+    formula: str
+    description: str
+    target: str
+
+
+class Family(TypedDict):
+    """A kind of method: the colour of its name's cell."""
+
+    slug: str
+    name: str
+
+
+class Cell(TypedDict):
+    """One coordinate: the methods that bear a name there, and what its loss gave when it was run."""
+
+    row: str
+    column: str
+    methods: list[str]
+    computes: bool
+    value: float | None
+    gradient_norm: float | None
+    seconds: float | None
+    error: str | None
+    code: str
+
+
+class Citation(TypedDict):
+    """Where the method was published; ``doi`` and ``arxiv`` are bare identifiers, not links."""
+
+    key: str
+    authors: str
+    title: str
+    venue: str
+    doi: str | None
+    arxiv: str | None
+
+
+class _CheckOptions(TypedDict, total=False):
+    expected: float | None
+
+
+class Check(_CheckOptions):
+    """A measured number; it passes when it is within ``tolerance`` of ``expected`` (of zero, where absent)."""
+
+    name: str
+    seed: int | None
+    measured: float | None
+    tolerance: float
+    unit: str
+    passed: bool
+    note: str
+
+
+class Witness(TypedDict):
+    """A published package's own implementation, compared with the reference."""
+
+    package: str
+    status: Literal["agrees", "differs", "not installed"]
+    measured: float | None
+    tolerance: float | None
+
+
+class _MethodOptions(TypedDict, total=False):
+    coordinate: str | None
+
+
+class Method(_MethodOptions):
+    """A named loss. Beyond the table, row and column may be None and ``coordinate`` says the place in words."""
+
+    slug: str
+    name: str
+    row: str | None
+    column: str | None
+    family: str
+    status: Literal["published", "gap"]
+    year: int | None
+    citation: Citation | None
+    relation: str
+    formula: str
+    reference: str
+    code: str
+    verified: bool
+    checks: list[Check]
+    witnesses: list[Witness]
+
+
+class Outside(TypedDict):
+    """A system that has no coordinate, and why."""
+
+    name: str
+    reason: str
+
+
+class _TableOptions(TypedDict, total=False):
+    beyond: list[Method]
+    outside: list[Outside]
+
+
+class Table(_TableOptions):
+    """Everything the verification found; ``beyond`` and ``outside`` are shown under the table where present."""
+
+    generated: str
+    versions: dict[str, str]
+    summary: str
+    rows: list[Row]
+    columns: list[Column]
+    families: list[Family]
+    cells: list[Cell]
+    methods: list[Method]

@@ -1,0 +1,117 @@
+"""The table in a terminal: the grid, then one line for each method."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table as Sheet
+from rich.text import Text
+
+from table.page.schema import Method, Table
+from table.page.view import Counts, Index, error, is_verified, unbroken, worst
+
+WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
+STYLES = {
+    "dimensionality-reduction": "blue",
+    "cluster-learning": "dark_orange",
+    "unimodal-ssl": "green",
+    "multimodal-ssl": "magenta",
+    "supervised": "yellow",
+    "gap": "italic dim",
+}
+FAILED = "bold white on red"
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print the grid with names and marks, the summary, and what was measured of each method."""
+    index, counts = Index.of(table), Counts.of(table)
+    console.print(_grid(index, console))
+    console.print(Padding(_families(index), (1, 0)))
+    console.print(_methods(index, console))
+    console.print(Text(counts.sentence(), style="bold green" if counts.whole else FAILED))
+
+
+def _marks(console: Console) -> tuple[str, str, str]:
+    """What stands for verified, failed and no name; plain letters where the terminal has no others."""
+    return ("+", "X", ".") if console.options.ascii_only else ("✓", "✗", "·")
+
+
+def _grid(index: Index, console: Console) -> Sheet:
+    rows = [(row["slug"], row["name"]) for row in index.table["rows"]]
+    columns = [(column["slug"], column["name"]) for column in index.table["columns"]]
+    upright = console.width >= WIDE
+    down, across = (rows, columns) if upright else (columns, rows)
+    label = 9 if upright else 12
+    room = max(8, (min(console.width, 132) - label) // len(across) - 1)
+
+    sheet = Sheet(box=box.HORIZONTALS, show_edge=False, show_lines=True, padding=0)
+    sheet.add_column(Text("q ↓ p →" if upright else "p ↓ q →", style="dim"), width=label, style="bold")
+    for _, name in across:
+        sheet.add_column(_broken(name, room), width=room)
+    for slug, name in down:
+        places = [(slug, other) if upright else (other, slug) for other, _ in across]
+        sheet.add_row(_broken(name, label), *(_cell(index, *place, room, console) for place in places))
+    return sheet
+
+
+def _broken(words: str, room: int) -> str:
+    return "\n".join(textwrap.wrap(unbroken(words), room))
+
+
+def _cell(index: Index, row: str, column: str, room: int, console: Console) -> Text:
+    yes, no, nothing = _marks(console)
+    if not index.cells[row, column]["computes"]:
+        return Text(f"{no} fails", style=FAILED)
+    methods = index.methods_at(row, column)
+    if not methods:
+        return Text(nothing, style="dim")
+    lines = []
+    for method in methods:
+        good = is_verified(method)
+        lines.append(
+            Text(_broken(method["name"], room - 1), style=STYLES.get(method["family"], "") if good else FAILED)
+        )
+        lines[-1].append(yes if good else no, style="not dim not italic green" if good else "")
+    return Text("\n").join(lines)
+
+
+def _families(index: Index) -> Text:
+    names = [Text(name, style=STYLES.get(slug, "")) for slug, name in index.families.items()]
+    return Text(" · ", style="dim").join(names)
+
+
+def _methods(index: Index, console: Console) -> Sheet:
+    roomy = console.width >= 100
+    sheet = Sheet(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, int(roomy), 0, 0))
+    sheet.add_column("Method", no_wrap=True)
+    sheet.add_column("Coordinate", min_width=15)
+    if roomy:
+        sheet.add_column("Relation", ratio=1)
+    sheet.add_column("Worst", justify="right", no_wrap=True)
+    sheet.add_column("Allowed", justify="right", no_wrap=True)
+    sheet.add_column("Witnesses", ratio=1, overflow="fold")
+    sheet.add_column("OK", justify="center", no_wrap=True)
+    for methods in (index.table["methods"], index.table.get("beyond", [])):
+        for method in methods:
+            slug, place, *measured = _line(method, console)
+            relation = [method["relation"]] if roomy else []
+            sheet.add_row(slug, place, *relation, *measured, style=None if is_verified(method) else FAILED)
+        sheet.add_section()
+    return sheet
+
+
+def _line(method: Method, console: Console) -> tuple[str, ...]:
+    yes, no, _ = _marks(console)
+    check = worst(method["checks"])
+    place = f"{method['row']} × {method['column']}" if method["row"] and method["column"] else "none"
+    return (
+        method["slug"],
+        place,
+        f"{error(check):.1e}" if check else "none",
+        f"{check['tolerance']:.0e}" if check else "",
+        "\n".join(f"{item['package']}: {item['status']}" for item in method["witnesses"]),
+        yes if is_verified(method) else no,
+    )

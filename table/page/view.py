@@ -1,0 +1,159 @@
+"""Questions that every view asks of a table: what stands where, what holds, how to write a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from table.page.schema import Cell, Check, Column, Method, Row, Table, Witness
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def is_verified(method: Method) -> bool:
+    """Whether the method holds: no view may look better than the worst of its parts."""
+    checks, witnesses = method["checks"], method["witnesses"]
+    return (
+        method["verified"]
+        and bool(checks)
+        and all(check["passed"] for check in checks)
+        and all(witness["status"] != "differs" for witness in witnesses)
+    )
+
+
+def error(check: Check) -> float:
+    """The distance that is compared with the tolerance; infinite where nothing could be measured."""
+    measured = check["measured"]
+    if measured is None or math.isnan(measured):
+        return math.inf
+    return abs(measured - (check.get("expected") or 0.0))
+
+
+def worst(checks: Iterable[Check]) -> Check | None:
+    """The check that is nearest to failing; a failed one before any that passed."""
+
+    def badness(check: Check) -> tuple[bool, float]:
+        return not check["passed"], error(check) / check["tolerance"] if check["tolerance"] else error(check)
+
+    return max(checks, key=badness, default=None)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A measured number for people: 0.031, 12.5, 4.1×10⁻¹⁶."""
+    if value is None or not math.isfinite(value):
+        return "–" if value is None else str(value)
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.{digits + 2}g}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
+    return power if float(mantissa) == 1 else f"{mantissa.removesuffix('.0')}×{power}"
+
+
+def unbroken(name: str) -> str:
+    """A name whose limit, σ → ∞, is not to be broken over lines."""
+    return name.replace(" → ", "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}")
+
+
+def tolerance(check: Check) -> str:
+    """What the check had to meet, in words."""
+    expected = check.get("expected")
+    if expected is None:
+        return f"≤ {number(check['tolerance'])}"
+    return f"{number(expected)} ± {number(check['tolerance'])}"
+
+
+def witness(item: Witness) -> str:
+    """One witness in words; an absent package says so."""
+    measured = f" ({number(item['measured'])})" if item["measured"] is not None else ""
+    return f"{item['package']}: {item['status']}{measured}"
+
+
+@dataclass(frozen=True)
+class Index:
+    """A table with its parts findable by slug."""
+
+    table: Table
+    rows: dict[str, Row]
+    columns: dict[str, Column]
+    cells: dict[tuple[str, str], Cell]
+    methods: dict[str, Method]
+    families: dict[str, str]
+
+    @classmethod
+    def of(cls, table: Table) -> Index:
+        """Index a table."""
+        return cls(
+            table=table,
+            rows={row["slug"]: row for row in table["rows"]},
+            columns={column["slug"]: column for column in table["columns"]},
+            cells={(cell["row"], cell["column"]): cell for cell in table["cells"]},
+            methods={method["slug"]: method for method in table["methods"]},
+            families={family["slug"]: family["name"] for family in table["families"]},
+        )
+
+    def methods_at(self, row: str, column: str) -> list[Method]:
+        """The methods that bear a name at a coordinate; none where it has no name."""
+        return [self.methods[slug] for slug in self.cells[row, column]["methods"]]
+
+    def coordinate(self, row: str, column: str) -> str:
+        """A coordinate in words."""
+        return f"{self.rows[row]['name']} × {self.columns[column]['name']}"
+
+    def place(self, method: Method) -> str:
+        """The method's coordinate in words, for methods beyond the table too."""
+        if method.get("coordinate"):
+            return str(method["coordinate"])
+        row, column = method["row"], method["column"]
+        if row in self.rows and column in self.columns:
+            return self.coordinate(str(row), str(column))
+        return "no coordinate"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The headline numbers."""
+
+    methods: int
+    verified: int
+    beyond: int
+    beyond_verified: int
+    gaps: int
+    cells: int
+    computing: int
+    unnamed: int
+    agreeing: int
+    differing: int
+    absent: int
+
+    @classmethod
+    def of(cls, table: Table) -> Counts:
+        """Count what the table says; the witnesses beyond the table are counted with the others."""
+        methods, beyond, cells = table["methods"], table.get("beyond", []), table["cells"]
+        witnesses = [item["status"] for method in (*methods, *beyond) for item in method["witnesses"]]
+        return cls(
+            methods=len(methods),
+            verified=sum(map(is_verified, methods)),
+            beyond=len(beyond),
+            beyond_verified=sum(map(is_verified, beyond)),
+            gaps=sum(method["status"] == "gap" for method in methods),
+            cells=len(cells),
+            computing=sum(cell["computes"] for cell in cells),
+            unnamed=sum(not cell["methods"] for cell in cells),
+            agreeing=witnesses.count("agrees"),
+            differing=witnesses.count("differs"),
+            absent=witnesses.count("not installed"),
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything holds, beyond the table too."""
+        return (self.verified, self.computing, self.beyond_verified) == (self.methods, self.cells, self.beyond)
+
+    def sentence(self) -> str:
+        """The counts in one line, for the terminal and Markdown."""
+        beyond = f" {self.beyond_verified} of {self.beyond} beyond the table verified;" if self.beyond else ""
+        return (
+            f"{self.verified} of {self.methods} methods verified, {self.computing} of {self.cells} cells compute;"
+            f"{beyond} third witnesses: {self.agreeing} agree, {self.differing} differ, {self.absent} not installed"
+        )

@@ -1,0 +1,148 @@
+"""Regenerate the table: compute every cell, verify every method, and write what was found."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import icon
+from icon.records import FAMILIES, Method
+from icon.registry import COLUMNS, ROWS
+from table import cells, formulas
+from table.data import Sample, sample
+from table.page import csv, figure, html, markdown
+from table.page.schema import Cell, Check, Citation, Table
+from table.page.schema import Method as MethodResult
+from table.page.view import is_verified
+from table.specifications import CHECKS
+from table.witnesses import witness
+
+SEEDS = (0, 1)
+CELL_POINTS = 1796  # the digits, less one: instances come in pairs
+
+
+def regenerate(
+    slugs: Iterable[str] | None = None, witnesses: bool = True, tick: Callable[[str], None] = lambda what: None
+) -> Table:
+    """All cells and the checks of the given methods (default: all); ``tick`` is told of each step."""
+    chosen = [m for m in icon.methods() if slugs is None or m.slug in set(slugs)]
+    whole = sample(0, CELL_POINTS)
+    computed = []
+    for row in ROWS:
+        for column in COLUMNS:
+            tick(f"{row} x {column}")
+            computed.append(cells.compute(row, column, whole))
+    verified = []
+    for method in chosen:
+        tick(method.name)
+        verified.append(verify(method, witnesses))
+    return {
+        "generated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"icon": icon.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
+        "summary": summary(computed, verified, len(chosen)),
+        "rows": [
+            {
+                "slug": slug,
+                "name": axis.name,
+                "formula": formulas.ROWS[slug].q,
+                "partition": formulas.ROWS[slug].partition,
+                "partition_name": formulas.ROWS[slug].partition_name,
+                "description": formulas.ROWS[slug].description,
+            }
+            for slug, axis in ROWS.items()
+        ],
+        "columns": [
+            {
+                "slug": slug,
+                "name": axis.name,
+                "formula": formulas.COLUMNS[slug].p,
+                "description": formulas.COLUMNS[slug].description,
+                "target": formulas.COLUMNS[slug].target,
+            }
+            for slug, axis in COLUMNS.items()
+        ],
+        "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
+        "cells": computed,
+        "methods": verified,
+    }
+
+
+def verify(method: Method, witnesses: bool = True) -> MethodResult:
+    """The checks of one method for every seed, and its third witnesses."""
+    checks = [result for seed in SEEDS for result in _checks(method.slug, sample(seed))]
+    cited: Citation | None = None
+    if method.citation is not None:
+        c = method.citation
+        cited = {"key": c.key, "authors": c.authors, "title": c.title, "venue": c.venue, "doi": c.doi, "arxiv": c.arxiv}
+    found: MethodResult = {
+        "slug": method.slug,
+        "name": method.name,
+        "row": method.row,
+        "column": method.column,
+        "family": method.family,
+        "status": "gap" if cited is None else "published",
+        "year": method.year,
+        "citation": cited,
+        "relation": method.relation,
+        "formula": formulas.METHODS[method.slug],
+        "reference": formulas.reference_path(method.slug),
+        "code": cells.code(method.row, method.column, method.slug),
+        "verified": True,
+        "checks": checks,
+        "witnesses": witness(method.slug, sample(0)) if witnesses else [],
+    }
+    found["verified"] = is_verified(found)
+    return found
+
+
+def _checks(slug: str, s: Sample) -> list[Check]:
+    """The results of a method's checks; a check that raises is a failed one that says why."""
+    results: list[Check] = []
+    for check in CHECKS.get(slug, []):
+        try:
+            results += check.run(s)
+        except Exception as error:  # reported in the table with the method's name
+            note = f"{type(error).__name__}: {error}"
+            results.append({"name": "check", "seed": s.seed, "measured": None, "tolerance": 0.0, "unit": "",
+                            "passed": False, "note": note})  # fmt: skip
+    return results
+
+
+def summary(computed: list[Cell], verified: list[MethodResult], asked: int) -> str:
+    good, computes = sum(m["verified"] for m in verified), sum(c["computes"] for c in computed)
+    return f"{good} of {asked} methods verified, {computes} of {len(computed)} cells compute"
+
+
+def failures(table: Table) -> list[str]:
+    """What failed and by how much, a line each."""
+    lines = [f"cell {c['row']} x {c['column']}: {c['error']}" for c in table["cells"] if not c["computes"]]
+    for method in table["methods"]:
+        if not method["checks"]:
+            lines.append(f"{method['slug']}: no check")
+        for check in method["checks"]:
+            if not check["passed"]:
+                expected = "" if check.get("expected") is None else f" (expected {check['expected']:g})"
+                lines.append(
+                    f"{method['slug']}, seed {check['seed']}, {check['name']}: {check['unit']} {check['measured']}"
+                    f"{expected}, tolerance {check['tolerance']:g}. {check['note']}"
+                )
+        for seen in method["witnesses"]:
+            if seen["status"] == "differs":
+                lines.append(f"{method['slug']}, witness {seen['package']}: differs by {seen['measured']:.2e}")
+    return lines
+
+
+def write(table: Table, out: Path) -> list[Path]:
+    """table.csv, .json, .md, .svg, .png and index.html in a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    csv.rows(table).to_csv(out / "table.csv", index=False)
+    (out / "table.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "table.md").write_text(markdown.render(table), encoding="utf-8")
+    (out / "index.html").write_text(html.render(table), encoding="utf-8")
+    figure.draw(table, out)
+    return [out / name for name in ("table.csv", "table.json", "table.md", "table.svg", "table.png", "index.html")]

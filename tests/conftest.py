@@ -1,0 +1,58 @@
+"""Shared fixtures; two threads of two cores are for other people."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+import icon.registry
+from tests import cases
+
+settings.register_profile(
+    "icon",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("icon")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - for code that draws from the global state
+
+
+@pytest.fixture(scope="session")
+def coordinate_input() -> Callable[..., cases.Case]:
+    """`cases.coordinate_input(row, column)`: a valid input and target of a coordinate, with its dense counterpart."""
+    return cases.coordinate_input
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Features ``[120, 64]`` in [0, 1] and labels ``[120]`` of the handwritten digits."""
+    return cases.digits(120)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Methods registered in a test are gone after it."""
+    monkeypatch.setattr(icon.registry, "_METHODS", dict(icon.registry._METHODS))
+    yield
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Anchors without a positive are expected here; their warning is not what is tested."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield

@@ -1,0 +1,575 @@
+"""The page and its siblings, drawn from a small synthetic table; the page is driven in a headless Chromium."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from table.page import csv, figure, html, markdown, palette, terminal
+from table.page.mathml import mathml
+from table.page.schema import Table
+from table.page.view import Counts, is_verified, number, worst
+
+HOSTILE = "</script><!-- <b>& \"quoted\" 'text'"
+
+ROWS = {
+    "gaussian": "Gaussian",
+    "gaussian-wide": "Gaussian, σ → ∞",
+    "gaussian-narrow": "Gaussian, σ → 0",
+    "student-t": "Student-t",
+    "clusters": "Clusters",
+}
+COLUMNS = {
+    "gaussian": "Gaussian",
+    "student-t": "Student-t",
+    "identity": "Identity",
+    "graph": "Graph kernel",
+    "knn": "Uniform k-NN",
+    "pairs": "Positive pairs",
+    "cross-modal": "Cross-modal pairs",
+    "classes": "Classes",
+    "data-label": "Data-label pairs",
+}
+FAMILIES = {
+    "dimensionality-reduction": "Dimensionality reduction",
+    "cluster-learning": "Cluster learning",
+    "unimodal-ssl": "Unimodal SSL",
+    "multimodal-ssl": "Multimodal SSL",
+    "supervised": "Supervised learning",
+    "gap": "Gap",
+}
+METHODS = [
+    ("sne", "SNE", "gaussian/gaussian", "dimensionality-reduction", 2002),
+    ("infonce", "InfoNCE", "gaussian/pairs", "unimodal-ssl", 2018),
+    ("simclr", "SimCLR", "gaussian/pairs", "unimodal-ssl", 2020),
+    ("clip", "CLIP", "gaussian/cross-modal", "multimodal-ssl", 2021),
+    ("cross-entropy", "Cross-Entropy", "gaussian/data-label", "supervised", 1990),
+    ("average-margin-supcon", "Average Margin SupCon", "gaussian-wide/classes", "gap", None),
+    ("tsne-uniform", "t-SNE with Uniform Affinities", "student-t/knn", "dimensionality-reduction", 2022),
+    ("ncut", "Normalized Cuts", "clusters/graph", "cluster-learning", 2000),
+]
+
+
+def check(name: str, measured: float | None, **changes: Any) -> dict[str, Any]:
+    parts = {"name": name, "seed": 0, "measured": measured, "tolerance": 1e-9, "unit": "relative error"}
+    return {**parts, "passed": True, "note": "", **changes}
+
+
+def method(slug: str, name: str, coordinate: str, family: str, year: int | None) -> dict[str, Any]:
+    gap = family == "gap"
+    row, column = coordinate.split("/")
+    citation = {"key": slug, "authors": "A. Author", "title": "A title", "venue": "A venue 2020"}
+    return {
+        "slug": slug,
+        "name": name,
+        "row": row,
+        "column": column,
+        "family": family,
+        "status": "gap" if gap else "published",
+        "year": year,
+        "citation": None if gap else {**citation, "doi": "10.1000/182", "arxiv": "2002.05709"},
+        "relation": "exact",
+        "formula": r"-\log\frac{e^{s_{i}^{+}}}{\sum_{k} e^{s_{ik}}}",
+        "reference": f"table/references/{slug}.py",
+        "code": f'import icon\nloss = icon.method("{slug}")\nloss(z, target).backward()',
+        "verified": True,
+        "checks": [check("value", 3.1e-16), check("gradient", 4.2e-13, seed=1)],
+        "witnesses": [],
+    }
+
+
+def make_table() -> Table:
+    """All 45 cells, a method or more of each family, and every state that the views tell apart."""
+    methods = {record[0]: method(*record) for record in METHODS}
+    methods["simclr"]["witnesses"] = [
+        {"package": "lightly", "status": "agrees", "measured": 1e-12, "tolerance": 1e-6},
+        {"package": "openTSNE", "status": "not installed", "measured": None, "tolerance": 1e-6},
+    ]
+    methods["sne"]["relation"] = HOSTILE
+    slope = check("slope", 2.01, expected=2.0, tolerance=0.15, unit="log-log slope")
+    methods["cross-entropy"]["checks"].append(slope)
+    methods["ncut"].update(verified=False)
+    methods["ncut"]["checks"][0].update(measured=float("nan"), passed=False)
+    cells = [
+        {
+            "row": row,
+            "column": column,
+            "methods": [slug for slug, item in methods.items() if (item["row"], item["column"]) == (row, column)],
+            "computes": True,
+            "value": 1.2345,
+            "gradient_norm": 0.125,
+            "seconds": 0.01,
+            "error": None,
+            "code": f'import icon\nloss = icon.loss("{row}", "{column}")\nloss(z, target).backward()',
+        }
+        for row in ROWS
+        for column in COLUMNS
+    ]
+    formula = {"formula": r"p(j\mid i)=\mathbb{1}[i=j]", "description": "One line."}
+    table: Any = {
+        "generated": "2025-01-01T00:00:00",
+        "versions": {"icon": "0.1.0"},
+        "summary": "synthetic",
+        "rows": [
+            {"slug": slug, "name": name, **formula, "partition": r"\log\sum_k e^{s_{ik}}", "partition_name": "mean"}
+            for slug, name in ROWS.items()
+        ],
+        "columns": [{"slug": slug, "name": name, **formula, "target": "labels [n]"} for slug, name in COLUMNS.items()],
+        "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
+        "cells": cells,
+        "methods": list(methods.values()),
+        "beyond": [{**method("scan", "SCAN", "clusters/knn", "cluster-learning", 2020), "coordinate": "clusters"}],
+        "outside": [{"name": "MAE", "reason": "It reconstructs pixels."}],
+    }
+    checked: Table = table
+    return checked
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return make_table()
+
+
+# Without a browser ---------------------------------------------------------------------------------------------------
+
+
+class Links(HTMLParser):
+    """Collects what a page would load, and whether its tags nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.ids: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "action", "poster") and tag != "a":
+                self.loads.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+        if tag not in ("meta", "link", "br", "mspace"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "mspace":
+            assert self.open.pop() == tag
+
+
+def test_page_is_self_contained(table: Table) -> None:
+    page = html.render(table)
+    links = Links()
+    links.feed(page)
+    assert [load for load in links.loads if not load.startswith("data:")] == []
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", page)
+    assert links.open == []
+    assert len(links.ids) == len(set(links.ids))
+
+
+def test_hostile_text_is_inert(table: Table) -> None:
+    page = html.render(table)
+    assert "<b>&" not in page
+    embedded = page.partition('<script type="application/json" id="data">')[2].partition("</script>")[0]
+    data = json.loads(embedded)
+    assert data["methods"][0]["relation"] == HOSTILE
+    assert data["methods"][-1]["checks"][0]["measured"] is None  # NaN is no JSON
+
+
+def test_bad_latex_is_shown_as_code() -> None:
+    assert mathml(r"\frac").startswith("<code")
+    assert mathml(r"\nosuchcommand{x}").startswith("<code")
+    assert mathml(r"\log x").startswith("<math")
+    assert "ℒ" in mathml(r"\mathcal{L}")
+    assert "𝟙" in mathml(r"\mathbb{1}")
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "unheard-of"])
+def test_family_colours_are_readable(family: str) -> None:
+    for shade in palette.colours(family):
+        assert contrast(shade.fill, shade.ink) >= 4.5
+
+
+def test_no_view_looks_better_than_its_worst_part() -> None:
+    item: Any = method(*METHODS[0])
+    assert is_verified(item)
+    for spoil in (
+        {"verified": False},
+        {"checks": []},
+        {"checks": [check("value", 1.0, passed=False)]},
+        {"witnesses": [{"package": "torch", "status": "differs", "measured": 1.0, "tolerance": 1e-6}]},
+    ):
+        spoiled: Any = {**copy.deepcopy(item), **spoil}
+        assert not is_verified(spoiled)
+
+
+def test_counts(table: Table) -> None:
+    counts = Counts.of(table)
+    assert (counts.verified, counts.methods, counts.computing, counts.cells) == (7, 8, 45, 45)
+    assert (counts.beyond_verified, counts.beyond, counts.whole) == (1, 1, False)
+    assert (counts.agreeing, counts.differing, counts.absent) == (1, 0, 1)
+
+
+def test_worst_check(table: Table) -> None:
+    methods = {item["slug"]: item for item in table["methods"]}
+    failed = worst(methods["ncut"]["checks"])
+    slope = worst(methods["cross-entropy"]["checks"])
+    assert failed is not None
+    assert not failed["passed"]
+    assert slope is not None
+    assert slope["name"] == "slope"
+    assert worst([]) is None
+
+
+def test_numbers() -> None:
+    assert number(4.1e-16) == "4.1×10⁻¹⁶"
+    assert number(1e-9) == "10⁻⁹"
+    assert (number(0.15), number(0.0), number(None), number(float("nan"))) == ("0.15", "0", "–", "nan")
+
+
+def test_figure(table: Table, tmp_path: Path) -> None:
+    figure.draw(table, tmp_path)
+    drawn = (tmp_path / "table.svg").read_text(encoding="utf-8")
+    for word in ("SimCLR", "Affinities", "2020", *FAMILIES.values()):
+        assert f">{word}</text>" in drawn  # text, not outlines
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+    first = (tmp_path / "table.svg").read_bytes()
+    figure.draw(table, tmp_path)
+    assert (tmp_path / "table.svg").read_bytes() == first
+
+
+def test_wrapped_names_fit() -> None:
+    for _, name, *_ in METHODS:
+        lines = figure.wrap(name, 100, 13, bold=True)
+        assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+        assert all(figure.width(line, 13, bold=True) <= 100 for line in lines)
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_terminal(table: Table, columns: int) -> None:
+    stream = io.StringIO()
+    terminal.print_table(table, Console(file=stream, width=columns))
+    printed = stream.getvalue()
+    assert max(map(len, printed.splitlines())) <= columns
+    assert "…" not in printed
+    assert "7 of 8 methods verified" in printed
+    assert "Cuts✗" in printed
+    assert "SimCLR✓" in printed
+    assert "installed" in printed
+
+
+def test_markdown(table: Table) -> None:
+    text = markdown.render(table)
+    assert "| **Gaussian** | SNE ✓ |" in text
+    assert "Normalized Cuts ✗ **not verified**" in text
+    assert "*Average Margin SupCon* ✓" in text
+    assert "openTSNE: not installed" in text
+    widths = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
+    assert widths == {11, 9}
+
+
+def test_csv(table: Table) -> None:
+    frame = csv.rows(table)
+    assert set(frame["slug"]) == {item[0] for item in METHODS} | {"scan"}
+    absent = frame[(frame["kind"] == "witness") & (frame["check"] == "openTSNE")]
+    assert absent["passed"].isna().all()
+    assert len(absent) == 1
+    assert not frame.loc[frame["slug"] == "ncut", "verified"].any()
+    assert len(pd.read_csv(io.StringIO(frame.to_csv(index=False)))) == len(frame)
+
+
+# In a browser --------------------------------------------------------------------------------------------------------
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# Keys as WebDriver spells them, so that this file can be read in without selenium.
+TAB, ENTER, ESCAPE, END, HOME, RIGHT, DOWN = "\ue004", "\ue007", "\ue00c", "\ue010", "\ue011", "\ue014", "\ue015"
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromedriver = shutil.which("chromedriver")
+    if browser is None or chromedriver is None:
+        pytest.skip("chromium or chromedriver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    yield session
+    session.quit()
+
+
+@pytest.fixture(scope="module")
+def address(table: Table, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(html.render(table), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def visit(driver: Any, address: str) -> Iterator[Open]:
+    """Open the page anew at a width, a colour scheme and a place; afterwards its console must be empty."""
+
+    def go(place: str = "", width: int = 1400, scheme: str = "light") -> Any:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        driver.get("about:blank")
+        driver.get(address + place)
+        driver.execute_script("try { localStorage.clear() } catch {}")
+        return driver
+
+    driver.get_log("browser")
+    yield go
+    assert driver.get_log("browser") == []
+
+
+def press(driver: Any, *keys: str) -> None:
+    for key in keys:
+        driver.switch_to.active_element.send_keys(key)
+
+
+def find(driver: Any, selector: str) -> Any:
+    return driver.find_element("css selector", selector)
+
+
+def find_all(driver: Any, selector: str) -> list[Any]:
+    return list(driver.find_elements("css selector", selector))
+
+
+def opened(driver: Any) -> str | None:
+    """The id of the open dialog, waiting for the browser to follow the address."""
+    return driver.execute_async_script(
+        "const done = arguments[0];"
+        "requestAnimationFrame(() => setTimeout(() => done(document.querySelector('dialog[open]')?.id ?? null), 0))"
+    )
+
+
+def focused(driver: Any) -> str | None:
+    return driver.execute_script("return document.activeElement.dataset.opens ?? null")
+
+
+def test_every_cell_opens(visit: Open) -> None:
+    driver = visit()
+    cells = find_all(driver, "#grid .cell")
+    assert len(cells) == 45
+    for cell, (row, column) in zip(cells, ((row, column) for row in ROWS for column in COLUMNS), strict=True):
+        cell.click()
+        assert opened(driver) == f"{row}/{column}"
+        dialog = find(driver, "dialog[open]")
+        assert find(dialog, "h2").text == f"{ROWS[row]} × {COLUMNS[column]}"
+        assert f"{row}/{column}" in dialog.text
+        assert len(find_all(dialog, ".parts math")) == 3
+        assert f'icon.loss("{row}", "{column}")' in find(dialog, ".code").text
+        if not find_all(dialog, "article"):
+            assert "has no name" in dialog.text
+            assert "It computes" in dialog.text
+            assert "1.2345" in dialog.text
+            assert "0.125" in dialog.text
+        find(dialog, ".close").click()
+        assert opened(driver) is None
+
+
+def test_cell_details(visit: Open) -> None:
+    driver = visit("#simclr")
+    article = find(driver, "#simclr")
+    assert find(article, "math").is_displayed()
+    links = [link.get_attribute("href") for link in find_all(article, "a")]
+    assert links == ["https://arxiv.org/abs/2002.05709", "https://doi.org/10.1000/182"]
+    numbers = find(article, ".numbers").text
+    assert "3.1×10⁻¹⁶" in numbers
+    assert "≤ 10⁻⁹" in numbers
+    assert 'icon.method("simclr")' in article.text
+
+
+def test_keyboard(visit: Open) -> None:
+    driver = visit()
+    for _ in range(20):
+        press(driver, TAB)
+        if focused(driver):
+            break
+    assert focused(driver) == "gaussian/gaussian"
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert driver.execute_script(outline) == "solid"
+    press(driver, RIGHT, DOWN)
+    assert focused(driver) == "gaussian-wide/student-t"
+    press(driver, END)
+    assert focused(driver) == "gaussian-wide/data-label"
+    press(driver, RIGHT)
+    assert focused(driver) == "gaussian-wide/data-label"
+    press(driver, HOME, ENTER)
+    assert opened(driver) == "gaussian-wide/gaussian"
+    press(driver, ESCAPE)
+    assert opened(driver) is None
+    assert focused(driver) == "gaussian-wide/gaussian"
+    assert len(find_all(driver, "#grid .cell[tabindex='0']")) == 1
+
+
+def test_grid_semantics(visit: Open) -> None:
+    driver = visit(width=420)  # the layout that gives up the display of a table must keep its roles
+    assert len(find_all(driver, "[role=grid] [role=row]")) == 6
+    assert len(find_all(driver, "th[scope=col][role=columnheader]")) == 10
+    assert len(find_all(driver, "th[scope=row][role=rowheader]")) == 5
+    assert len(find_all(driver, "[role=gridcell] > button[aria-haspopup=dialog]")) == 45
+    label = find(driver, "[data-opens='gaussian/pairs']").get_attribute("aria-label")
+    assert label == "Gaussian × Positive pairs: InfoNCE (2018, verified), SimCLR (2020, verified)"
+    for dialog in find_all(driver, "dialog"):
+        assert driver.execute_script(
+            "return document.getElementById(arguments[0].getAttribute('aria-labelledby')).tagName", dialog
+        )
+
+
+def test_family_filter(visit: Open) -> None:
+    driver = visit()
+    button = find(driver, "[data-filter='unimodal-ssl']")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    bright = find_all(driver, ".cell:not(.dim) .entry:not(.dim)")
+    assert {entry.get_attribute("data-family") for entry in bright} == {"unimodal-ssl"}
+    assert len(bright) == 2
+    assert find(driver, "#filtered").get_attribute("textContent") == "Unimodal SSL: 2 methods"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert find_all(driver, ".dim") == []
+
+
+@pytest.mark.parametrize(
+    ("place", "cell"), [("#simclr", "gaussian/pairs"), ("#gaussian/pairs", "gaussian/pairs"), ("#nowhere", None)]
+)
+def test_deep_links(visit: Open, place: str, cell: str | None) -> None:
+    driver = visit(place)
+    assert opened(driver) == cell
+    if cell:
+        press(driver, ESCAPE)
+        assert opened(driver) is None
+        assert focused(driver) == cell
+        assert "#" not in driver.current_url
+
+
+def test_back_closes(visit: Open) -> None:
+    driver = visit()
+    find(driver, "[data-opens='student-t/knn']").click()
+    assert opened(driver) == "student-t/knn"
+    driver.back()
+    assert opened(driver) is None
+
+
+@pytest.mark.parametrize("width", [1400, 1000, 420])
+@pytest.mark.parametrize("place", ["", "#simclr", "#gaussian-wide/classes"])
+def test_no_horizontal_overflow(visit: Open, width: int, place: str) -> None:
+    driver = visit(place, width=width)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    outside = """
+      const clipped = [];
+      for (const box of document.querySelectorAll(".cell, .entry, .name, dialog[open] .body"))
+        if (box.scrollWidth > box.clientWidth + 1 && box.clientWidth) clipped.push(box.textContent);
+      return clipped;"""
+    assert driver.execute_script(outside) == []
+
+
+def background(driver: Any) -> str:
+    return driver.execute_script("return getComputedStyle(document.documentElement).backgroundColor")
+
+
+def test_themes(visit: Open) -> None:
+    driver = visit()
+    light = background(driver)
+    toggle = find(driver, "#theme")
+    assert toggle.get_attribute("aria-pressed") == "false"
+    toggle.click()
+    dark = background(driver)
+    assert toggle.get_attribute("aria-pressed") == "true"
+    assert dark != light
+    visit(scheme="dark")
+    assert background(driver) == dark
+    assert find(driver, "#theme").get_attribute("aria-pressed") == "true"
+    find(driver, "#theme").click()
+    assert background(driver) == light
+
+
+def test_nothing_is_fetched(visit: Open) -> None:
+    driver = visit()
+    assert driver.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)") == []
+
+
+def test_failure_is_obvious(visit: Open) -> None:
+    driver = visit()
+    entry = find(driver, "[data-opens='clusters/graph'] .entry")
+    colour = driver.execute_script("return getComputedStyle(arguments[0]).backgroundColor", entry)
+    assert "✗" in entry.text
+    assert "✓" not in entry.text
+    assert colour == "rgb(179, 38, 30)"
+    assert "not verified" in find(driver, "[data-opens='clusters/graph']").get_attribute("aria-label")
+    assert "failed" in find(driver, ".counts > div").get_attribute("class")
+    visit("#ncut")
+    assert "NOT verified" in find(driver, "#ncut").text
+
+
+def test_absent_witness_is_not_shown_as_passed(visit: Open) -> None:
+    driver = visit("#simclr")
+    agrees, absent = find_all(driver, "#simclr .witnesses li")
+    assert "✓" in agrees.text
+    assert "lightly agrees" in agrees.text
+    assert "openTSNE not installed" in absent.text
+    assert "✓" not in absent.text
+    assert not find_all(absent, ".pass")
+
+
+def test_copy_button(visit: Open) -> None:
+    driver = visit("#simclr")
+    button = find(driver, "#simclr .copy")
+    button.click()
+    assert opened(driver) == "gaussian/pairs"
+    assert button.text in ("Copied", "Selected")
+
+
+def test_reduced_motion(driver: Any, visit: Open) -> None:
+    visit()
+    feature = {"name": "prefers-reduced-motion", "value": "reduce"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    style = "return getComputedStyle(document.querySelector('.cell')).transitionDuration"
+    assert driver.execute_script(style) == "0s"
+
+
+def test_print_shows_the_grid(driver: Any, visit: Open) -> None:
+    visit()
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert find(driver, "#grid").is_displayed()
+    assert not find(driver, ".filters").is_displayed()
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
