@@ -11,7 +11,7 @@ can take its place without touching p, q or `Loss`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -21,9 +21,9 @@ from torch import Tensor
 from icon.divergence import Divergence
 from icon.q.base import Kernel
 from icon.q.partitions import LogSumExp
-from icon.rows import Block, Csr, Rows
+from icon.rows import Block, Csr, Groups, Rows
 
-TILE_ENTRIES = 2**21  # 8 MiB in float32: two tiles stay in a last-level cache
+TILE_ENTRIES = 2**22
 EDGE_ENTRIES = 2**22
 
 
@@ -70,15 +70,34 @@ def evaluate(problem: Problem) -> tuple[Tensor, ...]:
     For KL, ``A [n]`` and ``E [n]`` with ``CE_i = A_i - E_i``. For another divergence, ``D [n]``.
     """
     edges = problem.rows.edges
+    if isinstance(edges, Groups) and problem.divergence is None and problem.q.is_product and not problem.q.margin:
+        return _evaluate_groups(problem, edges)
     values = edges.values if isinstance(edges, Csr) else problem.anchors.new_zeros(0)
     if problem.divergence is not None and values.requires_grad:
         raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
     normalizer = problem.normalizer if problem.normalizer is not None else problem.anchors.new_zeros(())
     parameters = [p for p in problem.q.parameters() if p.requires_grad]
-    outputs: tuple[Tensor, ...] = _Blocked.apply(
-        problem, problem.anchors, problem.candidates, values, normalizer, *parameters
-    )  # type: ignore[no-untyped-call]
+    inputs = (problem.anchors, problem.candidates, values, normalizer, *parameters)
+    outputs: tuple[Tensor, ...] = _Blocked.apply(problem, *inputs)  # type: ignore[no-untyped-call]
     return outputs
+
+
+def _evaluate_groups(problem: Problem, groups: Groups) -> tuple[Tensor, ...]:
+    """KL where p is uniform over a group and the score a product: the mean score is the score of the mean member.
+
+    O(n r) instead of O(edges), which with ten classes is a tenth of all pairs.
+    """
+    a, c = problem.anchors, problem.candidates
+    rest = replace(problem, rows=replace(problem.rows, edges=groups.without_edges(), _cache={}))
+    partition, uniform_part = evaluate(rest)
+    member_of = torch.repeat_interleave(groups.indptr.diff())
+    sums = c.new_zeros(len(groups.indptr) - 1, c.shape[1]).index_add(0, member_of, c.index_select(0, groups.members))
+    others = sums.index_select(0, groups.group.clamp_min(0))
+    if groups.skip_self:
+        others = others - c
+    counts = groups.counts.to(a.dtype)
+    expected = (a * others).sum(dim=1) * (groups.mass * (counts > 0) / counts.clamp_min(1))
+    return partition, uniform_part + expected
 
 
 class _Blocked(torch.autograd.Function):
@@ -93,7 +112,7 @@ class _Blocked(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         factor = None if ctx.promise is None else _common_factor(ctx.promise, upstream)
         if factor is None:
@@ -131,50 +150,84 @@ def _sweep(
     problem: Problem, inputs: tuple[Tensor, ...], needed: tuple[bool, ...], upstream: tuple[Tensor, ...] | None
 ) -> tuple[tuple[Tensor, ...], list[Tensor | None]]:
     """All blocks once: the per-anchor outputs and, given upstream gradients, the gradients of the inputs."""
-    anchors, candidates, _, normalizer, *parameters = inputs
-    edges_only = problem.q.edges_suffice and problem.rows.uniform is None and problem.divergence is None
-    reduce = _reduce_edges if edges_only else _reduce_kl if problem.divergence is None else _reduce_divergence
     gradients = [
         torch.zeros_like(t) if n and upstream is not None else None for t, n in zip(inputs, needed, strict=True)
     ]
+    by_value, by_normalizer = gradients[2:4]
+    edges_only = problem.q.edges_suffice and problem.rows.uniform is None and problem.divergence is None
+    reduce = _reduce_edges if edges_only else _reduce_kl if problem.divergence is None else _reduce_divergence
+    block_size = _edge_block(problem) if edges_only else problem.block_size
+    if problem.q.is_product and not edges_only:
+        scores: _Products | _Scores = _Products(inputs, gradients, block_size)
+    else:
+        scores = _Scores(problem.q, inputs, gradients, edges_only)
     pieces: list[tuple[Tensor, ...]] = []
-    for start, stop, block in problem.rows.blocks(_edge_block(problem) if edges_only else problem.block_size):
+    for start, stop, block in problem.rows.blocks(block_size):
         sent = None if upstream is None else tuple(u[start:stop] for u in upstream)
-        with torch.set_grad_enabled(sent is not None):
-            a = anchors[start:stop].detach().requires_grad_(sent is not None)
-            c = candidates.detach().requires_grad_(sent is not None)
-            scores = _edge_scores(problem.q, a, c, block) if edges_only else problem.q.block_score(a, c)
-        tile = scores.detach() if problem.q.fresh_scores else scores.detach().clone()
-        reduced = reduce(problem, tile, start, block, normalizer, sent)
+        reduced = reduce(problem, scores.forward(start, stop, block), start, block, inputs[3], sent)
         pieces.append(reduced.outputs)
-        if sent is not None:
-            _accumulate(problem, gradients, scores, [a, c, *parameters], reduced, slice(start, stop))
+        if reduced.scores is not None:
+            scores.backward(reduced.scores)
+        if by_value is not None and reduced.values is not None and isinstance(problem.rows.edges, Csr):
+            by_value[problem.rows.edges.span(start, stop)] = reduced.values
+        if by_normalizer is not None and reduced.normalizer is not None:
+            by_normalizer += reduced.normalizer
     return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True)), gradients
 
 
-def _accumulate(
-    problem: Problem,
-    gradients: list[Tensor | None],
-    scores: Tensor,
-    leaves: list[Tensor],
-    reduced: _Reduced,
-    span: slice,
-) -> None:
-    """Carry a block's derivatives back through the score and add them up."""
-    by_anchor, by_candidate, by_value, by_normalizer, *by_parameter = gradients
-    if scores.requires_grad:
+class _Products:
+    """Scores that are a matrix product: one product forward, two back, in buffers that are used again."""
+
+    def __init__(self, inputs: tuple[Tensor, ...], gradients: list[Tensor | None], block_size: int) -> None:
+        self.anchors, self.candidates = (t.detach() for t in inputs[:2])
+        self.by_anchor, self.by_candidate = gradients[:2]
+        self.tile = self.anchors.new_empty(block_size, len(self.candidates))
+
+    def forward(self, start: int, stop: int, block: Block) -> Tensor:
+        self.span = slice(start, stop)
+        return torch.mm(self.anchors[self.span], self.candidates.mT, out=self.tile[: stop - start])
+
+    def backward(self, grad: Tensor) -> None:
+        if self.by_anchor is not None:
+            torch.mm(grad, self.candidates, out=self.by_anchor[self.span])
+        if self.by_candidate is not None:
+            self.by_candidate.addmm_(grad.mT, self.anchors[self.span])
+
+
+class _Scores:
+    """Scores of any other kind, of a tile or of edges alone; autograd carries their derivatives back."""
+
+    def __init__(self, q: Kernel, inputs: tuple[Tensor, ...], gradients: list[Tensor | None], edges_only: bool) -> None:
+        self.q, self.edges_only = q, edges_only
+        self.anchors, self.candidates, _, _, *self.parameters = inputs
+        self.by_anchor, self.by_candidate, _, _, *self.by_parameter = gradients
+
+    def forward(self, start: int, stop: int, block: Block) -> Tensor:
+        self.span = slice(start, stop)
+        self.a = self.anchors[self.span].detach().requires_grad_(self.by_anchor is not None)
+        self.c = self.candidates.detach().requires_grad_(self.by_candidate is not None)
+        with torch.set_grad_enabled(
+            any(g is not None for g in (self.by_anchor, self.by_candidate, *self.by_parameter))
+        ):
+            if self.edges_only:
+                pairs = self.a[block.row].unsqueeze(1), self.c[block.col].unsqueeze(1)
+                self.scores = self.q.block_score(*pairs).reshape(-1)
+            else:
+                self.scores = self.q.block_score(self.a, self.c)
+        return self.scores.detach() if self.q.fresh_scores else self.scores.detach().clone()
+
+    def backward(self, grad: Tensor) -> None:
+        if not self.scores.requires_grad:
+            return
+        leaves = [self.a, self.c, *self.parameters]
         wanted = [leaf for leaf in leaves if leaf.requires_grad]
-        found = iter(torch.autograd.grad(scores, wanted, reduced.scores, allow_unused=True))
-        parts = [next(found) if leaf.requires_grad else None for leaf in leaves]
-        if by_anchor is not None and parts[0] is not None:
-            by_anchor[span] = parts[0]
-        for total, part in zip([by_candidate, *by_parameter], parts[1:], strict=True):
+        found = iter(torch.autograd.grad(self.scores, wanted, grad, allow_unused=True))
+        by_anchor, *others = [next(found) if leaf.requires_grad else None for leaf in leaves]
+        if self.by_anchor is not None and by_anchor is not None:
+            self.by_anchor[self.span] = by_anchor
+        for total, part in zip([self.by_candidate, *self.by_parameter], others, strict=True):
             if total is not None and part is not None:
-                total += part
-    if by_value is not None and reduced.values is not None and isinstance(problem.rows.edges, Csr):
-        by_value[problem.rows.edges.span(span.start, span.stop)] = reduced.values
-    if by_normalizer is not None and reduced.normalizer is not None:
-        by_normalizer += reduced.normalizer
+                total.add_(part)
 
 
 # -- what is computed from the scores of one block ----------------------------------------------------------------
@@ -188,15 +241,11 @@ def _edge_block(problem: Problem) -> int:
     return max(1, min(problem.rows.n, EDGE_ENTRIES // widest))
 
 
-def _edge_scores(q: Kernel, a: Tensor, c: Tensor, block: Block) -> Tensor:
-    return q.block_score(a[block.row].unsqueeze(1), c[block.col].unsqueeze(1)).reshape(-1)
-
-
 def _reduce_edges(
     problem: Problem, scores: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
 ) -> _Reduced:
     """A = 0 and E from the scores of the edges alone."""
-    b = min(start + _edge_block(problem), problem.rows.n) - start
+    b = min(_edge_block(problem), problem.rows.n - start)
     expected = scores.new_zeros(b).index_add_(0, block.row, block.value * scores)
     outputs = (torch.zeros_like(expected), expected)
     if sent is None:

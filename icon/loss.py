@@ -240,7 +240,7 @@ class Loss(nn.Module):
         how = "left out of the mean" if self.empty == "skip" else "counted as 0"
         warnings.warn(f"{found}; they are {how}", stacklevel=5)
 
-    # -- what it is -----------------------------------------------------------------------------------------------------
+    # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property
     def row(self) -> str | None:
@@ -261,7 +261,7 @@ class Loss(nn.Module):
             "empty": (self.empty, "skip"),
             "block": (self.block, None),
         }
-        changed = {name: value for name, (value, default) in given.items() if value != default}
+        changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
         if self.stationary_anchors:
             changed["anchor_weights"] = "stationary"
         elif self.anchor_weights is not None:

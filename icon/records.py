@@ -12,7 +12,7 @@ FAMILIES = {
     "unimodal-ssl": "Unimodal self-supervised learning",
     "multimodal-ssl": "Multimodal self-supervised learning",
     "supervised": "Supervised learning",
-    "gap": "Gap (named by the table, published by nobody)",
+    "gap": "Gap (unpublished)",
 }
 
 

@@ -1,8 +1,8 @@
 """A supervisory distribution in memory: sparse edges, and one uniform mass per row.
 
-``p(j|i) = v_ij + u_i / |S_i|`` on the support ``S_i``: the edges ``v`` are sparse, the uniform mass ``u`` (debiasing) is a
-scalar per row, so no distribution is ever densified. `Support` says which candidates compete for an anchor; p and q
-share it, so that their masks cannot disagree.
+``p(j|i) = v_ij + u_i / |S_i|`` on the support ``S_i``: the edges ``v`` are sparse, the uniform mass ``u`` (debiasing)
+is a scalar per row, so no distribution is ever densified. `Support` says which candidates compete for an anchor; p
+and q share it, so that their masks cannot disagree.
 """
 
 from __future__ import annotations
@@ -134,6 +134,11 @@ class Groups:
             row, col = row[others], col[others]
         return Block(row, col, (self.mass / self.counts[start:stop].to(self.dtype))[row])
 
+    def without_edges(self) -> Csr:
+        n, device = len(self.group), self.group.device
+        indptr = torch.zeros(n + 1, dtype=torch.int64, device=device)
+        return Csr(indptr, indptr[:0], torch.zeros(0, dtype=self.dtype, device=device), self.m)
+
     def scaled(self, factor: float) -> Groups:
         return replace(self, mass=self.mass * factor)
 
@@ -150,7 +155,7 @@ class Rows:
         edges: the sparse part.
         support: the candidates of each anchor.
         uniform: ``[n]`` mass of each row that is spread evenly over its support (debiasing), in [0, 1].
-        marginal: ``[n]`` weight ``P_i`` of each anchor where p comes from a joint or a graph (degree / volume), else None.
+        marginal: ``[n]`` weight ``P_i`` of each anchor where p comes from a joint or a graph (degree / volume).
         notes: what was done on the way and changes the numbers (pruning), in words.
     """
 
@@ -177,7 +182,8 @@ class Rows:
             torch.from_numpy(values),
             weights.shape[1],
         )
-        return cls(edges, Support(*weights.shape, exclude_self), **fields)
+        n, m = weights.shape
+        return cls(edges, Support(n, m, exclude_self), **fields)
 
     # -- what it says of itself -----------------------------------------------------------------------------------
 
@@ -199,11 +205,12 @@ class Rows:
     @property
     def empty(self) -> Tensor:
         """``[n]`` bool: the anchors to which p gives no mass at all (nothing positive)."""
-        return self._once("empty", lambda: self._edge_mass() + self._uniform() <= 0)
+        empty: Tensor = self._once("empty", lambda: self._edge_mass() + self._uniform() <= 0)
+        return empty
 
     @property
     def n_empty(self) -> int:
-        return int(self._once("n_empty", lambda: self.empty.sum()))
+        return int(self._once("n_empty", self.empty.sum))
 
     @property
     def requires_grad(self) -> bool:
@@ -230,7 +237,8 @@ class Rows:
         """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
         if self.requires_grad:
             return self._entropy()
-        return self._once("entropy", self._entropy)
+        entropy: Tensor = self._once("entropy", self._entropy)
+        return entropy
 
     def to_dense(self) -> Tensor:
         """p as a matrix ``[n, m]``, for inspection and tests: the one place where p is dense."""
@@ -293,7 +301,7 @@ class Rows:
             return False
         if isinstance(self.edges, Groups):
             return not self.edges.skip_self
-        return bool(self._once("self", lambda: (self.to_scipy().diagonal() > 0).any()))
+        return bool(self._once("self", lambda: np.any(self.to_scipy().diagonal() > 0)))
 
     # -- operations: sparse algebra -------------------------------------------------------------------------------
 
@@ -384,8 +392,8 @@ class Rows:
         both_exclude = self.support.exclude_self and other.support.exclude_self
         kept = [sp.diags_array((~r.empty).double().cpu().numpy()) for r in (self, other)]
         shares = (1 - weight, weight)
-        edges = sum(s * (k @ r.to_scipy()) for s, k, r in zip(shares, kept, (self, other), strict=True))
-        uniform = sum(s * r._uniform() for s, r in zip(shares, (self, other), strict=True))
+        edges = shares[0] * (kept[0] @ self.to_scipy()) + shares[1] * (kept[1] @ other.to_scipy())
+        uniform = shares[0] * self._uniform() + shares[1] * other._uniform()
         rows = Rows.from_scipy(edges, both_exclude, notes=self.notes + other.notes)
         if not bool((uniform > 0).any()):
             return rows

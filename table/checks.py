@@ -55,9 +55,7 @@ class Exact:
         gradients = [g.numpy() for g in found]
         scale, offset = self.scale(sample), self.offset(sample)
         expected = scale * float(np.real(self.reference(sample, *arrays))) + offset
-        results = [
-            _check(self.form, sample.seed, abs(measured.item() - expected) / max(abs(expected), 1e-300), EXACT)
-        ]
+        results = [_check(self.form, sample.seed, abs(measured.item() - expected) / max(abs(expected), 1e-300), EXACT)]
         if self.gradient is not None:
             closed = [scale * np.asarray(g) for g in self.gradient(sample, *arrays)]
             size = max(np.abs(g).max() for g in closed)

@@ -18,8 +18,9 @@ class Sample:
     """A subset of the digits and seeded linear embeddings of it.
 
     ``x [n, 64]`` pixels; ``y [n]`` classes; ``ids [n]`` two views of each instance; ``adjacency [n, n]`` the symmetric
-    5-NN graph. Embeddings: ``map2 [n, 2]`` for maps, ``z [n, 8]``, its views ``za``, ``zb`` and ``zc``, ``pairs [n, 8]``
-    (two noisy views of n/2 digits, aligned with ids), ``logits [n, 10]``, ``prototypes [10, 8]``, ``contexts [n, 8]``.
+    5-NN graph. Embeddings: ``map2 [n, 2]`` for maps, ``z [n, 8]`` and its views ``za``, ``zb``, ``zc``,
+    ``pairs [n, 8]`` (two noisy views of n/2 digits, aligned with ids), ``logits [n, 10]``, ``prototypes [10, 8]``,
+    ``contexts [n, 8]``.
     """
 
     seed: int

@@ -75,10 +75,14 @@ COLUMNS = {
         r"p(j|i) = \frac{1}{k}\, 1[j \in \mathrm{kNN}(i)]", "Uniform over the k nearest.", "features [n, d]"
     ),
     "pairs": ColumnText(
-        r"p(j|i) = \frac{1}{|V_i|}\, 1[j \in V_i]", "Uniform over the other views of the same instance.", "instance ids [n]"
+        r"p(j|i) = \frac{1}{|V_i|}\, 1[j \in V_i]",
+        "Uniform over the other views of the same instance.",
+        "instance ids [n]",
     ),
     "cross-modal": ColumnText(
-        r"p(j|i) = \frac{1}{|M_i|}\, 1[j \in M_i]", "Uniform over the matching items of the other modality.", "none (aligned)"
+        r"p(j|i) = \frac{1}{|M_i|}\, 1[j \in M_i]",
+        "Uniform over the matching items of the other modality.",
+        "none (aligned)",
     ),
     "classes": ColumnText(
         r"p(j|i) = \frac{1}{|C_i|}\, 1[j \in C_i]", "Uniform over the other members of the same class.", "labels [n]"
@@ -95,7 +99,9 @@ METHODS = {
     "sne": _NEIGHBOUR + r",\quad q_{j|i} \propto e^{-\lVert z_i - z_j\rVert^2}",
     "x-sample": r"-\frac{1}{n}\sum_i \sum_j \operatorname{softmax}_j\left(\frac{c_i \cdot c_j}{\tau_s}\right)"
     r" \log \operatorname{softmax}_j\left(\frac{z_i \cdot z_j'}{\tau}\right)",
-    "dual-tsne": r"\frac{1}{n}" + _NEIGHBOUR + r",\quad p_{j|i} \propto (1 + \lVert x_i - x_j\rVert^2/\nu)^{-(\nu+1)/2}",
+    "dual-tsne": r"\frac{1}{n}"
+    + _NEIGHBOUR
+    + r",\quad p_{j|i} \propto (1 + \lVert x_i - x_j\rVert^2/\nu)^{-(\nu+1)/2}",
     "sne-graph": r"\frac{1}{n}" + _NEIGHBOUR + r",\quad p = D^{-1} W",
     "sne-uniform": _NEIGHBOUR + r",\quad p_{j|i} = \frac{1}{k} 1[j \in \mathrm{kNN}(i)]",
     "lgsimclr": r"-\frac{1}{nk}\sum_i \sum_{j \in \mathrm{kNN}(i)} \log\frac{e^{z_i \cdot z_j/\tau}}{\sum_{l \ne i} e^{z_i \cdot z_l/\tau}}",
@@ -118,7 +124,9 @@ METHODS = {
     "error-rate": r"-(1-e)\log\left(1-\lambda+\frac{\lambda}{C}\right) - e \log\frac{\lambda}{C}",
     "tsne": r"\sum_{i \ne j} P_{ij} \log\frac{P_{ij}}{Q_{ij}},\quad Q_{ij} = \frac{(1+\lVert z_i - z_j\rVert^2)^{-1}}{\sum_{k \ne l} (1+\lVert z_k - z_l\rVert^2)^{-1}}",
     "doubly-tsne": r"\frac{1}{n}" + _NEIGHBOUR + r",\quad p, q \;\text{Student-t}",
-    "tsne-graph": r"\frac{1}{n}" + _NEIGHBOUR + r",\quad p = D^{-1} W,\; q_{j|i} \propto (1+\lVert z_i - z_j\rVert^2)^{-1}",
+    "tsne-graph": r"\frac{1}{n}"
+    + _NEIGHBOUR
+    + r",\quad p = D^{-1} W,\; q_{j|i} \propto (1+\lVert z_i - z_j\rVert^2)^{-1}",
     "tsne-uniform": r"\sum_{i \ne j} P_{ij} \log\frac{P_{ij}}{Q_{ij}},\quad P = \frac{A + A^{\top}}{2n},\; A_{ij} = \frac{1}{k} 1[j \in \mathrm{kNN}(i)]",
     "t-simcne": r"-\frac{1}{n}\sum_i \log\frac{(1+d_{i+}^2)^{-1}}{\sum_{k \ne i} (1+d_{ik}^2)^{-1}}",
     "t-simclr": r"-\frac{1}{n}\sum_i \log\frac{(c^2+d_{i+}^2/\nu)^{-(\nu+1)/2}}{\sum_{k \ne i} (c^2+d_{ik}^2/\nu)^{-(\nu+1)/2}}",

@@ -297,7 +297,11 @@ CHECKS: dict[str, list[Check]] = {
     ],
     "pca": [
         Exact(
-            ("z",), lambda s, z: icon.method("pca")(z), lambda s, z: pca.value(z), lambda s, z: pca.gradient(z), form="limit"
+            ("z",),
+            lambda s, z: icon.method("pca")(z),
+            lambda s, z: pca.value(z),
+            lambda s, z: pca.gradient(z),
+            form="limit",
         ),
         wide("identity", ("z",), lambda s: None, lambda s: pca.value(s.z)),
         Minimiser("principal subspace", minimisers.pca, 1e-4, "largest principal angle (rad)"),
@@ -337,7 +341,9 @@ CHECKS: dict[str, list[Check]] = {
             lambda s, z: triplet.value(z, s.ids, 0.5),
             form="limit",
         ),
-        narrow("pairs", ("pairs",), lambda s: s.ids, lambda s: triplet.value(s.pairs, s.ids, 0.5), 0.5, lambda s: s.n - 1),
+        narrow(
+            "pairs", ("pairs",), lambda s: s.ids, lambda s: triplet.value(s.pairs, s.ids, 0.5), 0.5, lambda s: s.n - 1
+        ),
     ],
     "triplet-clip": [
         Exact(
@@ -346,7 +352,9 @@ CHECKS: dict[str, list[Check]] = {
             lambda s, a, b: triplet.clip(a, b, 0.2),
             form="limit",
         ),
-        narrow("cross-modal", ("za", "zb"), lambda s: None, lambda s: triplet.clip(s.za, s.zb, 0.2), 0.2, lambda s: s.n),
+        narrow(
+            "cross-modal", ("za", "zb"), lambda s: None, lambda s: triplet.clip(s.za, s.zb, 0.2), 0.2, lambda s: s.n
+        ),
     ],
     "triplet-supcon": [
         Exact(
@@ -457,7 +465,13 @@ CHECKS: dict[str, list[Check]] = {
             lambda s, z, w: harmonic.gradient(z, w, s.y, 3.0),
             form="cross-entropy, scale 0",
         ),
-        Limit("scale c → 0", (0.1, 0.03, 0.01), _harmonic_limit, lambda s: harmonic.value(s.z, s.prototypes, s.y, 3.0), 2.0),
+        Limit(
+            "scale c → 0",
+            (0.1, 0.03, 0.01),
+            _harmonic_limit,
+            lambda s: harmonic.value(s.z, s.prototypes, s.y, 3.0),
+            2.0,
+        ),
     ],
     "kmeans": [
         Number("reverse KL, exact", _kmeans_identity, note="inertia of the digit classes, hard assignments, σ = 15"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +18,7 @@ from icon.rows import Csr, Rows, Support
 
 _TILE = 2**22  # entries of a tile of distances
 DEFAULT_PERPLEXITY = 30.0
+Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
 
 
@@ -66,14 +69,13 @@ class _Kernel(_Spatial):
             "give n_neighbors= to keep the nearest only",
         )
         indices, values = [], []
-        for start, scores in _score_tiles(xa, xb, self._similarity()):
+        for start, tile in _score_tiles(xa, xb, self._similarity()):
             if k < support.m:
-                support.fill_self(scores, start, -math.inf)
-                index = nearest(-scores, k)
-                scores = scores.gather(1, index)
-                indices.append(index)
-            mass = self.normalize(scores, lambda s, start=start: self._mask(s, start, support, k), support)
-            values.append(mass)
+                support.fill_self(tile, start, -math.inf)
+                indices.append(nearest(-tile, k))
+                values.append(self.normalize(tile.gather(1, indices[-1]), _all, support))
+            else:
+                values.append(self.normalize(tile, partial(_hide_self, start=start, support=support), support))
         full = torch.arange(support.m).expand(support.n, support.m)
         index = torch.cat(indices) if indices else full.to(xa.device)
         indptr = torch.arange(support.n + 1, device=xa.device) * k
@@ -82,17 +84,9 @@ class _Kernel(_Spatial):
     def _similarity(self) -> str:
         return "sqeuclidean"
 
-    @staticmethod
-    def _mask(scores: Tensor, start: int, support: Support, k: int) -> Tensor:
-        """Log-masses with minus infinity where the anchor meets itself."""
-        if k < support.m or not support.exclude_self:
-            return scores
-        hidden = torch.zeros_like(scores, dtype=torch.bool)
-        support.fill_self(hidden, start, True)
-        return scores.masked_fill(hidden, -math.inf)
-
-    def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
+        """Masses ``[b, k]`` from similarities; ``mask`` puts minus infinity at log-masses outside the support."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,7 +132,7 @@ class Gaussian(_Kernel):
         bandwidths = (self.perplexity, self.sigma, self.temperature)
         return given if any(b is not None for b in bandwidths) else {"perplexity": DEFAULT_PERPLEXITY, **given}
 
-    def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
+    def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
         if self.sigma is not None:
             return mask(scores / (2 * self.sigma**2)).softmax(dim=1)
         if self.temperature is not None:
@@ -172,7 +166,7 @@ class StudentT(_Kernel):
         check.positive(self.dof, "dof")
         check.positive(self.sigma, "sigma")
 
-    def normalize(self, scores: Tensor, mask: Any, support: Support) -> Tensor:
+    def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
         log_kernel = -(self.dof + 1) / 2 * torch.log1p(-scores / (self.dof * self.sigma**2))
         return mask(log_kernel).softmax(dim=1)
 
@@ -211,6 +205,18 @@ class KNN(_Spatial):
         indptr = torch.arange(n + 1, device=index.device) * k
         values = torch.full((n * k,), 1 / k, dtype=torch.float64, device=index.device)
         return Rows(Csr(indptr, index.flatten(), values, m), self._support(n, m, sets))
+
+
+def _all(scores: Tensor) -> Tensor:
+    return scores
+
+
+def _hide_self(scores: Tensor, start: int, support: Support) -> Tensor:
+    if not support.exclude_self:
+        return scores
+    hidden = torch.zeros_like(scores, dtype=torch.bool)
+    support.fill_self(hidden, start, True)
+    return scores.masked_fill(hidden, -math.inf)
 
 
 def _precise(x: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Kernel(nn.Module):
 
     def block_score(self, a: Tensor, c: Tensor) -> Tensor:
         """`score` plus the candidates' log-weights, which travel as one more feature."""
-        if self.log_weights is None:
+        if self.log_weights is None or self.is_product:
             return self.score(a, c)
         return self.score(a[..., :-1], c[..., :-1]) + c[..., None, :, -1]
 
@@ -92,6 +92,11 @@ class Kernel(nn.Module):
     def needs_marginal(self) -> bool:
         """Whether `prepare` uses p's marginal as weights of the candidates."""
         return False
+
+    @property
+    def is_product(self) -> bool:
+        """Whether the score is the product of the prepared features and nothing more."""
+        return type(self).score is Kernel.score
 
     @property
     def edges_suffice(self) -> bool:

@@ -63,7 +63,7 @@ class Clusters(Kernel):
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
 
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        return ScaledLog.apply(anchors @ candidates.mT, 1.0)  # type: ignore[no-any-return]
+        return ScaledLog.apply(anchors @ candidates.mT, 1.0)  # type: ignore[no-any-return, no-untyped-call]
 
     def penalty(self, anchors: Tensor) -> Tensor | None:
         return -self.log_prior * anchors.log_softmax(dim=1).sum(dim=1) if self.log_prior else None

@@ -164,7 +164,7 @@ class StudentT(Kernel):
         return (a + offset * norms) / self.dof, c
 
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        return ScaledLog.apply(anchors @ candidates.mT, -self.exponent)  # type: ignore[no-any-return]
+        return ScaledLog.apply(anchors @ candidates.mT, -self.exponent)  # type: ignore[no-any-return, no-untyped-call]
 
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"dof": self.dof}

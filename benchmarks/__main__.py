@@ -1,0 +1,115 @@
+"""``python -m benchmarks``: speed and memory of the contrastive losses against the peers, as ratios."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import statistics
+from pathlib import Path
+from typing import Annotated, Optional
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.measure import import_seconds, interleaved, median_ratio, peak_memory
+
+REFERENCE = "three products"
+PACKAGES = {"lightly NTXentLoss": "lightly"} | {
+    f"pytorch-metric-learning {loss}": "pytorch_metric_learning" for loss in ("NTXentLoss", "SupConLoss")
+}
+
+Sizes = Annotated[Optional[list[int]], typer.Option("--size", help="Number of points (repeat the option).")]  # noqa: UP045
+Rounds = Annotated[int, typer.Option(help="Counted rounds; medians are reported.")]
+Threads = Annotated[int, typer.Option(help="Threads of PyTorch.")]
+Memory = Annotated[bool, typer.Option(help="Measure peak memory, each contender in a process of its own.")]
+Out = Annotated[Path, typer.Option(help="Folder for benchmark.md.")]
+
+
+def main(
+    size: Sizes = None, rounds: Rounds = 5, threads: Threads = 2, memory: Memory = True, out: Out = Path("out/bench")
+) -> None:
+    """Value and gradient of SimCLR (NT-Xent) and SupCon, cosine scores, d = 128, float32."""
+    torch.set_num_threads(threads)
+    console = Console(width=120)
+    sizes = size or [1024, 4096, 8192, 16384]
+    tables = [_speed(task, sizes, rounds) for task in CONTENDERS]
+    if memory:
+        tables += [_memory(task, sorted({*sizes, 65536})) for task in CONTENDERS]
+    tables.append(_imports(rounds))
+    out.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"PyTorch {torch.__version__}, Python {platform.python_version()}, {threads} threads, {rounds} rounds.",
+        "",
+    ]
+    for table in tables:
+        console.print(table)
+        lines += [*_markdown(table), ""]
+    (out / "benchmark.md").write_text("\n".join(lines), encoding="utf-8")
+    console.print(f"written to {out / 'benchmark.md'}", highlight=False)
+
+
+def _installed(name: str) -> bool:
+    return name not in PACKAGES or importlib.util.find_spec(PACKAGES[name]) is not None
+
+
+def _speed(task: str, sizes: list[int], rounds: int) -> Table:
+    """Medians of the ratios to the three products, and of how many times slower than icon a peer is."""
+    title = f"{task}: value + gradient; median time as a multiple of the three products (times icon)"
+    table = Table("contender", *(f"n = {n}" for n in sizes), title=title)
+    cells: dict[str, list[str]] = {name: [] for name in CONTENDERS[task]}
+    for n in sizes:
+        steps = {k: b(task, n) for k, (b, most) in CONTENDERS[task].items() if n <= most and _installed(k)}
+        seconds = interleaved(steps, rounds)
+        for name in CONTENDERS[task]:
+            if name not in seconds:
+                cells[name].append("-" if _installed(name) else "not installed")
+                continue
+            text = f"{median_ratio(seconds[name], seconds[REFERENCE]):.2f}"
+            if name == REFERENCE:
+                text += f" ({statistics.median(seconds[name]):.3f} s)"
+            elif name != "icon":
+                text += f" ({median_ratio(seconds[name], seconds['icon']):.1f}x icon)"
+            cells[name].append(text)
+    for name, row in cells.items():
+        table.add_row(name, *row)
+    return table
+
+
+def _memory(task: str, sizes: list[int]) -> Table:
+    table = Table(
+        "contender", *(f"n = {n}" for n in sizes), title=f"{task}: peak memory of one step above its inputs, MiB"
+    )
+    for name, (_, most) in CONTENDERS[task].items():
+        if name == REFERENCE:
+            continue
+        row = []
+        for n in sizes:
+            found = peak_memory(task, name, n) if n <= most and _installed(name) else None
+            row.append("-" if found is None else f"{found:.0f}")
+        table.add_row(name, *row)
+    return table
+
+
+def _imports(rounds: int) -> Table:
+    table = Table("import", "seconds (median)", "ratio to torch", title="import time, interpreter included")
+    torch_seconds, icon_seconds = [], []
+    for _ in range(rounds):
+        torch_seconds += import_seconds("torch", 1)
+        icon_seconds += import_seconds("icon", 1)
+    for name, seconds in (("torch", torch_seconds), ("icon", icon_seconds)):
+        table.add_row(name, f"{statistics.median(seconds):.2f}", f"{median_ratio(seconds, torch_seconds):.2f}")
+    return table
+
+
+def _markdown(table: Table) -> list[str]:
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    heads = [str(column.header) for column in table.columns]
+    body = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return [f"**{table.title}**", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), *body]
+
+
+if __name__ == "__main__":
+    typer.run(main)
