@@ -1,4 +1,4 @@
-"""Shared fixtures; two threads of two cores are for other people."""
+"""Shared fixtures; one thread: the arrays are small."""
 
 from __future__ import annotations
 
@@ -44,10 +44,9 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods registered in a test are gone after it."""
     monkeypatch.setattr(icon.registry, "_METHODS", dict(icon.registry._METHODS))
-    yield
 
 
 @pytest.fixture

@@ -183,9 +183,12 @@ def divergence(name: str, p: Tensor, q: Tensor) -> Tensor:
         "kl": lambda: torch.where(p > 0, p * (safe_p.log() - safe_q.log()), 0.0),
         "reverse-kl": lambda: torch.where(q > 0, q * (safe_q.log() - safe_p.log()), 0.0),
         "js": lambda: (
-            torch.where(p > 0, p * (safe_p / middle).log(), 0.0) + torch.where(q > 0, q * (safe_q / middle).log(), 0.0)
-        )
-        / 2,
+            (
+                torch.where(p > 0, p * (safe_p / middle).log(), 0.0)
+                + torch.where(q > 0, q * (safe_q / middle).log(), 0.0)
+            )
+            / 2
+        ),
         "tv": lambda: (p - q).abs() / 2,
         "hellinger": lambda: (torch.where(p > 0, p.sqrt(), 0.0) - torch.where(q > 0, safe_q.sqrt(), 0.0)).square() / 2,
         "alpha": lambda: 2 * (p + q) - 4 * torch.where((p > 0) & (q > 0), (safe_p * safe_q).sqrt(), 0.0),

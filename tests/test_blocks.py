@@ -77,20 +77,31 @@ def dense_q(z: Tensor, scores: Tensor, kind: str, p: np.ndarray, debias: float, 
     return dense.row_kl(scores, dense.debiased(p, debias, MASK.numpy()), MASK, kind, **options).mean()
 
 
+def neighbours_or_classes(column: str) -> tuple[icon.p.Distribution, np.ndarray, np.ndarray]:
+    """A p of edges (k-NN) or of groups (classes, one of them of a single pair), its target and its dense rows."""
+    if column == "knn":
+        x = normal(N, 5, seed=1).numpy()
+        return icon.p.KNN(n_neighbors=4), x, dense.p_knn(x, 4)
+    labels = np.where(np.arange(N) < 2, 9, np.arange(N) % 4)
+    return icon.p.Classes(), labels, dense.p_members(labels)
+
+
+@pytest.mark.parametrize("column", ["knn", "classes"])
 @pytest.mark.parametrize("debias", [0.0, 0.4])
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine", "dot"])
 @pytest.mark.parametrize("partition", ["logsumexp", "mean", "max", "second-order", "constant"])
-def test_gaussian_metrics_and_partitions(metric: str, partition: str, debias: float) -> None:
-    z, x = normal(N, 3, grad=True), normal(N, 5, seed=1).numpy()
+def test_gaussian_metrics_and_partitions(metric: str, partition: str, debias: float, column: str) -> None:
+    z = normal(N, 3, grad=True)
+    supervisory, target, p = neighbours_or_classes(column)
     scale_name = "sigma" if metric == "sqeuclidean" else "temperature"
     has_scale = partition not in ("mean", "max")
     q = icon.q.Gaussian(metric, partition=partition, **({scale_name: 0.6} if has_scale else {}))
-    loss = icon.Loss(icon.p.KNN(n_neighbors=4).debias(debias), q, block=7)
+    loss = icon.Loss(supervisory.debias(debias), q, block=7)
     unit = partition in ("mean", "max", "second-order")
     scores = dense.unit_gaussian_scores(z, z, metric) if unit else dense.gaussian_scores(z, z, metric, 0.6)
     temperature = 2 * 0.6**2 if metric == "sqeuclidean" else 0.6
     options = {"temperature": temperature} if partition == "second-order" else {}
-    assert_same(loss(z, x), dense_q(z, scores, partition, dense.p_knn(x, 4), debias, **options), [z])
+    assert_same(loss(z, target), dense_q(z, scores, partition, p, debias, **options), [z])
 
 
 @pytest.mark.parametrize(("dof", "exponent", "scale"), [(1.0, None, 1.0), (5.0, None, 0.3), (2.0, 3.5, 2.0)])
@@ -157,6 +168,22 @@ def test_learnable_scale(metric: str, per_candidate: bool, block: int | None) ->
     assert_same(loss((a, c), labels), expected, [a, c, *parameters])
 
 
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cosine", "dot"])
+@pytest.mark.parametrize("per_candidate", [False, True])
+def test_learnable_scale_between_groups_of_two_sets(metric: str, per_candidate: bool) -> None:
+    a, c = normal(N, 3, grad=True), normal(7, 3, seed=1, grad=True)
+    keys = (np.arange(N) % 4, np.arange(7) % 3)
+    name = "sigma" if metric == "sqeuclidean" else "temperature"
+    q = icon.q.Gaussian(metric, **{name: np.linspace(0.3, 1.2, 7) if per_candidate else 0.7}, learnable=True)
+    loss = icon.Loss(icon.p.Pairs().debias(0.3), q, reduction="none", block=5).double()
+    mask = dense.everyone(N, 7)
+    p = dense.debiased(dense.p_members(*keys), 0.3, mask)
+    expected = dense.row_kl(dense.gaussian_scores(a, c, metric, q.scale), p, mask)
+    with pytest.warns(UserWarning, match="got 4 of 18 anchors without a positive"):
+        value = loss((a, c), keys)
+    assert_same(reweighted(value), reweighted(expected), [a, c, *loss.parameters()])
+
+
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_learnable_student_t_scale(reduction: str) -> None:
     z, x = normal(N, 2, grad=True), normal(N, 5, seed=1).numpy()
@@ -182,16 +209,18 @@ def test_temperature_per_candidate_as_a_constant() -> None:
 @pytest.mark.parametrize(
     ("kind", "partition"), [("gaussian", "logsumexp"), ("gaussian", "constant"), ("student-t", "logsumexp")]
 )
-def test_log_weights_of_the_candidates(kind: str, partition: str) -> None:
-    z, x, log_weights = normal(N, 3, grad=True), normal(N, 5, seed=1).numpy(), normal(N, seed=2)
+@pytest.mark.parametrize("column", ["knn", "classes"])
+def test_log_weights_of_the_candidates(kind: str, partition: str, column: str) -> None:
+    z, log_weights = normal(N, 3, grad=True), normal(N, seed=2)
+    supervisory, target, p = neighbours_or_classes(column)
     q: icon.q.Kernel = icon.q.StudentT(log_weights=log_weights)
     scores = dense.student_t_scores(z, z, 1.0)
     if kind == "gaussian":
         q = icon.q.Gaussian(sigma=0.8, log_weights=log_weights, partition=partition)
         scores = dense.gaussian_scores(z, z, "sqeuclidean", 0.8)
-    loss = icon.Loss(icon.p.KNN(n_neighbors=4), q, block=7)
-    expected = dense.row_kl(scores + log_weights, dense.p_knn(x, 4), MASK, partition).mean()
-    assert_same(loss(z, x), expected, [z])
+    loss = icon.Loss(supervisory, q, block=7)
+    expected = dense.row_kl(scores + log_weights, p, MASK, partition).mean()
+    assert_same(loss(z, target), expected, [z])
 
 
 @pytest.mark.parametrize("partition", ["logsumexp", "mean", "max"])

@@ -1,0 +1,116 @@
+"""p from what belongs together, against dense indicator matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import icon
+from tests import dense
+from tests.cases import assert_close, normal
+
+pytestmark = pytest.mark.usefixtures("quiet")
+keys = st.lists(st.integers(0, 5), min_size=2, max_size=20).map(np.array)
+
+
+@given(labels=keys)
+@pytest.mark.parametrize("kind", [icon.p.Classes, icon.p.Pairs])
+def test_members_of_one_set(kind: type[icon.p.Distribution], labels: np.ndarray) -> None:
+    rows = kind()(labels * 1000)  # any integers, not 0..C-1
+    p = dense.p_members(labels)
+    assert_close(rows.to_dense(), p, rtol=1e-15)
+    assert rows.n_empty == int((p.sum(axis=1) == 0).sum())
+    assert rows.n_edges == int((p > 0).sum())
+    assert rows.support.exclude_self
+
+
+@given(a=keys, b=keys)
+@pytest.mark.parametrize("kind", [icon.p.Pairs, icon.p.CrossModal, icon.p.Classes])
+def test_members_of_two_sets(kind: type[icon.p.Distribution], a: np.ndarray, b: np.ndarray) -> None:
+    rows = kind()((a, b))
+    p = dense.p_members(a, b)
+    assert_close(rows.to_dense(), p, rtol=1e-15)
+    assert rows.n_empty == int((p.sum(axis=1) == 0).sum())
+    assert not rows.support.exclude_self
+
+
+def test_blocks_of_groups_are_the_rows() -> None:
+    labels = np.random.default_rng(0).integers(0, 4, 25)
+    rows = icon.p.Classes().debias(0.25)(labels)
+    expected = dense.p_members(labels) * 0.75
+    for size in (1, 4, 25, 100):
+        found = np.zeros((25, 25))
+        for start, _, (row, col, value) in rows.blocks(size):
+            np.add.at(found, (row.numpy() + start, col.numpy()), value.numpy())
+        assert_close(found, expected, rtol=1e-14)
+
+
+def test_identity() -> None:
+    rows = icon.p.Identity()(5)
+    assert_close(rows.to_dense(), np.eye(5))
+    assert not rows.support.exclude_self
+
+
+def test_aligned_modalities() -> None:
+    assert_close(icon.p.CrossModal()(5).to_dense(), np.eye(5))
+
+
+def test_data_label() -> None:
+    labels = np.array([2, 0, 1, 1])
+    assert_close(icon.p.DataLabel()(labels).to_dense(), np.eye(3)[labels])
+    assert_close(icon.p.DataLabel(n_classes=5)(labels).to_dense(), np.eye(5)[labels])
+    soft = np.random.default_rng(0).dirichlet(np.ones(3), 4)
+    assert_close(icon.p.DataLabel()(soft).to_dense(), soft, rtol=1e-15)
+    assert_close(icon.p.DataLabel()(np.eye(3, dtype=int)[labels]).to_dense(), np.eye(3)[labels])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_soft_targets_in_low_precision_sum_to_one(dtype: torch.dtype) -> None:
+    soft = normal(6, 300).to(dtype).softmax(dim=1)
+    sums = icon.p.DataLabel()(soft).to_dense().double().sum(dim=1)
+    assert_close(sums, np.ones(6), rtol=2e-7)
+
+
+def test_soft_targets_that_nearly_sum_to_one_are_renormalised() -> None:
+    """A row of sum 0.9995 passes the check; KL = A - E - H needs it to be 1."""
+    soft = np.array([[0.3, 0.6995], [0.5, 0.5]])
+    assert_close(icon.p.DataLabel()(soft).to_dense().sum(dim=1), np.ones(2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_terms_of_soft_targets_in_low_precision(dtype: torch.dtype) -> None:
+    """Entropy and cross-entropy are accumulated in float32 at least, whatever the targets are stored in."""
+    soft, logits = normal(6, 300).to(dtype).softmax(dim=1), normal(6, 300, seed=1).float()
+    exact = soft.double() / soft.double().sum(dim=1, keepdim=True)
+    terms = icon.method("cross-entropy").terms((logits, torch.eye(300)), soft)
+    assert_close(terms.entropy, dense.entropies(exact.numpy()).mean(), rtol=1e-5)
+    assert_close(terms.cross_entropy, -(exact * logits.double().log_softmax(1)).sum(1).mean(), rtol=1e-5)
+
+
+def test_smoothed_labels_are_debiased_labels() -> None:
+    labels = np.arange(6) % 3
+    smoothed = np.eye(3)[labels] * 0.9 + 0.1 / 3
+    rows = icon.p.DataLabel().debias(0.1)(labels)
+    assert_close(rows.to_dense(), smoothed, rtol=1e-14)
+    assert_close(rows.entropy(), dense.entropies(smoothed), rtol=1e-13)
+
+
+@pytest.mark.parametrize("p", [icon.p.Pairs(exclude_self=True), icon.p.CrossModal(exclude_self=True)], ids=repr)
+@pytest.mark.parametrize("aligned", [True, False])
+def test_mass_outside_the_support_is_an_error(p: icon.p.Distribution, aligned: bool) -> None:
+    """Queries and keys with self excluded: the positive of i is i itself, and no candidate."""
+    ids = None if aligned else (np.arange(6), np.arange(6))
+    with pytest.raises(ValueError, match=r"exclude_self|support"):
+        icon.Loss(p, icon.q.Gaussian())((normal(6, 3), normal(6, 3, seed=1)), ids)
+
+
+def test_self_may_be_excluded_between_two_views_where_it_has_no_mass() -> None:
+    ids, n = np.arange(6) % 3, 6
+    a, c = normal(n, 3), normal(n, 3, seed=1)
+    p = dense.p_members(ids, ids) * dense.others(n)
+    loss = icon.Loss(icon.p.Precomputed(exclude_self=True), icon.q.Gaussian())
+    expected = dense.row_kl(dense.gaussian_scores(a, c), dense.p_graph(p), dense.others(n)).mean()
+    assert_close(loss((a, c), dense.p_graph(p)), expected)
