@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ def some(indices: Iterable[int]) -> str:
 def as_tensor(value: Any, name: str) -> Tensor:
     """NumPy, pandas, lists and tensors to a tensor; what cannot be one is a TypeError."""
     if isinstance(value, Tensor):
+        if value.layout != torch.strided:
+            raise TypeError(f"{name}: got a sparse tensor, expected a dense one")
         return value
     if value is None:
         raise TypeError(f"{name}: got None, expected an array or tensor")
@@ -72,15 +76,24 @@ def integers(value: Any, name: str, length: int | None = None) -> Tensor:
 
 
 def positive(value: float, name: str) -> float:
-    if not (isinstance(value, (int, float)) and not isinstance(value, bool)):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: got {value!r}, expected a number > 0")
-    if not (value > 0 and value < float("inf")):
+    if not 0 < value < float("inf"):
         raise ValueError(f"{name}: got {value!r}, expected a finite number > 0")
     return float(value)
 
 
+def number(value: float, name: str, least: float = -math.inf) -> float:
+    expected = "a finite number" + ("" if least == -math.inf else f" >= {least:g}")
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name}: got {value!r}, expected {expected}")
+    if not (math.isfinite(value) and value >= least):
+        raise ValueError(f"{name}: got {value!r}, expected {expected}")
+    return float(value)
+
+
 def fraction(value: float, name: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: got {value!r}, expected a number in [0, 1]")
     if not 0 <= value <= 1:
         raise ValueError(f"{name}: got {value!r}, expected a number in [0, 1]")

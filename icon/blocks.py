@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from icon.divergence import Divergence
+from icon.edges import Block, Csr, Groups
 from icon.q.base import Kernel
 from icon.q.partitions import LogSumExp
-from icon.rows import Block, Csr, Groups, Rows
+from icon.rows import Rows
 
 TILE_ENTRIES = 2**22
 EDGE_ENTRIES = 2**22
@@ -70,7 +71,8 @@ def evaluate(problem: Problem) -> tuple[Tensor, ...]:
     For KL, ``A [n]`` and ``E [n]`` with ``CE_i = A_i - E_i``. For another divergence, ``D [n]``.
     """
     edges = problem.rows.edges
-    if isinstance(edges, Groups) and problem.divergence is None and problem.q.is_product and not problem.q.margin:
+    averages = problem.q.is_product and problem.q.means_are_exact and not problem.q.margin
+    if isinstance(edges, Groups) and averages and problem.divergence is None:
         return _evaluate_groups(problem, edges)
     values = edges.values if isinstance(edges, Csr) else problem.anchors.new_zeros(0)
     if problem.divergence is not None and values.requires_grad:
@@ -95,8 +97,7 @@ def _evaluate_groups(problem: Problem, groups: Groups) -> tuple[Tensor, ...]:
     others = sums.index_select(0, groups.group.clamp_min(0))
     if groups.skip_self:
         others = others - c
-    counts = groups.counts.to(a.dtype)
-    expected = (a * others).sum(dim=1) * (groups.mass * (counts > 0) / counts.clamp_min(1))
+    expected = (a * others).sum(dim=1) * (groups.each * (groups.counts > 0))
     return partition, uniform_part + expected
 
 
@@ -112,8 +113,9 @@ class _Blocked(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("create_graph: got True, expected False: the loss has no second derivatives")
         factor = None if ctx.promise is None else _common_factor(ctx.promise, upstream)
         if factor is None:
             _, gradients = _sweep(ctx.problem, ctx.saved_tensors, ctx.needed, upstream)
@@ -214,7 +216,11 @@ class _Scores:
                 self.scores = self.q.block_score(*pairs).reshape(-1)
             else:
                 self.scores = self.q.block_score(self.a, self.c)
-        return self.scores.detach() if self.q.fresh_scores else self.scores.detach().clone()
+        return (
+            self.scores.detach()
+            if self.q.fresh_scores
+            else self.scores.detach().clone(memory_format=torch.contiguous_format)
+        )
 
     def backward(self, grad: Tensor) -> None:
         if not self.scores.requires_grad:
@@ -261,7 +267,7 @@ def _reduce_kl(
     support, density = problem.rows.support, problem.rows.uniform_density()
     hide = partial(support.fill_self, start=start)
     at = _Edges(tile, block, problem.rows.edges.is_full)
-    _add_margin(problem.q.margin, tile, at)
+    _add_margin(problem.q.margin, tile, at, block.value)
     hide(tile, value=0.0)  # E first: minus infinity times no mass would be NaN
     edge_scores = at.get(tile)
     expected = at.row_sums(block.value * edge_scores)
@@ -287,7 +293,7 @@ def _reduce_divergence(
     assert problem.divergence is not None
     support, density = problem.rows.support, problem.rows.uniform_density()
     at = _Edges(tile, block, problem.rows.edges.is_full)
-    _add_margin(problem.q.margin, tile, at)
+    _add_margin(problem.q.margin, tile, at, block.value)
     p = torch.zeros_like(tile)
     at.add(p, block.value)
     if density is not None:
@@ -297,6 +303,8 @@ def _reduce_divergence(
     by_row = problem.normalizer is None and isinstance(problem.q.partition, LogSumExp)
     log_q = tile.log_softmax(dim=1) if by_row else tile - normalizer
     q = log_q.exp()
+    if problem.rows.n_empty:  # an anchor without a positive has weight 0; let nothing else of it matter
+        p = torch.where(problem.rows.empty[start : start + len(tile), None], q, p)
     terms, slope = problem.divergence(p, q, log_q.masked_fill_(q == 0, 0.0))  # slope: by log q
     outputs = (terms.sum(dim=1),)
     if sent is None:
@@ -316,7 +324,8 @@ class _Edges:
         self.flat = None if is_full else block.row * tile.shape[1] + block.col
 
     def get(self, tile: Tensor) -> Tensor:
-        return tile.flatten() if self.flat is None else tile.view(-1)[self.flat]
+        # A copy: the partition writes over the tile, and the scores of the edges may be wanted afterwards.
+        return tile.flatten().clone() if self.flat is None else tile.view(-1)[self.flat]
 
     def add(self, tile: Tensor, values: Tensor) -> None:
         if self.flat is None:
@@ -330,8 +339,8 @@ class _Edges:
         return values.new_zeros(self.shape[0]).index_add_(0, self.row, values)
 
 
-def _add_margin(margin: float, tile: Tensor, at: _Edges) -> None:
+def _add_margin(margin: float, tile: Tensor, at: _Edges, values: Tensor) -> None:
     """The margin goes to every candidate that is not a positive."""
     if margin:
         tile += margin
-        at.add(tile, torch.full_like(at.get(tile), -margin))
+        at.add(tile, -margin * (values > 0).to(tile.dtype))

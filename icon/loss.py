@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -97,6 +98,10 @@ class Loss(nn.Module):
                 raise ValueError(f"normalization: got 'joint', but {limit}")
             if self.divergence is not None:
                 raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
+        if self.normalization == "joint" and anchor_weights is not None:
+            raise ValueError(
+                "anchor_weights: got weights with normalization='joint', expected None: p weights its pairs"
+            )
         if self.normalization == "joint" and self.reduction == "none":
             raise ValueError(
                 "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
@@ -158,7 +163,7 @@ class Loss(nn.Module):
         marginal = rows.anchor_marginal.to(partition)
         joint = replace(
             problem.rows,
-            edges=problem.rows.csr().scaled(marginal),
+            edges=problem.rows.edges.scaled(marginal),
             uniform=None if problem.rows.uniform is None else problem.rows.uniform * marginal,
             _cache={},
         )
@@ -175,18 +180,22 @@ class Loss(nn.Module):
 
     def _weights(self, rows: Rows, like: Tensor) -> Tensor:
         """``[n]`` the weight of each anchor in the reduced loss; under ``"none"`` 0 or 1."""
-        weights = (~rows.empty).to(like)
+        counted = (~rows.empty).to(like)
         if self.reduction == "none":
-            return weights
+            return counted
+        every = torch.ones_like(counted)
         if self.stationary_anchors:
-            weights = weights * rows.anchor_marginal.to(like)
+            every = rows.anchor_marginal.to(like)
         elif self.anchor_weights is not None:
             if len(self.anchor_weights) != rows.n:
                 raise ValueError(f"anchor_weights: got {len(self.anchor_weights)}, expected {rows.n} (one per anchor)")
-            weights = weights * self.anchor_weights.to(like)
+            every = self.anchor_weights.to(like)
+        weights = every * counted
         if self.reduction == "sum":
             return weights
-        whole = weights.sum() if self.empty == "skip" or not rows.n_empty else weights.sum() + rows.n_empty
+        whole = weights.sum() if self.empty == "skip" else every.sum()
+        if not bool(whole > 0):
+            raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
         return weights / whole
 
     def _reduce(self, values: Tensor, weights: Tensor) -> Tensor:
@@ -198,9 +207,12 @@ class Loss(nn.Module):
         """Average over p's directions (one, or a→b and b→a, or all pairs of views)."""
         views = self._views(input)
         parts = []
-        for i, j in self.p.directions(len(views)):
-            rows = self._rows(views[i], views[j], self.p.direction_target(target, i, j, len(views)), len(views) > 1)
-            parts.append(evaluate(views[i], views[j], rows))
+        # Autocast would round the scores to half precision, whose partition is to be summed in float32.
+        with torch.autocast(views[0].device.type, enabled=False):
+            for i, j in self.p.directions(len(views)):
+                given = self.p.direction_target(target, i, j, len(views))
+                rows = self._rows(views[i], views[j], given, len(views) > 1)
+                parts.append(evaluate(views[i], views[j], rows))
         return torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
 
     def _views(self, input: Any) -> list[Tensor]:
@@ -238,7 +250,7 @@ class Loss(nn.Module):
             where = check.some(rows.empty.nonzero().flatten().tolist())
             raise ValueError(f"{found} (rows {where}), expected none with empty='raise'")
         how = "left out of the mean" if self.empty == "skip" else "counted as 0"
-        warnings.warn(f"{found}; they are {how}", stacklevel=5)
+        warnings.warn(f"{found}; they are {how}", stacklevel=_depth_of_caller())
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -272,6 +284,14 @@ class Loss(nn.Module):
         name = self.name or type(self).find_names(self) or "unnamed"
         extra = "".join(f", {key}={value!r}" for key, value in self.hyper_parameters().items())
         return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, p={self.p!r}, q={self.q!r}{extra})"
+
+
+def _depth_of_caller() -> int:
+    """How many frames above this one's caller the user's code is, past those of this module and of torch."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("icon", "torch"):
+        depth, frame = depth + 1, frame.f_back
+    return depth
 
 
 def _anchor_weights(given: Any) -> Tensor:

@@ -142,8 +142,10 @@ def register(record: Method) -> None:
     Raises:
         ValueError: the slug is taken, or the coordinate does not exist.
     """
-    if record.slug in _METHODS:
-        raise ValueError(f"slug: got {record.slug!r}, which is registered, expected a new one")
+    taken = {name.lower() for known in _METHODS.values() for name in (known.slug, known.name)}
+    for argument, name in (("slug", record.slug), ("name", record.name)):
+        if name.lower() in taken:
+            raise ValueError(f"{argument}: got {name!r}, which is registered, expected a new one")
     check.choice(record.row, "row", tuple(ROWS))
     check.choice(record.column, "column", tuple(COLUMNS))
     _METHODS[record.slug] = record

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.edges import Block, Csr, Groups
 
 
 @dataclass(frozen=True)
@@ -44,107 +45,6 @@ class Support:
         """Write ``value`` where anchor ``start + r`` meets itself in a tile ``[b, m]``, if self is excluded."""
         if self.exclude_self:
             tile.diagonal(start).fill_(value)
-
-
-class Block(NamedTuple):
-    """The edges of a block of anchors: local row, candidate and mass of each edge, all ``[e]``."""
-
-    row: Tensor
-    col: Tensor
-    value: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Csr:
-    """Edges as compressed sparse rows: ``indptr [n+1]``, ``indices [e]`` (sorted, unique in a row), ``values [e]``."""
-
-    indptr: Tensor
-    indices: Tensor
-    values: Tensor
-    m: int
-
-    @property
-    def n(self) -> int:
-        return self.indptr.shape[0] - 1
-
-    @property
-    def counts(self) -> Tensor:
-        return self.indptr.diff()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether every candidate is an edge of every anchor, so that a block is a plain tile."""
-        return self.indices.shape[0] == self.n * self.m
-
-    def span(self, start: int, stop: int) -> slice:
-        return slice(int(self.indptr[start]), int(self.indptr[stop]))
-
-    def block(self, start: int, stop: int) -> Block:
-        span = self.span(start, stop)
-        row = torch.repeat_interleave(self.indptr[start : stop + 1].diff())
-        return Block(row, self.indices[span], self.values[span])
-
-    def scaled(self, factor: float | Tensor) -> Csr:
-        """The edges times a number, or times one number per row ``[n]``."""
-        if isinstance(factor, Tensor):
-            factor = factor[torch.repeat_interleave(self.counts)]
-        return replace(self, values=self.values * factor)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Csr:
-        return Csr(self.indptr.to(device), self.indices.to(device), self.values.to(device, dtype), self.m)
-
-
-@dataclass(frozen=True, eq=False)
-class Groups:
-    """Edges to every member of the anchor's group, each with mass one over their number.
-
-    The member lists are shared by the anchors of a group, so that ten classes of ``n`` points take O(n) memory and
-    not O(n²/10). ``group [n]`` is the anchor's group (-1: none); ``indptr [g+1]``, ``members [m']`` the candidates.
-    """
-
-    group: Tensor
-    indptr: Tensor
-    members: Tensor
-    m: int
-    skip_self: bool
-    mass: float = 1.0
-    dtype: torch.dtype = torch.float64
-
-    @property
-    def sizes(self) -> Tensor:
-        """``[n]`` members of each anchor's group, itself included."""
-        return torch.cat([self.indptr.diff(), self.indptr.new_zeros(1)])[self.group]  # the last entry serves group -1
-
-    @property
-    def counts(self) -> Tensor:
-        return (self.sizes - int(self.skip_self)).clamp_min(0)
-
-    @property
-    def is_full(self) -> bool:
-        return False
-
-    def block(self, start: int, stop: int) -> Block:
-        group = self.group[start:stop]
-        sizes = self.sizes[start:stop]
-        row = torch.repeat_interleave(sizes)
-        offset = torch.arange(row.shape[0], device=row.device) - (sizes.cumsum(0) - sizes)[row]
-        col = self.members[self.indptr[group][row] + offset]
-        if self.skip_self:
-            others = col != row + start
-            row, col = row[others], col[others]
-        return Block(row, col, (self.mass / self.counts[start:stop].to(self.dtype))[row])
-
-    def without_edges(self) -> Csr:
-        n, device = len(self.group), self.group.device
-        indptr = torch.zeros(n + 1, dtype=torch.int64, device=device)
-        return Csr(indptr, indptr[:0], torch.zeros(0, dtype=self.dtype, device=device), self.m)
-
-    def scaled(self, factor: float) -> Groups:
-        return replace(self, mass=self.mass * factor)
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Groups:
-        moved = {name: getattr(self, name).to(device) for name in ("group", "indptr", "members")}
-        return replace(self, **moved, dtype=dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +105,7 @@ class Rows:
     @property
     def empty(self) -> Tensor:
         """``[n]`` bool: the anchors to which p gives no mass at all (nothing positive)."""
-        empty: Tensor = self._once("empty", lambda: self._edge_mass() + self._uniform() <= 0)
+        empty: Tensor = self._once("empty", lambda: self.edges.mass + self._uniform() <= 0)
         return empty
 
     @property
@@ -290,17 +190,16 @@ class Rows:
         return moved
 
     def transpose(self) -> Rows:
-        """The conditional of the other direction, ``p(i|j)``, from the same edges."""
-        if self.uniform is not None:
-            raise ValueError("transpose: got a debiased p, expected the plain one (debias last)")
-        flipped: Rows = self._once("T", lambda: Rows.from_scipy(self.to_scipy().T, self.support.exclude_self))
+        """The conditional of the other direction, ``p(i|j)``, from the same edges; a debiased p stays as debiased."""
+        flipped: Rows = self._once("transpose", self._transposed)
         return flipped
 
     def has_self_mass(self) -> bool:
+        """Whether some anchor is its own neighbour."""
         if self.n != self.m:
             return False
         if isinstance(self.edges, Groups):
-            return not self.edges.skip_self
+            return self.edges.has_self
         return bool(self._once("self", lambda: np.any(self.to_scipy().diagonal() > 0)))
 
     # -- operations: sparse algebra -------------------------------------------------------------------------------
@@ -313,8 +212,7 @@ class Rows:
         alpha = check.fraction(alpha, "alpha")
         if alpha == 0:
             return self
-        kept = (~self.empty).to(self._uniform().dtype)
-        uniform = ((1 - alpha) * self._uniform() + alpha) * kept
+        uniform = ((1 - alpha) * self._uniform() + alpha) * (~self.empty)
         return replace(self, edges=self.edges.scaled(1 - alpha), uniform=uniform, _cache={})
 
     def walks(self, k: int, average: bool = True, prune: int | None = None) -> Rows:
@@ -340,8 +238,12 @@ class Rows:
             total = total + power
         result = total / k if average else power
         exclude = self.support.exclude_self and not (result.diagonal() > 0).any()
-        note = () if prune is None else (f"walks pruned to the {prune} largest entries of each row and renormalised",)
-        return Rows.from_scipy(result, exclude, marginal=self.marginal, notes=self.notes + note)
+        notes = list(self.notes)
+        if prune is not None:
+            notes.append(f"walks pruned to the {prune} largest entries of each row and renormalised")
+        if (np.diff(step.indptr)[np.unique(step.indices)] == 0).any():
+            notes.append("walks that ended in a node without edges were left out and their rows renormalised")
+        return Rows.from_scipy(result, exclude, marginal=self.marginal, notes=tuple(notes))
 
     def symmetrize(self, how: str = "average") -> Rows:
         """Symmetric weights, rows then normalised again; `marginal` keeps the row sums for joint normalisation.
@@ -354,8 +256,13 @@ class Rows:
             raise ValueError(f"symmetrize: got {self.n} anchors and {self.m} candidates, expected one set of points")
         if how != "average":
             self._plain("symmetrize")
+        elif (
+            isinstance(self.edges, Groups) and self.edges.skip_self and not (self.uniform is not None and self.n_empty)
+        ):
+            return replace(self, marginal=self.anchor_marginal, _cache={})  # members of a group are so to each other
         elif self.uniform is None and isinstance(self.edges, Csr) and self.edges.is_full:
             return self._symmetrized_full(self.edges)
+        self._detached("symmetrize")
         joint = sp.diags_array(self.anchor_marginal.cpu().numpy()) @ self.to_scipy()
         merged = {
             "average": lambda: (joint + joint.T) / 2,
@@ -372,8 +279,7 @@ class Rows:
             raise ValueError("symmetrize: got a debiased p with unequal rows, expected debias after symmetrize")
         mass = edge_mass + uniform
         rows = Rows.from_scipy(merged, self.support.exclude_self, marginal=torch.from_numpy(mass), notes=self.notes)
-        share = torch.from_numpy(edge_mass / mass)
-        return replace(rows, edges=rows.csr().scaled(share), uniform=1 - share, _cache={})
+        return rows._with_uniform(torch.from_numpy(uniform / mass))
 
     @property
     def symmetrized(self) -> Rows:
@@ -384,20 +290,22 @@ class Rows:
         return rows
 
     def mix(self, other: Rows, weight: float) -> Rows:
-        """``(1 - weight) p + weight p'`` on the union of the edges; both on the same support."""
+        """``(1 - weight) p + weight p'`` on the union of the edges; where one has no positive, the other alone."""
         weight = check.fraction(weight, "weight")
         if (other.n, other.m) != (self.n, self.m):
             raise ValueError(f"mix: got p' of shape {(other.n, other.m)}, expected {(self.n, self.m)}")
+        if (self.uniform is not None or other.uniform is not None) and self.support != other.support:
+            raise ValueError("mix: got a debiased p and another support, expected the same support of both")
         self._detached("mix")
+        mine, theirs = (1 - weight) * (~self.empty).double(), weight * (~other.empty).double()
+        whole = (mine + theirs).clamp_min(torch.finfo(torch.float64).tiny)
+        mine, theirs = mine / whole, theirs / whole
+        uniform = mine * self._uniform() + theirs * other._uniform()
+        parts = ((mine, self), (theirs, other))
+        first, second = (sp.diags_array(share.cpu().numpy()) @ rows.to_scipy() for share, rows in parts)
         both_exclude = self.support.exclude_self and other.support.exclude_self
-        kept = [sp.diags_array((~r.empty).double().cpu().numpy()) for r in (self, other)]
-        shares = (1 - weight, weight)
-        edges = shares[0] * (kept[0] @ self.to_scipy()) + shares[1] * (kept[1] @ other.to_scipy())
-        uniform = shares[0] * self._uniform() + shares[1] * other._uniform()
-        rows = Rows.from_scipy(edges, both_exclude, notes=self.notes + other.notes)
-        if not bool((uniform > 0).any()):
-            return rows
-        return replace(rows, edges=rows.csr().scaled(1 - uniform), uniform=uniform, _cache={})
+        mixed = Rows.from_scipy(first + second, both_exclude, notes=self.notes + other.notes)
+        return mixed._with_uniform(uniform)
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
@@ -407,35 +315,42 @@ class Rows:
         return self._cache[key]
 
     def _uniform(self) -> Tensor:
-        if self.uniform is not None:
-            return self.uniform
-        if isinstance(self.edges, Groups):
-            return torch.zeros(self.n, dtype=self.edges.dtype, device=self.edges.group.device)
-        return self.edges.values.detach().new_zeros(self.n)
+        return self.uniform if self.uniform is not None else torch.zeros_like(self.edges.mass)
 
-    def _edge_mass(self) -> Tensor:
+    def _with_uniform(self, uniform: Tensor) -> Rows:
+        """The edges scaled to leave room for a uniform mass ``[n]``."""
+        if not bool((uniform > 0).any()):
+            return self
+        return replace(self, edges=self.edges.scaled(1 - uniform), uniform=uniform, _cache={})
+
+    def _transposed(self) -> Rows:
         if isinstance(self.edges, Groups):
-            return (self.edges.counts > 0).to(self.edges.dtype) * self.edges.mass
-        return _row_sums(self.edges.values.detach(), self.edges.indptr)
+            support = Support(self.m, self.n, self.support.exclude_self)
+            flipped = Rows(self.edges.transposed(), support, notes=self.notes)
+        else:
+            flipped = Rows.from_scipy(self.to_scipy().T, self.support.exclude_self, notes=self.notes)
+        if self.uniform is None:
+            return flipped
+        alphas = self.uniform[~self.empty].unique()  # type: ignore[no-untyped-call]
+        if len(alphas) != 1:
+            raise ValueError("transpose: got a p with unequal uniform masses, expected one for all anchors")
+        return flipped.debias(float(alphas))
 
     def _entropy(self) -> Tensor:
-        density = self.uniform_density()
-        if isinstance(self.edges, Groups):
-            counts = self.edges.counts.to(self.edges.dtype)
-            mass = self.edges.mass / counts.clamp_min(1)
+        density, edges = self.uniform_density(), self.edges
+        if isinstance(edges, Groups):
+            counts, mass = edges.counts.to(edges.each.dtype), edges.each * (edges.counts > 0)
             if density is None:
                 return -counts * torch.xlogy(mass, mass)
-            rest = (self.support.size - counts) * torch.xlogy(density, density)
-            return -counts * torch.xlogy(mass + density, mass + density) - rest
-        rows = torch.repeat_interleave(self.edges.counts)
-        mass, counts = self.edges.values, self.edges.counts
+            edge_part = counts * torch.xlogy(mass + density, mass + density)
+            return -edge_part - (self.support.size - counts) * torch.xlogy(density, density)
         if density is None:
-            return _row_sums(-torch.xlogy(mass, mass), self.edges.indptr)
-        mass = mass + density[rows]
-        if self.support.exclude_self and self.edges.is_full:  # the stored zero diagonal is no candidate
-            mass, counts = mass.masked_fill(self.edges.indices == rows, 0), counts - 1
-        rest = (self.support.size - counts) * torch.xlogy(density, density)
-        return _row_sums(-torch.xlogy(mass, mass), self.edges.indptr) - rest
+            return -edges.row_sums(_x_log_x(edges.values))
+        rows, counts = torch.repeat_interleave(edges.counts), edges.counts
+        mass = edges.values + density[rows]
+        if self.support.exclude_self and edges.is_full:  # the stored zero diagonal is no candidate
+            mass, counts = mass.masked_fill(edges.indices == rows, 0), counts - 1
+        return -edges.row_sums(_x_log_x(mass)) - (self.support.size - counts) * torch.xlogy(density, density)
 
     def _symmetrized_full(self, edges: Csr) -> Rows:
         """`symmetrize` where every pair is an edge: dense algebra, gradients included."""
@@ -443,7 +358,7 @@ class Rows:
         joint = (joint + joint.T) / 2
         marginal = joint.sum(dim=1)
         values = (joint / marginal.clamp_min(torch.finfo(joint.dtype).tiny)[:, None]).flatten()
-        return replace(self, edges=replace(edges, values=values), marginal=marginal.detach(), _cache={})
+        return replace(self, edges=replace(edges, values=values), marginal=marginal, _cache={})
 
     def _moved(self, device: torch.device, dtype: torch.dtype) -> Rows:
         uniform = None if self.uniform is None else self.uniform.to(device, dtype)
@@ -460,9 +375,9 @@ class Rows:
             raise ValueError(f"{operation}: got a debiased p, expected the plain one (debias last)")
 
 
-def _row_sums(values: Tensor, indptr: Tensor) -> Tensor:
-    rows = torch.repeat_interleave(indptr.diff())
-    return values.new_zeros(indptr.shape[0] - 1).index_add(0, rows, values)
+def _x_log_x(x: Tensor) -> Tensor:
+    """``x log x`` with value and gradient 0 at 0, where xlogy's gradient would be NaN."""
+    return x * torch.where(x > 0, x, 1.0).log()
 
 
 def _largest(matrix: sp.csr_array, k: int) -> sp.csr_array:

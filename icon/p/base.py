@@ -58,6 +58,10 @@ class Distribution(ABC):
         if self.exclude_self and sets.paired and sets.n != sets.m:
             raise ValueError(f"exclude_self: got True for {sets.n} anchors and {sets.m} candidates, expected one set")
         rows = self.rows(target, sets)
+        if self.exclude_self and sets.paired:
+            if rows.has_self_mass():
+                raise ValueError("exclude_self: got True where i matches i of the other set, expected no mass there")
+            rows = rows.on(Support(rows.n, rows.m, True))
         for operation in self.operations:
             rows = operation(rows, target, sets, self._plain_call)
         return rows

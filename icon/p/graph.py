@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.edges import Csr
 from icon.p.base import Distribution, Sets
-from icon.rows import Csr, Rows
+from icon.rows import Rows
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,7 +69,7 @@ class Precomputed(Distribution):
                 "expected none with exclude_self=True"
             )
         sums = np.asarray(weights.sum(axis=1)).ravel()
-        tolerance = 1e-5  # rows that were normalised in float32 pass
+        tolerance = max(1e-5, 4 * _resolution(target))  # rows that were normalised in low precision pass
         if self.joint:
             if abs(sums.sum() - 1) > tolerance:
                 raise ValueError(
@@ -93,13 +94,21 @@ def _is_dense(target: Any) -> bool:
     return not sp.issparse(target) and not (isinstance(target, Tensor) and target.layout != torch.strided)
 
 
+def _resolution(target: Any) -> float:
+    """Relative precision of the numbers in which a matrix was given."""
+    if isinstance(target, Tensor):
+        return torch.finfo(target.dtype).eps if target.is_floating_point() else 0.0
+    dtype = np.dtype(getattr(target, "dtype", np.float64))
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+
+
 def _weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
     """Validated non-negative weights as canonical CSR ``[n, m]``: sorted, without duplicates or explicit zeros."""
     if target is None:
         raise TypeError(f"{name}: got None, expected a dense or sparse matrix of weights")
     if isinstance(target, Tensor) and target.layout != torch.strided:
         coo = target.detach().to_sparse_coo()  # type: ignore[no-untyped-call]
-        index, values = coo._indices().cpu().numpy(), coo._values().cpu().numpy()
+        index, values = coo._indices().cpu().numpy(), coo._values().cpu().double().numpy()
         target = sp.coo_array((values, (index[0], index[1])), shape=tuple(coo.shape))
     if sp.issparse(target):
         weights = sp.coo_array(target)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.edges import Csr, Groups
 from icon.p.base import Distribution, Sets
-from icon.rows import Csr, Groups, Rows, Support
+from icon.rows import Rows, Support
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,9 +58,7 @@ class _Members(Distribution):
         present, group_b = torch.unique(kb, return_inverse=True)
         place = torch.searchsorted(present, ka).clamp_max(len(present) - 1)
         group_a = torch.where(present[place] == ka, place, -1)
-        members = torch.argsort(group_b, stable=True)
-        indptr = torch.cat([group_b.new_zeros(1), torch.bincount(group_b, minlength=len(present)).cumsum(0)])
-        return Rows(Groups(group_a, indptr, members, len(kb), skip_self=not (sets.paired or two)), support)
+        return Rows(Groups.of(group_a, group_b, skip_self=not (sets.paired or two)), support)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,7 +110,7 @@ class CrossModal(Pairs):
     def direction_target(self, target: Any, anchors: int, candidates: int, views: int) -> Any:
         if isinstance(target, Rows):
             return target if anchors < candidates else target.transpose()
-        if isinstance(target, (tuple, list)) and len(target) == views:
+        if isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(t, "__len__") for t in target):
             return (target[anchors], target[candidates])
         return target
 
@@ -155,13 +154,15 @@ class DataLabel(Distribution):
         n, classes = targets.shape
         if (n, classes) != (sets.n or n, sets.m or classes):
             raise ValueError(f"labels: got shape {(n, classes)}, expected {(sets.n or n, sets.m or classes)}")
-        targets = targets.detach()
-        wrong = ((targets < 0).any(dim=1) | ((targets.sum(dim=1) - 1).abs() > 1e-3)).nonzero().flatten().tolist()
+        tolerance = max(1e-3, 4 * torch.finfo(targets.dtype).eps)
+        targets = targets.detach().double()
+        sums = targets.sum(dim=1, keepdim=True)
+        wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()
         if wrong:
             raise ValueError(f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1")
         indptr = torch.arange(n + 1, device=targets.device) * classes
         indices = torch.arange(classes, device=targets.device).repeat(n)
-        return Rows(Csr(indptr, indices, targets.flatten(), classes), Support(n, classes, False))
+        return Rows(Csr(indptr, indices, (targets / sums).flatten(), classes), Support(n, classes, False))
 
 
 def _aligned_sets(sets: Sets) -> Rows:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.edges import Csr
 from icon.p.base import Distribution, Sets
-from icon.rows import Csr, Rows, Support
+from icon.rows import Rows, Support
 
 _TILE = 2**22  # entries of a tile of distances
 DEFAULT_PERPLEXITY = 30.0
@@ -27,7 +28,7 @@ class _Spatial(Distribution):
     """Shared by the distributions that are made from features ``x [n, d]``, or ``(xa, xb)`` for two sets."""
 
     def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
-        pair = target if isinstance(target, (tuple, list)) and len(target) == 2 else (target, target)
+        pair = (target, target) if _is_one_set(target) else target
         if pair[0] is None:
             raise TypeError(f"target: got None, expected features [n, d] for icon.p.{type(self).__name__}")
         if pair[0] is pair[1]:
@@ -143,8 +144,10 @@ class Gaussian(_Kernel):
             raise ValueError(
                 f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points"
             )
-        precision = _precision(mask(scores.detach()), math.log(perplexity), competing)
-        return mask(scores * precision).softmax(dim=1)
+        visible = mask(scores.detach())
+        # Shifted before it is scaled: a large precision of tied scores is 0 and not infinity less infinity.
+        shifted = scores - visible.amax(dim=1, keepdim=True)
+        return mask(shifted * _precision(visible, math.log(perplexity), competing)).softmax(dim=1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,7 +197,7 @@ class KNN(_Spatial):
         xa, xb = self.features(target, sets)
         n, m, k = len(xa), len(xb), self.n_neighbors
         # Self is never its own neighbour within one set of features, whether or not it is in the support.
-        others = Support(n, m, exclude_self=target_is_one_set(target) and n == m)
+        others = Support(n, m, exclude_self=_is_one_set(target) and n == m)
         if k > others.size:
             raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
         indices = []
@@ -224,8 +227,14 @@ def _precise(x: Tensor) -> Tensor:
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
-def target_is_one_set(target: Any) -> bool:
-    return not (isinstance(target, (tuple, list)) and len(target) == 2)
+def _is_one_set(target: Any) -> bool:
+    return not (isinstance(target, tuple) and len(target) == 2)
+
+
+def _centre(x: Tensor) -> Tensor:
+    """The mean, to keep rounding small; of integer features an integer, so that distances and ties stay exact."""
+    centre = x.detach().mean(dim=0)
+    return centre.round() if bool((x == x.round()).all()) else centre
 
 
 def nearest(distances: Tensor, k: int) -> Tensor:
@@ -242,13 +251,14 @@ def _score_tiles(xa: Tensor, xb: Tensor, metric: str) -> Iterator[tuple[int, Ten
     """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine."""
     if metric == "cosine":
         xa, xb = (torch.nn.functional.normalize(x, dim=1) for x in (xa, xb))
+    elif metric == "sqeuclidean":
+        xa, xb = (x - _centre(xb) for x in (xa, xb))
     block = max(1, _TILE // len(xb))
     squares = (xb * xb).sum(dim=1)
     for start in range(0, len(xa), block):
         a = xa[start : start + block]
         scores = a @ xb.T
         if metric == "sqeuclidean":
-            # Not centred: on integer features every term is exact, and with it every tie.
             scores = -((a * a).sum(dim=1)[:, None] + squares - 2 * scores).clamp_min(0)
         yield start, scores
 
@@ -261,9 +271,9 @@ def _precision(scores: Tensor, log_perplexity: float, competing: int) -> Tensor:
     target (more duplicates than the perplexity), β ends at its upper bound.
     """
     candidates = scores > -math.inf
-    best = scores.amax(dim=1, keepdim=True)
-    gap = torch.where(candidates, best - scores, 0.0)
-    typical = (gap.sum(dim=1, keepdim=True) / competing).clamp_min(torch.finfo(scores.dtype).tiny)
+    gap = torch.where(candidates, scores.amax(dim=1, keepdim=True) - scores, 0.0)
+    typical = gap.sum(dim=1, keepdim=True) / competing
+    typical = torch.where(typical > 0, typical, 1.0)
     gap = (gap / typical).masked_fill(~candidates, math.inf)
     finite_gap = gap.masked_fill(~candidates, 0.0)
     position = scores.new_zeros(len(scores), 1)

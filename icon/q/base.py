@@ -44,7 +44,7 @@ class Kernel(nn.Module):
     ) -> None:
         super().__init__()
         self.partition: Partition = partition if partition is not None else LogSumExp()
-        self.margin = float(margin)
+        self.margin = check.number(margin, "margin")
         self.detach_candidates = detach_candidates
         self.log_weights: Tensor | None
         weights = None if log_weights is None else check.as_tensor(log_weights, "log_weights").detach().clone()
@@ -97,6 +97,11 @@ class Kernel(nn.Module):
     def is_product(self) -> bool:
         """Whether the score is the product of the prepared features and nothing more."""
         return type(self).score is Kernel.score
+
+    @property
+    def means_are_exact(self) -> bool:
+        """Whether a product score may be averaged over candidates first: unit rows, where no long one hides others."""
+        return False
 
     @property
     def edges_suffice(self) -> bool:

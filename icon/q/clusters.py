@@ -33,7 +33,7 @@ class Clusters(Kernel):
     def __init__(self, leak: float = 0.0, weights: Any = None, log_prior: float = 0.0) -> None:
         super().__init__(AlreadyNormalized())
         self.leak = check.fraction(leak, "leak")
-        self.log_prior = float(log_prior)
+        self.log_prior = check.number(log_prior, "log_prior", least=0)
         self.stationary = isinstance(weights, str)
         if self.stationary:
             check.choice(weights, "weights", ("stationary",))
@@ -42,23 +42,28 @@ class Clusters(Kernel):
         self.register_buffer(
             "weights", None if weights is None else check.as_tensor(weights, "weights").detach().clone()
         )
-        if self.weights is not None and not bool((self.weights >= 0).all() & (self.weights.sum() > 0)):
-            raise ValueError("weights: got negative entries or none above 0, expected numbers >= 0")
+        if self.weights is not None:
+            finite = self.weights.ndim == 1 and bool((torch.isfinite(self.weights) & (self.weights >= 0)).all())
+            if not finite or not bool(self.weights.sum() > 0):
+                found = f"shape {tuple(self.weights.shape)} with negative, infinite or only zero entries"
+                raise ValueError(f"weights: got {found}, expected finite numbers >= 0 (m,), some > 0")
 
     def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         if anchors.shape[1] > len(candidates):
             raise ValueError(f"input: got {anchors.shape[1]} clusters for {len(candidates)} points, expected no more")
-        phi = candidates.softmax(dim=1)
-        phi_anchors = phi if anchors is candidates else anchors.softmax(dim=1)
+        log_phi = candidates.log_softmax(dim=1)
+        phi_anchors = anchors.softmax(dim=1)
         d = weights if self.stationary else self.weights
-        if d is not None and len(d) != len(phi):
-            raise ValueError(f"weights: got {len(d)}, expected {len(phi)} (one per candidate)")
-        share = phi if d is None else phi * d.to(phi)[:, None]
-        size = share.sum(dim=0)
-        share = share / torch.where(size > 0, size, 1.0)
+        if d is not None:
+            if len(d) != len(log_phi):
+                raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
+            d = d.to(log_phi)[:, None]
+            log_phi = log_phi + d.log()
+        # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
+        share = log_phi.softmax(dim=0)
         if self.leak == 0:
             return phi_anchors, share
-        u = torch.full_like(phi[:, :1], 1 / len(phi)) if d is None else (d / d.sum()).to(phi)[:, None]
+        u = torch.full_like(share[:, :1], 1 / len(share)) if d is None else d / d.sum()
         leak = torch.full_like(phi_anchors[:, :1], self.leak)
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
 

@@ -84,6 +84,10 @@ class Gaussian(Kernel):
         """σ or τ: a number, or one per candidate ``[m]``."""
         return self.log_scale.exp() if self.learnable else self.fixed_scale
 
+    @property
+    def means_are_exact(self) -> bool:
+        return self.metric == "cosine"
+
     def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         scale = torch.as_tensor(self.scale, dtype=anchors.dtype, device=anchors.device)
         if scale.ndim and len(scale) != len(candidates):
@@ -145,11 +149,9 @@ class StudentT(Kernel):
         self.exponent = (self.dof + 1) / 2 if exponent is None else check.positive(exponent, "exponent")
         self._default_exponent = exponent is None
         self.learnable = learnable
-        self.initial_scale = float(scale)
+        self.initial_scale = check.number(scale, "scale", least=0)
         if learnable:
             self.log_scale = nn.Parameter(torch.tensor(check.positive(scale, "scale")).log())
-        elif not (scale >= 0 and math.isfinite(scale)):
-            raise ValueError(f"scale: got {scale}, expected a finite number >= 0")
 
     @property
     def scale(self) -> Tensor | float:
@@ -200,6 +202,8 @@ class Argmax(Kernel):
         self._scores = Gaussian(check.choice(metric, "metric", _METRICS))
 
     def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        if anchors is candidates:
+            raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")
         return self._scores.prepare(anchors, candidates, weights)
 
     @property
@@ -239,9 +243,10 @@ class ScaledLog(torch.autograd.Function):
 
 def unit_rows(x: Tensor) -> Tensor:
     """Rows divided by their length; a row of zeros stays zero and gets no gradient."""
+    largest = x.detach().abs().amax(dim=1, keepdim=True)
+    x = x / torch.where(largest > 0, largest, 1.0)  # so that no square under- or overflows
     square = (x * x).sum(dim=1, keepdim=True)
-    zero = square == 0
-    return x * torch.where(zero, 1.0, square).rsqrt() * (~zero).to(x.dtype)
+    return x * torch.where(largest > 0, square, torch.inf).rsqrt()
 
 
 def squared_distance_features(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -246,17 +246,11 @@ def test_error_rate(leak: float) -> None:
         assert float(gradient.abs().max()) == 0
 
 
-@pytest.mark.parametrize("metric", ["dot", "cosine", "sqeuclidean"])
-def test_argmax_within_one_set_is_a_distribution_over_the_others(metric: str) -> None:
-    """Self has the highest score and is no candidate: neither is it chosen nor does it share the leak."""
-    z, leak = normal(8, 3), 0.1
-    scores = dense.unit_gaussian_scores(z, z, metric).masked_fill(torch.eye(8).bool(), -torch.inf)
-    q = torch.full((8, 8), leak / 7, dtype=torch.float64)
-    q[torch.arange(8), scores.argmax(dim=1)] += 1 - leak
-    labels = np.arange(8) % 2
-    p = torch.from_numpy(dense.p_members(labels))
-    loss = icon.Loss(icon.p.Classes(), icon.q.Argmax(leak, metric), reduction="none")
-    assert_close(loss.terms(z, labels).cross_entropy, -(p * q.log()).sum(dim=1))
+def test_argmax_within_one_set_is_refused() -> None:
+    """Self has the highest score and is no candidate: an arg-max over prototypes makes no sense there."""
+    loss = icon.Loss(icon.p.Classes(), icon.q.Argmax(0.1))
+    with pytest.raises(ValueError, match="input: got one set of points, expected a pair"):
+        loss(normal(8, 3), np.arange(8) % 2)
 
 
 # -- half precision ---------------------------------------------------------------------------------------------------

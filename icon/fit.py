@@ -1,0 +1,309 @@
+"""The one training loop: a loss, a mapper and what p is made from; callbacks, progress, early stop, resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from icon import _checks as check
+from icon.loss import Loss
+from icon.p.base import Sets
+from icon.rows import Csr, Rows, Support
+
+Callback = Callable[[int, float, Tensor], object]
+
+
+class Fit(NamedTuple):
+    """What a run did: the loss before each step, and whether it stopped early."""
+
+    losses: list[float]
+    converged: bool
+
+
+def fit(
+    loss: Loss,
+    mapper: nn.Module,
+    inputs: Any,
+    target: Any = None,
+    *,
+    steps: int = 300,
+    learning_rate: float = 1e-3,
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
+    batch_size: int | None = None,
+    tol: float = 0.0,
+    patience: int = 50,
+    seed: int = 0,
+    callback: Callback | None = None,
+    verbose: bool = False,
+    label: str = "fit",
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 100,
+) -> Fit:
+    """Minimise ``loss(mapper(inputs), target)`` over the parameters of both, in place.
+
+    The same seed on the same machine gives the same numbers, and so does a run that was interrupted and called again
+    with its checkpoint. The global random state is left as it was.
+
+    Args:
+        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.mappers.Prototypes`).
+        inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``.
+        target: what p is made from, once, or prepared `Rows`.
+        optimizer: from parameters to an optimiser; None is Adam with ``learning_rate``.
+        batch_size: None evaluates all points at each step. A number b draws b anchors i, and with each one partner j
+            from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for ``sum_j p_ij s_ij``, while
+            the partition runs over the b partners. The loss is then that of the sampled p.
+        tol: stop when the mean loss of the last ``patience`` steps improves on that of the ``patience`` steps before by
+            less than ``tol`` times its size; 0 never stops.
+        callback: called with (step from 1, loss, embedding ``[n, d]``) as they were before the step's update.
+        verbose: a progress bar with the loss and the time left, on standard error.
+        checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
+
+    Raises:
+        FloatingPointError: the loss is no longer finite. ValueError: a checkpoint of another run, or a broken one.
+    """
+    check.count(steps, "steps")
+    check.count(patience, "patience")
+    check.count(checkpoint_every, "checkpoint_every")
+    parameters = [p for p in (*mapper.parameters(), *loss.parameters()) if p.requires_grad]
+    if not parameters:
+        raise ValueError("mapper: got no parameter to learn, expected at least one")
+    method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
+    losses: list[float] = []
+    mapper.train()
+    with seeded(seed, parameters[0].device):
+        draw = _whole(loss, mapper, inputs, target) if batch_size is None else None
+        draw = draw or _sampled(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2))  # type: ignore[arg-type]
+        run = _Run(loss, mapper, method, {"seed": seed, "batch_size": batch_size, "tol": tol, "patience": patience})
+        if checkpoint is not None and Path(checkpoint).exists():
+            losses = run.load(Path(checkpoint))
+        with _progress(verbose, label, steps, len(losses)) as report:
+            while len(losses) < steps and not _stalled(losses, tol, patience):
+                z, rows = draw()
+                value = loss(z, rows)
+                current = float(value.detach())
+                if not math.isfinite(current):
+                    raise FloatingPointError(
+                        f"loss: got {current} at step {len(losses) + 1}, expected a finite number: it diverged (is it "
+                        "bounded for this mapper? is the learning rate too high?)"
+                    )
+                method.zero_grad()
+                value.backward()
+                method.step()
+                losses.append(current)
+                report(current)
+                if callback is not None:
+                    callback(len(losses), current, (z if isinstance(z, Tensor) else z[0]).detach())
+                if checkpoint is not None and len(losses) % checkpoint_every == 0:
+                    run.save(Path(checkpoint), losses)
+        if checkpoint is not None:
+            run.save(Path(checkpoint), losses)
+    mapper.eval()
+    return Fit(losses, _stalled(losses, tol, patience))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draws inside start from the seed; those outside are as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
+    """p, once, in the form in which the loss uses it at every step."""
+    rows = loss.p(target, sets)
+    if loss.normalization == "joint" and rows.marginal is None and not sets.paired:
+        return rows.symmetrized
+    return rows
+
+
+# -- what a step sees -------------------------------------------------------------------------------------------------
+
+Draw = Callable[[], tuple[Any, Any]]
+
+
+def _whole(loss: Loss, mapper: nn.Module, inputs: Any, target: Any) -> Draw:
+    """All points; p is made at the first step, when the sizes of both sets are known."""
+    prepared: list[Any] = []
+
+    def draw() -> tuple[Any, Any]:
+        z = mapper(inputs)
+        if not prepared:
+            views = (z,) if isinstance(z, Tensor) else tuple(z)
+            one_way = len(loss.p.directions(len(views))) == 1
+            sets = Sets(len(views[0]), len(views[-1]), len(views) > 1)
+            prepared.append(prepare(loss, target, sets) if one_way else target)
+        return z, prepared[0]
+
+    return draw
+
+
+def _sampled(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int) -> Draw:
+    if not isinstance(inputs, Tensor):
+        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor with batch_size")
+    n = len(inputs)
+    rows = prepare(loss, target, Sets(n, n))
+    if rows.m != n:
+        raise ValueError(f"batch_size: got {size} with p between {n} and {rows.m} points, expected None there")
+    pairs = Pairs(rows, weighted=loss.normalization == "joint" or loss.stationary_anchors)
+
+    def draw() -> tuple[Any, Any]:
+        anchors, partners, sampled = pairs.draw(size)
+        z = mapper(inputs[torch.cat([anchors, partners]).to(inputs.device)])
+        return (z[: len(anchors)], z[len(anchors) :]), sampled
+
+    return draw
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Draws pairs (i, j) from a p on one set of points, with the generator of the moment.
+
+    Args:
+        weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
+    """
+
+    rows: Rows
+    weighted: bool = False
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
+        """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
+        if self.weighted:
+            anchors = torch.multinomial(self.rows.anchor_marginal.cpu(), size, replacement=True)
+        else:
+            kept = (~self.rows.empty.cpu()).nonzero().flatten()
+            anchors = kept[torch.randperm(len(kept))[:size]]
+        b = len(anchors)
+        values = torch.ones(b, dtype=torch.float64)
+        sampled = Rows(Csr(torch.arange(b + 1), torch.arange(b), values, b), Support(b, b, exclude_self=False))
+        if self.rows.uniform is not None:  # the uniform mass needs no draw: it spreads over the batch
+            share = self.rows.uniform.cpu()[anchors]
+            sampled = replace(sampled, edges=sampled.csr().scaled(1 - share), uniform=share, _cache={})
+        return anchors, self._partners(anchors), sampled
+
+    def _partners(self, anchors: Tensor) -> Tensor:
+        """``[b]`` one edge of each anchor, drawn in proportion to its mass, by the inverse of the summed masses."""
+        edges, below = self._table
+        low, high = edges.indptr[anchors], edges.indptr[anchors + 1]
+        at = below[low] + torch.rand(len(anchors), dtype=torch.float64) * (below[high] - below[low])
+        place = torch.searchsorted(below, at, right=True) - 1
+        return edges.indices[place.clamp(min=low).clamp(max=high - 1)]
+
+    @property
+    def _table(self) -> tuple[Csr, Tensor]:
+        def made() -> tuple[Csr, Tensor]:
+            edges = self.rows.csr().to(torch.device("cpu"), torch.float64)
+            return edges, torch.cat([edges.values.new_zeros(1), edges.values.cumsum(0)])
+
+        table: tuple[Csr, Tensor] = self.rows._once("pairs", made)
+        return table
+
+
+def _stalled(losses: list[float], tol: float, patience: int) -> bool:
+    """Whether a window of steps has just ended that was hardly better than the one before."""
+    if tol <= 0 or len(losses) < 2 * patience or len(losses) % patience:
+        return False
+    before, last = (sum(window) / patience for window in (losses[-2 * patience : -patience], losses[-patience:]))
+    return before - last < tol * abs(before)
+
+
+@contextmanager
+def _progress(verbose: bool, label: str, steps: int, done: int) -> Iterator[Callable[[float], None]]:
+    if not verbose:
+        yield lambda value: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only who watches pays for it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.5g}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=steps, completed=done, loss=math.nan)
+        yield lambda value: bar.update(task, advance=1, loss=value)
+
+
+# -- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All that a step depends on, as one safetensors file whose header carries the rest as JSON; no pickle."""
+
+    loss: Loss
+    mapper: nn.Module
+    optimizer: Optimizer
+    settings: dict[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must agree for a run to go on."""
+        return {"format": 1, "loss": repr(self.loss), "optimizer": type(self.optimizer).__name__, **self.settings}
+
+    def save(self, path: Path, losses: list[float]) -> None:
+        from safetensors.torch import save_file  # noqa: PLC0415
+
+        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state()}
+        if torch.cuda.is_initialized():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        for name, module in (("mapper", self.mapper), ("loss", self.loss)):
+            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        state = self.optimizer.state_dict()
+        numbers: dict[str, Any] = {}
+        for index, entries in state["state"].items():
+            for key, value in entries.items():
+                (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
+        header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
+        partial = path.with_name(path.name + ".part")
+        save_file(
+            {k: v.detach().contiguous().clone() for k, v in tensors.items()}, partial, {"icon": json.dumps(header)}
+        )
+        os.replace(partial, path)  # the file is the old one or the new one, never half of it
+
+    def load(self, path: Path) -> list[float]:
+        from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+
+        try:
+            with safe_open(path, "pt") as file:
+                header = json.loads((file.metadata() or {})["icon"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
+            raise ValueError(f"checkpoint: got {path} ({error}), expected a file that icon.fit wrote") from None
+        for key, value in self.identity.items():
+            if header["run"].get(key) != value:
+                raise ValueError(
+                    f"checkpoint: got {path} of a run with {key} {header['run'].get(key)!r}, expected {value!r}"
+                )
+        try:
+            for name, module in (("mapper", self.mapper), ("loss", self.loss)):
+                module.load_state_dict(_under(name, tensors))
+        except RuntimeError as error:
+            raise ValueError(f"checkpoint: got {path} of another model, expected this one ({error})") from None
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in (_under("optimizer", tensors) | _under("optimizer", header["numbers"])).items():
+            index, entry = key.split(".", 1)
+            state.setdefault(int(index), {})[entry] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": header["groups"]})
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        losses: list[float] = tensors["losses"].tolist()
+        return losses
+
+
+def _under(name: str, entries: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(f"{name}."): value for key, value in entries.items() if key.startswith(f"{name}.")}

@@ -1,0 +1,191 @@
+"""Mappers: the function from a point to its embedding (or to its cluster logits) whose parameters are learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+
+NAMES = ("lookup", "linear", "mlp")
+_TILE = 2**22  # entries of a tile of distances
+
+
+class Lookup(nn.Module):
+    """One free row per point: ``forward(indices [b]) -> [b, d]``.
+
+    Given the features it stands for, it also places points that it has not seen, ``forward(x [b, f]) -> [b, d]``: the
+    mean of the rows of the nearest known points, weighted by one over the distance. That is an interpolation and no
+    optimisation; a known point comes back as its own row.
+
+    Args:
+        n, d: number of points, and dimensions of a row.
+        start: ``[n, d]`` the first values; None draws small normal numbers.
+        features: ``[n, f]`` features of the points, for the placement of new ones.
+        n_neighbors: how many known points place a new one.
+    """
+
+    features: Tensor | None
+
+    def __init__(
+        self, n: int, d: int, *, start: Tensor | None = None, features: Tensor | None = None, n_neighbors: int = 5
+    ) -> None:
+        super().__init__()
+        check.count(n, "n")
+        check.count(d, "d")
+        if start is not None and start.shape != (n, d):
+            raise ValueError(f"start: got shape {tuple(start.shape)}, expected {(n, d)}")
+        if features is not None and len(features) != n:
+            raise ValueError(f"features: got {len(features)} rows, expected {n} (one per point)")
+        self.weight = nn.Parameter(1e-4 * torch.randn(n, d) if start is None else start.detach().clone())
+        self.register_buffer("features", features, persistent=False)
+        self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._placed(x) if x.is_floating_point() else self.weight[x]
+
+    def _placed(self, x: Tensor) -> Tensor:
+        if self.features is None:
+            raise ValueError("x: got features, expected indices: this lookup knows no features of its points")
+        x = x.to(self.features.dtype)
+        parts = []
+        for tile in x.split(max(1, _TILE // self.features.numel())):
+            # Differences and not products: the distance of a known point to itself must be exactly zero.
+            distance = torch.cdist(tile, self.features, compute_mode="donot_use_mm_for_euclid_dist")
+            near, index = distance.topk(self.n_neighbors, largest=False)
+            same = near == 0
+            weight = torch.where(same.any(dim=1, keepdim=True), same.to(near.dtype), 1 / near)
+            # Nearest first as a scale: one over the distance may overflow or vanish.
+            weight = weight / weight.amax(dim=1, keepdim=True)
+            weight = (weight / weight.sum(dim=1, keepdim=True)).to(self.weight.dtype)
+            parts.append((weight[:, :, None] * self.weight[index]).sum(dim=1))
+        return torch.cat(parts)
+
+
+class Rescale(nn.Module):
+    """``(x - mean) / rms``: one mean per feature and one number for all, so that units and offsets do not matter.
+
+    The proportions of the features stay as they are; a constant feature becomes 0.
+
+    Args:
+        x: ``[n, f]`` the features that give the mean and the root mean square about it.
+    """
+
+    mean: Tensor
+    rms: Tensor
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        mean = x.mean(dim=0)
+        rms = (x - mean).square().mean().sqrt()
+        self.register_buffer("mean", mean)
+        self.register_buffer("rms", torch.where(rms > 0, rms, torch.ones_like(rms)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.rms
+
+
+class Linear(nn.Module):
+    """``x W + b``: ``[b, d_in] -> [b, d_out]``.
+
+    Args:
+        orthonormal: keep the columns of W orthonormal (and b away): the projections over which PCA is a minimum.
+    """
+
+    def __init__(self, d_in: int, d_out: int, *, orthonormal: bool = False) -> None:
+        super().__init__()
+        if orthonormal and d_out > d_in:
+            raise ValueError(f"d_out: got {d_out}, expected at most d_in = {d_in} with orthonormal=True")
+        self.map = nn.Linear(check.count(d_in, "d_in"), check.count(d_out, "d_out"), bias=not orthonormal)
+        self.orthonormal = orthonormal
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.orthonormal:
+            return self.map(x)  # type: ignore[no-any-return]
+        basis: Tensor = torch.linalg.qr(self.map.weight.mT).Q
+        return x @ basis
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between: ``[b, d_in] -> [b, d_out]``.
+
+    Args:
+        hidden: widths of the hidden layers.
+    """
+
+    def __init__(self, d_in: int, d_out: int, hidden: int | Sequence[int] = (256,)) -> None:
+        inner = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        widths = [check.count(d_in, "d_in"), *(check.count(h, "hidden") for h in inner), check.count(d_out, "d_out")]
+        layers: list[nn.Module] = []
+        for wide_in, wide_out in pairwise(widths):
+            layers += [nn.Linear(wide_in, wide_out), nn.ReLU()]
+        super().__init__(*layers[:-1])
+
+
+class CNN(nn.Sequential):
+    """A small convolutional network for images: ``[b, channels, h, w] -> [b, d_out]``, any h and w from 4 on.
+
+    For rows of pixels: ``nn.Sequential(nn.Unflatten(1, (1, 8, 8)), CNN(1, 10))``.
+    """
+
+    def __init__(self, channels: int, d_out: int, width: int = 32) -> None:
+        check.count(channels, "channels")
+        check.count(width, "width")
+        super().__init__(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8 * width, check.count(d_out, "d_out")),
+        )
+
+
+class Prototypes(nn.Module):
+    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [n_classes, d])``, what data-label pairs take."""
+
+    def __init__(self, n_classes: int, d: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(check.count(n_classes, "n_classes"), check.count(d, "d")) / d**0.5)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z, self.weight
+
+
+def build(
+    mapper: str | nn.Module,
+    x: Tensor,
+    d_out: int,
+    *,
+    hidden: int | Sequence[int] = (256,),
+    start: Tensor | None = None,
+    orthonormal: bool = False,
+) -> nn.Module:
+    """The mapper of a name, for features ``x [n, f]``; a module passes through.
+
+    ``"linear"`` and ``"mlp"`` see the features through `Rescale`; a module of the user's own sees them as they are.
+
+    Args:
+        mapper: ``"lookup"``, ``"linear"``, ``"mlp"`` or a module ``[b, f] -> [b, d_out]``.
+        hidden: of the MLP.
+        start: ``[n, d_out]`` first values of the lookup.
+        orthonormal: of the linear map.
+
+    Raises:
+        ValueError: an unknown name. TypeError: neither a name nor a module.
+    """
+    if isinstance(mapper, nn.Module):
+        return mapper
+    if not isinstance(mapper, str):
+        raise TypeError(f"mapper: got {type(mapper).__name__}, expected {', '.join(map(repr, NAMES))} or an nn.Module")
+    check.choice(mapper, "mapper", NAMES)
+    n, width = x.shape
+    if mapper == "lookup":
+        return Lookup(n, d_out, start=start, features=x)
+    head = Linear(width, d_out, orthonormal=orthonormal) if mapper == "linear" else MLP(width, d_out, hidden)
+    return nn.Sequential(Rescale(x), head)
