@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,9 +81,14 @@ def fit(
     losses: list[float] = []
     mapper.train()
     with seeded(seed, parameters[0].device):
-        draw = _whole(loss, mapper, inputs, target) if batch_size is None else None
-        draw = draw or _sampled(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2))  # type: ignore[arg-type]
-        run = _Run(loss, mapper, method, {"seed": seed, "batch_size": batch_size, "tol": tol, "patience": patience})
+        if batch_size is None:
+            draw = _whole(loss, mapper, inputs, target)
+        else:
+            draw = _sampled(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2))
+        settings = {"seed": seed, "batch_size": batch_size, "tol": tol, "patience": patience}
+        run = _Run(
+            loss, mapper, method, {"format": 1, "loss": repr(loss), "optimizer": type(method).__name__, **settings}
+        )
         if checkpoint is not None and Path(checkpoint).exists():
             losses = run.load(Path(checkpoint))
         with _progress(verbose, label, steps, len(losses)) as report:
@@ -165,7 +170,6 @@ def _sampled(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int)
     return draw
 
 
-@dataclass(frozen=True)
 class Pairs:
     """Draws pairs (i, j) from a p on one set of points, with the generator of the moment.
 
@@ -173,40 +177,34 @@ class Pairs:
         weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
     """
 
-    rows: Rows
-    weighted: bool = False
+    def __init__(self, rows: Rows, weighted: bool = False) -> None:
+        cpu = torch.device("cpu")
+        self.edges = rows.csr().to(cpu, torch.float64)
+        self.below = torch.cat([self.edges.values.new_zeros(1), self.edges.values.cumsum(0)])
+        self.uniform = None if rows.uniform is None else rows.uniform.to(cpu, torch.float64)
+        self.marginal = rows.anchor_marginal.cpu() if weighted else None
+        self.anchors = (self.edges.counts > 0).nonzero().flatten()
 
     def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
         """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
-        if self.weighted:
-            anchors = torch.multinomial(self.rows.anchor_marginal.cpu(), size, replacement=True)
+        if self.marginal is None:
+            anchors = self.anchors[torch.randperm(len(self.anchors))[:size]]
         else:
-            kept = (~self.rows.empty.cpu()).nonzero().flatten()
-            anchors = kept[torch.randperm(len(kept))[:size]]
+            anchors = torch.multinomial(self.marginal, size, replacement=True)
         b = len(anchors)
-        values = torch.ones(b, dtype=torch.float64)
-        sampled = Rows(Csr(torch.arange(b + 1), torch.arange(b), values, b), Support(b, b, exclude_self=False))
-        if self.rows.uniform is not None:  # the uniform mass needs no draw: it spreads over the batch
-            share = self.rows.uniform.cpu()[anchors]
-            sampled = replace(sampled, edges=sampled.csr().scaled(1 - share), uniform=share, _cache={})
-        return anchors, self._partners(anchors), sampled
+        edges = Csr(torch.arange(b + 1), torch.arange(b), torch.ones(b, dtype=torch.float64), b)
+        # The uniform mass needs no draw: it spreads over the batch.
+        uniform = None if self.uniform is None else self.uniform[anchors]
+        edges = edges if uniform is None else edges.scaled(1 - uniform)
+        return anchors, self._partners(anchors), Rows(edges, Support(b, b, exclude_self=False), uniform)
 
     def _partners(self, anchors: Tensor) -> Tensor:
         """``[b]`` one edge of each anchor, drawn in proportion to its mass, by the inverse of the summed masses."""
-        edges, below = self._table
-        low, high = edges.indptr[anchors], edges.indptr[anchors + 1]
-        at = below[low] + torch.rand(len(anchors), dtype=torch.float64) * (below[high] - below[low])
-        place = torch.searchsorted(below, at, right=True) - 1
-        return edges.indices[place.clamp(min=low).clamp(max=high - 1)]
-
-    @property
-    def _table(self) -> tuple[Csr, Tensor]:
-        def made() -> tuple[Csr, Tensor]:
-            edges = self.rows.csr().to(torch.device("cpu"), torch.float64)
-            return edges, torch.cat([edges.values.new_zeros(1), edges.values.cumsum(0)])
-
-        table: tuple[Csr, Tensor] = self.rows._once("pairs", made)
-        return table
+        first, last = self.edges.indptr[anchors], self.edges.indptr[anchors + 1]
+        low, high = self.below[first], self.below[last]
+        at = low + torch.rand(len(anchors), dtype=torch.float64) * (high - low)
+        place = torch.searchsorted(self.below, at, right=True) - 1
+        return self.edges.indices[place.clamp(min=first, max=last - 1)]
 
 
 def _stalled(losses: list[float], tol: float, patience: int) -> bool:
@@ -222,8 +220,8 @@ def _progress(verbose: bool, label: str, steps: int, done: int) -> Iterator[Call
     if not verbose:
         yield lambda value: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only who watches pays for it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn(label),
@@ -247,18 +245,17 @@ class _Run:
     loss: Loss
     mapper: nn.Module
     optimizer: Optimizer
-    settings: dict[str, Any]
+    identity: dict[str, Any]  # what must agree for a run to go on
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What must agree for a run to go on."""
-        return {"format": 1, "loss": repr(self.loss), "optimizer": type(self.optimizer).__name__, **self.settings}
+    def _on_gpu(self) -> bool:
+        return any(p.is_cuda for p in self.mapper.parameters())
 
     def save(self, path: Path, losses: list[float]) -> None:
-        from safetensors.torch import save_file  # noqa: PLC0415
+        from safetensors.torch import save_file
 
         tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state()}
-        if torch.cuda.is_initialized():
+        if self._on_gpu:
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         for name, module in (("mapper", self.mapper), ("loss", self.loss)):
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
@@ -275,7 +272,7 @@ class _Run:
         os.replace(partial, path)  # the file is the old one or the new one, never half of it
 
     def load(self, path: Path) -> list[float]:
-        from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+        from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(path, "pt") as file:
@@ -299,7 +296,7 @@ class _Run:
             state.setdefault(int(index), {})[entry] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": header["groups"]})
         torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
+        if self._on_gpu and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         losses: list[float] = tensors["losses"].tolist()
         return losses

@@ -52,7 +52,7 @@ class Lookup(nn.Module):
             raise ValueError("x: got features, expected indices: this lookup knows no features of its points")
         x = x.to(self.features.dtype)
         parts = []
-        for tile in x.split(max(1, _TILE // self.features.numel())):
+        for tile in torch.split(x, max(1, _TILE // self.features.numel())):
             # Differences and not products: the distance of a known point to itself must be exactly zero.
             distance = torch.cdist(tile, self.features, compute_mode="donot_use_mm_for_euclid_dist")
             near, index = distance.topk(self.n_neighbors, largest=False)
@@ -147,7 +147,7 @@ class CNN(nn.Sequential):
 
 
 class Prototypes(nn.Module):
-    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [n_classes, d])``, what data-label pairs take."""
+    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [C, d])``, what data-label pairs take."""
 
     def __init__(self, n_classes: int, d: int) -> None:
         super().__init__()

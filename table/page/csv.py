@@ -15,7 +15,7 @@ WITNESS = {"agrees": True, "differs": False, "not installed": None}  # None: not
 
 def rows(table: Table) -> pd.DataFrame:
     """The numbers behind the table as a frame; ``passed`` is empty where a package is not installed."""
-    methods = [*table["methods"], *table.get("beyond", [])]
+    methods = [m for m in (*table["methods"], *table.get("beyond", [])) if not m.get("unchecked")]
     lines = pd.DataFrame([line for method in methods for line in _lines(method)])
     types: dict[Any, Any] = {"year": "Int64", "seed": "Int64", "passed": "boolean"}
     frame: pd.DataFrame = lines.astype(types)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from table.page.markup import Markup, el
 from table.page.mathml import mathml
 from table.page.schema import Cell, Check, Citation, Method, Witness
-from table.page.view import Index, is_verified, number, tolerance
+from table.page.view import VERDICTS, Index, number, tolerance, verdict
 
 WITNESS_MARKS = {"agrees": ("pass", "✓"), "differs": ("fail", "✗"), "not installed": ("absent", "○")}
 
 
-def mark(passed: bool, yes: str = "verified", no: str = "not verified") -> Markup:
-    """A tick or a cross, with its meaning for those who do not see it."""
-    return el(
-        "span",
-        el("span", "✓" if passed else "✗", aria_hidden="true"),
-        el("span", yes if passed else no, class_="sr"),
-        class_="mark pass" if passed else "mark fail",
-    )
+def mark(passed: bool | None, yes: str = VERDICTS[True], no: str = VERDICTS[False]) -> Markup:
+    """A tick, a cross, or a dash where nothing was checked, with its meaning for those who do not see it."""
+    sign, meaning, kind = {True: ("✓", yes, "pass"), False: ("✗", no, "fail"), None: ("–", VERDICTS[None], "absent")}[
+        passed
+    ]
+    return el("span", el("span", sign, aria_hidden="true"), el("span", meaning, class_="sr"), class_=f"mark {kind}")
 
 
 def dialog(index: Index, cell: Cell) -> Markup:
@@ -102,17 +100,22 @@ def _outcome(cell: Cell) -> Markup:
 
 def method_article(index: Index, method: Method) -> Markup:
     """Everything known of one method; shown in its cell, or under the table where it stands beyond it."""
-    verified = is_verified(method)
+    verified = verdict(method)
     year = el("span", method["year"], class_="year") if method["year"] else None
     family = index.families.get(method["family"], method["family"])
-    state = el("span", mark(verified), " ", el("span", "verified" if verified else "NOT verified", aria_hidden="true"))
+    state = el(
+        "span",
+        mark(verified),
+        " ",
+        el("span", "NOT verified" if verified is False else VERDICTS[verified], aria_hidden="true"),
+    )
     return el(
         "article",
         el(
             "header",
             el("h3", method["name"], " ", year, tabindex=-1),
             el("span", family, class_="badge", data_family=method["family"]),
-            el("span", state, class_="state" if verified else "state failed"),
+            el("span", state, class_="state failed" if verified is False else "state"),
         ),
         _citation(method["citation"]),
         el("p", el("strong", "Relation "), method["relation"], class_="relation"),
@@ -123,7 +126,7 @@ def method_article(index: Index, method: Method) -> Markup:
         _checks(method["checks"]),
         _witnesses(method["witnesses"]),
         id=method["slug"],
-        class_="method" if verified else "method failed",
+        class_="method failed" if verified is False else "method",
     )
 
 

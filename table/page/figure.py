@@ -17,7 +17,7 @@ from matplotlib.textpath import TextPath
 
 from table.page import palette
 from table.page.schema import Method, Row, Table
-from table.page.view import Counts, Index, is_verified, unbroken
+from table.page.view import Counts, Index, unbroken, verdict
 
 # Lengths are pixels of a figure 1280 wide; matplotlib counts fonts and lines in points, 72 to the inch.
 WIDTH, DPI = 1280, 100
@@ -138,11 +138,11 @@ def _bands(box: Box, methods: list[Method]) -> Iterator[Box]:
 
 
 def _entry(axes: Axes, band: Box, method: Method, shape: FancyBboxPatch, *, alone: bool) -> None:
-    verified, gap = is_verified(method), method["status"] == "gap"
-    shade = palette.colours(method["family"]).light if verified else palette.FAILED.light
+    verified, gap = verdict(method), method["status"] == "gap"
+    shade = palette.FAILED.light if verified is False else palette.colours(method["family"]).light
     fill = Rectangle((band.x, band.y), band.width, band.height, facecolor=shade.fill, edgecolor="none")
     axes.add_patch(fill).set_clip_path(shape)
-    if gap and verified:
+    if gap and verified is not False:
         _hatch(axes, band, shape)
     if band.y > shape.get_y():
         axes.plot((band.x, band.x + band.width), (band.y, band.y), color="white", linewidth=1.5 * POINT)
@@ -155,7 +155,8 @@ def _entry(axes: Axes, band: Box, method: Method, shape: FancyBboxPatch, *, alon
     style: Style = "italic" if gap else "normal"
     _lines(axes, band.x + PAD, first, lines, NAME, colour=shade.ink, bold=not gap, style=style)
     _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, style=style)
-    _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
+    if verified is not None:
+        _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
 
 
 def _hatch(axes: Axes, band: Box, shape: FancyBboxPatch) -> None:

@@ -13,7 +13,7 @@ from table.page.details import dialog, formula, mark, method_article
 from table.page.markup import Markup, el, text
 from table.page.mathml import mathml
 from table.page.schema import Cell, Column, Method, Row, Table
-from table.page.view import Counts, Index, is_verified, number, tolerance, unbroken, witness, worst
+from table.page.view import VERDICTS, Counts, Index, number, tolerance, unbroken, verdict, witness, worst
 
 HERE = Path(__file__).parent
 LOSS = r"\mathcal{L}=\frac{1}{n}\sum_{i=1}^{n}\mathrm{KL}\left(p(\cdot\mid i)\,\Vert\,q(\cdot\mid i)\right)"
@@ -145,20 +145,20 @@ def _button(index: Index, cell: Cell, *, focusable: bool) -> Markup:
 
 
 def _spoken(method: Method) -> str:
-    state = "verified" if is_verified(method) else "not verified"
+    state = VERDICTS[verdict(method)]
     about = [str(method["year"])] if method["year"] else []
     about += ["gap"] if method["status"] == "gap" else []
     return f"{method['name']} ({', '.join([*about, state])})"
 
 
 def _entry(method: Method) -> Markup:
-    verified = is_verified(method)
+    verified = verdict(method)
     year = method["year"] or ("gap" if method["status"] == "gap" else None)
     return el(
         "span",
         el("span", method["name"], class_="name"),
         el("span", el("span", year, class_="year"), mark(verified), class_="meta"),
-        class_="entry" if verified else "entry failed",
+        class_="entry failed" if verified is False else "entry",
         data_family=method["family"],
     )
 
@@ -169,7 +169,7 @@ def _guide(item: Row | Column, note: str) -> Markup:
 
 
 def _method_line(index: Index, method: Method) -> Markup:
-    check, verified = worst(method["checks"]), is_verified(method)
+    check, verified = worst(method["checks"]), verdict(method)
     return el(
         "tr",
         el("th", el("a", method["name"], href=f"#{method['slug']}"), scope="row"),
@@ -179,7 +179,7 @@ def _method_line(index: Index, method: Method) -> Markup:
         el("td", tolerance(check) if check else "–", class_="number"),
         el("td", [el("div", witness(item), data_status=item["status"]) for item in method["witnesses"]] or "–"),
         el("td", mark(verified)),
-        class_=None if verified else "failed",
+        class_="failed" if verified is False else None,
     )
 
 
@@ -189,9 +189,9 @@ def _beyond(index: Index) -> Markup:
     closed = [
         el(
             "details",
-            el("summary", el("strong", method["name"]), " ", index.place(method), " ", mark(is_verified(method))),
+            el("summary", el("strong", method["name"]), " ", index.place(method), " ", mark(verdict(method))),
             method_article(index, method),
-            class_=None if is_verified(method) else "failed",
+            class_="failed" if verdict(method) is False else None,
         )
         for method in beyond
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from table.page.schema import Method, Table
-from table.page.view import Counts, Index, is_verified, number, tolerance, witness, worst
+from table.page.view import Counts, Index, number, tolerance, verdict, witness, worst
 
 
 def render(table: Table) -> str:
@@ -34,6 +34,9 @@ def _grid(index: Index) -> Iterable[list[str]]:
         yield [f"**{row['name']}**", *cells]
 
 
+MARKS = {True: "✓", False: "✗ **not verified**", None: "– (not checked)"}
+
+
 def _cell(index: Index, row: str, column: str) -> str:
     if not index.cells[row, column]["computes"]:
         return "✗ **fails**"
@@ -42,7 +45,7 @@ def _cell(index: Index, row: str, column: str) -> str:
 
 def _name(method: Method) -> str:
     name = f"*{method['name']}*" if method["status"] == "gap" else method["name"]
-    return f"{name} {'✓' if is_verified(method) else '✗ **not verified**'}"
+    return f"{name} {MARKS[verdict(method)]}"
 
 
 def _method_sheet(index: Index, methods: Iterable[Method]) -> str:
@@ -54,8 +57,7 @@ def _line(index: Index, method: Method) -> list[str]:
     check = worst(method["checks"])
     measured = [check["name"], number(check["measured"]), tolerance(check)] if check else ["none", "–", "–"]
     witnesses = "<br>".join(map(witness, method["witnesses"])) or "–"
-    verdict = "✓" if is_verified(method) else "✗ **no**"
-    return [method["name"], index.place(method), method["relation"], *measured, witnesses, verdict]
+    return [method["name"], index.place(method), method["relation"], *measured, witnesses, MARKS[verdict(method)]]
 
 
 def _sheet(head: list[str], lines: Iterable[list[str]]) -> str:

@@ -85,6 +85,7 @@ class Witness(TypedDict):
 
 class _MethodOptions(TypedDict, total=False):
     coordinate: str | None
+    unchecked: bool  # left out of a partial run: neither verified nor failed
 
 
 class Method(_MethodOptions):

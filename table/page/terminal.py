@@ -11,7 +11,7 @@ from rich.table import Table as Sheet
 from rich.text import Text
 
 from table.page.schema import Method, Table
-from table.page.view import Counts, Index, error, is_verified, unbroken, worst
+from table.page.view import Counts, Index, error, unbroken, verdict, worst
 
 WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
 STYLES = {
@@ -70,11 +70,12 @@ def _cell(index: Index, row: str, column: str, room: int, console: Console) -> T
         return Text(nothing, style="dim")
     lines = []
     for method in methods:
-        good = is_verified(method)
+        good = verdict(method)
         lines.append(
-            Text(_broken(method["name"], room - 1), style=STYLES.get(method["family"], "") if good else FAILED)
+            Text(_broken(method["name"], room - 1), style=FAILED if good is False else STYLES.get(method["family"], ""))
         )
-        lines[-1].append(yes if good else no, style="not dim not italic green" if good else "")
+        sign = {True: yes, False: no, None: ""}[good]
+        lines[-1].append(sign, style="not dim not italic green" if good else "")
     return Text("\n").join(lines)
 
 
@@ -95,10 +96,10 @@ def _methods(index: Index, console: Console) -> Sheet:
     sheet.add_column("Witnesses", ratio=1, overflow="fold")
     sheet.add_column("OK", justify="center", no_wrap=True)
     for methods in (index.table["methods"], index.table.get("beyond", [])):
-        for method in methods:
+        for method in (m for m in methods if verdict(m) is not None):
             slug, place, *measured = _line(method, console)
             relation = [method["relation"]] if roomy else []
-            sheet.add_row(slug, place, *relation, *measured, style=None if is_verified(method) else FAILED)
+            sheet.add_row(slug, place, *relation, *measured, style=FAILED if verdict(method) is False else None)
         sheet.add_section()
     return sheet
 
@@ -113,5 +114,5 @@ def _line(method: Method, console: Console) -> tuple[str, ...]:
         f"{error(check):.1e}" if check else "none",
         f"{check['tolerance']:.0e}" if check else "",
         "\n".join(f"{item['package']}: {item['status']}" for item in method["witnesses"]),
-        yes if is_verified(method) else no,
+        {True: yes, False: no, None: ""}[verdict(method)],
     )

@@ -22,6 +22,14 @@ def is_verified(method: Method) -> bool:
     )
 
 
+def verdict(method: Method) -> bool | None:
+    """Whether the method holds; None where a partial run did not check it."""
+    return None if method.get("unchecked") else is_verified(method)
+
+
+VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
+
+
 def error(check: Check) -> float:
     """The distance that is compared with the tolerance; infinite where nothing could be measured."""
     measured = check["measured"]
@@ -129,7 +137,8 @@ class Counts:
     @classmethod
     def of(cls, table: Table) -> Counts:
         """Count what the table says; the witnesses beyond the table are counted with the others."""
-        methods, beyond, cells = table["methods"], table.get("beyond", []), table["cells"]
+        methods = [method for method in table["methods"] if not method.get("unchecked")]
+        beyond, cells = table.get("beyond", []), table["cells"]
         witnesses = [item["status"] for method in (*methods, *beyond) for item in method["witnesses"]]
         return cls(
             methods=len(methods),

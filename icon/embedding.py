@@ -1,0 +1,310 @@
+"""`Embedding`: a map of the points for any coordinate of the table, as a scikit-learn estimator; t-SNE by default."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from icon import _checks as check
+from icon import mappers, registry
+from icon.fit import Fit, fit, prepare, seeded
+from icon.loss import Loss
+from icon.p.base import Sets
+from icon.rows import Rows
+
+FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
+LABELS = ("classes", "data-label", "pairs")  # columns that are made from one label per point
+EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
+START_WIDTH = 1e-4
+
+
+class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Embed points by the loss of a row and a column of the table: t-SNE unless told otherwise.
+
+    >>> Embedding(random_state=0).fit_transform(x)                                              # t-SNE
+    >>> Embedding(row="gaussian", column="classes", mapper="mlp").fit(x, labels).transform(new)  # SupCon
+
+    What ``fit(X, y)`` takes as ``y`` follows from the column: labels ``[n]`` for ``"classes"`` and ``"data-label"``,
+    instance ids ``[n]`` for ``"pairs"``, an adjacency ``[n, n]`` (dense or sparse) for ``"graph"``. The other columns
+    are made from X, or from nothing (``"identity"``), and ignore y. ``"cross-modal"`` needs two sets: use `icon.loss`.
+
+    Args:
+        n_components: dimensions of the map.
+        row, column: the coordinate of the table; the loss is that of the first method the table names there.
+        hyper: hyper-parameters of the loss (``{"perplexity": 50}``). The default perplexity is lowered to a third of
+            the other points where there are fewer than that, with a warning; a given one never is.
+        mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
+            features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
+            one number, their root mean square; p and a module of your own see X as it is.
+        init: of a lookup: ``"pca"``, ``"random"``, both 1e-4 wide, or an array ``[n, n_components]`` taken as it is.
+        learning_rate: ``"auto"``: for t-SNE ``max(n / 48, 50)``; otherwise of Adam, 0.1 for a
+            lookup and 5e-3 for the others.
+        max_iter: steps in all.
+        tol: stop when 50 steps improve the loss by less than this share of it; 0 never stops.
+        random_state: an integer makes the result reproducible on one machine.
+        verbose: progress bars on standard error.
+        callback: called with (step from 1, loss, embedding) at each step, as they were before its update.
+        device: ``"auto"`` takes an accelerator where there is one.
+
+    A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after 250
+    steps (a quarter of ``max_iter``, if that is less) in which the edges of p count twelvefold; there the loss that
+    callbacks see is the one with those edges. Everything else is optimised by Adam.
+
+    ``transform`` applies the mapper. A lookup knows no function of the features: it puts a new point at the mean of the
+    5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
+
+    Attributes:
+        embedding_: ``[n, n_components]`` float32. loss_: the loss of the embedding. n_iter_: steps taken.
+        mapper_: the trained module. prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
+        classes_: the labels in the order of the prototypes, for the columns made from labels.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        row: str = "student-t",
+        column: str = "gaussian",
+        *,
+        hyper: Mapping[str, Any] | None = None,
+        mapper: str | nn.Module = "lookup",
+        init: str | ArrayLike = "pca",
+        learning_rate: float | str = "auto",
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+        callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.n_components = n_components
+        self.row = row
+        self.column = column
+        self.hyper = hyper
+        self.mapper = mapper
+        self.init = init
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+        self.device = device
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Embedding:
+        """Learn the map of ``X [n, f]``; see the class for ``y``."""
+        x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        check.count(self.n_components, "n_components")
+        check.count(self.max_iter, "max_iter")
+        seed = draw_seed(self.random_state)
+        features = on_device(x, self.device)
+        loss = self._loss(len(x)).to(features.device)
+        target = target_of(self.column, features, y)
+        if self.column in LABELS:
+            self.classes_ = np.unique(y)
+        with seeded(seed, features.device):
+            mapper, model = self._model(loss, features, seed)
+        if isinstance(mapper, mappers.Lookup):
+            inputs = torch.arange(len(x), device=features.device)
+        else:
+            inputs = features.float()
+        with torch.no_grad():
+            check_output(mapper(inputs[:2]), self.n_components)
+        m = len(self.classes_) if self.column == "data-label" else len(x)
+        rows = prepare(loss, target, Sets(len(x), m, self.column == "data-label"))
+        self.n_iter_ = self._optimise(loss, model, inputs, rows, seed)
+        with torch.no_grad():
+            z = model(inputs)
+            self.loss_ = float(loss(z, rows))
+        if isinstance(z, tuple):
+            self.prototypes_ = z[1].cpu().numpy()
+        self.mapper_ = mapper
+        self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
+        return self
+
+    def fit_transform(self, X: ArrayLike, y: Any = None) -> NDArray[np.float32]:
+        """`fit`, and the embedding ``[n, n_components]`` of X."""
+        return self.fit(X, y).embedding_
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does."""
+        check_is_fitted(self)
+        x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return apply(self.mapper_, x)
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _loss(self, n: int) -> Loss:
+        given = dict(self.hyper or {})
+        cell = [m for m in registry.methods() if (m.row, m.column) == (self.row, self.column)]
+        loss = registry.method(cell[0].slug, **given) if cell else registry.loss(self.row, self.column, **given)
+        perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
+        if perplexity is not None and perplexity > most and "perplexity" not in given:
+            warnings.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points", stacklevel=3)
+            loss.p = replace(loss.p, perplexity=most)  # type: ignore[call-arg]
+        return loss
+
+    def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
+        """The mapper, and what gives the input of the loss: with data-label pairs, prototypes too."""
+        unbounded = loss.row == "gaussian-wide" and loss.q.metric == "sqeuclidean"
+        if unbounded and self.mapper in ("lookup", "mlp"):
+            raise ValueError(
+                f"mapper: got {self.mapper!r} with row='gaussian-wide', expected 'linear' (orthonormal there) or a "
+                "module of bounded output: the loss has no minimum over free points"
+            )
+        start = self._start(features, seed) if isinstance(self.mapper, str) and self.mapper == "lookup" else None
+        mapper = mappers.build(
+            deepcopy(self.mapper), features.float(), self.n_components, start=start, orthonormal=unbounded
+        ).to(features.device)
+        if self.column != "data-label":
+            return mapper, mapper
+        prototypes = mappers.Prototypes(len(self.classes_), self.n_components).to(features.device)
+        return mapper, nn.Sequential(mapper, prototypes)
+
+    def _start(self, features: Tensor, seed: int) -> Tensor:
+        n, d = len(features), self.n_components
+        if not isinstance(self.init, str):
+            given = check.matrix(self.init, "init").float()
+            if given.shape != (n, d):
+                raise ValueError(f"init: got shape {tuple(given.shape)}, expected {(n, d)}")
+            return given
+        start = START_WIDTH * torch.randn(n, d)
+        if check.choice(self.init, "init", ("pca", "random")) == "pca":
+            from sklearn.decomposition import PCA
+
+            kept = min(d, *features.shape)
+            principal = PCA(kept, random_state=seed).fit_transform(features.cpu().numpy())
+            width = principal[:, 0].std()
+            if width > 0:  # where the features have fewer dimensions than the map, the others start at random
+                start[:, :kept] = torch.from_numpy(principal / width * START_WIDTH)
+        return start
+
+    def _optimise(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows, seed: int) -> int:
+        taken = 0
+        lookup = isinstance(model, mappers.Lookup)
+
+        def run(rows: Rows, steps: int, tol: float, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> Fit:
+            def report(step: int, value: float, z: Tensor) -> None:
+                if self.callback is not None:
+                    self.callback(taken + step, value, z.cpu().numpy())
+
+            return fit(
+                loss, model, inputs, rows, steps=steps, optimizer=optimizer, tol=tol, seed=seed, callback=report,
+                verbose=self.verbose, label=f"{loss.name or 'embedding'}",
+            )  # fmt: skip
+
+        if not (lookup and loss.row == "student-t" and loss.column != "identity"):
+            rate = learning_rate(self.learning_rate, 0.1 if lookup else 5e-3)
+            return len(run(rows, self.max_iter, self.tol, lambda ps: Adam(ps, lr=rate)).losses)
+        rate = learning_rate(self.learning_rate, max(rows.n / EXAGGERATION / 4, 50.0))
+        early = min(EXAGGERATION_STEPS, self.max_iter // 4)
+        if early:
+            hot = replace(rows, edges=rows.edges.scaled(EXAGGERATION), _cache={})
+            taken = len(run(hot, early, 0.0, lambda ps: MomentumGains(ps, rate, momentum=0.5)).losses)
+        return taken + len(run(rows, self.max_iter - early, self.tol, lambda ps: MomentumGains(ps, rate)).losses)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.target_tags.required = self.column in (*LABELS, "graph")
+        return tags
+
+
+class MomentumGains(Optimizer):
+    """Gradient descent with momentum and a gain per coordinate: up by 0.2 while its direction holds, else times 0.8.
+
+    Source: Jacobs 1988 (delta-bar-delta), as in van der Maaten & Hinton 2008 (t-SNE).
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.8) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                if not state:
+                    state["update"], state["gain"] = torch.zeros_like(parameter), torch.ones_like(parameter)
+                update, gain, gradient = state["update"], state["gain"], parameter.grad
+                gain.copy_(torch.where(update * gradient < 0, gain + 0.2, gain * 0.8).clamp_(min=0.01))
+                update.mul_(group["momentum"]).sub_(gain * gradient, alpha=group["lr"])
+                parameter.add_(update)
+
+
+# -- what the estimators share ----------------------------------------------------------------------------------------
+
+
+def draw_seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def learning_rate(given: float | str, automatic: float) -> float:
+    if isinstance(given, str):
+        check.choice(given, "learning_rate", ("auto",))
+        return automatic
+    return check.positive(given, "learning_rate")
+
+
+def on_device(X: Any, device: str | torch.device) -> Tensor:
+    """Features on the device of the computation; in float32 where it has no other."""
+    if device == "auto":
+        found = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
+        device = found or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
+    x = check.as_tensor(X, "X")
+    return (x.float() if chosen.type == "mps" else x).to(chosen)
+
+
+def target_of(column: str, features: Tensor, y: Any) -> Any:
+    """What p of a column is made from, given scikit-learn's X and y."""
+    if column == "cross-modal":
+        raise ValueError("column: got 'cross-modal', expected a column of one set of points (see icon.loss for two)")
+    if column in FEATURES or column not in registry.COLUMNS:
+        return features
+    if column == "identity":
+        return None
+    if y is None:
+        expected = "an adjacency [n, n]" if column == "graph" else "labels [n]"
+        raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
+    if column == "graph":
+        return y
+    labels = np.asarray(y)
+    if labels.shape != (len(features),):
+        raise ValueError(f"y: got shape {labels.shape}, expected ({len(features)},), one label per row of X")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("y: got NaN or infinity, expected a label for each row of X")
+    return torch.from_numpy(np.unique(labels, return_inverse=True)[1])
+
+
+def check_output(z: Any, width: int) -> None:
+    """A module of the user's own gives as many columns as are asked for."""
+    if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
+        found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")
+
+
+def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
+    """The mapper's output for new features, as NumPy."""
+    parameter = next(mapper.parameters())
+    with torch.no_grad():
+        z: Tensor = mapper(check.as_tensor(X, "X").to(parameter.device, torch.float32))
+    return z.cpu().numpy()

@@ -1,0 +1,176 @@
+"""Every check of the table, and the checks themselves: a reference that is off by a millionth must fail."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import icon
+from table import run, witnesses
+from table.checks import Bound, Exact, Limit, Minimiser, Number
+from table.data import sample
+from table.page.schema import Table
+from table.specifications import CHECKS
+
+ROOT = Path(__file__).parents[2]
+SLUGS = [m.slug for m in icon.methods()]
+EXACTS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Exact)]
+LIMITS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Limit)]
+BOUNDS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Bound)]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_method_is_verified(slug: str) -> None:
+    results = [result for check in CHECKS[slug] for result in check.run(sample(0))]
+    assert results
+    failed = [
+        f"{r['name']}: {r['measured']} (tolerance {r['tolerance']}) {r['note']}" for r in results if not r["passed"]
+    ]
+    assert not failed
+
+
+def test_every_method_has_a_check_of_its_own() -> None:
+    assert set(CHECKS) == set(SLUGS)
+    assert all(any(not isinstance(c, Minimiser) for c in checks) for checks in CHECKS.values())
+
+
+@pytest.mark.parametrize(("slug", "k"), EXACTS)
+def test_a_reference_off_by_a_millionth_fails(slug: str, k: int) -> None:
+    check = CHECKS[slug][k]
+    assert isinstance(check, Exact)
+    off = replace(check, reference=lambda *a: check.reference(*a) * (1 + 1e-6), gradient=None)
+    value, derivative = off.run(sample(0))
+    assert not value["passed"]
+    assert not derivative["passed"]
+
+
+@pytest.mark.parametrize(("slug", "k"), [(s, k) for s, k in EXACTS if CHECKS[s][k].gradient is not None])  # type: ignore
+def test_a_gradient_off_by_a_millionth_fails(slug: str, k: int) -> None:
+    check = CHECKS[slug][k]
+    assert isinstance(check, Exact)
+    assert check.gradient is not None
+    closed = check.gradient
+    off = replace(check, gradient=lambda *a: tuple(g * (1 + 1e-6) for g in closed(*a)))
+    by_name = {result["name"]: result["passed"] for result in off.run(sample(0))}
+    assert by_name.pop("gradient") is False
+    assert all(by_name.values())
+
+
+@pytest.mark.parametrize(("slug", "k"), LIMITS)
+def test_a_limit_of_another_value_fails(slug: str, k: int) -> None:
+    check = CHECKS[slug][k]
+    assert isinstance(check, Limit)
+    (result,) = replace(check, reference=lambda s: check.reference(s) + 1.0).run(sample(0))
+    assert not result["passed"]
+
+
+@pytest.mark.parametrize(("slug", "k"), BOUNDS)
+def test_a_bound_on_another_value_fails(slug: str, k: int) -> None:
+    check = CHECKS[slug][k]
+    assert isinstance(check, Bound)
+    (result,) = replace(check, reference=lambda s: check.reference(s) + 0.1).run(sample(0))
+    assert not result["passed"]
+
+
+def test_nan_fails() -> None:
+    (result,) = Number("nothing", lambda s: float("nan")).run(sample(0))
+    assert not result["passed"]
+
+
+def test_references_import_nothing_of_icon() -> None:
+    files = sorted((ROOT / "table" / "references").glob("*.py"))
+    assert len(files) > 25
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [n for n in names if n.split(".")[0] in ("icon", "torch")], file.name
+
+
+@pytest.mark.parametrize("slug", list(witnesses.WITNESSES))
+def test_witnesses_agree_or_are_absent(slug: str) -> None:
+    for found in witnesses.witness(slug, sample(0)):
+        assert found["status"] in ("agrees", "not installed"), found
+
+
+def test_a_missing_package_is_not_a_witness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witnesses, "WITNESSES", {"simclr": (("nothing", "no_such_package", lambda s: 0.0),)})
+    (found,) = witnesses.witness("simclr", sample(0))
+    assert found["status"] == "not installed"
+    assert found["measured"] is None
+
+
+def _table(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "table", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def regenerated(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    out = tmp_path_factory.mktemp("table")
+    return _table("--only", "simclr", "--only", "t-SNE", "--no-witness", "--out", str(out)), out
+
+
+def test_the_command_writes_its_files_and_counts(regenerated: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, out = regenerated
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().splitlines()[-1] == "2 of 2 methods verified, 45 of 45 cells compute"
+    for name in ("table.csv", "table.json", "table.md", "table.svg", "table.png", "index.html"):
+        assert (out / name).stat().st_size > 1000, name
+
+
+def test_the_45_cells_compute(regenerated: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    table: Table = json.loads((regenerated[1] / "table.json").read_text(encoding="utf-8"))
+    assert len(table["cells"]) == 45
+    for cell in table["cells"]:
+        assert cell["computes"], cell
+        assert cell["gradient_norm"] is not None
+        assert cell["gradient_norm"] > 0, cell
+    assert sum(bool(cell["methods"]) for cell in table["cells"]) == 30
+
+
+def test_a_failure_is_named_with_its_size_and_status_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check = CHECKS["simclr"][0]
+    assert isinstance(check, Exact)
+    off = replace(check, reference=lambda *a: check.reference(*a) * 1.5, gradient=None)
+    monkeypatch.setitem(CHECKS, "simclr", [off])
+    monkeypatch.setattr(run, "CELL_POINTS", 60)
+    table = run.regenerate(["simclr"], witnesses=False)
+    assert table["summary"].startswith("0 of 1 methods verified")
+    lines = run.failures(table)
+    assert any("simclr, seed 0, cross-entropy: relative error 0.33" in line for line in lines), lines
+    from typer import Exit
+
+    from table.__main__ import main
+
+    monkeypatch.setattr(run, "regenerate", lambda *a, **k: table)
+    with pytest.raises(Exit) as stop:
+        main(only=["simclr"], out=tmp_path)
+    assert stop.value.exit_code == 1
+
+
+def test_a_check_that_raises_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(s: object) -> float:
+        raise ValueError("no such thing")
+
+    monkeypatch.setitem(CHECKS, "simclr", [Number("broken", broken)])
+    result = run.verify(next(m for m in icon.methods() if m.slug == "simclr"), witnesses=False)
+    assert not result["verified"]
+    assert "no such thing" in result["checks"][0]["note"]
+
+
+def test_unknown_names_and_folders_exit_with_2(tmp_path: Path) -> None:
+    done = _table("--only", "simcrl")
+    assert done.returncode == 2
+    assert "simcrl" in done.stderr
+    assert "simclr" in done.stderr
+    (tmp_path / "file").touch()
+    done = _table("--only", "simclr", "--out", str(tmp_path / "file" / "below"))
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
