@@ -129,7 +129,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The most probable cluster ``[b]`` of each row of ``X [b, f]``."""
-        return np.argmax(self._logits(X), axis=1)
+        labels: NDArray[np.int64] = self._logits(X).argmax(axis=1)
+        return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities φ ``[b, n_clusters]`` of the clusters for each row of ``X [b, f]``."""

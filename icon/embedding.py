@@ -19,7 +19,7 @@ from torch.optim import Adam, Optimizer
 
 from icon import _checks as check
 from icon import mappers, registry
-from icon.fit import Fit, fit, prepare, seeded
+from icon.fit import Callback, fit, prepare, seeded
 from icon.loss import Loss
 from icon.p.base import Sets
 from icon.rows import Rows
@@ -59,8 +59,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         device: ``"auto"`` takes an accelerator where there is one.
 
     A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after 250
-    steps (a quarter of ``max_iter``, if that is less) in which the edges of p count twelvefold; there the loss that
-    callbacks see is the one with those edges. Everything else is optimised by Adam.
+    steps (a quarter of ``max_iter``, if that is less) in which the edges of p count twelvefold; callbacks see the loss
+    without that exaggeration, the progress bar with it. Everything else is optimised by Adam.
 
     ``transform`` applies the mapper. A lookup knows no function of the features: it puts a new point at the mean of the
     5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
@@ -128,7 +128,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             z = model(inputs)
             self.loss_ = float(loss(z, rows))
         if isinstance(z, tuple):
-            self.prototypes_ = z[1].cpu().numpy()
+            self.prototypes_ = z[1].detach().cpu().numpy()
         self.mapper_ = mapper
         self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
         return self
@@ -191,28 +191,43 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return start
 
     def _optimise(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows, seed: int) -> int:
-        taken = 0
-        lookup = isinstance(model, mappers.Lookup)
+        """Train in place; the number of steps taken."""
+        name, lookup = loss.name or "embedding", isinstance(model, mappers.Lookup)
+        shared: dict[str, Any] = {"seed": seed, "verbose": self.verbose}
 
-        def run(rows: Rows, steps: int, tol: float, optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]) -> Fit:
-            def report(step: int, value: float, z: Tensor) -> None:
-                if self.callback is not None:
-                    self.callback(taken + step, value, z.cpu().numpy())
+        def seen(before: int, exaggerated: bool = False) -> Callback | None:
+            callback = self.callback
+            if callback is None:
+                return None
 
-            return fit(
-                loss, model, inputs, rows, steps=steps, optimizer=optimizer, tol=tol, seed=seed, callback=report,
-                verbose=self.verbose, label=f"{loss.name or 'embedding'}",
-            )  # fmt: skip
+            def call(step: int, value: float, z: Tensor) -> None:
+                if exaggerated:
+                    value = float(loss(z, rows))
+                callback(before + step, value, z.cpu().numpy())
+
+            return call
 
         if not (lookup and loss.row == "student-t" and loss.column != "identity"):
             rate = learning_rate(self.learning_rate, 0.1 if lookup else 5e-3)
-            return len(run(rows, self.max_iter, self.tol, lambda ps: Adam(ps, lr=rate)).losses)
+            shared |= {"label": name, "tol": self.tol}
+            return len(
+                fit(
+                    loss, model, inputs, rows, steps=self.max_iter, learning_rate=rate, callback=seen(0), **shared
+                ).losses
+            )
         rate = learning_rate(self.learning_rate, max(rows.n / EXAGGERATION / 4, 50.0))
         early = min(EXAGGERATION_STEPS, self.max_iter // 4)
         if early:
-            hot = replace(rows, edges=rows.edges.scaled(EXAGGERATION), _cache={})
-            taken = len(run(hot, early, 0.0, lambda ps: MomentumGains(ps, rate, momentum=0.5)).losses)
-        return taken + len(run(rows, self.max_iter - early, self.tol, lambda ps: MomentumGains(ps, rate)).losses)
+            fit(
+                loss, model, inputs, replace(rows, edges=rows.edges.scaled(EXAGGERATION), _cache={}), steps=early,
+                optimizer=lambda ps: MomentumGains(ps, rate, momentum=0.5), callback=seen(0, exaggerated=True),
+                label=f"{name}, exaggerated", **shared,
+            )  # fmt: skip
+        late = fit(
+            loss, model, inputs, rows, steps=self.max_iter - early, tol=self.tol,
+            optimizer=lambda ps: MomentumGains(ps, rate), callback=seen(early), label=name, **shared,
+        )  # fmt: skip
+        return early + len(late.losses)
 
     @property
     def _n_features_out(self) -> int:

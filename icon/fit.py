@@ -18,7 +18,8 @@ from torch.optim import Adam, Optimizer
 from icon import _checks as check
 from icon.loss import Loss
 from icon.p.base import Sets
-from icon.rows import Csr, Rows, Support
+from icon.edges import Csr
+from icon.rows import Rows, Support
 
 Callback = Callable[[int, float, Tensor], object]
 

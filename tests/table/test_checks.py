@@ -131,7 +131,8 @@ def test_the_45_cells_compute(regenerated: tuple[subprocess.CompletedProcess[str
     for cell in table["cells"]:
         assert cell["computes"], cell
         assert cell["gradient_norm"] is not None
-        assert cell["gradient_norm"] > 0, cell
+        # Against itself the nearest candidate is the positive: that loss is zero whatever the embedding.
+        assert (cell["gradient_norm"] > 0) != ((cell["row"], cell["column"]) == ("gaussian-narrow", "identity")), cell
     assert sum(bool(cell["methods"]) for cell in table["cells"]) == 30
 
 

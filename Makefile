@@ -1,0 +1,49 @@
+# Every target works from a fresh clone: it makes .venv when that is missing or older than what it is made from.
+# For a CPU-only PyTorch where the default one carries CUDA: make test PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
+
+.PHONY: help table test test-slow bench lint clean
+
+help:
+	@echo "make table   regenerate and verify the periodic table into out/table"
+	@echo "make test    run the tests (make test-slow: the slow and distributed ones)"
+	@echo "make bench   measure speed and memory against the peers"
+	@echo "make lint    ruff and mypy"
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+# The packages that the table and the benchmarks compare with. Without them all works, and says that they are missing.
+# lightly and open_clip ask for torchvision, which their losses do not use: hence --no-deps.
+$(VENV)/.peers: $(VENV)/.ready
+	-$(PIP) pytorch-metric-learning openTSNE
+	-$(PIP) --no-deps lightly lightly-utils open_clip_torch
+	@touch $@
+
+table: $(VENV)/.peers
+	$(BIN)/python -m table
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m "slow or dist"
+
+bench: $(VENV)/.peers
+	$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
