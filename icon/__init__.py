@@ -1,4 +1,14 @@
-"""I-Con: the periodic table of representation learning as one loss."""
+"""I-Con: the periodic table of representation learning as one loss, ``KL(p(.|i) ‖ q(.|i))``.
+
+>>> loss = icon.loss("gaussian", "pairs", temperature=0.1)   # pick a row and a column -> a loss
+>>> loss = icon.method("simclr", temperature=0.1)            # the same by its name in the table
+>>> loss(z, ids).backward()
+
+Source: Alshammari, Hershey, Feldmann, Freeman, Hamilton, ICLR 2025 (arXiv 2504.16929).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from icon import divergence, p, q
 from icon.loss import Loss, Terms
@@ -6,20 +16,42 @@ from icon.records import Citation, Method
 from icon.registry import loss, method, methods, register, table
 from icon.rows import Rows, Support
 
+if TYPE_CHECKING:
+    from icon import mappers, metrics
+    from icon.clustering import Clustering
+    from icon.embedding import Embedding
+    from icon.io import load
+
 __version__ = "0.1.0"
 __all__ = [
     "Citation",
+    "Clustering",
+    "Embedding",
     "Loss",
     "Method",
     "Rows",
     "Support",
     "Terms",
     "divergence",
+    "load",
     "loss",
+    "mappers",
     "method",
     "methods",
+    "metrics",
     "p",
     "q",
     "register",
     "table",
 ]
+
+# What needs scikit-learn or reads files is imported when it is first used: `import icon` stays as fast as torch.
+_LATER = {"Clustering": "icon.clustering", "Embedding": "icon.embedding", "load": "icon.io"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    if name in ("mappers", "metrics"):
+        return import_module(f"icon.{name}")
+    raise AttributeError(f"module 'icon' has no attribute {name!r}")

@@ -166,7 +166,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """One run from one start: its loss over all points, its steps, its mapper and the logits."""
         x = features.float()
         with seeded(seed, x.device):
-            mapper = mappers.build(deepcopy(self.mapper), x, self.n_clusters, hidden=self.hidden).to(x.device)
+            start = None
+            if isinstance(self.mapper, str) and self.mapper == "lookup":
+                # A random projection and not independent draws: neighbours start together.
+                projection = torch.randn(x.shape[1], self.n_clusters).to(x) / x.shape[1] ** 0.5
+                start = mappers.Rescale(x)(x) @ projection
+            mapper = mappers.build(deepcopy(self.mapper), x, self.n_clusters, hidden=self.hidden, start=start).to(
+                x.device
+            )
             if again and isinstance(self.mapper, nn.Module):
                 for layer in mapper.modules():
                     if callable(reset := getattr(layer, "reset_parameters", None)):
@@ -174,8 +181,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         lookup = isinstance(mapper, mappers.Lookup)
         inputs = torch.arange(len(x), device=x.device) if lookup else x
         rate = learning_rate(self.learning_rate, 0.1 if lookup else 5e-3)
-        with torch.no_grad():
-            check_output(mapper(inputs[:2]), self.n_clusters)
+        check_output(mapper, inputs, self.n_clusters)
         callback = self.callback
 
         def report(step: int, value: float, logits: Tensor) -> None:

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import mappers, registry
@@ -27,7 +27,6 @@ from icon.rows import Rows
 FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
 LABELS = ("classes", "data-label", "pairs")  # columns that are made from one label per point
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
-START_WIDTH = 1e-4
 
 
 class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -48,7 +47,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
             features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
             one number, their root mean square; p and a module of your own see X as it is.
-        init: of a lookup: ``"pca"``, ``"random"``, both 1e-4 wide, or an array ``[n, n_components]`` taken as it is.
+        init: of a lookup: ``"pca"``, ``"random"`` (both of standard deviation 1; 1e-4 for t-SNE), or an array
+            ``[n, n_components]`` taken as it is.
         learning_rate: ``"auto"``: for t-SNE ``max(n / 48, 50)``; otherwise of Adam, 0.1 for a
             lookup and 5e-3 for the others.
         max_iter: steps in all.
@@ -112,15 +112,14 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss = self._loss(len(x)).to(features.device)
         target = target_of(self.column, features, y)
         if self.column in LABELS:
-            self.classes_ = np.unique(y)
+            self.classes_ = np.unique(np.asarray(y))
         with seeded(seed, features.device):
             mapper, model = self._model(loss, features, seed)
         if isinstance(mapper, mappers.Lookup):
             inputs = torch.arange(len(x), device=features.device)
         else:
             inputs = features.float()
-        with torch.no_grad():
-            check_output(mapper(inputs[:2]), self.n_components)
+        check_output(mapper, inputs, self.n_components)
         m = len(self.classes_) if self.column == "data-label" else len(x)
         rows = prepare(loss, target, Sets(len(x), m, self.column == "data-label"))
         self.n_iter_ = self._optimise(loss, model, inputs, rows, seed)
@@ -163,7 +162,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 f"mapper: got {self.mapper!r} with row='gaussian-wide', expected 'linear' (orthonormal there) or a "
                 "module of bounded output: the loss has no minimum over free points"
             )
-        start = self._start(features, seed) if isinstance(self.mapper, str) and self.mapper == "lookup" else None
+        start = None
+        if isinstance(self.mapper, str) and self.mapper == "lookup":
+            start = self._start(features, seed, 1e-4 if by_momentum(loss) else 1.0)
         mapper = mappers.build(
             deepcopy(self.mapper), features.float(), self.n_components, start=start, orthonormal=unbounded
         ).to(features.device)
@@ -172,27 +173,27 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         prototypes = mappers.Prototypes(len(self.classes_), self.n_components).to(features.device)
         return mapper, nn.Sequential(mapper, prototypes)
 
-    def _start(self, features: Tensor, seed: int) -> Tensor:
+    def _start(self, features: Tensor, seed: int, width: float) -> Tensor:
         n, d = len(features), self.n_components
         if not isinstance(self.init, str):
             given = check.matrix(self.init, "init").float()
             if given.shape != (n, d):
                 raise ValueError(f"init: got shape {tuple(given.shape)}, expected {(n, d)}")
             return given
-        start = START_WIDTH * torch.randn(n, d)
+        start = width * torch.randn(n, d)  # drawn with the seed of the fit
         if check.choice(self.init, "init", ("pca", "random")) == "pca":
             from sklearn.decomposition import PCA
 
             kept = min(d, *features.shape)
             principal = PCA(kept, random_state=seed).fit_transform(features.cpu().numpy())
-            width = principal[:, 0].std()
-            if width > 0:  # where the features have fewer dimensions than the map, the others start at random
-                start[:, :kept] = torch.from_numpy(principal / width * START_WIDTH)
+            spread = principal[:, 0].std()
+            if spread > 0:  # where the features have fewer dimensions than the map, the others start at random
+                start[:, :kept] = torch.from_numpy(principal / spread * width)
         return start
 
     def _optimise(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows, seed: int) -> int:
         """Train in place; the number of steps taken."""
-        name, lookup = loss.name or "embedding", isinstance(model, mappers.Lookup)
+        name, lookup = loss.name or "embedding", not inputs.is_floating_point()
         shared: dict[str, Any] = {"seed": seed, "verbose": self.verbose}
 
         def seen(before: int, exaggerated: bool = False) -> Callback | None:
@@ -207,7 +208,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
             return call
 
-        if not (lookup and loss.row == "student-t" and loss.column != "identity"):
+        if not (lookup and by_momentum(loss)):
             rate = learning_rate(self.learning_rate, 0.1 if lookup else 5e-3)
             shared |= {"label": name, "tol": self.tol}
             return len(
@@ -265,6 +266,11 @@ class MomentumGains(Optimizer):
 # -- what the estimators share ----------------------------------------------------------------------------------------
 
 
+def by_momentum(loss: Loss) -> bool:
+    """Whether a lookup under this loss is optimised as in t-SNE: Student-t maps of points that attract each other."""
+    return loss.row == "student-t" and loss.column not in ("identity", "data-label")
+
+
 def draw_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
@@ -279,8 +285,8 @@ def learning_rate(given: float | str, automatic: float) -> float:
 def on_device(X: Any, device: str | torch.device) -> Tensor:
     """Features on the device of the computation; in float32 where it has no other."""
     if device == "auto":
-        found = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
-        device = found or ("cuda" if torch.cuda.is_available() else "cpu")
+        mps = torch.backends.mps.is_available()
+        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError:
@@ -310,8 +316,10 @@ def target_of(column: str, features: Tensor, y: Any) -> Any:
     return torch.from_numpy(np.unique(labels, return_inverse=True)[1])
 
 
-def check_output(z: Any, width: int) -> None:
+def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
     """A module of the user's own gives as many columns as are asked for."""
+    with torch.no_grad():
+        z = mapper.eval()(inputs[:2])
     if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
         found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")

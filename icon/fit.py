@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from icon import _checks as check
+from icon.edges import Csr
 from icon.loss import Loss
 from icon.p.base import Sets
-from icon.edges import Csr
 from icon.rows import Rows, Support
 
 Callback = Callable[[int, float, Tensor], object]
@@ -70,7 +70,8 @@ def fit(
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
 
     Raises:
-        FloatingPointError: the loss is no longer finite. ValueError: a checkpoint of another run, or a broken one.
+        FloatingPointError: the loss or the embedding is no longer finite.
+        ValueError: a checkpoint of another run, or a broken one.
     """
     check.count(steps, "steps")
     check.count(patience, "patience")
@@ -95,13 +96,12 @@ def fit(
         with _progress(verbose, label, steps, len(losses)) as report:
             while len(losses) < steps and not _stalled(losses, tol, patience):
                 z, rows = draw()
+                if losses and not _finite(z):
+                    raise _diverged("embedding: got NaN or infinity", len(losses))
                 value = loss(z, rows)
                 current = float(value.detach())
                 if not math.isfinite(current):
-                    raise FloatingPointError(
-                        f"loss: got {current} at step {len(losses) + 1}, expected a finite number: it diverged (is it "
-                        "bounded for this mapper? is the learning rate too high?)"
-                    )
+                    raise _diverged(f"loss: got {current}", len(losses))
                 method.zero_grad()
                 value.backward()
                 method.step()
@@ -206,6 +206,17 @@ class Pairs:
         at = low + torch.rand(len(anchors), dtype=torch.float64) * (high - low)
         place = torch.searchsorted(self.below, at, right=True) - 1
         return self.edges.indices[place.clamp(min=first, max=last - 1)]
+
+
+def _finite(z: Any) -> bool:
+    return all(bool(torch.isfinite(view).all()) for view in ((z,) if isinstance(z, Tensor) else z))
+
+
+def _diverged(found: str, steps: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"{found} after {steps} steps, expected finite numbers: the run diverged (is the loss bounded for this mapper? "
+        "is the learning rate too high?)"
+    )
 
 
 def _stalled(losses: list[float], tol: float, patience: int) -> bool:

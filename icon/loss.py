@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -127,6 +128,17 @@ class Loss(nn.Module):
         """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
         kl, cross_entropy, entropy = self._combined(input, target, lambda *d: torch.stack(self._terms(*d))).unbind()
         return Terms(kl, cross_entropy, entropy)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the loss to one file, without pickle; `icon.load` reads it back, equal to the last bit.
+
+        Raises:
+            ValueError: the file cannot be written.
+            TypeError: a p, q or divergence that is not icon's own.
+        """
+        from icon.io import save_loss
+
+        save_loss(self, path)
 
     # -- one direction: anchors against candidates ------------------------------------------------------------------
 

@@ -1,0 +1,6 @@
+"""``python -m icon``: the command line."""
+
+from icon.cli import main
+
+if __name__ == "__main__":
+    main()

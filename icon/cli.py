@@ -1,0 +1,189 @@
+"""The command ``icon``: show the table and its methods, embed and cluster features."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import pandas as pd
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from icon import registry
+from icon.features import read_matrix, read_vector
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The periodic table of representation learning.")
+
+Features = Annotated[str, typer.Argument(help="Features: .npy .npz .csv .parquet .safetensors, or - for CSV on stdin.")]
+Key = Annotated[Optional[str], typer.Option(help="Which array or column of the file.")]  # noqa: UP045
+Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
+Out = Annotated[Optional[Path], typer.Option(help="Where to write (.npy or .csv); standard output as CSV if absent.")]  # noqa: UP045
+
+
+class Style(str, Enum):
+    """How `icon table` prints."""
+
+    text = "text"
+    csv = "csv"
+    markdown = "markdown"
+    json = "json"
+
+
+@app.command("table", epilog="Example: icon table --style csv > table.csv")
+def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text) -> None:
+    """Print the 5 x 9 table with the names in its cells."""
+    frame = registry.table()
+    if style is Style.csv:
+        sys.stdout.write(frame.to_csv())
+    elif style is Style.json:
+        sys.stdout.write(frame.to_json(orient="index", indent=1) + "\n")
+    elif style is Style.markdown:
+        lines = [["q \\ p", *frame.columns], ["---"] * 10, *([row, *frame.loc[row]] for row in frame.index)]
+        sys.stdout.writelines("| " + " | ".join(line) + " |\n" for line in lines)
+    else:
+        sheet = Table(show_lines=True)
+        sheet.add_column("p \\ q", style="bold")
+        for row in registry.ROWS.values():
+            sheet.add_column(row.name)
+        for slug, column in registry.COLUMNS.items():  # nine columns do not fit a terminal: on its side
+            sheet.add_row(column.name, *(frame.loc[row, slug].replace(" · ", "\n") for row in frame.index))
+        Console().print(sheet)
+
+
+@app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian")
+def show(
+    name: Annotated[str, typer.Argument(help="A method, or a row of the table.")],
+    column: Annotated[Optional[str], typer.Argument(help="A column, where the first is a row.")] = None,  # noqa: UP045
+) -> None:
+    """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, where it was published."""
+    console = Console(soft_wrap=True, highlight=False)
+    if column is not None:
+        found = _or_exit(lambda: registry.loss(name.lower(), column.lower()))
+        names = [m.name for m in registry.methods() if (m.row, m.column) == (found.row, found.column)]
+        console.print(f"[bold]{', '.join(names) or 'no name: it computes all the same'}[/bold]")
+        console.print(f'loss = icon.loss("{found.row}", "{found.column}")')
+        console.print(repr(found), markup=False)
+        return
+    method = _or_exit(lambda: registry.find(name))
+    console.print(f"[bold]{method.name}[/bold]" + (f" ({method.year})" if method.year else "  (a gap: unpublished)"))
+    console.print(f"{method.row} x {method.column}, {method.family}")
+    console.print(f'loss = icon.method("{method.slug}")')
+    console.print(repr(registry.method(method.slug)), markup=False)
+    if method.hyper:
+        console.print("hyper-parameters: " + ", ".join(f"{k}={v}" for k, v in method.hyper.items()), markup=False)
+    console.print(f"verified: {method.relation}", markup=False)
+    if method.citation is not None:
+        c = method.citation
+        console.print(f"{c.authors} ({c.year}). {c.title}. {c.venue}." + (f" {c.url}" if c.url else ""), markup=False)
+
+
+@app.command("embed", epilog="Example: icon embed features.npy --out map.csv")
+def embed(
+    features: Features,
+    out: Out = None,
+    row: Annotated[str, typer.Option(help="Row of the table (learned q).")] = "student-t",
+    column: Annotated[str, typer.Option(help="Column of the table (supervisory p).")] = "gaussian",
+    components: Annotated[int, typer.Option("--components", "-d", help="Dimensions of the map.")] = 2,
+    key: Key = None,
+    seed: Seed = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Embed features with a loss of the table; the default is t-SNE."""
+    from icon.embedding import Embedding
+
+    def run() -> NDArray[Any]:
+        _check_output(out)
+        x = read_matrix(features, key)
+        estimator = Embedding(components, row=row, column=column, random_state=seed, verbose=not quiet)
+        return np.asarray(estimator.fit_transform(x))
+
+    _write(_or_exit(run), [f"z{i}" for i in range(components)], out)
+
+
+@app.command("cluster", epilog="Example: icon cluster features.npy -k 10 --walks 2 --debias 0.6 --out clusters.csv")
+def cluster(
+    features: Features,
+    clusters: Annotated[int, typer.Option("--clusters", "-k", help="Number of clusters.")],
+    out: Out = None,
+    knn: Annotated[int, typer.Option(help="Nearest neighbours.")] = 10,
+    walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 2,
+    debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.6,
+    restarts: Annotated[int, typer.Option(help="Starts; the one of the lowest loss is kept.")] = 1,
+    labels: Annotated[Optional[str], typer.Option(help="File of labels, to score with only.")] = None,  # noqa: UP045
+    key: Key = None,
+    seed: Seed = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table."""
+    from icon.clustering import Clustering
+
+    def run() -> tuple[NDArray[Any], NDArray[Any] | None]:
+        _check_output(out)
+        x = read_matrix(features, key)
+        y = None if labels is None else read_vector(labels)
+        if y is not None and len(y) != len(x):
+            raise ValueError(f"labels: got {len(y)}, expected {len(x)} (one per row of the features)")
+        estimator = Clustering(
+            clusters, n_neighbors=knn, walks=walks, debias=debias, n_init=restarts, random_state=seed, verbose=not quiet
+        )
+        estimator.fit(x)
+        return np.column_stack([estimator.labels_, estimator.predict_proba(x).max(axis=1)]), y
+
+    found, truth = _or_exit(run)
+    assigned = found[:, 0].astype(np.int64)
+    _write(pd.DataFrame({"cluster": assigned, "probability": found[:, 1]}), None, out)
+    if truth is not None:
+        from icon.metrics import clustering_accuracy, nmi
+
+        labelled = pd.factorize(truth)[0]
+        scores = {"accuracy": clustering_accuracy(labelled, assigned), "nmi": nmi(labelled, assigned)}
+        Console(stderr=True).print(json.dumps({name: round(value, 4) for name, value in scores.items()}))
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    app()
+
+
+def _or_exit(run: Callable[[], Any]) -> Any:
+    """The result, or one line on standard error and exit status 2 where the input is bad."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            return run()
+    except (ValueError, TypeError, MemoryError) as error:
+        print("error: " + str(error).splitlines()[0], file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _check_output(out: Path | None) -> None:
+    """Refuse before any work what could not be written after it."""
+    if out is None:
+        return
+    if out.suffix not in (".npy", ".csv"):
+        raise ValueError(f"out: got {out}, expected a file ending in .npy or .csv")
+    if not out.parent.is_dir():
+        raise ValueError(f"out: got {out}, expected a folder that exists")
+
+
+def _write(values: NDArray[Any] | pd.DataFrame, names: list[str] | None, out: Path | None) -> None:
+    if out is not None and out.suffix == ".npy":
+        _or_exit(lambda: _save(lambda: np.save(out, np.asarray(values)), out))
+        return
+    frame = values if isinstance(values, pd.DataFrame) else pd.DataFrame(values, columns=names)
+    _or_exit(lambda: _save(lambda: frame.to_csv(sys.stdout if out is None else out, index=False), out))
+
+
+def _save(write: Callable[[], Any], out: Path | None) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise ValueError(f"out: got {out}, expected a file that can be written ({error.strerror})") from None

@@ -1,0 +1,101 @@
+"""Read features and labels from the files that people have: .npy .npz .csv .parquet .safetensors, or CSV on stdin."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".safetensors")
+
+
+def read_matrix(path: str, key: str | None = None) -> NDArray[Any]:
+    """Features ``[n, d]``. Of several arrays in a file, ``key`` names one; of a table, the numeric columns are taken.
+
+    Raises:
+        ValueError: no such file, not readable, several arrays and no key, or no numeric matrix in it.
+    """
+    array = _read(path, key)
+    if array.ndim > 2:
+        array = array.reshape(len(array), -1)  # images become rows
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise ValueError(f"features: got shape {array.shape} of {array.dtype} in {path}, expected numbers (n, d)")
+    return array
+
+
+def read_vector(path: str, key: str | None = None) -> NDArray[Any]:
+    """Labels ``[n]`` from a file of one column.
+
+    Raises:
+        ValueError: as `read_matrix`, or more than one column.
+    """
+    array = _read(path, key, numeric=False)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"labels: got shape {array.shape} in {path}, expected one column (n,)")
+    return array
+
+
+def _read(path: str, key: str | None, numeric: bool = True) -> NDArray[Any]:
+    suffix = Path(path).suffix.lower()
+    if path != "-" and suffix not in SUFFIXES:
+        raise ValueError(f"features: got {path}, expected one of {', '.join(SUFFIXES)}, or - for CSV on standard input")
+    if path != "-" and not Path(path).is_file():
+        raise ValueError(f"features: got {path}, expected a file that exists")
+    try:
+        if suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return np.asarray(arrays[_choose(path, key, list(arrays.files))])
+        if suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            tensors = load_file(path)
+            return np.asarray(tensors[_choose(path, key, list(tensors))])
+        frame = pd.read_parquet(path) if suffix == ".parquet" else _csv(sys.stdin if path == "-" else path)
+    except ImportError:
+        raise ValueError(f"features: got {path}, expected pyarrow to be installed to read .parquet") from None
+    except (OSError, EOFError, zipfile.BadZipFile, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"features: got {path}, expected a readable file ({_first_line(error)})") from None
+    except Exception as error:  # parsers raise what they like on a broken file
+        if isinstance(error, ValueError) and str(error).startswith("features:"):
+            raise
+        raise ValueError(f"features: got {path}, expected a readable file ({_first_line(error)})") from None
+    if key is not None:
+        if key not in frame.columns:
+            raise ValueError(f"features: got key {key!r}, expected one of {', '.join(map(str, frame.columns))}")
+        return frame[key].to_numpy()
+    chosen = frame.select_dtypes("number") if numeric else frame
+    if chosen.shape[1] == 0:
+        raise ValueError(f"features: got no numeric column in {path}, expected at least one")
+    return chosen.to_numpy()
+
+
+def _csv(source: Any) -> pd.DataFrame:
+    """A table with a header, or plain numbers without one."""
+    frame = pd.read_csv(source)
+    names = pd.to_numeric(pd.Series([str(name) for name in frame.columns]), errors="coerce")
+    if names.notna().all():  # the "header" was the first row of numbers
+        first = pd.DataFrame([names.to_numpy()], columns=frame.columns)
+        frame = pd.concat([first, frame], ignore_index=True)
+    return frame
+
+
+def _choose(path: str, key: str | None, names: list[str]) -> str:
+    if key is None and len(names) == 1:
+        return names[0]
+    if key in names:
+        return str(key)
+    given = "no key" if key is None else f"key {key!r}"
+    raise ValueError(f"features: got {given} for {path}, expected one of {', '.join(names)} (--key)")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

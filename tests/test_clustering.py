@@ -1,0 +1,235 @@
+"""`Clustering`: scikit-learn's own checks, real clusters, restarts by the loss, minibatches."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.metrics import adjusted_rand_score, confusion_matrix
+from sklearn.neighbors import kneighbors_graph
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
+
+import icon
+from icon.clustering import Clustering
+from icon.mappers import CNN
+
+Data = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def blobs() -> Data:
+    x, y = make_blobs(150, n_features=5, centers=4, cluster_std=1.0, random_state=3)[:2]
+    return x, y
+
+
+def accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
+    table = confusion_matrix(truth, labels)
+    return table[linear_sum_assignment(-table)].sum() / len(truth)
+
+
+# No check is excused. The checks bring as few as 5 points: 2 clusters and 3 neighbours are what such data can hold.
+@pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API")
+@parametrize_with_checks(
+    [
+        Clustering(2, n_neighbors=3, max_iter=40, hidden=32),
+        Clustering(2, n_neighbors=3, max_iter=60, mapper="lookup"),
+    ]
+)
+def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
+    check(estimator)
+
+
+# -- it clusters ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
+def test_blobs(mapper: str, blobs: Data) -> None:
+    x, y = blobs
+    fitted = Clustering(4, mapper=mapper, debias=0.2, n_init=4, max_iter=150, random_state=0).fit(x)
+    assert adjusted_rand_score(y, fitted.labels_) > 0.95
+
+
+@pytest.mark.slow
+def test_debiased_walks_on_the_digits() -> None:
+    x, y = load_digits(return_X_y=True)
+    fitted = Clustering(10, n_neighbors=10, walks=2, debias=0.6, n_init=4, random_state=0).fit(x)
+    assert accuracy(fitted.labels_, y) > 0.85
+    assert np.array_equal(fitted.predict(x), fitted.labels_)
+
+
+# -- what the attributes mean -----------------------------------------------------------------------------------------
+
+
+def test_loss_is_the_true_kl_of_the_composed_p(blobs: Data) -> None:
+    x, _ = blobs
+    fitted = Clustering(4, n_neighbors=6, walks=2, debias=0.3, max_iter=30, random_state=0).fit(x)
+    p = icon.p.KNN(n_neighbors=6).symmetrize("union").walks(2).debias(0.3)(x).to_dense()
+    phi = torch.from_numpy(fitted.predict_proba(x)).double()
+    q = (phi / phi.sum(dim=0)) @ phi.T
+    kl = (torch.xlogy(p, p) - p * q.log()).sum(dim=1).mean().item()
+    assert fitted.loss_ == pytest.approx(kl, rel=1e-4)
+    assert fitted.score(x) == pytest.approx(-fitted.loss_, rel=1e-4)
+
+
+def test_probabilities_and_labels_agree(blobs: Data) -> None:
+    x, _ = blobs
+    fitted = Clustering(4, max_iter=30, random_state=0).fit(x[:100])
+    probabilities = fitted.predict_proba(x[100:])
+    assert probabilities.shape == (50, 4)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (probabilities >= 0).all()
+    assert np.array_equal(probabilities.argmax(axis=1), fitted.predict(x[100:]))
+    assert np.array_equal(fitted.predict(x[:100]), fitted.labels_)
+    assert fitted.n_iter_ == 30
+
+
+def test_the_start_of_the_lowest_loss_is_kept(blobs: Data) -> None:
+    x, _ = blobs
+    fitted = Clustering(4, n_init=4, max_iter=15, random_state=1).fit(x)
+    assert fitted.losses_.shape == (4,)
+    assert len(set(fitted.losses_)) == 4
+    assert fitted.loss_ == fitted.losses_.min()
+    assert -fitted.score(x) == pytest.approx(fitted.loss_, rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_clusters(blobs: Data) -> None:
+    x, _ = blobs
+    runs = [Clustering(4, max_iter=10, batch_size=64, random_state=seed).fit(x).predict_proba(x) for seed in (0, 0, 1)]
+    assert np.array_equal(runs[0], runs[1])
+    assert not np.allclose(runs[0], runs[2], atol=1e-2)
+
+
+def test_units_and_offsets_do_not_matter(blobs: Data) -> None:
+    x, _ = blobs
+    labels = [Clustering(4, max_iter=60, random_state=0).fit_predict(a) for a in (x, 1024 * x + 512)]
+    assert (labels[0] == labels[1]).mean() > 0.97
+
+
+def test_minibatches_reach_the_same_loss(blobs: Data) -> None:
+    x, y = blobs
+    shared = {"debias": 0.2, "random_state": 0, "n_init": 3, "max_iter": 200}
+    whole, batches = (Clustering(4, batch_size=size, **shared).fit(x) for size in (None, 60))
+    assert batches.loss_ < whole.loss_ + 0.03
+    assert adjusted_rand_score(y, batches.labels_) > 0.9
+
+
+def test_symmetrize_none_and_hyper_reach_p(blobs: Data) -> None:
+    x, _ = blobs
+    fitted = Clustering(
+        4, symmetrize=None, n_neighbors=5, hyper={"metric": "cosine", "leak": 0.1}, max_iter=20, random_state=0
+    ).fit(x)
+    loss = icon.Loss(icon.p.KNN(n_neighbors=5, metric="cosine"), icon.q.Clusters(leak=0.1))
+    logits = torch.from_numpy(fitted.predict_proba(x)).log()
+    assert loss(logits, x).item() == pytest.approx(fitted.loss_, rel=1e-4)
+
+
+@pytest.mark.parametrize("column", ["graph", "classes", "pairs", "gaussian", "student-t"])
+def test_other_columns(column: str, blobs: Data) -> None:
+    x, y = blobs
+    target = y
+    if column == "graph":
+        graph = sp.csr_array(kneighbors_graph(x, 8))
+        target = graph.maximum(graph.T)
+    fitted = Clustering(4, column, n_init=3, max_iter=100, random_state=0).fit(x, target)
+    assert adjusted_rand_score(y, fitted.labels_) > 0.9
+
+
+def test_walks_and_debias_on_a_graph(blobs: Data) -> None:
+    x, _ = blobs
+    graph = sp.csr_array(kneighbors_graph(x, 5))
+    graph = graph.maximum(graph.T)
+    fitted = Clustering(4, "graph", walks=2, debias=0.5, max_iter=10, random_state=0).fit(x, graph)
+    loss = icon.Loss(icon.p.Graph().walks(2).debias(0.5), icon.q.Clusters())
+    logits = torch.from_numpy(fitted.predict_proba(x)).log()
+    assert loss(logits, graph).item() == pytest.approx(fitted.loss_, rel=1e-4)
+    assert fitted.score(x, graph) == pytest.approx(-fitted.loss_, rel=1e-4)
+
+
+# -- mappers, callbacks, scikit-learn ---------------------------------------------------------------------------------
+
+
+def test_lookup_gives_training_points_back_and_places_new_ones(blobs: Data) -> None:
+    x, y = blobs
+    fitted = Clustering(4, mapper="lookup", n_init=4, random_state=0, max_iter=150, debias=0.2).fit(x[:120])
+    assert np.array_equal(fitted.predict(x[:120]), fitted.labels_)
+    assert adjusted_rand_score(y[120:], fitted.predict(x[120:])) > 0.9
+
+
+def test_a_module_is_copied_and_redrawn_for_later_starts(digits: Data) -> None:
+    network = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), CNN(1, 10, width=4))
+    before = [p.clone() for p in network.parameters()]
+    fitted = Clustering(10, mapper=network, n_init=2, max_iter=3, random_state=0).fit(digits[0])
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert fitted.losses_[0] != fitted.losses_[1]
+
+
+def test_callback_sees_the_logits_of_each_step(blobs: Data) -> None:
+    seen = []
+    Clustering(4, max_iter=5, n_init=2, random_state=0, callback=lambda *step: seen.append(step)).fit(blobs[0])
+    assert [step for step, _, _ in seen] == [1, 2, 3, 4, 5] * 2
+    assert all(isinstance(z, np.ndarray) and z.shape == (150, 4) for _, _, z in seen)
+    assert seen[4][1] < seen[0][1]
+
+
+def test_pipeline_clone_and_pickle(blobs: Data) -> None:
+    x, _ = blobs
+    pipeline = make_pipeline(StandardScaler(), Clustering(4, max_iter=5, random_state=0))
+    labels = clone(pipeline).fit_predict(x)
+    fitted = pipeline.fit(x)
+    assert np.array_equal(fitted.predict(x), labels)
+    assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(x), fitted.predict_proba(x))
+
+
+def test_verbose(blobs: Data, capsys: pytest.CaptureFixture[str]) -> None:
+    Clustering(4, max_iter=5, verbose=True).fit(blobs[0])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "clustering" in err
+    assert "5/5" in err
+
+
+def test_duplicate_points_and_constant_features() -> None:
+    x = np.repeat(np.array([[0.0, 1], [5, 1]]), 15, axis=0)
+    fitted = Clustering(2, n_neighbors=5, n_init=3, random_state=0).fit(x)
+    assert np.isfinite(fitted.loss_)
+    assert adjusted_rand_score(np.repeat([0, 1], 15), fitted.labels_) == 1
+
+
+# -- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "line"),
+    [
+        ({"n_clusters": 200}, ValueError, "n_clusters: got 200, expected at most 150, the number of points"),
+        ({"n_clusters": 0}, ValueError, "n_clusters: got 0"),
+        ({"n_clusters": 2.5}, TypeError, "n_clusters: got 2.5"),
+        ({"n_neighbors": 150}, ValueError, "n_neighbors: got 150, expected less than the number of points, 150"),
+        ({"walks": 0}, ValueError, "walks: got 0"),
+        ({"debias": 1.5}, ValueError, "debias: got 1.5, expected a number in"),
+        ({"symmetrize": "or"}, ValueError, "how: got 'or'"),
+        ({"n_init": 0}, ValueError, "n_init: got 0"),
+        ({"max_iter": 0}, ValueError, "steps: got 0|max_iter: got 0"),
+        ({"batch_size": 3}, ValueError, r"batch_size: got 3, expected from 8 \(n_clusters\) to 150 \(points\)"),
+        ({"batch_size": 151}, ValueError, "batch_size: got 151"),
+        ({"column": "kn"}, ValueError, r"column: got 'kn' \(did you mean 'knn'"),
+        ({"column": "data-label"}, ValueError, "column: got 'data-label', expected a column of one set"),
+        ({"column": "cross-modal"}, ValueError, "column: got 'cross-modal', expected a column of one set"),
+        ({"column": "classes"}, ValueError, "y: requires y to be passed"),
+        ({"mapper": nn.Linear(5, 3)}, ValueError, r"mapper: got an output of shape \(2, 3\), expected \(n, 8\)"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate: got 0.0"),
+        ({"hyper": {"leek": 1}}, TypeError, "leek: unknown hyper-parameter"),
+    ],
+)
+def test_bad_arguments(arguments, error, line: str, blobs: Data) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=rf"^({line})"):
+        Clustering(**{"max_iter": 3, **arguments}).fit(blobs[0])

@@ -1,0 +1,345 @@
+"""The training loop: it descends, stops, resumes bit by bit, and samples p without bias."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+import icon
+from icon.embedding import MomentumGains
+from icon.fit import Pairs, fit, prepare, seeded
+from icon.mappers import MLP, Lookup, Prototypes
+from icon.p.base import Sets
+
+N = 30
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(N, 5))).float()
+
+
+def sne() -> icon.Loss:
+    return icon.loss("gaussian", "gaussian", perplexity=5)
+
+
+def clusters(debias: float = 0.0) -> icon.Loss:
+    return icon.Loss(icon.p.KNN(n_neighbors=4).symmetrize("union").walks(2).debias(debias), icon.q.Clusters())
+
+
+def state(module: nn.Module) -> list[Tensor]:
+    return [v.clone() for v in module.state_dict().values()]
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(torch.equal(u, v) for u, v in zip(a, b, strict=True))
+
+
+# -- what a run does ---------------------------------------------------------------------------------------------------
+
+
+def test_it_is_plain_adam_on_the_loss(x: Tensor) -> None:
+    start = torch.randn(N, 2)
+    ours, loss = Lookup(N, 2, start=start), sne()
+    done = fit(loss, ours, torch.arange(N), x, steps=20, learning_rate=0.1)
+    by_hand, rows, losses = start.clone().requires_grad_(), loss.p(x), []
+    optimizer = torch.optim.Adam([by_hand], 0.1)
+    for _ in range(20):
+        optimizer.zero_grad()
+        value = loss(by_hand, rows)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    assert torch.equal(ours.weight, by_hand)
+    assert done.losses == losses
+    assert losses[-1] < losses[0]
+    assert not done.converged
+
+
+def test_parameters_of_the_loss_learn_too(x: Tensor) -> None:
+    loss = icon.loss("gaussian", "classes", temperature=0.5, learnable=True)
+    before = loss.q.scale.item()
+    fit(loss, MLP(5, 3), x, torch.arange(N) % 3, steps=5, learning_rate=0.05)
+    assert loss.q.scale.item() != before
+
+
+def test_a_pair_of_points_and_prototypes(x: Tensor) -> None:
+    labels = (x[:, 0] > 0).long()
+    model = nn.Sequential(MLP(5, 4, 32), Prototypes(2, 4))
+    done = fit(icon.method("cross-entropy"), model, x, labels, steps=150, learning_rate=0.02)
+    z, prototypes = model(x)
+    assert done.losses[-1] < 0.1 * done.losses[0]
+    assert torch.equal((z @ prototypes.T).argmax(dim=1), labels)
+
+
+def test_joint_normalisation_is_prepared_once(x: Tensor) -> None:
+    loss = icon.method("tsne", perplexity=5)
+    rows = prepare(loss, x, Sets(N, N))
+    assert rows.marginal is not None
+    z = torch.randn(N, 2)
+    assert loss(z, rows).item() == pytest.approx(loss(z, x).item(), abs=1e-6)
+
+
+def test_callback_sees_each_step_before_its_update(x: Tensor) -> None:
+    start, seen = torch.randn(N, 2), []
+    loss = sne()
+    done = fit(loss, Lookup(N, 2, start=start), torch.arange(N), x, steps=4, callback=lambda *step: seen.append(step))
+    assert [s for s, _, _ in seen] == [1, 2, 3, 4]
+    assert [v for _, v, _ in seen] == done.losses
+    assert torch.equal(seen[0][2], start)
+    for _, value, z in seen:
+        assert loss(z, x).item() == pytest.approx(value, rel=1e-5)
+        assert not z.requires_grad
+
+
+def test_dropout_is_off_after_the_run(x: Tensor) -> None:
+    model = nn.Sequential(nn.Dropout(), MLP(5, 2))
+    fit(sne(), model, x, x, steps=2)
+    assert not model.training
+
+
+def test_early_stop_at_the_relative_improvement(x: Tensor) -> None:
+    done = fit(sne(), Lookup(N, 2), torch.arange(N), x, steps=5000, learning_rate=0.05, tol=1e-3, patience=20)
+    assert done.converged
+    assert len(done.losses) % 20 == 0
+    assert len(done.losses) < 5000
+    windows = np.array(done.losses).reshape(-1, 20).mean(axis=1)
+    improvement = -np.diff(windows) / windows[:-1]
+    assert improvement[-1] < 1e-3
+    assert (improvement[:-1] >= 1e-3).all()
+
+
+def test_progress_goes_to_standard_error_with_the_loss(x: Tensor, capsys: pytest.CaptureFixture[str]) -> None:
+    done = fit(sne(), Lookup(N, 2), torch.arange(N), x, steps=3, verbose=True, label="map")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "map" in err
+    assert "3/3" in err
+    assert f"loss {done.losses[-1]:.5g}" in err
+
+
+def test_it_is_silent_otherwise(x: Tensor, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(sne(), Lookup(N, 2), torch.arange(N), x, steps=3)
+    assert capsys.readouterr() == ("", "")
+
+
+# -- randomness --------------------------------------------------------------------------------------------------------
+
+
+def noisy() -> nn.Module:
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Linear(5, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 3))
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(x: Tensor) -> None:
+    runs = []
+    for seed in (1, 1, 2):
+        model = noisy()
+        losses = fit(clusters(0.3), model, x, x, steps=10, batch_size=12, seed=seed).losses
+        runs.append((losses, state(model)))
+    assert runs[0][0] == runs[1][0]
+    assert same(runs[0][1], runs[1][1])
+    assert runs[0][0] != runs[2][0]
+
+
+def test_the_global_random_state_is_left_alone(x: Tensor) -> None:
+    model, before = noisy(), torch.get_rng_state()
+    fit(clusters(), model, x, x, steps=3, batch_size=12)
+    with seeded(3, torch.device("cpu")):
+        torch.randn(3)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(step: int):  # type: ignore[no-untyped-def]
+    def callback(at: int, value: float, z: Tensor) -> None:
+        if at == step:
+            raise Killed
+
+    return callback
+
+
+RUNS = {
+    "dropout and minibatches": {"batch_size": 12},
+    "early stop": {"tol": 0.5, "patience": 8},
+    "momentum with gains": {"optimizer": lambda ps: MomentumGains(ps, 0.1)},
+    "sgd": {"optimizer": lambda ps: torch.optim.SGD(ps, 0.1, momentum=0.9)},
+}
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+def test_a_killed_run_resumes_bit_by_bit(options, x: Tensor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "run.safetensors"
+    options = {"steps": 40, "learning_rate": 0.01, "seed": 5, **options}
+    whole = noisy()
+    expected = fit(clusters(0.3), whole, x, x, **options)
+    with pytest.raises(Killed):
+        fit(clusters(0.3), noisy(), x, x, checkpoint=path, checkpoint_every=5, callback=kill_at(13), **options)
+    again, steps = noisy(), []
+    resumed = fit(clusters(0.3), again, x, x, checkpoint=path, callback=lambda step, *_: steps.append(step), **options)
+    assert steps[0] == 11  # the last checkpoint was after step 10
+    assert resumed == expected
+    assert expected.converged == ("tol" in options)
+    assert same(state(again), state(whole))
+
+
+def test_learnable_temperature_resumes_too(x: Tensor, tmp_path: Path) -> None:
+    def run(steps: int, path: Path | None) -> tuple[list[float], float]:
+        loss = icon.loss("gaussian", "classes", temperature=0.5, learnable=True)
+        torch.manual_seed(0)
+        done = fit(loss, MLP(5, 3, 8), x, torch.arange(N) % 3, steps=steps, checkpoint=path)
+        return done.losses, loss.q.scale.item()
+
+    run(6, tmp_path / "c")
+    assert run(15, tmp_path / "c") == run(15, None)
+
+
+def test_a_finished_run_is_not_run_again(x: Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    model = noisy()
+    first = fit(clusters(), model, x, x, steps=8, checkpoint=path)
+    again = noisy()
+    assert fit(clusters(), again, x, x, steps=8, checkpoint=path, callback=kill_at(1)) == first
+    assert same(state(again), state(model))
+
+
+def test_the_file_is_safetensors_with_json_and_nothing_is_left_beside_it(x: Tensor, tmp_path: Path) -> None:
+    fit(clusters(), noisy(), x, x, steps=2, checkpoint=tmp_path / "run")
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    with safe_open(tmp_path / "run", "pt") as file:
+        header = json.loads(file.metadata()["icon"])
+        assert file.get_tensor("losses").shape == (2,)
+    assert header["run"]["optimizer"] == "Adam"
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80\x02}q\x00."])
+def test_a_broken_checkpoint_is_one_clear_line(content: bytes, x: Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.write_bytes(content)
+    model = noisy()
+    before = state(model)
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a file that icon.fit wrote"):
+        fit(clusters(), model, x, x, steps=2, checkpoint=path)
+    assert same(state(model), before)
+
+
+def test_a_truncated_checkpoint_is_refused(x: Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    fit(clusters(), noisy(), x, x, steps=2, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"^checkpoint: got"):
+        fit(clusters(), noisy(), x, x, steps=4, checkpoint=path)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"seed": 1}, "of a run with seed 0, expected 1"),
+        ({"batch_size": 5}, "of a run with batch_size None, expected 5"),
+        ({"loss": clusters(0.5)}, "of a run with loss"),
+        ({"mapper": MLP(5, 4)}, "of another model"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(change, line: str, x: Tensor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "run"
+    fit(clusters(), noisy(), x, x, steps=2, checkpoint=path)
+    arguments = {"loss": clusters(), "mapper": noisy(), "inputs": x, "target": x, "steps": 4, "checkpoint": path}
+    with pytest.raises(ValueError, match=rf"^checkpoint: got .* {line}"):
+        fit(**{**arguments, **change})
+
+
+# -- minibatches -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_partners_are_drawn_from_p(weighted: bool, x: Tensor) -> None:
+    rows = clusters(0.25).p(x)
+    pairs, counts, anchors = Pairs(rows, weighted), torch.zeros(N, N), torch.zeros(N)
+    for _ in range(3000):
+        i, j, _ = pairs.draw(N)
+        counts.index_put_((i, j), torch.ones(N), accumulate=True)
+        anchors += torch.bincount(i, minlength=N)
+    edges = torch.from_numpy(rows.to_scipy().toarray()).float() / 0.75
+    assert torch.equal(counts > 0, edges > 0)
+    assert torch.allclose(counts / anchors[:, None], edges, atol=0.05)
+    expected = rows.anchor_marginal.float() if weighted else torch.full((N,), 1 / N)
+    assert torch.allclose(anchors / anchors.sum(), expected, atol=2e-3)
+
+
+def test_a_batch_estimates_the_positive_term_without_bias(x: Tensor) -> None:
+    """The mean of ``s_ij`` over drawn pairs goes to ``mean_i sum_j p_ij s_ij``: the cross-entropy but its partition."""
+    rows = icon.p.KNN(n_neighbors=4).walks(2)(x)
+    z = torch.randn(N, 2, dtype=torch.float64)
+    scores = -torch.cdist(z, z).square()
+    exact = (rows.to_dense() * scores).sum(dim=1).mean().item()
+    pairs = Pairs(rows)
+    drawn = torch.tensor([scores[i, j].mean() for i, j, _ in (pairs.draw(10) for _ in range(4000))])
+    standard_error = (drawn.std() / len(drawn) ** 0.5).item()
+    assert abs(drawn.mean().item() - exact) < 4 * standard_error
+    assert standard_error < 0.05 * abs(exact)
+
+
+def test_a_batch_has_one_partner_per_anchor_and_the_uniform_mass(x: Tensor) -> None:
+    i, j, sampled = Pairs(clusters(0.25).p(x)).draw(8)
+    assert len(i) == len(j) == len(set(i.tolist())) == 8
+    assert torch.allclose(sampled.to_dense(), 0.75 * torch.eye(8).double() + 0.25 / 8)
+
+
+def test_empty_anchors_are_not_drawn() -> None:
+    p = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]])
+    pairs = Pairs(icon.p.Precomputed()(p))
+    for _ in range(20):
+        i, j, _ = pairs.draw(3)
+        assert sorted(i.tolist()) == [0, 1]
+        assert torch.equal(p[i, j], torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    "loss", [clusters(), clusters(0.5), icon.method("tsne", perplexity=5), icon.loss("gaussian", "knn", n_neighbors=4)]
+)
+def test_minibatches_lower_the_loss_over_all_points(loss: icon.Loss, x: Tensor) -> None:
+    lookup = Lookup(N, 3, start=torch.randn(N, 3))
+    index = torch.arange(N)
+    before = loss(lookup(index), x).item()
+    fit(loss, lookup, index, x, steps=200, learning_rate=0.05, batch_size=15)
+    assert loss(lookup(index), x).item() < before - 0.1
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+def test_divergence_is_an_error_and_not_a_nan(x: Tensor) -> None:
+    with pytest.raises(FloatingPointError, match=r"^embedding: got NaN or infinity after 1 steps"):
+        fit(clusters(), MLP(5, 3), x, x, steps=5, optimizer=lambda ps: torch.optim.SGD(ps, 1e30))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"steps": 0}, "steps: got 0"),
+        ({"batch_size": 1}, "batch_size: got 1, expected an integer >= 2"),
+        ({"learning_rate": 0.0}, "learning_rate: got 0.0"),
+        ({"patience": 0}, "patience: got 0"),
+        ({"mapper": nn.Identity()}, "mapper: got no parameter"),
+        (
+            {"loss": icon.method("cross-entropy"), "target": torch.zeros(N).long(), "batch_size": 4},
+            "input: got one set",
+        ),
+    ],
+)
+def test_bad_arguments(change, line: str, x: Tensor) -> None:  # type: ignore[no-untyped-def]
+    arguments = {"loss": clusters(), "mapper": MLP(5, 3), "inputs": x, "target": x, "steps": 2}
+    with pytest.raises(ValueError, match=rf"^{line}"):
+        fit(**{**arguments, **change})

@@ -1,0 +1,128 @@
+"""Mappers: shapes, what they learn, and how a lookup places new points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from icon import mappers
+from icon.mappers import CNN, MLP, Linear, Lookup, Prototypes, Rescale
+
+
+def test_lookup_is_a_free_row_per_point() -> None:
+    start = torch.randn(5, 2)
+    lookup = Lookup(5, 2, start=start)
+    assert torch.equal(lookup(torch.tensor([3, 1])), start[[3, 1]])
+    lookup(torch.tensor([3, 1])).sum().backward()
+    assert torch.equal(lookup.weight.grad, torch.tensor([[0.0, 0], [1, 1], [0, 0], [1, 1], [0, 0]]))
+
+
+def test_lookup_gives_known_points_their_own_row_exactly() -> None:
+    x = torch.randn(50, 3)
+    lookup = Lookup(50, 2, features=x)
+    assert torch.equal(lookup(x), lookup.weight)
+
+
+def test_lookup_places_a_new_point_by_inverse_distance() -> None:
+    x, rows = torch.tensor([[0.0], [1.0], [10.0]]), torch.tensor([[0.0], [4.0], [100.0]])
+    lookup = Lookup(3, 1, start=rows, features=x, n_neighbors=2)
+    # 0.25 from the first and 0.75 from the second: weights 3/4 and 1/4.
+    assert lookup(torch.tensor([[0.25]])).item() == pytest.approx(1.0, rel=1e-6)
+
+
+def test_lookup_places_a_point_on_duplicates_at_their_mean() -> None:
+    x = torch.tensor([[0.0], [0.0], [1.0]])
+    lookup = Lookup(3, 1, start=torch.tensor([[2.0], [4.0], [9.0]]), features=x)
+    assert lookup(torch.zeros(1, 1)).item() == 3.0
+
+
+def test_placement_in_tiles_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup, new = Lookup(40, 2, features=torch.randn(40, 6)), torch.randn(25, 6)
+    whole = lookup(new)
+    monkeypatch.setattr(mappers, "_TILE", 7)
+    assert torch.equal(lookup(new), whole)
+
+
+def test_lookup_without_features_places_nothing() -> None:
+    with pytest.raises(ValueError, match=r"^x: got features, expected indices"):
+        Lookup(3, 2)(torch.randn(3, 2))
+
+
+def test_features_of_a_lookup_are_not_part_of_its_state() -> None:
+    assert list(Lookup(4, 2, features=torch.randn(4, 9)).state_dict()) == ["weight"]
+
+
+def test_rescale_centres_and_divides_by_one_number() -> None:
+    x = torch.randn(30, 3) * torch.tensor([1.0, 10.0, 0.0]) + 7
+    out = Rescale(x)(x)
+    assert torch.allclose(out.mean(dim=0), torch.zeros(3), atol=1e-5)
+    assert out.square().mean().item() == pytest.approx(1, rel=1e-5)
+    ratio = (x - x.mean(dim=0))[:, :2] / out[:, :2]
+    assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio), rtol=1e-3)
+
+
+def test_rescale_of_constant_features_is_zero() -> None:
+    x = torch.full((4, 2), 3.0)
+    assert torch.equal(Rescale(x)(x), torch.zeros(4, 2))
+
+
+def test_orthonormal_linear_stays_orthonormal_while_it_learns() -> None:
+    linear, x = Linear(6, 2, orthonormal=True), torch.randn(20, 6)
+    optimizer = torch.optim.Adam(linear.parameters(), 0.1)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (-linear(x).square().sum()).backward()
+        optimizer.step()
+    basis = linear(torch.eye(6))
+    assert torch.allclose(basis.mT @ basis, torch.eye(2), atol=1e-5)
+    assert len(list(linear.parameters())) == 1
+
+
+def test_shapes() -> None:
+    x = torch.randn(7, 12)
+    assert Linear(12, 3)(x).shape == (7, 3)
+    assert MLP(12, 3)(x).shape == (7, 3)
+    assert [m.out_features for m in MLP(12, 3, (8, 5)) if isinstance(m, nn.Linear)] == [8, 5, 3]
+    assert isinstance(MLP(12, 3, 8)[-1], nn.Linear)
+    for size in (4, 8, 29):
+        assert CNN(3, 10)(torch.randn(2, 3, size, size)).shape == (2, 10)
+    z, prototypes = Prototypes(4, 12)(x)
+    assert z is x
+    assert prototypes.shape == (4, 12)
+
+
+def test_build_resolves_names_and_passes_modules() -> None:
+    x = torch.randn(9, 4)
+    assert isinstance(mappers.build("lookup", x, 2), Lookup)
+    for name in ("linear", "mlp"):
+        assert mappers.build(name, x, 2)(x).shape == (9, 2)
+    own = nn.Linear(4, 2)
+    assert mappers.build(own, x, 2) is own
+
+
+def test_named_mappers_do_not_depend_on_the_units_of_the_features() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 4))).float()
+    outputs = []
+    for features in (x, 1000 * x + 5):
+        torch.manual_seed(0)
+        outputs.append(mappers.build("mlp", features, 2)(features))
+    assert torch.allclose(*outputs, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "line"),
+    [
+        (lambda: mappers.build("mpl", torch.ones(3, 2), 2), ValueError, r"mapper: got 'mpl' \(did you mean 'mlp'"),
+        (lambda: mappers.build(3, torch.ones(3, 2), 2), TypeError, "mapper: got int, expected 'lookup'"),
+        (lambda: Lookup(0, 2), ValueError, "n: got 0"),
+        (lambda: Lookup(3, 2, start=torch.ones(2, 2)), ValueError, r"start: got shape \(2, 2\), expected \(3, 2\)"),
+        (lambda: Lookup(3, 2, features=torch.ones(2, 2)), ValueError, "features: got 2 rows, expected 3"),
+        (lambda: Linear(2, 3, orthonormal=True), ValueError, "d_out: got 3, expected at most d_in = 2"),
+        (lambda: MLP(2, 3, (4, 0)), ValueError, "hidden: got 0"),
+    ],
+)
+def test_bad_arguments(make, error, line) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=rf"^{line}"):
+        make()
