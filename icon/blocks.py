@@ -156,7 +156,7 @@ def _sweep(
         torch.zeros_like(t) if n and upstream is not None else None for t, n in zip(inputs, needed, strict=True)
     ]
     by_value, by_normalizer = gradients[2:4]
-    edges_only = problem.q.edges_suffice and problem.rows.uniform is None and problem.divergence is None
+    edges_only = _edges_suffice(problem)
     reduce = _reduce_edges if edges_only else _reduce_kl if problem.divergence is None else _reduce_divergence
     block_size = _edge_block(problem) if edges_only else problem.block_size
     if problem.q.is_product and not edges_only:
@@ -239,6 +239,12 @@ class _Scores:
 # -- what is computed from the scores of one block ----------------------------------------------------------------
 
 
+def _edges_suffice(problem: Problem) -> bool:
+    """Whether the scores of p's edges are all that is needed: a known partition, and p neither uniform nor full."""
+    plain = problem.rows.uniform is None and not problem.rows.edges.is_full
+    return problem.q.edges_suffice and plain and problem.divergence is None
+
+
 def _edge_block(problem: Problem) -> int:
     """Anchors per block where scores are computed on edges only: bounded by the features gathered for them."""
     if problem.block is not None:
@@ -269,8 +275,8 @@ def _reduce_kl(
     at = _Edges(tile, block, problem.rows.edges.is_full)
     _add_margin(problem.q.margin, tile, at, block.value)
     hide(tile, value=0.0)  # E first: minus infinity times no mass would be NaN
-    edge_scores = at.get(tile)
-    expected = at.row_sums(block.value * edge_scores)
+    expected = at.mean(tile)
+    edge_scores = at.get(tile) if problem.rows.requires_grad and sent is not None else None
     spread = None if density is None else density[start : start + len(tile)]
     if spread is not None:
         expected = expected + spread * tile.sum(dim=1)
@@ -279,11 +285,11 @@ def _reduce_kl(
     if sent is None:
         return _Reduced(outputs)
     grad = weight.mul_(factor * sent[0][:, None])
-    at.add(grad, block.value * sent[1][at.row])
+    at.add(grad, block.value, sent[1])
     if spread is not None:
         grad.add_((sent[1] * spread)[:, None])
         hide(grad, value=0.0)
-    return _Reduced(outputs, scores=grad, values=sent[1][at.row] * edge_scores)
+    return _Reduced(outputs, scores=grad, values=None if edge_scores is None else at.scaled(edge_scores, sent[1]))
 
 
 def _reduce_divergence(
@@ -295,7 +301,7 @@ def _reduce_divergence(
     at = _Edges(tile, block, problem.rows.edges.is_full)
     _add_margin(problem.q.margin, tile, at, block.value)
     p = torch.zeros_like(tile)
-    at.add(p, block.value)
+    at.add(p, block.value, torch.ones_like(p[:, 0]))
     if density is not None:
         p += density[start : start + len(tile), None]
     support.fill_self(p, start, 0.0)
@@ -320,27 +326,36 @@ class _Edges:
 
     def __init__(self, tile: Tensor, block: Block, is_full: bool) -> None:
         self.shape, self.full = tile.shape, is_full
-        self.row = block.row
-        self.flat = None if is_full else block.row * tile.shape[1] + block.col
+        self.row, self.values = block.row, block.value
+        if not is_full:
+            self.flat = block.row * tile.shape[1] + block.col
 
     def get(self, tile: Tensor) -> Tensor:
-        # A copy: the partition writes over the tile, and the scores of the edges may be wanted afterwards.
-        return tile.flatten().clone() if self.flat is None else tile.view(-1)[self.flat]
+        """One number per edge, a copy: the partition writes over the tile afterwards."""
+        return tile.flatten().clone() if self.full else tile.view(-1)[self.flat]
 
-    def add(self, tile: Tensor, values: Tensor) -> None:
-        if self.flat is None:
-            tile += values.view(self.shape)
+    def mean(self, tile: Tensor) -> Tensor:
+        """``[b]`` sums of a tile weighted by p."""
+        if self.full:
+            sums: Tensor = torch.linalg.vecdot(tile, self.values.view(self.shape))
+            return sums
+        weighted = self.values * tile.view(-1)[self.flat]
+        return tile.new_zeros(self.shape[0]).index_add_(0, self.row, weighted)
+
+    def add(self, tile: Tensor, values: Tensor, factor: Tensor) -> None:
+        """Add one number per edge times one per row ``[b]``."""
+        if self.full:
+            tile.addcmul_(values.view(self.shape), factor[:, None])
         else:
-            tile.view(-1).index_add_(0, self.flat, values)
+            tile.view(-1).index_add_(0, self.flat, values * factor[self.row])
 
-    def row_sums(self, values: Tensor) -> Tensor:
-        if self.flat is None:
-            return values.view(self.shape).sum(dim=1)
-        return values.new_zeros(self.shape[0]).index_add_(0, self.row, values)
+    def scaled(self, values: Tensor, factor: Tensor) -> Tensor:
+        """One number per edge times one per row ``[b]``."""
+        return (values.view(self.shape) * factor[:, None]).flatten() if self.full else values * factor[self.row]
 
 
 def _add_margin(margin: float, tile: Tensor, at: _Edges, values: Tensor) -> None:
     """The margin goes to every candidate that is not a positive."""
     if margin:
         tile += margin
-        at.add(tile, -margin * (values > 0).to(tile.dtype))
+        at.add(tile, (values > 0).to(tile.dtype), torch.full_like(tile[:, 0], -margin))

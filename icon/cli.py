@@ -49,10 +49,10 @@ def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")]
         lines = [["q \\ p", *frame.columns], ["---"] * 10, *([row, *frame.loc[row]] for row in frame.index)]
         sys.stdout.writelines("| " + " | ".join(line) + " |\n" for line in lines)
     else:
-        sheet = Table(show_lines=True)
-        sheet.add_column("p \\ q", style="bold")
+        sheet = Table(show_lines=True, padding=0)
+        sheet.add_column("p \\ q", style="bold", min_width=11)
         for row in registry.ROWS.values():
-            sheet.add_column(row.name)
+            sheet.add_column(row.name, overflow="fold")
         for slug, column in registry.COLUMNS.items():  # nine columns do not fit a terminal: on its side
             sheet.add_row(column.name, *(frame.loc[row, slug].replace(" · ", "\n") for row in frame.index))
         Console().print(sheet)

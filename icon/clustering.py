@@ -60,7 +60,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         labels_: ``[n]``. loss_: KL(p‖q) over all points. losses_: of each start. n_iter_: steps of the start kept.
         mapper_: the trained module.
 
-    A cluster may stay empty; its number is then missing from ``labels_``.
+    A cluster may stay empty; its number is then missing from ``labels_``. A single start often ends in a local minimum
+    (two clusters merged, a third one split), and its loss tells: prefer ``n_init`` of 4 to 8, with a ``batch_size`` to
+    pay for it.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
     """

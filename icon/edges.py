@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 class Block(NamedTuple):
-    """The edges of a block of anchors: local row, candidate and mass of each edge, all ``[e]``."""
+    """The edges of a block of anchors: local row, candidate and mass of each edge, all ``[e]``.
+
+    Where every pair is an edge the values are a tile ``[b, m]`` in a row, and there are no rows to look up.
+    """
 
     row: Tensor
     col: Tensor
@@ -44,6 +47,8 @@ class Csr:
 
     def block(self, start: int, stop: int) -> Block:
         span = self.span(start, stop)
+        if self.is_full:
+            return Block(self.indptr[:0], self.indices[span], self.values[span])
         row = torch.repeat_interleave(self.indptr[start : stop + 1].diff())
         return Block(row, self.indices[span], self.values[span])
 

@@ -16,7 +16,7 @@ from icon import _checks as check
 from icon import blocks
 from icon.divergence import Divergence, resolve
 from icon.p.base import Distribution, Sets
-from icon.q.base import Kernel
+from icon.q.base import Kernel, shown
 from icon.rows import Rows, Support
 
 
@@ -294,7 +294,7 @@ class Loss(nn.Module):
 
     def __repr__(self) -> str:
         name = self.name or type(self).find_names(self) or "unnamed"
-        extra = "".join(f", {key}={value!r}" for key, value in self.hyper_parameters().items())
+        extra = "".join(f", {key}={shown(value)}" for key, value in self.hyper_parameters().items())
         return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, p={self.p!r}, q={self.q!r}{extra})"
 
 

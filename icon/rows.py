@@ -142,9 +142,12 @@ class Rows:
 
     def to_dense(self) -> Tensor:
         """p as a matrix ``[n, m]``, for inspection and tests: the one place where p is dense."""
-        dense = self._uniform().new_zeros(self.n, self.m)
-        for start, stop, (row, col, value) in self.blocks(4096):
-            dense[start:stop].index_put_((row, col), value.to(dense.dtype))
+        if isinstance(self.edges, Csr) and self.edges.is_full:
+            dense = self.edges.values.view(self.n, self.m).clone()
+        else:
+            dense = self._uniform().new_zeros(self.n, self.m)
+            for start, stop, (row, col, value) in self.blocks(4096):
+                dense[start:stop].index_put_((row, col), value.to(dense.dtype))
         density = self.uniform_density()
         if density is not None:
             dense = dense + density[:, None]

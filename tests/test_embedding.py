@@ -36,9 +36,9 @@ def adjacency(x: np.ndarray, k: int = 6) -> sp.csr_array:
 @pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API")
 @parametrize_with_checks(
     [
-        Embedding(max_iter=30),
-        Embedding(max_iter=10, mapper="mlp"),
-        Embedding(max_iter=10, row="gaussian", column="data-label", mapper="linear"),
+        Embedding(max_iter=15),
+        Embedding(max_iter=5, mapper="mlp"),
+        Embedding(max_iter=5, row="gaussian", column="data-label", mapper="linear"),
     ]
 )
 def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
@@ -58,7 +58,7 @@ def test_default_is_tsne_as_good_as_scikit_learns() -> None:
     assert loss(torch.from_numpy(theirs.embedding_), rows).item() == pytest.approx(theirs.kl_divergence_, rel=1e-4)
     assert loss(torch.from_numpy(ours.embedding_), rows).item() == pytest.approx(ours.loss_, rel=1e-4)
     # ... and its minimum is as low.
-    assert ours.loss_ < 1.03 * theirs.kl_divergence_
+    assert ours.loss_ < 1.05 * theirs.kl_divergence_
     neighbours = [trustworthiness(x, e.embedding_, n_neighbors=10) for e in (ours, theirs)]
     assert neighbours[0] > neighbours[1] - 0.005
 

@@ -17,7 +17,7 @@ from icon.edges import Csr
 from icon.p.base import Distribution, Sets
 from icon.rows import Rows, Support
 
-_TILE = 2**22  # entries of a tile of distances
+_TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 DEFAULT_PERPLEXITY = 30.0
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
@@ -278,6 +278,7 @@ def _precision(scores: Tensor, log_perplexity: float, competing: int) -> Tensor:
     finite_gap = gap.masked_fill(~candidates, 0.0)
     position = scores.new_zeros(len(scores), 1)
     low, high = position - 40.0, position + 40.0
+    best, best_error = position, torch.full_like(position, math.inf)
     for _ in range(100):
         precision = position.exp()
         mass = (gap * -precision).exp_()
@@ -285,7 +286,10 @@ def _precision(scores: Tensor, log_perplexity: float, competing: int) -> Tensor:
         mass.div_(total)
         mean = (mass * finite_gap).sum(dim=1, keepdim=True)
         error = total.log() + precision * mean - log_perplexity
-        if bool((error.abs() < 1e-14).all()):
+        # Once a point is as good as rounding allows, the bracket next to it only misleads: keep the best one seen.
+        better = error.abs() < best_error
+        best, best_error = torch.where(better, position, best), torch.where(better, error.abs(), best_error)
+        if bool((best_error < 1e-14).all()):
             break
         too_wide = error > 0
         low, high = torch.where(too_wide, position, low), torch.where(too_wide, high, position)
@@ -293,7 +297,7 @@ def _precision(scores: Tensor, log_perplexity: float, competing: int) -> Tensor:
         newton = position + error / (precision**2 * variance).clamp_min(torch.finfo(scores.dtype).tiny)
         inside = (newton > low) & (newton < high)
         moved = torch.where(inside, newton, (low + high) / 2)
-        if bool((moved == position).all()):
+        if bool(((moved == position) | (best_error < 1e-14)).all()):
             break
         position = moved
-    return position.exp() / typical
+    return best.exp() / typical

@@ -114,10 +114,15 @@ class Kernel(nn.Module):
         return {name: value for name, value in given.items() if value}
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.hyper_parameters().items())
+        return ", ".join(f"{name}={shown(value)}" for name, value in self.hyper_parameters().items())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def shown(value: Any) -> str:
+    """A hyper-parameter as `repr` shows it; one per candidate is only counted."""
+    return f"[{len(value)} numbers]" if isinstance(value, list) and len(value) > 4 else repr(value)
 
 
 def positive_scale(value: Any, name: str) -> float | Tensor:
