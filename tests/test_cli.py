@@ -1,0 +1,129 @@
+"""The command line: what it prints, what it writes, and one clear line with status 2 on bad input."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import icon
+from icon.cli import app
+from icon.features import read_matrix, read_vector
+
+RUN = CliRunner()
+X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
+Y = np.repeat([0, 1, 2], 20)
+
+
+def test_table() -> None:
+    done = RUN.invoke(app, ["table"])
+    assert done.exit_code == 0
+    for name in ("t-SNE", "SupCon", "K-Means"):
+        assert name in done.stdout
+    frame = pd.read_csv(io.StringIO(RUN.invoke(app, ["table", "--style", "csv"]).stdout), index_col=0, na_filter=False)
+    assert (frame.to_numpy() == icon.table().to_numpy()).all()
+    assert set(json.loads(RUN.invoke(app, ["table", "--style", "json"]).stdout)) == set(icon.table().index)
+    assert RUN.invoke(app, ["table", "--style", "markdown"]).stdout.count("\n") == 7
+
+
+@pytest.mark.parametrize("name", [m.slug.upper() for m in icon.methods()] + ["t-SNE", "K-Means"])
+def test_show_a_method(name: str) -> None:
+    done = RUN.invoke(app, ["show", name])
+    assert done.exit_code == 0
+    assert "icon.method(" in done.stdout
+
+
+@pytest.mark.parametrize("row", icon.table().index)
+@pytest.mark.parametrize("column", icon.table().columns)
+def test_show_a_coordinate(row: str, column: str) -> None:
+    done = RUN.invoke(app, ["show", row, column])
+    assert done.exit_code == 0
+    assert f'icon.loss("{row}", "{column}")' in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "simcrl"],
+        ["show", "gaussian", "pears"],
+        ["cluster", "absent.npy", "-k", "3"],
+        ["cluster", "x.npy", "-k", "100"],
+        ["cluster", "x.npy", "-k", "3", "--debias", "2"],
+        ["cluster", "x.npy", "-k", "3", "--knn", "60"],
+        ["cluster", "x.npy", "-k", "3", "--labels", "short.npy"],
+        ["cluster", "x.npy", "-k", "3", "--out", "absent/c.csv"],
+        ["cluster", "nan.npy", "-k", "3"],
+        ["embed", "x.npy", "--row", "gauss"],
+        ["embed", "x.npy", "--out", "map.txt"],
+        ["embed", "broken.npz"],
+        ["embed", "x.txt"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_line_and_status_2(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    np.save("short.npy", Y[:5])
+    np.save("nan.npy", np.where(np.arange(60)[:, None] == 7, np.nan, X))
+    Path("broken.npz").write_bytes(b"PK not really")
+    before = set(tmp_path.iterdir())
+    done = RUN.invoke(app, [*arguments, "-q"] if arguments[0] != "show" else arguments)
+    assert done.exit_code == 2, done.output
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_cluster(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    out = tmp_path / "clusters.csv"
+    files = [str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--out", str(out)]
+    done = RUN.invoke(app, ["cluster", *files, "-k", "3", "--knn", "5", "-q"])
+    assert done.exit_code == 0, done.output
+    frame = pd.read_csv(out)
+    assert list(frame) == ["cluster", "probability"]
+    assert len(frame) == 60
+    assert json.loads(done.stderr.strip().splitlines()[-1])["accuracy"] > 0.9
+
+
+def test_embed_standard_input() -> None:
+    text = pd.DataFrame(X, columns=list("abc")).to_csv(index=False)
+    done = RUN.invoke(app, ["embed", "-", "--column", "knn", "-q"], input=text)
+    assert done.exit_code == 0, done.output
+    frame = pd.read_csv(io.StringIO(done.stdout))
+    assert list(frame) == ["z0", "z1"]
+    assert len(frame) == 60
+    assert np.isfinite(frame.to_numpy()).all()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".safetensors"])
+def test_formats(suffix: str, tmp_path: Path) -> None:
+    path = str(tmp_path / f"x{suffix}")
+    if suffix == ".npy":
+        np.save(path, X)
+    elif suffix == ".npz":
+        np.savez(path, X=X, y=Y)
+        with pytest.raises(ValueError, match=r"^features: got no key .* expected one of X, y"):
+            read_matrix(path)
+        assert (read_vector(path, "y") == Y).all()
+    elif suffix == ".csv":
+        pd.DataFrame(X).to_csv(path, index=False, header=False)
+    else:
+        from safetensors.numpy import save_file
+
+        save_file({"X": X}, path)
+    assert np.allclose(read_matrix(path, "X" if suffix == ".npz" else None), X)
+
+
+def test_csv_without_a_header_keeps_its_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1.5,2\n3,4\n"))
+    assert read_matrix("-").tolist() == [[1.5, 2.0], [3.0, 4.0]]

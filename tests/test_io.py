@@ -1,0 +1,82 @@
+"""Saved and loaded, a loss is the same to the last bit; what cannot be read or written says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import icon
+
+N = 24
+Z = torch.randn(N, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+X = np.random.default_rng(0).normal(size=(N, 4))
+UPPER = np.triu(np.random.default_rng(0).random((N, N)) < 0.4, 1).astype(float)
+ADJACENCY = UPPER + UPPER.T
+LOSSES = [
+    (icon.method("simclr", temperature=0.3, learnable=True), np.arange(N) // 2),
+    (icon.method("tsne", perplexity=5), X),
+    (icon.method("ncut"), ADJACENCY),
+    (icon.method("t-simclr", scale=0.5, learnable=True), np.arange(N) // 2),
+    (icon.Loss(icon.p.KNN(3).mix(icon.p.Gaussian(sigma=1.0), 0.5), icon.q.Clusters(weights=np.arange(1.0, N + 1))), X),
+    (
+        icon.Loss(
+            icon.p.KNN(5).symmetrize("union").walks(2, prune=6).debias(0.3),
+            icon.q.Gaussian(sigma=torch.rand(N) + 0.5, log_weights=torch.randn(N), margin=0.1),
+            divergence=icon.divergence.Alpha(0.3),
+            reduction="sum",
+            anchor_weights=torch.rand(N),
+        ),
+        X,
+    ),
+]
+
+
+@pytest.mark.parametrize(("loss", "target"), LOSSES, ids=[repr(loss)[:40] for loss, _ in LOSSES])
+def test_round_trip_is_exact(loss: icon.Loss, target: np.ndarray, tmp_path: Path) -> None:
+    loss.save(tmp_path / "loss")
+    loaded = icon.load(tmp_path / "loss")
+    assert repr(loaded) == repr(loss)
+    assert loaded(Z, target).item() == loss(Z, target).item()
+    for name, value in loss.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    assert {n for n, _ in loaded.named_parameters()} == {n for n, _ in loss.named_parameters()}
+    assert [p.name for p in tmp_path.iterdir()] == ["loss"]
+
+
+@pytest.mark.parametrize("method", icon.methods(), ids=lambda m: m.slug)
+def test_every_method_round_trips(method: icon.Method, tmp_path: Path) -> None:
+    loss = icon.method(method.slug)
+    loss.save(tmp_path / "loss")
+    assert repr(icon.load(tmp_path / "loss")) == repr(loss)
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "loss"
+    with pytest.raises(ValueError, match=r"^path: got .*, expected a readable file"):
+        icon.load(path)
+    icon.method("simclr").save(path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"^path: got .*, expected a readable file"):
+        icon.load(path)
+    path.write_bytes(b"not one of ours, but long enough to look at")
+    with pytest.raises(ValueError, match=r"^path: got"):
+        icon.load(path)
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^path: got .*, expected a file that can be written"):
+        icon.method("simclr").save(tmp_path / "absent" / "loss")
+    with pytest.raises(ValueError, match=r"^path: got"):
+        icon.method("simclr").save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_score_of_ones_own_is_refused(tmp_path: Path) -> None:
+    class Own(icon.q.Kernel):
+        pass
+
+    with pytest.raises(TypeError, match=r"^loss: got Own, expected the distributions of icon"):
+        icon.Loss(icon.p.Classes(), Own()).save(tmp_path / "loss")
