@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
@@ -118,10 +117,11 @@ def choice(value: str, name: str, options: Sequence[str]) -> str:
 
 
 def available_memory() -> int | None:
-    """Bytes of free main memory, or None where the system does not tell."""
+    """Bytes of main memory that can be had, or None where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) * 2**10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
         return None
 
 

@@ -54,9 +54,12 @@ class Problem:
 
     @property
     def block_size(self) -> int:
-        if self.block is not None:
-            return min(self.block, self.rows.n)
-        return max(1, min(self.rows.n, max(64, TILE_ENTRIES // max(1, self.rows.m))))
+        return block_size(self.rows.n, self.rows.m, self.block)
+
+
+def block_size(n: int, m: int, block: int | None) -> int:
+    """Anchors per tile: as asked, or as many as keep a tile of ``m`` candidates in the cache."""
+    return min(n, max(64, TILE_ENTRIES // m) if block is None else block)
 
 
 class Evaluator(Protocol):

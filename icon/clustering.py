@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -144,6 +145,16 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         features = on_device(X, "cpu")
         loss = self._loss()
         return -float(loss(logits, prepare(loss, target_of(self.column, features, y), Sets(len(logits), len(logits)))))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
+
+        Raises:
+            ValueError: not fitted, or the file cannot be written. TypeError: a mapper of your own.
+        """
+        from icon.io import save_estimator
+
+        save_estimator(self, path)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

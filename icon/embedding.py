@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -141,6 +142,16 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check_is_fitted(self)
         x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return apply(self.mapper_, x)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
+
+        Raises:
+            ValueError: not fitted, or the file cannot be written. TypeError: a mapper of your own.
+        """
+        from icon.io import save_estimator
+
+        save_estimator(self, path)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

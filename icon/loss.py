@@ -129,6 +129,18 @@ class Loss(nn.Module):
         kl, cross_entropy, entropy = self._combined(input, target, lambda *d: torch.stack(self._terms(*d))).unbind()
         return Terms(kl, cross_entropy, entropy)
 
+    def memory_estimate(self, n: int, d: int, m: int | None = None) -> int:
+        """Bytes that value and gradient take above the input and p, in float32; about right, not a bound.
+
+        Args:
+            n, d: anchors and dimensions. m: candidates, where they are another set.
+        """
+        m = check.count(n, "n") if m is None else check.count(m, "m")
+        tile = blocks.block_size(n, m, self.block) * m
+        # Buffers that are used again for a product; autograd's copies of every step for other scores.
+        tiles = 2 if self.q.is_product else 5
+        return 4 * (tiles * tile + 4 * (n + m) * (check.count(d, "d") + 2))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the loss to one file, without pickle; `icon.load` reads it back, equal to the last bit.
 
@@ -184,6 +196,10 @@ class Loss(nn.Module):
         return terms.sum()
 
     def _problem(self, anchors: Tensor, candidates: Tensor, rows: Rows) -> blocks.Problem:
+        if anchors.device.type == "cpu":
+            needed = self.memory_estimate(*anchors.shape, len(candidates))
+            what = f"a loss of {len(anchors)} x {len(candidates)} points"
+            check.refuse_if_too_large(needed, what, "give block= a smaller number, or use minibatches")
         a, c = self.q(anchors, candidates, rows.anchor_marginal if self.q.needs_marginal else None)
         weights = None
         if self.normalization == "row" and self.reduction != "none":

@@ -18,38 +18,47 @@ class ColumnText(NamedTuple):
     target: str
 
 
-_SCORE = r"\ell_{ij} = -\lVert z_i - z_j\rVert^2 \;\text{or}\; z_i \cdot z_j"
+_UNIT_SCORE = r"\ell_{ij} = -\lVert z_i - z_j\rVert^2 \;\text{or}\; z_i \cdot z_j"
+_SOFTMAX = r"q(j|i) = \frac{\exp s_{ij}}{\sum_{k \in S_i} \exp s_{ik}}"
+
+
+def _lines(*formulas: str) -> str:
+    """Formulas one under the other, so that each is short enough for a narrow page."""
+    return r"\begin{array}{l}" + r" \\ ".join(formulas) + r"\end{array}"
+
 
 ROWS = {
     "gaussian": RowText(
-        r"q(j|i) = \frac{\exp s_{ij}}{\sum_{k \in S_i} \exp s_{ik}},\quad "
-        r"s_{ij} = -\frac{\lVert z_i - z_j\rVert^2}{2\sigma^2} \;\text{or}\; \frac{z_i \cdot z_j}{\tau}",
+        _lines(
+            _SOFTMAX, r"s_{ij} = -\frac{\lVert z_i - z_j\rVert^2}{2\sigma^2} \;\text{or}\; \frac{z_i \cdot z_j}{\tau}"
+        ),
         r"A_i = \log \sum_{k \in S_i} \exp s_{ik}",
         "softmax",
         "A Gaussian kernel of the embedding, normalised over the candidates.",
     ),
     "gaussian-wide": RowText(
-        r"\lim_{\sigma \to \infty} T\,(\mathrm{KL}_i + H_i - \log |S_i|),\quad " + _SCORE,
+        _lines(r"\lim_{\sigma \to \infty} T\,(\mathrm{KL}_i + H_i - \log |S_i|)", _UNIT_SCORE),
         r"A_i = \frac{1}{|S_i|} \sum_{k \in S_i} \ell_{ik}",
         "mean",
         "The Gaussian of infinite width, rescaled: every candidate counts the same.",
     ),
     "gaussian-narrow": RowText(
-        r"\lim_{\sigma \to 0} T\,(\mathrm{KL}_i + H_i),\quad " + _SCORE,
+        _lines(r"\lim_{\sigma \to 0} T\,(\mathrm{KL}_i + H_i)", _UNIT_SCORE),
         r"A_i = \max_{k \in S_i} \ell_{ik}",
         "max",
         "The Gaussian of zero width, rescaled: only the nearest candidate counts.",
     ),
     "student-t": RowText(
-        r"q(j|i) = \frac{\exp s_{ij}}{\sum_{k \in S_i} \exp s_{ik}},\quad "
-        r"s_{ij} = -\frac{\nu + 1}{2} \log\left(c^2 + \frac{\lVert z_i - z_j\rVert^2}{\nu}\right)",
+        _lines(_SOFTMAX, r"s_{ij} = -\frac{\nu + 1}{2} \log\left(c^2 + \frac{\lVert z_i - z_j\rVert^2}{\nu}\right)"),
         r"A_i = \log \sum_{k \in S_i} \exp s_{ik}",
         "softmax",
         "A heavy-tailed kernel of the embedding, normalised over the candidates.",
     ),
     "clusters": RowText(
-        r"q(j|i) = \sum_c \frac{\phi_{ic}\,\phi_{jc}}{N_c},\quad N_c = \sum_k \phi_{kc},\quad "
-        r"\phi_i = \operatorname{softmax}(\text{logits}_i)",
+        _lines(
+            r"q(j|i) = \sum_c \frac{\phi_{ic}\,\phi_{jc}}{N_c}",
+            r"N_c = \sum_k \phi_{kc},\quad \phi_i = \operatorname{softmax}(\text{logits}_i)",
+        ),
         r"A_i = 0",
         "none",
         "Two points are neighbours as far as they share clusters.",

@@ -80,3 +80,37 @@ def test_a_score_of_ones_own_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(TypeError, match=r"^loss: got Own, expected the distributions of icon"):
         icon.Loss(icon.p.Classes(), Own()).save(tmp_path / "loss")
+
+
+@pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
+def test_clustering_round_trips(mapper: str, tmp_path: Path) -> None:
+    fitted = icon.Clustering(3, n_neighbors=4, mapper=mapper, hidden=8, max_iter=5, random_state=0).fit(X)
+    fitted.save(tmp_path / "clusters")
+    loaded = icon.load(tmp_path / "clusters")
+    assert (loaded.labels_ == fitted.labels_).all()
+    assert (loaded.predict_proba(X + 0.1) == fitted.predict_proba(X + 0.1)).all()
+    assert loaded.loss_ == fitted.loss_
+    assert loaded.score(X) == fitted.score(X)
+    assert repr(loaded) == repr(fitted)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"row": "gaussian-wide", "column": "identity", "mapper": "linear"}, {"init": Z[:, :2].numpy()}]
+)
+@pytest.mark.filterwarnings("ignore:perplexity")
+def test_embedding_round_trips(arguments: dict[str, object], tmp_path: Path) -> None:
+    fitted = icon.Embedding(max_iter=5, random_state=0, **arguments).fit(X)
+    fitted.save(tmp_path / "map")
+    loaded = icon.load(tmp_path / "map")
+    assert (loaded.embedding_ == fitted.embedding_).all()
+    assert (loaded.transform(X + 0.1) == fitted.transform(X + 0.1)).all()
+    assert list(loaded.get_feature_names_out()) == list(fitted.get_feature_names_out())
+
+
+def test_an_unfitted_estimator_and_a_mapper_of_ones_own_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^estimator: got an unfitted Clustering, expected a fitted one"):
+        icon.Clustering(3).save(tmp_path / "clusters")
+    fitted = icon.Clustering(3, n_neighbors=4, mapper=torch.nn.Linear(4, 3), max_iter=2).fit(X)
+    with pytest.raises(TypeError, match=r"^mapper: got Linear, expected"):
+        fitted.save(tmp_path / "clusters")
+    assert not list(tmp_path.iterdir())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,3 +218,29 @@ def test_the_same_refusal_through_the_loss() -> None:
     with recorded() as recorder, pytest.raises(MemoryError, match="GiB"):
         icon.method("tsne")(z, z)
     assert recorder.largest <= 2 * z.numel(), recorder.by
+
+
+@pytest.mark.parametrize("slug", ["simclr", "supcon", "t-simcne"])
+def test_the_estimate_is_of_the_right_size(slug: str) -> None:
+    """Against what the process really takes, in a process of its own; the allocator's habits leave a factor."""
+    code = f"""
+import torch, icon
+from benchmarks.measure import _peak_of_this_process as peak
+torch.set_num_threads(1)
+loss, y = icon.method({slug!r}), torch.arange(12000) % 6000
+small = torch.randn(256, 64, requires_grad=True)
+loss(small, torch.arange(256) % 128).backward()
+z = torch.randn(12000, 64, requires_grad=True)
+before = peak()
+loss(z, y).backward()
+print((peak() - before) * 2**20 / loss.memory_estimate(12000, 64))
+"""
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert 0.3 < float(done.stdout) < 2
+
+
+def test_a_run_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icon._checks.available_memory", lambda: 2**20)
+    with pytest.raises(MemoryError, match=r"^a loss of 2000 x 2000 points needs .* GiB, .* GiB are free; give block="):
+        icon.method("simclr")(torch.randn(2000, 32), torch.arange(2000) // 2)

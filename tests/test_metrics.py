@@ -1,0 +1,62 @@
+"""Scores against cases with a known answer, and against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from icon import metrics
+
+RNG = np.random.default_rng(0)
+LABELS = np.repeat([0, 1, 2], 20)
+POINTS = RNG.normal(size=(60, 4)) + 5 * np.eye(3, 4)[LABELS]
+
+
+def test_accuracy_does_not_mind_names() -> None:
+    assert metrics.clustering_accuracy(LABELS, (LABELS + 1) % 3) == 1.0
+    assert metrics.clustering_accuracy(LABELS, np.zeros(60, dtype=int)) == pytest.approx(1 / 3)
+    assert metrics.clustering_accuracy([0, 0, 1, 1], [5, 5, 5, 1]) == 0.75
+
+
+def test_accuracy_with_more_clusters_than_classes() -> None:
+    assert metrics.clustering_accuracy([0, 0, 0, 0], [0, 1, 2, 3]) == 0.25
+
+
+def test_nmi_and_ari() -> None:
+    assert metrics.nmi(LABELS, (LABELS + 1) % 3) == pytest.approx(1)
+    assert metrics.ari(LABELS, (LABELS + 1) % 3) == pytest.approx(1)
+    assert abs(metrics.ari(LABELS, RNG.integers(0, 3, 60))) < 0.2
+
+
+def test_probes_say_how_they_scored() -> None:
+    for probe, word in (
+        (metrics.knn_probe(POINTS, LABELS, k=3), "3-NN"),
+        (metrics.linear_probe(POINTS, LABELS), "logistic"),
+    ):
+        assert float(probe) > 0.9
+        assert word in probe.protocol
+        assert "5-fold" in probe.protocol
+
+
+def test_neighbourhoods() -> None:
+    assert metrics.trustworthiness(POINTS, POINTS) == pytest.approx(1)
+    assert metrics.neighborhood_preservation(POINTS, 2 * POINTS + 1) == pytest.approx(1)
+    other = RNG.normal(size=(60, 2))
+    first, second = (NearestNeighbors(n_neighbors=5).fit(a).kneighbors(return_distance=False) for a in (POINTS, other))
+    expected = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(first, second, strict=True)])
+    assert metrics.neighborhood_preservation(POINTS, other, k=5) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: metrics.clustering_accuracy([0, 1], [0, 1, 2]), ValueError, "clusters: got 3 entries, expected 2"),
+        (lambda: metrics.nmi([0.5, 1.5], [0, 1]), TypeError, "labels: got dtype torch.float64, expected integers"),
+        (lambda: metrics.ari([-1, 0], [0, 1]), ValueError, "labels: got negative entries in rows 0"),
+        (lambda: metrics.knn_probe(POINTS, LABELS[:5]), ValueError, "labels: got 5, expected 60"),
+    ],
+)
+def test_bad_input(call: object, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()  # type: ignore[operator]
