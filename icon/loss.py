@@ -197,7 +197,7 @@ class Loss(nn.Module):
 
     def _problem(self, anchors: Tensor, candidates: Tensor, rows: Rows) -> blocks.Problem:
         if anchors.device.type == "cpu":
-            needed = self.memory_estimate(*anchors.shape, len(candidates))
+            needed = self.memory_estimate(len(anchors), anchors.shape[1], len(candidates))
             what = f"a loss of {len(anchors)} x {len(candidates)} points"
             check.refuse_if_too_large(needed, what, "give block= a smaller number, or use minibatches")
         a, c = self.q(anchors, candidates, rows.anchor_marginal if self.q.needs_marginal else None)
