@@ -27,7 +27,7 @@ class Axis:
 
 
 _SETTINGS = ("normalization", "divergence", "reduction", "empty", "anchor_weights", "block")
-_OPERATIONS = ("walks", "symmetrize", "debias")  # in the order in which they are applied
+_OPERATIONS = ("symmetrize", "walks", "debias")  # in the order in which they are applied
 
 
 def _narrow(leak: float | None = None, **hyper: Any) -> q.Kernel:
@@ -71,7 +71,7 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
     Args:
         row, column: see `table`.
         hyper: hyper-parameters by name. Those of q go to q, the others to p; a name that both have reaches p with the
-            prefix ``target_`` (``target_sigma``). ``walks``, ``symmetrize`` and ``debias`` are operations on p, in that
+            prefix ``target_`` (``target_sigma``). ``symmetrize``, ``walks`` and ``debias`` are operations on p, in that
             order. The settings of `Loss` (``normalization``, ``divergence``, ...) go there.
 
     Raises:
@@ -98,10 +98,10 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
             known = sorted(q_names | p_names | {*_SETTINGS, *_OPERATIONS})
             raise TypeError(f"{key}: unknown hyper-parameter of {row} x {column}, expected one of {', '.join(known)}")
     supervisory = COLUMNS[column].build(**(_p_defaults(row, column) | p_hyper))
-    if operations.get("walks", 1) != 1:
-        supervisory = supervisory.walks(operations["walks"])
     if operations.get("symmetrize"):
         supervisory = supervisory.symmetrize(operations["symmetrize"])
+    if operations.get("walks", 1) != 1:
+        supervisory = supervisory.walks(operations["walks"])
     if operations.get("debias", 0) != 0:
         supervisory = supervisory.debias(operations["debias"])
     learned = ROWS[row].build(**(_q_defaults(row, column, q_hyper) | q_hyper))
