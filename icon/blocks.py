@@ -147,6 +147,7 @@ class _Reduced(NamedTuple):
 
     outputs: tuple[Tensor, ...]
     scores: Tensor | None = None
+    factor: Tensor | None = None  # [b, 1] of the rows of `scores`
     values: Tensor | None = None
     normalizer: Tensor | None = None
 
@@ -166,13 +167,15 @@ def _sweep(
         scores: _Products | _Scores = _Products(inputs, gradients, block_size)
     else:
         scores = _Scores(problem.q, inputs, gradients, edges_only)
+    # Only the softmax has a use for the bound, and only of KL.
+    bound = scores.bound() + abs(problem.q.margin) if isinstance(problem.q.partition, LogSumExp) else math.inf
     pieces: list[tuple[Tensor, ...]] = []
     for start, stop, block in problem.rows.blocks(block_size):
         sent = None if upstream is None else tuple(u[start:stop] for u in upstream)
-        reduced = reduce(problem, scores.forward(start, stop, block), start, block, inputs[3], sent)
+        reduced = reduce(problem, scores.forward(start, stop, block), start, block, inputs[3], sent, bound)
         pieces.append(reduced.outputs)
         if reduced.scores is not None:
-            scores.backward(reduced.scores)
+            scores.backward(reduced.scores, reduced.factor)
         if by_value is not None and reduced.values is not None and isinstance(problem.rows.edges, Csr):
             by_value[problem.rows.edges.span(start, stop)] = reduced.values
         if by_normalizer is not None and reduced.normalizer is not None:
@@ -192,11 +195,20 @@ class _Products:
         self.span = slice(start, stop)
         return torch.mm(self.anchors[self.span], self.candidates.mT, out=self.tile[: stop - start])
 
-    def backward(self, grad: Tensor) -> None:
+    def bound(self) -> float:
+        """No score is larger in size (Cauchy-Schwarz)."""
+        longest = (torch.linalg.vecdot(x, x).amax() for x in (self.anchors, self.candidates))
+        return math.sqrt(math.prod(float(square) for square in longest))
+
+    def backward(self, grad: Tensor, factor: Tensor | None) -> None:
+        """``factor [b, 1]``: of the rows of ``grad``; applied to the narrow features and not to the wide tile."""
+        anchors = self.anchors[self.span] if factor is None else self.anchors[self.span] * factor
         if self.by_anchor is not None:
-            torch.mm(grad, self.candidates, out=self.by_anchor[self.span])
+            by_anchor = torch.mm(grad, self.candidates, out=self.by_anchor[self.span])
+            if factor is not None:
+                by_anchor.mul_(factor)
         if self.by_candidate is not None:
-            self.by_candidate.addmm_(grad.mT, self.anchors[self.span])
+            self.by_candidate.addmm_(grad.mT, anchors)
 
 
 class _Scores:
@@ -219,15 +231,17 @@ class _Scores:
                 self.scores = self.q.block_score(*pairs).reshape(-1)
             else:
                 self.scores = self.q.block_score(self.a, self.c)
-        return (
-            self.scores.detach()
-            if self.q.fresh_scores
-            else self.scores.detach().clone(memory_format=torch.contiguous_format)
-        )
+        tile = self.scores.detach()
+        return tile if self.q.fresh_scores else tile.clone(memory_format=torch.contiguous_format)
 
-    def backward(self, grad: Tensor) -> None:
+    def bound(self) -> float:
+        return math.inf
+
+    def backward(self, grad: Tensor, factor: Tensor | None) -> None:
         if not self.scores.requires_grad:
             return
+        if factor is not None:
+            grad = grad * factor
         leaves = [self.a, self.c, *self.parameters]
         wanted = [leaf for leaf in leaves if leaf.requires_grad]
         found = iter(torch.autograd.grad(self.scores, wanted, grad, allow_unused=True))
@@ -257,7 +271,13 @@ def _edge_block(problem: Problem) -> int:
 
 
 def _reduce_edges(
-    problem: Problem, scores: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
+    problem: Problem,
+    scores: Tensor,
+    start: int,
+    block: Block,
+    normalizer: Tensor,
+    sent: tuple[Tensor, ...] | None,
+    bound: float,
 ) -> _Reduced:
     """A = 0 and E from the scores of the edges alone."""
     b = min(_edge_block(problem), problem.rows.n - start)
@@ -270,7 +290,13 @@ def _reduce_edges(
 
 
 def _reduce_kl(
-    problem: Problem, tile: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
+    problem: Problem,
+    tile: Tensor,
+    start: int,
+    block: Block,
+    normalizer: Tensor,
+    sent: tuple[Tensor, ...] | None,
+    bound: float,
 ) -> _Reduced:
     """A and E of a tile; its derivative is ``(dA/ds) upstream_A + p upstream_E``."""
     support, density = problem.rows.support, problem.rows.uniform_density()
@@ -283,11 +309,14 @@ def _reduce_kl(
     spread = None if density is None else density[start : start + len(tile)]
     if spread is not None:
         expected = expected + spread * tile.sum(dim=1)
-    partition, weight, factor = problem.q.partition(tile, support.size, lambda t, v: hide(t, value=v))
+    partition, weight, factor = problem.q.partition(tile, support.size, lambda t, v: hide(t, value=v), bound)
     outputs = (partition, expected)
     if sent is None:
         return _Reduced(outputs)
-    grad = weight.mul_(factor * sent[0][:, None])
+    factor = factor * sent[0][:, None]
+    if spread is None and not len(block.value):
+        return _Reduced(outputs, scores=weight, factor=factor)
+    grad = weight.mul_(factor)
     at.add(grad, block.value, sent[1])
     if spread is not None:
         grad.add_((sent[1] * spread)[:, None])
@@ -296,7 +325,13 @@ def _reduce_kl(
 
 
 def _reduce_divergence(
-    problem: Problem, tile: Tensor, start: int, block: Block, normalizer: Tensor, sent: tuple[Tensor, ...] | None
+    problem: Problem,
+    tile: Tensor,
+    start: int,
+    block: Block,
+    normalizer: Tensor,
+    sent: tuple[Tensor, ...] | None,
+    bound: float,
 ) -> _Reduced:
     """``sum_j f(p_ij, q_ij)`` of a tile, with q normalised by the row, by a given constant, or already."""
     assert problem.divergence is not None

@@ -1,8 +1,9 @@
 """Partitions A_i of a row of scores: what the rows of the table differ in.
 
 A partition is a function of one tile of scores ``[b, m]``: it gives ``A [b]`` and its derivative, as a tile ``W`` and
-a factor ``f [b, 1]`` with ``dA_i/ds_ij = f_i W_ij``. It may write over the tile. ``size`` is ``|S_i|`` and
-``hide(tile, value)`` writes a value where candidates are outside the support.
+a factor ``f [b, 1]`` with ``dA_i/ds_ij = f_i W_ij``. It may write over the tile. ``size`` is ``|S_i|``,
+``hide(tile, value)`` writes a value where candidates are outside the support, and no score is larger in size than
+``bound`` (infinity where that is not known).
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from torch import Tensor
 
 Hide = Callable[[Tensor, float], None]
 
+#: Sums of exponentials of numbers up to this size neither overflow nor vanish in float32.
+SAFE_EXPONENT = 40.0
+
 
 class Partition(Protocol):
     """``is_normalizer``: whether ``exp(s - A)`` is a distribution; otherwise A is a rescaled limit of one that is."""
 
     is_normalizer: bool
 
-    def __call__(self, tile: Tensor, size: int, hide: Hide) -> tuple[Tensor, Tensor, Tensor]: ...
+    def __call__(
+        self, tile: Tensor, size: int, hide: Hide, bound: float = math.inf
+    ) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,12 @@ class LogSumExp:
 
     is_normalizer = True
 
-    def __call__(self, tile: Tensor, size: int, hide: Hide) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, tile: Tensor, size: int, hide: Hide, bound: float = math.inf) -> tuple[Tensor, Tensor, Tensor]:
         hide(tile, -math.inf)
+        if bound <= SAFE_EXPONENT:  # two passes over the tile less
+            mass = tile.exp_()
+            total = mass.sum(dim=1, keepdim=True)
+            return total.log().squeeze(1), mass, 1 / total
         highest = tile.amax(dim=1, keepdim=True)
         mass = tile.sub_(highest).exp_()
         total = mass.sum(dim=1, keepdim=True)
@@ -46,7 +56,7 @@ class Mean:
 
     is_normalizer = False
 
-    def __call__(self, tile: Tensor, size: int, hide: Hide) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, tile: Tensor, size: int, hide: Hide, bound: float = math.inf) -> tuple[Tensor, Tensor, Tensor]:
         hide(tile, 0.0)
         value = tile.sum(dim=1) / size
         weight = tile.fill_(1 / size)
@@ -61,7 +71,7 @@ class SecondOrder:
     temperature: float = 1.0
     is_normalizer = False
 
-    def __call__(self, tile: Tensor, size: int, hide: Hide) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, tile: Tensor, size: int, hide: Hide, bound: float = math.inf) -> tuple[Tensor, Tensor, Tensor]:
         hide(tile, 0.0)
         mean = tile.sum(dim=1, keepdim=True) / size
         deviation = tile.sub_(mean)
@@ -78,7 +88,7 @@ class Max:
 
     is_normalizer = False
 
-    def __call__(self, tile: Tensor, size: int, hide: Hide) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, tile: Tensor, size: int, hide: Hide, bound: float = math.inf) -> tuple[Tensor, Tensor, Tensor]:
         hide(tile, -math.inf)
         highest = tile.amax(dim=1, keepdim=True)
         weight = (tile == highest).to(tile.dtype)
@@ -91,7 +101,7 @@ class Constant:
 
     is_normalizer = False
 
-    def __call__(self, tile: Tensor, size: int, hide: Hide) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, tile: Tensor, size: int, hide: Hide, bound: float = math.inf) -> tuple[Tensor, Tensor, Tensor]:
         return tile.new_zeros(len(tile)), tile.zero_(), tile.new_zeros(len(tile), 1)
 
 
