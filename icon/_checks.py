@@ -64,6 +64,7 @@ def integers(value: Any, name: str, length: int | None = None) -> Tensor:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected one dimension (n,)")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
+    tensor = tensor.to(torch.int64)
     if tensor.numel() == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
@@ -71,7 +72,7 @@ def integers(value: Any, name: str, length: int | None = None) -> Tensor:
     negative = (tensor < 0).nonzero().flatten().tolist()
     if negative:
         raise ValueError(f"{name}: got negative entries in rows {some(negative)}, expected integers >= 0")
-    return tensor.to(torch.int64)
+    return tensor
 
 
 def positive(value: float, name: str) -> float:

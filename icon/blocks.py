@@ -347,9 +347,11 @@ def _reduce_divergence(
     by_row = problem.normalizer is None and isinstance(problem.q.partition, LogSumExp)
     log_q = tile.log_softmax(dim=1) if by_row else tile - normalizer
     q = log_q.exp()
+    log_p = _log_p(problem, p, start)
     if problem.rows.n_empty:  # an anchor without a positive has weight 0; let nothing else of it matter
-        p = torch.where(problem.rows.empty[start : start + len(tile), None], q, p)
-    terms, slope = problem.divergence(p, q, log_q.masked_fill_(q == 0, 0.0))  # slope: by log q
+        empty = problem.rows.empty[start : start + len(tile), None]
+        p, log_p = torch.where(empty, q, p), torch.where(empty, log_q, log_p)
+    terms, slope = problem.divergence(p, q, log_p, log_q.masked_fill_(q == 0, 0.0))  # slope: by log q
     outputs = (terms.sum(dim=1),)
     if sent is None:
         return _Reduced(outputs)
@@ -357,6 +359,14 @@ def _reduce_divergence(
     if by_row:
         return _Reduced(outputs, scores=grad - q * grad.sum(dim=1, keepdim=True))
     return _Reduced(outputs, scores=grad, normalizer=-grad.sum())
+
+
+def _log_p(problem: Problem, p: Tensor, start: int) -> Tensor:
+    """The logarithm of a tile of p, from p's own logarithms where it has them."""
+    edges = problem.rows.edges
+    if isinstance(edges, Csr) and edges.log_values is not None and edges.is_full and problem.rows.uniform is None:
+        return edges.log_values[edges.span(start, start + len(p))].view(p.shape)
+    return p.log()
 
 
 class _Edges:

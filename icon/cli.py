@@ -149,8 +149,19 @@ def cluster(
 
 
 def main() -> None:
-    """Entry point of the command line."""
-    app()
+    """Entry point of the command line: bad usage, too, is one line and status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(message)
+        else:
+            print(f"error: {message.splitlines()[0]} (see --help)", file=sys.stderr)
+        status = getattr(error, "exit_code", 2)
+    sys.exit(status or 0)
 
 
 def _or_exit(run: Callable[[], Any]) -> Any:

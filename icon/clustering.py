@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from icon import _checks as check
 from icon import mappers, registry
-from icon.embedding import apply, check_output, draw_seed, learning_rate, on_device, target_of
+from icon.embedding import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
 from icon.fit import fit, prepare, seeded
 from icon.loss import Loss
 from icon.p.base import Sets
@@ -109,7 +109,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``."""
-        x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        x = validated(self, X, ensure_min_samples=2)
         clusters = check.count(self.n_clusters, "n_clusters")
         if clusters > len(x):
             raise ValueError(f"n_clusters: got {clusters}, expected at most {len(x)}, the number of points")
@@ -211,5 +211,5 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self)
-        x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        x = validated(self, X, reset=False)
         return apply(self.mapper_, x)

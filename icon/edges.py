@@ -28,6 +28,8 @@ class Csr:
     indices: Tensor
     values: Tensor
     m: int
+    #: ``[e]`` logarithms of the values, where they are known beyond what the values can hold (a narrow Gaussian).
+    log_values: Tensor | None = None
 
     @property
     def n(self) -> int:
@@ -56,10 +58,11 @@ class Csr:
         """The edges times a number, or times one number per row ``[n]``."""
         if isinstance(factor, Tensor):
             factor = factor[torch.repeat_interleave(self.counts)]
-        return replace(self, values=self.values * factor)
+        return replace(self, values=self.values * factor, log_values=None)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Csr:
-        return Csr(self.indptr.to(device), self.indices.to(device), self.values.to(device, dtype), self.m)
+        logs = None if self.log_values is None else self.log_values.to(device, dtype)
+        return Csr(self.indptr.to(device), self.indices.to(device), self.values.to(device, dtype), self.m, logs)
 
     def without_edges(self) -> Csr:
         return Csr(torch.zeros_like(self.indptr), self.indices[:0], self.values.detach()[:0], self.m)

@@ -105,7 +105,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def fit(self, X: ArrayLike, y: Any = None) -> Embedding:
         """Learn the map of ``X [n, f]``; see the class for ``y``."""
-        x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        x = validated(self, X, ensure_min_samples=2)
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
         seed = draw_seed(self.random_state)
@@ -140,7 +140,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does."""
         check_is_fitted(self)
-        x: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        x = validated(self, X, reset=False)
         return apply(self.mapper_, x)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -304,6 +304,13 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
     x = check.as_tensor(X, "X")
     return (x.float() if chosen.type == "mps" else x).to(chosen)
+
+
+def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray[Any]:
+    """Features ``[n, f]`` as scikit-learn checks them, but a NaN or an infinity is told with its rows."""
+    x: NDArray[Any] = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, **options)
+    check.matrix(x, "X")
+    return x
 
 
 def target_of(column: str, features: Tensor, y: Any) -> Any:

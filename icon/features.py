@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 import zipfile
 from pathlib import Path
@@ -72,20 +74,28 @@ def _read(path: str, key: str | None, numeric: bool = True) -> NDArray[Any]:
         if key not in frame.columns:
             raise ValueError(f"features: got key {key!r}, expected one of {', '.join(map(str, frame.columns))}")
         return frame[key].to_numpy()
-    chosen = frame.select_dtypes("number") if numeric else frame
-    if chosen.shape[1] == 0:
-        raise ValueError(f"features: got no numeric column in {path}, expected at least one")
-    return chosen.to_numpy()
+    text = [str(name) for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    if numeric and text:
+        raise ValueError(f"features: got text in columns {', '.join(text[:5])} of {path}, expected numbers only")
+    return frame.to_numpy()
 
 
 def _csv(source: Any) -> pd.DataFrame:
-    """A table with a header, or plain numbers without one."""
-    frame = pd.read_csv(source)
-    names = pd.to_numeric(pd.Series([str(name) for name in frame.columns]), errors="coerce")
-    if names.notna().all():  # the "header" was the first row of numbers
-        first = pd.DataFrame([names.to_numpy()], columns=frame.columns)
-        frame = pd.concat([first, frame], ignore_index=True)
-    return frame
+    """A table with a header, or plain numbers without one; an index column as pandas writes it is left out."""
+    text = source.read() if hasattr(source, "read") else Path(source).read_text(encoding="utf-8")
+    first = next(csv.reader(io.StringIO(text)), [])
+    if all(_is_number(cell) for cell in first):
+        return pd.read_csv(io.StringIO(text), header=None).dropna(axis=1, how="all")
+    frame = pd.read_csv(io.StringIO(text))
+    return frame.iloc[:, 1:] if first[0] == "" else frame
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True
 
 
 def _choose(path: str, key: str | None, names: list[str]) -> str:

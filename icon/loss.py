@@ -259,8 +259,8 @@ class Loss(nn.Module):
 
     def _rows(self, anchors: Tensor, candidates: Tensor, target: Any, paired: bool) -> Rows:
         n, m = len(anchors), len(candidates)
-        if not paired and n < 2:
-            raise ValueError(f"input: got {n} point, expected at least two")
+        if m < 2:
+            raise ValueError(f"input: got {m} {'candidate' if paired else 'point'}, expected at least two")
         rows = self.p(target, Sets(n, m, paired))
         if self.normalization == "joint" and rows.marginal is None and not paired:
             rows = rows.symmetrized

@@ -307,7 +307,10 @@ class Rows:
         parts = ((mine, self), (theirs, other))
         first, second = (sp.diags_array(share.cpu().numpy()) @ rows.to_scipy() for share, rows in parts)
         both_exclude = self.support.exclude_self and other.support.exclude_self
-        mixed = Rows.from_scipy(first + second, both_exclude, notes=self.notes + other.notes)
+        marginal = None
+        if self.marginal is not None or other.marginal is not None:
+            marginal = (1 - weight) * self.anchor_marginal + weight * other.anchor_marginal
+        mixed = Rows.from_scipy(first + second, both_exclude, marginal=marginal, notes=self.notes + other.notes)
         return mixed._with_uniform(uniform)
 
     # -- helpers ----------------------------------------------------------------------------------------------------
@@ -361,7 +364,7 @@ class Rows:
         joint = (joint + joint.T) / 2
         marginal = joint.sum(dim=1)
         values = (joint / marginal.clamp_min(torch.finfo(joint.dtype).tiny)[:, None]).flatten()
-        return replace(self, edges=replace(edges, values=values), marginal=marginal, _cache={})
+        return replace(self, edges=replace(edges, values=values, log_values=None), marginal=marginal, _cache={})
 
     def _moved(self, device: torch.device, dtype: torch.dtype) -> Rows:
         uniform = None if self.uniform is None else self.uniform.to(device, dtype)

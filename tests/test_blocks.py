@@ -292,7 +292,7 @@ def test_divergences_of_a_sparse_p(name: str, debias: float, block: int | None) 
 
 
 def test_a_divergence_of_ones_own() -> None:
-    def pearson(p: Tensor, q: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    def pearson(p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
         return (p - q).square(), 2 * (q - p) * q
 
     z, labels = normal(N, 3, grad=True), np.arange(N) % 4

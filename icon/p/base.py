@@ -27,6 +27,7 @@ class Sets:
 
 
 ONE_SET = Sets()
+_RECIPE = "target"  # where prepared rows remember what they were made from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Distribution(ABC):
     operations: tuple[ops.Operation, ...] = field(default=(), repr=False)
 
     column: ClassVar[str | None] = None
+    #: Whether p is made from anything beyond the number of points.
+    needs_target: ClassVar[bool] = True
     #: Hyper-parameters that `repr` shows even where they are the default.
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -51,6 +54,8 @@ class Distribution(ABC):
             TypeError, ValueError: the target is not what this distribution needs.
         """
         if isinstance(target, Rows):
+            if sets.paired and target.support.exclude_self and not self.exclude_self:
+                return self._for_a_pair(target, sets)
             expected = (sets.n or target.n, sets.m or target.m)
             if (target.n, target.m) != expected:
                 raise ValueError(f"target: got prepared rows of shape {(target.n, target.m)}, expected {expected}")
@@ -63,8 +68,17 @@ class Distribution(ABC):
                 raise ValueError("exclude_self: got True where i matches i of the other set, expected no mass there")
             rows = rows.on(Support(rows.n, rows.m, True))
         for operation in self.operations:
-            rows = operation(rows, target, sets, self._plain_call)
+            rows = operation(rows, target, Sets(rows.n, rows.m, sets.paired), self._plain_call)
+        if rows.support.exclude_self and self.exclude_self is None:
+            rows._cache[_RECIPE] = target
         return rows
+
+    def _for_a_pair(self, prepared: Rows, sets: Sets) -> Rows:
+        """Rows that were prepared as of one set, prepared again as of two, once."""
+        if _RECIPE not in prepared._cache:
+            raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
+        again: Rows = prepared._once("pair", lambda: self(prepared._cache[_RECIPE], sets))
+        return again
 
     @abstractmethod
     def rows(self, target: Any, sets: Sets) -> Rows:
@@ -122,5 +136,5 @@ class Distribution(ABC):
 
     @staticmethod
     def _plain_call(p: Any, target: Any, sets: Sets) -> Rows:
-        rows: Rows = p if isinstance(p, Rows) else p(target, sets)
+        rows: Rows = p if isinstance(p, Rows) else p(target if p.needs_target else None, sets)
         return rows

@@ -19,6 +19,7 @@ class Identity(Distribution):
     """``p(j|i) = 1[i = j]``; self is in the support. No target (or the number of points, to prepare it alone)."""
 
     column: ClassVar[str] = "identity"
+    needs_target: ClassVar[bool] = False
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if isinstance(target, (int, Tensor)) and sets.n is None:
@@ -47,7 +48,7 @@ class _Members(Distribution):
     def rows(self, target: Any, sets: Sets) -> Rows:
         if target is None:
             raise TypeError(f"target: got None, expected {self.noun} [n] for icon.p.{type(self).__name__}")
-        two = isinstance(target, tuple) and len(target) == 2 and not isinstance(target[0], int)
+        two = isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(t, "__len__") for t in target)
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
         kb = check.integers(target[1], f"{self.noun}[1]", sets.m) if two else ka
         if not two and sets.m is not None and sets.m != len(ka):

@@ -80,14 +80,17 @@ class _Kernel(_Spatial):
         full = torch.arange(support.m).expand(support.n, support.m)
         index = torch.cat(indices) if indices else full.to(xa.device)
         indptr = torch.arange(support.n + 1, device=xa.device) * k
-        return Rows(Csr(indptr, index.reshape(-1), torch.cat(values).flatten(), support.m), support)
+        # A dense p is kept with its logarithms: far candidates have one where their mass is too small for a float.
+        log_values = torch.cat(values).flatten()
+        logs = log_values.detach() if k == support.m and not support.exclude_self else None
+        return Rows(Csr(indptr, index.reshape(-1), log_values.exp(), support.m, logs), support)
 
     def _similarity(self) -> str:
         return "sqeuclidean"
 
     @abstractmethod
     def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
-        """Masses ``[b, k]`` from similarities; ``mask`` puts minus infinity at log-masses outside the support."""
+        """Log-masses ``[b, k]`` from similarities; ``mask`` puts minus infinity outside the support."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,9 +138,9 @@ class Gaussian(_Kernel):
 
     def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
         if self.sigma is not None:
-            return mask(scores / (2 * self.sigma**2)).softmax(dim=1)
+            return mask(scores / (2 * self.sigma**2)).log_softmax(dim=1)
         if self.temperature is not None:
-            return mask(scores / self.temperature).softmax(dim=1)
+            return mask(scores / self.temperature).log_softmax(dim=1)
         perplexity = self.perplexity or DEFAULT_PERPLEXITY
         competing = min(scores.shape[1], support.size)
         if not 1 <= perplexity <= competing:
@@ -147,7 +150,7 @@ class Gaussian(_Kernel):
         visible = mask(scores.detach())
         # Shifted before it is scaled: a large precision of tied scores is 0 and not infinity less infinity.
         shifted = scores - visible.amax(dim=1, keepdim=True)
-        return mask(shifted * _precision(visible, math.log(perplexity), competing)).softmax(dim=1)
+        return mask(shifted * _precision(visible, math.log(perplexity), competing)).log_softmax(dim=1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -171,7 +174,7 @@ class StudentT(_Kernel):
 
     def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
         log_kernel = -(self.dof + 1) / 2 * torch.log1p(-scores / (self.dof * self.sigma**2))
-        return mask(log_kernel).softmax(dim=1)
+        return mask(log_kernel).log_softmax(dim=1)
 
 
 @dataclass(frozen=True, repr=False)
