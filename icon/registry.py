@@ -6,15 +6,16 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from icon import _checks as check
 from icon import p, q
 from icon.catalog import METHODS
 from icon.loss import Loss
 from icon.records import Method
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ def register(record: Method) -> None:
 
 def table() -> pd.DataFrame:
     """The periodic table: 5 rows x 9 columns, the names of the methods in the cells (empty: no name)."""
+    import pandas as pd  # half a second that only this function needs
+
     cells = {column: dict.fromkeys(ROWS, "") for column in COLUMNS}
     for record in methods():
         already = cells[record.column][record.row]
