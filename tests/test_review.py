@@ -36,6 +36,12 @@ def test_prepared_rows_serve_a_pair_too(slug: str) -> None:
     assert loss(pair, prepared).item() == direct.item()
 
 
+def test_rows_of_another_p_serve_a_pair_too() -> None:
+    pair = (normal(N, 5), normal(N, 5, seed=1))
+    q = icon.q.Gaussian(temperature=0.1)
+    assert icon.Loss(icon.p.Pairs(), q)(pair, icon.p.KNN(4)(X)) == icon.Loss(icon.p.KNN(4), q)(pair, X)
+
+
 def test_rows_changed_by_hand_are_refused_for_a_pair() -> None:
     loss = icon.method("infonce")
     with pytest.raises(ValueError, match=r"^target: got rows that exclude self, expected rows of two sets"):

@@ -27,7 +27,7 @@ class Sets:
 
 
 ONE_SET = Sets()
-_RECIPE = "target"  # where prepared rows remember what they were made from
+_RECIPE = "recipe"  # where prepared rows remember what they were made from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +70,16 @@ class Distribution(ABC):
         for operation in self.operations:
             rows = operation(rows, target, Sets(rows.n, rows.m, sets.paired), self._plain_call)
         if rows.support.exclude_self and self.exclude_self is None:
-            rows._cache[_RECIPE] = target
+            rows._cache[_RECIPE] = (self, target)
         return rows
 
-    def _for_a_pair(self, prepared: Rows, sets: Sets) -> Rows:
+    @staticmethod
+    def _for_a_pair(prepared: Rows, sets: Sets) -> Rows:
         """Rows that were prepared as of one set, prepared again as of two, once."""
         if _RECIPE not in prepared._cache:
             raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
-        again: Rows = prepared._once("pair", lambda: self(prepared._cache[_RECIPE], sets))
+        p, target = prepared._cache[_RECIPE]
+        again: Rows = prepared._once("pair", lambda: p(target, sets))
         return again
 
     @abstractmethod
