@@ -142,6 +142,18 @@ def _common_factor(promise: tuple[Tensor, ...], upstream: tuple[Tensor, ...]) ->
     return factor if kept else None
 
 
+class _Visit(NamedTuple):
+    """One block of anchors: its scores (a tile, or of the edges alone), and what is sent back to its outputs."""
+
+    scores: Tensor
+    start: int
+    stop: int
+    block: Block
+    normalizer: Tensor
+    sent: tuple[Tensor, ...] | None
+    bound: float
+
+
 class _Reduced(NamedTuple):
     """One block's per-anchor outputs and, where asked for, their derivatives times the upstream gradients."""
 
@@ -172,7 +184,8 @@ def _sweep(
     pieces: list[tuple[Tensor, ...]] = []
     for start, stop, block in problem.rows.blocks(block_size):
         sent = None if upstream is None else tuple(u[start:stop] for u in upstream)
-        reduced = reduce(problem, scores.forward(start, stop, block), start, block, inputs[3], sent, bound)
+        visit = _Visit(scores.forward(start, stop, block), start, stop, block, inputs[3], sent, bound)
+        reduced = reduce(problem, visit)
         pieces.append(reduced.outputs)
         if reduced.scores is not None:
             scores.backward(reduced.scores, reduced.factor)
@@ -270,18 +283,10 @@ def _edge_block(problem: Problem) -> int:
     return max(1, min(problem.rows.n, EDGE_ENTRIES // widest))
 
 
-def _reduce_edges(
-    problem: Problem,
-    scores: Tensor,
-    start: int,
-    block: Block,
-    normalizer: Tensor,
-    sent: tuple[Tensor, ...] | None,
-    bound: float,
-) -> _Reduced:
+def _reduce_edges(problem: Problem, visit: _Visit) -> _Reduced:
     """A = 0 and E from the scores of the edges alone."""
-    b = min(_edge_block(problem), problem.rows.n - start)
-    expected = scores.new_zeros(b).index_add_(0, block.row, block.value * scores)
+    scores, block, sent = visit.scores, visit.block, visit.sent
+    expected = scores.new_zeros(visit.stop - visit.start).index_add_(0, block.row, block.value * scores)
     outputs = (torch.zeros_like(expected), expected)
     if sent is None:
         return _Reduced(outputs)
@@ -289,16 +294,9 @@ def _reduce_edges(
     return _Reduced(outputs, scores=upstream * block.value, values=upstream * scores)
 
 
-def _reduce_kl(
-    problem: Problem,
-    tile: Tensor,
-    start: int,
-    block: Block,
-    normalizer: Tensor,
-    sent: tuple[Tensor, ...] | None,
-    bound: float,
-) -> _Reduced:
+def _reduce_kl(problem: Problem, visit: _Visit) -> _Reduced:
     """A and E of a tile; its derivative is ``(dA/ds) upstream_A + p upstream_E``."""
+    tile, start, block, sent = visit.scores, visit.start, visit.block, visit.sent
     support, density = problem.rows.support, problem.rows.uniform_density()
     hide = partial(support.fill_self, start=start)
     at = _Edges(tile, block, problem.rows.edges.is_full)
@@ -309,7 +307,7 @@ def _reduce_kl(
     spread = None if density is None else density[start : start + len(tile)]
     if spread is not None:
         expected = expected + spread * tile.sum(dim=1)
-    partition, weight, factor = problem.q.partition(tile, support.size, lambda t, v: hide(t, value=v), bound)
+    partition, weight, factor = problem.q.partition(tile, support.size, lambda t, v: hide(t, value=v), visit.bound)
     outputs = (partition, expected)
     if sent is None:
         return _Reduced(outputs)
@@ -324,17 +322,10 @@ def _reduce_kl(
     return _Reduced(outputs, scores=grad, values=None if edge_scores is None else at.scaled(edge_scores, sent[1]))
 
 
-def _reduce_divergence(
-    problem: Problem,
-    tile: Tensor,
-    start: int,
-    block: Block,
-    normalizer: Tensor,
-    sent: tuple[Tensor, ...] | None,
-    bound: float,
-) -> _Reduced:
+def _reduce_divergence(problem: Problem, visit: _Visit) -> _Reduced:
     """``sum_j f(p_ij, q_ij)`` of a tile, with q normalised by the row, by a given constant, or already."""
     assert problem.divergence is not None
+    tile, start, block, sent = visit.scores, visit.start, visit.block, visit.sent
     support, density = problem.rows.support, problem.rows.uniform_density()
     at = _Edges(tile, block, problem.rows.edges.is_full)
     _add_margin(problem.q.margin, tile, at, block.value)
@@ -345,7 +336,7 @@ def _reduce_divergence(
     support.fill_self(p, start, 0.0)
     support.fill_self(tile, start, -math.inf)
     by_row = problem.normalizer is None and isinstance(problem.q.partition, LogSumExp)
-    log_q = tile.log_softmax(dim=1) if by_row else tile - normalizer
+    log_q = tile.log_softmax(dim=1) if by_row else tile - visit.normalizer
     q = log_q.exp()
     log_p = _log_p(problem, p, start)
     if problem.rows.n_empty:  # an anchor without a positive has weight 0; let nothing else of it matter

@@ -167,12 +167,12 @@ class Loss(nn.Module):
         problem = self._problem(anchors, candidates, rows)
         partition, expected = self.evaluator(problem)
         entropy = rows.entropy().to(partition)
-        weights = self._weights(rows, partition)
         if self.normalization == "joint":
             marginal = rows.anchor_marginal.to(partition)
             cross_entropy = partition.logsumexp(dim=0) - marginal @ expected
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         else:
+            weights = problem.weights if problem.weights is not None else self._weights(rows, partition)
             cross_entropy = self._reduce(partition - expected, weights)
             entropy = self._reduce(entropy, weights)
         kl = cross_entropy - entropy if self.q.partition.is_normalizer else cross_entropy
