@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 # The packages that the table and the benchmarks compare with. Without them all works, and says that they are missing.
 # lightly and open_clip ask for torchvision, which their losses do not use: hence --no-deps.
 $(VENV)/.peers: $(VENV)/.ready
-	-$(PIP) pytorch-metric-learning openTSNE
+	-$(PIP) pytorch-metric-learning openTSNE POT
 	-$(PIP) --no-deps lightly lightly-utils open_clip_torch
 	@touch $@
 

@@ -10,7 +10,8 @@ Source: Alshammari, Hershey, Feldmann, Freeman, Hamilton, ICLR 2025 (arXiv 2504.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from icon import divergence, p, q
+from icon import codes, divergence, p, q
+from icon.codes import sinkhorn
 from icon.loss import Loss, Terms
 from icon.records import Citation, Method
 from icon.registry import loss, method, methods, register, table
@@ -32,6 +33,7 @@ __all__ = [
     "Rows",
     "Support",
     "Terms",
+    "codes",
     "divergence",
     "load",
     "loss",
@@ -42,6 +44,7 @@ __all__ = [
     "p",
     "q",
     "register",
+    "sinkhorn",
     "table",
 ]
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from icon.divergence import Divergence
 from icon.edges import Block, Csr, Groups
 from icon.q.base import Kernel
-from icon.q.partitions import LogSumExp
+from icon.q.partitions import Competition, LogSumExp
 from icon.rows import Rows
 
 TILE_ENTRIES = 2**22
@@ -73,8 +73,15 @@ def evaluate(problem: Problem) -> tuple[Tensor, ...]:
 
     For KL, ``A [n]`` and ``E [n]`` with ``CE_i = A_i - E_i``. For another divergence, ``D [n]``.
     """
-    edges = problem.rows.edges
-    averages = problem.q.is_product and problem.q.means_are_exact and not problem.q.margin
+    edges, partition = problem.rows.edges, problem.q.partition
+    if partition.needs_positives and problem.rows.uniform is not None:
+        raise ValueError(
+            f"p: got one mixed with the uniform distribution, expected a plain one: {type(partition).__name__} tells "
+            "positives from negatives"
+        )
+    averages = (
+        problem.q.is_product and problem.q.means_are_exact and not (problem.q.margin or partition.needs_positives)
+    )
     if isinstance(edges, Groups) and averages and problem.divergence is None:
         return _evaluate_groups(problem, edges)
     values = edges.values if isinstance(edges, Csr) else problem.anchors.new_zeros(0)
@@ -307,7 +314,8 @@ def _reduce_kl(problem: Problem, visit: _Visit) -> _Reduced:
     spread = None if density is None else density[start : start + len(tile)]
     if spread is not None:
         expected = expected + spread * tile.sum(dim=1)
-    partition, weight, factor = problem.q.partition(tile, support.size, lambda t, v: hide(t, value=v), visit.bound)
+    row = Competition(support.size, lambda t, v: hide(t, value=v), at.masses, visit.bound)
+    partition, weight, factor = problem.q.partition(tile, row)
     outputs = (partition, expected)
     if sent is None:
         return _Reduced(outputs)
@@ -329,8 +337,7 @@ def _reduce_divergence(problem: Problem, visit: _Visit) -> _Reduced:
     support, density = problem.rows.support, problem.rows.uniform_density()
     at = _Edges(tile, block, problem.rows.edges.is_full)
     _add_margin(problem.q.margin, tile, at, block.value)
-    p = torch.zeros_like(tile)
-    at.add(p, block.value, torch.ones_like(p[:, 0]))
+    p = at.masses()
     if density is not None:
         p += density[start : start + len(tile), None]
     support.fill_self(p, start, 0.0)
@@ -380,6 +387,12 @@ class _Edges:
             return sums
         weighted = self.values * tile.view(-1)[self.flat]
         return tile.new_zeros(self.shape[0]).index_add_(0, self.row, weighted)
+
+    def masses(self) -> Tensor:
+        """The edges of p as a tile ``[b, m]``."""
+        p = self.values.new_zeros(self.shape)
+        self.add(p, self.values, torch.ones_like(p[:, 0]))
+        return p
 
     def add(self, tile: Tensor, values: Tensor, factor: Tensor) -> None:
         """Add one number per edge times one per row ``[b]``."""

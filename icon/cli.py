@@ -67,14 +67,17 @@ def show(
     console = Console(soft_wrap=True, highlight=False)
     if column is not None:
         found = _or_exit(lambda: registry.loss(name.lower(), column.lower()))
-        names = [m.name for m in registry.methods() if (m.row, m.column) == (found.row, found.column)]
+        here = [m for m in registry.methods() if (m.row, m.column) == (found.row, found.column)]
+        names = [m.name for m in here if m.in_table]
         console.print(f"[bold]{', '.join(names) or 'no name: it computes all the same'}[/bold]")
         console.print(f'loss = icon.loss("{found.row}", "{found.column}")')
         console.print(repr(found), markup=False)
+        if beyond := [m.slug for m in here if not m.in_table]:
+            console.print("beyond the table: " + ", ".join(beyond), markup=False)
         return
     method = _or_exit(lambda: registry.find(name))
     console.print(f"[bold]{method.name}[/bold]" + (f" ({method.year})" if method.year else "  (a gap: unpublished)"))
-    console.print(f"{method.row} x {method.column}, {method.family}")
+    console.print(f"{method.coordinate or f'{method.row} x {method.column}'}, {method.family}", markup=False)
     console.print(f'loss = icon.method("{method.slug}")')
     console.print(repr(registry.method(method.slug)), markup=False)
     if method.hyper:

@@ -157,7 +157,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _loss(self, n: int) -> Loss:
         given = dict(self.hyper or {})
-        cell = [m for m in registry.methods() if (m.row, m.column) == (self.row, self.column)]
+        cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
         loss = registry.method(cell[0].slug, **given) if cell else registry.loss(self.row, self.column, **given)
         perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
         if perplexity is not None and perplexity > most and "perplexity" not in given:

@@ -86,8 +86,8 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
 
 def load_loss(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Loss:
     hyper = dict(config["q"]["hyper"])
-    for name in ("log_weights", "weights"):
-        if f"q.{name}" in tensors:
+    for name in ("log_weights", "weights", "marginals"):
+        if f"q.{name}" in tensors and not isinstance(hyper.get(name), str):
             hyper[name] = tensors[f"q.{name}"]
     q = getattr(icon.q, config["q"]["type"])(**hyper)
     settings = dict(config["settings"]) | {"divergence": config["divergence"], "name": config["name"]}

@@ -58,6 +58,8 @@ class Method:
         relation: how the loss relates to the reference, in words.
         citation: None for a gap.
         hyper: hyper-parameters of the method and their defaults.
+        coordinate: in words, where the method stands beyond the table (a variant of its cell, shown under the table);
+            empty for a method of the table.
         translate: from the method's hyper-parameters to those of `icon.loss`, where the names differ.
     """
 
@@ -70,6 +72,12 @@ class Method:
     citation: Citation | None = None
     hyper: Mapping[str, Any] = field(default_factory=dict)
     translate: Callable[..., dict[str, Any]] | None = None
+    coordinate: str = ""
+
+    @property
+    def in_table(self) -> bool:
+        """Whether the method has its name in a cell of the table."""
+        return not self.coordinate
 
     @property
     def status(self) -> str:

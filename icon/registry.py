@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from icon import _checks as check
 from icon import p, q
+from icon.beyond import BEYOND
 from icon.catalog import METHODS
 from icon.loss import Loss
 from icon.records import Method
@@ -125,9 +126,9 @@ def method(name: str, **hyper: Any) -> Loss:
 
 
 def methods() -> list[Method]:
-    """Every registered method, in the order of the table's rows and columns."""
+    """Every registered method: those of the table by row and column, then those beyond it."""
     rows, columns = list(ROWS), list(COLUMNS)
-    return sorted(_METHODS.values(), key=lambda m: (rows.index(m.row), columns.index(m.column)))
+    return sorted(_METHODS.values(), key=lambda m: (not m.in_table, rows.index(m.row), columns.index(m.column)))
 
 
 def find(name: str) -> Method:
@@ -157,7 +158,7 @@ def table() -> pd.DataFrame:
     import pandas as pd  # half a second that only this function needs
 
     cells = {column: dict.fromkeys(ROWS, "") for column in COLUMNS}
-    for record in methods():
+    for record in (m for m in methods() if m.in_table):
         already = cells[record.column][record.row]
         cells[record.column][record.row] = f"{already} · {record.name}" if already else record.name
     frame = pd.DataFrame(cells, index=pd.Index(list(ROWS), name="q \\ p"), columns=pd.Index(list(COLUMNS)))
@@ -165,21 +166,21 @@ def table() -> pd.DataFrame:
 
 
 def names_of(given: Loss) -> str | None:
-    """The names of the registered methods that a loss built from parts is an instance of."""
-    names = []
+    """The names of the registered methods that a loss built from parts is an instance of; those of the table first."""
+    names: dict[bool, list[str]] = {True: [], False: []}
     for record in methods():
         if (record.row, record.column) != (given.row, given.column):
             continue
         built = method(record.slug)
         if _structure(built) == _structure(given):
             form = "" if built.normalization == given.normalization else f" ({given.normalization} form)"
-            names.append(record.name + form)
-    return " / ".join(names) or None
+            names[record.in_table].append(record.name + form)
+    return " / ".join(names[True] or names[False]) or None
 
 
 # -- helpers ----------------------------------------------------------------------------------------------------------
 
-_METHODS = {record.slug: record for record in METHODS}
+_METHODS = {record.slug: record for record in (*METHODS, *BEYOND)}
 Loss.find_names = staticmethod(names_of)
 
 
@@ -195,6 +196,10 @@ def _structure(given: Loss) -> tuple[Any, ...]:
         isinstance(learned.partition, q.partitions.LogSumExp) and bool(learned.margin),
         type(learned),
         getattr(learned, "metric", None),
+        getattr(learned, "preprocess", None),
+        bool(getattr(learned, "beta", 0)),
+        bool(getattr(learned, "entropy_weight", 0)),
+        getattr(learned, "marginals_name", None),
         type(learned.partition),
         learned.detach_candidates,
         getattr(learned, "initial_scale", 1.0) == 0,

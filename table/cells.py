@@ -34,7 +34,7 @@ def compute(row: str, column: str, s: Sample) -> Cell:
     cell: Cell = {
         "row": row,
         "column": column,
-        "methods": [m.slug for m in icon.methods() if (m.row, m.column) == (row, column)],
+        "methods": [m.slug for m in icon.methods() if m.in_table and (m.row, m.column) == (row, column)],
         "computes": False,
         "value": None,
         "gradient_norm": None,
@@ -60,20 +60,51 @@ def compute(row: str, column: str, s: Sample) -> Cell:
     return cell
 
 
+# How methods are called that need more than the arrays of their column.
+_CALLS = {
+    "infonce": "loss = {}\nvalue = loss((queries, keys))",
+    "n-pair": "loss = {}\nvalue = loss((queries, keys))",
+    "mocov3": "teacher = icon.mappers.EMA(encoder, decay=0.99)\nloss = {}\n"
+    "value = loss((predictor(encoder(view_a)), teacher(view_b)))",
+    "byol": "teacher = icon.mappers.EMA(encoder, decay=0.99)\nloss = {}\n"
+    "value = loss((predictor(encoder(view_a)), teacher(view_b)))",
+    "x-sample": "loss = {}\nvalue = loss((z_a, z_b), x)",
+    "barlow-twins": "loss = {}\nvalue = loss((z_a, z_b))",
+    "spectral-contrastive": "loss = {}\nvalue = loss((z_a, z_b))",
+    "line": "loss = {}\nvalue = loss((z, contexts), adjacency)",
+    "deepwalk": "loss = {}\nvalue = loss((z, contexts), adjacency)",
+    "swav": "codes = icon.sinkhorn(unit(view_b) @ unit(prototypes).T)  # unit: rows of length 1\nloss = {}\n"
+    "value = loss((view_a, prototypes), codes)",
+    "dino": "teacher, centering = icon.mappers.EMA(student), icon.codes.Centering(n_prototypes)\nloss = {}\n"
+    "value = loss((student(view_a), prototypes), centering(teacher(view_b) @ prototypes.T))",
+    "pcl": "phi = icon.codes.concentration(z, prototypes, clusters)\n"
+    'loss = icon.method("pcl", temperature=phi)\n'
+    'value = icon.method("infonce")((z, keys)) + loss((z, prototypes), clusters)',
+    "masked-lm": "loss = {}\nvalue = loss((hidden[masked], token_embeddings), tokens[masked])",
+    "next-token": "loss = {}\nvalue = loss((hidden[:, :-1].flatten(0, 1), token_embeddings), tokens[:, 1:].flatten())",
+    "weighted-cross-entropy": 'loss = icon.method("weighted-cross-entropy", class_weights=class_weights)\n'
+    "value = loss((z, prototypes), labels)",
+    "balanced-softmax": 'loss = icon.method("balanced-softmax", class_counts=class_counts)\n'
+    "value = loss((z, prototypes), labels)",
+    "sampled-softmax": 'loss = icon.method("sampled-softmax", expected_counts=expected_counts)\n'
+    "value = loss((z, prototypes[sampled]), places)  # places: of the labels among the sampled",
+    "soft-supcon": "loss = {}\nvalue = loss(z, soft_labels)",
+    "multi-label-supcon": "loss = {}\nvalue = loss(z, label_sets)",
+    "temi": "loss = {}\nvalue = loss((student_logits, teacher_logits))",
+}
+_ARGUMENTS = {
+    "identity": "{z}",
+    "graph": "{z}, adjacency",
+    "pairs": "{z}, ids",
+    "cross-modal": "({z}_a, {z}_b)",
+    "classes": "{z}, labels",
+    "data-label": "({z}, prototypes), labels",
+}
+
+
 def code(row: str, column: str, slug: str | None = None) -> str:
-    """Three lines that make and use the loss of a coordinate or a method."""
+    """A few lines that make and use the loss of a coordinate or a method."""
     loss = f'icon.method("{slug}")' if slug else f'icon.loss("{row}", "{column}")'
-    z = "logits" if row == "clusters" else "z"
-    arguments = {
-        "identity": z,
-        "graph": f"{z}, adjacency",
-        "pairs": f"{z}, ids",
-        "cross-modal": f"({z}_a, {z}_b)",
-        "classes": f"{z}, labels",
-        "data-label": f"({z}, prototypes), labels",
-    }.get(column, f"{z}, x")
-    if slug in ("infonce", "mocov3"):
-        arguments = "(queries, keys)"
-    if slug == "x-sample":
-        arguments = "(z_a, z_b), x"
-    return f"loss = {loss}\nvalue = loss({arguments})\nvalue.backward()"
+    arguments = _ARGUMENTS.get(column, "{z}, x").format(z="logits" if row == "clusters" else "z")
+    call = _CALLS.get(slug or "", f"loss = {{}}\nvalue = loss({arguments})")
+    return call.format(loss) + "\nvalue.backward()"

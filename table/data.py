@@ -20,7 +20,7 @@ class Sample:
     ``x [n, 64]`` pixels; ``y [n]`` classes; ``ids [n]`` two views of each instance; ``adjacency [n, n]`` the symmetric
     5-NN graph. Embeddings: ``map2 [n, 2]`` for maps, ``z [n, 8]`` and its views ``za``, ``zb``, ``zc``,
     ``pairs [n, 8]`` (two noisy views of n/2 digits, aligned with ids), ``logits [n, 10]``, ``prototypes [10, 8]``,
-    ``contexts [n, 8]``.
+    ``contexts [n, 8]``. As a text: ``hidden [n/12, 12, 8]`` states with their ``tokens`` and which are ``masked``.
     """
 
     seed: int
@@ -41,6 +41,35 @@ class Sample:
     @property
     def n(self) -> int:
         return len(self.x)
+
+    @property
+    def hidden(self) -> Array:
+        return self.z.reshape(-1, 12, self.z.shape[1])
+
+    @property
+    def tokens(self) -> Integers:
+        return self.y.reshape(-1, 12)
+
+    @property
+    def masked(self) -> npt.NDArray[np.bool_]:
+        return np.random.default_rng(self.seed).random(self.tokens.shape) < 0.3
+
+    @property
+    def teacher_logits(self) -> Array:
+        """``[n, 10]`` what another network says of another view."""
+        return self.logits + 0.5 * np.random.default_rng(self.seed).normal(size=self.logits.shape)
+
+    @property
+    def soft_labels(self) -> Array:
+        """``[n, 10]`` classes of a point and of its neighbours in the graph."""
+        votes = (self.adjacency + np.eye(self.n)) @ np.eye(10)[self.y]
+        return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+
+    @property
+    def label_sets(self) -> Array:
+        """``[n, 5]`` what is true of the digit: even, prime, five or more, a square, drawn with a closed loop."""
+        sets = ((0, 2, 4, 6, 8), (2, 3, 5, 7), (5, 6, 7, 8, 9), (0, 1, 4, 9), (0, 6, 8, 9))
+        return np.stack([np.isin(self.y, digits) for digits in sets], axis=1).astype(np.float64)
 
 
 @lru_cache(maxsize=8)

@@ -148,6 +148,35 @@ METHODS = {
     "dcd": r"-\sum_{ij} A_{ij} \log \sum_k \frac{W_{ik} W_{jk}}{\sum_v W_{vk}} - (\alpha - 1)\sum_{ik} \log W_{ik}",
     "infonce-clustering": r"-\frac{1}{n}\sum_i \log \sum_c \frac{\phi_{ic}\,\phi_{i^+c}}{N_c}",
     "supervised-clustering": r"\frac{1}{n}" + _NEIGHBOUR + r",\quad p \;\text{over the class},\; q \;\text{clusters}",
+    # Beyond the table
+    "barlow-twins": r"\sum_i (1 - C_{ii})^2 + \lambda \sum_{i \ne j} C_{ij}^2;\quad \text{second order:}\;"
+    r" -\operatorname{tr} C + \frac{1}{2\tau} \operatorname{tr}(\Sigma_A \Sigma_B)",
+    "spectral-contrastive": r"-\frac{2}{n}\sum_i u_i \cdot v_i + \frac{1}{n^2}\sum_{i,k} (u_i \cdot v_k)^2",
+    "mds": r"\frac{1}{n^2}\sum_{i,j} (x_i \cdot x_j - z_i \cdot z_j)^2",
+    "byol": r"\frac{1}{n}\sum_i \left(2 - 2\cos(u_i, v_i)\right)",
+    "debiased-contrastive": r"-\frac{1}{n}\sum_i \log\frac{e^{s_i^+}}{e^{s_i^+} + N g_i},\quad"
+    r" g_i = \max\left(\frac{\frac{1}{N}\sum_k e^{s_{ik}} - \tau^+ e^{s_i^+}}{1 - \tau^+},\; e^{-1/\tau}\right)",
+    "hard-negatives": r"-\frac{1}{n}\sum_i \log\frac{e^{s_i^+}}{e^{s_i^+} + N g_i},\quad"
+    r" g_i = \max\left(\frac{\frac{\sum_k e^{(1+\beta) s_{ik}}}{\sum_k e^{\beta s_{ik}}} - \tau^+ e^{s_i^+}}{1 - \tau^+},\; e^{-1/\tau}\right)",
+    "decoupled-contrastive": r"-\frac{1}{n}\sum_i \log\frac{e^{z_i \cdot z_i^+/\tau}}{\sum_{k \ne i, i^+} e^{z_i \cdot z_k/\tau}}",
+    "n-pair": r"\frac{1}{n}\sum_i \log\left(1 + \sum_{j \ne i} e^{u_i \cdot v_j - u_i \cdot v_i}\right)",
+    "line": r"-\sum_{i,j} w_{ij} \log\frac{e^{z_i \cdot c_j}}{\sum_k e^{z_i \cdot c_k}}",
+    "deepwalk": r"-\sum_i \frac{d_i}{\operatorname{vol}}\sum_j \left(\frac{1}{K}\sum_{r=1}^{K} P^r\right)_{ij} \log\frac{e^{z_i \cdot c_j}}{\sum_k e^{z_i \cdot c_k}}",
+    "swav": r"-\frac{1}{2n}\sum_i \sum_c \left(q^b_{ic} \log p^a_{ic} + q^a_{ic} \log p^b_{ic}\right),\quad"
+    r" p_{ic} \propto e^{z_i \cdot w_c/\tau},\; q \;\text{balanced}",
+    "dino": r"-\frac{1}{n}\sum_i \sum_c t_{ic} \log p_{ic},\quad t_i = \operatorname{softmax}\left(\frac{g_i - c}{\tau_t}\right)",
+    "pcl": r"L_{\mathrm{InfoNCE}} - \frac{1}{nM}\sum_i \sum_m \log\frac{e^{z_i \cdot w_s^m/\phi_s^m}}{\sum_c e^{z_i \cdot w_c^m/\phi_c^m}},\quad"
+    r" \phi = \frac{\sum \lVert z - w\rVert}{N \log(N + \alpha)}",
+    "masked-lm": r"-\frac{1}{|M|}\sum_{t \in M} \log\frac{e^{h_t \cdot e_{x_t}}}{\sum_v e^{h_t \cdot e_v}}",
+    "next-token": r"-\frac{1}{T-1}\sum_{t < T} \log\frac{e^{h_t \cdot e_{x_{t+1}}}}{\sum_v e^{h_t \cdot e_v}}",
+    "weighted-cross-entropy": r"-\frac{1}{\sum_i a_{y_i}}\sum_i a_{y_i} \log\frac{e^{z_i \cdot w_{y_i}}}{\sum_c e^{z_i \cdot w_c}}",
+    "balanced-softmax": r"-\frac{1}{n}\sum_i \log\frac{N_{y_i} e^{z_i \cdot w_{y_i}}}{\sum_c N_c e^{z_i \cdot w_c}}",
+    "sampled-softmax": r"-\frac{1}{n}\sum_i \log\frac{e^{z_i \cdot w_{y_i} - \log Q_{y_i}}}{\sum_{c \in S} e^{z_i \cdot w_c - \log Q_c}}",
+    "soft-supcon": r"-\frac{1}{n}\sum_i \sum_{j \ne i} \frac{y_i \cdot y_j}{\sum_{k \ne i} y_i \cdot y_k} \log\frac{e^{z_i \cdot z_j/\tau}}{\sum_{k \ne i} e^{z_i \cdot z_k/\tau}}",
+    "multi-label-supcon": r"-\frac{1}{n}\sum_i \sum_{j \ne i} p_{ij} \log\frac{e^{z_i \cdot z_j/\tau}}{\sum_{k \ne i} e^{z_i \cdot z_k/\tau}},\quad"
+    r" p_{ij} \propto \frac{|Y_i \cap Y_j|}{|Y_i \cup Y_j|}",
+    "temi": r"-\frac{1}{n}\sum_i \log \sum_c \frac{\left(\phi^s_{ic}\,\phi^t_{ic}\right)^{\beta}}{m_c}",
+    "scan": r"-\frac{1}{nk}\sum_i \sum_{j \in \mathrm{kNN}(i)} \log\left(\phi_i \cdot \phi_j\right) - \lambda H\left(\frac{1}{n}\sum_i \phi_i\right)",
 }
 
 # Modules of table/references that are not named after the slug.
@@ -158,6 +187,9 @@ REFERENCES = {
     "triplet-clip": "triplet",
     "triplet-supcon": "triplet",
     "tsne-uniform": "tsne",
+    "hard-negatives": "debiased_contrastive",
+    "soft-supcon": "overlap_supcon",
+    "multi-label-supcon": "overlap_supcon",
 }
 
 

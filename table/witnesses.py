@@ -159,6 +159,83 @@ def _sklearn_kmeans(s: Sample) -> float:
     return _relative(kmeans_inertia(s, fitted.labels_), fitted.inertia_)
 
 
+# -- beyond the table --------------------------------------------------------------------------------------------------
+
+
+def _lightly_loss(module: str, name: str) -> Any:
+    with _absent_vision():
+        return getattr(importlib.import_module(f"lightly.loss.{module}"), name)
+
+
+def _lightly_byol(s: Sample) -> float:
+    a, b = torch.tensor(s.za), torch.tensor(s.zb)
+    theirs = _lightly_loss("negative_cosine_similarity", "NegativeCosineSimilarity")()(a, b).item()
+    return _relative(_ce("byol", (a, b)), theirs)
+
+
+def _lightly_decoupled(s: Sample) -> float:
+    a, b = torch.tensor(s.za), torch.tensor(s.zb)
+    theirs = _lightly_loss("dcl_loss", "DCLLoss")(temperature=0.1)(a, b).item()
+    return _relative(_ce("decoupled-contrastive", torch.cat([a, b]), np.tile(np.arange(s.n), 2)), theirs)
+
+
+def _prototype_scores(s: Sample, *views: Any) -> list[torch.Tensor]:
+    return [torch.tensor(view @ s.prototypes.T) for view in views]
+
+
+def _lightly_dino(s: Sample) -> float:
+    """Two views of the teacher, two of the student, each against the other one."""
+    DINOLoss = _lightly_loss("dino_loss", "DINOLoss")
+    teacher, student = _prototype_scores(s, s.za, s.zb), _prototype_scores(s, s.zc, s.z)
+    hyper = {"warmup_teacher_temp": 0.04, "teacher_temp": 0.04, "student_temp": 0.1}
+    theirs = DINOLoss(output_dim=10, **hyper).double()(teacher, student, epoch=0).item()
+    codes = [icon.codes.Centering(10, temperature=0.04)(t) for t in teacher]
+    prototypes = torch.tensor(s.prototypes)
+    pairs = ((torch.tensor(s.zc), codes[1]), (torch.tensor(s.z), codes[0]))
+    return _relative(float(np.mean([_ce("dino", (z, prototypes), code) for z, code in pairs])), theirs)
+
+
+def _lightly_swav(s: Sample) -> float:
+    """Three rounds of Sinkhorn-Knopp, each view against the codes of the other."""
+    a, b, prototypes = (torch.nn.functional.normalize(torch.tensor(v), dim=1) for v in (s.za, s.zb, s.prototypes))
+    scores = [view @ prototypes.T for view in (a, b)]
+    theirs = _lightly_loss("swav_loss", "SwaVLoss")(temperature=0.1)(scores, []).item()
+    code_a, code_b = (icon.sinkhorn(score, 0.05, 3, tolerance=None) for score in scores)
+    return _relative(_ce("swav", (torch.cat([a, b]), prototypes), torch.cat([code_b, code_a])), theirs)
+
+
+def _pot_sinkhorn(s: Sample) -> float:
+    """Codes with unequal marginals on both sides, ε = 0.01, against POT's plan."""
+    import ot
+
+    scores = np.tanh(s.z @ s.prototypes.T)
+    rows, columns = s.soft_labels[:, 0] + 0.5, np.arange(1.0, 11.0)
+    rows, columns = rows / rows.sum(), columns / columns.sum()
+    plan = ot.sinkhorn(rows, columns, -scores, 0.01, method="sinkhorn_log", stopThr=1e-10, numItermax=100_000)
+    codes = icon.sinkhorn(scores, 0.01, 50_000, row_weights=rows, column_weights=columns, tolerance=1e-10)
+    return float(np.abs(rows[:, None] * codes.numpy() - plan).max() / plan.max())
+
+
+def _torch_weighted(s: Sample) -> float:
+    z, w, weight = torch.tensor(s.z), torch.tensor(s.prototypes), torch.linspace(0.5, 5, 10, dtype=torch.float64)
+    theirs = torch.nn.functional.cross_entropy(z @ w.T, torch.tensor(s.y), weight=weight).item()
+    return _relative(_ce("weighted-cross-entropy", (z, w), s.y, class_weights=weight), theirs)
+
+
+def _torch_masked_lm(s: Sample) -> float:
+    hidden, embeddings, masked = torch.tensor(s.hidden), torch.tensor(s.prototypes), torch.tensor(s.masked)
+    labels = torch.tensor(s.tokens).masked_fill(~masked, -100)
+    theirs = torch.nn.functional.cross_entropy((hidden @ embeddings.T).flatten(0, 1), labels.flatten()).item()
+    return _relative(_ce("masked-lm", (hidden[masked], embeddings), s.tokens[s.masked]), theirs)
+
+
+def _torch_next_token(s: Sample) -> float:
+    hidden, embeddings, tokens = torch.tensor(s.hidden), torch.tensor(s.prototypes), torch.tensor(s.tokens)
+    logits = (hidden @ embeddings.T).transpose(1, 2)
+    theirs = torch.nn.functional.cross_entropy(logits[:, :, :-1], tokens[:, 1:]).item()
+    return _relative(_ce("next-token", (hidden[:, :-1].flatten(0, 1), embeddings), tokens[:, 1:].flatten()), theirs)
+
+
 WITNESSES: dict[str, tuple[tuple[str, str, Compare], ...]] = {
     "simclr": (
         ("lightly", "lightly", _lightly_ntxent),
@@ -176,6 +253,13 @@ WITNESSES: dict[str, tuple[tuple[str, str, Compare], ...]] = {
     "tsne": (("scikit-learn", "sklearn", _sklearn_tsne), ("openTSNE", "openTSNE", _opentsne_perplexity)),
     "tsne-uniform": (("openTSNE", "openTSNE", _opentsne_uniform),),
     "kmeans": (("scikit-learn", "sklearn", _sklearn_kmeans),),
+    "byol": (("lightly", "lightly", _lightly_byol),),
+    "decoupled-contrastive": (("lightly", "lightly", _lightly_decoupled),),
+    "dino": (("lightly", "lightly", _lightly_dino),),
+    "swav": (("lightly", "lightly", _lightly_swav), ("POT", "ot", _pot_sinkhorn)),
+    "weighted-cross-entropy": (("torch", "torch", _torch_weighted),),
+    "masked-lm": (("torch", "torch", _torch_masked_lm),),
+    "next-token": (("torch", "torch", _torch_next_token),),
 }
 
 
@@ -194,9 +278,7 @@ def _compare(package: str, module: str, compare: Compare, s: Sample) -> Witness:
 
 def lightly_ntxent() -> Any:
     """lightly's NTXentLoss. The package imports torchvision at the door and this loss never uses it."""
-    with _absent_vision():
-        from lightly.loss.ntx_ent_loss import NTXentLoss
-    return NTXentLoss
+    return _lightly_loss("ntx_ent_loss", "NTXentLoss")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import icon
 from icon import mappers
 from icon.mappers import CNN, MLP, Linear, Lookup, Prototypes, Rescale
 
@@ -126,3 +127,91 @@ def test_named_mappers_do_not_depend_on_the_units_of_the_features() -> None:
 def test_bad_arguments(make, error, line) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=rf"^{line}"):
         make()
+
+
+class TestTeacher:
+    """The moving average that MoCo v3, BYOL and DINO learn from."""
+
+    @staticmethod
+    def network(seed: int = 0) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+
+    def test_it_is_the_moving_average(self) -> None:
+        student = self.network()
+        teacher = icon.mappers.EMA(student, decay=0.8)
+        expected = {name: value.clone() for name, value in student.state_dict().items()}
+        for step in range(3):
+            with torch.no_grad():
+                for parameter in student.parameters():
+                    parameter.add_(0.1 * (step + 1))
+            student(torch.randn(8, 4))  # moves the batch statistics
+            teacher.update(student)
+            for name, value in student.state_dict().items():
+                moving = value.is_floating_point()
+                expected[name] = 0.8 * expected[name] + 0.2 * value if moving else value.clone()
+        for name, value in teacher.averaged.module.state_dict().items():
+            torch.testing.assert_close(value, expected[name])
+        assert teacher.n_updates == 3
+
+    def test_no_gradient_and_no_parameters_to_train(self) -> None:
+        teacher = icon.mappers.EMA(self.network())
+        assert not teacher(torch.randn(6, 4)).requires_grad
+        assert not any(p.requires_grad for p in teacher.parameters())
+
+    def test_state_dict_resumes(self) -> None:
+        student = self.network()
+        first, second = icon.mappers.EMA(student, 0.5), icon.mappers.EMA(self.network(1), 0.5)
+        first.update(self.network(2))
+        second.load_state_dict(first.state_dict())
+        assert second.n_updates == 1
+        x = torch.randn(6, 4)
+        assert torch.equal(first(x), second(x))
+
+    def test_schedule(self) -> None:
+        decay = icon.mappers.cosine_decay(0.9, steps=10)
+        assert decay(0) == pytest.approx(0.9)
+        assert decay(5) == pytest.approx(0.95)
+        assert decay(10) == decay(99) == 1.0
+        student = nn.Linear(1, 1, bias=False)
+        teacher = icon.mappers.EMA(student, icon.mappers.cosine_decay(0.0, steps=2))
+        start = student.weight.item()
+        for _ in range(2):
+            with torch.no_grad():
+                student.weight += 1
+            teacher.update(student)
+        # The first update takes the student as it is (decay 0), the second one half of the way (decay 1/2).
+        assert teacher.averaged.module.weight.item() == pytest.approx(start + 1.5)
+
+    def test_bad_decay(self) -> None:
+        with pytest.raises(ValueError, match=r"^decay: got 1.5"):
+            icon.mappers.EMA(self.network(), 1.5)
+
+    @pytest.mark.parametrize("name", ["mocov3", "byol", "dino"])
+    def test_methods_that_use_it_learn_without_collapse(self, name: str) -> None:
+        """Views are noisy copies; after training the views of a point are nearer to each other than to other points."""
+        torch.manual_seed(0)
+        x = torch.randn(128, 8)
+        student, predictor = icon.mappers.MLP(8, 8, 32), icon.mappers.MLP(8, 8, 32)
+        head = icon.mappers.Prototypes(16, 8)
+        teacher, teacher_head = icon.mappers.EMA(student, 0.95), icon.mappers.EMA(head, 0.95)
+        centering = icon.codes.Centering(16, temperature=0.1)
+        loss = icon.method(name)
+        optimizer = torch.optim.Adam([*student.parameters(), *predictor.parameters(), *head.parameters()], lr=1e-3)
+        for _ in range(150):
+            a, b = (x + 0.3 * torch.randn_like(x) for _ in range(2))
+            if name == "dino":
+                z, prototypes = teacher_head(teacher(b))
+                value = loss(head(student(a)), centering(z @ prototypes.T))
+            else:
+                value = loss((predictor(student(a)), teacher(b)))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            teacher.update(student)
+            teacher_head.update(head)
+        with torch.no_grad():
+            z, other = (teacher(x + 0.3 * torch.randn_like(x)) for _ in range(2))
+        assert icon.metrics.effective_rank(z) > 2
+        nearest = torch.cdist(z, other).argmin(dim=1)
+        assert (nearest == torch.arange(128)).float().mean() > 0.2  # by chance 0.008

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -118,10 +120,49 @@ class CrossModal(Pairs):
 
 @dataclass(frozen=True, repr=False)
 class Classes(_Members):
-    """Uniform over the other members of the same class; the target is labels ``[n]``."""
+    """Uniform over the other members of the same class; the target is labels ``[n]``.
+
+    Soft or several labels per point are a target ``[n, L]`` of numbers >= 0: p is then proportional to their overlap.
+
+    Args:
+        overlap: of targets ``[n, L]``: ``"product"``, ``y_i·y_j`` (of soft labels the probability of the same class,
+            of label sets the number of shared ones), or ``"jaccard"``, ``sum min / sum max`` of label sets.
+
+    Source: Khosla et al. 2020 (SupCon); Zhang & Wu 2024 for label sets.
+    """
+
+    overlap: str = "product"
 
     column: ClassVar[str] = "classes"
     noun: ClassVar[str] = "labels"
+
+    def __post_init__(self) -> None:
+        check.choice(self.overlap, "overlap", ("product", "jaccard"))
+
+    def rows(self, target: Any, sets: Sets) -> Rows:
+        one = _is_label_matrix(target)
+        two = isinstance(target, (tuple, list)) and len(target) == 2 and all(map(_is_label_matrix, target))
+        if not (one or two):
+            return super().rows(target, sets)
+        ya, yb = (target, target) if one else target
+        a, b = _label_matrix(ya, "labels", sets.n), _label_matrix(yb, "labels[1]", sets.m)
+        if a.shape[1] != b.shape[1]:
+            raise ValueError(f"labels: got {a.shape[1]} and {b.shape[1]} columns, expected the same number")
+        common = float((np.diff(a.tocsc().indptr).astype(float) * np.diff(b.tocsc().indptr)).sum())
+        pairs = int(min(common, a.shape[0] * b.shape[0]))
+        check.refuse_if_too_large(36 * pairs, f"the overlap of {len(ya)} x {len(yb)} labels", "use minibatches")
+        shared = sp.csr_array(a @ b.T)
+        if self.overlap == "jaccard":
+            if not all(bool(np.isin(y.data, (0, 1)).all()) for y in (a, b)):
+                raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
+            sizes_a, sizes_b = (np.asarray(y.sum(axis=1)).ravel() for y in (a, b))
+            row, col = shared.tocoo().coords
+            shared.data /= sizes_a[row] + sizes_b[col] - shared.data
+        support = self._support(len(ya), len(yb), replace(sets, paired=sets.paired or two))
+        if not (sets.paired or two):
+            shared = sp.csr_array(shared - sp.diags_array(shared.diagonal()))
+            shared.eliminate_zeros()
+        return Rows.from_scipy(shared, support.exclude_self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,24 +173,46 @@ class DataLabel(Distribution):
 
     Args:
         n_classes: number of prototypes; needed only to prepare p without an input.
+        class_weights: C numbers >= 0: an anchor weighs as much as its classes do, ``sum_c w_c p(c|i)``, in a loss with
+            ``anchor_weights="stationary"``.
     """
 
     n_classes: int | None = None
+    class_weights: tuple[float, ...] | None = None
 
     column: ClassVar[str] = "data-label"
+
+    def __post_init__(self) -> None:
+        if self.class_weights is None:
+            return
+        weights = check.as_tensor(self.class_weights, "class_weights").double()
+        if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+            raise ValueError(f"class_weights: got {self.class_weights}, expected a finite number >= 0 per class")
+        object.__setattr__(self, "class_weights", tuple(weights.tolist()))
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if sets.n is not None and not sets.paired:
             raise ValueError("input: got one set of points, expected a pair (z, prototypes)")
         tensor = check.as_tensor(target, "labels")
         if tensor.ndim == 2:
-            return self._soft(check.matrix(tensor, "labels"), sets)
+            return self._weighted(self._soft(check.matrix(tensor, "labels"), sets))
         labels = check.integers(tensor, "labels", sets.n)
         classes = sets.m or self.n_classes or int(labels.max()) + 1
         large = (labels >= classes).nonzero().flatten().tolist()
         if large:
             raise ValueError(f"labels: got labels >= {classes} in rows {check.some(large)}, expected 0..{classes - 1}")
-        return _one_edge_each(labels, classes)
+        return self._weighted(_one_edge_each(labels, classes))
+
+    def _weighted(self, rows: Rows) -> Rows:
+        if self.class_weights is None:
+            return rows
+        if len(self.class_weights) != rows.m:
+            raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
+        edges = rows.csr()
+        weights = edges.row_sums(edges.values * edges.values.new_tensor(self.class_weights)[edges.indices])
+        if not bool(weights.sum() > 0):
+            raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0")
+        return replace(rows, marginal=weights / weights.sum())
 
     def _soft(self, targets: Tensor, sets: Sets) -> Rows:
         n, classes = targets.shape
@@ -164,6 +227,22 @@ class DataLabel(Distribution):
         indptr = torch.arange(n + 1, device=targets.device) * classes
         indices = torch.arange(classes, device=targets.device).repeat(n)
         return Rows(Csr(indptr, indices, (targets / sums).flatten(), classes), Support(n, classes, False))
+
+
+def _is_label_matrix(target: Any) -> bool:
+    """Whether a target has several labels per point; one label in a column is a mistake."""
+    return getattr(target, "ndim", 1) == 2 and target.shape[1] > 1
+
+
+def _label_matrix(target: Any, name: str, length: int | None) -> sp.csr_array:
+    """Soft labels or label sets ``[n, L]`` >= 0 as a sparse matrix."""
+    labels = check.matrix(target, name).detach().cpu().double()
+    if length is not None and len(labels) != length:
+        raise ValueError(f"{name}: got {len(labels)} rows, expected {length} (one per row of the input)")
+    negative = (labels < 0).any(dim=1).nonzero().flatten().tolist()
+    if negative:
+        raise ValueError(f"{name}: got negative entries in rows {check.some(negative)}, expected numbers >= 0")
+    return sp.csr_array(labels.numpy())
 
 
 def _aligned_sets(sets: Sets) -> Rows:

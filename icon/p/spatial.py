@@ -105,6 +105,7 @@ class Gaussian(_Kernel):
         sigma: fixed bandwidth > 0, in the units of the features.
         temperature: > 0, with ``metric="cosine"`` or ``"dot"``.
         metric: ``"sqeuclidean"``, ``"cosine"`` or ``"dot"``.
+        center: subtract the mean of the features first (two sets each its own); it matters to ``"dot"``, ``"cosine"``.
 
     Source: Hinton & Roweis 2002 (SNE); X-Sample contrastive (Sobal et al. 2025) for the similarity form.
     """
@@ -113,6 +114,7 @@ class Gaussian(_Kernel):
     sigma: float | None = None
     temperature: float | None = None
     metric: str = "sqeuclidean"
+    center: bool = False
 
     column: ClassVar[str] = "gaussian"
 
@@ -127,6 +129,14 @@ class Gaussian(_Kernel):
             raise ValueError(f"sigma: got it with metric={self.metric!r}, expected temperature there")
         if self.temperature is not None and self.metric == "sqeuclidean":
             raise ValueError("temperature: got it with metric='sqeuclidean', expected sigma there")
+
+    def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
+        xa, xb = super().features(target, sets)
+        if not self.center:
+            return xa, xb
+        one_set = xa is xb
+        xa = xa - xa.mean(dim=0)
+        return xa, xa if one_set else xb - xb.mean(dim=0)
 
     def _similarity(self) -> str:
         return self.metric

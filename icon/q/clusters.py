@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon.q.base import Kernel
-from icon.q.partitions import AlreadyNormalized
+from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import ScaledLog
 
 
@@ -18,20 +19,58 @@ class Clusters(Kernel):
 
     The input is cluster logits ``[n, C]``; ``φ = softmax(logits)``. Rows sum to one. An empty cluster contributes 0.
 
+    With ``marginals`` m or an ``exponent`` β the score is ``log sum_c (φ_ic φ_jc)^β / m_c``: with β = 1 the pointwise
+    mutual information of the clusters of i and j. It is no log-probability, and the loss is the cross-entropy form.
+
     Args:
         leak: λ in [0, 1]: ``q̃ = λ u + (1-λ) q`` with u uniform (or proportional to the weights).
         weights: None (``d_j = 1``), ``"stationary"`` (p's own marginal: a graph's degrees), or a tensor ``[m]``.
         log_prior: strength λ >= 0 of a Dirichlet prior on the memberships: adds ``-λ mean_i sum_c log φ_ic``.
+        entropy_weight: strength λ >= 0 of a regulariser against collapse: adds ``-λ H(mean_i φ_i)`` over the anchors.
+        exponent: β > 0; below one it keeps the memberships from becoming uniform too early (TEMI).
+        marginals: None takes the sizes ``N_c`` of the candidates; ``"uniform"`` is 1/C; ``"moving"`` is the moving
+            average of the candidates' mean φ over the calls in training mode, from the first; or a tensor ``[C]``.
+        momentum: of the moving average, in [0, 1].
+        detach_candidates: stop the gradient into the candidates (a teacher's).
 
-    Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk.
+    Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk; Adaloglou et al. 2023 (TEMI)
+    for marginals and exponent; Van Gansbeke et al. 2020 (SCAN) for the entropy.
     """
 
     row: ClassVar[str] = "clusters"
     fresh_scores: ClassVar[bool] = True
     needs_self: ClassVar[bool] = True
 
-    def __init__(self, leak: float = 0.0, weights: Any = None, log_prior: float = 0.0) -> None:
-        super().__init__(AlreadyNormalized())
+    def __init__(
+        self,
+        leak: float = 0.0,
+        weights: Any = None,
+        log_prior: float = 0.0,
+        entropy_weight: float = 0.0,
+        exponent: float = 1.0,
+        marginals: Any = None,
+        momentum: float = 0.9,
+        detach_candidates: bool = False,
+    ) -> None:
+        normalized = marginals is None and exponent == 1
+        super().__init__(AlreadyNormalized() if normalized else Constant(), detach_candidates=detach_candidates)
+        if not normalized and (leak or weights is not None):
+            raise ValueError("leak, weights: got them with marginals or an exponent, expected none of them there")
+        self.exponent = check.positive(exponent, "exponent")
+        self.momentum = check.fraction(momentum, "momentum")
+        self.entropy_weight = check.number(entropy_weight, "entropy_weight", least=0)
+        self.marginals_name = marginals if isinstance(marginals, str) else None
+        if self.marginals_name is not None:
+            check.choice(self.marginals_name, "marginals", ("uniform", "moving"))
+            marginals = None
+        self.marginals: Tensor | None
+        if marginals is not None:
+            marginals = _masses(marginals, "marginals", "C")
+            if not bool((marginals > 0).all()):
+                raise ValueError("marginals: got an entry 0, expected numbers > 0 (C,)")
+        if self.marginals_name == "moving":
+            marginals = torch.empty(0)  # its size is known at the first call
+        self.register_buffer("marginals", marginals)
         self.leak = check.fraction(leak, "leak")
         self.log_prior = check.number(log_prior, "log_prior", least=0)
         self.stationary = isinstance(weights, str)
@@ -39,20 +78,16 @@ class Clusters(Kernel):
             check.choice(weights, "weights", ("stationary",))
             weights = None
         self.weights: Tensor | None
-        self.register_buffer(
-            "weights", None if weights is None else check.as_tensor(weights, "weights").detach().clone()
-        )
-        if self.weights is not None:
-            finite = self.weights.ndim == 1 and bool((torch.isfinite(self.weights) & (self.weights >= 0)).all())
-            if not finite or not bool(self.weights.sum() > 0):
-                found = f"shape {tuple(self.weights.shape)} with negative, infinite or only zero entries"
-                raise ValueError(f"weights: got {found}, expected finite numbers >= 0 (m,), some > 0")
+        self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
 
     def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        log_phi = candidates.log_softmax(dim=1)
+        phi_anchors = (self.exponent * anchors.log_softmax(dim=1)).exp()
+        marginals = self._marginals(log_phi)
+        if marginals is not None:
+            return phi_anchors, (self.exponent * log_phi).exp() / marginals
         if anchors.shape[1] > len(candidates):
             raise ValueError(f"input: got {anchors.shape[1]} clusters for {len(candidates)} points, expected no more")
-        log_phi = candidates.log_softmax(dim=1)
-        phi_anchors = anchors.softmax(dim=1)
         d = weights if self.stationary else self.weights
         if d is not None:
             if len(d) != len(log_phi):
@@ -60,18 +95,46 @@ class Clusters(Kernel):
             d = d.to(log_phi)[:, None]
             log_phi = log_phi + d.log()
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
-        share = log_phi.softmax(dim=0)
+        share = (self.exponent * log_phi - log_phi.logsumexp(dim=0)).exp()
         if self.leak == 0:
             return phi_anchors, share
         u = torch.full_like(share[:, :1], 1 / len(share)) if d is None else d / d.sum()
         leak = torch.full_like(phi_anchors[:, :1], self.leak)
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
 
+    def _marginals(self, log_phi: Tensor) -> Tensor | None:
+        """``[C]`` the marginals of this call, or None where they are the candidates' own sizes."""
+        if self.marginals_name == "uniform":
+            return torch.full_like(log_phi[0], 1 / log_phi.shape[1])
+        if self.marginals is None:
+            return None
+        current = log_phi.detach().exp().mean(dim=0)
+        if not self.marginals.numel():
+            self.marginals = current
+        if len(self.marginals) != len(current):
+            raise ValueError(f"marginals: got {len(self.marginals)}, expected {len(current)} (one per cluster)")
+        if self.marginals_name == "moving" and self.training:
+            self.marginals = self.marginals.to(current).lerp(current, 1 - self.momentum)
+        return self.marginals.to(current).clamp_min(torch.finfo(current.dtype).tiny)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        stored = state.get(f"{prefix}marginals")
+        if stored is not None and self.marginals_name == "moving":
+            self.marginals = torch.empty_like(stored)
+        super()._load_from_state_dict(state, prefix, *rest)
+
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         return ScaledLog.apply(anchors @ candidates.mT, 1.0)  # type: ignore[no-any-return, no-untyped-call]
 
     def penalty(self, anchors: Tensor) -> Tensor | None:
-        return -self.log_prior * anchors.log_softmax(dim=1).sum(dim=1) if self.log_prior else None
+        if not (self.log_prior or self.entropy_weight):
+            return None
+        log_phi = anchors.log_softmax(dim=1)
+        value = -self.log_prior * log_phi.sum(dim=1)
+        if self.entropy_weight:
+            log_mean = (log_phi.logsumexp(dim=0) - math.log(len(log_phi))).clamp_min(torch.finfo(log_phi.dtype).min)
+            value = value + self.entropy_weight * (log_phi.exp() * log_mean).sum(dim=1)
+        return value
 
     @property
     def needs_marginal(self) -> bool:
@@ -83,6 +146,18 @@ class Clusters(Kernel):
             given["leak"] = self.leak
         if self.stationary or self.weights is not None:
             given["weights"] = "stationary" if self.stationary else self.weights.tolist()  # type: ignore[union-attr]
-        if self.log_prior:
-            given["log_prior"] = self.log_prior
-        return given
+        defaults = {"log_prior": 0.0, "entropy_weight": 0.0, "exponent": 1.0, "momentum": 0.9}
+        given |= {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
+        if self.marginals_name is not None or self.marginals is not None:
+            given["marginals"] = self.marginals_name or self.marginals.tolist()  # type: ignore[union-attr]
+        return given | super().hyper_parameters()
+
+
+def _masses(value: Any, name: str, size: str) -> Tensor:
+    """A vector of finite numbers >= 0, some of them above."""
+    masses = check.as_tensor(value, name).detach().clone()
+    finite = masses.ndim == 1 and bool((torch.isfinite(masses) & (masses >= 0)).all())
+    if not finite or not bool(masses.sum() > 0):
+        found = f"shape {tuple(masses.shape)} with negative, infinite or only zero entries"
+        raise ValueError(f"{name}: got {found}, expected finite numbers >= 0 ({size},), some > 0")
+    return masses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.q.base import Kernel, positive_scale
-from icon.q.partitions import PARTITIONS, AlreadyNormalized, LogSumExp, Partition, SecondOrder
+from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondOrder
 
 _METRICS = ("sqeuclidean", "cosine", "dot")
+_PREPROCESS = ("none", "center", "standardize")
 
 
 class Gaussian(Kernel):
@@ -25,8 +27,12 @@ class Gaussian(Kernel):
         metric: default ``"cosine"`` where a temperature is given, else ``"sqeuclidean"``.
         sigma: bandwidth > 0 (default 1), a number or one per candidate ``[m]``.
         temperature: > 0 (default 1), a number or one per candidate ``[m]``.
-        partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"max"`` or ``"constant"``.
+        partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"max"``, ``"constant"``, ``"decoupled"`` or
+            ``"debiased"`` (cosine similarity with a fixed temperature); see `icon.q.partitions`.
         learnable: make sigma or temperature a parameter.
+        preprocess: ``"center"`` subtracts the mean of each dimension over the batch, ``"standardize"`` also divides by
+            the standard deviation (a constant dimension becomes 0); two sets each by their own.
+        tau_plus, beta: of the partition ``"debiased"``.
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """
@@ -43,6 +49,9 @@ class Gaussian(Kernel):
         learnable: bool = False,
         log_weights: Any = None,
         detach_candidates: bool = False,
+        preprocess: str = "none",
+        tau_plus: float = 0.0,
+        beta: float = 0.0,
     ) -> None:
         metric = metric or ("cosine" if temperature is not None else "sqeuclidean")
         check.choice(metric, "metric", _METRICS)
@@ -56,14 +65,24 @@ class Gaussian(Kernel):
         if partition in ("mean", "max") and (given is not None or learnable):
             raise ValueError(f"{name}: got it with partition={partition!r}, expected none: the limit has unit scale")
         scale = positive_scale(1.0 if given is None else given, name)
-        if partition == "second-order":
-            if learnable or isinstance(scale, Tensor):
-                raise ValueError(f"{name}: got {given!r} with partition='second-order', expected a fixed number")
-            rule: Partition = SecondOrder(2 * scale**2 if euclidean else scale)
-        else:
-            rule = PARTITIONS[partition]()
+        if partition in ("second-order", "debiased") and (learnable or isinstance(scale, Tensor)):
+            raise ValueError(f"{name}: got {given!r} with partition={partition!r}, expected a fixed number")
+        if partition == "debiased" and (metric != "cosine" or log_weights is not None or margin):
+            raise ValueError(
+                f"partition: got 'debiased' with metric={metric!r}, expected cosine similarity without margin or "
+                "log_weights, whose lowest score is known"
+            )
+        if partition != "debiased" and (tau_plus or beta):
+            raise ValueError(f"tau_plus, beta: got them with partition={partition!r}, expected partition='debiased'")
+        special: dict[str, Callable[[float], Partition]] = {
+            "second-order": lambda scale: SecondOrder(2 * scale**2 if euclidean else scale),
+            "debiased": lambda scale: Debiased(-1 / scale, tau_plus, beta),
+        }
+        rule = special[partition](float(scale)) if partition in special else PARTITIONS[partition]()  # type: ignore[call-arg]
         super().__init__(rule, margin, log_weights, detach_candidates)
         self.metric, self.partition_name, self.scale_name = metric, partition, name
+        self.preprocess = check.choice(preprocess, "preprocess", _PREPROCESS)
+        self.tau_plus, self.beta = tau_plus, beta
         self.has_scale = given is not None or learnable
         self.learnable = learnable
         self.fixed_scale: float | Tensor
@@ -93,12 +112,15 @@ class Gaussian(Kernel):
         if scale.ndim and len(scale) != len(candidates):
             raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
         euclidean = self.metric == "sqeuclidean"
+        one_set = anchors is candidates
+        if self.preprocess != "none":
+            anchors = centered(anchors, self.preprocess == "standardize")
+            candidates = anchors if one_set else centered(candidates, self.preprocess == "standardize")
         if self.partition_name in ("mean", "max", "second-order"):
             scale = torch.ones_like(scale)
         elif euclidean:
             scale = 2 * scale**2
         if self.metric == "cosine":
-            one_set = anchors is candidates
             anchors = unit_rows(anchors)
             candidates = anchors if one_set else unit_rows(candidates)
         elif euclidean:
@@ -114,6 +136,10 @@ class Gaussian(Kernel):
             given[self.scale_name] = _shown(self.scale)
         if self.partition_name != "logsumexp":
             given["partition"] = self.partition_name
+        if self.preprocess != "none":
+            given["preprocess"] = self.preprocess
+        if self.partition_name == "debiased":
+            given |= {"tau_plus": self.tau_plus, "beta": self.beta}
         if self.learnable:
             given["learnable"] = True
         return given | super().hyper_parameters()
@@ -247,6 +273,17 @@ def unit_rows(x: Tensor) -> Tensor:
     x = x / torch.where(largest > 0, largest, 1.0)  # so that no square under- or overflows
     square = (x * x).sum(dim=1, keepdim=True)
     return x * torch.where(largest > 0, square, torch.inf).rsqrt()
+
+
+def centered(x: Tensor, standardize: bool = False) -> Tensor:
+    """Each dimension with mean 0 over the rows and, where asked for, variance 1; a constant dimension becomes 0."""
+    rounding = torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=0)
+    x = x - x.mean(dim=0)
+    if not standardize:
+        return x
+    variance = x.square().mean(dim=0)
+    constant = variance <= rounding**2
+    return x * torch.where(constant, torch.inf, variance).rsqrt()
 
 
 def squared_distance_features(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,6 +73,18 @@ def kl_divergences(p: Array, log_q: Array) -> Any:
     return (p * np.where(p > 0, log_p - log_q, 0.0)).sum(axis=-1)
 
 
+def label_losses(scores: Array, y: Array, support: Array | None = None) -> Array:
+    """−log softmax_c(scores_i)[y_i]: one number per row."""
+    return -log_softmax(scores, support)[np.arange(len(y)), y]
+
+
+def label_slopes(scores: Array, y: Array, support: Array | None = None) -> Array:
+    """Derivative of each row's ``label_losses`` with respect to its scores: softmax − 1[c = y_i]."""
+    slopes = softmax(scores, support)
+    slopes[np.arange(len(y)), y] -= 1
+    return slopes
+
+
 def anchor_mean(values: Array, p: Array) -> Scalar:
     """Mean over the anchors that have a positive (a non-empty row of p)."""
     return values[p.any(axis=-1)].mean()

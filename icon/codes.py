@@ -1,0 +1,176 @@
+"""Soft targets that are made during training: balanced codes, a teacher's centred codes, prototypes' concentrations."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+
+
+@torch.no_grad()
+def sinkhorn(
+    scores: Any,
+    epsilon: float = 0.05,
+    n_iters: int = 1000,
+    *,
+    row_weights: Any = None,
+    column_weights: Any = None,
+    tolerance: float | None = 1e-6,
+) -> Tensor:
+    """Balanced codes: ``softmax_c((s_ic + g_c) / ε)`` with the g that gives each column its share of the rows.
+
+    The row-normalised solution of entropic optimal transport, ``max <P, s> + ε H(P)`` over the plans P with the given
+    marginals; the plan itself is ``row_weights[:, None] * codes``. Iterated in the log domain, in float64 where the
+    device has it: small ε neither overflows nor empties a column. No gradient flows through the codes.
+
+    >>> codes = icon.sinkhorn(z @ prototypes.T)          # rows sum to 1, columns to n / C
+    >>> icon.method("swav")((other_view, prototypes), codes)
+
+    Args:
+        scores: ``[n, C]``.
+        epsilon: > 0, in the units of the scores.
+        n_iters: the most iterations; SwAV stops after 3 (with ``tolerance=None``).
+        row_weights, column_weights: marginals ``[n]`` and ``[C]`` > 0, each scaled to sum to one; None is uniform.
+        tolerance: largest relative error of a column at which the iteration stops; None makes ``n_iters`` plain
+            Sinkhorn-Knopp iterations, without momentum.
+
+    Returns:
+        ``[n, C]`` in the dtype of the scores. A warning gives the residual where the tolerance was not reached.
+
+    Raises:
+        ValueError, TypeError: one line with the argument, what was given and what was expected.
+
+    Source: Cuturi 2013 (arXiv 1306.0895); Caron et al. 2020 (SwAV, arXiv 2006.09882).
+    """
+    s = check.matrix(scores, "scores")
+    check.positive(epsilon, "epsilon")
+    check.count(n_iters, "n_iters")
+    if tolerance is not None:
+        check.positive(tolerance, "tolerance")
+    n, m = s.shape
+    precise = torch.float32 if s.device.type == "mps" else torch.float64
+    kernel = s.to(precise) / epsilon
+    rows, columns = (
+        _log_marginal(weights, name, length, kernel)
+        for weights, name, length in ((row_weights, "row_weights", n), (column_weights, "column_weights", m))
+    )
+    potential = previous = columns - kernel.logsumexp(dim=0)  # Sinkhorn-Knopp begins with the columns
+    residual, since_restart = math.inf, 0
+    for _ in range(n_iters - (tolerance is None)):
+        plan = (kernel + potential).log_softmax(dim=1) + rows[:, None]
+        excess = plan.logsumexp(dim=0) - columns  # of each column's mass, as a logarithm
+        if tolerance is None:
+            potential = potential - excess
+            continue
+        before, residual = residual, float(excess.expm1().abs().max())
+        if residual <= tolerance:
+            break
+        # Momentum, dropped whenever the residual grows: a tenth of the iterations where ε is small.
+        since_restart = 0 if residual > before else since_restart + 1
+        corrected = potential - excess
+        potential = corrected + since_restart / (since_restart + 3) * (corrected - previous)
+        previous = corrected
+    else:
+        if tolerance is not None:
+            warnings.warn(
+                f"sinkhorn: the columns are off by {residual:.1e} of their mass after {n_iters} iterations, expected "
+                f"{tolerance:.1e}; give more iterations or a larger epsilon",
+                stacklevel=3,
+            )
+            potential = previous
+    return (kernel + potential).softmax(dim=1).to(s.dtype)
+
+
+def _log_marginal(weights: Any, name: str, length: int, like: Tensor) -> Tensor:
+    if weights is None:
+        return torch.full_like(like[:, 0] if name == "row_weights" else like[0], -math.log(length))
+    given = check.as_tensor(weights, name).to(like)
+    if given.shape != (length,) or not bool(((given > 0) & torch.isfinite(given)).all()):
+        raise ValueError(f"{name}: got shape {tuple(given.shape)}, expected {length} finite numbers > 0")
+    return (given / given.sum()).log()
+
+
+class Centering(nn.Module):
+    """A teacher's codes: ``softmax((t - c) / τ_t)`` with the moving average c of its logits (DINO).
+
+    Centring keeps one prototype from taking all points, sharpening (a low τ_t) keeps them from spreading evenly. In
+    training mode each call moves the centre after it was used: ``c ← μ c + (1-μ) mean_i t_i``. No gradient flows.
+
+    >>> centering = icon.codes.Centering(n_prototypes)
+    >>> codes = centering(teacher(view_a) @ prototypes.T)
+    >>> icon.method("dino")((student(view_b), prototypes), codes)
+
+    Args:
+        n_prototypes: columns of the logits.
+        temperature: τ_t > 0. momentum: μ in [0, 1].
+
+    Source: Caron et al. 2021 (DINO, arXiv 2104.14294).
+    """
+
+    center: Tensor
+
+    def __init__(self, n_prototypes: int, temperature: float = 0.04, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.temperature = check.positive(temperature, "temperature")
+        self.momentum = check.fraction(momentum, "momentum")
+        self.register_buffer("center", torch.zeros(check.count(n_prototypes, "n_prototypes")))
+
+    @torch.no_grad()
+    def forward(self, logits: Tensor) -> Tensor:
+        """``[n, C] -> [n, C]``, rows that sum to one."""
+        t = check.matrix(logits, "logits")
+        if t.shape[1] != len(self.center):
+            raise ValueError(f"logits: got {t.shape[1]} columns, expected {len(self.center)} (one per prototype)")
+        t = t.to(torch.promote_types(t.dtype, self.center.dtype))
+        codes = ((t - self.center) / self.temperature).softmax(dim=1)
+        if self.training:
+            self.center = self.center.to(t).lerp(t.mean(dim=0), 1 - self.momentum)
+        return codes
+
+    def extra_repr(self) -> str:
+        return f"{len(self.center)}, temperature={self.temperature:g}, momentum={self.momentum:g}"
+
+
+@torch.no_grad()
+def concentration(
+    z: Any, prototypes: Any, assignments: Any, smoothing: float = 10.0, temperature: float | None = None
+) -> Tensor:
+    """Concentration of each prototype, ``φ_c = sum_i ‖z_i - w_c‖ / (N_c log(N_c + α))`` over its ``N_c`` points (PCL).
+
+    Unit rows on both sides. It is the temperature of the prototype: loose clusters are softened, tight ones sharpened.
+    A prototype without points, or on which all of its points lie, gets the largest or the smallest of the others.
+
+    >>> phi = icon.codes.concentration(z, prototypes, assignments)
+    >>> icon.method("pcl", temperature=phi)((z, prototypes), assignments)
+
+    Args:
+        z: ``[n, d]``. prototypes: ``[C, d]``. assignments: ``[n]`` in 0..C-1.
+        smoothing: α >= 1, so that small clusters do not get a small concentration.
+        temperature: scale the result to this mean, as the paper does for training; None leaves it.
+
+    Source: Li et al. 2021 (Prototypical Contrastive Learning, arXiv 2005.04966).
+    """
+    points, centres = check.matrix(z, "z"), check.matrix(prototypes, "prototypes")
+    labels = check.integers(assignments, "assignments", len(points)).to(points.device)
+    if centres.shape[1] != points.shape[1] or int(labels.max()) >= len(centres):
+        raise ValueError(
+            f"prototypes: got shape {tuple(centres.shape)}, expected {points.shape[1]} columns and a row for each of "
+            f"the assignments 0..{int(labels.max())}"
+        )
+    if check.number(smoothing, "smoothing") < 1:
+        raise ValueError(f"smoothing: got {smoothing:g}, expected a number >= 1")
+    unit = torch.nn.functional.normalize
+    distance = (unit(points, dim=1) - unit(centres.to(points), dim=1)[labels]).norm(dim=1)
+    count = torch.bincount(labels, minlength=len(centres)).to(points)
+    total = torch.zeros_like(count).index_add_(0, labels, distance)
+    phi = total / (count * (count + smoothing).log())
+    known = (count > 0) & (total > 0)
+    if not bool(known.any()):
+        raise ValueError("z: got every point on its prototype, expected some distance: no concentration is defined")
+    phi = torch.where(count > 0, torch.where(known, phi, phi[known].min()), phi[known].max())
+    return phi if temperature is None else phi * (check.positive(temperature, "temperature") / phi.mean())

@@ -1,0 +1,28 @@
+"""Next-token prediction.
+
+Bengio, Ducharme, Vincent and Jauvin, "A Neural Probabilistic Language Model", JMLR 3, 2003; Radford, Narasimhan,
+Salimans and Sutskever, "Improving Language Understanding by Generative Pre-Training", OpenAI 2018.
+
+    L = −(1/B(T−1)) Σ_b Σ_{t<T−1} log softmax_v(h_bt·e_v)[token_{b,t+1}]
+
+The last position has no successor and is left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from table.references._math import Array, Scalar, label_losses, label_slopes
+
+
+def value(hidden: Array, embeddings: Array, tokens: Array) -> Scalar:
+    contexts = hidden[:, :-1].reshape(-1, hidden.shape[-1])
+    return label_losses(contexts @ embeddings.T, tokens[:, 1:].ravel()).mean()
+
+
+def gradient(hidden: Array, embeddings: Array, tokens: Array) -> tuple[Array, Array]:
+    contexts = hidden[:, :-1].reshape(-1, hidden.shape[-1])
+    slope = label_slopes(contexts @ embeddings.T, tokens[:, 1:].ravel()) / len(contexts)
+    from_hidden = np.zeros_like(hidden)
+    from_hidden[:, :-1] = (slope @ embeddings).reshape(hidden[:, :-1].shape)
+    return from_hidden, slope.T @ contexts

@@ -1,0 +1,123 @@
+"""Classes from soft labels and label sets; data labels with class weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import icon
+
+N = 10
+
+
+def soft(seed: int = 0, n: int = N) -> np.ndarray:
+    return np.random.default_rng(seed).dirichlet(np.ones(4), size=n)
+
+
+def sets(seed: int = 0, n: int = N) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2, size=(n, 4))
+
+
+def rows_of(weights: np.ndarray) -> np.ndarray:
+    sums = weights.sum(axis=1, keepdims=True)
+    return np.divide(weights, sums, out=np.zeros_like(weights, dtype=float), where=sums > 0)
+
+
+def jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    both = np.minimum(a[:, None], b[None]).sum(axis=2)
+    either = np.maximum(a[:, None], b[None]).sum(axis=2)
+    return np.divide(both, either, out=np.zeros(both.shape), where=either > 0)
+
+
+def test_product_of_soft_labels() -> None:
+    y = soft()
+    expected = rows_of(y @ y.T * (1 - np.eye(N)))
+    np.testing.assert_allclose(icon.p.Classes()(y).to_dense(), expected, atol=1e-15)
+
+
+def test_jaccard_of_label_sets() -> None:
+    y = sets()
+    y[3] = 0  # a point without labels has no positive
+    rows = icon.p.Classes(overlap="jaccard")(torch.tensor(y))
+    np.testing.assert_allclose(rows.to_dense(), rows_of(jaccard(y, y) * (1 - np.eye(N))), atol=1e-15)
+    assert bool(rows.empty[3])
+
+
+def test_between_two_sets() -> None:
+    a, b = sets(0, 6), sets(1, 9)
+    rows = icon.p.Classes(overlap="jaccard")((a, b))
+    np.testing.assert_allclose(rows.to_dense(), rows_of(jaccard(a, b)), atol=1e-15)
+
+
+def test_one_hot_labels_are_supcon() -> None:
+    y = np.arange(N) % 3
+    z = torch.randn(N, 3, dtype=torch.float64)
+    one_hot = np.eye(3)[y]
+    plain = icon.method("supcon")(z, y)
+    for name in ("soft-supcon", "multi-label-supcon"):
+        torch.testing.assert_close(icon.method(name)(z, one_hot), plain)
+
+
+@pytest.mark.parametrize(
+    ("labels", "hyper", "message"),
+    [
+        (np.full((N, 2), -1.0), {}, "labels: got negative entries"),
+        (np.full((N, 2), np.nan), {}, "labels: got NaN"),
+        (soft(), {"overlap": "jaccard"}, "labels: got entries other than 0 and 1"),
+        (sets(0, N + 1), {}, "labels: got 11 rows, expected 10"),
+        ((sets(), np.ones((N, 2))), {}, "labels: got 4 and 2 columns"),
+    ],
+)
+def test_bad_labels(labels: Any, hyper: dict[str, Any], message: str) -> None:
+    z = torch.randn(N, 3)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        icon.loss("gaussian", "classes", **hyper)((z, z) if isinstance(labels, tuple) else z, labels)
+
+
+def test_unknown_overlap() -> None:
+    with pytest.raises(ValueError, match=r"^overlap: got 'dice'"):
+        icon.p.Classes(overlap="dice")
+
+
+class TestClassWeights:
+    weights = (0.5, 2.0, 1.0)
+
+    def test_as_in_torch(self) -> None:
+        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.arange(N) % 3
+        loss = icon.method("weighted-cross-entropy", class_weights=self.weights)
+        theirs = torch.nn.functional.cross_entropy(z @ w.T, y, weight=torch.tensor(self.weights))
+        torch.testing.assert_close(loss.terms((z, w), y).cross_entropy, theirs)
+
+    def test_soft_labels_weigh_by_their_classes(self) -> None:
+        z, w = torch.randn(N, 4), torch.randn(3, 4)
+        y = torch.tensor(np.random.default_rng(0).dirichlet(np.ones(3), size=N), dtype=torch.float32)
+        weight = y @ torch.tensor(self.weights)
+        each = -(y * (z @ w.T).log_softmax(dim=1)).sum(dim=1)
+        loss = icon.method("weighted-cross-entropy", class_weights=self.weights)
+        torch.testing.assert_close(loss.terms((z, w), y).cross_entropy, (weight * each).sum() / weight.sum())
+
+    def test_equal_weights_change_nothing(self) -> None:
+        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.arange(N) % 3
+        plain = icon.method("cross-entropy")((z, w), y)
+        for weights in (None, (2.0, 2.0, 2.0)):
+            torch.testing.assert_close(icon.method("weighted-cross-entropy", class_weights=weights)((z, w), y), plain)
+
+    def test_bad_weights(self) -> None:
+        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.zeros(N, dtype=torch.int64)
+        with pytest.raises(ValueError, match=r"^class_weights: got 2, expected 3"):
+            icon.method("weighted-cross-entropy", class_weights=(1.0, 2.0))((z, w), y)
+        with pytest.raises(ValueError, match=r"^class_weights: got"):
+            icon.method("weighted-cross-entropy", class_weights=(1.0, -2.0, 1.0))
+        with pytest.raises(ValueError, match=r"^class_weights: got 0 for every class"):
+            icon.method("weighted-cross-entropy", class_weights=(0.0, 1.0, 1.0))((z, w), y)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [("balanced-softmax", "class_counts"), ("sampled-softmax", "expected_counts")]
+)
+def test_counts_must_be_positive(name: str, argument: str) -> None:
+    with pytest.raises(ValueError, match=f"^{argument}: got entries"):
+        icon.method(name, **{argument: [1.0, 0.0]})

@@ -1,0 +1,130 @@
+"""Clusters with given, uniform or moving marginals, an exponent, and the entropy beside the loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import icon
+
+N, C = 14, 3
+LABELS = np.arange(N) // 2
+
+
+def logits(seed: int = 0) -> torch.Tensor:
+    return torch.tensor(np.random.default_rng(seed).normal(size=(N, C)), requires_grad=True)
+
+
+def dense(z: torch.Tensor, t: torch.Tensor, marginals: torch.Tensor, beta: float) -> torch.Tensor:
+    """-mean_i log sum_c (φ_ic φ_ic')^β / m_c, candidates aligned row by row."""
+    return -((z.softmax(dim=1) * t.softmax(dim=1)) ** beta / marginals).sum(dim=1).log().mean()
+
+
+@pytest.mark.parametrize("beta", [0.6, 1.0, 2.0])
+def test_given_marginals(beta: float) -> None:
+    marginals = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+    z, t = logits(0), logits(1)
+    loss = icon.loss("clusters", "pairs", marginals=marginals, exponent=beta)((z, t))
+    torch.testing.assert_close(loss, dense(z, t, marginals, beta))
+    mine = torch.autograd.grad(loss, (z, t))
+    theirs = torch.autograd.grad(dense(z, t, marginals, beta), (z, t))
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_exponent_with_the_sizes_of_the_batch() -> None:
+    z, t = logits(0), logits(1)
+    loss = icon.loss("clusters", "pairs", exponent=0.5)((z, t))
+    torch.testing.assert_close(loss, dense(z, t, t.softmax(dim=1).sum(dim=0), 0.5))
+
+
+def test_uniform_is_one_over_c() -> None:
+    z, t = logits(0), logits(1)
+    loss = icon.loss("clusters", "pairs", marginals="uniform")((z, t))
+    torch.testing.assert_close(loss, dense(z, t, torch.full((C,), 1 / C, dtype=torch.float64), 1.0))
+
+
+def test_moving_marginals_begin_with_the_batch_and_follow_the_candidates() -> None:
+    loss = icon.method("temi", beta=0.6, momentum=0.75)
+    expected = None
+    for step in range(3):
+        z, t = logits(step), logits(10 + step)
+        mean = t.softmax(dim=1).mean(dim=0).detach()
+        expected = mean if expected is None else 0.75 * expected + 0.25 * mean
+        torch.testing.assert_close(loss((z, t)), dense(z, t.detach(), expected, 0.6))
+    kept = loss.q.marginals.clone()  # type: ignore[operator]
+    loss.eval()
+    loss((logits(5), logits(6)))
+    assert torch.equal(loss.q.marginals, kept)  # type: ignore[arg-type]
+
+
+def test_more_clusters_than_points_of_a_batch() -> None:
+    z, t = torch.randn(4, 9), torch.randn(4, 9)
+    assert torch.isfinite(icon.method("temi")((z, t)))
+    with pytest.raises(ValueError, match=r"^input: got 9 clusters for 4 points"):
+        icon.loss("clusters", "pairs")((z, t))
+
+
+def test_the_teacher_gets_no_gradient() -> None:
+    z, t = logits(0), logits(1)
+    icon.method("temi")((z, t)).backward()
+    assert z.grad is not None
+    assert t.grad is None
+
+
+def test_saved_with_its_marginals(tmp_path: Path) -> None:
+    loss = icon.method("temi")
+    loss((logits(0), logits(1)))
+    loss.save(tmp_path / "temi")
+    again = icon.load(tmp_path / "temi")
+    assert torch.equal(again.q.marginals, loss.q.marginals)
+    pair = (logits(2), logits(3))
+    assert torch.equal(again(pair), loss(pair))
+    fresh = icon.method("temi")
+    fresh.load_state_dict(loss.state_dict())
+    assert torch.equal(fresh.q.marginals, loss.q.marginals)  # type: ignore[arg-type]
+
+
+def test_entropy_of_the_mean_assignment() -> None:
+    z = logits()
+    phi = z.softmax(dim=1)
+    mean = phi.mean(dim=0)
+    plain = icon.loss("clusters", "pairs")(z, LABELS)
+    loss = icon.loss("clusters", "pairs", entropy_weight=2.0)(z, LABELS)
+    torch.testing.assert_close(loss - plain, 2 * (mean * mean.log()).sum())
+    (mine,) = torch.autograd.grad(loss - plain, z)
+    (theirs,) = torch.autograd.grad(2 * (z.softmax(dim=1).mean(dim=0).log() * z.softmax(dim=1).mean(dim=0)).sum(), z)
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_entropy_of_an_empty_cluster_is_finite() -> None:
+    z = torch.zeros(N, C).index_fill_(1, torch.tensor([2]), -1e4).requires_grad_()
+    loss = icon.method("scan", n_neighbors=3)(z, np.random.default_rng(0).normal(size=(N, 2)))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(z.grad).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hyper", "message"),
+    [
+        ({"marginals": [0.5, 0.5, 0.0]}, "marginals: got an entry 0"),
+        ({"marginals": [0.5, -0.5, 1.0]}, "marginals: got shape"),
+        ({"marginals": "batch"}, "marginals: got 'batch'"),
+        ({"exponent": 0}, "exponent: got 0"),
+        ({"momentum": 2}, "momentum: got 2"),
+        ({"entropy_weight": -1}, "entropy_weight"),
+        ({"marginals": "uniform", "leak": 0.1}, "leak, weights: got them with marginals"),
+    ],
+)
+def test_bad_hyper_parameters(hyper: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        icon.loss("clusters", "pairs", **hyper)
+
+
+def test_marginals_of_another_length() -> None:
+    with pytest.raises(ValueError, match=r"^marginals: got 2, expected 3"):
+        icon.loss("clusters", "pairs", marginals=[0.5, 0.5])((logits(0), logits(1)))

@@ -1,0 +1,158 @@
+"""Balanced codes, a teacher's centred codes, and concentrations of prototypes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import normalize
+
+import icon
+
+
+def cosines(n: int, m: int, seed: int = 0, d: int = 6) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    a, b = (normalize(torch.tensor(rng.normal(size=(k, d))), dim=1) for k in (n, m))
+    return a @ b.T
+
+
+class TestSinkhorn:
+    @pytest.mark.parametrize("epsilon", [1.0, 0.05, 0.01])
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+    def test_rows_and_columns_are_balanced(self, epsilon: float, dtype: torch.dtype) -> None:
+        codes = icon.sinkhorn(cosines(60, 7).to(dtype), epsilon)
+        assert codes.dtype == dtype
+        assert (codes.double().sum(dim=1) - 1).abs().max() < 1e-6
+        assert (codes.double().sum(dim=0) / (60 / 7) - 1).abs().max() < 1e-6 + 10 * torch.finfo(dtype).eps
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(2, 20), st.integers(2, 8), st.floats(0.05, 2), st.integers(0, 1000))
+    def test_any_marginals(self, n: int, m: int, epsilon: float, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        rows, columns = rng.uniform(0.1, 1, n), rng.uniform(0.1, 1, m)
+        codes = icon.sinkhorn(cosines(n, m, seed), epsilon, 20_000, row_weights=rows, column_weights=columns)
+        plan = (rows / rows.sum())[:, None] * codes.numpy()
+        np.testing.assert_allclose(plan.sum(axis=0), columns / columns.sum(), rtol=2e-6)
+        np.testing.assert_allclose(codes.sum(dim=1), 1, rtol=1e-12)
+
+    def test_it_is_the_optimum_of_the_entropic_problem(self) -> None:
+        """log P = s/ε + a row term + a column term: a 2 x 2 minor of log P equals that of s/ε."""
+        scores, epsilon = cosines(9, 4), 0.2
+        logs = icon.sinkhorn(scores, epsilon, tolerance=1e-12).log()
+        minor = lambda x: x[1:, 1:] - x[:-1, 1:] - x[1:, :-1] + x[:-1, :-1]  # noqa: E731
+        np.testing.assert_allclose(minor(logs), minor(scores / epsilon), atol=1e-11)
+
+    def test_shifting_rows_and_columns_changes_nothing(self) -> None:
+        scores = cosines(9, 4)
+        shifted = scores + torch.arange(9.0)[:, None] + 3 * torch.arange(4.0)
+        a, b = (icon.sinkhorn(s, 0.5, 100_000, tolerance=1e-12) for s in (scores, shifted))
+        np.testing.assert_allclose(a, b, atol=1e-9)
+
+    def test_momentum_changes_the_way_and_not_the_end(self) -> None:
+        scores = cosines(50, 5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            slow = icon.sinkhorn(scores, 0.05, 5000, tolerance=None)
+            fast = icon.sinkhorn(scores, 0.05, tolerance=1e-12)
+        np.testing.assert_allclose(slow, fast, atol=1e-10)
+
+    def test_three_rounds_are_those_of_swav(self) -> None:
+        plan = np.exp(cosines(12, 4).numpy() / 0.3)
+        plan /= plan.sum()
+        for _ in range(3):
+            plan /= plan.sum(axis=0) * 4
+            plan /= plan.sum(axis=1, keepdims=True) * 12
+        np.testing.assert_allclose(icon.sinkhorn(cosines(12, 4), 0.3, 3, tolerance=None), plan * 12, rtol=1e-12)
+
+    def test_residual_is_reported(self) -> None:
+        with pytest.warns(UserWarning, match=r"^sinkhorn: the columns are off by \d\.\de-?\d+ of their mass after 2"):
+            icon.sinkhorn(cosines(60, 7), 0.01, n_iters=2)
+
+    def test_no_gradient(self) -> None:
+        assert not icon.sinkhorn(cosines(5, 3).requires_grad_(), 0.5).requires_grad
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"epsilon": 0}, "epsilon: got 0"),
+            ({"n_iters": 0}, "n_iters: got 0"),
+            ({"tolerance": -1.0}, "tolerance: got -1"),
+            ({"row_weights": [1.0, 2.0]}, r"row_weights: got shape \(2,\), expected 5"),
+            ({"column_weights": [1.0, 0.0, 1.0]}, "column_weights: got"),
+            ({"scores": np.full((5, 3), np.nan)}, "scores: got NaN"),
+            ({"scores": np.ones(3)}, "scores: got shape"),
+        ],
+    )
+    def test_bad_input(self, arguments: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            icon.sinkhorn(**{"scores": cosines(5, 3), **arguments})
+
+
+class TestCentering:
+    def test_the_centre_is_a_moving_average_of_earlier_calls(self) -> None:
+        rng = np.random.default_rng(0)
+        batches = [torch.tensor(rng.normal(size=(6, 4))) for _ in range(3)]
+        centering = icon.codes.Centering(4, temperature=0.5, momentum=0.8)
+        center = torch.zeros(4, dtype=torch.float64)
+        for batch in batches:
+            torch.testing.assert_close(centering(batch), ((batch - center) / 0.5).softmax(dim=1))
+            center = 0.8 * center + 0.2 * batch.mean(dim=0)
+        torch.testing.assert_close(centering.center, center)
+
+    def test_evaluation_leaves_the_centre(self) -> None:
+        centering = icon.codes.Centering(3).eval()
+        centering(torch.randn(5, 3, requires_grad=True))
+        assert centering.center.tolist() == [0, 0, 0]
+
+    def test_state_dict(self) -> None:
+        first, second = icon.codes.Centering(3), icon.codes.Centering(3)
+        first(torch.randn(5, 3))
+        second.load_state_dict(first.state_dict())
+        assert torch.equal(first.center, second.center)
+
+    def test_half_precision_and_bad_input(self) -> None:
+        codes = icon.codes.Centering(3)(torch.randn(5, 3, dtype=torch.bfloat16))
+        assert codes.dtype == torch.float32
+        with pytest.raises(ValueError, match=r"^logits: got 4 columns, expected 3"):
+            icon.codes.Centering(3)(torch.randn(5, 4))
+        with pytest.raises(ValueError, match=r"^momentum"):
+            icon.codes.Centering(3, momentum=1.5)
+
+
+class TestConcentration:
+    def test_formula(self) -> None:
+        rng = np.random.default_rng(0)
+        z, prototypes, labels = rng.normal(size=(30, 5)), rng.normal(size=(3, 5)), np.arange(30) % 3
+        v = z / np.linalg.norm(z, axis=1, keepdims=True)
+        w = prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
+        expected = [np.linalg.norm(v[labels == c] - w[c], axis=1).sum() / (10 * math.log(10 + 4)) for c in range(3)]
+        np.testing.assert_allclose(icon.codes.concentration(z, prototypes, labels, smoothing=4), expected, rtol=1e-12)
+        scaled = icon.codes.concentration(z, prototypes, labels, temperature=0.2)
+        assert float(scaled.mean()) == pytest.approx(0.2)
+
+    def test_empty_and_point_clusters_are_usable_temperatures(self) -> None:
+        z = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
+        prototypes = torch.tensor([[1.0, 0.2], [0.0, 1.0], [1.0, 1.0]])
+        phi = icon.codes.concentration(z, prototypes, [0, 0, 0, 1])
+        assert phi[1] == phi[0] == phi[2] > 0
+        icon.method("pcl", temperature=phi)((z, prototypes), [0, 0, 0, 1])
+
+    @pytest.mark.parametrize(
+        ("z", "prototypes", "labels", "hyper", "message"),
+        [
+            (np.ones((3, 2)), np.ones((1, 2)), [0, 1, 0], {}, "prototypes: got shape"),
+            (np.ones((3, 2)), np.ones((2, 3)), [0, 1, 0], {}, "prototypes: got shape"),
+            (np.ones((3, 2)), np.ones((2, 2)), [0, 1], {}, "assignments: got 2"),
+            (np.ones((3, 2)), np.eye(2), [0, 1, 0], {"smoothing": 0.5}, "smoothing: got 0.5"),
+            (np.ones((3, 2)), np.ones((2, 2)), [0, 1, 0], {}, "z: got every point on its prototype"),
+        ],
+    )
+    def test_bad_input(self, z: Any, prototypes: Any, labels: Any, hyper: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            icon.codes.concentration(z, prototypes, labels, **hyper)
