@@ -1,0 +1,144 @@
+"""``python -m experiments NAME``: run an experiment and write its report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import torch
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from experiments import report
+from experiments.datasets import NAMES, Dataset, from_files, load
+from experiments.record import Experiment
+from experiments.registry import EXPERIMENTS
+from experiments.run import Task, execute, tasks
+from experiments.store import Store, record_environment
+from icon import _checks as check
+
+PUBLISHED = Path("experiments/results")
+TRIALS = Path("out/experiments")
+
+Name = Annotated[Optional[str], typer.Argument(help="The experiment; without one, a list of them.")]  # noqa: UP045
+Names = Annotated[list[str], typer.Option("--dataset", help=f"Repeat the option: {', '.join(NAMES)}.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")]
+Data = Annotated[Optional[Path], typer.Option(help="Folder of the data sets' files, else ICON_DATA.")]  # noqa: UP045
+Features = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(help="Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."),
+]
+Labels = Annotated[Optional[str], typer.Option(help="Labels of --features, to score with.")]  # noqa: UP045
+Key = Annotated[Optional[str], typer.Option(help="Which array or column of the features' file.")]  # noqa: UP045
+Subset = Annotated[Optional[int], typer.Option(help="This many points of each data set, for a quick run.")]  # noqa: UP045
+Set = Annotated[Optional[list[str]], typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")]  # noqa: UP045
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help=f"Results go to OUT/NAME: {PUBLISHED}, or {TRIALS} with --subset, --set or --features."),
+]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")]
+
+
+def main(
+    name: Name = None,
+    dataset: Names = ["digits"],  # noqa: B006 - typer reads the default and does not change it
+    seeds: Seeds = 5,
+    data: Data = None,
+    features: Features = None,
+    labels: Labels = None,
+    key: Key = None,
+    subset: Subset = None,
+    set_: Set = None,
+    out: Out = None,
+    threads: Threads = 1,
+) -> None:
+    """Run an experiment with every seed, and write its tables and figures. A finished run is not run again.
+
+    Example: python -m experiments multi-view --dataset digits --seeds 2 --set epochs=5
+    """
+    console = Console()
+    if name is None:
+        console.print(_list())
+        return
+    torch.set_num_threads(threads)
+    try:
+        experiment = EXPERIMENTS[check.choice(name, "experiment", tuple(EXPERIMENTS))]
+        settings = parse_settings(experiment, set_ or [])
+        chosen = _datasets(dataset, data, features, labels, key)
+        chosen = chosen if subset is None else [d.subset(subset) for d in chosen]
+        planned = tasks(experiment, chosen, seeds, settings)
+        # A trial must not end up among the published results.
+        trial = subset is not None or features or set_
+        folder = (out or (TRIALS if trial else PUBLISHED)) / experiment.name
+        store = Store(folder)
+        command = shlex.join(["python", "-m", "experiments", *sys.argv[1:]])
+        if any(task.key not in store.finished for task in planned):
+            record_environment(folder, command, threads)
+        made = _run(experiment, planned, settings, store, command, console)
+        written = report.write(experiment, folder, settings)
+    except (ValueError, TypeError, OSError) as error:
+        Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    console.print(f"{made} runs made, {len(planned) - made} were there; written to {folder}:", highlight=False)
+    console.print(", ".join(path.name for path in written), highlight=False, soft_wrap=True)
+
+
+def parse_settings(experiment: Experiment, given: list[str]) -> Any:
+    """The experiment's settings with ``NAME=VALUE`` put in.
+
+    Raises:
+        ValueError: not of that form, an unknown name, or a value of another type than the default's.
+    """
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(experiment.settings)}
+    chosen: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"set: got {text!r}, expected NAME=VALUE")
+        kind = type(defaults[check.choice(name, "set", tuple(defaults))])
+        try:
+            chosen[name] = kind(value)
+        except ValueError:
+            raise ValueError(f"set: got {text!r}, expected {name}={kind.__name__}") from None
+    return experiment.settings(**chosen)
+
+
+def _datasets(
+    names: list[str], data: Path | None, features: list[str] | None, labels: str | None, key: str | None
+) -> list[Dataset]:
+    if features:
+        return [from_files(features, labels, key)]
+    if labels is not None:
+        raise ValueError("labels: got a file without --features, expected both")
+    return [load(name, data) for name in dict.fromkeys(names)]
+
+
+def _run(
+    experiment: Experiment, planned: list[Task], settings: Any, store: Store, command: str, console: Console
+) -> int:
+    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=len(planned))
+
+        def tick(task: Task) -> None:
+            what = " ".join(f"{k}={v}" for k, v in task.configuration.items())
+            progress.update(bar, advance=1, description=f"{task.dataset.name}, seed {task.seed}: {what}")
+
+        return execute(experiment, planned, settings, store, command, tick)
+
+
+def _list() -> Table:
+    table = Table("experiment", "question", title="python -m experiments NAME")
+    for experiment in EXPERIMENTS.values():
+        table.add_row(experiment.name, experiment.question)
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

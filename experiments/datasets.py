@@ -1,0 +1,204 @@
+"""One loader for every experiment: the digits, the .npz sets of a data folder, and a user's own files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from icon import _checks as check
+from icon.features import read_matrix, read_vector
+
+FOLDER_VARIABLE = "ICON_DATA"
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Points to learn from, and labels to score with.
+
+    Args:
+        name: how results call it; a subset is called ``name-n``.
+        x: float32 ``[n, d]``, the views side by side where there are several; None: a graph without features.
+        views: float32 ``[n, d_v]`` each, where the data set comes in several views.
+        y: int64 ``[n]``, 0 to classes - 1, or -1 for an unknown label; None: no labels.
+        adjacency: ``[n, n]``, entry ``[i, j]`` for the edge from i to j; a graph's own.
+        shape: ``(height, width)`` where a row of x is the pixels of an image, in [0, 1].
+    """
+
+    name: str
+    x: Array | None
+    views: tuple[Array, ...] = ()
+    y: Array | None = None
+    adjacency: sp.csr_array | None = None
+    shape: tuple[int, int] | None = None
+
+    @property
+    def n(self) -> int:
+        return int(next(len(a) for a in (self.x, self.y) if a is not None))
+
+    @property
+    def classes(self) -> int:
+        """How many classes the known labels have; 0 without labels."""
+        return 0 if self.y is None else len(np.unique(self.y[self.y >= 0]))
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the data: results of other data under the same name are not taken for these."""
+        digest = hashlib.sha256()
+        graph = () if self.adjacency is None else (self.adjacency.indptr, self.adjacency.indices, self.adjacency.data)
+        for array in (self.x, *self.views, self.y, *graph):
+            if array is not None:
+                digest.update(f"{array.shape} {array.dtype}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+    def subset(self, n: int, seed: int = 0) -> Dataset:
+        """``n`` points drawn without replacement, in their old order; of a graph, the edges between them.
+
+        Raises:
+            ValueError: more points than there are, or fewer than one.
+        """
+        if check.count(n, "subset") > self.n:
+            raise ValueError(f"subset: got {n}, expected at most {self.n} (the points of {self.name})")
+        kept = np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False))
+        return replace(
+            self,
+            name=f"{self.name}-{n}",
+            x=None if self.x is None else self.x[kept],
+            views=tuple(view[kept] for view in self.views),
+            y=None if self.y is None else self.y[kept],
+            adjacency=None if self.adjacency is None else self.adjacency[kept][:, kept],
+        )
+
+
+def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
+    """The data set of a name.
+
+    Args:
+        name: one of `NAMES`; ``"digits"`` comes with scikit-learn, the others are files of the folder.
+        folder: None reads the environment variable ``ICON_DATA``.
+
+    Raises:
+        ValueError: an unknown name, no folder, no such file in it, or not the arrays that are expected.
+    """
+    name = ALIASES.get(name, name)
+    check.choice(name, "dataset", NAMES)
+    if name == "digits":
+        return _digits()
+    file, read = SOURCES[name]
+    folder = folder or os.environ.get(FOLDER_VARIABLE)
+    wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {file}"
+    if not folder:
+        raise ValueError(f"data: got no folder for {name!r}, {wanted}")
+    path = Path(folder) / file
+    if not path.is_file():
+        raise ValueError(f"data: got {folder}, which has no such file, {wanted}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return read(name, arrays)
+    except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"data: got {path}, expected the arrays of {name} ({str(error).strip()})") from None
+
+
+def from_files(features: Sequence[str], labels: str | None = None, key: str | None = None) -> Dataset:
+    """A user's own: files of features through `icon.features`, several of them as several views.
+
+    Args:
+        features: ``[n, d]`` each, with the same points in the same order.
+        labels: ``[n]``, any values; only to score with.
+        key: which array or column of a file that has several.
+
+    Raises:
+        ValueError: a file that cannot be read, or numbers of rows that differ.
+    """
+    views = [_floats(read_matrix(path, key)) for path in features]
+    for path, view in zip(features, views, strict=True):
+        check.matrix(view, "features")
+        if len(view) != len(views[0]):
+            raise ValueError(f"features: got {len(view)} rows in {path}, expected {len(views[0])} as in {features[0]}")
+    y = None
+    if labels is not None:
+        y = pd.factorize(read_vector(labels), sort=True)[0].astype(np.int64)
+        if len(y) != len(views[0]):
+            raise ValueError(f"labels: got {len(y)}, expected {len(views[0])} (one per row of the features)")
+    return Dataset(Path(features[0]).stem, np.hstack(views), tuple(views) if len(views) > 1 else (), y)
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return Dataset("digits", _floats(found.data / 16), y=_labels(found.target), shape=(8, 8))
+
+
+def _vectors(name: str, arrays: Arrays, key: str = "X") -> Dataset:
+    return Dataset(name, _floats(arrays[key]), y=_labels(arrays["y"]))
+
+
+def _images(name: str, arrays: Arrays) -> Dataset:
+    pixels = arrays["X"].astype(np.float32)
+    low, high = pixels.min(), pixels.max()
+    x = ((pixels - low) / (high - low)).reshape(len(pixels), -1)
+    return Dataset(name, x, y=_labels(arrays["y"]), shape=(pixels.shape[1], pixels.shape[2]))
+
+
+def _views(name: str, arrays: Arrays, number: int) -> Dataset:
+    views = tuple(_floats(arrays[f"X{v}"]) for v in range(number))
+    return Dataset(name, np.hstack(views), views, _labels(arrays["y"]))
+
+
+def _graph(name: str, arrays: Arrays, directed: bool = False) -> Dataset:
+    y = _labels(arrays["y"])
+    sources, targets = arrays["edges"].T.astype(np.int64)
+    edges = sp.csr_array((np.ones(len(sources), dtype=np.float32), (sources, targets)), shape=(len(y), len(y)))
+    x = None
+    if "feat_data" in arrays:
+        parts = (arrays["feat_data"], arrays["feat_indices"], arrays["feat_indptr"])
+        x = _floats(sp.csr_array(parts, shape=tuple(arrays["feat_shape"])).toarray())
+    return Dataset(name, x, y=y, adjacency=edges if directed else sp.csr_array(edges.maximum(edges.T)))
+
+
+def _floats(values: ArrayLike) -> Array:
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _labels(y: Array) -> Array:
+    """0 to C - 1 in the order of the labels; -1, unknown, stays."""
+    known, place = np.unique(y, return_inverse=True)
+    return np.asarray(np.where(y < 0, -1, place - int((known < 0).sum())), dtype=np.int64)
+
+
+Reader = Callable[[str, Arrays], Dataset]
+
+#: The files of the data folder: labels are ``y [n]``, features ``X`` (``X0``, ``X1``, ... of several views; sparse
+#: ``feat_*`` of a graph), edges of a graph ``edges [m, 2]``.
+SOURCES: dict[str, tuple[str, Reader]] = {
+    "banking77": ("banking77_minilm.npz", _vectors),
+    "clinc150": ("clinc150_minilm.npz", _vectors),
+    "cifar10-mobilenetv2": ("cifar10_mobilenetv2_feats.npz", _vectors),
+    "pendigits": ("pendigits.npz", _vectors),
+    "pbmc68k": ("pbmc68k_reduced.npz", partial(_vectors, key="X_pca")),
+    "fashion-mnist": ("fashion_mnist.npz", _images),
+    "usps": ("usps.npz", _images),
+    "coil20": ("coil20_32x32.npz", _images),
+    "mfeat": ("mfeat_6views.npz", partial(_views, number=6)),
+    "scene15": ("scene15_3views.npz", partial(_views, number=3)),
+    "cora": ("graph_cora.npz", _graph),
+    "citeseer": ("graph_citeseer.npz", _graph),
+    "email-eu-core": ("graph_email_eu_core.npz", partial(_graph, directed=True)),
+}
+ALIASES = {"cifar10": "cifar10-mobilenetv2"}
+NAMES = ("digits", *SOURCES)

@@ -1,0 +1,135 @@
+"""One run: train an encoder per view with CMC on one half of the points, and measure on the other half."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import icon
+from experiments.datasets import Array, Dataset
+from experiments.held_out import Halves, halves, knn_accuracy, standardised
+from experiments.record import Configuration, Measures
+from icon import _checks as check
+from icon.mappers import MLP
+from icon.metrics import infonce_bound
+
+BANDS = 3  # horizontal bands of an image that serve as its views
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The same for every data set.
+
+    ``epochs`` was chosen once and without labels: near the largest held-out InfoNCE bound of mfeat with six views.
+    """
+
+    epochs: int = 50
+    batch: int = 512
+    learning_rate: float = 1e-3
+    temperature: float = 0.1
+    hidden: int = 256
+    dimensions: int = 32
+    neighbors: int = 10
+    bound_points: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "hidden", "dimensions", "neighbors"):
+            check.count(getattr(self, name), name)
+        for name in ("batch", "bound_points"):
+            check.count(getattr(self, name), name, least=2)
+        check.positive(self.learning_rate, "learning_rate")
+        check.positive(self.temperature, "temperature")
+
+
+def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
+    """The first 2, 3, ... views with each graph; of two views there is one pair, and the graphs are the same.
+
+    Raises:
+        ValueError: a data set without several views, or without labels to score with.
+    """
+    most = len(views_of(dataset))
+    if dataset.y is None or bool((dataset.y < 0).any()):
+        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    return [
+        {"graph": graph, "views": views}
+        for views in range(2, most + 1)
+        for graph in (("core",) if views == 2 else ("core", "full"))
+    ]
+
+
+def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
+    """The measures of one run, all on the held-out half.
+
+    * ``embedding 1``, ``embedding all``: k-NN accuracy of the first view's embedding and of all of them side by side,
+      each normalised to unit length as the loss sees it;
+    * ``raw 1``, ``raw all``: the same of the standardised features;
+    * ``bound a-b``: the InfoNCE bound of each pair of views, in nats, the mean of both directions.
+    """
+    split = halves(_labels(dataset), seed)
+    views = [standardised(view, split.train) for view in views_of(dataset)[: configuration["views"]]]
+    embeddings = embed(views, split, seed, configuration["graph"], settings)
+    features = {
+        "embedding 1": embeddings[0],
+        "embedding all": np.hstack(embeddings),
+        "raw 1": views[0],
+        "raw all": np.hstack(views),
+    }
+    measures = {name: knn_accuracy(z, _labels(dataset), split, settings.neighbors) for name, z in features.items()}
+    sample = np.random.default_rng(seed).permutation(split.held)[: settings.bound_points]
+    for a, b in combinations(range(len(views)), 2):
+        za, zb = embeddings[a][sample], embeddings[b][sample]
+        both = [infonce_bound(*pair, temperature=settings.temperature) for pair in ((za, zb), (zb, za))]
+        measures[f"bound {a + 1}-{b + 1}"] = sum(both) / 2
+    return measures
+
+
+def views_of(dataset: Dataset) -> list[Array]:
+    """The data set's own views, or the horizontal bands of its images (top, middle, bottom).
+
+    Raises:
+        ValueError: it has neither.
+    """
+    if dataset.views:
+        return list(dataset.views)
+    if dataset.shape is None or dataset.x is None:
+        raise ValueError(f"dataset: got {dataset.name}, expected several views (digits, mfeat, scene15) or images")
+    height, width = dataset.shape
+    images = dataset.x.reshape(-1, height, width)
+    return [band.reshape(len(images), -1) for band in np.array_split(images, BANDS, axis=1)]
+
+
+def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Settings) -> list[Array]:
+    """Embeddings ``[n, dimensions]`` of each view, of unit length, by encoders that saw the training half alone.
+
+    With the same seed, the first view's encoder starts the same and sees the same minibatches, however many views and
+    whichever graph: differences are paired.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoders = nn.ModuleList(MLP(view.shape[1], settings.dimensions, settings.hidden) for view in views)
+    loss = icon.method("cmc", temperature=settings.temperature, graph=graph)
+    optimizer = torch.optim.Adam(encoders.parameters(), lr=settings.learning_rate)
+    inputs = [torch.from_numpy(view) for view in views]
+    train = torch.from_numpy(split.train)
+    parts = -(-len(train) // settings.batch)  # as equal as can be, none above the batch
+    for _ in range(settings.epochs):
+        for batch in train[torch.randperm(len(train), generator=generator)].chunk(parts):
+            optimizer.zero_grad()
+            value: Tensor = loss([encoder(x[batch]) for encoder, x in zip(encoders, inputs, strict=True)])
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    with torch.no_grad():
+        embedded = [encoder(x) for encoder, x in zip(encoders, inputs, strict=True)]
+    return [nn.functional.normalize(z, dim=1).numpy() for z in embedded]
+
+
+def _labels(dataset: Dataset) -> Any:
+    if dataset.y is None:
+        raise ValueError(f"labels: got none of {dataset.name}, expected one per point")
+    return dataset.y

@@ -1,0 +1,8 @@
+"""The experiments by name: a record each."""
+
+from __future__ import annotations
+
+from experiments import multi_view
+from experiments.record import Experiment
+
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (multi_view.EXPERIMENT,)}

@@ -1,0 +1,47 @@
+"""An experiment that computes nothing, and a data set for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from pandas import DataFrame
+
+from experiments.datasets import Dataset
+from experiments.record import Configuration, Experiment, Measures
+
+DATASET = Dataset("points", np.arange(12, dtype=np.float32).reshape(6, 2))
+
+
+@dataclass(frozen=True)
+class Settings:
+    epochs: int = 3
+    rate: float = 0.5
+
+
+def score(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
+    return {"score": seed + configuration["k"] * settings.rate, "other": 1.0}
+
+
+def _draw(frame: DataFrame) -> Figure:
+    figure = Figure()
+    figure.subplots().plot(frame["value"])
+    return figure
+
+
+def experiment(run: Callable[..., Measures] = score) -> Experiment:
+    """Two configurations per data set."""
+    return Experiment(
+        name="fake",
+        title="A fake",
+        question="Is it?",
+        settings=Settings,
+        configurations=lambda dataset, settings: [{"k": 1}, {"k": 2}],
+        run=run,
+        table=lambda frame: (["k", "score"], [[k, None] for k in sorted(frame["k"].unique())]),
+        findings=lambda frame: [f"{frame['seed'].nunique()} seeds, {len(frame)} numbers."],
+        figures={"first": _draw, "second": _draw},
+        caption=lambda settings: f"epochs: {settings.epochs}",
+    )
