@@ -462,7 +462,7 @@ OUTSIDE: list[Outside] = [
     },
     {
         "name": "UMAP",
-        "reason": "An estimator and not a cell: each edge is a binary cross-entropy against a few sampled non- "
+        "reason": "An estimator and not a cell: each edge is a binary cross-entropy against a few sampled non-"
         "neighbours (negative sampling), with no partition over all candidates, so its optimum is not that of "
         "a softmax. With noise-contrastive normalisation instead it approximates t-SNE with Uniform "
         "Affinities (Damrich et al. 2023, arXiv 2206.01816).",

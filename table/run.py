@@ -12,7 +12,7 @@ from pathlib import Path
 import icon
 from icon.records import FAMILIES, Method
 from icon.registry import COLUMNS, ROWS
-from table import cells, formulas
+from table import beyond, cells, formulas, studies
 from table.data import Sample, sample
 from table.page import csv, figure, html, markdown
 from table.page.schema import Cell, Check, Citation, Table
@@ -22,6 +22,7 @@ from table.specifications import CHECKS
 from table.witnesses import witness
 
 SEEDS = (0, 1)
+ALL_CHECKS = CHECKS | beyond.CHECKS
 CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 
 
@@ -36,18 +37,18 @@ def regenerate(
         for column in COLUMNS:
             tick(f"{row} x {column}")
             computed.append(cells.compute(row, column, whole))
-    verified = []
+    verified: dict[bool, list[MethodResult]] = {True: [], False: []}
     for method in icon.methods():
         if method.slug in chosen:
             tick(method.name)
-            verified.append(verify(method, witnesses))
+            verified[method.in_table].append(verify(method, witnesses))
         else:
-            verified.append({**_record(method), "unchecked": True})
+            verified[method.in_table].append({**_record(method), "unchecked": True})
     return {
         "generated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {"icon": icon.__version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
-        "summary": summary(computed, verified),
+        "summary": summary(computed, verified[True], verified[False]),
         "rows": [
             {
                 "slug": slug,
@@ -71,7 +72,10 @@ def regenerate(
         ],
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": computed,
-        "methods": verified,
+        "methods": verified[True],
+        "beyond": verified[False],
+        "outside": beyond.OUTSIDE,
+        "studies": studies.studies() if slugs is None else [],
     }
 
 
@@ -96,6 +100,7 @@ def _record(method: Method) -> MethodResult:
         "name": method.name,
         "row": method.row,
         "column": method.column,
+        "coordinate": method.coordinate or None,
         "family": method.family,
         "status": "gap" if cited is None else "published",
         "year": method.year,
@@ -113,7 +118,7 @@ def _record(method: Method) -> MethodResult:
 def _checks(slug: str, s: Sample) -> list[Check]:
     """The results of a method's checks; a check that raises is a failed one that says why."""
     results: list[Check] = []
-    for check in CHECKS.get(slug, []):
+    for check in ALL_CHECKS.get(slug, []):
         try:
             results += check.run(s)
         except Exception as error:  # reported in the table with the method's name
@@ -123,16 +128,21 @@ def _checks(slug: str, s: Sample) -> list[Check]:
     return results
 
 
-def summary(computed: list[Cell], methods: list[MethodResult]) -> str:
-    checked = [m for m in methods if not m.get("unchecked")]
-    good, computes = sum(m["verified"] for m in checked), sum(c["computes"] for c in computed)
-    return f"{good} of {len(checked)} methods verified, {computes} of {len(computed)} cells compute"
+def summary(computed: list[Cell], methods: list[MethodResult], beyond: list[MethodResult]) -> str:
+    """The counts in one line: methods of the table, cells, methods beyond the table."""
+
+    def verified(found: list[MethodResult], what: str) -> list[str]:
+        checked = [m for m in found if not m.get("unchecked")]
+        return [f"{sum(m['verified'] for m in checked)} of {len(checked)} {what} verified"] if checked else []
+
+    cells = f"{sum(c['computes'] for c in computed)} of {len(computed)} cells compute"
+    return ", ".join([*verified(methods, "methods"), cells, *verified(beyond, "beyond the table")])
 
 
 def failures(table: Table) -> list[str]:
     """What failed and by how much, a line each."""
     lines = [f"cell {c['row']} x {c['column']}: {c['error']}" for c in table["cells"] if not c["computes"]]
-    for method in (m for m in table["methods"] if not m.get("unchecked")):
+    for method in (m for m in (*table["methods"], *table.get("beyond", [])) if not m.get("unchecked")):
         if not method["checks"]:
             lines.append(f"{method['slug']}: no check")
         for check in method["checks"]:

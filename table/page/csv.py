@@ -13,6 +13,10 @@ from table.page.view import is_verified
 WITNESS = {"agrees": True, "differs": False, "not installed": None}  # None: not asked, neither passed nor failed
 
 
+# ``coordinate`` is empty for the methods of the table, whose place row and column say in full.
+ABOUT = ("slug", "name", "row", "column", "coordinate", "family", "status", "year", "relation")
+
+
 def rows(table: Table) -> pd.DataFrame:
     """The numbers behind the table as a frame; ``passed`` is empty where a package is not installed."""
     methods = [m for m in (*table["methods"], *table.get("beyond", [])) if not m.get("unchecked")]
@@ -23,7 +27,7 @@ def rows(table: Table) -> pd.DataFrame:
 
 
 def _lines(method: Method) -> Iterator[dict[str, Any]]:
-    about = {key: method.get(key) for key in ("slug", "name", "row", "column", "family", "status", "year", "relation")}
+    about = {key: method.get(key) for key in ABOUT}
     about["verified"] = is_verified(method)
     if not method["checks"] and not method["witnesses"]:
         yield {**about, "kind": "nothing checked"}

@@ -113,7 +113,7 @@ def method_article(index: Index, method: Method) -> Markup:
         "article",
         el(
             "header",
-            el("h3", method["name"], " ", year, tabindex=-1),
+            el("h3", method["name"], " ", year, id=f"{method['slug']}/title"),
             el("span", family, class_="badge", data_family=method["family"]),
             el("span", state, class_="state failed" if verified is False else "state"),
         ),
@@ -126,6 +126,8 @@ def method_article(index: Index, method: Method) -> Markup:
         _checks(method["checks"]),
         _witnesses(method["witnesses"]),
         id=method["slug"],
+        tabindex=-1,
+        aria_labelledby=f"{method['slug']}/title",
         class_="method failed" if verified is False else "method",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -12,10 +13,12 @@ from table.page import palette
 from table.page.details import dialog, formula, mark, method_article
 from table.page.markup import Markup, el, text
 from table.page.mathml import mathml
-from table.page.schema import Cell, Column, Method, Row, Table
-from table.page.view import VERDICTS, Counts, Index, number, tolerance, unbroken, verdict, witness, worst
+from table.page.schema import Cell, Column, Method, Row, Study, Table
+from table.page.view import VERDICTS, Counts, Index, entry, number, tolerance, unbroken, verdict, witness, worst
 
+METHOD_COLUMNS = 7  # of the sheet of all methods, whose head is in the template
 HERE = Path(__file__).parent
+BEYOND = "Variants of a cell by another partition, target or weighting, checked like the others. Every line opens."
 LOSS = r"\mathcal{L}=\frac{1}{n}\sum_{i=1}^{n}\mathrm{KL}\left(p(\cdot\mid i)\,\Vert\,q(\cdot\mid i)\right)"
 
 
@@ -31,8 +34,9 @@ def render(table: Table) -> str:
         "grid": _grid(index),
         "rows": text(_guide(row, row["partition_name"]) for row in table["rows"]),
         "columns": text(_guide(column, f"target: {column['target']}") for column in table["columns"]),
-        "methods": text(_method_line(index, method) for method in table["methods"]),
+        "methods": _method_lines(index),
         "beyond": _beyond(index),
+        "studies": _studies(table),
         "dialogs": text(dialog(index, cell) for cell in table["cells"]),
         "provenance": _provenance(table),
         "data": _embedded(table),
@@ -168,6 +172,16 @@ def _guide(item: Row | Column, note: str) -> Markup:
     return el("div", el("dt", item["name"], " ", el("small", note)), meaning)
 
 
+def _method_lines(index: Index) -> Markup:
+    """The methods of the table, then under a heading of their own those beyond it."""
+    table = index.table
+    bodies = [el("tbody", (_method_line(index, method) for method in table["methods"]))]
+    if table.get("beyond"):
+        heading = el("tr", el("th", "Beyond the table", colspan=METHOD_COLUMNS, scope="rowgroup"), class_="group")
+        bodies.append(el("tbody", heading, (_method_line(index, method) for method in table["beyond"])))
+    return text(bodies)
+
+
 def _method_line(index: Index, method: Method) -> Markup:
     check, verified = worst(method["checks"]), verdict(method)
     return el(
@@ -186,22 +200,70 @@ def _method_line(index: Index, method: Method) -> Markup:
 def _beyond(index: Index) -> Markup:
     """The systems that the table does not hold: those with checks of their own, and those that have no coordinate."""
     beyond, outside = index.table.get("beyond", []), index.table.get("outside", [])
-    closed = [
-        el(
-            "details",
-            el("summary", el("strong", method["name"]), " ", index.place(method), " ", mark(verdict(method))),
-            method_article(index, method),
-            class_="failed" if verdict(method) is False else None,
-        )
-        for method in beyond
-    ]
+    closed = [_closed(index, method) for method in beyond]
     reasons = [el("div", el("dt", item["name"]), el("dd", item["reason"])) for item in outside]
     return text(
         (
-            el("section", el("h2", "Beyond the table"), closed, class_="beyond") if closed else None,
+            el("section", el("h2", "Beyond the table"), el("p", BEYOND, class_="help"), closed, class_="beyond")
+            if closed
+            else None,
             el("section", el("h2", "No coordinate"), el("dl", reasons, class_="outside")) if reasons else None,
         )
     )
+
+
+def _closed(index: Index, method: Method) -> Markup:
+    """A line that opens: name, year, coordinate, mark. The spaces between are for those who hear or copy it."""
+    summary = el(
+        "summary",
+        el("strong", method["name"]),
+        " ",
+        el("span", method["year"], class_="year"),
+        " ",
+        el("span", index.place(method), class_="place"),
+        " ",
+        mark(verdict(method)),
+    )
+    failed = verdict(method) is False
+    return el("details", summary, method_article(index, method), class_="failed" if failed else None)
+
+
+def _studies(table: Table) -> Markup | str:
+    studies = table.get("studies", [])
+    if not studies:
+        return ""
+    return el("section", el("h2", "Studies beyond the table"), map(_study, studies), class_="studies")
+
+
+def _study(study: Study) -> Markup:
+    """Question, findings, figure, numbers; the id has a slash, so that no method can have the same one."""
+    name = f"study/{study['slug']}"
+    return el(
+        "section",
+        el("h3", study["title"], id=f"{name}/title"),
+        el("p", study["question"], class_="question"),
+        el("ul", [el("li", finding) for finding in study["findings"]], class_="findings"),
+        _study_figure(study),
+        _study_numbers(study),
+        el("p", "Regenerate: ", el("code", study["source"]), class_="help"),
+        id=name,
+        class_="study",
+        aria_labelledby=f"{name}/title",
+    )
+
+
+def _study_figure(study: Study) -> Markup:
+    """The figure as an image: its ids and styles stay its own, and a script in it would be inert."""
+    data = base64.b64encode(study["figure"].encode()).decode()
+    image = el("img", src=f"data:image/svg+xml;base64,{data}", alt=study["caption"])
+    return el("figure", el("div", image, class_="scroll"), el("figcaption", study["caption"]))
+
+
+def _study_numbers(study: Study) -> Markup:
+    head = [el("th", name, scope="col") for name in study["head"]]
+    body = [el("tr", [el("td", entry(value)) for value in line]) for line in study["body"]]
+    sheet = el("table", el("thead", el("tr", head)), el("tbody", body), class_="numbers")
+    return el("div", sheet, class_="scroll tall", role="region", aria_label=f"Numbers: {study['title']}")
 
 
 def _provenance(table: Table) -> Markup:

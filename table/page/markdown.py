@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from table.page.schema import Method, Table
-from table.page.view import Counts, Index, number, tolerance, verdict, witness, worst
+from table.page.schema import Method, Study, Table
+from table.page.view import Counts, Index, entry, number, tolerance, verdict, witness, worst
 
 
 def render(table: Table) -> str:
@@ -24,6 +24,8 @@ def render(table: Table) -> str:
         parts += ["## Beyond the table", _method_sheet(index, table["beyond"])]
     if table.get("outside"):
         parts += ["## No coordinate", "\n".join(f"- {item['name']}: {item['reason']}" for item in table["outside"])]
+    if table.get("studies"):
+        parts += ["## Studies", *(part for study in table["studies"] for part in _study(study))]
     versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
     return "\n\n".join([*parts, f"Generated {table['generated']} with {versions}."]) + "\n"
 
@@ -58,6 +60,17 @@ def _line(index: Index, method: Method) -> list[str]:
     measured = [check["name"], number(check["measured"]), tolerance(check)] if check else ["none", "–", "–"]
     witnesses = "<br>".join(map(witness, method["witnesses"])) or "–"
     return [method["name"], index.place(method), method["relation"], *measured, witnesses, MARKS[verdict(method)]]
+
+
+def _study(study: Study) -> list[str]:
+    """A study without its figure, which only the page shows."""
+    return [
+        f"### {study['title']}",
+        study["question"],
+        "\n".join(f"- {finding}" for finding in study["findings"]),
+        _sheet(study["head"], (list(map(entry, line)) for line in study["body"])),
+        f"Regenerate: `{study['source']}`",
+    ]
 
 
 def _sheet(head: list[str], lines: Iterable[list[str]]) -> str:

@@ -115,13 +115,31 @@ class Outside(TypedDict):
     reason: str
 
 
+class Study(TypedDict):
+    """A question, what was measured, and what was found; a cell of ``body`` is text, a number, or None (no value).
+
+    ``figure`` is SVG text, drawn for a white page; ``source`` the command that regenerates the study.
+    """
+
+    slug: str
+    title: str
+    question: str
+    findings: list[str]
+    head: list[str]
+    body: list[list[str | float | None]]
+    figure: str
+    caption: str
+    source: str
+
+
 class _TableOptions(TypedDict, total=False):
     beyond: list[Method]
     outside: list[Outside]
+    studies: list[Study]
 
 
 class Table(_TableOptions):
-    """Everything the verification found; ``beyond`` and ``outside`` are shown under the table where present."""
+    """Everything the verification found; what is optional is shown under the table where present."""
 
     generated: str
     versions: dict[str, str]

@@ -24,7 +24,7 @@ function follow() {
   }
   if (target?.matches("article")) {
     target.scrollIntoView({ block: "start" });
-    target.querySelector("h3").focus({ preventScroll: true });
+    target.focus({ preventScroll: true }); // it and not its heading: the browser focuses the target of an address too
   }
 }
 
@@ -43,13 +43,19 @@ for (const dialog of document.querySelectorAll("dialog")) {
 }
 addEventListener("hashchange", follow);
 
-/* What scrolls sideways must be reachable by keyboard. */
+/* What scrolls must be reachable by keyboard. */
 
 function makeScrollable(within) {
   for (const box of within.querySelectorAll(".formula, .scroll, pre")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    const tall = box.matches(".tall") && box.scrollHeight > box.clientHeight;
+    if (tall || box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
+}
+
+// What is in closed details has no size that could be asked for before.
+for (const details of document.querySelectorAll("details")) {
+  details.addEventListener("toggle", () => makeScrollable(details));
 }
 
 /* One tab stop for the grid; arrows move inside it. */

@@ -108,6 +108,7 @@ def _line(method: Method, console: Console) -> tuple[str, ...]:
     yes, no, _ = _marks(console)
     check = worst(method["checks"])
     place = f"{method['row']} × {method['column']}" if method["row"] and method["column"] else "none"
+    place = method.get("coordinate") or place
     return (
         method["slug"],
         place,

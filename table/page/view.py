@@ -58,6 +58,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return power if float(mantissa) == 1 else f"{mantissa.removesuffix('.0')}×{power}"
 
 
+def entry(value: str | float | None) -> str:
+    """An entry of a study's table: text as it is, a number as numbers are written."""
+    return value if isinstance(value, str) else number(value)
+
+
 def unbroken(name: str) -> str:
     """A name whose limit, σ → ∞, is not to be broken over lines."""
     return name.replace(" → ", "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}")
@@ -138,7 +143,8 @@ class Counts:
     def of(cls, table: Table) -> Counts:
         """Count what the table says; the witnesses beyond the table are counted with the others."""
         methods = [method for method in table["methods"] if not method.get("unchecked")]
-        beyond, cells = table.get("beyond", []), table["cells"]
+        beyond = [method for method in table.get("beyond", []) if not method.get("unchecked")]
+        cells = table["cells"]
         witnesses = [item["status"] for method in (*methods, *beyond) for item in method["witnesses"]]
         return cls(
             methods=len(methods),

@@ -16,7 +16,7 @@ from table import run, witnesses
 from table.checks import Bound, Exact, Limit, Minimiser, Number
 from table.data import sample
 from table.page.schema import Table
-from table.specifications import CHECKS
+from table.run import ALL_CHECKS as CHECKS
 
 ROOT = Path(__file__).parents[2]
 SLUGS = [m.slug for m in icon.methods()]

@@ -89,6 +89,27 @@ def method(slug: str, name: str, coordinate: str, family: str, year: int | None)
     }
 
 
+FIGURE = """<?xml version="1.0"?>
+<svg xmlns="http://www.w3.org/2000/svg" width="990pt" height="300pt" viewBox="0 0 990 300">
+<clipPath id="grid"><rect width="990" height="300"/></clipPath><g clip-path="url(#grid)"><text y="20">Panel</text></g>
+<script>document.documentElement.remove()</script></svg>"""
+
+
+def study() -> dict[str, Any]:
+    """A study with text, numbers and no value in its table, more than its box can show at once."""
+    return {
+        "slug": "scan",  # as that of a method, whose address must stay its own
+        "title": "Width of the neighbourhood",
+        "question": f"How wide? {HOSTILE}",
+        "findings": ["Wider is 0.12 better.", "Narrow | wide are equal."],
+        "head": ["k", "accuracy", "a heading that is longer than what is under it", *(f"seed {k}" for k in range(12))],
+        "body": [["ten", 0.91234, None, *(1e-4 * k for k in range(12))] for _ in range(30)],
+        "figure": FIGURE,
+        "caption": "Accuracy by k.",
+        "source": "python -m experiments width",
+    }
+
+
 def make_table() -> Table:
     """All 45 cells, a method or more of each family, and every state that the views tell apart."""
     methods = {record[0]: method(*record) for record in METHODS}
@@ -129,8 +150,14 @@ def make_table() -> Table:
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": cells,
         "methods": list(methods.values()),
-        "beyond": [{**method("scan", "SCAN", "clusters/knn", "cluster-learning", 2020), "coordinate": "clusters"}],
+        "beyond": [
+            {
+                **method("scan", "SCAN", "clusters/knn", "cluster-learning", 2020),
+                "coordinate": "clusters, an entropy beside it",
+            }
+        ],
         "outside": [{"name": "MAE", "reason": "It reconstructs pixels."}],
+        "studies": [study()],
     }
     checked: Table = table
     return checked
@@ -159,7 +186,7 @@ class Links(HTMLParser):
                 self.loads.append(value or "")
             if name == "id":
                 self.ids.append(value or "")
-        if tag not in ("meta", "link", "br", "mspace"):
+        if tag not in ("meta", "link", "br", "img", "mspace"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -172,7 +199,8 @@ def test_page_is_self_contained(table: Table) -> None:
     links = Links()
     links.feed(page)
     assert [load for load in links.loads if not load.startswith("data:")] == []
-    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", page)
+    shown = page.partition('<script type="application/json"')[0]  # what follows is text to the browser
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)", shown)
     assert links.open == []
     assert len(links.ids) == len(set(links.ids))
 
@@ -230,6 +258,18 @@ def test_counts(table: Table) -> None:
     assert (counts.agreeing, counts.differing, counts.absent) == (1, 0, 1)
 
 
+def test_counts_leave_out_what_was_not_checked() -> None:
+    table = make_table()
+    unchecked: Any = {**method("dino", "DINO", "gaussian/data-label", "unimodal-ssl", 2021), "verified": False}
+    unchecked.update(unchecked=True, checks=[], witnesses=[{"package": "lightly", "status": "differs"}])
+    table["beyond"].append(unchecked)
+    counts = Counts.of(table)
+    assert (counts.beyond_verified, counts.beyond, counts.differing) == (1, 1, 0)
+    assert " 1 of 1 beyond the table verified;" in counts.sentence()
+    table["beyond"] = [unchecked]
+    assert "beyond" not in Counts.of(table).sentence()
+
+
 def test_worst_check(table: Table) -> None:
     methods = {item["slug"]: item for item in table["methods"]}
     failed = worst(methods["ncut"]["checks"])
@@ -273,6 +313,8 @@ def test_terminal(table: Table, columns: int) -> None:
     assert max(map(len, printed.splitlines())) <= columns
     assert "…" not in printed
     assert "7 of 8 methods verified" in printed
+    assert "1 of 1 beyond the table verified" in " ".join(printed.split())
+    assert "neighbourhood" not in printed
     assert "Cuts✗" in printed
     assert "SimCLR✓" in printed
     assert "installed" in printed
@@ -285,7 +327,17 @@ def test_markdown(table: Table) -> None:
     assert "*Average Margin SupCon* ✓" in text
     assert "openTSNE: not installed" in text
     widths = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
-    assert widths == {11, 9}
+    assert widths == {11, 9, 16}
+    assert "| SCAN | clusters, an entropy beside it |" in text
+
+
+def test_markdown_of_a_study(table: Table) -> None:
+    text = markdown.render(table)
+    assert "### Width of the neighbourhood\n\nHow wide?" in text
+    assert "- Wider is 0.12 better.\n- Narrow | wide are equal.\n" in text
+    assert "| ten | 0.9123 | – | 0 | 10⁻⁴ | 2×10⁻⁴ |" in text
+    assert "Regenerate: `python -m experiments width`" in text
+    assert "<svg" not in text
 
 
 def test_csv(table: Table) -> None:
@@ -295,6 +347,7 @@ def test_csv(table: Table) -> None:
     assert absent["passed"].isna().all()
     assert len(absent) == 1
     assert not frame.loc[frame["slug"] == "ncut", "verified"].any()
+    assert set(frame.loc[frame["slug"] == "scan", "coordinate"]) == {"clusters, an entropy beside it"}
     assert len(pd.read_csv(io.StringIO(frame.to_csv(index=False)))) == len(frame)
 
 
@@ -480,6 +533,68 @@ def test_deep_links(visit: Open, place: str, cell: str | None) -> None:
         assert opened(driver) is None
         assert focused(driver) == cell
         assert "#" not in driver.current_url
+
+
+def test_link_opens_a_method_beyond_the_table(visit: Open) -> None:
+    driver = visit("#scan")
+    assert opened(driver) is None
+    assert [details.get_attribute("open") for details in find_all(driver, ".beyond details")] == ["true"]
+    assert driver.execute_script("return document.activeElement.id") == "scan"
+    top, height = driver.execute_script(
+        "return [document.getElementById('scan').getBoundingClientRect().top, innerHeight]"
+    )
+    assert 0 <= top < height
+    visit()
+    assert not find(driver, "#scan").is_displayed()
+    driver.execute_script("document.querySelector('.methods a[href=\"#scan\"]').click()")
+    assert opened(driver) is None
+    assert find(driver, "#scan").is_displayed()
+
+
+@pytest.mark.parametrize("width", [1400, 420])
+def test_methods_beyond_the_table_are_a_list(visit: Open, width: int) -> None:
+    driver = visit(width=width)
+    summary = find(driver, ".beyond summary")
+    assert summary.text.split("\n") == ["SCAN", "2020", "clusters, an entropy beside it", "✓", "verified"]
+    name, place = (find(summary, part).rect for part in ("strong", ".place"))
+    assert (place["y"] > name["y"] + 10) == (width == 420)  # under the name where there is no room beside it
+    bodies = find_all(driver, ".methods tbody")
+    assert len(bodies) == 2
+    assert find(bodies[1], "th[scope=rowgroup]").text == "Beyond the table"
+    assert find(bodies[1], "tr:nth-child(2)").text.startswith("SCAN clusters, an entropy beside it")
+
+
+@pytest.mark.parametrize("width", [1400, 420])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_study(visit: Open, width: int, scheme: str) -> None:
+    driver = visit(width=width, scheme=scheme)
+    shown = find(driver, ".study")
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert find(shown, "h3").text == "Width of the neighbourhood"
+    assert [item.text for item in find_all(shown, ".findings li")] == study()["findings"]
+    assert HOSTILE in find(shown, ".question").text
+    assert find(shown, "tbody tr").text.startswith("ten 0.9123 – 0 10⁻⁴ 2×10⁻⁴")
+    image = find(shown, "img")
+    natural, drawn = driver.execute_script(
+        "const image = arguments[0]; return image.decode().then(() => [image.naturalWidth, image.clientWidth])", image
+    )
+    assert natural == 1320
+    assert drawn >= 860  # no smaller than can be read; its box scrolls
+    assert image.get_attribute("alt") == "Accuracy by k."
+    paper = driver.execute_script("return getComputedStyle(arguments[0]).backgroundColor", image)
+    assert paper == "rgb(255, 255, 255)"
+    for box in find_all(shown, ".scroll"):
+        overflows = driver.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", box)
+        tall = "tall" in box.get_attribute("class")
+        assert (box.get_attribute("tabindex") == "0") == (overflows or tall)
+    assert find(shown, ".tall").size["height"] <= 400
+
+
+def test_page_without_studies_has_none() -> None:
+    table = make_table()
+    del table["studies"]
+    assert 'class="study"' not in html.render(table)
+    assert "Studies" not in markdown.render(table)
 
 
 def test_back_closes(visit: Open) -> None:
