@@ -24,7 +24,7 @@ class Study(TypedDict):
     findings: list[str]
     head: list[str]
     body: list[list[str | float | None]]
-    figure: str
+    figures: list[str]
     caption: str
     source: str
 
@@ -45,7 +45,7 @@ class Experiment:
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
         table: the frame to the head and the body of the table.
         findings: the frame to sentences, made from the numbers.
-        figures: name of the file to the drawing of the frame; the first one is the page's.
+        figures: name of the file to the drawing of the frame.
         caption: the settings to the protocol in words.
     """
 

@@ -68,7 +68,7 @@ def from_csv(experiment: Experiment, folder: Path, settings: Any, source: str) -
         "findings": experiment.findings(frame),
         "head": head,
         "body": body,
-        "figure": next(iter(pictures.values()), ""),
+        "figures": list(pictures.values()),
         "caption": experiment.caption(settings),
         "source": source,
     }

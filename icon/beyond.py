@@ -18,8 +18,9 @@ def _log_weights(name: str, sign: int, value: Any, **rest: Any) -> dict[str, Any
     if value is None:
         return rest
     counts = check.as_tensor(value, name).double()
-    if not bool((torch.isfinite(counts) & (counts > 0)).all()):
-        raise ValueError(f"{name}: got entries that are not finite and > 0, expected a number > 0 per candidate")
+    if counts.ndim != 1 or not bool((torch.isfinite(counts) & (counts > 0)).all()):
+        found = f"shape {tuple(counts.shape)}" if counts.ndim != 1 else "entries that are not finite and > 0"
+        raise ValueError(f"{name}: got {found}, expected a number > 0 per candidate (m,)")
     return {"log_weights": sign * counts.log(), **rest}
 
 
@@ -103,7 +104,8 @@ BEYOND = (
         Citation("perozzi2014deepwalk", "Perozzi, Al-Rfou, Skiena", 2014,
                  "DeepWalk: Online Learning of Social Representations", "KDD", arxiv="1403.6652"),
         {**DOT, "window": 10, "anchor_weights": "stationary"},
-        lambda window, **rest: {"walks": window, **rest}, "Gaussian (context vectors) × Graph kernel, walks",
+        lambda window, **rest: {"walks": check.count(window, "window"), **rest},
+        "Gaussian (context vectors) × Graph kernel, walks",
     ),
     # -- prototypes ----------------------------------------------------------------------------------------------------
     Method(
@@ -173,7 +175,9 @@ BEYOND = (
     ),
     Method(
         "multi-label-supcon", "Multi-Label SupCon", "gaussian", "classes", "supervised", CE,
-        Citation("zhang2024mulsupcon", "Zhang, Wu", 2024, "Multi-Label Supervised Contrastive Learning", "AAAI"),
+        Citation("lin2023effective", "Lin, Qin, Wang, Zhou, Yang", 2023,
+                 "An Effective Deployment of Contrastive Learning in Multi-label Text Classification",
+                 "Findings of ACL", arxiv="2212.00552"),
         {"temperature": 0.1, "overlap": "jaccard"}, coordinate="Gaussian × Classes, label sets",
     ),
     # -- clusters ------------------------------------------------------------------------------------------------------
@@ -182,10 +186,12 @@ BEYOND = (
         Citation("adaloglou2023temi", "Adaloglou, Michels, Kalisch, Kollmann", 2023,
                  "Exploring the Limits of Deep Image Clustering using Pretrained Models", "BMVC", arxiv="2303.17896"),
         {"beta": 0.6, "marginals": "moving", "momentum": 0.9, "detach_candidates": True},
-        lambda beta, **rest: {"exponent": beta, **rest}, "Clusters (moving marginals, exponent) × Positive pairs",
+        lambda beta, **rest: {"exponent": check.positive(beta, "beta"), **rest},
+        "Clusters (moving marginals, exponent) × Positive pairs",
     ),
     Method(
-        "scan", "SCAN", "clusters", "knn", "cluster-learning", "exact: loss = reference - log C",
+        "scan", "SCAN", "clusters", "knn", "cluster-learning",
+        "exact: loss = reference - log C; no KL of two conditionals, the entropy term is a regulariser",
         Citation("vangansbeke2020scan", "Van Gansbeke, Vandenhende, Georgoulis, Proesmans, Van Gool", 2020,
                  "SCAN: Learning to Classify Images without Labels", "ECCV", arxiv="2005.12320"),
         {"n_neighbors": 20, "marginals": "uniform", "entropy_weight": 5.0},

@@ -56,6 +56,8 @@ def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")]
         for slug, column in registry.COLUMNS.items():  # nine columns do not fit a terminal: on its side
             sheet.add_row(column.name, *(frame.loc[row, slug].replace(" · ", "\n") for row in frame.index))
         Console().print(sheet)
+        beyond = [m.slug for m in registry.methods() if not m.in_table]
+        Console().print("beyond the table (icon show NAME): " + ", ".join(beyond), highlight=False)
 
 
 @app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian")

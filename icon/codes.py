@@ -77,12 +77,14 @@ def sinkhorn(
         previous = corrected
     else:
         if tolerance is not None:
+            potential = previous
+            plan = (kernel + potential).log_softmax(dim=1) + rows[:, None]
+            residual = float((plan.logsumexp(dim=0) - columns).expm1().abs().max())
             warnings.warn(
                 f"sinkhorn: the columns are off by {residual:.1e} of their mass after {n_iters} iterations, expected "
                 f"{tolerance:.1e}; give more iterations or a larger epsilon",
                 stacklevel=3,
             )
-            potential = previous
     return (kernel + potential).softmax(dim=1).to(s.dtype)
 
 
@@ -126,7 +128,8 @@ class Centering(nn.Module):
         t = check.matrix(logits, "logits")
         if t.shape[1] != len(self.center):
             raise ValueError(f"logits: got {t.shape[1]} columns, expected {len(self.center)} (one per prototype)")
-        t = t.to(torch.promote_types(t.dtype, self.center.dtype))
+        # In half precision a moving average stops moving.
+        t = t.to(torch.promote_types(torch.promote_types(t.dtype, self.center.dtype), torch.float32))
         codes = ((t - self.center) / self.temperature).softmax(dim=1)
         if self.training:
             self.center = self.center.to(t).lerp(t.mean(dim=0), 1 - self.momentum)
@@ -164,9 +167,11 @@ def concentration(
         )
     if check.number(smoothing, "smoothing") < 1:
         raise ValueError(f"smoothing: got {smoothing:g}, expected a number >= 1")
-    unit = torch.nn.functional.normalize
-    distance = (unit(points, dim=1) - unit(centres.to(points), dim=1)[labels]).norm(dim=1)
-    count = torch.bincount(labels, minlength=len(centres)).to(points)
+    precise = torch.promote_types(points.dtype, torch.float32)
+    v, w = (torch.nn.functional.normalize(x.to(points.device, precise), dim=1) for x in (points, centres))
+    distance = (v - w[labels]).norm(dim=1)
+    distance = distance.masked_fill(distance <= 4 * torch.finfo(points.dtype).eps, 0.0)  # no more than rounding
+    count = torch.bincount(labels, minlength=len(centres)).to(distance)
     total = torch.zeros_like(count).index_add_(0, labels, distance)
     phi = total / (count * (count + smoothing).log())
     known = (count > 0) & (total > 0)

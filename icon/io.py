@@ -21,6 +21,7 @@ from icon import mappers
 from icon.loss import Loss
 from icon.p import operations
 from icon.p.base import Distribution
+from icon.q.base import Kernel
 
 FORMAT = "icon-1"
 
@@ -76,12 +77,18 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
             raise TypeError(f"loss: got {type(part).__name__}, expected the distributions of icon; use state_dict()")
     config = {
         "p": _distribution(loss.p),
-        "q": {"type": type(loss.q).__name__, "hyper": loss.q.hyper_parameters()},
+        "q": {"type": type(loss.q).__name__, "hyper": _without_tensors(loss.q)},
         "settings": loss.hyper_parameters(),
         "divergence": _divergence(loss),
         "name": loss.name,
     }
     write(path, "loss", config, loss.state_dict())
+
+
+def _without_tensors(q: Kernel) -> dict[str, Any]:
+    """The hyper-parameters that are not among the tensors of the file."""
+    stored = q.state_dict()
+    return {name: v for name, v in q.hyper_parameters().items() if isinstance(v, str) or name not in stored}
 
 
 def load_loss(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Loss:

@@ -23,8 +23,9 @@ from icon.rows import Rows, Support
 class Terms(NamedTuple):
     """``kl = cross_entropy - entropy``: scalars, or one per anchor with ``reduction="none"``.
 
-    Where q is a rescaled limit (partitions ``mean``, ``second-order``, ``max``, ``constant``) the loss is the limit of
-    the cross-entropy and ``kl`` equals ``cross_entropy``; the entropy of p is reported beside it.
+    Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
+    ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
+    ``cross_entropy``; the entropy of p is reported beside it.
     """
 
     kl: Tensor
@@ -122,7 +123,10 @@ class Loss(nn.Module):
         Raises:
             ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
-        return self._combined(input, target, self._loss)
+        value = self._combined(input, target, self._loss)
+        if self.q.training:
+            self.q.advance()
+        return value
 
     def terms(self, input: Any, target: Any = None) -> Terms:
         """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""

@@ -170,14 +170,23 @@ class EMA(nn.Module):
     >>> ...; optimizer.step(); teacher.update(encoder)
 
     Args:
-        module: what is averaged; the teacher keeps a copy.
+        module: what is averaged, in float32 or float64; the teacher keeps a copy.
         decay: μ in [0, 1], or a function of the number of updates made (a schedule, see `cosine_decay`).
+
+    Raises:
+        TypeError: no module, or one in half precision, where the average would stop moving (use autocast instead).
+        ValueError: a decay outside [0, 1]; from `update`, a module of another structure.
 
     Source: Tarvainen & Valpola 2017 (mean teacher); used by BYOL, MoCo v3 and DINO. On torch's ``AveragedModel``.
     """
 
     def __init__(self, module: nn.Module, decay: float | Callable[[int], float] = 0.99) -> None:
         super().__init__()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"module: got {type(module).__name__}, expected an nn.Module")
+        low = {p.dtype for p in module.parameters() if p.dtype in (torch.float16, torch.bfloat16)}
+        if low:
+            raise TypeError(f"module: got parameters in {low.pop()}, expected float32 or float64 (and autocast)")
         self.decay = decay if callable(decay) else check.fraction(decay, "decay")
         self.averaged = AveragedModel(module, multi_avg_fn=self._blend, use_buffers=True)
         self.averaged.requires_grad_(False)
@@ -191,6 +200,14 @@ class EMA(nn.Module):
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Move towards a module of the same structure, after the optimiser's step."""
+        own, other = (
+            {name: tuple(value.shape) for name, value in m.state_dict().items()} for m in (self.averaged.module, module)
+        )
+        if own != other:
+            name = next(iter(dict(own.items() ^ other.items())))
+            raise ValueError(
+                f"module: got {name} of shape {other.get(name)}, expected {own.get(name)}, as in the averaged module"
+            )
         self.averaged.update_parameters(module)
 
     @property

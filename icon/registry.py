@@ -193,6 +193,8 @@ def _structure(given: Loss) -> tuple[Any, ...]:
         given.p.exclude_self,
         tuple(type(operation) for operation in given.p.operations),
         getattr(given.p, "symmetric", None),
+        getattr(given.p, "overlap", None),
+        learned.log_weights is None,
         isinstance(learned.partition, q.partitions.LogSumExp) and bool(learned.margin),
         type(learned),
         getattr(learned, "metric", None),

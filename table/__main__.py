@@ -47,7 +47,7 @@ def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/
     failed = run.failures(table)
     for line in failed:
         console.print(f"[red]failed[/red] {line}", highlight=False, soft_wrap=True)
-    console.print(table["summary"], style="bold red" if failed else "bold green", highlight=False)
+    console.print(table["summary"], style="bold red" if failed else "bold green", highlight=False, soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
 
 

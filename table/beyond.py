@@ -168,10 +168,10 @@ def _pcl(s: Sample, z: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def _pcl_reference(s: Sample, z: Any, keys: Any) -> Any:
+def _pcl_arguments(s: Sample) -> tuple[Any, ...]:
     prototypes, assignments = _pcl_clusterings(s)
-    concentrations = [pcl.concentration(s.z, c, a, 10.0) for c, a in zip(prototypes, assignments, strict=True)]
-    return pcl.proto_nce(z, keys, prototypes, assignments, concentrations, 0.1)
+    pairs = zip(prototypes, assignments, strict=True)
+    return prototypes, assignments, [pcl.concentration(s.z, c, a, 10.0) for c, a in pairs], 0.1
 
 
 def _row_sums(s: Sample) -> tuple[float, str]:
@@ -338,7 +338,13 @@ CHECKS: dict[str, list[Check]] = {
         )
     ],
     "pcl": [
-        Exact(("za", "zb"), _pcl, _pcl_reference, form="InfoNCE + two clusterings, concentrations of their own"),
+        Exact(
+            ("za", "zb"),
+            _pcl,
+            lambda s, *z: pcl.proto_nce(*z, *_pcl_arguments(s)),
+            lambda s, *z: pcl.proto_nce_gradient(*z, *_pcl_arguments(s)),
+            form="InfoNCE + two clusterings, concentrations of their own",
+        )
     ],
     "masked-lm": [
         Exact(

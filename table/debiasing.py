@@ -108,7 +108,7 @@ def study() -> Study:
         "findings": findings(settings, share),
         "head": HEAD,
         "body": [_line(setting) for setting in settings],
-        "figure": draw(settings),
+        "figures": [draw(settings)],
         "caption": CAPTION,
         "source": "python -m table",
     }

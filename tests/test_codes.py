@@ -156,3 +156,27 @@ class TestConcentration:
     def test_bad_input(self, z: Any, prototypes: Any, labels: Any, hyper: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=f"^{message}"):
             icon.codes.concentration(z, prototypes, labels, **hyper)
+
+
+class TestPrecision:
+    def test_concentration_of_singletons_and_in_half_precision(self) -> None:
+        rng = np.random.default_rng(0)
+        z = torch.tensor(rng.normal(size=(200, 32)), dtype=torch.float32)
+        for i in range(50):  # centres of unit length, each its own point up to rounding
+            labels = torch.arange(200) % 9
+            labels[i] = 9
+            unit = normalize(z, dim=1)
+            centres = normalize(torch.stack([unit[labels == c].mean(dim=0) for c in range(10)]), dim=1)
+            assert icon.codes.concentration(z, centres, labels).min() > 0.01
+        centre, labels = torch.randn(1, 32), torch.zeros(200, dtype=torch.int64)
+        exact = icon.codes.concentration(z, centre, labels)
+        for dtype in (torch.bfloat16, torch.float16):
+            torch.testing.assert_close(
+                icon.codes.concentration(z.to(dtype), centre.to(dtype), labels), exact, rtol=1e-2, atol=0
+            )
+
+    def test_a_centre_in_half_precision_keeps_moving(self) -> None:
+        centering = icon.codes.Centering(3).bfloat16()
+        for _ in range(300):
+            centering(torch.full((4, 3), 5.0, dtype=torch.bfloat16))
+        torch.testing.assert_close(centering.center, torch.full((3,), 5.0))

@@ -187,6 +187,18 @@ class TestTeacher:
         with pytest.raises(ValueError, match=r"^decay: got 1.5"):
             icon.mappers.EMA(self.network(), 1.5)
 
+    def test_bad_modules(self) -> None:
+        with pytest.raises(TypeError, match=r"^module: got int, expected an nn.Module"):
+            icon.mappers.EMA(3)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^module: got parameters in torch.bfloat16"):
+            icon.mappers.EMA(nn.Linear(2, 2).bfloat16())
+        teacher = icon.mappers.EMA(nn.Linear(4, 3), 0.5)
+        before = teacher.averaged.module.weight.clone()
+        for other in (nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), nn.Linear(4, 3, bias=False)):
+            with pytest.raises(ValueError, match=r"^module: got \S+ of shape"):
+                teacher.update(other)
+        assert torch.equal(teacher.averaged.module.weight, before)
+
     @pytest.mark.parametrize("name", ["mocov3", "byol", "dino"])
     def test_methods_that_use_it_learn_without_collapse(self, name: str) -> None:
         """Views are noisy copies; after training the views of a point are nearer to each other than to other points."""

@@ -169,8 +169,8 @@ def test_record(record: icon.Method) -> None:
         assert int(citation.arxiv[:2]) + 2000 <= citation.year
     if citation.doi:
         assert re.fullmatch(r"10\.\d{4,}/\S+", citation.doi)
-    # NeurIPS 2002 and 2016, JMLR 2003 and 2008, a 1967 symposium; of AAAI 2024 it was not found.
-    without = {"sne", "tsne", "kmeans", "n-pair", "next-token", "multi-label-supcon"}
+    # NeurIPS 2002 and 2016, JMLR 2003 and 2008 and a 1967 symposium have neither.
+    without = {"sne", "tsne", "kmeans", "n-pair", "next-token"}
     assert citation.doi or citation.arxiv or record.slug in without
     assert citation.bibtex().startswith(f"@misc{{{citation.key},")
 
@@ -312,6 +312,14 @@ def test_unknown_hyper_parameters_name_the_known_ones() -> None:
         icon.method("simclr", perplexity=30)
     with pytest.raises(TypeError, match=r"^label_smoothing: unknown"):
         icon.method("harmonic", label_smoothing=0.1)
+
+
+def test_what_differs_has_no_name_of_another_method() -> None:
+    weighted = icon.Loss(icon.p.DataLabel(), icon.q.Gaussian("dot", temperature=1.0, log_weights=[1.0, 2.0, 3.0]))
+    assert "Cross-Entropy" not in repr(weighted)
+    assert "log_weights=[1.0, 2.0, 3.0]" in repr(weighted)
+    jaccard = icon.Loss(icon.p.Classes(overlap="jaccard"), icon.q.Gaussian(temperature=0.1))
+    assert repr(jaccard).startswith("Loss(Multi-Label SupCon:")
 
 
 # -- a new method -----------------------------------------------------------------------------------------------------

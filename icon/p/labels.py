@@ -128,7 +128,7 @@ class Classes(_Members):
         overlap: of targets ``[n, L]``: ``"product"``, ``y_i·y_j`` (of soft labels the probability of the same class,
             of label sets the number of shared ones), or ``"jaccard"``, ``sum min / sum max`` of label sets.
 
-    Source: Khosla et al. 2020 (SupCon); Zhang & Wu 2024 for label sets.
+    Source: Khosla et al. 2020 (SupCon); Kim et al. 2022 for soft labels, Lin et al. 2023 for label sets (Jaccard).
     """
 
     overlap: str = "product"
@@ -149,8 +149,9 @@ class Classes(_Members):
         if a.shape[1] != b.shape[1]:
             raise ValueError(f"labels: got {a.shape[1]} and {b.shape[1]} columns, expected the same number")
         common = float((np.diff(a.tocsc().indptr).astype(float) * np.diff(b.tocsc().indptr)).sum())
-        pairs = int(min(common, a.shape[0] * b.shape[0]))
-        check.refuse_if_too_large(36 * pairs, f"the overlap of {len(ya)} x {len(yb)} labels", "use minibatches")
+        pairs = int(min(common, float(a.shape[0] * b.shape[0])))
+        n, m = a.shape[0], b.shape[0]
+        check.refuse_if_too_large(36 * pairs, f"the overlap of {n} x {m} labels", "use minibatches")
         shared = sp.csr_array(a @ b.T)
         if self.overlap == "jaccard":
             if not all(bool(np.isin(y.data, (0, 1)).all()) for y in (a, b)):
@@ -158,7 +159,7 @@ class Classes(_Members):
             sizes_a, sizes_b = (np.asarray(y.sum(axis=1)).ravel() for y in (a, b))
             row, col = shared.tocoo().coords
             shared.data /= sizes_a[row] + sizes_b[col] - shared.data
-        support = self._support(len(ya), len(yb), replace(sets, paired=sets.paired or two))
+        support = self._support(n, m, replace(sets, paired=sets.paired or two))
         if not (sets.paired or two):
             shared = sp.csr_array(shared - sp.diags_array(shared.diagonal()))
             shared.eliminate_zeros()
@@ -231,18 +232,22 @@ class DataLabel(Distribution):
 
 def _is_label_matrix(target: Any) -> bool:
     """Whether a target has several labels per point; one label in a column is a mistake."""
+    if isinstance(target, list) and target and isinstance(target[0], list):
+        return len(target[0]) > 1
     return getattr(target, "ndim", 1) == 2 and target.shape[1] > 1
 
 
 def _label_matrix(target: Any, name: str, length: int | None) -> sp.csr_array:
     """Soft labels or label sets ``[n, L]`` >= 0 as a sparse matrix."""
-    labels = check.matrix(target, name).detach().cpu().double()
-    if length is not None and len(labels) != length:
-        raise ValueError(f"{name}: got {len(labels)} rows, expected {length} (one per row of the input)")
-    negative = (labels < 0).any(dim=1).nonzero().flatten().tolist()
-    if negative:
-        raise ValueError(f"{name}: got negative entries in rows {check.some(negative)}, expected numbers >= 0")
-    return sp.csr_array(labels.numpy())
+    dense = None if sp.issparse(target) else check.matrix(target, name).detach().cpu().double().numpy()
+    labels = sp.csr_array(target if dense is None else dense).astype(np.float64)
+    if length is not None and labels.shape[0] != length:
+        raise ValueError(f"{name}: got {labels.shape[0]} rows, expected {length} (one per row of the input)")
+    wrong = np.unique(labels.nonzero()[0][~(labels.data[labels.data != 0] > 0)]).tolist()
+    if wrong or not np.isfinite(labels.data).all():
+        raise ValueError(f"{name}: got negative entries in rows {check.some(wrong)}, expected finite numbers >= 0")
+    labels.eliminate_zeros()
+    return labels
 
 
 def _aligned_sets(sets: Sets) -> Rows:

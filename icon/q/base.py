@@ -59,8 +59,8 @@ class Kernel(nn.Module):
             weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
         """
         one_set = anchors is candidates
-        anchors = _at_least_float32(anchors)
-        candidates = anchors if one_set else _at_least_float32(candidates)
+        anchors = at_least_float32(anchors)
+        candidates = anchors if one_set else at_least_float32(candidates)
         if self.detach_candidates:
             candidates = candidates.detach()
         a, c = self.prepare(anchors, candidates, weights)
@@ -88,6 +88,9 @@ class Kernel(nn.Module):
         """``[n]`` a term beside the divergence (a prior), or None."""
         return None
 
+    def advance(self) -> None:
+        """Called once per evaluated loss in training mode: where q has a running state, it moves here."""
+
     @property
     def needs_marginal(self) -> bool:
         """Whether `prepare` uses p's marginal as weights of the candidates."""
@@ -111,7 +114,8 @@ class Kernel(nn.Module):
     def hyper_parameters(self) -> dict[str, Any]:
         """What differs from the defaults, as constructor arguments."""
         given = {"margin": self.margin, "detach_candidates": self.detach_candidates}
-        return {name: value for name, value in given.items() if value}
+        weights = {} if self.log_weights is None else {"log_weights": self.log_weights.tolist()}
+        return {name: value for name, value in given.items() if value} | weights
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={shown(value)}" for name, value in self.hyper_parameters().items())
@@ -137,5 +141,5 @@ def positive_scale(value: Any, name: str) -> float | Tensor:
     return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

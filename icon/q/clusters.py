@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.q.base import Kernel
+from icon.q.base import Kernel, at_least_float32
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import ScaledLog
 
@@ -71,6 +71,7 @@ class Clusters(Kernel):
         if self.marginals_name == "moving":
             marginals = torch.empty(0)  # its size is known at the first call
         self.register_buffer("marginals", marginals)
+        self._moved: Tensor | None = None
         self.leak = check.fraction(leak, "leak")
         self.log_prior = check.number(log_prior, "log_prior", least=0)
         self.stationary = isinstance(weights, str)
@@ -109,13 +110,17 @@ class Clusters(Kernel):
         if self.marginals is None:
             return None
         current = log_phi.detach().exp().mean(dim=0)
-        if not self.marginals.numel():
-            self.marginals = current
-        if len(self.marginals) != len(current):
-            raise ValueError(f"marginals: got {len(self.marginals)}, expected {len(current)} (one per cluster)")
+        marginals = self.marginals.to(current) if self.marginals.numel() else current
+        if len(marginals) != len(current):
+            raise ValueError(f"marginals: got {len(marginals)}, expected {len(current)} (one per cluster)")
         if self.marginals_name == "moving" and self.training:
-            self.marginals = self.marginals.to(current).lerp(current, 1 - self.momentum)
-        return self.marginals.to(current).clamp_min(torch.finfo(current.dtype).tiny)
+            marginals = self._moved = marginals.lerp(current, 1 - self.momentum)
+        return marginals.clamp_min(torch.finfo(current.dtype).tiny)
+
+    def advance(self) -> None:
+        """Keep the marginals that the loss was just evaluated with."""
+        if self._moved is not None:
+            self.marginals, self._moved = self._moved, None
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         stored = state.get(f"{prefix}marginals")
@@ -129,7 +134,7 @@ class Clusters(Kernel):
     def penalty(self, anchors: Tensor) -> Tensor | None:
         if not (self.log_prior or self.entropy_weight):
             return None
-        log_phi = anchors.log_softmax(dim=1)
+        log_phi = at_least_float32(anchors).log_softmax(dim=1)
         value = -self.log_prior * log_phi.sum(dim=1)
         if self.entropy_weight:
             log_mean = (log_phi.logsumexp(dim=0) - math.log(len(log_phi))).clamp_min(torch.finfo(log_phi.dtype).min)

@@ -253,10 +253,10 @@ def _study(study: Study) -> Markup:
 
 
 def _study_figure(study: Study) -> Markup:
-    """The figure as an image: its ids and styles stay its own, and a script in it would be inert."""
-    data = base64.b64encode(study["figure"].encode()).decode()
-    image = el("img", src=f"data:image/svg+xml;base64,{data}", alt=study["caption"])
-    return el("figure", el("div", image, class_="scroll"), el("figcaption", study["caption"]))
+    """The figures as images: their ids and styles stay their own, and a script in one would be inert."""
+    encoded = [base64.b64encode(figure.encode()).decode() for figure in study["figures"]]
+    images = [el("img", src=f"data:image/svg+xml;base64,{data}", alt=study["caption"]) for data in encoded]
+    return el("figure", [el("div", image, class_="scroll") for image in images], el("figcaption", study["caption"]))
 
 
 def _study_numbers(study: Study) -> Markup:

@@ -118,7 +118,7 @@ class Outside(TypedDict):
 class Study(TypedDict):
     """A question, what was measured, and what was found; a cell of ``body`` is text, a number, or None (no value).
 
-    ``figure`` is SVG text, drawn for a white page; ``source`` the command that regenerates the study.
+    ``figures`` are SVG texts, drawn for a white page; ``source`` the command that regenerates the study.
     """
 
     slug: str
@@ -127,7 +127,7 @@ class Study(TypedDict):
     findings: list[str]
     head: list[str]
     body: list[list[str | float | None]]
-    figure: str
+    figures: list[str]
     caption: str
     source: str
 

@@ -52,7 +52,7 @@ def test_files_from_runs(tmp_path: Path) -> None:
     assert study["findings"] == ["2 seeds, 8 numbers."]
     assert study["body"] == [[1, None], [2, None]]
     assert (study["caption"], study["source"]) == ("epochs: 3", "the command")
-    assert study["figure"].startswith("<svg")
+    assert study["figures"][0].startswith("<svg")
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     for part in ("# A fake", "Is it?", "| k | score |", "| 1 | – |", "![first](first.png)", "the command"):
         assert part in text

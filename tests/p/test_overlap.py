@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 import icon
@@ -44,6 +45,13 @@ def test_jaccard_of_label_sets() -> None:
     rows = icon.p.Classes(overlap="jaccard")(torch.tensor(y))
     np.testing.assert_allclose(rows.to_dense(), rows_of(jaccard(y, y) * (1 - np.eye(N))), atol=1e-15)
     assert bool(rows.empty[3])
+
+
+def test_lists_and_sparse_label_sets() -> None:
+    y = sets()
+    expected = icon.p.Classes(overlap="jaccard")(y).to_dense()
+    for form in (y.tolist(), sp.csr_array(y), sp.coo_matrix(y)):
+        assert torch.equal(icon.p.Classes(overlap="jaccard")(form).to_dense(), expected)
 
 
 def test_between_two_sets() -> None:

@@ -61,6 +61,28 @@ def test_moving_marginals_begin_with_the_batch_and_follow_the_candidates() -> No
     assert torch.equal(loss.q.marginals, kept)  # type: ignore[arg-type]
 
 
+def test_only_an_evaluated_loss_in_training_mode_moves_the_marginals() -> None:
+    loss, pair = icon.method("temi"), (logits(0), logits(1))
+    loss.eval()
+    loss(pair)
+    assert not loss.q.marginals.numel()  # type: ignore[operator]
+    loss.train()
+    loss(pair)
+    kept = loss.q.marginals.clone()  # type: ignore[operator]
+    other = (logits(2), logits(3))
+    terms = loss.terms(other)
+    assert torch.equal(loss.q.marginals, kept)  # type: ignore[arg-type]
+    torch.testing.assert_close(loss(other), terms.kl)
+
+
+@pytest.mark.parametrize("name", ["scan", "dcd"])
+def test_a_term_beside_the_loss_in_half_precision(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(N, 2))
+    hyper = {"n_neighbors": 3} | ({"dirichlet": 1.5} if name == "dcd" else {})
+    loss = icon.method(name, **hyper)
+    torch.testing.assert_close(loss(logits().bfloat16(), x).double(), loss(logits(), x), rtol=1e-2, atol=1e-2)
+
+
 def test_more_clusters_than_points_of_a_batch() -> None:
     z, t = torch.randn(4, 9), torch.randn(4, 9)
     assert torch.isfinite(icon.method("temi")((z, t)))

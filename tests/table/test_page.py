@@ -104,7 +104,7 @@ def study() -> dict[str, Any]:
         "findings": ["Wider is 0.12 better.", "Narrow | wide are equal."],
         "head": ["k", "accuracy", "a heading that is longer than what is under it", *(f"seed {k}" for k in range(12))],
         "body": [["ten", 0.91234, None, *(1e-4 * k for k in range(12))] for _ in range(30)],
-        "figure": FIGURE,
+        "figures": [FIGURE],
         "caption": "Accuracy by k.",
         "source": "python -m experiments width",
     }
