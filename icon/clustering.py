@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
@@ -17,21 +18,40 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon import mappers, registry
-from icon.embedding import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
-from icon.fit import fit, prepare, seeded
+from icon import mappers, neighbors, registry, starts
+from icon import p as icon_p
+from icon.estimation import (
+    apply,
+    check_on_disk,
+    check_output,
+    draw_seed,
+    features_of,
+    learning_rate,
+    on_device,
+    on_disk,
+    target_of,
+    validated,
+)
+from icon.fit import Pairs, fit, prepare, rows_of, seeded
 from icon.loss import Loss
 from icon.p.base import Sets
 from icon.rows import Rows
+
+WHOLE = 1024  # points up to which every step sees all of them
+EXACT = 4096  # points up to which the loss over all points is computed and not sampled
+SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
+NEGATIVES = 2  # of a step
 
 
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
-    >>> Clustering(10, n_neighbors=10, walks=2, debias=0.6, random_state=0).fit_predict(x)
+    >>> Clustering(10, n_neighbors=10, walks=3, debias=0.3, random_state=0).fit_predict(x)
 
-    ``fit(X, y)`` uses y only where the column is made from it: labels or ids ``[n]`` for ``"classes"`` and ``"pairs"``,
-    an adjacency ``[n, n]`` for ``"graph"``.
+    ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, an adjacency ``[n, n]`` for
+    ``"graph"``, labels ``[n]`` for ``"classes"``, where -1 is an unknown label: such points follow their nearest
+    neighbours, the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch
+    ``Dataset`` of feature rows.
 
     Args:
         n_clusters: at most the number of points.
@@ -43,12 +63,20 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             ``[b, n_clusters]``. The named ones see features that were centred and divided by one number, their root
             mean square; p and a module of your own see X as it is.
         hidden: width of the MLP's hidden layer, or several.
-        max_iter: steps of Adam.
+        max_iter: steps of Adam; its rate falls to zero over the second half.
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.
         n_init: how many starts; the one of the lowest loss over all points is kept, never by labels. A given module
             starts first as it is, then with the parameters of its layers drawn anew.
-        batch_size: None evaluates all points at a step; a number draws so many pairs (anchor, partner from p), see
-            `icon.fit.fit`. It should hold many points of each cluster.
+        init: the kinds of the starts, in turn: ``"spectral"`` and ``"k-means"`` train the head to give these clusters
+            first, ``"random"`` does not (see `icon.starts`).
+        batch_size: ``"auto"`` (all points up to 1024, else 2048 pairs, 4096 from 20 clusters on); None evaluates all
+            points at a step; a number draws so many pairs (anchor, partner drawn by walking), see `icon.fit.fit`. It
+            should hold many points of each cluster.
+        ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
+        neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
+            50,000 points; see `icon.neighbors`.
+        checkpoint: a path; every 100 steps each start writes ``PATH.0``, ``PATH.1``, ... there, and a fit that was
+            interrupted goes on from them to the result that it would have had.
         symmetrize: of the k-NN graph before it is normalised: ``"union"``, ``"intersection"``, ``"average"`` or None.
         hyper: further hyper-parameters of the column or of the clusters row, such as ``{"metric": "cosine"}``.
         random_state: an integer makes the result reproducible on one machine.
@@ -58,12 +86,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         device: ``"auto"`` takes an accelerator where there is one.
 
     Attributes:
-        labels_: ``[n]``. loss_: KL(p‖q) over all points. losses_: of each start. n_iter_: steps of the start kept.
-        mapper_: the trained module.
+        labels_: ``[n]``. loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the
+            same for all starts. losses_: of each start. starts_: ``[n_init, n]`` the labels of each start.
+        n_iter_: steps of the start kept. mapper_: the trained module. knn_recall_: of an approximate search.
 
     A cluster may stay empty; its number is then missing from ``labels_``. A single start often ends in a local minimum
-    (two clusters merged, a third one split), and its loss tells: prefer ``n_init`` of 4 to 8, with a ``batch_size`` to
-    pay for it.
+    (two clusters merged, a third one split), and its loss tells.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
     """
@@ -78,10 +106,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         debias: float = 0.0,
         mapper: str | nn.Module = "mlp",
         hidden: int | Sequence[int] = 256,
-        max_iter: int = 300,
+        max_iter: int = 200,
         learning_rate: float | str = "auto",
-        n_init: int = 1,
-        batch_size: int | None = None,
+        n_init: int = 3,
+        init: str | Sequence[str] = starts.KINDS,
+        batch_size: int | str | None = "auto",
+        ema: float = 0.0,
+        neighbors: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
         symmetrize: str | None = "union",
         hyper: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -99,7 +131,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
         self.learning_rate = learning_rate
         self.n_init = n_init
+        self.init = init
         self.batch_size = batch_size
+        self.ema = ema
+        self.neighbors = neighbors
+        self.checkpoint = checkpoint
         self.symmetrize = symmetrize
         self.hyper = hyper
         self.random_state = random_state
@@ -109,25 +145,31 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``."""
-        x = validated(self, X, ensure_min_samples=2)
+        x, n = self._features(X)
         clusters = check.count(self.n_clusters, "n_clusters")
-        if clusters > len(x):
-            raise ValueError(f"n_clusters: got {clusters}, expected at most {len(x)}, the number of points")
-        if self.batch_size is not None and not clusters <= check.count(self.batch_size, "batch_size", 2) <= len(x):
-            raise ValueError(
-                f"batch_size: got {self.batch_size}, expected from {clusters} (n_clusters) to {len(x)} (points)"
-            )
-        features = on_device(x, self.device)
-        loss = self._loss().to(features.device)
-        rows = prepare(loss, target_of(self.column, features, y), Sets(len(x), len(x)))
+        if clusters > n:
+            raise ValueError(f"n_clusters: got {clusters}, expected at most {n}, the number of points")
+        size = self._batch_size(n)
+        kinds = (self.init,) if isinstance(self.init, str) else tuple(self.init)
+        for kind in kinds:
+            check.choice(kind, "init", starts.KINDS)
+        loss = self._loss()
+        base = self._rows(loss, x, y)
+        pairs = Pairs(base, walks=self.walks, alpha=self.debias, negatives=NEGATIVES)
+        rows = self._composed(base) if size is None or n <= EXACT else None
         random = check_random_state(self.random_state)
-        starts = [
-            self._start(loss, features, rows, draw_seed(random), again=start > 0)
-            for start in range(check.count(self.n_init, "n_init"))
-        ]
-        self.losses_ = np.array([found for found, *_ in starts])
-        self.loss_, self.n_iter_, self.mapper_, logits = starts[int(self.losses_.argmin())]
-        self.labels_ = logits.argmax(axis=1)
+        found = []
+        for start in range(check.count(self.n_init, "n_init")):
+            seed = draw_seed(random)
+            first = starts.labels_of(kinds[start % len(kinds)], x, base, clusters, seed)
+            target = (rows, None) if size is None else (pairs, size)
+            mapper, steps = self._start(loss, x, target, first, seed, start)
+            logits = _whole(mapper, x)
+            value = self._value(loss, torch.from_numpy(logits), rows if rows is not None else base)
+            found.append((value, steps, mapper, logits.argmax(axis=1)))
+        self.losses_ = np.array([value for value, *_ in found])
+        self.starts_ = np.stack([labels for *_, labels in found])
+        self.loss_, self.n_iter_, self.mapper_, self.labels_ = found[int(self.losses_.argmin())]
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
@@ -142,9 +184,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Minus the loss of the clusters of X under the p of X (higher is better); y as in `fit`."""
         logits = torch.from_numpy(self._logits(X))
-        features = on_device(X, "cpu")
+        x, _ = self._features(X, reset=False)
         loss = self._loss()
-        return -float(loss(logits, prepare(loss, target_of(self.column, features, y), Sets(len(logits), len(logits)))))
+        base = self._rows(loss, x, y, remember=False)
+        return -self._value(loss, logits, self._composed(base) if len(logits) <= EXACT else base)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -156,45 +199,83 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
         save_estimator(self, path)
 
-    # -- helpers ------------------------------------------------------------------------------------------------------
+    # -- p ------------------------------------------------------------------------------------------------------------
 
     def _loss(self) -> Loss:
+        """The loss, its p without walks and debiasing."""
         neighbours = {"n_neighbors": self.n_neighbors} if self.column == "knn" else {}
         if self.column == "data-label":
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
+        check.count(self.walks, "walks")
+        check.fraction(self.debias, "debias")
         loss = registry.loss("clusters", self.column, **neighbours, **(self.hyper or {}))
-        p = loss.p
         if self.column == "knn" and self.symmetrize is not None:
-            p = p.symmetrize(self.symmetrize)
-        if check.count(self.walks, "walks") > 1:
-            p = p.walks(self.walks)
-        if check.fraction(self.debias, "debias") > 0:
-            p = p.debias(self.debias)
-        loss.p = p
+            loss.p = loss.p.symmetrize(self.symmetrize)
         return loss
 
+    def _rows(self, loss: Loss, x: Any, y: Any, remember: bool = True) -> Rows:
+        """p of the points before walks and debiasing."""
+        n = len(x)
+        known = np.asarray(y) if self.column == "classes" and y is not None else None
+        recall = None
+        if known is not None and known.dtype.kind in "iuf" and known.shape == (n,) and (known == -1).any():
+            rows = self._with_unknown(known, x)
+        elif self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
+            metric = (self.hyper or {}).get("metric", "sqeuclidean")
+            rows, recall = neighbors.knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors, metric)
+            rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
+        elif not isinstance(x, Tensor) and self.column not in ("graph", "classes", "pairs"):
+            raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
+        else:
+            features = x if isinstance(x, Tensor) else torch.empty(n, 0)
+            rows = prepare(loss, target_of(self.column, features, y), Sets(n, n))
+        if remember:
+            self.knn_recall_ = recall
+        return rows
+
+    def _with_unknown(self, labels: NDArray[Any], x: Any) -> Rows:
+        """Points of a known class follow the others of their class, the others their nearest neighbours."""
+        unknown = labels == -1
+        near, _ = neighbors.knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors)
+        near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
+        index = np.flatnonzero(~unknown)
+        _, sizes = np.unique(labels[index], return_counts=True)
+        check.refuse_if_too_large(
+            36 * int((sizes.astype(np.int64) ** 2).sum()), "p of the known labels", "make more of them unknown"
+        )
+        same = sp.coo_array(icon_p.Classes()(np.unique(labels[index], return_inverse=True)[1]).to_scipy())
+        classes = sp.csr_array((same.data, (index[same.coords[0]], index[same.coords[1]])), shape=(len(x), len(x)))
+        alone = np.asarray(classes.sum(axis=1)).ravel() == 0  # unknown, or the only one of its class
+        return Rows.from_scipy(classes + sp.diags_array(alone.astype(float)) @ near.to_scipy(), exclude_self=True)
+
+    def _composed(self, base: Rows) -> Rows:
+        return base.walks(self.walks).debias(self.debias) if self.walks > 1 else base.debias(self.debias)
+
+    def _value(self, loss: Loss, logits: Tensor, rows: Rows) -> float:
+        """The loss over all points, or a sample of it that is the same for all starts of the same points."""
+        with torch.no_grad():
+            if rows.n <= EXACT or self._batch_size(rows.n) is None:
+                return float(loss(logits, rows))
+            with seeded(0, logits.device):
+                pairs = Pairs(rows, walks=self.walks, alpha=self.debias, negatives=SAMPLED_NEGATIVES)
+                anchors, sampled = pairs.sample(SAMPLED)
+            return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
+
+    # -- one start ----------------------------------------------------------------------------------------------------
+
     def _start(
-        self, loss: Loss, features: Tensor, rows: Rows, seed: int, again: bool
-    ) -> tuple[float, int, nn.Module, NDArray[np.float32]]:
-        """One run from one start: its loss over all points, its steps, its mapper and the logits."""
-        x = features.float()
-        with seeded(seed, x.device):
-            start = None
-            if isinstance(self.mapper, str) and self.mapper == "lookup":
-                # A random projection and not independent draws: neighbours start together.
-                projection = torch.randn(x.shape[1], self.n_clusters).to(x) / x.shape[1] ** 0.5
-                start = mappers.Rescale(x)(x) @ projection
-            mapper = mappers.build(deepcopy(self.mapper), x, self.n_clusters, hidden=self.hidden, start=start).to(
-                x.device
-            )
-            if again and isinstance(self.mapper, nn.Module):
-                for layer in mapper.modules():
-                    if callable(reset := getattr(layer, "reset_parameters", None)):
-                        reset()
-        lookup = isinstance(mapper, mappers.Lookup)
-        inputs = torch.arange(len(x), device=x.device) if lookup else x
-        rate = learning_rate(self.learning_rate, 0.1 if lookup else 5e-3)
-        check_output(mapper, inputs, self.n_clusters)
+        self, loss: Loss, x: Any, target: tuple[Any, int | None], first: NDArray[np.int64] | None, seed: int, start: int
+    ) -> tuple[nn.Module, int]:
+        """Train from one start: the mapper and its number of steps."""
+        device = x.device if isinstance(x, Tensor) else on_device(np.zeros(1), self.device).device
+        with seeded(seed, device):
+            mapper = self._mapper(x, start).to(device)
+            inputs = _inputs(mapper, x.float() if isinstance(x, Tensor) else x)
+            check_output(mapper, rows_of(inputs, torch.arange(2), device), self.n_clusters)
+            if first is not None and self.n_clusters > 1:
+                starts.imitate(mapper, inputs, first, self.n_clusters)
+        teacher = mappers.EMA(mapper, check.fraction(self.ema, "ema")) if self.ema else None
+        rows, size = target
         callback = self.callback
 
         def report(step: int, value: float, logits: Tensor) -> None:
@@ -202,14 +283,70 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 callback(step, value, logits.cpu().numpy())
 
         done = fit(
-            loss, mapper, inputs, rows, steps=self.max_iter, learning_rate=rate,
-            batch_size=self.batch_size, seed=seed, callback=report, verbose=self.verbose, label="clustering",
+            loss.to(device), mapper, inputs, rows, steps=self.max_iter, decay=True, teacher=teacher,
+            learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, mappers.Lookup) else 5e-3),
+            batch_size=size, negatives=None if size is None else NEGATIVES, seed=seed, callback=report,
+            verbose=self.verbose, label=f"clustering, start {start + 1} of {self.n_init}",
+            checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{start}",
         )  # fmt: skip
-        with torch.no_grad():
-            logits = mapper(inputs)
-            return float(loss(logits, rows)), len(done.losses), mapper, logits.cpu().numpy()
+        return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
-    def _logits(self, X: ArrayLike) -> NDArray[np.float32]:
+    def _mapper(self, x: Any, start: int) -> nn.Module:
+        known = (
+            x.float() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x[:: max(1, len(x) // 20_000)])).float()
+        )
+        if isinstance(self.mapper, str) and self.mapper == "lookup":
+            if not isinstance(x, Tensor):
+                raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
+            # A random projection and not independent draws: neighbours start together.
+            projection = torch.randn(x.shape[1], self.n_clusters).to(known) / x.shape[1] ** 0.5
+            return mappers.build("lookup", known, self.n_clusters, start=mappers.Rescale(known)(known) @ projection)
+        mapper = mappers.build(
+            deepcopy(self.mapper), known, self.n_clusters, hidden=self.hidden, max_features=mappers.MAX_FEATURES
+        )
+        if start > 0 and isinstance(self.mapper, nn.Module):
+            for layer in mapper.modules():
+                if callable(reset := getattr(layer, "reset_parameters", None)):
+                    reset()
+        return mapper
+
+    # -- the input ----------------------------------------------------------------------------------------------------
+
+    def _features(self, X: Any, reset: bool = True) -> tuple[Any, int]:
+        """Features on the device, or as they lie on disk; and their number."""
+        X = features_of(X)
+        if not on_disk(X):
+            x = on_device(validated(self, X, reset=reset, ensure_min_samples=2), self.device)
+            return x, len(x)
+        check_on_disk(X)
+        if reset:
+            self.n_features_in_ = X.shape[1]
+        elif X.shape[1] != self.n_features_in_:
+            raise ValueError(f"X: got {X.shape[1]} features, expected {self.n_features_in_} as in fit")
+        return X, len(X)
+
+    def _batch_size(self, n: int) -> int | None:
+        if isinstance(self.batch_size, str):
+            check.choice(self.batch_size, "batch_size", ("auto",))
+            return None if n <= WHOLE else min(n, 2048 if self.n_clusters < 20 else 4096)
+        if self.batch_size is not None and not self.n_clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
+            expected = f"from {self.n_clusters} (n_clusters) to {n} (points)"
+            raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")
+        return self.batch_size
+
+    def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
-        x = validated(self, X, reset=False)
-        return apply(self.mapper_, x)
+        X = features_of(X)
+        return apply(self.mapper_, X if on_disk(X) else validated(self, X, reset=False))
+
+
+def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
+    """The logits of the points that a mapper was trained on."""
+    if isinstance(mapper, mappers.Lookup):
+        return mapper.weight.detach().cpu().numpy().copy()
+    return apply(mapper, x)
+
+
+def _inputs(mapper: nn.Module, x: Any) -> Any:
+    """What a mapper is called with: row numbers for a lookup."""
+    return torch.arange(len(x), device=x.device) if isinstance(mapper, mappers.Lookup) else x

@@ -13,19 +13,19 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import mappers, registry
+from icon.estimation import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
 from icon.fit import Callback, fit, prepare, seeded
 from icon.loss import Loss
 from icon.p.base import Sets
 from icon.rows import Rows
 
-FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
 LABELS = ("classes", "data-label", "pairs")  # columns that are made from one label per point
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
 
@@ -274,78 +274,6 @@ class MomentumGains(Optimizer):
                 parameter.add_(update)
 
 
-# -- what the estimators share ----------------------------------------------------------------------------------------
-
-
 def by_momentum(loss: Loss) -> bool:
     """Whether a lookup under this loss is optimised as in t-SNE: Student-t maps of points that attract each other."""
     return loss.row == "student-t" and loss.column not in ("identity", "data-label")
-
-
-def draw_seed(random_state: Any) -> int:
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-
-
-def learning_rate(given: float | str, automatic: float) -> float:
-    if isinstance(given, str):
-        check.choice(given, "learning_rate", ("auto",))
-        return automatic
-    return check.positive(given, "learning_rate")
-
-
-def on_device(X: Any, device: str | torch.device) -> Tensor:
-    """Features on the device of the computation; in float32 where it has no other."""
-    if device == "auto":
-        mps = torch.backends.mps.is_available()
-        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
-    x = check.as_tensor(X, "X")
-    return (x.float() if chosen.type == "mps" else x).to(chosen)
-
-
-def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray[Any]:
-    """Features ``[n, f]`` as scikit-learn checks them, but a NaN or an infinity is told with its rows."""
-    x: NDArray[Any] = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, **options)
-    check.matrix(x, "X")
-    return x
-
-
-def target_of(column: str, features: Tensor, y: Any) -> Any:
-    """What p of a column is made from, given scikit-learn's X and y."""
-    if column == "cross-modal":
-        raise ValueError("column: got 'cross-modal', expected a column of one set of points (see icon.loss for two)")
-    if column in FEATURES or column not in registry.COLUMNS:
-        return features
-    if column == "identity":
-        return None
-    if y is None:
-        expected = "an adjacency [n, n]" if column == "graph" else "labels [n]"
-        raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
-    if column == "graph":
-        return y
-    labels = np.asarray(y)
-    if labels.shape != (len(features),):
-        raise ValueError(f"y: got shape {labels.shape}, expected ({len(features)},), one label per row of X")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError("y: got NaN or infinity, expected a label for each row of X")
-    return torch.from_numpy(np.unique(labels, return_inverse=True)[1])
-
-
-def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
-    """A module of the user's own gives as many columns as are asked for."""
-    with torch.no_grad():
-        z = mapper.eval()(inputs[:2])
-    if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
-        found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-        raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")
-
-
-def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
-    """The mapper's output for new features, as NumPy."""
-    parameter = next(mapper.parameters())
-    with torch.no_grad():
-        z: Tensor = mapper(check.as_tensor(X, "X").to(parameter.device, torch.float32))
-    return z.cpu().numpy()

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,9 @@ from torch.optim import Adam, Optimizer
 from icon import _checks as check
 from icon.edges import Csr
 from icon.loss import Loss
+from icon.mappers import EMA
 from icon.p.base import Sets
+from icon.p.operations import Debias, Walks
 from icon.rows import Rows, Support
 
 Callback = Callable[[int, float, Tensor], object]
@@ -41,6 +43,9 @@ def fit(
     learning_rate: float = 1e-3,
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
     batch_size: int | None = None,
+    negatives: int | None = None,
+    decay: bool = False,
+    teacher: EMA | None = None,
     tol: float = 0.0,
     patience: int = 50,
     seed: int = 0,
@@ -62,7 +67,14 @@ def fit(
         optimizer: from parameters to an optimiser; None is Adam with ``learning_rate``.
         batch_size: None evaluates all points at each step. A number b draws b anchors i, and with each one partner j
             from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for ``sum_j p_ij s_ij``, while
-            the partition runs over the b partners. The loss is then that of the sampled p.
+            the partition runs over the b partners. The loss is then that of the sampled p. Walks and debiasing at the
+            end of p's operations are never computed: partners are drawn by walking, and uniform mass is spread over
+            the batch.
+        negatives: with ``batch_size``, spread the uniform mass over so many partners drawn at random for each anchor
+            instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
+            (clusters), costs O(b) instead of O(b²).
+        teacher: a moving average of the mapper, updated after each step.
+        decay: let the learning rate fall linearly to zero over the second half of the steps.
         tol: stop when the mean loss of the last ``patience`` steps improves on that of the ``patience`` steps before by
             less than ``tol`` times its size; 0 never stops.
         callback: called with (step from 1, loss, embedding ``[n, d]``) as they were before the step's update.
@@ -81,16 +93,18 @@ def fit(
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
     losses: list[float] = []
+    follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     mapper.train()
     with seeded(seed, parameters[0].device):
         if batch_size is None:
             draw = _whole(loss, mapper, inputs, target)
         else:
-            draw = _sampled(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2))
-        settings = {"seed": seed, "batch_size": batch_size, "tol": tol, "patience": patience}
-        run = _Run(
-            loss, mapper, method, {"format": 1, "loss": repr(loss), "optimizer": type(method).__name__, **settings}
-        )
+            draw = _sampled(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2), negatives)
+        settings: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "tol": tol, "patience": patience}
+        settings |= {"steps": steps, "decay": True} if decay else {}
+        rates = [group["lr"] for group in method.param_groups]
+        settings |= {"format": 1, "loss": repr(loss), "optimizer": type(method).__name__}
+        run = _Run(loss, mapper, method, teacher, settings)
         if checkpoint is not None and Path(checkpoint).exists():
             losses = run.load(Path(checkpoint))
         with _progress(verbose, label, steps, len(losses)) as report:
@@ -102,9 +116,12 @@ def fit(
                 current = float(value.detach())
                 if not math.isfinite(current):
                     raise _diverged(f"loss: got {current}", len(losses))
+                for group, rate in zip(method.param_groups, rates, strict=True) if decay else ():
+                    group["lr"] = rate * min(1.0, 2 * (1 - len(losses) / steps))
                 method.zero_grad()
                 value.backward()
                 method.step()
+                follow(mapper)
                 losses.append(current)
                 report(current)
                 if callback is not None:
@@ -154,37 +171,80 @@ def _whole(loss: Loss, mapper: nn.Module, inputs: Any, target: Any) -> Draw:
     return draw
 
 
-def _sampled(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int) -> Draw:
-    if not isinstance(inputs, Tensor):
-        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor with batch_size")
+def _sampled(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None) -> Draw:
+    if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
+        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
     n = len(inputs)
-    rows = prepare(loss, target, Sets(n, n))
-    if rows.m != n:
-        raise ValueError(f"batch_size: got {size} with p between {n} and {rows.m} points, expected None there")
-    pairs = Pairs(rows, weighted=loss.normalization == "joint" or loss.stationary_anchors)
+    if isinstance(target, Pairs):
+        pairs = target
+    else:
+        weighted = loss.normalization == "joint" or loss.stationary_anchors
+        pairs = Pairs.of(loss, target, Sets(n, n), weighted, negatives)
+    device = next(mapper.parameters()).device
 
     def draw() -> tuple[Any, Any]:
         anchors, partners, sampled = pairs.draw(size)
-        z = mapper(inputs[torch.cat([anchors, partners]).to(inputs.device)])
+        z = mapper(rows_of(inputs, torch.cat([anchors, partners]), device))
         return (z[: len(anchors)], z[len(anchors) :]), sampled
 
     return draw
+
+
+def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:
+    """Rows of features as a tensor: of a tensor where it lies, of an array on disk only those asked for."""
+    if isinstance(inputs, Tensor):
+        return inputs[index.to(inputs.device)].to(device)
+    order = index.numpy()
+    return torch.as_tensor(inputs[order]).float().to(device)
 
 
 class Pairs:
     """Draws pairs (i, j) from a p on one set of points, with the generator of the moment.
 
     Args:
+        rows: p before any walk.
         weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
+        walks: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
+            average of p without its being computed. A walk that cannot go on stays where it is.
+        alpha: uniform mass of debiasing, beside what the rows have.
+        negatives: None spreads the uniform mass over the whole batch; a number over so many random partners.
     """
 
-    def __init__(self, rows: Rows, weighted: bool = False) -> None:
+    def __init__(
+        self, rows: Rows, weighted: bool = False, *, walks: int = 1, alpha: float = 0.0, negatives: int | None = None
+    ) -> None:
+        if rows.n != rows.m:
+            raise ValueError(
+                f"batch_size: got p between {rows.n} and {rows.m} points, expected one set (batch_size=None there)"
+            )
         cpu = torch.device("cpu")
         self.edges = rows.csr().to(cpu, torch.float64)
         self.below = torch.cat([self.edges.values.new_zeros(1), self.edges.values.cumsum(0)])
-        self.uniform = None if rows.uniform is None else rows.uniform.to(cpu, torch.float64)
+        uniform = None if rows.uniform is None else rows.uniform.to(cpu, torch.float64)
+        if check.fraction(alpha, "alpha") > 0:
+            uniform = alpha + (1 - alpha) * (torch.zeros(rows.n, dtype=torch.float64) if uniform is None else uniform)
+        self.uniform = uniform
+        self.walks = check.count(walks, "walks")
+        self.negatives = None if negatives is None else check.count(negatives, "negatives")
         self.marginal = rows.anchor_marginal.cpu() if weighted else None
         self.anchors = (self.edges.counts > 0).nonzero().flatten()
+
+    @classmethod
+    def of(cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False, negatives: int | None = None) -> Pairs:
+        """Pairs from the p of a loss. Prepared rows are taken as they are; of a target only the k-NN graph (or
+        whatever p is before its last walks and its debiasing) is made."""
+        p, walks, kept = loss.p, 1, 1.0
+        if not isinstance(target, Rows) and loss.normalization == "row":
+            operations = list(p.operations)
+            while operations and isinstance(last := operations[-1], Debias):
+                kept *= 1 - last.alpha
+                operations.pop()
+            if operations and isinstance(last := operations[-1], Walks) and last.average and last.prune is None:
+                walks = last.k
+                operations.pop()
+            p = replace(p, operations=tuple(operations))
+            return cls(p(target, sets), weighted, walks=walks, alpha=1 - kept, negatives=negatives)
+        return cls(prepare(loss, target, sets), weighted, negatives=negatives)
 
     def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
         """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
@@ -192,12 +252,43 @@ class Pairs:
             anchors = self.anchors[torch.randperm(len(self.anchors))[:size]]
         else:
             anchors = torch.multinomial(self.marginal, size, replacement=True)
-        b = len(anchors)
-        edges = Csr(torch.arange(b + 1), torch.arange(b), torch.ones(b, dtype=torch.float64), b)
-        # The uniform mass needs no draw: it spreads over the batch.
-        uniform = None if self.uniform is None else self.uniform[anchors]
-        edges = edges if uniform is None else edges.scaled(1 - uniform)
-        return anchors, self._partners(anchors), Rows(edges, Support(b, b, exclude_self=False), uniform)
+        return anchors, self._walked(anchors), self._among(anchors)
+
+    def sample(self, size: int) -> tuple[Tensor, Rows]:
+        """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points: an estimate of the
+        loss over all points."""
+        n = len(self.edges.counts)
+        anchors = self.anchors[torch.randperm(len(self.anchors))[:size]]
+        s, r = len(anchors), 0 if self.uniform is None else self.negatives or 1
+        uniform = torch.zeros(s, dtype=torch.float64) if self.uniform is None else self.uniform[anchors]
+        columns = torch.cat([self._walked(anchors)[:, None], torch.randint(n, (s, r))], dim=1)
+        values = torch.cat([1 - uniform[:, None], (uniform / max(r, 1))[:, None].expand(s, r)], dim=1)
+        edges = Csr((r + 1) * torch.arange(s + 1), columns.flatten(), values.flatten(), n)
+        return anchors, Rows(edges, Support(s, n, exclude_self=False))
+
+    def _among(self, anchors: Tensor) -> Rows:
+        """p of a batch: mass 1 - u on the anchor's own partner, u spread over the batch or over random partners."""
+        b, support = len(anchors), Support(len(anchors), len(anchors), exclude_self=False)
+        own = torch.arange(b)
+        if self.uniform is None:
+            return Rows(Csr(torch.arange(b + 1), own, torch.ones(b, dtype=torch.float64), b), support)
+        uniform = self.uniform[anchors]
+        if self.negatives is None:
+            return Rows(Csr(torch.arange(b + 1), own, 1 - uniform, b), support, uniform)
+        r = min(self.negatives, b - 1)
+        columns = torch.cat([own[:, None], torch.randint(b, (b, r))], dim=1)
+        values = torch.cat([1 - uniform[:, None], (uniform / r)[:, None].expand(b, r)], dim=1)
+        return Rows(Csr((r + 1) * torch.arange(b + 1), columns.flatten(), values.flatten(), b), support)
+
+    def _walked(self, anchors: Tensor) -> Tensor:
+        """``[b]`` where walks from the anchors end."""
+        here = self._partners(anchors)
+        if self.walks > 1:
+            length = torch.randint(1, self.walks + 1, (len(anchors),))
+            for step in range(2, self.walks + 1):
+                going = ((length >= step) & (self.edges.counts[here] > 0)).nonzero().flatten()
+                here[going] = self._partners(here[going])
+        return here
 
     def _partners(self, anchors: Tensor) -> Tensor:
         """``[b]`` one edge of each anchor, drawn in proportion to its mass, by the inverse of the summed masses."""
@@ -257,11 +348,16 @@ class _Run:
     loss: Loss
     mapper: nn.Module
     optimizer: Optimizer
+    teacher: EMA | None
     identity: dict[str, Any]  # what must agree for a run to go on
 
     @property
     def _on_gpu(self) -> bool:
         return any(p.is_cuda for p in self.mapper.parameters())
+
+    def _modules(self) -> list[tuple[str, nn.Module]]:
+        modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
+        return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
 
     def save(self, path: Path, losses: list[float]) -> None:
         from safetensors.torch import save_file
@@ -269,7 +365,7 @@ class _Run:
         tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state()}
         if self._on_gpu:
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        for name, module in (("mapper", self.mapper), ("loss", self.loss)):
+        for name, module in self._modules():
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         state = self.optimizer.state_dict()
         numbers: dict[str, Any] = {}
@@ -298,7 +394,7 @@ class _Run:
                     f"checkpoint: got {path} of a run with {key} {header['run'].get(key)!r}, expected {value!r}"
                 )
         try:
-            for name, module in (("mapper", self.mapper), ("loss", self.loss)):
+            for name, module in self._modules():
                 module.load_state_dict(_under(name, tensors))
         except RuntimeError as error:
             raise ValueError(f"checkpoint: got {path} of another model, expected this one ({error})") from None

@@ -19,6 +19,7 @@ from torch import Tensor
 import icon
 from icon import mappers
 from icon.loss import Loss
+from icon.mappers import MAX_FEATURES
 from icon.p import operations
 from icon.p.base import Distribution
 from icon.q.base import Kernel
@@ -186,6 +187,7 @@ def load_estimator(kind: str, config: Mapping[str, Any], tensors: Mapping[str, T
         d_out,
         hidden=params.get("hidden", 256),
         orthonormal=config["orthonormal"],
+        max_features=MAX_FEATURES if kind == "Clustering" else None,
     )
     estimator.mapper_.load_state_dict(state)
     return estimator
@@ -193,7 +195,7 @@ def load_estimator(kind: str, config: Mapping[str, Any], tensors: Mapping[str, T
 
 def _plain(name: str, value: Any) -> Any:
     """A value that JSON can keep; what only matters while fitting (a callback, a random state) is left out."""
-    if name in ("callback", "verbose") or (name == "random_state" and not isinstance(value, int)):
+    if name in ("callback", "verbose", "checkpoint") or (name == "random_state" and not isinstance(value, int)):
         return None if name != "verbose" else False
     try:
         return json.loads(json.dumps(value, default=_number))

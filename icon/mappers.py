@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from icon import _checks as check
 
 NAMES = ("lookup", "linear", "mlp")
+MAX_FEATURES = 128  # principal directions that the heads of `icon.Clustering` see
 _TILE = 2**22  # entries of a tile of distances
 
 
@@ -89,6 +90,30 @@ class Rescale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.rms
+
+
+class Principal(nn.Module):
+    """``(x - mean) V / rms``: the features in their leading principal directions, and in one unit.
+
+    Args:
+        x: ``[n, f]`` the features that give the mean, the directions and the root mean square.
+        dims: at most so many directions.
+    """
+
+    mean: Tensor
+    basis: Tensor
+
+    def __init__(self, x: Tensor, dims: int) -> None:
+        super().__init__()
+        mean = x.mean(dim=0)
+        _, vectors = torch.linalg.eigh((x - mean).mT @ (x - mean))
+        basis = vectors.flip(1)[:, : check.count(dims, "dims")]
+        rms = ((x - mean) @ basis).square().mean().sqrt()
+        self.register_buffer("mean", mean)
+        self.register_buffer("basis", basis / torch.where(rms > 0, rms, torch.ones_like(rms)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) @ self.basis
 
 
 class Linear(nn.Module):
@@ -241,6 +266,7 @@ def build(
     hidden: int | Sequence[int] = (256,),
     start: Tensor | None = None,
     orthonormal: bool = False,
+    max_features: int | None = None,
 ) -> nn.Module:
     """The mapper of a name, for features ``x [n, f]``; a module passes through.
 
@@ -251,6 +277,7 @@ def build(
         hidden: of the MLP.
         start: ``[n, d_out]`` first values of the lookup.
         orthonormal: of the linear map.
+        max_features: where x has more columns, the named ones see so many principal directions instead (`Principal`).
 
     Raises:
         ValueError: an unknown name. TypeError: neither a name nor a module.
@@ -263,5 +290,8 @@ def build(
     n, width = x.shape
     if mapper == "lookup":
         return Lookup(n, d_out, start=start, features=x)
+    reduce = max_features is not None and width > max_features
+    first = Principal(x, max_features) if reduce and max_features is not None else Rescale(x)
+    width = max_features if reduce and max_features is not None else width
     head = Linear(width, d_out, orthonormal=orthonormal) if mapper == "linear" else MLP(width, d_out, hidden)
-    return nn.Sequential(Rescale(x), head)
+    return nn.Sequential(first, head)

@@ -18,9 +18,10 @@ def _write(folder: Path, name: str) -> None:
     n, y = 12, np.arange(12) % 3 + 1
     edges = np.array([[0, 1], [2, 1], [3, 4]])
     arrays: dict[str, np.ndarray] = {"y": y}
-    if name in ("fashion-mnist", "usps", "coil20"):
+    if name in ("fashion-mnist", "fashion-mnist-10k", "usps", "coil20"):
         pixels = RNG.integers(0, 256, size=(n, 5, 4))
-        arrays["X"] = pixels.astype(np.uint8) if name == "fashion-mnist" else pixels / 255.0 * 2 - 1
+        arrays["X"] = pixels.astype(np.uint8) if name.startswith("fashion-mnist") else pixels / 255.0 * 2 - 1
+        arrays["is_train"] = np.arange(n) < 6
     elif name in ("mfeat", "scene15"):
         arrays |= {f"X{v}": RNG.normal(size=(n, v + 2)) for v in range(6 if name == "mfeat" else 3)}
     elif name == "email-eu-core":
@@ -48,7 +49,7 @@ def test_files_of_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     given = load(name, tmp_path)
     monkeypatch.setenv(datasets.FOLDER_VARIABLE, str(tmp_path))
     assert load(name).fingerprint == given.fingerprint
-    assert given.n == 12
+    assert given.n == (6 if name == "fashion-mnist-10k" else 12)
     assert given.y is not None
     assert given.y.min() == (-1 if name in ("cora", "citeseer") else 0)
     assert given.classes == (2 if name in ("cora", "citeseer") else 3)
@@ -57,7 +58,7 @@ def test_files_of_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert len(given.views) == {"mfeat": 6, "scene15": 3}.get(name, 0)
     if given.shape is not None:
         assert given.x is not None
-        assert given.x.shape == (12, 20)
+        assert given.x.shape == (given.n, 20)
         assert (given.x.min(), given.x.max()) == (pytest.approx(0), pytest.approx(1))
     if given.adjacency is not None:
         undirected = (given.adjacency != given.adjacency.T).nnz == 0

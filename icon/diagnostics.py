@@ -1,0 +1,250 @@
+"""What a clustering says of itself, what labels say of it, and how many clusters there may be."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+
+from icon import _checks as check
+from icon import metrics
+from icon.neighbors import knn_rows
+
+BINS = 10
+_CLEAR = 1.5  # how many times the largest gap is the next where it is called clear
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What the probabilities ``φ [n, C]`` of a clustering say, without labels and, where given, against them.
+
+    Args:
+        n_points: n. n_clusters: C.
+        entropy: the mean entropy of a point's assignment, in nats; relative_entropy: as a share of ``log C``.
+        sizes: points of each cluster by their most probable one. empty: the clusters without a point.
+        effective_clusters: ``exp(H(mean φ))``: C where the clusters are equally heavy, 1 where one has all.
+        restart_agreement: mean adjusted Rand index between pairs of starts; None with fewer than two.
+        n_labelled: how many labels were known; None where none were given, and then the scores are None, too.
+        accuracy, nmi, ari: see `icon.metrics`.
+        calibration_error: of the probabilities after clusters and classes were matched, see
+            `expected_calibration_error`; a point of a cluster without a class counts as wrong.
+    """
+
+    n_points: int
+    n_clusters: int
+    entropy: float
+    relative_entropy: float
+    sizes: tuple[int, ...]
+    empty: tuple[int, ...]
+    effective_clusters: float
+    restart_agreement: float | None = None
+    n_labelled: int | None = None
+    accuracy: float | None = None
+    nmi: float | None = None
+    ari: float | None = None
+    calibration_error: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+
+
+def diagnose(probabilities: ArrayLike, starts: ArrayLike | None = None, labels: ArrayLike | None = None) -> Diagnostics:
+    """Diagnose a clustering.
+
+    Args:
+        probabilities: ``[n, C]``, rows that sum to one (``Clustering.predict_proba``).
+        starts: ``[s, n]`` clusters found by each start (``Clustering.starts_``).
+        labels: ``[n]`` classes from 0; -1 is unknown and left out of the scores.
+
+    Raises:
+        ValueError: rows that do not sum to one, lengths that differ, no label that is known.
+    """
+    phi = check.matrix(probabilities, "probabilities").double().detach().cpu().numpy()
+    wrong = np.flatnonzero((phi < 0).any(axis=1) | (np.abs(phi.sum(axis=1) - 1) > 1e-3))
+    if len(wrong):
+        raise ValueError(f"probabilities: got rows {check.some(wrong.tolist())}, expected rows that sum to one")
+    n, clusters = phi.shape
+    assigned = phi.argmax(axis=1)
+    sizes = np.bincount(assigned, minlength=clusters)
+    entropy = float(entropies(phi).mean())
+    scores: dict[str, Any] = {}
+    if labels is not None:
+        known, y = _known(labels, n)
+        scores = _scores(phi[known], assigned[known], y)
+    return Diagnostics(
+        n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,
+        tuple(sizes.tolist()), tuple(np.flatnonzero(sizes == 0).tolist()),
+        math.exp(float(entropies(phi.mean(axis=0)))),
+        None if starts is None else _agreement(starts, n), **scores,
+    )  # fmt: skip
+
+
+def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Entropies along the last axis, in nats."""
+    from scipy.special import entr
+
+    found: NDArray[np.float64] = entr(np.asarray(probabilities, dtype=np.float64)).sum(axis=-1)
+    return found
+
+
+def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
+    """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1].
+
+    Args:
+        probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
+        correct: ``[n]`` whether the most probable one was right.
+
+    Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
+    """
+    confidence = check.as_tensor(probabilities, "probabilities").double().detach().cpu().numpy()
+    if confidence.ndim == 2 and confidence.shape[1] > 0:
+        confidence = confidence.max(axis=1)
+    right = check.as_tensor(correct, "correct").double().cpu().numpy()
+    if confidence.ndim != 1 or right.shape != confidence.shape or not len(right):
+        raise ValueError(f"correct: got shape {right.shape}, expected one entry per row of the probabilities")
+    if not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
+        raise ValueError("probabilities: got entries outside [0, 1], expected probabilities")
+    where = np.minimum((confidence * check.count(bins, "bins")).astype(np.int64), bins - 1)
+    excess = np.bincount(where, weights=right - confidence, minlength=bins)
+    return float(np.abs(excess).sum() / len(right))
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """How many clusters there may be.
+
+    Args:
+        n_clusters: after which the gap between eigenvalues is largest.
+        eigenvalues: of the coarse walk, descending. gaps: ``gaps[c - 1]`` is eigenvalue c less eigenvalue c + 1.
+        note: how clear the choice was, in words.
+    """
+
+    n_clusters: int
+    eigenvalues: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    note: str
+
+
+def suggest_n_clusters(
+    x: ArrayLike,
+    max_clusters: int = 30,
+    *,
+    n_neighbors: int = 10,
+    metric: str = "sqeuclidean",
+    random_state: int = 0,
+    **clustering: Any,
+) -> Suggestion:
+    """Suggest a number of clusters between 2 and ``max_clusters - 1``.
+
+    Many small clusters are made (`icon.Clustering`), and the walk over the symmetric k-NN graph W is seen between them,
+    ``B = D⁻¹ Φᵀ W Φ``. A walk that hardly leaves a group of clusters gives B an eigenvalue near 1, so that the largest
+    eigengap counts the groups.
+
+    Args:
+        max_clusters: how many to begin with, at most n; two or three times as many as are expected.
+        clustering: further arguments of `icon.Clustering`, such as ``walks`` or ``verbose``.
+
+    Take it as a hint, and look at the gaps. It counts groups that the walk hardly leaves and not classes.
+
+    LIMITS
+
+    Source: von Luxburg 2007 (arXiv 0711.0189), eigengap; Stewart 2022 and Deng et al. 2022 for learned partitions.
+    """
+    from icon.clustering import Clustering
+
+    array = np.asarray(x)
+    n = len(array)
+    if check.count(max_clusters, "max_clusters", 3) > n:
+        raise ValueError(f"max_clusters: got {max_clusters}, expected at most {n}, the number of points")
+    given = {"walks": 2, **clustering}
+    if metric != "sqeuclidean":
+        given["hyper"] = {"metric": metric, **given.get("hyper", {})}
+    model = Clustering(max_clusters, n_neighbors=n_neighbors, random_state=random_state, **given).fit(array)
+    rows, _ = knn_rows(array, n_neighbors, metric=metric, seed=random_state)
+    walk = coarse_walk(model.predict_proba(array), rows.to_scipy())
+    eigenvalues = np.linalg.eigvalsh(walk)[::-1]
+    gaps = -np.diff(eigenvalues)
+    if len(gaps) < 2:
+        raise ValueError(f"max_clusters: got {max_clusters}, of which {len(eigenvalues)} have points, expected more")
+    ranked = np.argsort(-gaps[1:], kind="stable") + 1  # the first gap is that of one cluster
+    best = int(ranked[0])
+    return Suggestion(best + 1, eigenvalues, gaps, _note(gaps, ranked, max_clusters))
+
+
+def coarse_walk(probabilities: NDArray[Any], graph: sp.sparray) -> NDArray[np.float64]:
+    """``D^-½ Φᵀ W Φ D^-½ [C, C]``, with the eigenvalues of the walk ``D⁻¹ Φᵀ W Φ`` between clusters and symmetric.
+
+    Args:
+        probabilities: ``Φ [n, C]``; clusters without mass are left out.
+        graph: weights ``[n, n]``, symmetrised here.
+    """
+    phi = np.asarray(probabilities, dtype=np.float64)
+    flow = phi.T @ (graph @ phi)
+    flow = flow + flow.T
+    degree = flow.sum(axis=1)
+    kept = degree > 1e-9 * degree.sum()
+    scale = 1 / np.sqrt(degree[kept])
+    walk: NDArray[np.float64] = flow[np.ix_(kept, kept)] * scale[:, None] * scale
+    return walk
+
+
+def _note(gaps: NDArray[np.float64], ranked: NDArray[np.int64], max_clusters: int) -> str:
+    best = int(ranked[0])
+    text = f"gap {gaps[best]:.3f} after {best + 1}"
+    clear = True
+    if len(ranked) > 1:
+        other = int(ranked[1])
+        clear = gaps[best] > _CLEAR * gaps[other]
+        text += f", the next {gaps[other]:.3f} after {other + 1}"
+    if not clear:
+        text += ": no clear gap"
+    if gaps[0] > gaps[best]:
+        text += f"; the gap after 1 is larger ({gaps[0]:.3f}): perhaps no clusters at all"
+    if best + 1 > 0.7 * max_clusters:
+        text += "; near the maximum: try a larger max_clusters"
+    return text
+
+
+def _agreement(starts: ArrayLike, n: int) -> float | None:
+    found = np.asarray(starts)
+    if found.ndim != 2 or found.shape[1] != n:
+        raise ValueError(f"starts: got shape {found.shape}, expected (starts, {n})")
+    pairs = [metrics.ari(a, b) for a, b in itertools.combinations(found, 2)]
+    return float(np.mean(pairs)) if pairs else None
+
+
+def _known(labels: ArrayLike, n: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    y = np.asarray(labels)
+    if y.shape != (n,):
+        raise ValueError(f"labels: got shape {y.shape}, expected ({n},), one per row of the probabilities")
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"labels: got dtype {y.dtype}, expected integers, -1 for unknown")
+    if y.min() < -1:
+        raise ValueError(f"labels: got {y.min()}, expected classes from 0, or -1 for unknown")
+    known = y >= 0
+    if not known.any():
+        raise ValueError("labels: got -1 (unknown) for all points, expected some that are known")
+    return known, np.unique(y[known], return_inverse=True)[1].astype(np.int64)
+
+
+def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:
+    counts = np.zeros((phi.shape[1], y.max() + 1), dtype=np.int64)
+    np.add.at(counts, (assigned, y), 1)
+    class_of = np.full(phi.shape[1], -1)
+    cluster, label = linear_sum_assignment(counts, maximize=True)
+    class_of[cluster] = label
+    return {
+        "n_labelled": len(y),
+        "accuracy": metrics.clustering_accuracy(y, assigned),
+        "nmi": metrics.nmi(y, assigned),
+        "ari": metrics.ari(y, assigned),
+        "calibration_error": expected_calibration_error(np.minimum(phi, 1), class_of[assigned] == y),
+    }

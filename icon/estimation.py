@@ -1,0 +1,136 @@
+"""What the estimators share: features in, targets, seeds, devices, and a trained mapper applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+from torch import Tensor, nn
+
+from icon import _checks as check
+from icon import registry
+
+FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
+IN_MEMORY = 2**28  # bytes up to which a memmap is simply read
+BLOCK = 2**16  # rows that a mapper is applied to at a time
+
+
+def draw_seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def learning_rate(given: float | str, automatic: float) -> float:
+    if isinstance(given, str):
+        check.choice(given, "learning_rate", ("auto",))
+        return automatic
+    return check.positive(given, "learning_rate")
+
+
+def on_device(X: Any, device: str | torch.device) -> Tensor:
+    """Features on the device of the computation; in float32 where it has no other."""
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
+    x = check.as_tensor(X, "X")
+    return (x.float() if chosen.type == "mps" else x).to(chosen)
+
+
+def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray[Any]:
+    """Features ``[n, f]`` as scikit-learn checks them, but a NaN or an infinity is told with its rows."""
+    x: NDArray[Any] = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, **options)
+    check.matrix(x, "X")
+    return x
+
+
+def target_of(column: str, features: Tensor, y: Any) -> Any:
+    """What p of a column is made from, given scikit-learn's X and y."""
+    if column == "cross-modal":
+        raise ValueError("column: got 'cross-modal', expected a column of one set of points (see icon.loss for two)")
+    if column in FEATURES or column not in registry.COLUMNS:
+        return features
+    if column == "identity":
+        return None
+    if y is None:
+        expected = "an adjacency [n, n]" if column == "graph" else "labels [n]"
+        raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
+    if column == "graph":
+        return y
+    labels = np.asarray(y)
+    if labels.shape != (len(features),):
+        raise ValueError(f"y: got shape {labels.shape}, expected ({len(features)},), one label per row of X")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("y: got NaN or infinity, expected a label for each row of X")
+    return torch.from_numpy(np.unique(labels, return_inverse=True)[1])
+
+
+def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
+    """A module of the user's own gives as many columns as are asked for."""
+    with torch.no_grad():
+        z = mapper.eval()(inputs[:2])
+    if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
+        found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")
+
+
+def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
+    """The mapper's output for new features, as NumPy."""
+    device = next(mapper.parameters()).device
+    with torch.no_grad():
+        parts = [
+            mapper(check.as_tensor(X[start : start + BLOCK], "X").to(device, torch.float32)).cpu().numpy()
+            for start in range(0, len(X), BLOCK)
+        ]
+    return np.concatenate(parts)
+
+
+def on_disk(X: Any) -> bool:
+    """Whether features are to be read in blocks: a large memmap."""
+    return isinstance(X, np.memmap) and X.nbytes > IN_MEMORY
+
+
+def check_on_disk(X: Any) -> None:
+    """A finite matrix of real numbers, looked at in blocks.
+
+    Raises:
+        ValueError, TypeError: as for features in memory.
+    """
+    if X.ndim != 2 or X.dtype.kind not in "fiu":
+        raise ValueError(f"X: got shape {X.shape} of {X.dtype}, expected real numbers (n, f)")
+    for start in range(0, len(X), BLOCK):
+        bad = np.flatnonzero(~np.isfinite(X[start : start + BLOCK]).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"X: got NaN or infinity in rows {check.some((bad + start).tolist())}, expected finite numbers"
+            )
+
+
+def features_of(X: Any) -> Any:
+    """The feature rows of a torch ``Dataset`` (of rows, or of tuples that begin with one), anything else as it is."""
+    from torch.utils.data import Dataset
+
+    if not isinstance(X, Dataset):
+        return X
+    if not hasattr(X, "__len__"):
+        raise TypeError(f"X: got {type(X).__name__} without a length, expected a map-style Dataset")
+
+    def row(i: int) -> NDArray[np.float32]:
+        item = X[i]
+        item = item[0] if isinstance(item, (tuple, list)) else item
+        return np.asarray(item, dtype=np.float32)
+
+    first = row(0)
+    if first.ndim != 1:
+        raise ValueError(f"X: got items of shape {first.shape}, expected feature rows (f,)")
+    rows = np.empty((len(X), len(first)), dtype=np.float32)
+    for i in range(len(rows)):
+        rows[i] = row(i)
+    return rows

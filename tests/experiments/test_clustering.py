@@ -1,0 +1,144 @@
+"""The clustering experiments: each whole command on 200 digits, and what the protocol promises."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from experiments.__main__ import main
+from experiments.clustering import EXPERIMENTS, comparison, protocol, rivals, width
+from experiments.clustering.debiasing import agreement
+from experiments.datasets import Dataset, load
+
+DIGITS = load("digits").subset(200)
+FEW = protocol.Settings(steps=5)
+RUNS = {"comparison": 12, "neighbourhood-width": 5, "ablation": 4, "debiasing": 8}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiments"])
+    app = typer.Typer()
+    app.command()(main)
+    arguments = [name, "--subset", "200", "--seeds", "1", "--set", "steps=5", "--out", str(tmp_path)]
+    if name == "debiasing":
+        arguments += ["--set", "alpha_step=0.6", "--set", "starts=2"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert f"{RUNS[name]} runs made, 0 were there" in done.output
+    frame = pd.read_csv(tmp_path / name / "results.csv")
+    assert frame.loc[frame["measure"].isin(["accuracy", "nmi", "ari", "ece"]), "value"].between(-0.1, 1).all()
+    assert frame.loc[frame["measure"] == "accuracy", "value"].max() > 0.6
+    study = json.loads((tmp_path / name / "study.json").read_text(encoding="utf-8"))
+    assert all(len(row) == len(study["head"]) for row in study["body"])
+    assert study["findings"]
+    assert all(figure.startswith("<svg") for figure in study["figures"])
+    assert f"{RUNS[name]} were there" in CliRunner().invoke(app, arguments).output
+
+
+def test_all_are_registered_and_cite_the_paper() -> None:
+    assert [experiment.name for experiment in EXPERIMENTS] == list(RUNS)
+    assert set(comparison.PAPER) <= set(comparison.METHODS)
+    for experiment in EXPERIMENTS:
+        assert "clinc150 was never looked at" in experiment.caption(experiment.settings())
+
+
+def test_graphs() -> None:
+    assert DIGITS.x is not None
+    directed, union = protocol.nearest(DIGITS, 10), protocol.union(DIGITS, 10)
+    assert (directed.sum(axis=1) == 10).all()
+    assert (union != union.T).nnz == 0
+    assert (union - directed).min() == 0
+    distance = np.linalg.norm(DIGITS.x[0] - DIGITS.x, axis=1)
+    assert set(directed[[0]].indices) == set(np.argsort(distance, kind="stable")[1:11])
+    narrow = width.itself_and_nearest(DIGITS)
+    assert (narrow.diagonal() == 1).all()
+    assert (narrow.sum(axis=1) == 2).all()
+
+
+def test_runs_repeat_exactly_and_labels_only_score() -> None:
+    assert DIGITS.y is not None
+    shuffled = Dataset("digits", DIGITS.x, y=np.roll(DIGITS.y, 1), shape=(8, 8))
+    for name in ("k-means", "SCAN", "contrastive clustering, our starts", comparison.OURS):
+        first, again = (comparison.METHODS[name](dataset, 1, FEW).labels for dataset in (DIGITS, shuffled))
+        assert (first == again).all(), name
+
+
+def test_of_several_starts_the_lowest_loss_is_kept() -> None:
+    losses = [rivals.rival("scan", DIGITS, 0, protocol.Settings(steps=5, starts=n), ours=True).loss for n in (1, 3)]
+    assert losses[0] is not None
+    assert losses[1] is not None
+    assert losses[1] <= losses[0]
+
+
+def test_unusable_data_are_refused() -> None:
+    unknown = Dataset("some", DIGITS.x, y=np.full(200, -1), shape=(8, 8))
+    with pytest.raises(ValueError, match="labels: got unknown ones of some"):
+        protocol.usable(unknown)
+    with pytest.raises(ValueError, match="dataset: got none, a graph"):
+        protocol.usable(Dataset("none", None, y=DIGITS.y))
+
+
+# -- the baselines' losses against their formulas ----------------------------------------------------------------------
+
+VIEWS = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def _sampled() -> object:
+    """p of a batch: partner k is the one positive of anchor k."""
+    return rivals.Pairs(rivals._rows(DIGITS, 10)).draw(6)[2]
+
+
+def test_scan() -> None:
+    """``-mean log <φ, φ'> + 5 sum_c mean φ log mean φ`` (Van Gansbeke et al. 2020), less log C."""
+    loss, columns = rivals.LOSSES["scan"](3)
+    phi, partner = VIEWS.softmax(dim=2)
+    mean = phi.mean(dim=0)
+    expected = -(phi * partner).sum(dim=1).log().mean() + 5 * (mean * mean.log()).sum() - np.log(3)
+    assert columns == 3
+    assert float(loss(tuple(VIEWS), _sampled())) == pytest.approx(float(expected))
+
+
+def test_temi() -> None:
+    """``-mean log sum_c (φ_c φ'_c)^β / m_c``, m the teacher's mean (Adaloglou et al. 2023)."""
+    loss, _ = rivals.LOSSES["temi"](3)
+    phi, teacher = VIEWS.softmax(dim=2)
+    expected = -((phi * teacher).pow(0.6) / teacher.mean(dim=0)).sum(dim=1).log().mean()
+    assert float(loss(tuple(VIEWS), _sampled())) == pytest.approx(float(expected))
+
+
+def _nt_xent(a: torch.Tensor, b: torch.Tensor, temperature: float) -> float:
+    """Chen et al. 2020, line by line."""
+    z = torch.nn.functional.normalize(torch.cat([a, b]), dim=1)
+    n, total = len(a), 0.0
+    for i in range(2 * n):
+        scores = [float(z[i] @ z[k]) / temperature for k in range(2 * n)]
+        others = sum(np.exp(s) for k, s in enumerate(scores) if k != i)
+        total -= scores[(i + n) % (2 * n)] - np.log(others)
+    return total / (2 * n)
+
+
+def test_contrastive_clustering() -> None:
+    """Li et al. 2021: NT-Xent of the instances at 0.5, of columns at 1, less the entropy of both views' clusters."""
+    loss = rivals.ContrastiveClustering(2)
+    phi = [view[:, :2].softmax(dim=1) for view in VIEWS]
+    expected = _nt_xent(VIEWS[0][:, 2:], VIEWS[1][:, 2:], 0.5) + _nt_xent(phi[0].T, phi[1].T, 1.0)
+    for p in phi:
+        mean = p.mean(dim=0)
+        expected += float((mean * mean.log()).sum()) + np.log(2)
+    assert float(loss(tuple(VIEWS))) == pytest.approx(expected)
+
+
+def test_agreement() -> None:
+    same, other = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    assert agreement(np.stack([same, 1 - same])) == 1
+    assert agreement(np.stack([same, 1 - same, other])) == pytest.approx((1 - 0.5 - 0.5) / 3)
+    assert agreement(same[None]) == 1

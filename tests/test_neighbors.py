@@ -1,0 +1,136 @@
+"""Nearest neighbours: exact against scikit-learn and `icon.p.KNN`, approximate by the recall it reports."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
+
+import icon
+from icon import neighbors
+from icon.neighbors import knn_rows, nearest_neighbors
+
+
+def blobs(n: int = 3000, d: int = 16, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(10, d))[rng.integers(10, size=n)] * 3 + rng.normal(size=(n, d))
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_exact_is_exact(metric: str, dtype: str) -> None:
+    x = (blobs(700) + 50).astype(dtype)
+    found = nearest_neighbors(x, 7, "exact", metric)
+    assert found.recall is None
+    assert found.indices.dtype == np.int64
+    peer = NearestNeighbors(n_neighbors=7, metric=metric, algorithm="brute").fit(x.astype(np.float64))
+    assert (np.sort(found.indices) == np.sort(peer.kneighbors()[1])).all()
+
+
+@given(st.integers(2, 60), st.integers(1, 8), st.integers(0, 10**6), st.sampled_from(["sqeuclidean", "cosine"]))
+def test_rows_are_those_of_knn(n: int, d: int, seed: int, metric: str) -> None:
+    rng = np.random.default_rng(seed)
+    x, k = rng.normal(size=(n, d + 1)), int(rng.integers(1, n))
+    rows, recall = knn_rows(x, k, metric=metric)
+    expected = icon.p.KNN(k, metric)(x)
+    assert recall is None
+    assert rows.support == expected.support
+    assert torch.equal(rows.csr().indptr, expected.csr().indptr)
+    assert torch.equal(rows.csr().indices, expected.csr().indices)
+    assert torch.equal(rows.csr().values, expected.csr().values)
+
+
+def test_ties_go_to_the_smaller_index_and_self_is_left_out() -> None:
+    grid = np.stack(np.meshgrid(range(4), range(4)), axis=-1).reshape(-1, 2)
+    x = np.concatenate([grid, grid])
+    assert (nearest_neighbors(x, 5).indices != np.arange(32)[:, None]).all()
+    rows, _ = knn_rows(x, 5)
+    assert torch.equal(rows.csr().indices, icon.p.KNN(5)(x).csr().indices)
+
+
+def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = blobs(500)
+    whole = nearest_neighbors(x, 9).indices
+    monkeypatch.setattr(neighbors, "_QUERIES", 37)
+    monkeypatch.setattr(neighbors, "_CANDIDATES", 11)
+    assert (nearest_neighbors(x, 9).indices == whole).all()
+
+
+@pytest.mark.parametrize("library", ["faiss", "pynndescent"])
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
+def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(library)
+    monkeypatch.setattr(neighbors, "approximate_library", lambda: library)
+    x = blobs(4000).astype(np.float32)
+    found = nearest_neighbors(x, 10, "approximate", metric, seed=3)
+    assert found.recall is not None
+    assert found.recall >= 0.9
+    assert found.indices.shape == (4000, 10)
+    assert (found.indices != np.arange(4000)[:, None]).all()
+    assert (np.diff(np.sort(found.indices), axis=1) > 0).all()
+    exact = nearest_neighbors(x, 10, "exact", metric).indices
+    hits = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(found.indices, exact, strict=True)])
+    assert abs(hits - found.recall) < 0.03
+    assert (nearest_neighbors(x, 10, "approximate", metric, seed=3).indices == found.indices).all()
+
+
+@pytest.mark.parametrize("library", ["faiss", "pynndescent"])
+def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(library)
+    monkeypatch.setattr(neighbors, "approximate_library", lambda: library)
+    x = np.repeat(blobs(40), 5, axis=0)
+    found = nearest_neighbors(x, 3, "approximate")
+    assert (found.indices // 5 == np.arange(200)[:, None] // 5).mean() > 0.9
+    assert (found.indices != np.arange(200)[:, None]).all()
+    tiny = nearest_neighbors(blobs(6), 5, "approximate")
+    assert tiny.recall == 1
+    assert (np.sort(tiny.indices) == np.sort(nearest_neighbors(blobs(6), 5).indices)).all()
+
+
+def test_a_memmap_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(6000, 256)).astype(np.float16)
+    np.save(tmp_path / "x.npy", x)
+    for name in ("_QUERIES", "_CANDIDATES", "_GATHERED"):
+        monkeypatch.setattr(neighbors, name, 128)
+    tracemalloc.start()
+    found = nearest_neighbors(np.load(tmp_path / "x.npy", mmap_mode="r"), 5, "exact")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * x.size  # bytes: less than the features in half precision
+    monkeypatch.undo()
+    assert (found.indices == nearest_neighbors(x, 5, "exact").indices).all()
+
+
+def test_automatic_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = blobs(300)
+    assert nearest_neighbors(x, 5).recall is None
+    monkeypatch.setattr(neighbors, "EXACT_UP_TO", 299)
+    monkeypatch.setattr(neighbors, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'icon-loss\[neighbors\]'"):
+        nearest_neighbors(x, 5)
+    assert nearest_neighbors(x, 5, "exact").recall is None
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "arguments", "message"),
+    [
+        (blobs(5), 5, {}, "n_neighbors: got 5, expected less than the number of points, 5"),
+        (blobs(5), 0, {}, "n_neighbors: got 0"),
+        (np.full((3, 2), np.nan), 1, {}, "features: got NaN or infinity in rows 0, 1, 2"),
+        (np.zeros(3), 1, {}, r"features: got shape \(3,\)"),
+        (np.zeros((3, 0)), 1, {}, r"features: got shape \(3, 0\)"),
+        (blobs(5), 2, {"search": "aproximate"}, "search: got 'aproximate' .did you mean 'approximate'"),
+        (blobs(5), 2, {"metric": "dot"}, "metric: got 'dot'"),
+    ],
+)
+def test_bad_input(x: np.ndarray, k: int, arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{message}"):
+        nearest_neighbors(x, k, **arguments)
+    with pytest.raises(TypeError, match=r"^features: got dtype"):
+        nearest_neighbors(np.array([["a"], ["b"]]), 1)
