@@ -148,11 +148,12 @@ def _vectors(name: str, arrays: Arrays, key: str = "X") -> Dataset:
     return Dataset(name, _floats(arrays[key]), y=_labels(arrays["y"]))
 
 
-def _images(name: str, arrays: Arrays) -> Dataset:
-    pixels = arrays["X"].astype(np.float32)
+def _images(name: str, arrays: Arrays, test_half: bool = False) -> Dataset:
+    kept = ~arrays["is_train"] if test_half else slice(None)
+    pixels = arrays["X"][kept].astype(np.float32)
     low, high = pixels.min(), pixels.max()
     x = ((pixels - low) / (high - low)).reshape(len(pixels), -1)
-    return Dataset(name, x, y=_labels(arrays["y"]), shape=(pixels.shape[1], pixels.shape[2]))
+    return Dataset(name, x, y=_labels(arrays["y"][kept]), shape=(pixels.shape[1], pixels.shape[2]))
 
 
 def _views(name: str, arrays: Arrays, number: int) -> Dataset:
@@ -184,7 +185,7 @@ def _labels(y: Array) -> Array:
 Reader = Callable[[str, Arrays], Dataset]
 
 #: The files of the data folder: labels are ``y [n]``, features ``X`` (``X0``, ``X1``, ... of several views; sparse
-#: ``feat_*`` of a graph), edges of a graph ``edges [m, 2]``.
+#: ``feat_*`` of a graph), edges of a graph ``edges [m, 2]``, and ``is_train [n]`` where a name is the test half alone.
 SOURCES: dict[str, tuple[str, Reader]] = {
     "banking77": ("banking77_minilm.npz", _vectors),
     "clinc150": ("clinc150_minilm.npz", _vectors),
@@ -192,6 +193,7 @@ SOURCES: dict[str, tuple[str, Reader]] = {
     "pendigits": ("pendigits.npz", _vectors),
     "pbmc68k": ("pbmc68k_reduced.npz", partial(_vectors, key="X_pca")),
     "fashion-mnist": ("fashion_mnist.npz", _images),
+    "fashion-mnist-10k": ("fashion_mnist.npz", partial(_images, test_half=True)),
     "usps": ("usps.npz", _images),
     "coil20": ("coil20_32x32.npz", _images),
     "mfeat": ("mfeat_6views.npz", partial(_views, number=6)),

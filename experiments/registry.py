@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from experiments import multi_view
+from experiments import clustering, debiased_contrastive, divergences, multi_view
 from experiments.record import Experiment
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (multi_view.EXPERIMENT,)}
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        multi_view.EXPERIMENT,
+        *clustering.EXPERIMENTS,
+        debiased_contrastive.EXPERIMENT,
+        divergences.EXPERIMENT,
+    )
+}

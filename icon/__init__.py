@@ -20,6 +20,7 @@ from icon.rows import Rows, Support
 if TYPE_CHECKING:
     from icon import mappers, metrics
     from icon.clustering import Clustering
+    from icon.diagnostics import diagnose, suggest_n_clusters
     from icon.embedding import Embedding
     from icon.io import load
 
@@ -34,6 +35,7 @@ __all__ = [
     "Support",
     "Terms",
     "codes",
+    "diagnose",
     "divergence",
     "load",
     "loss",
@@ -45,11 +47,18 @@ __all__ = [
     "q",
     "register",
     "sinkhorn",
+    "suggest_n_clusters",
     "table",
 ]
 
 # What needs scikit-learn or reads files is imported when it is first used: `import icon` stays as fast as torch.
-_LATER = {"Clustering": "icon.clustering", "Embedding": "icon.embedding", "load": "icon.io"}
+_LATER = {
+    "Clustering": "icon.clustering",
+    "Embedding": "icon.embedding",
+    "diagnose": "icon.diagnostics",
+    "load": "icon.io",
+    "suggest_n_clusters": "icon.diagnostics",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from enum import Enum
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from icon import registry
+from icon.diagnostics import diagnose
 from icon.features import read_matrix, read_vector
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The periodic table of representation learning.")
@@ -35,6 +37,14 @@ class Style(str, Enum):
     csv = "csv"
     markdown = "markdown"
     json = "json"
+
+
+class Form(str, Enum):
+    """How `icon cluster` writes assignments into its folder."""
+
+    csv = "csv"
+    parquet = "parquet"
+    npy = "npy"
 
 
 @app.command("table", epilog="Example: icon table --style csv > table.csv")
@@ -113,44 +123,68 @@ def embed(
     _write(_or_exit(run), [f"z{i}" for i in range(components)], out)
 
 
-@app.command("cluster", epilog="Example: icon cluster features.npy -k 10 --walks 2 --debias 0.6 --out clusters.csv")
+@app.command("cluster", epilog="Example: icon cluster features.npy -k 10 --labels y.npy --out found")
 def cluster(
     features: Features,
     clusters: Annotated[int, typer.Option("--clusters", "-k", help="Number of clusters.")],
-    out: Out = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="A folder for the assignments, a report and a figure; or one file (.csv, .npy or .parquet) for the "
+            "assignments alone; CSV on standard output if absent."
+        ),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="Form of the assignments in the folder.")] = Form.csv,
     knn: Annotated[int, typer.Option(help="Nearest neighbours.")] = 10,
-    walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 2,
-    debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.6,
-    restarts: Annotated[int, typer.Option(help="Starts; the one of the lowest loss is kept.")] = 1,
-    labels: Annotated[Optional[str], typer.Option(help="File of labels, to score with only.")] = None,  # noqa: UP045
+    walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 3,
+    debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.3,
+    restarts: Annotated[int, typer.Option(help="Starts; the one of the lowest loss is kept.")] = 3,
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown."),
+    ] = None,
     key: Key = None,
+    labels_key: Annotated[Optional[str], typer.Option(help="Which array or column of the file of labels.")] = None,  # noqa: UP045
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table."""
+    from icon import cluster_report as report
     from icon.clustering import Clustering
 
-    def run() -> tuple[NDArray[Any], NDArray[Any] | None]:
-        _check_output(out)
+    settings = {
+        "features": features, "key": key, "clusters": clusters, "knn": knn, "walks": walks, "debias": debias,
+        "restarts": restarts, "labels": labels, "labels_key": labels_key, "seed": seed,
+    }  # fmt: skip
+
+    def run() -> dict[str, float] | None:
+        report.check_output(out)
+        if form is Form.parquet or (out is not None and out.suffix == ".parquet"):
+            report.check_parquet()
         x = read_matrix(features, key)
-        y = None if labels is None else read_vector(labels)
-        if y is not None and len(y) != len(x):
-            raise ValueError(f"labels: got {len(y)}, expected {len(x)} (one per row of the features)")
-        estimator = Clustering(
+        y = None if labels is None else report.known_labels(read_vector(labels, labels_key), len(x))
+        began = time.perf_counter()
+        model = Clustering(
             clusters, n_neighbors=knn, walks=walks, debias=debias, n_init=restarts, random_state=seed, verbose=not quiet
         )
-        estimator.fit(x)
-        return np.column_stack([estimator.labels_, estimator.predict_proba(x).max(axis=1)]), y
+        with report.staged(out) as stage:
+            phi = model.fit(x).predict_proba(x)
+            seconds = time.perf_counter() - began
+            whole = out is not None and not out.suffix
+            table = report.assignments(model.labels_, phi, every=whole)
+            if stage is None:
+                table.to_csv(sys.stdout, index=False)
+            elif not whole:
+                report.write_table(table, stage)
+            found = diagnose(phi, model.starts_, y)
+            if stage is not None and whole:
+                report.write(stage, form.value, x, model, phi, table, found, settings, seconds)
+        return None if y is None else found.as_dict()
 
-    found, truth = _or_exit(run)
-    assigned = found[:, 0].astype(np.int64)
-    _write(pd.DataFrame({"cluster": assigned, "probability": found[:, 1]}), None, out)
-    if truth is not None:
-        from icon.metrics import clustering_accuracy, nmi
-
-        labelled = pd.factorize(truth)[0]
-        scores = {"accuracy": clustering_accuracy(labelled, assigned), "nmi": nmi(labelled, assigned)}
-        Console(stderr=True).print(json.dumps({name: round(value, 4) for name, value in scores.items()}))
+    scores = _or_exit(run)
+    if scores is not None:
+        shown = {name: round(scores[name], 4) for name in ("accuracy", "nmi", "ari", "calibration_error")}
+        print(json.dumps(shown), file=sys.stderr)
 
 
 def main() -> None:
@@ -175,7 +209,7 @@ def _or_exit(run: Callable[[], Any]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
             return run()
-    except (ValueError, TypeError, MemoryError) as error:
+    except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
         print("error: " + str(error).splitlines()[0], file=sys.stderr)
         raise typer.Exit(2) from None
 

@@ -156,7 +156,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         loss = self._loss()
         base = self._rows(loss, x, y)
         pairs = Pairs(base, walks=self.walks, alpha=self.debias, negatives=NEGATIVES)
-        rows = self._composed(base) if size is None or n <= EXACT else None
+        rows = self._composed(base) if size is None or self._is_exact(n) else None
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
@@ -165,7 +165,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             target = (rows, None) if size is None else (pairs, size)
             mapper, steps = self._start(loss, x, target, first, seed, start)
             logits = _whole(mapper, x)
-            value = self._value(loss, torch.from_numpy(logits), rows if rows is not None else base)
+            value = self._value(
+                loss, torch.from_numpy(logits), rows if self._is_exact(n) and rows is not None else base
+            )
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
         self.starts_ = np.stack([labels for *_, labels in found])
@@ -187,7 +189,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         x, _ = self._features(X, reset=False)
         loss = self._loss()
         base = self._rows(loss, x, y, remember=False)
-        return -self._value(loss, logits, self._composed(base) if len(logits) <= EXACT else base)
+        return -self._value(loss, logits, self._composed(base) if self._is_exact(len(logits)) else base)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -251,10 +253,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _composed(self, base: Rows) -> Rows:
         return base.walks(self.walks).debias(self.debias) if self.walks > 1 else base.debias(self.debias)
 
+    def _is_exact(self, n: int) -> bool:
+        """Whether the loss over all points is computed and not sampled."""
+        return n <= EXACT or self.batch_size is None
+
     def _value(self, loss: Loss, logits: Tensor, rows: Rows) -> float:
         """The loss over all points, or a sample of it that is the same for all starts of the same points."""
         with torch.no_grad():
-            if rows.n <= EXACT or self._batch_size(rows.n) is None:
+            if self._is_exact(rows.n):
                 return float(loss(logits, rows))
             with seeded(0, logits.device):
                 pairs = Pairs(rows, walks=self.walks, alpha=self.debias, negatives=SAMPLED_NEGATIVES)
@@ -292,9 +298,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
     def _mapper(self, x: Any, start: int) -> nn.Module:
-        known = (
-            x.float() if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x[:: max(1, len(x) // 20_000)])).float()
-        )
+        part = slice(None, None, max(1, len(x) // 20_000))
+        known = x.float() if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part], dtype=np.float32))
         if isinstance(self.mapper, str) and self.mapper == "lookup":
             if not isinstance(x, Tensor):
                 raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")

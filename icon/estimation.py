@@ -13,10 +13,9 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon import registry
+from icon import features, registry
 
 FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
-IN_MEMORY = 2**28  # bytes up to which a memmap is simply read
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 
 
@@ -94,7 +93,7 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
 
 def on_disk(X: Any) -> bool:
     """Whether features are to be read in blocks: a large memmap."""
-    return isinstance(X, np.memmap) and X.nbytes > IN_MEMORY
+    return isinstance(X, np.memmap) and X.nbytes > features.IN_MEMORY
 
 
 def check_on_disk(X: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+IN_MEMORY = 2**28  # bytes up to which a file is simply read
 SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".safetensors")
 
 
@@ -52,7 +53,10 @@ def _read(path: str, key: str | None, numeric: bool = True) -> NDArray[Any]:
         raise ValueError(f"features: got {path}, expected a file that exists")
     try:
         if suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            # A large array stays on disk: what reads it does so in blocks.
+            large = Path(path).stat().st_size > IN_MEMORY
+            array: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r" if large else None)
+            return array
         if suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return np.asarray(arrays[_choose(path, key, list(arrays.files))])

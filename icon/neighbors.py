@@ -85,7 +85,7 @@ def nearest_neighbors(
         return float((distances <= nearby[:, None] * (1 + 1e-6) + 1e-12).mean())
 
     if library == "faiss":
-        found = _faiss(features, read, k, metric, seed, lambda probed: recall(probed), sample)
+        found = _faiss(features, read, k, metric, seed, recall, sample)
     else:
         found = _nn_descent(features, read, k, metric, seed)
     return Neighbors(found, recall(found[sample]))
@@ -214,7 +214,8 @@ def _without_self(found: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[n
     """Drop each point from its own ``k + 1`` neighbours; where duplicates pushed it out, drop the last."""
     others = found != own[:, None]
     others[others.all(axis=1), -1] = False
-    return found[others].reshape(len(found), -1)
+    kept: NDArray[np.int64] = found[others].reshape(len(found), -1)
+    return kept
 
 
 def _faiss(
@@ -227,26 +228,37 @@ def _faiss(
     sample: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Search an inverted file; lists are probed, twice as many each time, until the recall on the sample is enough."""
-    import faiss
+    import faiss as library
+
+    faiss: Any = library  # its stubs know less than it does
 
     n, d = features.shape
     lists = max(1, min(int(4 * n**0.5), n // 40))
     measure = faiss.METRIC_INNER_PRODUCT if metric == "cosine" else faiss.METRIC_L2
     index = faiss.index_factory(d, f"IVF{lists},SQfp16", measure)
-    index.cp.seed, index.cp.niter = seed + 1, 10
+    index.cp.seed, index.cp.niter, index.cp.min_points_per_centroid = seed + 1, 10, 1  # the last one: no warning
     shown = np.sort(np.random.default_rng(seed).choice(n, min(n, 40 * lists, 2**17), replace=False))
     first = read(features[shown])
     scale = np.float32(1 / max(float(np.abs(first).max()), 1e-30))  # half precision ends at 65504
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        index.train(first * scale)
+    index.train(first * scale)
+
+    def codes(part: slice) -> NDArray[np.float32]:
+        clipped: NDArray[np.float32] = np.clip(read(features[part]) * scale, -6e4, 6e4)
+        return clipped
+
+    # Each list gets its room at once: one that grows as it is filled takes up to twice as much.
+    owner = np.concatenate([index.quantizer.assign(codes(part), 1)[:, 0] for part in _parts(n, _CANDIDATES)])
+    for number, size in enumerate(np.bincount(owner, minlength=lists)):
+        index.invlists.resize(number, int(size))
+        index.invlists.resize(number, 0)
     for part in _parts(n, _CANDIDATES):
-        index.add(np.clip(read(features[part]) * scale, -6e4, 6e4))
+        block, own = codes(part), np.ascontiguousarray(owner[part])
+        index.add_core(len(block), faiss.swig_ptr(block), None, faiss.swig_ptr(own))
 
     def search(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return _without_self(index.search(read(features[rows]) * scale, k + 1)[1], rows)
 
-    index.nprobe = min(8, lists)
+    index.nprobe = min(4, lists)
     while index.nprobe < lists:
         tried = search(sample)
         if (tried >= 0).all() and recall(tried) >= _ENOUGH:

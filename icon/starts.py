@@ -78,6 +78,7 @@ def _eigenvectors(rows: Rows, count: int, seed: int) -> NDArray[np.float64]:
     degree = np.asarray(weights.sum(axis=1)).ravel()
     scale = sp.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1.0)))
     start = np.random.default_rng(seed).normal(size=rows.n)
-    _, vectors = sp.linalg.eigsh(sp.csr_array(scale @ weights @ scale), k=count, which="LA", v0=start, tol=1e-3)
+    # To machine precision: a graph in pieces has equal eigenvalues, of which a loose search may miss some.
+    _, vectors = sp.linalg.eigsh(sp.csr_array(scale @ weights @ scale), k=count, which="LA", v0=start)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))

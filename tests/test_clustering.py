@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,3 +237,123 @@ def test_duplicate_points_and_constant_features() -> None:
 def test_bad_arguments(arguments, error, line: str, blobs: Data) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=rf"^({line})"):
         Clustering(**{"max_iter": 3, **arguments}).fit(blobs[0])
+
+
+# -- starts, moving average, unknown labels, data on disk -------------------------------------------------------------
+
+
+def test_starts_are_kept_and_cycle_through_their_kinds(blobs: Data) -> None:
+    x, y = blobs
+    fitted = Clustering(4, n_init=4, max_iter=30, debias=0.2, random_state=0).fit(x)
+    assert fitted.starts_.shape == (4, 150)
+    assert np.array_equal(fitted.starts_[fitted.losses_.argmin()], fitted.labels_)
+    k_means = Clustering(4, n_init=1, init="k-means", max_iter=1, random_state=0).fit(x)
+    assert adjusted_rand_score(y, k_means.labels_) > 0.9  # after one step it is still where it began
+
+
+@pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
+def test_a_start_is_imitated(mapper: str, blobs: Data) -> None:
+    x, y = blobs
+    for kind in ("k-means", "spectral"):
+        fitted = Clustering(4, mapper=mapper, n_init=1, init=kind, max_iter=1, random_state=0).fit(x)
+        assert adjusted_rand_score(y, fitted.labels_) > 0.9, kind
+
+
+def test_the_moving_average_of_the_head_is_what_is_kept(blobs: Data) -> None:
+    x, y = blobs
+    common = {"n_init": 1, "init": "k-means", "max_iter": 20, "debias": 0.2, "random_state": 0}
+    plain, still, slow = (Clustering(4, ema=ema, **common).fit(x) for ema in (0.0, 1.0, 0.9))
+    assert not np.allclose(plain.predict_proba(x), slow.predict_proba(x))
+    first = Clustering(4, ema=1.0, **{**common, "max_iter": 1}).fit(x)
+    assert np.allclose(still.predict_proba(x), first.predict_proba(x))  # decay 1: the head as it was at the start
+    assert adjusted_rand_score(y, slow.labels_) > 0.9
+
+
+def test_unknown_labels_follow_their_neighbours() -> None:
+    """Four blobs, two classes that cross them: a few labels say what belongs together, the geometry does not."""
+    x, parts = make_blobs(400, centers=[[0, 0], [6, 0], [0, 6], [6, 6]], random_state=0)[:2]
+    y = np.array([0, 1, 1, 0])[parts]
+    known = np.where(np.arange(400) % 10 == 0, y, -1)
+    common = {"n_neighbors": 8, "debias": 0.2, "max_iter": 200, "random_state": 0}
+    fitted = Clustering(2, "classes", **common).fit(x, known)
+    assert adjusted_rand_score(y, fitted.labels_) > 0.8
+    assert adjusted_rand_score(y, Clustering(2, **common).fit(x).labels_) < 0.2
+
+
+def test_large_data_on_disk_give_what_they_give_in_memory(
+    blobs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = blobs
+    monkeypatch.setattr("icon.features.IN_MEMORY", 0)
+    np.save(tmp_path / "x.npy", x.astype(np.float16))
+    disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    fitted = Clustering(4, debias=0.2, max_iter=60, batch_size=64, random_state=0).fit(disk)
+    assert adjusted_rand_score(y, fitted.labels_) > 0.9
+    assert np.array_equal(fitted.predict(disk), fitted.labels_)
+    assert fitted.score(disk) == pytest.approx(-fitted.loss_, rel=1e-4)
+    with pytest.raises(ValueError, match=r"^X: got 4 features, expected 5"):
+        fitted.predict(np.load(tmp_path / "x.npy", mmap_mode="r")[:, :4])
+
+
+def test_a_dataset_of_rows(blobs: Data) -> None:
+    x, _ = blobs
+    tensors = torch.utils.data.TensorDataset(torch.tensor(x, dtype=torch.float32), torch.zeros(len(x)))
+    common = {"max_iter": 10, "random_state": 0}
+    assert np.array_equal(
+        Clustering(4, **common).fit(tensors).labels_, Clustering(4, **common).fit(x.astype(np.float32)).labels_
+    )
+
+
+def test_wide_features_are_reduced_and_saved(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 160)).astype(np.float32) + 2 * np.repeat([[0.0], [1.0]], 100, axis=0).astype(np.float32)
+    fitted = Clustering(2, max_iter=30, random_state=0).fit(x)
+    assert fitted.mapper_[0].basis.shape == (160, 128)
+    fitted.save(tmp_path / "wide")
+    again = icon.load(tmp_path / "wide")
+    assert np.array_equal(again.predict_proba(x), fitted.predict_proba(x))
+
+
+_RUN = """
+import sys, numpy as np
+from sklearn.datasets import load_digits
+from icon.clustering import Clustering
+import os
+x = load_digits().data[:600]
+kill = int(sys.argv[2])
+seen = []
+def callback(step, loss, z):
+    seen.append(step)
+    if len(seen) == kill:
+        os.kill(os.getpid(), 9)
+c = Clustering(10, walks=2, debias=0.3, n_init=2, ema=0.9, max_iter=150, batch_size=256, random_state=0,
+               checkpoint=sys.argv[1] or None, callback=callback).fit(x)
+np.save(sys.argv[3], c.predict_proba(x))
+"""
+
+
+def test_a_killed_fit_resumes_to_the_same_result(tmp_path: Path) -> None:
+    def run(checkpoint: str, kill: int, out: str) -> int:
+        command = [sys.executable, "-c", _RUN, checkpoint, str(kill), str(tmp_path / out)]
+        return subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
+
+    assert run("", -1, "whole.npy") == 0
+    state = str(tmp_path / "state")
+    assert run(state, 270, "killed.npy") == -9  # in the second start, after its checkpoint at step 100
+    assert not (tmp_path / "killed.npy").exists()
+    assert run(state, -1, "resumed.npy") == 0
+    assert np.array_equal(np.load(tmp_path / "resumed.npy"), np.load(tmp_path / "whole.npy"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"init": "kmeans"}, r"init: got 'kmeans' \(did you mean 'k-means'"),
+        ({"ema": 1.5}, "ema: got 1.5"),
+        ({"neighbors": "fast"}, "search: got 'fast'"),
+        ({"batch_size": "all"}, "batch_size: got 'all'"),
+    ],
+)
+def test_more_bad_arguments(arguments: dict[str, Any], line: str, blobs: Data) -> None:
+    with pytest.raises(ValueError, match=rf"^{line}"):
+        Clustering(4, **{"max_iter": 3, **arguments}).fit(blobs[0])

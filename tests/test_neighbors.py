@@ -62,7 +62,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (nearest_neighbors(x, 9).indices == whole).all()
 
 
-@pytest.mark.parametrize("library", ["faiss", "pynndescent"])
+@pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
 def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
@@ -80,7 +80,7 @@ def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: 
     assert (nearest_neighbors(x, 10, "approximate", metric, seed=3).indices == found.indices).all()
 
 
-@pytest.mark.parametrize("library", ["faiss", "pynndescent"])
+@pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
 def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
     monkeypatch.setattr(neighbors, "approximate_library", lambda: library)
@@ -94,7 +94,7 @@ def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_memmap_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.random.default_rng(0).normal(size=(6000, 256)).astype(np.float16)
+    x = np.random.default_rng(0).normal(size=(3000, 256)).astype(np.float16)
     np.save(tmp_path / "x.npy", x)
     for name in ("_QUERIES", "_CANDIDATES", "_GATHERED"):
         monkeypatch.setattr(neighbors, name, 128)

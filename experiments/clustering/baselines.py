@@ -1,0 +1,65 @@
+"""Clustering by scikit-learn: k-means, spectral clustering, a Gaussian mixture."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.clustering.protocol import MANY, Clusters, Settings, inputs, union
+from experiments.datasets import Array, Dataset
+
+
+def k_means(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
+    from sklearn.cluster import KMeans
+
+    found = KMeans(dataset.classes, n_init=10, random_state=seed).fit(inputs(dataset, settings.directions))
+    return Clusters(found.labels_, float(found.inertia_))
+
+
+def spectral(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
+    """What ``SpectralClustering`` does with its defaults on the union graph."""
+    from sklearn.cluster import k_means as cluster_rows
+
+    vectors = eigenvectors(dataset, settings.neighbors).vectors
+    _, labels, _ = cluster_rows(vectors, dataset.classes, n_init=10, random_state=seed)
+    return Clusters(labels)
+
+
+class Eigenvectors(NamedTuple):
+    """``vectors [n, clusters]`` of the graph, and the seconds of a processor that they took."""
+
+    vectors: Array
+    seconds: float
+
+
+@lru_cache(maxsize=1)
+def eigenvectors(dataset: Dataset, neighbors: int) -> Eigenvectors:
+    """They do not depend on the seed, but for the solver's first vector: they are computed once."""
+
+    from sklearn.manifold import spectral_embedding
+
+    graph = union(dataset, neighbors)
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        found = spectral_embedding(graph, n_components=dataset.classes, random_state=0, drop_first=False)
+    return Eigenvectors(np.asarray(found), time.process_time() - start)
+
+
+def gaussian_mixture(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
+    """Full covariances on at most 32 principal directions, diagonal ones from 20 clusters on; three starts."""
+    from sklearn.mixture import GaussianMixture
+
+    x = inputs(dataset, min(32, settings.directions))
+    model = GaussianMixture(
+        dataset.classes,
+        covariance_type="full" if dataset.classes < MANY else "diag",
+        n_init=3,
+        reg_covar=1e-3 * float(x.var()),
+        random_state=seed,
+    ).fit(x)
+    return Clusters(model.predict(x), -float(model.lower_bound_))

@@ -1,0 +1,69 @@
+"""Graphs that are wrong in part, and edges that are kept aside."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from experiments.datasets import Array
+
+
+class Split(NamedTuple):
+    """The graph to fit on, symmetric, and the edges kept aside, ``[m, 2]``."""
+
+    graph: sp.csr_array
+    held: Array
+
+
+def corrupted(graph: sp.csr_array, share: float, seed: int) -> sp.csr_array:
+    """A symmetric graph in which that share of the edges keeps one end and gets another, at random.
+
+    No edge is put where one was, so that the number of edges stays, and none to the point itself.
+    """
+    edges, n = _undirected(graph), graph.shape[0]
+    random = np.random.default_rng(seed)
+    moved = random.choice(len(edges), round(share * len(edges)), replace=False)
+    taken = {(int(i), int(j)) for i, j in edges}
+    for place in moved:
+        i = int(edges[place, random.integers(2)])
+        while True:
+            j = int(random.integers(n))
+            edge = (min(i, j), max(i, j))
+            if i != j and edge not in taken:
+                break
+        taken.add(edge)
+        edges[place] = edge
+    return _graph(edges, n)
+
+
+def held_out(graph: sp.csr_array, share: float, seed: int) -> Split:
+    """A symmetric graph without that share of its edges, and those edges."""
+    edges = _undirected(graph)
+    order = np.random.default_rng(seed).permutation(len(edges))
+    aside = round(share * len(edges))
+    return Split(_graph(edges[order[aside:]], graph.shape[0]), edges[order[:aside]])
+
+
+def held_out_loss(phi: Array, held: Array, floor: float) -> float:
+    """``-mean log((1 - floor) q_ij + floor / n)`` over both directions of the edges, q of the clusters row.
+
+    Args:
+        phi: ``[n, C]`` probabilities. floor: uniform mass, so that one impossible edge does not decide.
+    """
+    share = phi / np.maximum(phi.sum(axis=0), np.finfo(np.float64).tiny)
+    q = np.einsum("ec,ec->e", phi[held[:, 0]], share[held[:, 1]])  # symmetric
+    return float(-np.log((1 - floor) * q + floor / len(phi)).mean())
+
+
+def _undirected(graph: sp.csr_array) -> Array:
+    """``[m, 2]`` with the smaller index first, in order."""
+    upper = sp.coo_array(sp.triu(graph, k=1))
+    edges = np.stack(upper.coords, axis=1).astype(np.int64)
+    return edges[np.lexsort((edges[:, 1], edges[:, 0]))]
+
+
+def _graph(edges: Array, n: int) -> sp.csr_array:
+    both = np.concatenate([edges, edges[:, ::-1]])
+    return sp.csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))

@@ -1,0 +1,132 @@
+"""How the clustering experiments are read: one accuracy per data set, seed and variant, in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from pandas import DataFrame, Series
+
+from experiments.spread import Difference, difference, mean_std
+
+Cell = str | float | None
+#: Colours of Okabe and Ito; markers tell the data sets apart once more.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555", "#999900")
+MARKERS = "osD^vP*X"
+
+
+def datasets(frame: DataFrame) -> list[str]:
+    return sorted(frame["dataset"].unique())
+
+
+def percent(frame: DataFrame, dataset: str, variant: str) -> Series:
+    """Accuracies in percent, by seed."""
+    return 100 * value(frame, dataset, variant, "accuracy")
+
+
+def value(frame: DataFrame, dataset: str, variant: str, measure: str) -> Series:
+    """The values of a measure, by seed."""
+    found = frame[(frame["dataset"] == dataset) & (frame["variant"] == variant) & (frame["measure"] == measure)]
+    return found.set_index("seed")["value"].sort_index()
+
+
+def compared(frame: DataFrame, first: str, second: str) -> dict[str, Difference]:
+    """Accuracy of the first less that of the second, per data set."""
+    return {d: difference(percent(frame, d, first), percent(frame, d, second)) for d in datasets(frame)}
+
+
+def table(
+    frame: DataFrame, variants: Sequence[str], ours: str, paper: Mapping[str, str]
+) -> tuple[list[str], list[list[Cell]]]:
+    """A row per variant: accuracy per data set, its mean, how often ours is higher, seconds, the paper's numbers."""
+    names = datasets(frame)
+    head = [
+        "accuracy (%)",
+        *names,
+        "mean of data sets",
+        f"{ours} is higher on",
+        "clearly higher / lower",
+        "CPU seconds",
+    ]
+    head.append("paper, ImageNet, DINO ViT-S / B / L: not reproduced")
+    body: list[list[Cell]] = []
+    for variant in variants:
+        values = [percent(frame, dataset, variant) for dataset in names]
+        seconds = np.mean([value(frame, dataset, variant, "seconds").mean() for dataset in names])
+        row: list[Cell] = [variant, *(mean_std(v, 1) for v in values), f"{np.mean([v.mean() for v in values]):.1f}"]
+        if variant == ours:
+            row += [None, None]
+        else:
+            found = compared(frame, ours, variant).values()
+            row += [f"{sum(d.mean > 0 for d in found)} of {len(found)}"]
+            row += [" / ".join(str(sum(d.verdict == verdict for d in found)) for verdict in ("higher", "lower"))]
+        body.append([*row, f"{seconds:.1f}", paper.get(variant)])
+    return head, body
+
+
+def against(frame: DataFrame, first: str, second: str) -> str:
+    """One sentence on two variants over all data sets."""
+    found = compared(frame, first, second)
+    mean = float(np.mean([d.mean for d in found.values()]))
+    higher = sum(d.mean > 0 for d in found.values())
+    parts = [f"{first} against {second}: {mean:+.1f} points in the mean, higher on {higher} of {len(found)} data sets"]
+    for verdict in ("higher", "lower"):
+        clear = [f"{name} ({d.mean:+.1f})" for name, d in found.items() if d.verdict == verdict]
+        parts.append(f"clearly {verdict} on {', '.join(clear) if clear else 'none'}")
+    return "; ".join(parts) + "."
+
+
+def best(frame: DataFrame, variants: Sequence[str], dataset: str) -> str:
+    """The highest and the lowest variant of a data set."""
+    means = {variant: percent(frame, dataset, variant) for variant in variants}
+    first, *_, last = sorted(means, key=lambda variant: -means[variant].mean())
+    return (
+        f"{dataset} ({_seeds(len(means[first]))}): the best is {first} with {mean_std(means[first], 1)}, the worst "
+        f"{last} with {mean_std(means[last], 1)}."
+    )
+
+
+def _seeds(number: int) -> str:
+    return f"{number} seed{'s' if number != 1 else ''}"
+
+
+def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
+    """A panel per data set, a row per variant; a dot per seed and the mean."""
+    names = datasets(frame)
+    figure = Figure(figsize=(2.4 + 1.7 * len(names), 0.8 + 0.27 * len(variants)), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    for panel, dataset in zip(panels, names, strict=True):
+        for row, variant in enumerate(variants):
+            found = percent(frame, dataset, variant)
+            panel.plot(found, np.full(len(found), row), "o", color=COLOURS[5], markersize=3, alpha=0.6)
+            panel.plot(found.mean(), row, "|", color="black", markersize=11, markeredgewidth=1.6)
+        panel.set_title(dataset)
+        panel.grid(color="#dddddd", linewidth=0.6)
+        panel.set_axisbelow(True)
+    panels[0].set_yticks(range(len(variants)), variants)
+    panels[0].invert_yaxis()
+    figure.supxlabel("accuracy (%): a dot per seed, a bar at their mean", fontsize=9)
+    return figure
+
+
+def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
+    """A line per data set over the variants in their order; bars are one standard deviation over seeds."""
+    names = datasets(frame)
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    panel = figure.subplots()
+    place = np.arange(len(variants))
+    for number, dataset in enumerate(names):
+        found = [percent(frame, dataset, variant) for variant in variants]
+        spread = [v.std() if len(v) > 1 else 0.0 for v in found]
+        aside = 0.03 * (number - (len(names) - 1) / 2)
+        panel.errorbar(
+            place + aside, [v.mean() for v in found], spread, label=dataset, linewidth=1.2, markersize=4,
+            color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)],
+        )  # fmt: skip
+    panel.set_xticks(place, variants)
+    panel.set_ylabel("accuracy (%)")
+    panel.grid(axis="y", color="#dddddd", linewidth=0.6)
+    panel.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure

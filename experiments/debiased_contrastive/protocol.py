@@ -1,0 +1,146 @@
+"""One run: train an encoder on two views of each point of one half, and classify the other half."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import icon
+from experiments.datasets import Array, Dataset
+from experiments.debiased_contrastive.training import BatchLoss, embed, train
+from experiments.held_out import Halves, halves, knn_accuracy, standardised
+from experiments.record import Configuration, Measures
+from icon import _checks as check
+from icon.mappers import MLP
+
+RAW, UNTRAINED = "raw features", "untrained encoder"
+SIMCLR, T_SIMCLR, CHUANG = "SimCLR", "t-SimCLR", "SimCLR, Chuang's estimator"
+ALPHAS = (0.0, 0.1, 0.2, 0.4, 0.6)
+BATCHES = (64, 256)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The same for every data set; chosen beforehand and not tuned."""
+
+    points: int = 2000
+    epochs: int = 12
+    learning_rate: float = 3e-3
+    temperature: float = 0.5
+    hidden: int = 128
+    dimensions: int = 32
+    neighbors: int = 10
+    noise: float = 0.1
+    vector_noise: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("points", "epochs", "hidden", "dimensions", "neighbors"):
+            check.count(getattr(self, name), name)
+        for name in ("learning_rate", "temperature", "noise", "vector_noise"):
+            check.positive(getattr(self, name), name)
+
+
+def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
+    """The raw features, the untrained encoder, and each method with each α and batch size.
+
+    At α = 0 Chuang's estimator is SimCLR itself, and is not run.
+
+    Raises:
+        ValueError: a graph, or a data set without a label for each point to score with.
+    """
+    if dataset.x is None:
+        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
+    if dataset.y is None or bool((dataset.y < 0).any()):
+        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    learned = [
+        {"method": method, "alpha": alpha, "batch": batch}
+        for method in (SIMCLR, T_SIMCLR, CHUANG)
+        for batch in BATCHES
+        for alpha in ALPHAS
+        if alpha > 0 or method != CHUANG
+    ]
+    return [*({"method": method, "alpha": 0.0, "batch": 0} for method in (RAW, UNTRAINED)), *learned]
+
+
+def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
+    """Accuracies on the held-out half, both fitted on the other half: ``knn`` and ``linear``."""
+    dataset = dataset if dataset.n <= settings.points else dataset.subset(settings.points)
+    y: Any = dataset.y
+    split = halves(y, seed)
+    x, shape = _inputs(dataset, split)
+    if configuration["method"] == RAW:
+        z = x
+    else:
+        untrained = configuration["method"] == UNTRAINED
+        mapper = train(
+            partial(MLP, x.shape[1], settings.dimensions, settings.hidden),
+            partial(_contrast, x, shape, method_of(configuration, settings), settings),
+            split.train,
+            epochs=0 if untrained else settings.epochs,
+            batch=max(1, configuration["batch"]),
+            learning_rate=settings.learning_rate,
+            seed=seed,
+        )
+        z = embed(mapper, x, unit=configuration["method"] != T_SIMCLR)
+    return {"knn": knn_accuracy(z, y, split, settings.neighbors), "linear": linear_accuracy(z, y, split)}
+
+
+def method_of(configuration: Configuration, settings: Settings) -> icon.Loss:
+    """The loss of a configuration; its target is the number of the point that each view is of."""
+    alpha = configuration["alpha"]
+    if configuration["method"] == CHUANG:
+        return icon.method("debiased-contrastive", temperature=settings.temperature, tau_plus=alpha)
+    if configuration["method"] == T_SIMCLR:
+        return icon.method("t-simclr", debias=alpha)
+    return icon.method("simclr", temperature=settings.temperature, debias=alpha)
+
+
+def linear_accuracy(z: Array, y: Array, split: Halves) -> float:
+    """Accuracy on the held-out half of logistic regression on the training half's standardised embedding."""
+    from sklearn.linear_model import LogisticRegression
+
+    features = standardised(z, split.train)
+    model = LogisticRegression(max_iter=1000).fit(features[split.train], y[split.train])
+    return float(model.score(features[split.held], y[split.held]))
+
+
+def view(x: Tensor, shape: tuple[int, int] | None, settings: Settings, generator: torch.Generator) -> Tensor:
+    """A random view of points ``[b, d]``: noise, and of images a shift by at most an eighth of the width as well."""
+    if shape is None:
+        return x + settings.vector_noise * torch.randn(x.shape, generator=generator)
+    moved = _shifted(x.reshape(len(x), *shape), max(1, shape[1] // 8), generator).flatten(1)
+    return moved + settings.noise * torch.randn(x.shape, generator=generator)
+
+
+def _shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """``[b, h, w]`` each image moved by up to ``most`` pixels either way; what comes in is 0."""
+    b, height, width = images.shape
+    padded = nn.functional.pad(images, (most, most, most, most))
+    down, right = torch.randint(2 * most + 1, (2, b, 1), generator=generator)
+    rows, columns = torch.arange(height) + down, torch.arange(width) + right
+    return padded[torch.arange(b)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _contrast(
+    x: Array, shape: tuple[int, int] | None, loss: icon.Loss, settings: Settings, mapper: nn.Module
+) -> BatchLoss:
+    inputs = torch.from_numpy(x)
+
+    def value(batch: Tensor, generator: torch.Generator) -> Tensor:
+        points = inputs[batch].repeat(2, 1)  # both views of all, in one go
+        found: Tensor = loss(mapper(view(points, shape, settings, generator)), torch.arange(len(batch)).repeat(2))
+        return found
+
+    return value
+
+
+def _inputs(dataset: Dataset, split: Halves) -> tuple[Array, tuple[int, int] | None]:
+    """Pixels as they are with the shape of the image, or the (first view's) features standardised."""
+    if dataset.shape is not None and dataset.x is not None:
+        return dataset.x, dataset.shape
+    features: Any = dataset.views[0] if dataset.views else dataset.x
+    return standardised(features, split.train), None

@@ -1,0 +1,246 @@
+"""One run: a cell of the table, trained with one divergence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+import icon
+from experiments.datasets import Array, Dataset
+from experiments.debiased_contrastive.training import BatchLoss, embed, train
+from experiments.held_out import halves, knn_accuracy, standardised
+from experiments.record import Configuration, Measures
+from icon import _checks as check
+from icon import starts
+from icon.fit import fit
+from icon.mappers import MAX_FEATURES, MLP, Lookup
+from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
+
+KL = "kl"
+DIVERGENCES = {
+    KL: "KL",
+    "reverse-kl": "reverse KL",
+    "js": "Jensen–Shannon",
+    "tv": "total variation",
+    "hellinger": "Hellinger",
+}
+BOUNDED = ("js", "tv", "hellinger")
+RANDOM, K_MEANS = "clusters, random start", "clusters, k-means start"
+COSINE, EUCLIDEAN = "classes, cosine", "classes, Euclidean"
+SNE = "SNE map"
+#: The score that decides in a cell, and what it is.
+CELLS = {
+    RANDOM: ("accuracy", "clustering accuracy"),
+    K_MEANS: ("accuracy", "clustering accuracy"),
+    COSINE: ("knn", "held-out k-NN accuracy"),
+    EUCLIDEAN: ("knn", "held-out k-NN accuracy"),
+    SNE: ("knn", "k-NN accuracy in the map"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The same for every data set and divergence; chosen beforehand and not tuned for any."""
+
+    points: int = 2000
+    neighbors: int = 10
+    walks: int = 3
+    debias: float = 0.1
+    cluster_batch: int = 300
+    cluster_epochs: int = 20
+    class_batch: int = 256
+    class_epochs: int = 20
+    learning_rate: float = 1e-3
+    cluster_learning_rate: float = 5e-3
+    hidden: int = 128
+    dimensions: int = 32
+    temperature: float = 0.1
+    map_points: int = 500
+    map_steps: int = 200
+    map_learning_rate: float = 0.1
+    perplexity: float = 30.0
+    drawn: int = 300
+
+    def __post_init__(self) -> None:
+        counts = ("points", "neighbors", "walks", "cluster_batch", "cluster_epochs", "class_batch", "class_epochs")
+        for name in (*counts, "hidden", "dimensions", "map_points", "map_steps", "drawn"):
+            check.count(getattr(self, name), name)
+        for name in ("learning_rate", "cluster_learning_rate", "temperature", "map_learning_rate", "perplexity"):
+            check.positive(getattr(self, name), name)
+        if not 0 < check.fraction(self.debias, "debias") < 1:
+            raise ValueError(f"debias: got {self.debias}, expected it inside (0, 1): reverse KL needs p > 0")
+
+
+def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
+    """Each cell with each divergence.
+
+    Raises:
+        ValueError: a graph, or a data set without a label for each point.
+    """
+    if dataset.x is None:
+        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
+    if dataset.y is None or bool((dataset.y < 0).any()):
+        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    return [{"cell": cell, "divergence": divergence} for cell in CELLS for divergence in DIVERGENCES]
+
+
+def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
+    dataset = at_most(dataset, settings.points)
+    cell, divergence = configuration["cell"], configuration["divergence"]
+    if cell in (RANDOM, K_MEANS):
+        return clusters(dataset, seed, divergence, settings, start="random" if cell == RANDOM else "k-means")
+    if cell == SNE:
+        return sne(dataset, seed, divergence, settings)
+    return classes(dataset, seed, divergence, settings, cosine=cell == COSINE)
+
+
+# -- clusters × k-NN ------------------------------------------------------------------------------------------------
+
+
+def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, start: str) -> Measures:
+    """Accuracy and NMI of the clusters of a head, and how many of them have points.
+
+    Every step sees p between the points of a batch, not pairs drawn from p: only KL of a drawn pair is right on
+    average.
+    """
+    x, graph = _features(dataset), _walks(dataset, settings.neighbors, settings.walks)
+    loss = icon.Loss(icon.p.Graph(exclude_self=False).debias(settings.debias), icon.q.Clusters(), divergence=divergence)
+    inputs = torch.from_numpy(x)
+
+    def make() -> nn.Module:
+        head = MLP(x.shape[1], dataset.classes, settings.hidden)
+        if start == "k-means":
+            starts.imitate(head, inputs, _k_means(dataset, seed), dataset.classes)
+        return head
+
+    def of_batch(head: nn.Module) -> BatchLoss:
+        def value(batch: Tensor, generator: torch.Generator) -> Tensor:
+            order = batch.numpy()
+            found: Tensor = loss(head(inputs[batch]), graph[order][:, order])
+            return found
+
+        return value
+
+    head = train(
+        make,
+        of_batch,
+        np.arange(dataset.n),
+        epochs=settings.cluster_epochs,
+        batch=settings.cluster_batch,
+        learning_rate=settings.cluster_learning_rate,
+        seed=seed,
+    )
+    found = embed(head, x, unit=False).argmax(axis=1)
+    y = np.asarray(dataset.y)
+    return {"accuracy": clustering_accuracy(y, found), "nmi": nmi(y, found), "clusters": float(len(np.unique(found)))}
+
+
+@lru_cache(maxsize=2)
+def _walks(dataset: Dataset, neighbors: int, walks: int) -> sp.csr_array:
+    """``[n, n]`` where walks over the k-NN graph end."""
+    p = icon.p.KNN(neighbors).symmetrize("union").walks(walks)
+    return sp.csr_array(p(torch.from_numpy(_features(dataset))).to_scipy())
+
+
+@lru_cache(maxsize=2)
+def _k_means(dataset: Dataset, seed: int) -> Any:
+    from sklearn.cluster import KMeans
+
+    return KMeans(dataset.classes, n_init=3, random_state=seed).fit(_features(dataset)).labels_.astype(np.int64)
+
+
+# -- Gaussian × classes ---------------------------------------------------------------------------------------------
+
+
+def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, cosine: bool) -> Measures:
+    """k-NN accuracy on the half of the points that did not train."""
+    y: Any = dataset.y
+    split = halves(y, seed)
+    x = standardised(_pixels(dataset), split.train) if dataset.shape is None else _pixels(dataset)
+    q = icon.q.Gaussian(temperature=settings.temperature) if cosine else icon.q.Gaussian(sigma=0.5**0.5)
+    loss = icon.Loss(icon.p.Classes().debias(settings.debias), q, divergence=divergence, empty="zero")
+    inputs, labels = torch.from_numpy(x), torch.from_numpy(y)
+
+    def of_batch(encoder: nn.Module) -> BatchLoss:
+        def value(batch: Tensor, generator: torch.Generator) -> Tensor:
+            found: Tensor = loss(encoder(inputs[batch]), labels[batch])
+            return found
+
+        return value
+
+    encoder = train(
+        partial(MLP, x.shape[1], settings.dimensions, settings.hidden),
+        of_batch,
+        split.train,
+        epochs=settings.class_epochs,
+        batch=settings.class_batch,
+        learning_rate=settings.learning_rate,
+        seed=seed,
+    )
+    return {"knn": knn_accuracy(embed(encoder, x, unit=cosine), y, split, settings.neighbors)}
+
+
+# -- Gaussian × Gaussian, a map -------------------------------------------------------------------------------------
+
+
+def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Measures:
+    """Trustworthiness and k-NN accuracy of a map; of the first seed the map itself, ``map x 0``, ``map y 0``, ..."""
+    some = at_most(dataset, settings.map_points, seed)
+    x, y = torch.from_numpy(_features(some)), np.asarray(some.y)
+    perplexity = min(settings.perplexity, (some.n - 1) / 3)
+    loss = icon.Loss(icon.p.Gaussian(perplexity=perplexity), icon.q.Gaussian(sigma=0.5**0.5), divergence=divergence)
+    mapper = Lookup(some.n, 2, start=_principal(x))
+    fit(
+        loss, mapper, torch.arange(some.n), x, steps=settings.map_steps, learning_rate=settings.map_learning_rate,
+        seed=seed,
+    )  # fmt: skip
+    z = mapper.weight.detach().numpy()
+    smallest = int(np.unique(y, return_counts=True)[1].min())
+    measures = {
+        "knn": knn_probe(z, y, k=settings.neighbors, folds=max(2, min(5, smallest)), seed=seed).score,
+        "trustworthiness": trustworthiness(x.numpy(), z, k=settings.neighbors),
+    }
+    if seed == 0:
+        for i in range(min(settings.drawn, some.n)):
+            measures |= {f"map x {i}": round(float(z[i, 0]), 2), f"map y {i}": round(float(z[i, 1]), 2)}
+            measures[f"map label {i}"] = float(y[i])
+    return measures
+
+
+def _principal(x: Tensor) -> Tensor:
+    """``[n, 2]`` the first two principal scores, the first of them with standard deviation 1."""
+    from sklearn.decomposition import PCA
+
+    z = PCA(2, random_state=0).fit_transform(x.numpy())
+    return torch.from_numpy(np.asarray(z / z[:, 0].std(), dtype=np.float32))
+
+
+# -- helpers --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
+    return dataset if dataset.n <= points else dataset.subset(points, seed)
+
+
+def _pixels(dataset: Dataset) -> Array:
+    if dataset.x is None:
+        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
+    return dataset.x
+
+
+@lru_cache(maxsize=4)
+def _features(dataset: Dataset) -> Array:
+    """What clusters and maps see: at most 128 principal directions, centred, in units of their root mean square."""
+    from sklearn.decomposition import PCA
+
+    x = _pixels(dataset)
+    most = min(MAX_FEATURES, *x.shape)
+    x = x - x.mean(axis=0) if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x)
+    return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)

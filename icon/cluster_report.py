@@ -1,0 +1,286 @@
+"""What `icon cluster` writes: assignments, a report and a figure, all of them or nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import icon
+from icon.clustering import Clustering
+from icon.diagnostics import Diagnostics, entropies
+
+FILES = (".csv", ".npy", ".parquet")  # an output that ends so is a file, any other a folder
+OURS = ("assignments.csv", "assignments.npy", "assignments.parquet", "report.json", "clusters.png")
+LEARNED_MAP, SHOWN = 2000, 20_000  # points up to which the map is learned; points that a map of more shows
+_COUNTED = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "pynndescent")
+
+
+# -- before anything is computed --------------------------------------------------------------------------------------
+
+
+def check_output(out: Path | None) -> None:
+    """Refuse before any work what could not be written after it.
+
+    Raises:
+        ValueError: an ending that is none of ours, a parent that is no folder, or a folder that holds other files.
+    """
+    if out is None:
+        return
+    if out.suffix and out.suffix not in FILES:
+        raise ValueError(f"out: got {out}, expected a folder (without a suffix), or a file in {', '.join(FILES)}")
+    if not out.parent.is_dir():
+        raise ValueError(f"out: got {out}, expected its parent to be a folder that exists")
+    if out.suffix:
+        if out.is_dir():
+            raise ValueError(f"out: got {out}, which is a folder, expected a file")
+    elif out.is_dir():
+        if others := sorted(entry.name for entry in out.iterdir() if entry.name not in OURS):
+            raise ValueError(f"out: got {out}, which holds {others[0]}, expected an empty or a new folder")
+    elif out.exists():
+        raise ValueError(f"out: got {out}, which is a file without a suffix, expected a folder")
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"out: got {out}, expected a place that can be written")
+
+
+def check_parquet() -> None:
+    if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
+        raise ValueError("format: got parquet, expected pyarrow to be installed to write it")
+
+
+def known_labels(labels: NDArray[Any], n: int) -> NDArray[np.int64]:
+    """Labels of any kind as integers from 0, and -1 where they are unknown: missing, or -1.
+
+    Raises:
+        ValueError: not one per row, numbers that are no classes, or none that is known.
+    """
+    if len(labels) != n:
+        raise ValueError(f"labels: got {len(labels)}, expected {n} (one per row of the features)")
+    if labels.dtype.kind in "iuf":
+        finite = labels[~np.isnan(labels)] if labels.dtype.kind == "f" else labels
+        if (finite != np.round(finite)).any() or (finite < -1).any():
+            bad = finite[(finite != np.round(finite)) | (finite < -1)][0]
+            raise ValueError(f"labels: got {bad}, expected whole numbers from 0, or -1 for unknown")
+        labels = np.where(np.isnan(labels) | (labels == -1), np.nan, labels.astype(np.float64))
+    found = np.asarray(pd.factorize(labels)[0], dtype=np.int64)
+    if (found < 0).all():
+        raise ValueError("labels: got no label that is known (-1 is unknown), expected some")
+    return found
+
+
+@contextmanager
+def staged(out: Path | None) -> Iterator[Path | None]:
+    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed."""
+    if out is None:
+        yield None
+        return
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    try:
+        stage = folder / out.name
+        if not out.suffix:
+            stage.mkdir()
+        yield stage
+        try:
+            if out.is_dir():
+                out.rename(folder / "before")  # an earlier result goes when the new one is complete
+            stage.replace(out)
+        except OSError as error:
+            if (folder / "before").exists() and not out.exists():
+                (folder / "before").rename(out)
+            raise _unwritable(out, error) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(out: Path, error: OSError) -> ValueError:
+    return ValueError(f"out: got {out}, expected a place that can be written ({error.strerror})")
+
+
+# -- what is written --------------------------------------------------------------------------------------------------
+
+
+def assignments(labels: NDArray[np.int64], probabilities: NDArray[np.float32], every: bool) -> pd.DataFrame:
+    """Cluster and its probability of each point, and with ``every`` one column of probabilities per cluster."""
+    table = pd.DataFrame({"cluster": labels, "probability": probabilities[np.arange(len(labels)), labels]})
+    if not every:
+        return table
+    columns = [f"p{c}" for c in range(probabilities.shape[1])]
+    return pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """By the suffix: .csv, .parquet, or .npy (one matrix, the columns as in the others)."""
+    try:
+        if path.suffix == ".npy":
+            np.save(path, table.to_numpy(dtype=np.float64 if len(table.columns) == 2 else np.float32))
+        elif path.suffix == ".parquet":
+            table.to_parquet(path, index=False)
+        else:
+            table.to_csv(path, index=False)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def write(
+    folder: Path,
+    form: str,
+    x: NDArray[Any],
+    model: Clustering,
+    probabilities: NDArray[np.float32],
+    table: pd.DataFrame,
+    diagnostics: Diagnostics,
+    arguments: dict[str, Any],
+    seconds: float,
+) -> None:
+    """Assignments, report.json and clusters.png."""
+    write_table(table, folder / f"assignments.{form}")
+    report = {
+        "arguments": arguments,
+        "points": list(x.shape),
+        "loss": float(model.loss_),
+        "losses": [float(loss) for loss in model.losses_],
+        "knn_recall": getattr(model, "knn_recall_", None),
+        "diagnostics": {k: v for k, v in diagnostics.as_dict().items() if v is not None},
+        "seconds": round(seconds, 3),
+        "versions": {"icon": icon.__version__, "python": platform.python_version(), **_versions()},
+    }
+    try:
+        (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        draw(folder / "clusters.png", x, model.labels_, probabilities, int(arguments["seed"]), bool(model.verbose))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _COUNTED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+# -- the figure -------------------------------------------------------------------------------------------------------
+
+
+def planar(x: NDArray[Any], seed: int, verbose: bool = False) -> tuple[NDArray[np.int64], NDArray[np.float64], str]:
+    """The points shown, where ``[shown, 2]`` they lie, and the name of the map."""
+    n = len(x)
+    if 8 <= n <= LEARNED_MAP:
+        from icon.embedding import Embedding
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = Embedding(2, random_state=seed, max_iter=500, verbose=verbose)
+            learned = np.asarray(model.fit_transform(np.asarray(x, dtype=np.float32)), dtype=np.float64)
+        return np.arange(n, dtype=np.int64), learned, f"t-SNE (icon.Embedding) of {n:,} points"
+    shown = np.arange(n, dtype=np.int64)
+    if n > SHOWN:
+        shown = np.sort(np.random.default_rng(seed).choice(n, SHOWN, replace=False))
+    centred = np.asarray(x[shown], dtype=np.float64)
+    centred = centred - centred.mean(axis=0)
+    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
+    z = np.zeros((len(shown), 2))
+    z[:, : vectors.shape[1]] = centred @ vectors
+    return shown, z, "PCA of " + (f"{SHOWN:,} of " if n > SHOWN else "") + f"{n:,} points"
+
+
+def palette(clusters: int) -> list[Any]:
+    """Colours that can be told apart where there are few, and run around the circle where there are many."""
+    import matplotlib as mpl
+
+    if clusters <= 10:
+        return list(mpl.colormaps["tab10"].colors)[:clusters]  # type: ignore[attr-defined]
+    if clusters <= 20:
+        return list(mpl.colormaps["tab20"].colors)[:clusters]  # type: ignore[attr-defined]
+    golden = (np.arange(clusters) * 0.618034) % 1  # neighbouring numbers get distant hues
+    return [mpl.colors.hsv_to_rgb((hue, 0.75, 0.6 + 0.3 * (c % 2))) for c, hue in enumerate(golden)]
+
+
+def draw(
+    path: Path,
+    x: NDArray[Any],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[Any],
+    seed: int,
+    verbose: bool = False,
+) -> None:
+    """A map coloured by cluster, the sizes of the clusters, and how sure the assignments are."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    clusters = probabilities.shape[1]
+    colours = palette(clusters)
+    sizes = np.bincount(labels, minlength=clusters)
+    figure = Figure(figsize=(10, 5.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplot_mosaic([["map", "sizes"], ["map", "entropy"]], width_ratios=[1.5, 1])
+    shown, z, name = planar(x, seed, verbose)
+    _map(axes["map"], z, labels[shown], colours, name)
+
+    bars = axes["sizes"]
+    bars.bar(np.arange(clusters), sizes, color=colours, width=0.8)
+    bars.axhline(len(labels) / clusters, color="0.4", linewidth=0.8, linestyle="--", label="equal sizes")
+    empty = int((sizes == 0).sum())
+    bars.set_title(f"Points per cluster{f' ({empty} empty)' if empty else ''}", fontsize=10, loc="left")
+    bars.set_xlabel("cluster", fontsize=9)
+    bars.set_xticks(_ticks(clusters))
+    bars.set_xlim(-0.7, clusters - 0.3)
+    bars.set_ylim(0, sizes.max() * 1.22)
+    bars.legend(frameon=False, fontsize=8, loc="upper right")
+
+    spread = axes["entropy"]
+    most = math.log(clusters) if clusters > 1 else 1.0
+    found = entropies(probabilities)
+    spread.hist(np.clip(found, 0, most), bins=40, range=(0, most), color="0.45")
+    spread.axvline(found.mean(), color="tab:red", linewidth=1.2, label=f"mean {found.mean():.2f}")
+    spread.set_title("Entropy of the assignments", fontsize=10, loc="left")
+    spread.set_xlabel(f"nats (log {clusters} = {math.log(clusters):.2f} at most)", fontsize=9)
+    spread.set_ylabel("points", fontsize=9)
+    spread.set_xlim(0, most)
+    spread.legend(frameon=False, fontsize=8, loc="upper right")
+    for panel in (bars, spread):
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=8)
+    figure.savefig(path)
+
+
+def _map(panel: Any, z: NDArray[np.float64], labels: NDArray[np.int64], colours: Sequence[Any], name: str) -> None:
+    """Points by colour, and the number of each cluster where its points are densest (the point nearest the median)."""
+    import matplotlib.patheffects as effects
+
+    order = np.random.default_rng(0).permutation(len(z))  # no cluster lies on top of all others
+    size = float(np.clip(6000 / len(z), 1.5, 30))
+    panel.scatter(*z[order].T, c=[colours[c] for c in labels[order]], s=size, linewidths=0, alpha=0.85, rasterized=True)
+    halo = [effects.withStroke(linewidth=2.5, foreground="white")]
+    for cluster in np.unique(labels):
+        members = z[labels == cluster]
+        middle = members[np.abs(members - np.median(members, axis=0)).sum(axis=1).argmin()]
+        panel.text(*middle, str(cluster), fontsize=9, weight="bold", ha="center", va="center", path_effects=halo)
+    panel.set_title(f"{len(np.unique(labels))} clusters: {name}", fontsize=10, loc="left")
+    panel.set_aspect("equal", adjustable="datalim")
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_color("0.8")
+
+
+def _ticks(clusters: int) -> NDArray[np.int64]:
+    return np.arange(0, clusters, max(1, math.ceil(clusters / 12)))

@@ -1,0 +1,172 @@
+"""`icon cluster`: what it writes, that it writes all or nothing, and that bad input is one line and status 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from icon import cluster_report
+from icon.cli import app
+
+RUN = CliRunner()
+X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
+Y = np.repeat([0, 1, 2], 20)
+QUICK = ["-k", "3", "--knn", "5", "--restarts", "2", "-q"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster_report, "LEARNED_MAP", 0)  # a map by PCA: the learned one has a test of its own
+    np.save("x.npy", X)
+    np.save("y.npy", Y)
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["csv", "npy", "parquet"])
+def test_a_folder(form: str, folder: Path) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    for _ in range(2):  # an earlier result is replaced
+        done = RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--labels", "y.npy", "--out", "found", "--format", form])
+        assert done.exit_code == 0, done.output
+    assert sorted(os.listdir("found")) == sorted([f"assignments.{form}", "clusters.png", "report.json"])
+    assert sorted(os.listdir()) == ["found", "x.npy", "y.npy"]
+    path = f"found/assignments.{form}"
+    columns = ["cluster", "probability", "p0", "p1", "p2"]
+    if form == "npy":
+        table = pd.DataFrame(np.load(path), columns=columns)
+    else:
+        table = pd.read_csv(path) if form == "csv" else pd.read_parquet(path)
+    assert list(table) == columns
+    phi = table[["p0", "p1", "p2"]].to_numpy()
+    assert phi.sum(axis=1) == pytest.approx(np.ones(60), abs=1e-4)
+    assert (phi.argmax(axis=1) == table["cluster"]).all()
+    assert phi.max(axis=1) == pytest.approx(table["probability"].to_numpy())
+    report = json.loads(Path("found/report.json").read_text())
+    assert report["arguments"]["clusters"] == 3
+    assert report["points"] == [60, 3]
+    assert len(report["losses"]) == 2
+    assert report["loss"] == min(report["losses"])
+    assert report["versions"].keys() >= {"icon", "python", "torch", "numpy"}
+    assert report["diagnostics"]["accuracy"] > 0.9
+    assert sum(report["diagnostics"]["sizes"]) == 60
+    assert Path("found/clusters.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_scores_only_with_labels_and_labels_change_nothing() -> None:
+    assert RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--out", "without"]).exit_code == 0
+    assert RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--labels", "y.npy", "--out", "with"]).exit_code == 0
+    assert Path("with/assignments.csv").read_bytes() == Path("without/assignments.csv").read_bytes()
+    diagnostics = json.loads(Path("without/report.json").read_text())["diagnostics"]
+    assert "accuracy" not in diagnostics
+    assert "calibration_error" not in diagnostics
+    assert diagnostics.keys() >= {"entropy", "sizes", "effective_clusters", "restart_agreement"}
+
+
+def test_unknown_labels_are_left_out() -> None:
+    y = Y.copy()
+    y[:5], y[20:25] = -1, -1
+    np.save("some.npy", y)
+    done = RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--labels", "some.npy", "--out", "found"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(Path("found/report.json").read_text())["diagnostics"]["n_labelled"] == 50
+    words = np.where(Y == 0, "cat", "dog").astype(object)
+    words[3] = None
+    assert (cluster_report.known_labels(words, 60) == np.where(np.arange(60) == 3, -1, Y > 0)).all()
+    assert (cluster_report.known_labels(np.array([0.0, np.nan, 2.0, -1.0]), 4) == [0, -1, 1, -1]).all()
+
+
+def test_keys(folder: Path) -> None:
+    np.savez("both.npz", X=X, y=Y)
+    arguments = ["cluster", "both.npz", "--key", "X", "--labels", "both.npz", "--labels-key", "y"]
+    done = RUN.invoke(app, [*arguments, *QUICK])
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 61
+    assert done.stdout.startswith("cluster,probability\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["-k", "61"], "n_clusters"),
+        (["--labels", "short.npy"], "labels: got 5"),
+        (["--labels", "x.npy"], "labels"),
+        (["--labels", "absent.npy"], "expected a file that exists"),
+        (["--labels", "halves.npy"], "labels: got 0.5"),
+        (["--labels", "unknown.npy"], "labels: got no label that is known"),
+        (["--out", "absent/found"], "out: got absent/found"),
+        (["--out", "x.npy/found"], "out"),
+        (["--out", "others"], "out: got others, which holds mine.txt"),
+        (["--out", "plain"], "out: got plain"),
+        (["--out", "found.txt"], "out: got found.txt"),
+        (["--restarts", "0"], "n_init"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], named: str, folder: Path) -> None:
+    np.save("short.npy", Y[:5])
+    np.save("halves.npy", np.full(60, 0.5))
+    np.save("unknown.npy", np.full(60, -1))
+    (folder / "others").mkdir()
+    Path("others/mine.txt").write_text("keep")
+    Path("plain").write_text("keep")
+    before = sorted(folder.rglob("*"))
+    out = [] if "--out" in arguments else ["--out", "found"]
+    done = RUN.invoke(app, ["cluster", "x.npy", *QUICK, *out, *arguments])
+    assert done.exit_code == 2, done.output
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert named in done.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_failure_while_writing_leaves_the_earlier_result(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--out", "found"]).exit_code == 0
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cluster_report, "draw", full)
+    done = RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--seed", "1", "--out", "found"])
+    assert done.exit_code == 2
+    assert "No space left" in done.stderr
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+def test_the_learned_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_report, "LEARNED_MAP", 2000)
+    shown, z, name = cluster_report.planar(X, 0)
+    assert len(shown) == len(z) == 60
+    assert "icon.Embedding" in name
+    monkeypatch.setattr(cluster_report, "LEARNED_MAP", 10)
+    monkeypatch.setattr(cluster_report, "SHOWN", 50)
+    shown, z, name = cluster_report.planar(X, 0)
+    assert len(shown) == len(z) == 50
+    assert name == "PCA of 50 of 60 points"
+    assert cluster_report.planar(X[:, :1], 0)[1].shape == (50, 2)
+
+
+@pytest.mark.parametrize("clusters", [1, 3, 15, 40])
+def test_figure_of_any_number_of_clusters(clusters: int, folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    phi = rng.dirichlet(np.ones(clusters), size=60).astype(np.float32)
+    cluster_report.draw(folder / "f.png", X, phi.argmax(axis=1), phi, 0)
+    assert len({tuple(colour) for colour in cluster_report.palette(clusters)}) == clusters
+
+
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "icon", "cluster", "x.npy", "-k", "3", "--restarts", "1", "--knn", "5"]
+    root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=root, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 61
+    assert "loss" in done.stderr  # the progress bar

@@ -1,0 +1,128 @@
+"""Diagnostics of a clustering against hand counts, and the suggested number of clusters on groups that are apart."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from icon.diagnostics import coarse_walk, diagnose, expected_calibration_error, suggest_n_clusters
+
+PHI = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0]])
+
+
+def test_without_labels() -> None:
+    found = diagnose(PHI)
+    by_hand = -sum(v * math.log(v) for v in PHI.ravel() if v > 0) / 4
+    assert found.entropy == pytest.approx(by_hand)
+    assert found.relative_entropy == pytest.approx(by_hand / math.log(3))
+    assert found.sizes == (3, 1, 0)
+    assert found.empty == (2,)
+    mean = PHI.mean(axis=0)[:2]
+    assert found.effective_clusters == pytest.approx(math.exp(-(mean * np.log(mean)).sum()))
+    assert found.accuracy is None
+    assert found.restart_agreement is None
+    assert json.loads(json.dumps(found.as_dict()))["sizes"] == [3, 1, 0]
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 7])
+def test_extremes(clusters: int) -> None:
+    uniform = diagnose(np.full((5, clusters), 1 / clusters))
+    assert uniform.effective_clusters == pytest.approx(clusters)
+    assert uniform.entropy == pytest.approx(math.log(clusters))
+    one = diagnose(np.eye(clusters)[np.zeros(5, dtype=int)])
+    assert one.effective_clusters == pytest.approx(1)
+    assert one.entropy == one.relative_entropy == 0
+    assert len(one.empty) == clusters - 1
+
+
+def test_labels_and_restarts() -> None:
+    phi = np.array([[0.95, 0.05], [0.85, 0.15], [0.25, 0.75], [0.35, 0.65], [0.15, 0.85]])
+    labels = np.array([4, 4, 2, 4, -1])  # one of four known ones is wrong; classes need not be 0, 1, ...
+    starts = np.array([[0, 0, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 0]])
+    found = diagnose(phi, starts, labels)
+    assert found.n_labelled == 4
+    assert found.accuracy == 0.75
+    assert found.ari == pytest.approx(adjusted_rand_score([1, 1, 0, 1], [0, 0, 1, 1]))
+    assert found.calibration_error == pytest.approx((0.05 + 0.15 + 0.25 + 0.65) / 4)
+    pairs = [adjusted_rand_score(starts[a], starts[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert found.restart_agreement == pytest.approx(np.mean(pairs))
+    assert diagnose(phi, starts[:1]).restart_agreement is None
+
+
+def test_a_cluster_without_a_class_counts_as_wrong() -> None:
+    phi = np.eye(3)
+    found = diagnose(phi, labels=[0, 0, 1])
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert found.calibration_error == pytest.approx(1 / 3)
+
+
+def test_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(size=200_000)
+    assert expected_calibration_error(confidence, rng.uniform(size=200_000) < confidence) < 0.01
+    assert expected_calibration_error(np.full(10, 0.8), np.zeros(10, dtype=bool)) == pytest.approx(0.8)
+    assert expected_calibration_error([1.0, 1.0], [True, False], bins=1) == 0.5
+    # Two errors that cancel in one bin do not in two.
+    assert expected_calibration_error([0.3, 0.7], [True, False], bins=1) == pytest.approx(0)
+    assert expected_calibration_error([0.3, 0.7], [True, False], bins=2) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((PHI * 2,), "probabilities: got rows 0, 1, 2, 3"),
+        ((PHI - [0.5, -0.5, 0],), "probabilities: got rows 2"),
+        ((PHI, np.zeros((2, 3), dtype=int)), r"starts: got shape \(2, 3\), expected \(starts, 4\)"),
+        ((PHI, None, [0, 1]), r"labels: got shape \(2,\)"),
+        ((PHI, None, [0, 1, -2, 0]), "labels: got -2"),
+        ((PHI, None, [-1, -1, -1, -1]), "labels: got -1 .unknown. for all points"),
+    ],
+)
+def test_bad_input(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        diagnose(*arguments)
+    with pytest.raises(TypeError, match=r"^labels: got dtype"):
+        diagnose(PHI, labels=[0.5, 1, 0, 0])
+    with pytest.raises(ValueError, match=r"^correct: got shape"):
+        expected_calibration_error([0.5, 0.5], [True])
+    with pytest.raises(ValueError, match=r"^probabilities: got entries outside"):
+        expected_calibration_error([1.5, 0.5], [True, True])
+
+
+def test_coarse_walk_of_blocks_has_an_eigenvalue_one_per_block() -> None:
+    graph = np.kron(np.eye(3), np.ones((4, 4)))
+    clusters = np.eye(6)[np.repeat(np.arange(6), 2)]
+    walk = coarse_walk(np.hstack([clusters, np.zeros((12, 1))]), graph)  # the empty cluster is left out
+    assert walk.shape == (6, 6)
+    assert np.linalg.eigvalsh(walk)[::-1] == pytest.approx([1, 1, 1, 0, 0, 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 8])
+def test_groups_that_are_apart_are_counted(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    x = 15 * np.eye(8)[np.arange(400) % groups] + rng.normal(size=(400, 8))
+    found = suggest_n_clusters(x, 16, max_iter=100)
+    assert found.n_clusters == groups
+    assert found.gaps[groups - 1] == found.gaps[1:].max()
+    assert "no clear gap" not in found.note
+    assert found.eigenvalues[0] == pytest.approx(1)
+    assert (found.gaps >= 0).all()
+
+
+def test_a_suggestion_needs_room() -> None:
+    with pytest.raises(ValueError, match=r"^max_clusters: got 30, expected at most 20"):
+        suggest_n_clusters(np.zeros((20, 2)))
+    with pytest.raises(ValueError, match=r"^max_clusters: got 2,"):
+        suggest_n_clusters(np.zeros((20, 2)), 2)
+    with pytest.raises(ValueError, match=r"^max_clusters: got 5, of which . have more than 10 .n_neighbors. points"):
+        suggest_n_clusters(np.random.default_rng(0).normal(size=(20, 2)), 5, max_iter=5)
+
+
+def test_a_maximum_that_is_too_small_is_told() -> None:
+    rng = np.random.default_rng(0)
+    x = 15 * np.eye(8)[np.repeat(np.arange(8), 30)] + rng.normal(size=(240, 8))
+    assert "try a larger max_clusters" in suggest_n_clusters(x, 5, max_iter=60).note
