@@ -341,8 +341,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
-        X = features_of(X)
-        return apply(self.mapper_, X if on_disk(X) else validated(self, X, reset=False))
+        x = features_of(X)
+        if on_disk(x):
+            x, _ = self._features(x, reset=False)
+            return apply(self.mapper_, x)
+        return apply(self.mapper_, validated(self, x, reset=False))
 
 
 def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:

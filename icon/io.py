@@ -175,6 +175,8 @@ def load_estimator(kind: str, config: Mapping[str, Any], tensors: Mapping[str, T
         {name.removeprefix(group): value for name, value in stored.items() if name.startswith(group)}
         for group in ("params.", "fitted.")
     )
+    if isinstance(params.get("init"), list):
+        params["init"] = tuple(params["init"])
     estimator = getattr(icon, kind)(**params)
     for name, value in fitted.items():
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)

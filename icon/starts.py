@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
 from icon import registry
@@ -71,14 +73,24 @@ def _k_means(x: Any, n_clusters: int, seed: int) -> NDArray[np.int64]:
 
 
 def _eigenvectors(rows: Rows, count: int, seed: int) -> NDArray[np.float64]:
-    """``[n, count]`` leading eigenvectors of ``D^-1/2 W D^-1/2`` in rows of unit length."""
-    p = rows.to_scipy()
-    weights = sp.csr_array(sp.diags_array(rows.anchor_marginal.cpu().numpy()) @ p)
-    weights = weights + weights.T
+    """``[n, count]`` leading eigenvectors of ``D^-1/2 W D^-1/2`` in rows of unit length.
+
+    The eigenvalue 1 has a vector for each connected piece of the graph; an iteration from one vector can miss some of
+    them, so they are written down, and the others are sought beside them.
+    """
+    weights = sp.csr_array(sp.diags_array(rows.anchor_marginal.cpu().numpy()) @ rows.to_scipy())
+    weights = sp.csr_array(weights + weights.T)
     degree = np.asarray(weights.sum(axis=1)).ravel()
     scale = sp.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1.0)))
-    start = np.random.default_rng(seed).normal(size=rows.n)
-    # To machine precision: a graph in pieces has equal eigenvalues, of which a loose search may miss some.
-    _, vectors = sp.linalg.eigsh(sp.csr_array(scale @ weights @ scale), k=count, which="LA", v0=start)
+    walk = sp.csr_array(scale @ weights @ scale)
+    pieces, piece = connected_components(walk, directed=False)
+    largest = np.argsort(-np.bincount(piece), kind="stable")[:count]
+    known = np.where(piece[:, None] == largest, np.sqrt(degree)[:, None], 0.0)
+    known /= np.maximum(np.linalg.norm(known, axis=0), np.finfo(np.float64).tiny)
+    vectors = known
+    if pieces < count:
+        others = LinearOperator(walk.shape, matvec=lambda v: walk @ v - known @ (known.T @ v), dtype=np.float64)
+        start = np.random.default_rng(seed).normal(size=rows.n)
+        vectors = np.hstack([known, eigsh(others, k=count - pieces, which="LA", v0=start)[1]])
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))
