@@ -44,8 +44,8 @@ def accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
 @pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API")
 @parametrize_with_checks(
     [
-        Clustering(2, n_neighbors=3, max_iter=40, hidden=32),
-        Clustering(2, n_neighbors=3, max_iter=60, mapper="lookup"),
+        Clustering(2, n_neighbors=3, max_iter=40, hidden=32, n_init=1),
+        Clustering(2, n_neighbors=3, max_iter=60, mapper="lookup", n_init=1),
     ]
 )
 def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
@@ -332,6 +332,7 @@ np.save(sys.argv[3], c.predict_proba(x))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_fit_resumes_to_the_same_result(tmp_path: Path) -> None:
     def run(checkpoint: str, kill: int, out: str) -> int:
         command = [sys.executable, "-c", _RUN, checkpoint, str(kill), str(tmp_path / out)]

@@ -24,7 +24,7 @@ FEW = protocol.Settings(steps=5)
 RUNS = {"comparison": 9, "neighbourhood-width": 5, "ablation": 4, "debiasing": 8}
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", ["comparison", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RUNS)[1:])])
 def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["experiments"])
     app = typer.Typer()

@@ -38,6 +38,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert (folder / "maps.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_training_learns_with_every_divergence(divergence: str) -> None:
     settings = Settings(cluster_epochs=60, class_epochs=40, map_steps=60)
