@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,20 +13,6 @@ from experiments.datasets import Dataset
 
 Configuration = dict[str, Any]
 Measures = dict[str, float]
-
-
-class Study(TypedDict):
-    """One section of the page of the table, as ``study.json`` holds it."""
-
-    slug: str
-    title: str
-    question: str
-    findings: list[str]
-    head: list[str]
-    body: list[list[str | float | None]]
-    figures: list[str]
-    caption: str
-    source: str
 
 
 @dataclass(frozen=True)

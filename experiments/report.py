@@ -14,8 +14,9 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.record import Experiment, Study
+from experiments.record import Experiment
 from experiments.store import Run, read, replace_text
+from table.page.schema import Study
 
 CSV = "results.csv"
 

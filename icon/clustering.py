@@ -156,7 +156,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         loss = self._loss()
         base = self._rows(loss, x, y)
         pairs = Pairs(base, walks=self.walks, alpha=self.debias, negatives=NEGATIVES)
-        rows = self._composed(base) if size is None or self._is_exact(n) else None
+        rows = self._composed(base) if self._is_exact(n) else base
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
@@ -165,9 +165,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             target = (rows, None) if size is None else (pairs, size)
             mapper, steps = self._start(loss, x, target, first, seed, start)
             logits = _whole(mapper, x)
-            value = self._value(
-                loss, torch.from_numpy(logits), rows if self._is_exact(n) and rows is not None else base
-            )
+            value = self._value(loss, torch.from_numpy(logits), rows)
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
         self.starts_ = np.stack([labels for *_, labels in found])

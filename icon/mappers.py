@@ -290,8 +290,8 @@ def build(
     n, width = x.shape
     if mapper == "lookup":
         return Lookup(n, d_out, start=start, features=x)
-    reduce = max_features is not None and width > max_features
-    first = Principal(x, max_features) if reduce and max_features is not None else Rescale(x)
-    width = max_features if reduce and max_features is not None else width
+    first: nn.Module = Rescale(x)
+    if max_features is not None and width > max_features:
+        first, width = Principal(x, max_features), max_features
     head = Linear(width, d_out, orthonormal=orthonormal) if mapper == "linear" else MLP(width, d_out, hidden)
     return nn.Sequential(first, head)

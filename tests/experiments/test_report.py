@@ -12,10 +12,10 @@ import pytest
 from experiments import multi_view, report
 from experiments.datasets import Dataset
 from experiments.multi_view.protocol import Settings as MultiViewSettings
-from experiments.record import Study
 from experiments.run import execute, tasks
 from experiments.spread import difference, mean_std
 from experiments.store import Store
+from table.page.schema import Study
 from tests.experiments.fakes import DATASET, Settings, experiment
 
 TINY = """dataset,seed,graph,views,measure,value
