@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,7 +38,7 @@ from icon.loss import Loss
 from icon.p.base import Sets
 from icon.rows import Rows
 
-WHOLE = 1024  # points up to which every step sees all of them
+BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
 SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
 NEGATIVES = 2  # of a step
@@ -67,11 +68,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.
         n_init: how many starts; the one of the lowest loss over all points is kept, never by labels. A given module
             starts first as it is, then with the parameters of its layers drawn anew.
-        init: the kinds of the starts, in turn: ``"spectral"`` and ``"k-means"`` train the head to give these clusters
-            first, ``"random"`` does not (see `icon.starts`).
-        batch_size: ``"auto"`` (all points up to 1024, else 2048 pairs, 4096 from 20 clusters on); None evaluates all
+        init: the kinds of the starts, or several in turn. ``"over-clustering"`` trains a head of three times as many
+            clusters over half of the steps, merges them so that neighbours still tell as much about each other as they
+            can (`icon.merging`), and trains the head to give these first; ``"k-means"`` trains it to give those of the
+            features; ``"random"`` leaves it as it is drawn.
+        batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
             points at a step; a number draws so many pairs (anchor, partner drawn by walking), see `icon.fit.fit`. It
-            should hold many points of each cluster.
+            should hold several points of each cluster.
         ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
             50,000 points; see `icon.neighbors`.
@@ -109,7 +112,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         max_iter: int = 200,
         learning_rate: float | str = "auto",
         n_init: int = 3,
-        init: str | Sequence[str] = starts.KINDS,
+        init: str | Sequence[str] = "over-clustering",
         batch_size: int | str | None = "auto",
         ema: float = 0.0,
         neighbors: str = "auto",
@@ -155,15 +158,20 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             check.choice(kind, "init", starts.KINDS)
         loss = self._loss()
         base = self._rows(loss, x, y)
-        pairs = Pairs(base, walks=self.walks, alpha=self.debias, negatives=NEGATIVES)
-        rows = self._composed(base) if self._is_exact(n) else base
+
+        @cache
+        def target(alpha: float) -> Rows | Pairs:
+            if size is None:
+                return self._composed(base, alpha)
+            return Pairs(base, walks=self.walks, alpha=alpha, negatives=NEGATIVES)
+
+        rows = self._composed(base, self.debias) if self._is_exact(n) else base
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
             seed = draw_seed(random)
-            first = starts.labels_of(kinds[start % len(kinds)], x, base, clusters, seed)
-            target = (rows, None) if size is None else (pairs, size)
-            mapper, steps = self._start(loss, x, target, first, seed, start)
+            run = _Run(loss, x, base, size, target, seed, start)
+            mapper, steps = self._trained(run, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
             value = self._value(loss, torch.from_numpy(logits), rows)
             found.append((value, steps, mapper, logits.argmax(axis=1)))
@@ -187,7 +195,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         x, _ = self._features(X, reset=False)
         loss = self._loss()
         base = self._rows(loss, x, y, remember=False)
-        return -self._value(loss, logits, self._composed(base) if self._is_exact(len(logits)) else base)
+        return -self._value(loss, logits, self._composed(base, self.debias) if self._is_exact(len(logits)) else base)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -248,8 +256,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         alone = np.asarray(classes.sum(axis=1)).ravel() == 0  # unknown, or the only one of its class
         return Rows.from_scipy(classes + sp.diags_array(alone.astype(float)) @ near.to_scipy(), exclude_self=True)
 
-    def _composed(self, base: Rows) -> Rows:
-        return base.walks(self.walks).debias(self.debias) if self.walks > 1 else base.debias(self.debias)
+    def _composed(self, base: Rows, alpha: float) -> Rows:
+        return base.walks(self.walks).debias(alpha) if self.walks > 1 else base.debias(alpha)
 
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
@@ -267,47 +275,61 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- one start ----------------------------------------------------------------------------------------------------
 
-    def _start(
-        self, loss: Loss, x: Any, target: tuple[Any, int | None], first: NDArray[np.int64] | None, seed: int, start: int
-    ) -> tuple[nn.Module, int]:
-        """Train from one start: the mapper and its number of steps."""
-        device = x.device if isinstance(x, Tensor) else on_device(np.zeros(1), self.device).device
-        with seeded(seed, device):
-            mapper = self._mapper(x, start).to(device)
+    def _first(self, kind: str, run: _Run) -> NDArray[np.int64] | None:
+        """The clusters ``[n]`` that the head is trained to give first; None leaves it as it was drawn."""
+        many = starts.over(self.n_clusters, run.size or run.base.n)
+        if kind == "random" or self.n_clusters == 1:
+            return None
+        if kind == "k-means" or many == self.n_clusters:
+            return starts.k_means(run.x, self.n_clusters, run.seed)
+        mapper, _ = self._trained(run, None, many)
+        phi = softmax(_whole(mapper, run.x), axis=1)
+        with seeded(run.seed, torch.device("cpu")):
+            return starts.merged(phi, Pairs(run.base, walks=self.walks), self.n_clusters)
+
+    def _trained(self, run: _Run, first: NDArray[np.int64] | None, many: int | None = None) -> tuple[nn.Module, int]:
+        """Train from one start: the mapper and its number of steps. ``many`` clusters, to be merged, need neither the
+        last digit nor balance: half of the steps, no debiasing and no moving average."""
+        x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), self.device).device
+        steps = check.count(self.max_iter, "max_iter") if many is None else max(1, self.max_iter // 2)
+        alpha = self.debias if many is None else 0.0
+        with seeded(run.seed, device):
+            mapper = self._mapper(x, run.start, many).to(device)
             inputs = _inputs(mapper, x.float() if isinstance(x, Tensor) else x)
-            check_output(mapper, rows_of(inputs, torch.arange(2), device), self.n_clusters)
-            if first is not None and self.n_clusters > 1:
+            check_output(mapper, rows_of(inputs, torch.arange(2), device), many or self.n_clusters)
+            if first is not None:
                 starts.imitate(mapper, inputs, first, self.n_clusters)
-        teacher = mappers.EMA(mapper, check.fraction(self.ema, "ema")) if self.ema else None
-        rows, size = target
+        teacher = mappers.EMA(mapper, check.fraction(self.ema, "ema")) if self.ema and many is None else None
         callback = self.callback
 
         def report(step: int, value: float, logits: Tensor) -> None:
-            if callback is not None:
+            if callback is not None and many is None:
                 callback(step, value, logits.cpu().numpy())
 
+        checkpoint = None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}"
         done = fit(
-            loss.to(device), mapper, inputs, rows, steps=self.max_iter, decay=True, teacher=teacher,
+            run.loss.to(device), mapper, inputs, run.target(alpha), steps=steps, decay=True, teacher=teacher,
             learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, mappers.Lookup) else 5e-3),
-            batch_size=size, negatives=None if size is None else NEGATIVES, seed=seed, callback=report,
-            verbose=self.verbose, label=f"clustering, start {start + 1} of {self.n_init}",
-            checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{start}",
+            batch_size=run.size, negatives=None if run.size is None else NEGATIVES, seed=run.seed, callback=report,
+            verbose=self.verbose, checkpoint=checkpoint if checkpoint is None or many is None else f"{checkpoint}.over",
+            label=f"{'clustering' if many is None else 'over-clustering'}, start {run.start + 1} of {self.n_init}",
         )  # fmt: skip
         return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
-    def _mapper(self, x: Any, start: int) -> nn.Module:
+    def _mapper(self, x: Any, start: int, many: int | None) -> nn.Module:
+        outputs = many or self.n_clusters
         part = slice(None, None, max(1, len(x) // 20_000))
         known = x.float() if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part], dtype=np.float32))
         if isinstance(self.mapper, str) and self.mapper == "lookup":
             if not isinstance(x, Tensor):
                 raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
             # A random projection and not independent draws: neighbours start together.
-            projection = torch.randn(x.shape[1], self.n_clusters).to(known) / x.shape[1] ** 0.5
-            return mappers.build("lookup", known, self.n_clusters, start=mappers.Rescale(known)(known) @ projection)
-        mapper = mappers.build(
-            deepcopy(self.mapper), known, self.n_clusters, hidden=self.hidden, max_features=mappers.MAX_FEATURES
-        )
-        if start > 0 and isinstance(self.mapper, nn.Module):
+            projection = torch.randn(x.shape[1], outputs).to(known) / x.shape[1] ** 0.5
+            return mappers.build("lookup", known, outputs, start=mappers.Rescale(known)(known) @ projection)
+        own = isinstance(self.mapper, nn.Module)
+        kind = "mlp" if own and many is not None else deepcopy(self.mapper)  # a module has its number of outputs
+        mapper = mappers.build(kind, known, outputs, hidden=self.hidden, max_features=mappers.MAX_FEATURES)
+        if start > 0 and own:
             for layer in mapper.modules():
                 if callable(reset := getattr(layer, "reset_parameters", None)):
                     reset()
@@ -331,7 +353,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _batch_size(self, n: int) -> int | None:
         if isinstance(self.batch_size, str):
             check.choice(self.batch_size, "batch_size", ("auto",))
-            return None if n <= WHOLE else min(n, 2048 if self.n_clusters < 20 else 4096)
+            size = max(BATCH, PER_CLUSTER * self.n_clusters)
+            return None if n <= size else size
         if self.batch_size is not None and not self.n_clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
             expected = f"from {self.n_clusters} (n_clusters) to {n} (points)"
             raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")
@@ -344,6 +367,21 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             x, _ = self._features(x, reset=False)
             return apply(self.mapper_, x)
         return apply(self.mapper_, validated(self, x, reset=False))
+
+
+class _Run(NamedTuple):
+    """What the training from one start sees.
+
+    ``base`` is p before walks and debiasing, ``target(α)`` p with them, ``size`` that of a batch, None for all points.
+    """
+
+    loss: Loss
+    x: Any
+    base: Rows
+    size: int | None
+    target: Callable[[float], Rows | Pairs]
+    seed: int
+    start: int
 
 
 def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:

@@ -1,41 +1,43 @@
-"""Where clustering starts: clusters of the features, of the graph, or nothing."""
+"""Where clustering starts: many clusters merged, clusters of the features, or nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
 from icon import registry
-from icon.fit import rows_of
+from icon.fit import Pairs, rows_of
 from icon.mappers import Lookup
-from icon.rows import Rows
+from icon.merging import merge
 
-KINDS = ("spectral", "k-means", "random")
-SUBSET = 50_000  # points beyond which k-means sees a subset and the spectral start is left out
+KINDS = ("over-clustering", "k-means", "random")
+OVER, MOST = 3, 1000  # clusters for each one wanted, of a start by over-clustering; at most so many more
+SUBSET = 50_000  # points beyond which k-means and the merging see a subset
+DRAWS = 8  # partners of each of them
 STEPS, BATCH, RATE = 150, 1024, 5e-3
 
 
-def labels_of(kind: str, x: Any, rows: Rows, n_clusters: int, seed: int) -> NDArray[np.int64] | None:
-    """First clusters ``[n]`` of the points, or None for a random start.
+def over(n_clusters: int, points: int) -> int:
+    """How many clusters a start by over-clustering has, where a step sees so many points."""
+    return min(OVER * n_clusters, n_clusters + MOST, points)
 
-    Args:
-        kind: ``"k-means"`` of the features; ``"spectral"``: k-means of the leading eigenvectors of the normalised graph
-            of p, scaled to unit length (Ng, Jordan & Weiss 2002), k-means of the features where the graph is too large
-            or too small for it; ``"random"``.
-        x: features ``[n, f]``. rows: p before its walks.
+
+def merged(phi: NDArray[np.float32], pairs: Pairs, n_clusters: int) -> NDArray[np.int64]:
+    """First clusters ``[n]``: those of ``phi [n, k]`` merged (`icon.merging.merge`) by how pairs of points join them.
+
+    Draws with the generator of the moment.
     """
-    if kind == "random":
-        return None
-    if kind == "spectral" and rows.n == rows.m and n_clusters + 1 < rows.n <= SUBSET:
-        return _k_means(_eigenvectors(rows, n_clusters, seed), n_clusters, seed)
-    return _k_means(x, n_clusters, seed)
+    joint = np.zeros((phi.shape[1], phi.shape[1]))
+    for _ in range(DRAWS):
+        anchors, partners, _ = pairs.draw(SUBSET)
+        joint += phi[anchors].T @ phi[partners]
+    joint += joint.T
+    groups = merge(joint / joint.sum(), n_clusters)
+    return np.asarray((phi @ np.eye(n_clusters, dtype=phi.dtype)[groups]).argmax(axis=1))
 
 
 def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_clusters: int) -> None:
@@ -56,7 +58,8 @@ def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_cluster
         optimizer.step()
 
 
-def _k_means(x: Any, n_clusters: int, seed: int) -> NDArray[np.int64]:
+def k_means(x: Any, n_clusters: int, seed: int) -> NDArray[np.int64]:
+    """First clusters ``[n]`` of features ``[n, f]``, which may be an array on disk."""
     from sklearn.cluster import KMeans
 
     known = x if len(x) <= SUBSET else x[np.sort(np.random.default_rng(seed).choice(len(x), SUBSET, replace=False))]
@@ -70,27 +73,3 @@ def _k_means(x: Any, n_clusters: int, seed: int) -> NDArray[np.int64]:
         fitted.predict(np.asarray(x[start : start + SUBSET], dtype=known.dtype)) for start in range(0, len(x), SUBSET)
     ]
     return np.concatenate(parts).astype(np.int64)
-
-
-def _eigenvectors(rows: Rows, count: int, seed: int) -> NDArray[np.float64]:
-    """``[n, count]`` leading eigenvectors of ``D^-1/2 W D^-1/2`` in rows of unit length.
-
-    The eigenvalue 1 has a vector for each connected piece of the graph; an iteration from one vector can miss some of
-    them, so they are written down, and the others are sought beside them.
-    """
-    weights = sp.csr_array(sp.diags_array(rows.anchor_marginal.cpu().numpy()) @ rows.to_scipy())
-    weights = sp.csr_array(weights + weights.T)
-    degree = np.asarray(weights.sum(axis=1)).ravel()
-    scale = sp.diags_array(1 / np.sqrt(np.where(degree > 0, degree, 1.0)))
-    walk = sp.csr_array(scale @ weights @ scale)
-    pieces, piece = connected_components(walk, directed=False)
-    largest = np.argsort(-np.bincount(piece), kind="stable")[:count]
-    known = np.where(piece[:, None] == largest, np.sqrt(degree)[:, None], 0.0)
-    known /= np.maximum(np.linalg.norm(known, axis=0), np.finfo(np.float64).tiny)
-    vectors = known
-    if pieces < count:
-        others = LinearOperator(walk.shape, matvec=lambda v: walk @ v - known @ (known.T @ v), dtype=np.float64)
-        start = np.random.default_rng(seed).normal(size=rows.n)
-        vectors = np.hstack([known, eigsh(others, k=count - pieces, which="LA", v0=start)[1]])
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1.0))

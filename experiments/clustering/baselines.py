@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.clustering.protocol import MANY, Clusters, Settings, inputs, union
+from experiments.clustering.protocol import Clusters, Settings, inputs, union
 from experiments.datasets import Array, Dataset
+
+MANY = 20  # clusters from which covariances are diagonal
 
 
 def k_means(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
@@ -51,7 +53,7 @@ def eigenvectors(dataset: Dataset, neighbors: int) -> Eigenvectors:
 
 
 def gaussian_mixture(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """Full covariances on at most 32 principal directions, diagonal ones from 20 clusters on; three starts."""
+    """Full covariances on at most 32 principal directions, diagonal ones from `MANY` clusters on; three starts."""
     from sklearn.mixture import GaussianMixture
 
     x = inputs(dataset, min(32, settings.directions))

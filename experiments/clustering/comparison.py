@@ -8,7 +8,7 @@ from functools import partial
 from pandas import DataFrame
 
 from experiments.clustering import baselines, reading
-from experiments.clustering.protocol import Clusters, Settings, cluster, configuration, measured, one_per
+from experiments.clustering.protocol import Clusters, Settings, cluster, configuration, measured, one_per, total_steps
 from experiments.clustering.rivals import rival
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
@@ -23,7 +23,7 @@ def _plain(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
 
 
 def _random(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    return cluster(dataset, seed, settings, init=("random",) * settings.starts)
+    return cluster(dataset, seed, settings, init="random", max_iter=total_steps(settings))
 
 
 METHODS: dict[str, Method] = {
@@ -67,13 +67,14 @@ def caption(settings: Settings) -> str:
         f"{configuration(settings)} k-means: 10 starts. Spectral clustering: scikit-learn, the union graph, k-means "
         "labels. Gaussian mixture: full covariances on at most 32 principal directions (diagonal from 20 clusters "
         "on), 3 starts. SCAN, TEMI and contrastive clustering are the losses of their papers with their published "
-        "hyper-parameters (SCAN: entropy weight 5, but 10 neighbours for its 20; TEMI: β = 0.6, the head itself as "
-        "teacher; contrastive clustering: temperatures 0.5 and 1, instances contrasted among 256 pairs), not their "
-        "backbones, augmentations or ensembles: the features are fixed, so a positive is a neighbour in the graph. "
-        "They start at random, three times; ours starts from spectral clustering, k-means and at random, and a row "
-        "has ours with random starts only, which is the like-for-like comparison with them. InfoNCE clustering is "
-        f"ours without debiasing. Ours: {settings.walks} walks, α = {settings.debias:g}. CPU seconds are per run, on "
-        "one thread, without the common graph. Paper: ImageNet, DINO ViT-S/B/L, not reproduced."
+        "hyper-parameters (SCAN: entropy weight 5, but 10 neighbours for its 20; TEMI: β = 0.6, temperature 1 for its "
+        "0.1, and a teacher that moves as fast for these few steps as the paper's for its many; contrastive "
+        "clustering: temperatures 0.5 and 1, instances contrasted among 256 pairs), not their backbones, augmentations "
+        "or ensembles: the features are fixed, so a positive is a neighbour in the graph. "
+        "They start at random, as published, and have as many starts and as many steps as ours, over-clustering "
+        "included. A row has ours with random starts only: what the start gives is the difference to it. InfoNCE "
+        f"clustering is ours without debiasing. Ours: {settings.walks} walks, α = {settings.debias:g}. CPU seconds are "
+        "per run, on one thread, without the common graph. Paper: ImageNet, DINO ViT-S/B/L, not reproduced."
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.clustering.protocol import Clusters, Settings, batch_size, inputs, union
+from experiments.clustering.protocol import Clusters, Settings, batch_size, inputs, total_steps, union
 from experiments.datasets import Dataset
 from icon import mappers
 from icon.fit import Pairs, fit, seeded
@@ -19,6 +19,7 @@ from icon.rows import Rows
 
 PROJECTION = 128  # dimensions of the instance head of contrastive clustering
 INSTANCES = 256  # pairs that its instances are contrasted among: the batch of the paper
+MEMORIES = 20  # of TEMI's teacher in a run: what its authors' 0.996 comes to in their 100 epochs of CIFAR-10
 
 
 class ContrastiveClustering(nn.Module):
@@ -47,6 +48,48 @@ class ContrastiveClustering(nn.Module):
             mean = p.mean(dim=0)
             value = value + math.log(self.clusters) + torch.xlogy(mean, mean).sum()
         return value
+
+
+class TEMI(nn.Module):
+    """``-mean_(x,x') w(x,x') (pmi(x,x') + pmi(x',x)) / 2`` of student s and teacher t.
+
+    ``pmi(x,x') = log sum_c (s(c|x) t(c|x'))^β / m(c)``, weighted by ``w(x,x') = sum_c t(c|x) t(c|x')``; m is the moving
+    average of the teacher's mean over both members of the pairs, from uniform. The input is a pair of views,
+    ``[b, 2 clusters]`` each: the student's logits, then the teacher's (`WithTeacher`), which get no gradient.
+
+    Source: Adaloglou, Michels, Kalisch, Kollmann 2023, Exploring the Limits of Deep Image Clustering using Pretrained
+    Models, BMVC (arXiv 2303.17896).
+    """
+
+    marginals: Tensor
+
+    def __init__(self, clusters: int, beta: float = 0.6, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.beta, self.momentum = beta, momentum
+        self.register_buffer("marginals", torch.full((clusters,), 1 / clusters))
+
+    def forward(self, views: tuple[Tensor, Tensor], target: Any = None) -> Tensor:
+        student, teacher = zip(*(view.chunk(2, dim=1) for view in views), strict=True)
+        s, t = ([z.log_softmax(dim=1) for z in logits] for logits in (student, [z.detach() for z in teacher]))
+        self.marginals = torch.cat(t).exp().mean(dim=0).lerp(self.marginals.to(t[0]), self.momentum)
+        pmi = [(self.beta * (s[i] + t[1 - i]) - self.marginals.log()).logsumexp(dim=1) for i in (0, 1)]
+        weight = (t[0] + t[1]).exp().sum(dim=1)
+        value: Tensor = -(weight * (pmi[0] + pmi[1])).mean() / 2
+        return value
+
+
+class WithTeacher(nn.Module):
+    """The logits of a head, and beside them those of its moving average, which `follow` moves after each step."""
+
+    def __init__(self, head: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.head, self.teacher = head, mappers.EMA(head, decay)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.head(x), self.teacher(x)], dim=1)
+
+    def follow(self, *_: Any) -> None:
+        self.teacher.update(self.head)
 
 
 class WithHidden(nn.Module):
@@ -84,15 +127,24 @@ def _trained(name: str, dataset: Dataset, x: Tensor, pairs: Pairs, seed: int, se
     """From one start. Its loss is the mean over the last tenth of the steps, where the rate is nearly zero."""
     with seeded(seed, x.device):
         head = mappers.build("mlp", x, dataset.classes, hidden=settings.hidden)
-        contrastive = name == "contrastive"
-        loss: Any = ContrastiveClustering(dataset.classes, settings.hidden) if contrastive else icon.method(name)
+        loss, mapper = _loss_and_mapper(name, head, dataset.classes, settings)
+    steps = total_steps(settings)
     done = fit(
-        loss, WithHidden(head) if contrastive else head, x, pairs, steps=settings.steps, learning_rate=5e-3,
-        batch_size=batch_size(dataset), decay=True, seed=seed,
+        loss, mapper, x, pairs, steps=steps, learning_rate=5e-3, batch_size=batch_size(dataset, settings), decay=True,
+        seed=seed, callback=mapper.follow if isinstance(mapper, WithTeacher) else None,
     )  # fmt: skip
     with torch.no_grad():
         labels = head(x).argmax(dim=1).numpy()
-    return Clusters(labels, float(np.mean(done.losses[-max(1, settings.steps // 10) :])))
+    return Clusters(labels, float(np.mean(done.losses[-max(1, steps // 10) :])))
+
+
+def _loss_and_mapper(name: str, head: nn.Module, clusters: int, settings: Settings) -> tuple[Any, nn.Module]:
+    """What is minimised, and what gives it the views: the head, with what the loss wants beside the logits."""
+    if name == "contrastive":
+        return ContrastiveClustering(clusters, settings.hidden), WithHidden(head)
+    if name == "temi":
+        return TEMI(clusters), WithTeacher(head, decay=max(0.0, 1 - MEMORIES / total_steps(settings)))
+    return icon.method(name), head
 
 
 @lru_cache(maxsize=2)

@@ -60,9 +60,8 @@ def caption(settings: Settings) -> str:
     return (
         f"{configuration(settings)} Here without debiasing. Baseline: p is uniform over the point itself and its "
         f"nearest neighbour; + k-NN: over its {settings.neighbors} nearest (directed); + K-walks: the average of the "
-        "walks of 1 to K steps on the union graph. Every variant has the same starts by name; the spectral one is of "
-        "its own graph, and the lowest loss that chooses a start is of its own p. Paper: ImageNet, DINO ViT-S/B/L, "
-        "not reproduced."
+        "walks of 1 to K steps on the union graph. Every variant starts by over-clustering under its own p. Paper: "
+        "ImageNet, DINO ViT-S/B/L, not reproduced."
     )
 
 

@@ -108,11 +108,40 @@ def test_scan() -> None:
 
 
 def test_temi() -> None:
-    """``-mean log sum_c (φ_c φ'_c)^β / m_c``, m the teacher's mean (Adaloglou et al. 2023)."""
-    loss = icon.method("temi")
-    phi, teacher = VIEWS.softmax(dim=2)
-    expected = -((phi * teacher).pow(0.6) / teacher.mean(dim=0)).sum(dim=1).log().mean()
-    assert float(loss(tuple(VIEWS), _sampled())) == pytest.approx(float(expected))
+    """Adaloglou et al. 2023: both directions, weighted by the teacher's agreement, over its moving mean m."""
+    loss = rivals.TEMI(3).double()
+    logits = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    m = torch.full((3,), 1 / 3, dtype=torch.float64)
+    for views in logits.requires_grad_():  # two steps
+        (s, t), (partner_s, partner_t) = (view.reshape(6, 2, 3).softmax(dim=2).unbind(dim=1) for view in views)
+        m = 0.9 * m + 0.1 * (t.mean(dim=0) + partner_t.mean(dim=0)) / 2
+        pmi = [((a * b).pow(0.6) / m).sum(dim=1).log() for a, b in ((s, partner_t), (partner_s, t))]
+        expected = -((t * partner_t).sum(dim=1) * (pmi[0] + pmi[1]) / 2).mean()
+        value = loss(tuple(views))
+        assert value.item() == pytest.approx(expected.item())
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert gradient[1, :, :, :3].abs().min() > 0
+    assert gradient[..., 3:].abs().max() == 0
+
+
+def test_the_teacher_beside_the_logits() -> None:
+    x = torch.rand(7, 4)
+    head = torch.nn.Linear(4, 3)
+    mapper = rivals.WithTeacher(head, decay=0.75)
+    before = head.weight.detach().clone()
+    assert torch.equal(*mapper(x).split(3, dim=1))
+    with torch.no_grad():
+        head.weight += 1
+    mapper.follow(1, 0.0, x)
+    assert torch.equal(mapper(x)[:, :3], head(x))
+    assert torch.allclose(mapper(x)[:, 3:], x @ (before + 0.25).mT + head.bias)
+    assert not mapper.teacher(x).requires_grad
+
+
+def test_temi_does_not_collapse() -> None:
+    found = np.bincount(rivals.rival("temi", DIGITS, 0, protocol.Settings(starts=1)).labels, minlength=10)
+    assert found.min() > 0
+    assert found.max() < 60
 
 
 def _nt_xent(a: torch.Tensor, b: torch.Tensor, temperature: float) -> float:

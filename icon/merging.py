@@ -1,0 +1,124 @@
+"""Merge clusters into fewer, so that two ends of a pair still tell as much about each other as they can."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+SWEEPS = 20  # of moves; a few are enough
+
+
+def merge(joint: Array, n_groups: int) -> NDArray[np.int64]:
+    """The group ``[k]`` of each of k clusters, at most ``n_groups`` of them, that loses little mutual information.
+
+    Args:
+        joint: ``[k, k]``, symmetric, not negative, summing to one: how probable it is that a pair drawn from p has its
+            first point in cluster a and its second in b, ``J = mean_i sum_j p_ij φ_i φ_jᵀ``.
+
+    ``I = sum_ab J_ab log(J_ab / (J_a J_b))`` is what the loss of hard clusters comes to, up to its sign. First the two
+    groups whose union loses least are merged until ``n_groups`` are left; then single clusters move to the group where
+    they raise I most, until none does.
+
+    Source: Slonim & Tishby 1999, Agglomerative information bottleneck; Slonim, Friedman & Tishby 2002, Unsupervised
+    document classification using sequential information maximization.
+    """
+    groups = _agglomerated(joint, n_groups)
+    table = grouped(joint, groups)
+    order = np.random.default_rng(0).permutation(len(joint))
+    for _ in range(SWEEPS):
+        if sum(_moved(joint, groups, table, cluster) for cluster in order) == 0:
+            break
+    return groups
+
+
+def mutual_information(joint: Array) -> float:
+    """I in nats of a table ``[a, b]`` that sums to one."""
+    return float(_xlogx(joint).sum() - _xlogx(joint.sum(axis=0)).sum() - _xlogx(joint.sum(axis=1)).sum())
+
+
+def grouped(joint: Array, groups: NDArray[np.int64]) -> Array:
+    """``[g, g]``: the table of the groups."""
+    member = np.eye(int(groups.max()) + 1)[groups]
+    return np.asarray(member.T @ joint @ member)
+
+
+def _agglomerated(joint: Array, n_groups: int) -> NDArray[np.int64]:
+    table, groups = joint.copy(), np.arange(len(joint))
+    shared = np.stack([_shared(table, row) for row in table])
+    while len(table) > n_groups:
+        lost = _lost(table, shared)
+        a, b = sorted(divmod(int(lost.argmin()), len(table)))
+        # Only what the two had in common with the others changes: O(k²) a merge.
+        shared -= _gain(table[:, [a]], table[:, a]) + _gain(table[:, [b]], table[:, b])
+        table[a] += table[b]
+        table[:, a] += table[:, b]
+        table, shared = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, shared))
+        shared += _gain(table[:, [a]], table[:, a])
+        shared[a] = shared[:, a] = _shared(table, table[a])
+        groups[groups == b] = a
+        groups[groups > b] -= 1
+    return groups
+
+
+def _moved(joint: Array, groups: NDArray[np.int64], table: Array, cluster: int) -> bool:
+    """Move a cluster to its best group, where that is another one and no group is left empty."""
+    old, count = groups[cluster], len(table)
+    if (groups == old).sum() == 1:
+        return False
+    own = joint[cluster, cluster]
+    row: Array = np.bincount(groups, weights=joint[cluster], minlength=count).astype(np.float64)
+    row[old] -= own
+    apart = np.zeros((count + 1, count + 1))
+    apart[:-1, :-1] = table
+    _add(apart, old, -row, -own)
+    np.maximum(apart, 0, out=apart)  # what is left may be zero but for rounding
+    _add(apart, count, row, own)
+    lost = _lost(apart, _shared(apart, apart[-1])[None], count)[0, :-1]
+    best = int(lost.argmin())
+    if best == old or lost[best] > lost[old] - 1e-12:
+        return False
+    groups[cluster] = best
+    table[:] = apart[:-1, :-1]
+    _add(table, best, row, own)
+    return True
+
+
+def _add(table: Array, group: int, row: Array, own: float) -> None:
+    """Add a cluster to a group, with its ``row [k]`` to the groups and its mass with itself."""
+    table[group, : len(row)] += row
+    table[: len(row), group] += row
+    table[group, group] += own
+
+
+def _lost(table: Array, shared: Array, first: int = 0) -> Array:
+    """``[r, k]``: by how much I falls when groups ``first, first + 1, ...`` join each of the k; infinite for itself.
+
+    Args:
+        shared: ``[r, k]``, see `_shared`.
+    """
+    rows = slice(first, first + len(shared))
+    cross, own, marginal = table[rows], np.diag(table), table.sum(axis=1)
+    mine = own[rows, None]
+    # The two of the k that are merged themselves count once, as a block of four.
+    others = shared - _gain(mine, cross) - _gain(cross, own)
+    block = _xlogx(mine) + _xlogx(own) + 2 * _xlogx(cross) - _xlogx(mine + own + 2 * cross)
+    lost = 2 * others + block - 2 * _gain(marginal[rows, None], marginal)
+    lost[np.arange(len(shared)), np.arange(first, first + len(shared))] = np.inf
+    return np.asarray(lost)
+
+
+def _shared(table: Array, row: Array) -> Array:
+    """``[k]``: what is lost in the columns when a row joins each row of the table."""
+    return np.asarray(_gain(table, row).sum(axis=1))
+
+
+def _gain(a: Array, b: Array) -> Array:
+    """``h(a) + h(b) - h(a + b)`` with ``h(x) = x log x``: never positive."""
+    return np.asarray(_xlogx(a) + _xlogx(b) - _xlogx(a + b))
+
+
+def _xlogx(x: Array) -> Array:
+    from scipy.special import xlogy
+
+    return np.asarray(xlogy(x, x))

@@ -1,0 +1,81 @@
+"""Merging of clusters: the table's mutual information, each merge and move against trying all of them."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from icon.merging import grouped, merge, mutual_information
+
+Array = NDArray[np.float64]
+
+
+def table(k: int, seed: int) -> Array:
+    """Symmetric, positive but for a few zeros, summing to one."""
+    rng = np.random.default_rng(seed)
+    found = rng.random((k, k)) ** 4 * (rng.random((k, k)) > 0.2)
+    found += found.T + np.eye(k)
+    return np.asarray(found / found.sum())
+
+
+def naive(joint: Array, n_groups: int) -> NDArray[np.int64]:
+    """The same greedy search, every union and every move tried on the whole table."""
+    groups = np.arange(len(joint))
+
+    def value(labels: NDArray[np.int64]) -> float:
+        return mutual_information(grouped(joint, np.unique(labels, return_inverse=True)[1]))
+
+    def joined(a: int, b: int) -> NDArray[np.int64]:
+        return np.unique(np.where(groups == b, a, groups), return_inverse=True)[1]
+
+    while groups.max() + 1 > n_groups:
+        groups = max((joined(a, b) for a, b in combinations(range(groups.max() + 1), 2)), key=value)
+    moved = True
+    while moved:
+        moved = False
+        for cluster in np.random.default_rng(0).permutation(len(joint)):
+            if (groups == groups[cluster]).sum() == 1:
+                continue
+            moves = [np.where(np.arange(len(joint)) == cluster, g, groups) for g in range(n_groups)]
+            best = max(moves, key=value)
+            if value(best) > value(groups) + 1e-12:
+                groups, moved = best, True
+    return groups
+
+
+@settings(max_examples=25, deadline=None)
+@given(k=st.integers(2, 9), data=st.data())
+def test_equals_trying_everything(k: int, data: st.DataObject) -> None:
+    n_groups, seed = data.draw(st.integers(1, k)), data.draw(st.integers(0, 999))
+    joint = table(k, seed)
+    groups = merge(joint, n_groups)
+    assert len(np.unique(groups)) == n_groups
+    assert groups.max() == n_groups - 1
+    expected = mutual_information(grouped(joint, naive(joint, n_groups)))
+    assert mutual_information(grouped(joint, groups)) == pytest.approx(expected, abs=1e-10)
+
+
+def test_blocks_are_found() -> None:
+    """Twelve clusters in three blocks that pairs hardly leave, the blocks of unequal sizes."""
+    block = np.repeat([0, 1, 2], [6, 4, 2])
+    joint = np.where(block[:, None] == block, 1.0, 0.02)
+    groups = merge(joint / joint.sum(), 3)
+    assert [len(np.unique(groups[block == b])) for b in range(3)] == [1, 1, 1]
+    assert len(np.unique(groups)) == 3
+
+
+def test_mutual_information_of_known_tables() -> None:
+    assert mutual_information(np.eye(4) / 4) == pytest.approx(np.log(4))
+    assert mutual_information(np.full((3, 3), 1 / 9)) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_an_empty_cluster_costs_nothing() -> None:
+    joint = np.zeros((4, 4))
+    joint[:3, :3] = table(3, 0)
+    groups = merge(joint, 3)
+    assert mutual_information(grouped(joint, groups)) == pytest.approx(mutual_information(joint))
