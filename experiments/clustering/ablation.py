@@ -8,7 +8,7 @@ from itertools import pairwise
 from pandas import DataFrame
 
 from experiments.clustering import reading
-from experiments.clustering.protocol import Settings, cluster, configuration, measured, one_per
+from experiments.clustering.protocol import OneStart, Settings, cluster, configuration, measured, one_per
 from experiments.clustering.width import itself_and_nearest
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
@@ -54,7 +54,7 @@ EXPERIMENT = Experiment(
     name="ablation",
     title="The ingredients of debiased clustering",
     question="What does each ingredient add: debiasing, propagation over the k-NN graph, a moving average of the head?",
-    settings=Settings,
+    settings=OneStart,
     configurations=one_per(VARIANTS),
     run=run,
     table=partial(reading.table, variants=VARIANTS, ours=AVERAGED, paper=PAPER),

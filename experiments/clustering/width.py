@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from experiments.clustering import reading
 from experiments.clustering.protocol import (
+    OneStart,
     Settings,
     cluster,
     configuration,
@@ -69,7 +70,7 @@ EXPERIMENT = Experiment(
     name="neighbourhood-width",
     title="Width of the neighbourhood",
     question="Does clustering gain when p reaches further: the nearest neighbour, the k nearest, walks on the graph?",
-    settings=Settings,
+    settings=OneStart,
     configurations=one_per(VARIANTS),
     run=run,
     table=partial(reading.table, variants=VARIANTS, ours="+ 3-walks", paper=PAPER),
