@@ -68,11 +68,11 @@ def _moved(joint: Array, groups: NDArray[np.int64], table: Array, cluster: int) 
         return False
     own = joint[cluster, cluster]
     row: Array = np.bincount(groups, weights=joint[cluster], minlength=count).astype(np.float64)
-    row[old] -= own
+    row[old] = max(row[old] - own, 0)
     apart = np.zeros((count + 1, count + 1))
     apart[:-1, :-1] = table
     _add(apart, old, -row, -own)
-    np.maximum(apart, 0, out=apart)  # what is left may be zero but for rounding
+    np.maximum(apart, 0, out=apart)  # what is left may be nothing but rounding
     _add(apart, count, row, own)
     lost = _lost(apart, _shared(apart, apart[-1])[None], count)[0, :-1]
     best = int(lost.argmin())
