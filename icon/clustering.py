@@ -283,9 +283,15 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if kind == "k-means" or many == self.n_clusters:
             return starts.k_means(run.x, self.n_clusters, run.seed)
         mapper, _ = self._trained(run, None, many)
-        phi = softmax(_whole(mapper, run.x), axis=1)
+        inputs, device = _inputs(mapper, run.x), next(mapper.parameters()).device
+
+        def phi(points: Tensor) -> NDArray[np.float32]:
+            with torch.no_grad():
+                z: Tensor = mapper(rows_of(inputs, points, device))
+            return z.softmax(dim=1).cpu().numpy()
+
         with seeded(run.seed, torch.device("cpu")):
-            return starts.merged(phi, Pairs(run.base, walks=self.walks), self.n_clusters)
+            return starts.merged(phi, run.base.n, Pairs(run.base, walks=self.walks), self.n_clusters)
 
     def _trained(self, run: _Run, first: NDArray[np.int64] | None, many: int | None = None) -> tuple[nn.Module, int]:
         """Train from one start: the mapper and its number of steps. ``many`` clusters, to be merged, need neither the
@@ -295,7 +301,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         alpha = self.debias if many is None else 0.0
         with seeded(run.seed, device):
             mapper = self._mapper(x, run.start, many).to(device)
-            inputs = _inputs(mapper, x.float() if isinstance(x, Tensor) else x)
+            inputs = _inputs(mapper, x)
             check_output(mapper, rows_of(inputs, torch.arange(2), device), many or self.n_clusters)
             if first is not None:
                 starts.imitate(mapper, inputs, first, self.n_clusters)
@@ -392,5 +398,7 @@ def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
 
 
 def _inputs(mapper: nn.Module, x: Any) -> Any:
-    """What a mapper is called with: row numbers for a lookup."""
-    return torch.arange(len(x), device=x.device) if isinstance(mapper, mappers.Lookup) else x
+    """What a mapper is called with: row numbers for a lookup, else float32 features, or the array on disk."""
+    if isinstance(mapper, mappers.Lookup):
+        return torch.arange(len(x), device=x.device)
+    return x.float() if isinstance(x, Tensor) else x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from icon.mappers import Lookup
 from icon.merging import merge
 
 KINDS = ("over-clustering", "k-means", "random")
-OVER, MOST = 3, 1000  # clusters for each one wanted, of a start by over-clustering; at most so many more
+OVER, MOST = 3, 500  # clusters for each one wanted, of a start by over-clustering; at most so many more
 SUBSET = 50_000  # points beyond which k-means and the merging see a subset
 DRAWS = 8  # partners of each of them
 STEPS, BATCH, RATE = 150, 1024, 5e-3
@@ -26,18 +27,20 @@ def over(n_clusters: int, points: int) -> int:
     return min(OVER * n_clusters, n_clusters + MOST, points)
 
 
-def merged(phi: NDArray[np.float32], pairs: Pairs, n_clusters: int) -> NDArray[np.int64]:
-    """First clusters ``[n]``: those of ``phi [n, k]`` merged (`icon.merging.merge`) by how pairs of points join them.
+def merged(phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: Pairs, n_clusters: int) -> NDArray[np.int64]:
+    """First clusters ``[n]``: many merged (`icon.merging.merge`) by how pairs of points join them.
 
     Draws with the generator of the moment.
+
+    Args:
+        phi: from numbers ``[b]`` of points to their probabilities ``[b, k]`` of many clusters; they are never asked for
+            more than `SUBSET` points at once.
     """
-    joint = np.zeros((phi.shape[1], phi.shape[1]))
-    for _ in range(DRAWS):
-        anchors, partners, _ = pairs.draw(SUBSET)
-        joint += phi[anchors].T @ phi[partners]
-    joint += joint.T
-    groups = merge(joint / joint.sum(), n_clusters)
-    return np.asarray((phi @ np.eye(n_clusters, dtype=phi.dtype)[groups]).argmax(axis=1))
+    drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
+    joint = np.sum([phi(anchors).T @ phi(partners) for anchors, partners, _ in drawn], axis=0, dtype=np.float64)
+    groups = merge((joint + joint.T) / (2 * joint.sum()), n_clusters)
+    member = np.eye(n_clusters, dtype=np.float32)[groups]
+    return np.concatenate([(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)])
 
 
 def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_clusters: int) -> None:
