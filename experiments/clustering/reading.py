@@ -14,6 +14,7 @@ Cell = str | float | None
 #: Colours of Okabe and Ito; markers tell the data sets apart once more.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555", "#999900")
 MARKERS = "osD^vP*X"
+PANELS = 4  # side by side
 
 
 def datasets(frame: DataFrame) -> list[str]:
@@ -94,9 +95,13 @@ def _seeds(number: int) -> str:
 def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A panel per data set, a row per variant; a dot per seed and the mean."""
     names = datasets(frame)
-    figure = Figure(figsize=(2.4 + 1.7 * len(names), 0.8 + 0.27 * len(variants)), layout="constrained")
-    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
-    for panel, dataset in zip(panels, names, strict=True):
+    columns = min(len(names), PANELS)
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(2.4 + 1.7 * columns, 0.5 + (0.3 + 0.27 * len(variants)) * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for panel in panels.flat[len(names) :]:
+        panel.set_visible(False)
+    for panel, dataset in zip(panels.flat, names, strict=False):
         for row, variant in enumerate(variants):
             found = percent(frame, dataset, variant)
             panel.plot(found, np.full(len(found), row), "o", color=COLOURS[5], markersize=3, alpha=0.6)
@@ -104,8 +109,8 @@ def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
         panel.set_title(dataset)
         panel.grid(color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
-    panels[0].set_yticks(range(len(variants)), variants)
-    panels[0].invert_yaxis()
+    panels[0, 0].set_yticks(range(len(variants)), variants)
+    panels[0, 0].invert_yaxis()
     figure.supxlabel("accuracy (%): a dot per seed, a bar at their mean", fontsize=9)
     return figure
 
