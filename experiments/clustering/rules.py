@@ -65,7 +65,7 @@ def held_out(cell: Cell) -> Array:
 
 RULES: dict[str, Rule] = {
     "α = 0": fixed(0.0),
-    "α = 0.3": fixed(0.3),
+    "α = 0.2": fixed(0.2),
     "agreement": agreement,
     "held-out edges": held_out,
 }
@@ -85,20 +85,20 @@ def regret(cell: Cell, rule: Rule) -> float:
 def table(frame: DataFrame) -> tuple[list[str], list[list[TableCell]]]:
     """A row per data set, graph and batch size, and their means."""
     head = ["data set", "graph", "batch", *(f"accuracy (%): {name}" for name in RULES)]
-    head += ["best in hindsight", "its α", "ECE: α = 0", "ECE: α = 0.3"]
+    head += ["best in hindsight", "its α", "ECE: α = 0", "ECE: α = 0.2"]
     body: list[list[TableCell]] = []
     for cell in cells(frame):
         best = cell.hindsight
         row: list[TableCell] = [cell.dataset, cell.graph, cell.batch]
         row += [mean_std(100 * under(cell, rule), 1) for rule in RULES.values()]
         row += [mean_std(100 * cell.by_alpha("accuracy")[best], 1), best]
-        row += [mean_std(under(cell, RULES[name], "ece")) for name in ("α = 0", "α = 0.3")]
+        row += [mean_std(under(cell, RULES[name], "ece")) for name in ("α = 0", "α = 0.2")]
         body.append(row)
     for graph in sorted(frame["graph"].unique()):
         some = [cell for cell in cells(frame) if cell.graph == graph]
         row = ["mean", graph, None, *(_mean([100 * under(c, rule) for c in some]) for rule in RULES.values())]
         row += [_mean([100 * c.by_alpha("accuracy")[c.hindsight] for c in some]), None]
-        row += [_mean([under(c, RULES[name], "ece") for c in some], 3) for name in ("α = 0", "α = 0.3")]
+        row += [_mean([under(c, RULES[name], "ece") for c in some], 3) for name in ("α = 0", "α = 0.2")]
         body.append(row)
     return head, body
 
