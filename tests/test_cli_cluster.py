@@ -129,6 +129,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], named: s
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_failure_while_writing_leaves_the_earlier_result(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--out", "found"]).exit_code == 0
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}

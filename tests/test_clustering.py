@@ -45,7 +45,7 @@ def accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
 @parametrize_with_checks(
     [
         Clustering(2, n_neighbors=3, max_iter=40, hidden=32, n_init=1),
-        Clustering(2, n_neighbors=3, max_iter=60, mapper="lookup", n_init=1),
+        Clustering(2, n_neighbors=3, max_iter=60, mapper="lookup", n_init=1, init="k-means"),
     ]
 )
 def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
@@ -112,6 +112,7 @@ def test_the_same_seed_gives_the_same_clusters(blobs: Data) -> None:
     assert not np.allclose(runs[0], runs[2], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_units_and_offsets_do_not_matter(blobs: Data) -> None:
     x, _ = blobs
     labels = [Clustering(4, max_iter=60, random_state=0).fit_predict(a) for a in (x, 1024 * x + 512)]
@@ -268,6 +269,7 @@ def test_a_start_by_over_clustering(mapper: str | torch.nn.Module, batch_size: i
     assert adjusted_rand_score(y, fitted.labels_) > 0.9
 
 
+@pytest.mark.slow
 def test_over_clustering_starts_lower_than_random_ones(digits: Data) -> None:
     common = {"walks": 3, "debias": 0.3, "n_init": 2, "random_state": 0}
     over, random = (Clustering(10, init=init, **common).fit(digits[0]) for init in ("over-clustering", "random"))
@@ -284,6 +286,7 @@ def test_the_moving_average_of_the_head_is_what_is_kept(blobs: Data) -> None:
     assert adjusted_rand_score(y, slow.labels_) > 0.9
 
 
+@pytest.mark.slow
 def test_unknown_labels_follow_their_neighbours() -> None:
     """Four blobs, two classes that cross them: a few labels say what belongs together, the geometry does not."""
     x, parts = make_blobs(400, centers=[[0, 0], [6, 0], [0, 6], [6, 6]], random_state=0)[:2]
