@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,22 +156,21 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         kinds = (self.init,) if isinstance(self.init, str) else tuple(self.init)
         for kind in kinds:
             check.choice(kind, "init", starts.KINDS)
+        last = _Stage(
+            "clustering", clusters, check.count(self.max_iter, "max_iter"), self.debias, self.ema, self.callback
+        )
+        check.fraction(self.ema, "ema")
         loss = self._loss()
         base = self._rows(loss, x, y)
-
-        @cache
-        def target(alpha: float) -> Rows | Pairs:
-            if size is None:
-                return self._composed(base, alpha)
-            return Pairs(base, walks=self.walks, alpha=alpha, negatives=NEGATIVES)
-
-        rows = self._composed(base, self.debias) if self._is_exact(n) else base
+        composed = cache(partial(self._composed, base))
+        pairs = cache(lambda alpha: Pairs(base, walks=self.walks, alpha=alpha, negatives=NEGATIVES))
+        rows = composed(self.debias) if self._is_exact(n) else base
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
             seed = draw_seed(random)
-            run = _Run(loss, x, base, size, target, seed, start)
-            mapper, steps = self._trained(run, self._first(kinds[start % len(kinds)], run))
+            run = _Run(loss, x, size, composed if size is None else pairs, pairs, seed, start)
+            mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
             value = self._value(loss, torch.from_numpy(logits), rows)
             found.append((value, steps, mapper, logits.argmax(axis=1)))
@@ -277,12 +276,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _first(self, kind: str, run: _Run) -> NDArray[np.int64] | None:
         """The clusters ``[n]`` that the head is trained to give first; None leaves it as it was drawn."""
-        many = starts.over(self.n_clusters, run.size or run.base.n)
+        n = len(run.x)
+        many = starts.over(self.n_clusters, run.size or n)
         if kind == "random" or self.n_clusters == 1:
             return None
         if kind == "k-means" or many == self.n_clusters:
             return starts.k_means(run.x, self.n_clusters, run.seed)
-        mapper, _ = self._trained(run, None, many)
+        # Clusters to be merged need neither the last digit nor balance.
+        mapper, _ = self._trained(run, _Stage("over-clustering", many, max(1, self.max_iter // 2), suffix=".over"))
         inputs, device = _inputs(mapper, run.x), next(mapper.parameters()).device
 
         def phi(points: Tensor) -> NDArray[np.float32]:
@@ -291,39 +292,34 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             return z.softmax(dim=1).cpu().numpy()
 
         with seeded(run.seed, torch.device("cpu")):
-            return starts.merged(phi, run.base.n, Pairs(run.base, walks=self.walks), self.n_clusters)
+            return starts.merged(phi, n, run.pairs(0.0), self.n_clusters)
 
-    def _trained(self, run: _Run, first: NDArray[np.int64] | None, many: int | None = None) -> tuple[nn.Module, int]:
-        """Train from one start: the mapper and its number of steps. ``many`` clusters, to be merged, need neither the
-        last digit nor balance: half of the steps, no debiasing and no moving average."""
+    def _trained(self, run: _Run, stage: _Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
+        """Train a head, from given clusters where there are some: the mapper and its number of steps."""
         x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), self.device).device
-        steps = check.count(self.max_iter, "max_iter") if many is None else max(1, self.max_iter // 2)
-        alpha = self.debias if many is None else 0.0
         with seeded(run.seed, device):
-            mapper = self._mapper(x, run.start, many).to(device)
+            mapper = self._mapper(x, run.start, stage.clusters).to(device)
             inputs = _inputs(mapper, x)
-            check_output(mapper, rows_of(inputs, torch.arange(2), device), many or self.n_clusters)
+            check_output(mapper, rows_of(inputs, torch.arange(2), device), stage.clusters)
             if first is not None:
                 starts.imitate(mapper, inputs, first, self.n_clusters)
-        teacher = mappers.EMA(mapper, check.fraction(self.ema, "ema")) if self.ema and many is None else None
-        callback = self.callback
+        teacher = mappers.EMA(mapper, stage.ema) if stage.ema else None
+        callback = stage.callback
 
         def report(step: int, value: float, logits: Tensor) -> None:
-            if callback is not None and many is None:
+            if callback is not None:
                 callback(step, value, logits.cpu().numpy())
 
-        checkpoint = None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}"
         done = fit(
-            run.loss.to(device), mapper, inputs, run.target(alpha), steps=steps, decay=True, teacher=teacher,
+            run.loss.to(device), mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
             learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, mappers.Lookup) else 5e-3),
             batch_size=run.size, negatives=None if run.size is None else NEGATIVES, seed=run.seed, callback=report,
-            verbose=self.verbose, checkpoint=checkpoint if checkpoint is None or many is None else f"{checkpoint}.over",
-            label=f"{'clustering' if many is None else 'over-clustering'}, start {run.start + 1} of {self.n_init}",
+            teacher=teacher, verbose=self.verbose, label=f"{stage.label}, start {run.start + 1} of {self.n_init}",
+            checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}{stage.suffix}",
         )  # fmt: skip
         return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
-    def _mapper(self, x: Any, start: int, many: int | None) -> nn.Module:
-        outputs = many or self.n_clusters
+    def _mapper(self, x: Any, start: int, outputs: int) -> nn.Module:
         part = slice(None, None, max(1, len(x) // 20_000))
         known = x.float() if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part], dtype=np.float32))
         if isinstance(self.mapper, str) and self.mapper == "lookup":
@@ -333,7 +329,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             projection = torch.randn(x.shape[1], outputs).to(known) / x.shape[1] ** 0.5
             return mappers.build("lookup", known, outputs, start=mappers.Rescale(known)(known) @ projection)
         own = isinstance(self.mapper, nn.Module)
-        kind = "mlp" if own and many is not None else deepcopy(self.mapper)  # a module has its number of outputs
+        kind = "mlp" if own and outputs != self.n_clusters else deepcopy(self.mapper)
         mapper = mappers.build(kind, known, outputs, hidden=self.hidden, max_features=mappers.MAX_FEATURES)
         if start > 0 and own:
             for layer in mapper.modules():
@@ -378,16 +374,29 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 class _Run(NamedTuple):
     """What the training from one start sees.
 
-    ``base`` is p before walks and debiasing, ``target(α)`` p with them, ``size`` that of a batch, None for all points.
+    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `icon.fit.fit`
+    takes it; ``pairs(α)`` draws from it.
     """
 
     loss: Loss
     x: Any
-    base: Rows
     size: int | None
     target: Callable[[float], Rows | Pairs]
+    pairs: Callable[[float], Pairs]
     seed: int
     start: int
+
+
+class _Stage(NamedTuple):
+    """A training of a start: for how many clusters, and how; ``suffix`` of its checkpoint."""
+
+    label: str
+    clusters: int
+    steps: int
+    alpha: float = 0.0
+    ema: float = 0.0
+    callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
+    suffix: str = ""
 
 
 def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:

@@ -33,9 +33,12 @@ def merged(phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: Pairs, n
     Draws with the generator of the moment.
 
     Args:
-        phi: from numbers ``[b]`` of points to their probabilities ``[b, k]`` of many clusters; they are never asked for
-            more than `SUBSET` points at once.
+        phi: from numbers ``[b]`` of points to their probabilities ``[b, k]`` of many clusters; it is asked once for all
+            points where they are few, else for parts of them as they are needed.
     """
+    if n <= SUBSET:
+        whole = phi(torch.arange(n))
+        phi = whole.__getitem__
     drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
     joint = np.sum([phi(anchors).T @ phi(partners) for anchors, partners, _ in drawn], axis=0, dtype=np.float64)
     groups = merge((joint + joint.T) / (2 * joint.sum()), n_clusters)
