@@ -15,6 +15,12 @@ Configuration = dict[str, Any]
 Measures = dict[str, float]
 
 
+def checked(settings: Any, valid: Callable[[Any, str], object], *names: str) -> None:
+    """Check fields of a record of settings, each by its name, with one of `icon._checks`."""
+    for name in names:
+        valid(getattr(settings, name), name)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """An experiment as the command line, the store and the report know it.

@@ -15,7 +15,7 @@ from experiments.clustering.protocol import Settings as Common
 from experiments.clustering.protocol import configuration as common
 from experiments.clustering.protocol import fitted, inputs, scores, union, usable
 from experiments.datasets import Array, Dataset
-from experiments.record import Configuration, Experiment, Measures
+from experiments.record import Configuration, Experiment, Measures, checked
 from icon import _checks as check
 from icon.metrics import ari
 
@@ -37,8 +37,7 @@ class Settings(Common):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("corrupted", "held", "floor"):
-            check.fraction(getattr(self, name), name)
+        checked(self, check.fraction, "corrupted", "held", "floor")
         check.positive(self.alpha_step, "alpha_step")
 
 

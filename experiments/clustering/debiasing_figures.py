@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from experiments.clustering.calibration import BINS
+from experiments.clustering.reading import grid
 from experiments.clustering.rules import Cell, cells
 from experiments.datasets import Array
 
 GRAPH_COLOURS = {"clean": "#0072B2", "corrupted": "#D55E00"}
-PANELS = 3  # side by side
 BATCH_STYLES = (("o", "-"), ("s", "--"), ("^", ":"))
 
 
@@ -26,13 +26,7 @@ def calibration(frame: DataFrame) -> Figure:
 def _against_alpha(frame: DataFrame, measure: str, name: str, factor: float) -> Figure:
     """A panel per data set, a line per graph and batch size; bars are one standard deviation over seeds."""
     datasets = sorted(frame["dataset"].unique())
-    columns = min(len(datasets), PANELS)
-    rows = -(-len(datasets) // columns)
-    figure = Figure(figsize=(max(5.2, 2.8 * columns), 0.7 + 2.7 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for panel in grid.flat[len(datasets) :]:
-        panel.set_visible(False)
-    panels = dict(zip(datasets, grid.flat, strict=False))
+    figure, panels = grid(datasets, 3, (2.8 if len(datasets) > 1 else 5.2, 2.7), (0.0, 0.7))
     batches = sorted(int(batch) for batch in frame["batch"].unique())
     for cell in cells(frame):
         found = factor * cell.by_alpha(measure)
@@ -48,7 +42,7 @@ def _against_alpha(frame: DataFrame, measure: str, name: str, factor: float) -> 
         panel.grid(axis="y", color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
     figure.supylabel(name, fontsize=9)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*panels[datasets[0]].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 

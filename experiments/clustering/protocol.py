@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 import icon
 from experiments.datasets import Array, Dataset
-from experiments.record import Configuration, Measures
+from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
 from icon.metrics import ari, clustering_accuracy, nmi
 from icon.neighbors import knn_rows
@@ -34,10 +34,8 @@ class Settings:
     batch: int = 1024
 
     def __post_init__(self) -> None:
-        for name in ("neighbors", "walks", "hidden", "directions", "steps", "starts", "batch"):
-            check.count(getattr(self, name), name)
-        for name in ("debias", "ema"):
-            check.fraction(getattr(self, name), name)
+        checked(self, check.count, "neighbors", "walks", "hidden", "directions", "steps", "starts", "batch")
+        checked(self, check.fraction, "debias", "ema")
 
 
 class Clusters(NamedTuple):

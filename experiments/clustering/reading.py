@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
@@ -14,7 +15,6 @@ Cell = str | float | None
 #: Colours of Okabe and Ito; markers tell the data sets apart once more.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555", "#999900")
 MARKERS = "osD^vP*X"
-PANELS = 4  # side by side
 
 
 def datasets(frame: DataFrame) -> list[str]:
@@ -92,16 +92,24 @@ def _seeds(number: int) -> str:
     return f"{number} seed{'s' if number != 1 else ''}"
 
 
+def grid(
+    names: Sequence[str], across: int, panel: tuple[float, float], around: tuple[float, float], sharey: bool = False
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a panel per name, at most so many in a row; sizes of a panel and of what is around, in inches."""
+    columns = min(len(names), across)
+    rows = -(-len(names) // columns)
+    size = (around[0] + panel[0] * columns, around[1] + panel[1] * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat
+    for unused in places[len(names) :]:
+        unused.set_visible(False)
+    return figure, dict(zip(names, places, strict=False))
+
+
 def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A panel per data set, a row per variant; a dot per seed and the mean."""
-    names = datasets(frame)
-    columns = min(len(names), PANELS)
-    rows = -(-len(names) // columns)
-    figure = Figure(figsize=(2.4 + 1.7 * columns, 0.5 + (0.3 + 0.27 * len(variants)) * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for panel in panels.flat[len(names) :]:
-        panel.set_visible(False)
-    for panel, dataset in zip(panels.flat, names, strict=False):
+    figure, panels = grid(datasets(frame), 4, (1.7, 0.3 + 0.27 * len(variants)), (2.4, 0.5), sharey=True)
+    for dataset, panel in panels.items():
         for row, variant in enumerate(variants):
             found = percent(frame, dataset, variant)
             panel.plot(found, np.full(len(found), row), "o", color=COLOURS[5], markersize=3, alpha=0.6)
@@ -109,8 +117,9 @@ def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
         panel.set_title(dataset)
         panel.grid(color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
-    panels[0, 0].set_yticks(range(len(variants)), variants)
-    panels[0, 0].invert_yaxis()
+    first = next(iter(panels.values()))
+    first.set_yticks(range(len(variants)), variants)
+    first.invert_yaxis()
     figure.supxlabel("accuracy (%): a dot per seed, a bar at their mean", fontsize=9)
     return figure
 

@@ -13,7 +13,7 @@ import icon
 from experiments.datasets import Array, Dataset
 from experiments.debiased_contrastive.training import BatchLoss, embed, train
 from experiments.held_out import Halves, halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures
+from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
 from icon.mappers import MLP
 
@@ -38,10 +38,8 @@ class Settings:
     vector_noise: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("points", "epochs", "hidden", "dimensions", "neighbors"):
-            check.count(getattr(self, name), name)
-        for name in ("learning_rate", "temperature", "noise", "vector_noise"):
-            check.positive(getattr(self, name), name)
+        checked(self, check.count, "points", "epochs", "hidden", "dimensions", "neighbors")
+        checked(self, check.positive, "learning_rate", "temperature", "noise", "vector_noise")
 
 
 def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:

@@ -15,7 +15,7 @@ import icon
 from experiments.datasets import Array, Dataset
 from experiments.debiased_contrastive.training import BatchLoss, embed, train
 from experiments.held_out import halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures
+from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
 from icon import starts
 from icon.fit import fit
@@ -69,10 +69,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         counts = ("points", "neighbors", "walks", "cluster_batch", "cluster_epochs", "class_batch", "class_epochs")
-        for name in (*counts, "hidden", "dimensions", "map_points", "map_steps", "drawn"):
-            check.count(getattr(self, name), name)
-        for name in ("learning_rate", "cluster_learning_rate", "temperature", "map_learning_rate", "perplexity"):
-            check.positive(getattr(self, name), name)
+        checked(self, check.count, *counts, "hidden", "dimensions", "map_points", "map_steps", "drawn")
+        rates = ("learning_rate", "cluster_learning_rate", "map_learning_rate")
+        checked(self, check.positive, *rates, "temperature", "perplexity")
         if not 0 < check.fraction(self.debias, "debias") < 1:
             raise ValueError(f"debias: got {self.debias}, expected it inside (0, 1): reverse KL needs p > 0")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import icon
 from experiments.datasets import Array, Dataset
 from experiments.held_out import Halves, halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures
+from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
 from icon.mappers import MLP
 from icon.metrics import infonce_bound
@@ -38,12 +38,10 @@ class Settings:
     bound_points: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "hidden", "dimensions", "neighbors"):
-            check.count(getattr(self, name), name)
+        checked(self, check.count, "epochs", "hidden", "dimensions", "neighbors")
         for name in ("batch", "bound_points"):
             check.count(getattr(self, name), name, least=2)
-        check.positive(self.learning_rate, "learning_rate")
-        check.positive(self.temperature, "temperature")
+        checked(self, check.positive, "learning_rate", "temperature")
 
 
 def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
