@@ -21,6 +21,7 @@ from icon.metrics import ari
 
 GRAPHS = ("clean", "corrupted")
 BATCHES = (256, 1024)
+MOST = 0.9  # the last α
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Settings(Common):
 
 def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
     usable(dataset)
-    alphas = [round(float(alpha), 3) for alpha in np.arange(0, 0.95, settings.alpha_step)]
+    alphas = sorted({round(float(alpha), 3) for alpha in (*np.arange(0, MOST, settings.alpha_step), MOST)})
     return [
         {"alpha": alpha, "graph": graph, "batch": batch} for graph in GRAPHS for batch in BATCHES for alpha in alphas
     ]

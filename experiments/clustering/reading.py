@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
+from experiments.clustering.protocol import SEEN
 from experiments.spread import Difference, difference, mean_std
 
 Cell = str | float | None
@@ -17,8 +18,17 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#5
 MARKERS = "osD^vP*X"
 
 
+def groups(frame: DataFrame) -> dict[str, list[str]]:
+    """The data sets that were looked at in development, and those that were not; only groups that have some."""
+    names = sorted(frame["dataset"].unique())
+    seen = [name for name in names if name.startswith(SEEN)]  # subsets too: digits-200
+    found = {"looked at in development": seen, "never looked at": [name for name in names if name not in seen]}
+    return {title: some for title, some in found.items() if some}
+
+
 def datasets(frame: DataFrame) -> list[str]:
-    return sorted(frame["dataset"].unique())
+    """All, group by group."""
+    return [name for some in groups(frame).values() for name in some]
 
 
 def percent(frame: DataFrame, dataset: str, variant: str) -> Series:
@@ -37,31 +47,33 @@ def compared(frame: DataFrame, first: str, second: str) -> dict[str, Difference]
     return {d: difference(percent(frame, d, first), percent(frame, d, second)) for d in datasets(frame)}
 
 
+def higher(found: Mapping[str, Difference], names: Sequence[str]) -> str:
+    """On how many of these data sets the first is higher."""
+    return f"{sum(found[name].mean > 0 for name in names)} of {len(names)}"
+
+
 def table(
     frame: DataFrame, variants: Sequence[str], ours: str, paper: Mapping[str, str]
 ) -> tuple[list[str], list[list[Cell]]]:
     """A row per variant: accuracy per data set, its mean, how often ours is higher, seconds, the paper's numbers."""
-    names = datasets(frame)
-    head = [
-        "accuracy (%)",
-        *names,
-        "mean of data sets",
-        f"{ours} is higher on",
-        "clearly higher / lower",
-        "CPU seconds",
-    ]
+    names, split = datasets(frame), groups(frame)
+    head = ["accuracy (%)", *names]
+    head += [f"mean of {len(some)} {title}" for title, some in split.items()]
+    head += [f"{ours} is higher on", "clearly higher / lower", "CPU seconds"]
     head.append("paper, ImageNet, DINO ViT-S / B / L: not reproduced")
     body: list[list[Cell]] = []
     for variant in variants:
-        values = [percent(frame, dataset, variant) for dataset in names]
+        values = {dataset: percent(frame, dataset, variant) for dataset in names}
         seconds = np.mean([value(frame, dataset, variant, "seconds").mean() for dataset in names])
-        row: list[Cell] = [variant, *(mean_std(v, 1) for v in values), f"{np.mean([v.mean() for v in values]):.1f}"]
+        row: list[Cell] = [variant, *(mean_std(v, 1) for v in values.values())]
+        row += [f"{np.mean([values[name].mean() for name in some]):.1f}" for some in split.values()]
         if variant == ours:
             row += [None, None]
         else:
-            found = compared(frame, ours, variant).values()
-            row += [f"{sum(d.mean > 0 for d in found)} of {len(found)}"]
-            row += [" / ".join(str(sum(d.verdict == verdict for d in found)) for verdict in ("higher", "lower"))]
+            found = compared(frame, ours, variant)
+            row += [", ".join(higher(found, some) for some in split.values())]
+            verdicts = [d.verdict for d in found.values()]
+            row += [f"{verdicts.count('higher')} / {verdicts.count('lower')}"]
         body.append([*row, f"{seconds:.1f}", paper.get(variant)])
     return head, body
 
@@ -69,13 +81,15 @@ def table(
 def against(frame: DataFrame, first: str, second: str) -> str:
     """One sentence on two variants over all data sets."""
     found = compared(frame, first, second)
-    mean = float(np.mean([d.mean for d in found.values()]))
-    higher = sum(d.mean > 0 for d in found.values())
-    parts = [f"{first} against {second}: {mean:+.1f} points in the mean, higher on {higher} of {len(found)} data sets"]
+    parts = [
+        f"{np.mean([found[name].mean for name in some]):+.1f} points in the mean of data sets {title}, higher on "
+        f"{higher(found, some)}"
+        for title, some in groups(frame).items()
+    ]
     for verdict in ("higher", "lower"):
         clear = [f"{name} ({d.mean:+.1f})" for name, d in found.items() if d.verdict == verdict]
         parts.append(f"clearly {verdict} on {', '.join(clear) if clear else 'none'}")
-    return "; ".join(parts) + "."
+    return f"{first} against {second}: {'; '.join(parts)}."
 
 
 def best(frame: DataFrame, variants: Sequence[str], dataset: str) -> str:
