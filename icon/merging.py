@@ -45,17 +45,16 @@ def grouped(joint: Array, groups: NDArray[np.int64]) -> Array:
 
 def _agglomerated(joint: Array, n_groups: int) -> NDArray[np.int64]:
     table, groups = joint.copy(), np.arange(len(joint))
-    shared = np.stack([_shared(table, row) for row in table])
+    lost = _lost(table, np.stack([_shared(table, row) for row in table]))
     while len(table) > n_groups:
-        lost = _lost(table, shared)
         a, b = sorted(divmod(int(lost.argmin()), len(table)))
-        # Only what the two had in common with the others changes: O(k²) a merge.
-        shared -= _gain(table[:, [a]], table[:, a]) + _gain(table[:, [b]], table[:, b])
+        # For two others only what they have in common with these two changes: O(k²) a merge.
+        lost -= 2 * (_gain(table[:, [a]], table[:, a]) + _gain(table[:, [b]], table[:, b]))
         table[a] += table[b]
         table[:, a] += table[:, b]
-        table, shared = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, shared))
-        shared += _gain(table[:, [a]], table[:, a])
-        shared[a] = shared[:, a] = _shared(table, table[a])
+        table, lost = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, lost))
+        lost += 2 * _gain(table[:, [a]], table[:, a])
+        lost[a] = lost[:, a] = _lost(table, _shared(table, table[a])[None], a)
         groups[groups == b] = a
         groups[groups > b] -= 1
     return groups
@@ -119,6 +118,4 @@ def _gain(a: Array, b: Array) -> Array:
 
 
 def _xlogx(x: Array) -> Array:
-    from scipy.special import xlogy
-
-    return np.asarray(xlogy(x, x))
+    return np.asarray(x * np.log(np.maximum(x, np.finfo(np.float64).tiny)))
