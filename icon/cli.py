@@ -137,7 +137,7 @@ def cluster(
     form: Annotated[Form, typer.Option("--format", help="Form of the assignments in the folder.")] = Form.csv,
     knn: Annotated[int, typer.Option(help="Nearest neighbours.")] = 10,
     walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 3,
-    debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.3,
+    debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.1,
     restarts: Annotated[int, typer.Option(help="Starts; the one of the lowest loss is kept.")] = 3,
     labels: Annotated[
         Optional[str],  # noqa: UP045

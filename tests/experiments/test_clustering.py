@@ -21,7 +21,8 @@ from experiments.datasets import Dataset, load
 
 DIGITS = load("digits").subset(200)
 FEW = protocol.Settings(steps=5)
-RUNS = {"comparison": 9, "neighbourhood-width": 5, "ablation": 4, "debiasing": 12, "choice": 9}
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
+RUNS = {"comparison": 10, "neighbourhood-width": 5, "ablation": 4, "debiasing": 12, "choice": 9}
 
 
 @pytest.mark.parametrize("name", ["comparison", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RUNS)[1:])])
@@ -232,6 +233,11 @@ def test_one_configuration_is_chosen_for_all_data_sets() -> None:
     assert "with 2 walks and α = 0.3: a mean accuracy of 45.0. In hindsight the best is 1 walk and α = 0.1" in said
     assert "1 walk and α = 0.1 for 1, 2 walks and α = 0.3 for 1" in said
     assert "rank correlation of mean shared information and mean accuracy is -1.00" in said
+
+
+def test_the_comparison_has_the_choice() -> None:
+    found = choice.chosen(pd.read_csv(RESULTS / "choice" / "results.csv"))
+    assert found == (comparison.WITHOUT_LABELS["walks"], comparison.WITHOUT_LABELS["debias"])
 
 
 def test_data_sets_looked_at_are_told_from_others() -> None:
