@@ -47,7 +47,7 @@ NEGATIVES = 2  # of a step
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
-    >>> Clustering(10, n_neighbors=10, walks=3, debias=0.3, random_state=0).fit_predict(x)
+    >>> Clustering(10, n_neighbors=10, walks=3, debias=0.1, random_state=0).fit_predict(x)
 
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, an adjacency ``[n, n]`` for
     ``"graph"``, labels ``[n]`` for ``"classes"``, where -1 is an unknown label: such points follow their nearest
