@@ -65,7 +65,7 @@ def import_seconds(module: str, rounds: int) -> list[float]:
     return seconds
 
 
-def _peak_of_this_process() -> float:
+def peak_of_this_process() -> float:
     """MiB. Linux's getrusage would report the parent's peak, which a child inherits; VmHWM is the process's own."""
     status = Path("/proc/self/status")
     if status.exists():
@@ -81,9 +81,9 @@ def _main(task: str, name: str, n: int, threads: int) -> None:
     build, _ = CONTENDERS[task][name]
     build(task, 256)()  # libraries and thread pools are no part of the loss
     step = build(task, n)
-    before = _peak_of_this_process()
+    before = peak_of_this_process()
     step()
-    print(json.dumps(max(0.0, _peak_of_this_process() - before)))
+    print(json.dumps(max(0.0, peak_of_this_process() - before)))
 
 
 if __name__ == "__main__":

@@ -162,9 +162,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.fraction(self.ema, "ema")
         loss = self._loss()
         base = self._rows(loss, x, y)
-        composed = cache(partial(self._composed, base))
-        pairs = cache(lambda alpha: Pairs(base, walks=self.walks, alpha=alpha, negatives=NEGATIVES))
-        rows = composed(self.debias) if self._is_exact(n) else base
+        composed, pairs = cache(partial(self._composed, base)), cache(partial(self._pairs, base))
+        whole = composed if self._is_exact(n) else pairs
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
@@ -172,7 +171,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             run = _Run(loss, x, size, composed if size is None else pairs, pairs, seed, start)
             mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
-            value = self._value(loss, torch.from_numpy(logits), rows)
+            value = _value(loss, torch.from_numpy(logits), whole(self.debias))
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
         self.starts_ = np.stack([labels for *_, labels in found])
@@ -194,7 +193,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         x, _ = self._features(X, reset=False)
         loss = self._loss()
         base = self._rows(loss, x, y, remember=False)
-        return -self._value(loss, logits, self._composed(base, self.debias) if self._is_exact(len(logits)) else base)
+        target = self._composed if self._is_exact(len(logits)) else self._pairs
+        return -_value(loss, logits, target(base, self.debias))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -258,19 +258,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _composed(self, base: Rows, alpha: float) -> Rows:
         return base.walks(self.walks).debias(alpha) if self.walks > 1 else base.debias(alpha)
 
+    def _pairs(self, base: Rows, alpha: float) -> Pairs:
+        return Pairs(base, walks=self.walks, alpha=alpha, negatives=NEGATIVES)
+
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
         return n <= EXACT or self.batch_size is None
-
-    def _value(self, loss: Loss, logits: Tensor, rows: Rows) -> float:
-        """The loss over all points, or a sample of it that is the same for all starts of the same points."""
-        with torch.no_grad():
-            if self._is_exact(rows.n):
-                return float(loss(logits, rows))
-            with seeded(0, logits.device):
-                pairs = Pairs(rows, walks=self.walks, alpha=self.debias, negatives=SAMPLED_NEGATIVES)
-                anchors, sampled = pairs.sample(SAMPLED)
-            return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
 
     # -- one start ----------------------------------------------------------------------------------------------------
 
@@ -397,6 +390,16 @@ class _Stage(NamedTuple):
     ema: float = 0.0
     callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
     suffix: str = ""
+
+
+def _value(loss: Loss, logits: Tensor, target: Rows | Pairs) -> float:
+    """The loss over all points, or a sample of it that is the same for all starts of the same points."""
+    with torch.no_grad():
+        if isinstance(target, Rows):
+            return float(loss(logits, target))
+        with seeded(0, logits.device):
+            anchors, sampled = target.sample(SAMPLED, SAMPLED_NEGATIVES)
+        return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
 
 
 def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:

@@ -83,12 +83,18 @@ def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
 def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     """The mapper's output for new features, as NumPy."""
     device = next(mapper.parameters()).device
+
+    def block(start: int) -> NDArray[np.float32]:
+        x = check.as_tensor(X[start : start + BLOCK], "X").to(device, torch.float32)
+        return mapper(x).cpu().numpy()  # type: ignore[no-any-return]
+
     with torch.no_grad():
-        parts = [
-            mapper(check.as_tensor(X[start : start + BLOCK], "X").to(device, torch.float32)).cpu().numpy()
-            for start in range(0, len(X), BLOCK)
-        ]
-    return np.concatenate(parts)
+        first = block(0)
+        found = np.empty((len(X), *first.shape[1:]), first.dtype)  # parts and their whole would be twice as much
+        found[:BLOCK] = first
+        for start in range(BLOCK, len(X), BLOCK):
+            found[start : start + BLOCK] = block(start)
+    return found
 
 
 def on_disk(X: Any) -> bool:

@@ -254,12 +254,12 @@ class Pairs:
             anchors = torch.multinomial(self.marginal, size, replacement=True)
         return anchors, self._walked(anchors), self._among(anchors)
 
-    def sample(self, size: int) -> tuple[Tensor, Rows]:
-        """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points: an estimate of the
-        loss over all points."""
+    def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
+        """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
+        each over so many of them: an estimate of the loss over all points."""
         n = len(self.edges.counts)
         anchors = self.anchors[torch.randperm(len(self.anchors))[:size]]
-        s, r = len(anchors), 0 if self.uniform is None else self.negatives or 1
+        s, r = len(anchors), 0 if self.uniform is None else negatives
         uniform = torch.zeros(s, dtype=torch.float64) if self.uniform is None else self.uniform[anchors]
         columns = torch.cat([self._walked(anchors)[:, None], torch.randint(n, (s, r))], dim=1)
         values = torch.cat([1 - uniform[:, None], (uniform / max(r, 1))[:, None].expand(s, r)], dim=1)

@@ -226,7 +226,7 @@ def test_the_estimate_is_of_the_right_size(slug: str) -> None:
     """Against what the process really takes, in a process of its own."""
     code = f"""
 import torch, icon
-from benchmarks.measure import _peak_of_this_process as peak
+from benchmarks.measure import peak_of_this_process as peak
 torch.set_num_threads(1)
 loss, y = icon.method({slug!r}), torch.arange(12000) % 6000
 small = torch.randn(256, 64, requires_grad=True)

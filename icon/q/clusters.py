@@ -83,10 +83,10 @@ class Clusters(Kernel):
 
     def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         log_phi = candidates.log_softmax(dim=1)
-        phi_anchors = (self.exponent * anchors.log_softmax(dim=1)).exp()
+        phi_anchors = self._powers(anchors.log_softmax(dim=1)).exp()
         marginals = self._marginals(log_phi)
         if marginals is not None:
-            return phi_anchors, (self.exponent * log_phi).exp() / marginals
+            return phi_anchors, self._powers(log_phi).exp() / marginals
         if anchors.shape[1] > len(candidates):
             raise ValueError(f"input: got {anchors.shape[1]} clusters for {len(candidates)} points, expected no more")
         d = weights if self.stationary else self.weights
@@ -96,12 +96,16 @@ class Clusters(Kernel):
             d = d.to(log_phi)[:, None]
             log_phi = log_phi + d.log()
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
-        share = (self.exponent * log_phi - log_phi.logsumexp(dim=0)).exp()
+        share = (self._powers(log_phi) - log_phi.logsumexp(dim=0)).exp_()
         if self.leak == 0:
             return phi_anchors, share
         u = torch.full_like(share[:, :1], 1 / len(share)) if d is None else d / d.sum()
         leak = torch.full_like(phi_anchors[:, :1], self.leak)
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
+
+    def _powers(self, log_phi: Tensor) -> Tensor:
+        """``log φ^β``, without a copy where β is one: n × C numbers are much of what a large clustering takes."""
+        return log_phi if self.exponent == 1 else self.exponent * log_phi
 
     def _marginals(self, log_phi: Tensor) -> Tensor | None:
         """``[C]`` the marginals of this call, or None where they are the candidates' own sizes."""
