@@ -115,7 +115,7 @@ def _counted(choices: Mapping[Any, tuple[int, float]]) -> str:
 def agreement(frame: DataFrame) -> Figure:
     """Accuracy against shared information: a panel per data set, a mark per configuration."""
     shared, accuracy = by_configuration(frame, "shared"), 100 * by_configuration(frame, "accuracy")
-    figure, panels = grid(list(shared.index), 3, (2.6, 2.5), (0.2, 0.6))
+    figure, panels = grid(list(shared.index), 3, (2.6, 2.6), (0.2, 0.7))
     for dataset, panel in panels.items():
         for walks, alpha in shared.columns:
             panel.plot(
@@ -124,9 +124,9 @@ def agreement(frame: DataFrame) -> Figure:
                 label=_words((walks, alpha)),
             )  # fmt: skip
         panel.set_title(dataset)
+        panel.set_xlabel("shared information (of log C)")
         panel.grid(color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
-    figure.supxlabel("information that the starts share (of log C)", fontsize=9)
     figure.supylabel("accuracy (%)", fontsize=9)
     figure.legend(*next(iter(panels.values())).get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
