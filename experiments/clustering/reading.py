@@ -22,7 +22,10 @@ def groups(frame: DataFrame) -> dict[str, list[str]]:
     """The data sets that were looked at in development, and those that were not; only groups that have some."""
     names = sorted(frame["dataset"].unique())
     seen = [name for name in names if name.startswith(SEEN)]  # subsets too: digits-200
-    found = {"looked at in development": seen, "never looked at": [name for name in names if name not in seen]}
+    found = {
+        "looked at in development": seen,
+        "not looked at in development": [name for name in names if name not in seen],
+    }
     return {title: some for title, some in found.items() if some}
 
 

@@ -248,14 +248,17 @@ def test_data_sets_looked_at_are_told_from_others() -> None:
         for measure in ("accuracy", "seconds")
     ]
     frame = pd.DataFrame(rows)
-    assert reading.groups(frame) == {"looked at in development": ["digits", "usps-200"], "never looked at": ["mine"]}
+    assert reading.groups(frame) == {
+        "looked at in development": ["digits", "usps-200"],
+        "not looked at in development": ["mine"],
+    }
     head, body = reading.table(frame, ("theirs", "ours"), "ours", {})
     assert head[1:6] == [
         "digits",
         "usps-200",
         "mine",
         "mean of 2 looked at in development",
-        "mean of 1 never looked at",
+        "mean of 1 not looked at in development",
     ]
     assert body[0][4:7] == ["50.0", "50.0", "2 of 2, 0 of 1"]
     assert body[1][4:7] == ["65.0", "40.0", None]
