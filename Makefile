@@ -32,7 +32,7 @@ table: $(VENV)/.peers
 	$(BIN)/python -m table
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m "slow or dist"

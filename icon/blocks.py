@@ -277,9 +277,15 @@ class _Scores:
 
 
 def _edges_suffice(problem: Problem) -> bool:
-    """Whether the scores of p's edges are all that is needed: a known partition, and p neither uniform nor full."""
-    plain = problem.rows.uniform is None and not problem.rows.edges.is_full
-    return problem.q.edges_suffice and plain and problem.divergence is None
+    """Whether the scores of p's edges are all that is needed: a known partition, and p neither uniform nor full.
+
+    Where fewer numbers than scores of all pairs are gathered for them, that is: a product is faster than many gathers.
+    """
+    rows = problem.rows
+    plain = rows.uniform is None and not rows.edges.is_full
+    if not (problem.q.edges_suffice and plain and problem.divergence is None):
+        return False
+    return int(rows.edges.counts.sum()) * problem.anchors.shape[1] < rows.n * rows.m
 
 
 def _edge_block(problem: Problem) -> int:
