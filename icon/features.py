@@ -88,10 +88,18 @@ def _csv(source: Any) -> pd.DataFrame:
     """A table with a header, or plain numbers without one; an index column as pandas writes it is left out."""
     text = source.read() if hasattr(source, "read") else Path(source).read_text(encoding="utf-8")
     first = next(csv.reader(io.StringIO(text)), [])
-    if all(_is_number(cell) for cell in first):
+    if all(_is_number(cell) for cell in first) and not _counts(first):
         return pd.read_csv(io.StringIO(text), header=None).dropna(axis=1, how="all")
     frame = pd.read_csv(io.StringIO(text))
     return frame.iloc[:, 1:] if first[0] == "" else frame
+
+
+def _counts(first: list[str]) -> bool:
+    """Whether a first line is the header that pandas gives columns without names: 0, 1, 2, ... One or two such numbers
+    may as well be data, unless an index column precedes them."""
+    indexed = first[:1] == [""]
+    names = first[1:] if indexed else first
+    return len(names) >= (1 if indexed else 3) and names == [str(number) for number in range(len(names))]
 
 
 def _is_number(cell: str) -> bool:

@@ -127,3 +127,19 @@ def test_formats(suffix: str, tmp_path: Path) -> None:
 def test_csv_without_a_header_keeps_its_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("1.5,2\n3,4\n"))
     assert read_matrix("-").tolist() == [[1.5, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("columns", [None, ["a", "b", "c"]])
+def test_csv_as_pandas_writes_it(index: bool, columns: list[str] | None, tmp_path: Path) -> None:
+    """Columns without names get the header 0, 1, 2: no row of the data."""
+    x = np.array([[0.5, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    pd.DataFrame(x, columns=columns).to_csv(tmp_path / "x.csv", index=index)
+    assert read_matrix(str(tmp_path / "x.csv")).tolist() == x.tolist()
+
+
+def test_labels_as_pandas_writes_them(tmp_path: Path) -> None:
+    pd.Series([3, 4]).to_csv(tmp_path / "y.csv")
+    assert read_vector(str(tmp_path / "y.csv")).tolist() == [3, 4]
+    (tmp_path / "y.csv").write_text("0\n1\n", encoding="utf-8")  # no header: labels often begin with 0
+    assert read_vector(str(tmp_path / "y.csv")).tolist() == [0, 1]
