@@ -163,7 +163,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         loss = self._loss()
         base = self._rows(loss, x, y)
         composed, pairs = cache(partial(self._composed, base)), cache(partial(self._pairs, base))
-        whole = composed if self._is_exact(n) else pairs
+        judged = composed if self._is_exact(n) else pairs
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
@@ -171,7 +171,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             run = _Run(loss, x, size, composed if size is None else pairs, pairs, seed, start)
             mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
-            value = _value(loss, torch.from_numpy(logits), whole(self.debias))
+            value = _value(loss, torch.from_numpy(logits), judged(self.debias))
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
         self.starts_ = np.stack([labels for *_, labels in found])

@@ -86,7 +86,8 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
 
     def block(start: int) -> NDArray[np.float32]:
         x = check.as_tensor(X[start : start + BLOCK], "X").to(device, torch.float32)
-        return mapper(x).cpu().numpy()  # type: ignore[no-any-return]
+        z: Tensor = mapper(x)
+        return z.cpu().numpy()
 
     with torch.no_grad():
         first = block(0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -63,12 +63,12 @@ def table(frame: DataFrame) -> tuple[list[str], list[list[str | float | None]]]:
     """A row per configuration: what the choice sees, and the accuracy it leads to."""
     shared = by_configuration(frame, "shared").mean()
     accuracy = 100 * by_configuration(frame, "accuracy")
-    names = list(accuracy.index)
+    names, choice = list(accuracy.index), _best(shared)
     body: list[list[str | float | None]] = []
     for walks, alpha in accuracy.columns:
         some = frame[(frame["walks"] == walks) & (frame["alpha"] == alpha) & (frame["measure"] == "accuracy")]
         values = [mean_std(100 * some.loc[some["dataset"] == name, "value"], 1) for name in names]
-        mark = "chosen" if (walks, alpha) == chosen(frame) else None
+        mark = "chosen" if (walks, alpha) == choice else None
         place = (walks, alpha)
         body.append([walks, alpha, f"{shared[place]:.3f}", mark, *values, f"{accuracy[place].mean():.1f}"])
     return ["walks", "α", "shared information", "", *(f"accuracy (%): {name}" for name in names), "mean accuracy"], body
@@ -78,7 +78,7 @@ def findings(frame: DataFrame) -> list[str]:
     """The choice, what it costs against hindsight, and what is chosen from all data sets but one."""
     shared = by_configuration(frame, "shared")
     accuracy = 100 * by_configuration(frame, "accuracy")
-    means, choice = accuracy.mean(), chosen(frame)
+    means, choice = accuracy.mean(), _best(shared.mean())
     best = _best(means)
     said = [
         f"The starts share most information ({shared.mean()[choice]:.3f} of log C in the mean of the data sets) with "
@@ -91,8 +91,8 @@ def findings(frame: DataFrame) -> list[str]:
         without = {name: _best(shared.drop(index=name).mean()) for name in shared.index}
         regret = [accuracy.loc[name].max() - accuracy.loc[name, without[name]] for name in without]
         said.append(
-            f"Chosen for each data set from the others alone: {_counted(without)}; mean regret against the best "
-            f"configuration of each data set in hindsight {np.mean(regret):.1f} points, at most {max(regret):.1f}."
+            f"Chosen for each data set from the others alone: {_counted(without.values())}; mean regret against the "
+            f"best configuration of each data set in hindsight {np.mean(regret):.1f} points, at most {max(regret):.1f}."
         )
     return said
 
@@ -107,9 +107,8 @@ def _words(configuration: tuple[int, float]) -> str:
     return f"{walks} walk{'s' if walks > 1 else ''} and α = {alpha:g}"
 
 
-def _counted(choices: Mapping[Any, tuple[int, float]]) -> str:
-    made: Sequence[tuple[int, float]] = list(choices.values())
-    return ", ".join(f"{_words(one)} for {made.count(one)}" for one in sorted(set(made)))
+def _counted(choices: Iterable[tuple[int, float]]) -> str:
+    return ", ".join(f"{_words(one)} for {times}" for one, times in sorted(Counter(choices).items()))
 
 
 def agreement(frame: DataFrame) -> Figure:

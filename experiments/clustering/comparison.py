@@ -21,16 +21,8 @@ WITHOUT_LABELS = {"walks": 3, "debias": 0.1}
 Method = Callable[[Dataset, int, Settings], Clusters]
 
 
-def _plain(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    return cluster(dataset, seed, settings, debias=0.0)
-
-
 def _random(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     return cluster(dataset, seed, settings, init="random", max_iter=total_steps(settings))
-
-
-def _chosen(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    return cluster(dataset, seed, settings, **WITHOUT_LABELS)
 
 
 METHODS: dict[str, Method] = {
@@ -40,10 +32,10 @@ METHODS: dict[str, Method] = {
     "contrastive clustering": partial(rival, "contrastive"),
     "SCAN": partial(rival, "scan"),
     "TEMI": partial(rival, "temi"),
-    "InfoNCE clustering": _plain,
+    "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: _random,
     OURS: cluster,
-    CHOSEN: _chosen,
+    CHOSEN: partial(cluster, **WITHOUT_LABELS),
 }
 #: ImageNet-1K with DINO ViT-S/14, B/14, L/14 (Alshammari et al. 2025): cited, not reproduced.
 PAPER = {
