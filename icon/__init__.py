@@ -10,12 +10,17 @@ Source: Alshammari, Hershey, Feldmann, Freeman, Hamilton, ICLR 2025 (arXiv 2504.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from icon import codes, divergence, p, q
+from icon import codes, p, q
+from icon._checks import set_validation
 from icon.codes import sinkhorn
-from icon.loss import Loss, Terms
+from icon.core import divergence
+from icon.core.evaluators import Evaluator
+from icon.core.loss import Loss, Terms
+from icon.core.problem import Problem
+from icon.p.rows import Rows
+from icon.p.support import Support
 from icon.records import Citation, Method
 from icon.registry import loss, method, methods, register, table
-from icon.rows import Rows, Support
 
 if TYPE_CHECKING:
     from icon import mappers, metrics
@@ -29,8 +34,10 @@ __all__ = [
     "Citation",
     "Clustering",
     "Embedding",
+    "Evaluator",
     "Loss",
     "Method",
+    "Problem",
     "Rows",
     "Support",
     "Terms",
@@ -46,6 +53,7 @@ __all__ = [
     "p",
     "q",
     "register",
+    "set_validation",
     "sinkhorn",
     "suggest_n_clusters",
     "table",

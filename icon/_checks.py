@@ -13,6 +13,46 @@ import torch
 from torch import Tensor
 
 _SHOWN = 5
+_enabled = True
+
+
+class set_validation:
+    """Switch the checks of values on or off, here or for a block of code.
+
+    A check of values (finite embeddings, labels in range, anchors without a positive) waits for the device. Shapes and
+    types are always checked. Under `torch.compile`, `torch.func` and on tensors without data, values are never looked
+    at.
+
+    >>> import icon
+    >>> with icon.set_validation(False):
+    ...     pass
+
+    Args:
+        enabled: whether values are checked.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        global _enabled
+        if not isinstance(enabled, bool):
+            raise TypeError(f"enabled: got {enabled!r}, expected True or False")
+        self._before, _enabled = _enabled, enabled
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        global _enabled  # noqa: PLW0603
+        _enabled = self._before
+
+
+def values_matter(tensor: Tensor) -> bool:
+    """Whether the values of a tensor may be looked at now."""
+    if not _enabled or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    return not tensor.is_meta and type(tensor) in _WITH_VALUES
+
+
+_WITH_VALUES = (Tensor, torch.nn.Parameter)
 
 
 def some(indices: Iterable[int]) -> str:
@@ -50,10 +90,11 @@ def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float64)
-    # One reduction instead of a mask: the sum of squares could overflow, the sum of zeros cannot.
-    if finite and not bool((tensor.detach() * 0).sum() == 0):
+    # One sum tells of NaN and infinity; where it overflows, or something is wrong, each entry is looked at.
+    if finite and values_matter(tensor) and not math.isfinite(float(tensor.detach().sum())):
         bad = (~torch.isfinite(tensor)).any(dim=1).nonzero().flatten().tolist()
-        raise ValueError(f"{name}: got NaN or infinity in rows {some(bad)}, expected finite numbers")
+        if bad:
+            raise ValueError(f"{name}: got NaN or infinity in rows {some(bad)}, expected finite numbers")
     return tensor
 
 
@@ -64,13 +105,14 @@ def integers(value: Any, name: str, length: int | None = None) -> Tensor:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected one dimension (n,)")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
-    tensor = tensor.to(torch.int64)
+    if tensor.dtype != torch.int64:
+        tensor = tensor.to(torch.int64)
     if tensor.numel() == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
-    negative = (tensor < 0).nonzero().flatten().tolist()
-    if negative:
+    if values_matter(tensor) and int(tensor.min()) < 0:
+        negative = (tensor < 0).nonzero().flatten().tolist()
         raise ValueError(f"{name}: got negative entries in rows {some(negative)}, expected integers >= 0")
     return tensor
 
@@ -117,17 +159,15 @@ def choice(value: str, name: str, options: Sequence[str]) -> str:
     raise ValueError(f"{name}: got {value!r}{hint}, expected one of {', '.join(map(repr, options))}")
 
 
-def available_memory() -> int | None:
-    """Bytes of main memory that can be had, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) * 2**10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
+def available_memory() -> int:
+    """Bytes of main memory that can be had."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def refuse_if_too_large(needed: int, what: str, advice: str) -> None:
     """Raise MemoryError before an allocation that this machine cannot hold."""
     free = available_memory()
-    if free is not None and needed > free:
+    if needed > free:
         raise MemoryError(f"{what} needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; {advice}")

@@ -25,7 +25,7 @@ def _log_weights(name: str, sign: int, value: Any, **rest: Any) -> dict[str, Any
 
 
 BEYOND = (
-    # -- another partition ---------------------------------------------------------------------------------------------
+    # -- another partition --------------------------------------------------------------------------------------------
     Method(
         "barlow-twins", "Barlow Twins", "gaussian-wide", "pairs", "unimodal-ssl",
         "exact: second-order form; minimiser shared (C = I)",
@@ -91,7 +91,7 @@ BEYOND = (
                  "NeurIPS"),
         {**DOT}, coordinate="Gaussian (dot score) × Positive pairs",
     ),
-    # -- graphs with context vectors -----------------------------------------------------------------------------------
+    # -- graphs with context vectors ----------------------------------------------------------------------------------
     Method(
         "line", "LINE", "gaussian", "graph", "dimensionality-reduction",
         "exact: cross-entropy = reference / volume of the graph",
@@ -107,7 +107,7 @@ BEYOND = (
         lambda window, **rest: {"walks": check.count(window, "window"), **rest},
         "Gaussian (context vectors) × Graph kernel, walks",
     ),
-    # -- prototypes ----------------------------------------------------------------------------------------------------
+    # -- prototypes ---------------------------------------------------------------------------------------------------
     Method(
         "swav", "SwAV", "gaussian", "data-label", "unimodal-ssl", CE,
         Citation("caron2020swav", "Caron, Misra, Mairal, Goyal, Bojanowski, Joulin", 2020,
@@ -166,7 +166,7 @@ BEYOND = (
         lambda expected_counts, **rest: _log_weights("expected_counts", -1, expected_counts, **rest),
         "Gaussian (candidate log-weights) × Data-label pairs, sampled prototypes",
     ),
-    # -- labels that overlap -------------------------------------------------------------------------------------------
+    # -- labels that overlap ------------------------------------------------------------------------------------------
     Method(
         "soft-supcon", "Soft SupCon", "gaussian", "classes", "supervised", CE + "; one-hot labels give SupCon",
         Citation("kim2022genscl", "Kim, Lee, Chang, Park", 2022, "Generalized Supervised Contrastive Learning", "arXiv",
@@ -180,7 +180,7 @@ BEYOND = (
                  "Findings of ACL", arxiv="2212.00552"),
         {"temperature": 0.1, "overlap": "jaccard"}, coordinate="Gaussian × Classes, label sets",
     ),
-    # -- clusters ------------------------------------------------------------------------------------------------------
+    # -- clusters -----------------------------------------------------------------------------------------------------
     Method(
         "temi", "TEMI", "clusters", "pairs", "cluster-learning", CE,
         Citation("adaloglou2023temi", "Adaloglou, Michels, Kalisch, Kollmann", 2023,

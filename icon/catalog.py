@@ -62,7 +62,7 @@ METHODS = (
         Citation("pearson1901pca", "Pearson", 1901, "On Lines and Planes of Closest Fit to Systems of Points in Space",
                  "Philosophical Magazine 2(11)", doi="10.1080/14786440109462720"),
     ),
-    # -- unimodal self-supervised learning: views of an instance -------------------------------------------------------
+    # -- unimodal self-supervised learning: views of an instance ------------------------------------------------------
     Method(
         "lgsimclr", "LGSimCLR", "gaussian", "knn", "unimodal-ssl", CE,
         Citation("elbanani2023lgsimclr", "El Banani, Desai, Johnson", 2023,
@@ -111,7 +111,7 @@ METHODS = (
                  arxiv="2205.14814"),
         {"dof": 5.0, "scale": 1.0},
     ),
-    # -- multimodal self-supervised learning: two modalities of an item ------------------------------------------------
+    # -- multimodal self-supervised learning: two modalities of an item -----------------------------------------------
     Method(
         "clip", "CLIP", "gaussian", "cross-modal", "multimodal-ssl", CE,
         Citation("radford2021clip", "Radford, Kim, Hallacy, Ramesh, Goh, Agarwal, Sastry, Askell, Mishkin, Clark, "
@@ -131,7 +131,7 @@ METHODS = (
     Method("triplet-clip", "Triplet CLIP", "gaussian-narrow", "cross-modal", "gap", "exact: limit = definition",
            hyper={"margin": 0.2}),
     Method("t-clip", "t-CLIP", "student-t", "cross-modal", "gap", KL, hyper={"dof": 1.0}),
-    # -- supervised learning: classes and labels -----------------------------------------------------------------------
+    # -- supervised learning: classes and labels ----------------------------------------------------------------------
     Method(
         "supcon", "SupCon", "gaussian", "classes", "supervised", CE,
         Citation("khosla2020supcon", "Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu, Krishnan", 2020,
@@ -160,7 +160,7 @@ METHODS = (
         {"exponent": 2.0},
         lambda exponent, **rest: {"exponent": exponent / 2, "scale": 0.0, **rest},
     ),
-    # -- cluster learning ----------------------------------------------------------------------------------------------
+    # -- cluster learning ---------------------------------------------------------------------------------------------
     Method(
         "kmeans", "K-Means", "clusters", "gaussian", "cluster-learning",
         "exact: σ² (sum of KL(q‖p) - sum log Z + sum N log N) = inertia; forward KL in the limit σ → ∞; minimiser",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon import mappers, neighbors, registry, starts
 from icon import p as icon_p
+from icon.core.loss import Loss
 from icon.estimation import (
     apply,
     check_on_disk,
@@ -33,10 +34,10 @@ from icon.estimation import (
     target_of,
     validated,
 )
-from icon.fit import Pairs, fit, prepare, rows_of, seeded
-from icon.loss import Loss
+from icon.fit import fit, prepare, rows_of, seeded
 from icon.p.base import Sets
-from icon.rows import Rows
+from icon.p.rows import Rows
+from icon.training.sampler import PairSampler
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
@@ -217,7 +218,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.fraction(self.debias, "debias")
         loss = registry.loss("clusters", self.column, **neighbours, **(self.hyper or {}))
         if self.column == "knn" and self.symmetrize is not None:
-            loss.p = loss.p.symmetrize(self.symmetrize)
+            loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
         return loss
 
     def _rows(self, loss: Loss, x: Any, y: Any, remember: bool = True) -> Rows:
@@ -258,8 +259,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _composed(self, base: Rows, alpha: float) -> Rows:
         return base.walks(self.walks).debias(alpha) if self.walks > 1 else base.debias(alpha)
 
-    def _pairs(self, base: Rows, alpha: float) -> Pairs:
-        return Pairs(base, walks=self.walks, alpha=alpha, negatives=NEGATIVES)
+    def _pairs(self, base: Rows, alpha: float) -> PairSampler:
+        return PairSampler(base, negatives=NEGATIVES).walks(self.walks).debias(alpha)
 
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
@@ -306,7 +307,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         done = fit(
             run.loss.to(device), mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
             learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, mappers.Lookup) else 5e-3),
-            batch_size=run.size, negatives=None if run.size is None else NEGATIVES, seed=run.seed, callback=report,
+            batch_size=run.size, seed=run.seed, callback=report,
             teacher=teacher, verbose=self.verbose, label=f"{stage.label}, start {run.start + 1} of {self.n_init}",
             checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}{stage.suffix}",
         )  # fmt: skip
@@ -374,8 +375,8 @@ class _Run(NamedTuple):
     loss: Loss
     x: Any
     size: int | None
-    target: Callable[[float], Rows | Pairs]
-    pairs: Callable[[float], Pairs]
+    target: Callable[[float], Rows | PairSampler]
+    pairs: Callable[[float], PairSampler]
     seed: int
     start: int
 
@@ -392,7 +393,7 @@ class _Stage(NamedTuple):
     suffix: str = ""
 
 
-def _value(loss: Loss, logits: Tensor, target: Rows | Pairs) -> float:
+def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
     """The loss over all points, or a sample of it that is the same for all starts of the same points."""
     with torch.no_grad():
         if isinstance(target, Rows):

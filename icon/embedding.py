@@ -20,11 +20,11 @@ from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import mappers, registry
+from icon.core.loss import Loss
 from icon.estimation import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
 from icon.fit import Callback, fit, prepare, seeded
-from icon.loss import Loss
 from icon.p.base import Sets
-from icon.rows import Rows
+from icon.p.rows import Rows
 
 LABELS = ("classes", "data-label", "pairs")  # columns that are made from one label per point
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
@@ -162,7 +162,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
         if perplexity is not None and perplexity > most and "perplexity" not in given:
             warnings.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points", stacklevel=3)
-            loss.p = replace(loss.p, perplexity=most)  # type: ignore[call-arg]
+            loss = loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
         return loss
 
     def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
@@ -231,7 +231,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         early = min(EXAGGERATION_STEPS, self.max_iter // 4)
         if early:
             fit(
-                loss, model, inputs, replace(rows, edges=rows.edges.scaled(EXAGGERATION), _cache={}), steps=early,
+                loss, model, inputs, replace(rows, masses=rows.masses.scaled(EXAGGERATION)), steps=early,
                 optimizer=lambda ps: MomentumGains(ps, rate, momentum=0.5), callback=seen(0, exaggerated=True),
                 label=f"{name}, exaggerated", **shared,
             )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from icon import _checks as check
-from icon.edges import Csr
-from icon.loss import Loss
+from icon.core.loss import Loss
 from icon.mappers import EMA
 from icon.p.base import Sets
-from icon.p.operations import Debias, Walks
-from icon.rows import Rows, Support
+from icon.p.rows import Rows
+from icon.training.sampler import PairSampler
 
 Callback = Callable[[int, float, Tensor], object]
 
@@ -145,7 +144,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
     """p, once, in the form in which the loss uses it at every step."""
     rows = loss.p(target, sets)
-    if loss.normalization == "joint" and rows.marginal is None and not sets.paired:
+    if loss.normalization == "joint" and not rows.is_joint and not sets.paired:
         return rows.symmetrized
     return rows
 
@@ -175,11 +174,15 @@ def _sampled(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int,
     if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
         raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
     n = len(inputs)
-    if isinstance(target, Pairs):
+    if isinstance(target, PairSampler):
+        if negatives is not None and negatives != target.negatives:
+            raise ValueError(
+                f"negatives: got {negatives} with a sampler that has {target.negatives}, expected None: it decides"
+            )
         pairs = target
     else:
         weighted = loss.normalization == "joint" or loss.stationary_anchors
-        pairs = Pairs.of(loss, target, Sets(n, n), weighted, negatives)
+        pairs = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
     device = next(mapper.parameters()).device
 
     def draw() -> tuple[Any, Any]:
@@ -196,107 +199,6 @@ def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:
         return inputs[index.to(inputs.device)].to(device)
     order = index.numpy()
     return torch.as_tensor(inputs[order]).float().to(device)
-
-
-class Pairs:
-    """Draws pairs (i, j) from a p on one set of points, with the generator of the moment.
-
-    Args:
-        rows: p before any walk.
-        weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
-        walks: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
-            average of p without its being computed. A walk that cannot go on stays where it is.
-        alpha: uniform mass of debiasing, beside what the rows have.
-        negatives: None spreads the uniform mass over the whole batch; a number over so many random partners.
-    """
-
-    def __init__(
-        self, rows: Rows, weighted: bool = False, *, walks: int = 1, alpha: float = 0.0, negatives: int | None = None
-    ) -> None:
-        if rows.n != rows.m:
-            raise ValueError(
-                f"batch_size: got p between {rows.n} and {rows.m} points, expected one set (batch_size=None there)"
-            )
-        cpu = torch.device("cpu")
-        self.edges = rows.csr().to(cpu, torch.float64)
-        self.below = torch.cat([self.edges.values.new_zeros(1), self.edges.values.cumsum(0)])
-        uniform = None if rows.uniform is None else rows.uniform.to(cpu, torch.float64)
-        if check.fraction(alpha, "alpha") > 0:
-            uniform = alpha + (1 - alpha) * (torch.zeros(rows.n, dtype=torch.float64) if uniform is None else uniform)
-        self.uniform = uniform
-        self.walks = check.count(walks, "walks")
-        self.negatives = None if negatives is None else check.count(negatives, "negatives")
-        self.marginal = rows.anchor_marginal.cpu() if weighted else None
-        self.anchors = (self.edges.counts > 0).nonzero().flatten()
-
-    @classmethod
-    def of(cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False, negatives: int | None = None) -> Pairs:
-        """Pairs from the p of a loss. Prepared rows are taken as they are; of a target only the k-NN graph (or
-        whatever p is before its last walks and its debiasing) is made."""
-        p, walks, kept = loss.p, 1, 1.0
-        if not isinstance(target, Rows) and loss.normalization == "row":
-            operations = list(p.operations)
-            while operations and isinstance(last := operations[-1], Debias):
-                kept *= 1 - last.alpha
-                operations.pop()
-            if operations and isinstance(last := operations[-1], Walks) and last.average and last.prune is None:
-                walks = last.k
-                operations.pop()
-            p = replace(p, operations=tuple(operations))
-            return cls(p(target, sets), weighted, walks=walks, alpha=1 - kept, negatives=negatives)
-        return cls(prepare(loss, target, sets), weighted, negatives=negatives)
-
-    def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
-        """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
-        if self.marginal is None:
-            anchors = self.anchors[torch.randperm(len(self.anchors))[:size]]
-        else:
-            anchors = torch.multinomial(self.marginal, size, replacement=True)
-        return anchors, self._walked(anchors), self._among(anchors)
-
-    def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
-        """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
-        each over so many of them: an estimate of the loss over all points."""
-        n = len(self.edges.counts)
-        anchors = self.anchors[torch.randperm(len(self.anchors))[:size]]
-        s, r = len(anchors), 0 if self.uniform is None else negatives
-        uniform = torch.zeros(s, dtype=torch.float64) if self.uniform is None else self.uniform[anchors]
-        columns = torch.cat([self._walked(anchors)[:, None], torch.randint(n, (s, r))], dim=1)
-        values = torch.cat([1 - uniform[:, None], (uniform / max(r, 1))[:, None].expand(s, r)], dim=1)
-        edges = Csr((r + 1) * torch.arange(s + 1), columns.flatten(), values.flatten(), n)
-        return anchors, Rows(edges, Support(s, n, exclude_self=False))
-
-    def _among(self, anchors: Tensor) -> Rows:
-        """p of a batch: mass 1 - u on the anchor's own partner, u spread over the batch or over random partners."""
-        b, support = len(anchors), Support(len(anchors), len(anchors), exclude_self=False)
-        own = torch.arange(b)
-        if self.uniform is None:
-            return Rows(Csr(torch.arange(b + 1), own, torch.ones(b, dtype=torch.float64), b), support)
-        uniform = self.uniform[anchors]
-        if self.negatives is None:
-            return Rows(Csr(torch.arange(b + 1), own, 1 - uniform, b), support, uniform)
-        r = min(self.negatives, b - 1)
-        columns = torch.cat([own[:, None], torch.randint(b, (b, r))], dim=1)
-        values = torch.cat([1 - uniform[:, None], (uniform / r)[:, None].expand(b, r)], dim=1)
-        return Rows(Csr((r + 1) * torch.arange(b + 1), columns.flatten(), values.flatten(), b), support)
-
-    def _walked(self, anchors: Tensor) -> Tensor:
-        """``[b]`` where walks from the anchors end."""
-        here = self._partners(anchors)
-        if self.walks > 1:
-            length = torch.randint(1, self.walks + 1, (len(anchors),))
-            for step in range(2, self.walks + 1):
-                going = ((length >= step) & (self.edges.counts[here] > 0)).nonzero().flatten()
-                here[going] = self._partners(here[going])
-        return here
-
-    def _partners(self, anchors: Tensor) -> Tensor:
-        """``[b]`` one edge of each anchor, drawn in proportion to its mass, by the inverse of the summed masses."""
-        first, last = self.edges.indptr[anchors], self.edges.indptr[anchors + 1]
-        low, high = self.below[first], self.below[last]
-        at = low + torch.rand(len(anchors), dtype=torch.float64) * (high - low)
-        place = torch.searchsorted(self.below, at, right=True) - 1
-        return self.edges.indices[place.clamp(min=first, max=last - 1)]
 
 
 def _finite(z: Any) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import icon
 from icon import mappers
-from icon.loss import Loss
+from icon.core.loss import Loss
 from icon.mappers import MAX_FEATURES
 from icon.p import operations
 from icon.p.base import Distribution

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from icon import _checks as check
-from icon.edges import Csr
-from icon.rows import Rows, Support
+from icon.p.masses import Listed
+from icon.p.rows import Rows
+from icon.p.support import Support
 
 EXACT_UP_TO = 50_000  # points that the automatic choice searches exactly
 SEARCHES = ("auto", "exact", "approximate")
@@ -100,9 +101,8 @@ def knn_rows(
     """
     found = nearest_neighbors(x, k, search, metric, seed)
     n = len(found.indices)
-    indices = torch.from_numpy(np.sort(found.indices, axis=1).ravel())
-    values = torch.full((n * k,), 1 / k, dtype=torch.float64)
-    return Rows(Csr(torch.arange(n + 1) * k, indices, values, n), Support(n, n, exclude_self=True)), found.recall
+    indices = torch.from_numpy(np.sort(found.indices, axis=1))
+    return Rows(Listed(indices, n), Support(n, n, exclude_self=True)), found.recall
 
 
 def approximate_library() -> str:

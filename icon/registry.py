@@ -12,7 +12,7 @@ from icon import _checks as check
 from icon import p, q
 from icon.beyond import BEYOND
 from icon.catalog import METHODS
-from icon.loss import Loss
+from icon.core.loss import Loss
 from icon.records import Method
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Axis:
     build: Callable[..., Any]
 
 
-_SETTINGS = ("normalization", "divergence", "reduction", "empty", "anchor_weights", "block")
+_SETTINGS = ("normalization", "divergence", "reduction", "empty", "anchor_weights", "block", "evaluator", "totals")
 _OPERATIONS = ("symmetrize", "walks", "debias")  # in the order in which they are applied
 
 

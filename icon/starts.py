@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from icon import registry
-from icon.fit import Pairs, rows_of
+from icon.fit import rows_of
 from icon.mappers import Lookup
 from icon.merging import merge
+from icon.training.sampler import PairSampler
 
 KINDS = ("over-clustering", "k-means", "random")
 OVER, MOST = 3, 500  # clusters for each one wanted, of a start by over-clustering; at most so many more
@@ -27,7 +28,9 @@ def over(n_clusters: int, points: int) -> int:
     return min(OVER * n_clusters, n_clusters + MOST, points)
 
 
-def merged(phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: Pairs, n_clusters: int) -> NDArray[np.int64]:
+def merged(
+    phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: PairSampler, n_clusters: int
+) -> NDArray[np.int64]:
     """First clusters ``[n]``: many merged (`icon.merging.merge`) by how pairs of points join them.
 
     Draws with the generator of the moment.

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 import icon
-from icon import blocks
 from table.data import Array, Sample, sample
 from table.page.schema import Study
 from table.page.view import number
@@ -167,9 +166,9 @@ def engine_weights(loss: icon.Loss, s: Sample) -> Array:
     """``exp(s_ij - A_i)`` ``[n, n]`` from the engine's scores and partition; 0 on the diagonal."""
     with torch.no_grad():
         z = torch.tensor(s.pairs)
-        anchors, candidates = loss.q(z, z)
-        partition, _ = blocks.evaluate(blocks.Problem(loss.q, loss.p(s.ids), anchors, candidates))
-        weights = (loss.q.block_score(anchors, candidates) - partition[:, None]).exp().fill_diagonal_(0)
+        (problem,) = loss.problems(z, s.ids)
+        scores = problem.scores(problem.anchors, 0)
+        weights = (scores - problem.partition(scores, 0)[:, None]).exp().fill_diagonal_(0)
     found: Array = weights.numpy()
     return found
 

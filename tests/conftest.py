@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 import icon.registry
+from icon.core.evaluators import EVALUATORS
 from tests import cases
 
 settings.register_profile(
@@ -41,6 +42,14 @@ def coordinate_input() -> Callable[..., cases.Case]:
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Features ``[120, 64]`` in [0, 1] and labels ``[120]`` of the handwritten digits."""
     return cases.digits(120)
+
+
+@pytest.fixture(params=["autograd", "fused"])
+def each_evaluator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every loss that leaves the choice open is evaluated by each evaluator in turn."""
+    evaluator = EVALUATORS[request.param]()
+    monkeypatch.setattr("icon.core.evaluators.choose", lambda problem: evaluator)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 import icon
 from icon.embedding import MomentumGains
-from icon.fit import Pairs, fit, prepare, seeded
+from icon.fit import fit, prepare, seeded
 from icon.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
+from icon.training import PairSampler
 
 N = 30
 
@@ -266,7 +267,7 @@ def test_a_checkpoint_of_another_run_is_refused(change, line: str, x: Tensor, tm
 @pytest.mark.parametrize("weighted", [False, True])
 def test_partners_are_drawn_from_p(weighted: bool, x: Tensor) -> None:
     rows = clusters(0.25).p(x)
-    pairs, counts, anchors = Pairs(rows, weighted), torch.zeros(N, N), torch.zeros(N)
+    pairs, counts, anchors = PairSampler(rows, weighted), torch.zeros(N, N), torch.zeros(N)
     for _ in range(3000):
         i, j, _ = pairs.draw(N)
         counts.index_put_((i, j), torch.ones(N), accumulate=True)
@@ -284,7 +285,7 @@ def test_a_batch_estimates_the_positive_term_without_bias(x: Tensor) -> None:
     z = torch.randn(N, 2, dtype=torch.float64)
     scores = -torch.cdist(z, z).square()
     exact = (rows.to_dense() * scores).sum(dim=1).mean().item()
-    pairs = Pairs(rows)
+    pairs = PairSampler(rows)
     drawn = torch.tensor([scores[i, j].mean() for i, j, _ in (pairs.draw(10) for _ in range(4000))])
     standard_error = (drawn.std() / len(drawn) ** 0.5).item()
     assert abs(drawn.mean().item() - exact) < 4 * standard_error
@@ -292,14 +293,14 @@ def test_a_batch_estimates_the_positive_term_without_bias(x: Tensor) -> None:
 
 
 def test_a_batch_has_one_partner_per_anchor_and_the_uniform_mass(x: Tensor) -> None:
-    i, j, sampled = Pairs(clusters(0.25).p(x)).draw(8)
+    i, j, sampled = PairSampler(clusters(0.25).p(x)).draw(8)
     assert len(i) == len(j) == len(set(i.tolist())) == 8
     assert torch.allclose(sampled.to_dense(), 0.75 * torch.eye(8).double() + 0.25 / 8)
 
 
 def test_empty_anchors_are_not_drawn() -> None:
     p = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]])
-    pairs = Pairs(icon.p.Precomputed()(p))
+    pairs = PairSampler(icon.p.Precomputed()(p))
     for _ in range(20):
         i, j, _ = pairs.draw(3)
         assert sorted(i.tolist()) == [0, 1]

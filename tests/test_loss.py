@@ -19,6 +19,8 @@ import icon
 from tests import dense
 from tests.cases import COORDINATES, D, N, assert_close, assert_same, coordinate_input, gradients, normal
 
+pytestmark = pytest.mark.usefixtures("each_evaluator")
+
 seeds = st.integers(0, 10_000)
 sizes = st.integers(3, 12)
 

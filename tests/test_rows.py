@@ -143,7 +143,7 @@ def test_debias_leaves_the_original_alone() -> None:
     rows.entropy()
     rows.debias(0.5).entropy()
     assert torch.equal(rows.to_dense(), before)
-    assert rows.uniform is None
+    assert rows.masses.uniform_mass is None
 
 
 # -- walks ------------------------------------------------------------------------------------------------------------

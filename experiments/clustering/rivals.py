@@ -14,8 +14,9 @@ import icon
 from experiments.clustering.protocol import Clusters, Settings, batch_size, inputs, total_steps, union
 from experiments.datasets import Dataset
 from icon import mappers
-from icon.fit import Pairs, fit, seeded
-from icon.rows import Rows
+from icon.fit import fit, seeded
+from icon.p.rows import Rows
+from icon.training import PairSampler
 
 PROJECTION = 128  # dimensions of the instance head of contrastive clustering
 INSTANCES = 256  # pairs that its instances are contrasted among: the batch of the paper
@@ -115,7 +116,7 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 def rival(name: str, dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     """The start with the lowest final loss; all are random, as published."""
     x = torch.from_numpy(inputs(dataset, settings.directions))
-    pairs = Pairs(_rows(dataset, settings.neighbors))
+    pairs = PairSampler(_rows(dataset, settings.neighbors))
     found = [
         _trained(name, dataset, x, pairs, settings.starts * seed + number, settings)
         for number in range(settings.starts)
@@ -123,7 +124,7 @@ def rival(name: str, dataset: Dataset, seed: int, settings: Settings) -> Cluster
     return found[int(np.argmin([float(clusters.loss or 0) for clusters in found]))]
 
 
-def _trained(name: str, dataset: Dataset, x: Tensor, pairs: Pairs, seed: int, settings: Settings) -> Clusters:
+def _trained(name: str, dataset: Dataset, x: Tensor, pairs: PairSampler, seed: int, settings: Settings) -> Clusters:
     """From one start. Its loss is the mean over the last tenth of the steps, where the rate is nearly zero."""
     with seeded(seed, x.device):
         head = mappers.build("mlp", x, dataset.classes, hidden=settings.hidden)

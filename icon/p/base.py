@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
+import weakref
+from abc import abstractmethod
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from icon import _checks as check
-from icon.p import operations as ops
-from icon.rows import Rows, Support
+from icon.p.operations import Composable, Operation
+from icon.p.rows import Rows
+from icon.p.support import Support
 
 D = TypeVar("D", bound="Distribution")
 
@@ -27,11 +29,10 @@ class Sets:
 
 
 ONE_SET = Sets()
-_RECIPE = "recipe"  # where prepared rows remember what they were made from
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distribution(ABC):
+class Distribution(Composable):
     """A supervisory distribution. Call it with a target to get `Rows`; chain operations left to right.
 
     Args:
@@ -39,7 +40,7 @@ class Distribution(ABC):
     """
 
     exclude_self: bool | None = None
-    operations: tuple[ops.Operation, ...] = field(default=(), repr=False)
+    operations: tuple[Operation, ...] = field(default=(), repr=False)
 
     column: ClassVar[str | None] = None
     #: Whether p is made from anything beyond the number of points.
@@ -54,33 +55,32 @@ class Distribution(ABC):
             TypeError, ValueError: the target is not what this distribution needs.
         """
         if isinstance(target, Rows):
-            if sets.paired and target.support.exclude_self and not self.exclude_self:
-                return self._for_a_pair(target, sets)
-            expected = (sets.n or target.n, sets.m or target.m)
-            if (target.n, target.m) != expected:
-                raise ValueError(f"target: got prepared rows of shape {(target.n, target.m)}, expected {expected}")
-            return target
-        if self.exclude_self and sets.paired and sets.n != sets.m:
-            raise ValueError(f"exclude_self: got True for {sets.n} anchors and {sets.m} candidates, expected one set")
-        rows = self.rows(target, sets)
-        if self.exclude_self and sets.paired:
-            if rows.has_self_mass():
-                raise ValueError("exclude_self: got True where i matches i of the other set, expected no mass there")
-            rows = rows.on(Support(rows.n, rows.m, True))
+            return self._prepared(target, sets)
+        rows = self.before_operations(target, sets)
         for operation in self.operations:
-            rows = operation(rows, target, Sets(rows.n, rows.m, sets.paired), self._plain_call)
+            rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
         if rows.support.exclude_self and self.exclude_self is None:
-            rows._cache[_RECIPE] = (self, target)
+            _remember(rows, self, target)
         return rows
 
+    def before_operations(self, target: Any, sets: Sets) -> Rows:
+        """The rows before any operation, on their support."""
+        if not self.exclude_self or not sets.paired:
+            return self.rows(target, sets)
+        if sets.n != sets.m:
+            raise ValueError(f"exclude_self: got True for {sets.n} anchors and {sets.m} candidates, expected one set")
+        rows = self.rows(target, sets)
+        if rows.has_self_mass():
+            raise ValueError("exclude_self: got True where i matches i of the other set, expected no mass there")
+        return rows.on(Support(rows.n, rows.m, True))
+
     @staticmethod
-    def _for_a_pair(prepared: Rows, sets: Sets) -> Rows:
-        """Rows that were prepared as of one set, prepared again as of two, once."""
-        if _RECIPE not in prepared._cache:
-            raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
-        p, target = prepared._cache[_RECIPE]
-        again: Rows = prepared._once("pair", lambda: p(target, sets))
-        return again
+    def another(p: Any, target: Any, sets: Sets) -> Rows:
+        """The rows of a second p that is mixed in: prepared already, or made from the same target."""
+        if isinstance(p, Rows):
+            return p
+        found: Rows = p(target if p.needs_target else None, sets)
+        return found
 
     @abstractmethod
     def rows(self, target: Any, sets: Sets) -> Rows:
@@ -96,27 +96,7 @@ class Distribution(ABC):
         """The part of the target that belongs to one of the `directions`."""
         return target
 
-    # -- operations, composing left to right ----------------------------------------------------------------------
-
-    def walks(self: D, k: int, average: bool = True, prune: int | None = None) -> D:
-        """The K-walk average ``(P + ... + P^k)/k`` (or ``P^k`` alone); see `Rows.walks`."""
-        return self._then(ops.Walks(check.count(k, "walks"), average, prune))
-
-    def debias(self: D, alpha: float) -> D:
-        """``(1-α) p + α u``; see `Rows.debias`."""
-        return self._then(ops.Debias(check.fraction(alpha, "alpha")))
-
-    def symmetrize(self: D, how: str = "average") -> D:
-        """Symmetric weights; see `Rows.symmetrize`."""
-        return self._then(ops.Symmetrize(check.choice(how, "how", ("average", "union", "intersection"))))
-
-    def mix(self: D, other: Distribution | Rows, weight: float) -> D:
-        """``(1 - weight) p + weight p'``; both from the same target unless ``other`` is prepared."""
-        if not isinstance(other, (Distribution, Rows)):
-            raise TypeError(f"other: got {type(other).__name__}, expected a distribution or prepared rows")
-        return self._then(ops.Mix(other, check.fraction(weight, "weight")))
-
-    # -- helpers ----------------------------------------------------------------------------------------------------
+    # -- helpers ------------------------------------------------------------------------------------------------------
 
     def hyper_parameters(self) -> dict[str, Any]:
         """What makes this p, as constructor arguments (operations apart)."""
@@ -127,16 +107,39 @@ class Distribution(ABC):
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.hyper_parameters().items())
         return f"{type(self).__name__}({arguments})" + "".join(f".{operation}" for operation in self.operations)
 
-    def _then(self: D, operation: ops.Operation) -> D:
+    def _then(self: D, operation: Operation) -> D:
         return replace(self, operations=(*self.operations, operation))
 
     def _support(self, n: int, m: int, sets: Sets) -> Support:
-        exclude = self.exclude_self if self.exclude_self is not None else not sets.paired
-        if exclude and n != m and not sets.paired:
-            exclude = False  # a rectangular target names two sets
-        return Support(n, m, exclude)
+        one_set = not sets.paired and n == m  # a rectangular target names two sets
+        exclude = self.exclude_self if self.exclude_self is not None else one_set
+        return Support(n, m, exclude and (one_set or sets.paired), 0 if one_set else None)
 
-    @staticmethod
-    def _plain_call(p: Any, target: Any, sets: Sets) -> Rows:
-        rows: Rows = p if isinstance(p, Rows) else p(target if p.needs_target else None, sets)
+    def _prepared(self, rows: Rows, sets: Sets) -> Rows:
+        """Rows that were prepared before, checked against the input of this call."""
+        if sets.paired and rows.n == rows.m and rows.support.exclude_self and not self.exclude_self:
+            return _as_a_pair(rows, sets)
+        if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
+            raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
         return rows
+
+
+def _remember(rows: Rows, p: Distribution, target: Any) -> None:
+    """Note what rows of one set were made from, without keeping it alive, in case the input turns out to be a pair."""
+    try:
+        made_from = weakref.ref(target)
+    except TypeError:  # a list or a number
+        return
+    object.__setattr__(rows, "_made_from", (p, made_from))
+
+
+def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
+    """Rows that were prepared as of one set, prepared again as of two, once."""
+    p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
+    if "_of_a_pair" not in rows.__dict__:
+        target = made_from()
+        if target is None:
+            raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
+        object.__setattr__(rows, "_of_a_pair", p(target, sets))
+    found: Rows = rows.__dict__["_of_a_pair"]
+    return found

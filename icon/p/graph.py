@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.edges import Csr
 from icon.p.base import Distribution, Sets
-from icon.rows import Rows
+from icon.p.masses import Dense
+from icon.p.rows import Rows
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +39,8 @@ class Graph(Distribution):
         degree = np.asarray(weights.sum(axis=1)).ravel()
         if not degree.any():
             raise ValueError("adjacency: got no edge, expected at least one")
-        return Rows.from_scipy(weights, support.exclude_self, marginal=torch.from_numpy(degree / degree.sum()))
+        marginal = torch.from_numpy(degree / degree.sum())
+        return Rows.from_scipy(weights, support.exclude_self, offset=support.offset, marginal=marginal)
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +63,7 @@ class Precomputed(Distribution):
         square = weights.shape[0] == weights.shape[1] and not sets.paired
         self_mass = square and bool((weights.diagonal() > 0).any())
         exclude = self.exclude_self if self.exclude_self is not None else square and not self_mass
+        offset = 0 if square else None
         if exclude and self_mass:
             loops = np.flatnonzero(weights.diagonal() > 0).tolist()
             raise ValueError(
@@ -75,19 +77,17 @@ class Precomputed(Distribution):
                 raise ValueError(
                     f"p: got a matrix that sums to {sums.sum():.6g}, expected 1 over all pairs (joint=True)"
                 )
-            return Rows.from_scipy(weights, exclude, marginal=torch.from_numpy(sums.astype(np.float64)))
+            marginal = torch.from_numpy(sums.astype(np.float64))
+            return Rows.from_scipy(weights, exclude, offset=offset, marginal=marginal)
         wrong = np.flatnonzero((np.abs(sums - 1) > tolerance) & (sums != 0)).tolist()
         if wrong:
             raise ValueError(
                 f"p: got rows {check.some(wrong)} with sums {check.some(sums[wrong].round(6))}, expected 1"
             )
-        rows = Rows.from_scipy(weights, exclude)
+        rows = Rows.from_scipy(weights, exclude, offset=offset)
         if dense is None or self.detach or not dense.requires_grad:
             return rows
-        n, m = dense.shape
-        indices = torch.arange(m, device=dense.device).repeat(n)
-        indptr = torch.arange(n + 1, device=dense.device) * m
-        return Rows(Csr(indptr, indices, dense.flatten(), m), rows.support)
+        return Rows(Dense(dense), rows.support)
 
 
 def _is_dense(target: Any) -> bool:

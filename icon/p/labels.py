@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.edges import Csr, Groups
 from icon.p.base import Distribution, Sets
-from icon.rows import Rows, Support
+from icon.p.masses import Dense, Grouped, Listed
+from icon.p.masses.base import precise
+from icon.p.rows import Rows
+from icon.p.support import Support
+
+PAIRS = 2**24  # pairs of points whose overlap of labels is one dense product
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,7 +38,7 @@ class Identity(Distribution):
             n = sets.n
         if self.exclude_self:
             raise ValueError("exclude_self: got True, expected False: the identity is mass on self")
-        return _aligned(n, sets.m or n)
+        return _aligned(n, sets.m or n, None if sets.paired else 0)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -53,15 +57,14 @@ class _Members(Distribution):
         two = isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(t, "__len__") for t in target)
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
         kb = check.integers(target[1], f"{self.noun}[1]", sets.m) if two else ka
-        if not two and sets.m is not None and sets.m != len(ka):
+        n, m = len(ka), len(kb)
+        if not two and sets.m is not None and sets.m != n:
             raise ValueError(
-                f"{self.noun}: got {len(ka)} for {sets.n} anchors and {sets.m} candidates, expected a pair"
+                f"{self.noun}: got {n} for {sets.n} anchors and {sets.m} candidates, expected a pair of them"
             )
-        support = self._support(len(ka), len(kb), replace(sets, paired=sets.paired or two))
-        present, group_b = torch.unique(kb, return_inverse=True)
-        place = torch.searchsorted(present, ka).clamp_max(len(present) - 1)
-        group_a = torch.where(present[place] == ka, place, -1)
-        return Rows(Groups.of(group_a, group_b, skip_self=not (sets.paired or two)), support)
+        paired = sets.paired or two
+        support = self._support(n, m, replace(sets, paired=True) if two else sets)
+        return Rows(Grouped(ka, kb, own=None if paired else 0), support)
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,22 +151,18 @@ class Classes(_Members):
         a, b = _label_matrix(ya, "labels", sets.n), _label_matrix(yb, "labels[1]", sets.m)
         if a.shape[1] != b.shape[1]:
             raise ValueError(f"labels: got {a.shape[1]} and {b.shape[1]} columns, expected the same number")
-        common = float((np.diff(a.tocsc().indptr).astype(float) * np.diff(b.tocsc().indptr)).sum())
-        pairs = int(min(common, float(a.shape[0] * b.shape[0])))
         n, m = a.shape[0], b.shape[0]
-        check.refuse_if_too_large(36 * pairs, f"the overlap of {n} x {m} labels", "use minibatches")
-        shared = sp.csr_array(a @ b.T)
+        paired = sets.paired or two
+        support = self._support(n, m, replace(sets, paired=True) if two else sets)
         if self.overlap == "jaccard":
-            if not all(bool(np.isin(y.data, (0, 1)).all()) for y in (a, b)):
-                raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
-            sizes_a, sizes_b = (np.asarray(y.sum(axis=1)).ravel() for y in (a, b))
-            row, col = shared.tocoo().coords
-            shared.data /= sizes_a[row] + sizes_b[col] - shared.data
-        support = self._support(n, m, replace(sets, paired=sets.paired or two))
-        if not (sets.paired or two):
-            shared = sp.csr_array(shared - sp.diags_array(shared.diagonal()))
-            shared.eliminate_zeros()
-        return Rows.from_scipy(shared, support.exclude_self)
+            _refuse_other_than_sets(a, b)
+        if n * m <= PAIRS and isinstance(a, Tensor) and isinstance(b, Tensor):
+            return Rows(_dense_overlap(a, b, self.overlap, None if paired else 0), support)
+        return Rows.from_scipy(
+            _sparse_overlap(_as_scipy(a), _as_scipy(b), self.overlap, one_set=not paired),
+            support.exclude_self,
+            offset=support.offset,
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -209,11 +208,10 @@ class DataLabel(Distribution):
             return rows
         if len(self.class_weights) != rows.m:
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
-        edges = rows.csr()
-        weights = edges.row_sums(edges.values * edges.values.new_tensor(self.class_weights)[edges.indices])
+        weights = rows.masses.average(torch.tensor(self.class_weights, dtype=torch.float64)[:, None]).squeeze(1)
         if not bool(weights.sum() > 0):
             raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0")
-        return replace(rows, marginal=weights / weights.sum())
+        return rows.as_joint(rows.masses, weights / weights.sum())
 
     def _soft(self, targets: Tensor, sets: Sets) -> Rows:
         n, classes = targets.shape
@@ -225,9 +223,7 @@ class DataLabel(Distribution):
         wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()
         if wrong:
             raise ValueError(f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1")
-        indptr = torch.arange(n + 1, device=targets.device) * classes
-        indices = torch.arange(classes, device=targets.device).repeat(n)
-        return Rows(Csr(indptr, indices, (targets / sums).flatten(), classes), Support(n, classes, False))
+        return Rows(Dense(targets / sums), Support(n, classes))
 
 
 def _is_label_matrix(target: Any) -> bool:
@@ -237,17 +233,60 @@ def _is_label_matrix(target: Any) -> bool:
     return getattr(target, "ndim", 1) == 2 and target.shape[1] > 1
 
 
-def _label_matrix(target: Any, name: str, length: int | None) -> sp.csr_array:
-    """Soft labels or label sets ``[n, L]`` >= 0 as a sparse matrix."""
-    dense = None if sp.issparse(target) else check.matrix(target, name).detach().cpu().double().numpy()
-    labels = sp.csr_array(target if dense is None else dense).astype(np.float64)
+def _label_matrix(target: Any, name: str, length: int | None) -> Tensor | sp.csr_array:
+    """Soft labels or label sets ``[n, L]`` >= 0: a tensor where it lies, or the sparse matrix that was given."""
+    if sp.issparse(target):
+        labels: Tensor | sp.csr_array = sp.csr_array(target).astype(np.float64)
+        entries = labels.data
+    else:
+        labels = check.matrix(target, name).detach()
+        labels = labels.to(precise(labels.device))
+        entries = labels.cpu().numpy() if check.values_matter(labels) else np.zeros(0)
     if length is not None and labels.shape[0] != length:
         raise ValueError(f"{name}: got {labels.shape[0]} rows, expected {length} (one per row of the input)")
-    wrong = np.unique(labels.nonzero()[0][~(labels.data[labels.data != 0] > 0)]).tolist()
-    if wrong or not np.isfinite(labels.data).all():
-        raise ValueError(f"{name}: got negative entries in rows {check.some(wrong)}, expected finite numbers >= 0")
-    labels.eliminate_zeros()
+    if not (np.isfinite(entries).all() and (entries >= 0).all()):
+        bad = (_as_scipy(labels) < 0).nonzero()[0]
+        where = check.some(np.unique(bad).tolist())
+        raise ValueError(f"{name}: got negative entries in rows {where}, expected finite numbers >= 0")
     return labels
+
+
+def _as_scipy(labels: Tensor | sp.csr_array) -> sp.csr_array:
+    found = sp.csr_array(labels.cpu().numpy() if isinstance(labels, Tensor) else labels)
+    found.eliminate_zeros()
+    return found
+
+
+def _refuse_other_than_sets(*labels: Tensor | sp.csr_array) -> None:
+    entries = (y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in labels)
+    if any(check.values_matter(y) and not bool(((y == 0) | (y == 1)).all()) for y in entries):
+        raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
+
+
+def _dense_overlap(a: Tensor, b: Tensor, overlap: str, own: int | None) -> Dense:
+    """p from labels of few points: one product, on their device."""
+    shared = a @ b.T
+    if overlap == "jaccard":
+        shared = shared / (a.sum(dim=1)[:, None] + b.sum(dim=1) - shared).clamp_min(1)
+    if own is not None:
+        shared.diagonal(own).fill_(0)
+    return Dense(shared / shared.sum(dim=1, keepdim=True).clamp_min(torch.finfo(shared.dtype).tiny))
+
+
+def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: bool) -> sp.csr_array:
+    """The overlap of labels of many points, most pairs of which share none."""
+    common = float((np.diff(a.tocsc().indptr).astype(float) * np.diff(b.tocsc().indptr)).sum())
+    pairs = int(min(common, float(a.shape[0] * b.shape[0])))
+    check.refuse_if_too_large(36 * pairs, f"the overlap of {a.shape[0]} x {b.shape[0]} labels", "use minibatches")
+    shared = sp.csr_array(a @ b.T)
+    if overlap == "jaccard":
+        sizes_a, sizes_b = (np.asarray(y.sum(axis=1)).ravel() for y in (a, b))
+        row, col = shared.tocoo().coords
+        shared.data /= sizes_a[row] + sizes_b[col] - shared.data
+    if one_set:
+        shared = sp.csr_array(shared - sp.diags_array(shared.diagonal()))
+        shared.eliminate_zeros()
+    return shared
 
 
 def _aligned_sets(sets: Sets) -> Rows:
@@ -256,14 +295,11 @@ def _aligned_sets(sets: Sets) -> Rows:
     return _aligned(sets.n, sets.m)
 
 
-def _aligned(n: int, m: int) -> Rows:
+def _aligned(n: int, m: int, offset: int | None = None) -> Rows:
     if n != m:
         raise ValueError(f"input: got {n} and {m} rows, expected as many of each (aligned)")
-    return _one_edge_each(torch.arange(n), m)
+    return _one_edge_each(torch.arange(n), m, offset)
 
 
-def _one_edge_each(candidate: Tensor, m: int) -> Rows:
-    n = len(candidate)
-    indptr = torch.arange(n + 1, device=candidate.device)
-    values = torch.ones(n, dtype=torch.float64, device=candidate.device)
-    return Rows(Csr(indptr, candidate, values, m), Support(n, m, False))
+def _one_edge_each(candidate: Tensor, m: int, offset: int | None = None) -> Rows:
+    return Rows(Listed(candidate[:, None], m), Support(len(candidate), m, offset=offset))

@@ -1,30 +1,123 @@
-"""Operations on any p, as records that a distribution keeps and applies to its rows in order."""
+"""Operations on any p: walks, debiasing, symmetrising, mixing. Each is a record that holds its algebra.
+
+The same records serve a recipe (`Distribution` keeps them), prepared `Rows` (applied at once) and the sampler of pairs
+(which draws walks instead of computing them, and refuses what the rows refuse).
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from icon.rows import Rows
+import numpy as np
+import scipy.sparse as sp
+import torch
 
-Prepare = Callable[[Any, Any, Any], Rows]
+from icon import _checks as check
+from icon.p.masses import Masses, Mixture, Uniform
+from icon.p.masses.base import precise
+
+if TYPE_CHECKING:
+    from icon.p.rows import Rows
+
+C = TypeVar("C", bound="Composable")
+Prepare = Callable[[Any], "Rows"]
+HOW = ("average", "union", "intersection")
 
 
 class Operation(Protocol):
-    """A step from rows to rows; it also gets the target, for operations that need a second p."""
+    """A step from rows to rows. ``prepare`` makes the rows of a second p from the same target."""
 
-    def __call__(self, rows: Rows, target: Any, sets: Any, prepare: Prepare) -> Rows: ...
+    def __call__(self, rows: Rows, prepare: Prepare) -> Rows: ...
+
+
+class Composable(ABC):
+    """What operations compose on, left to right: ``icon.p.KNN(10).walks(2).debias(0.6)`` reads as it runs."""
+
+    def walks(self: C, k: int, average: bool = True, prune: int | None = None) -> C:
+        """The K-walk ``(P + P² + ... + P^k) / k``, or the last power alone with ``average=False``.
+
+        A walk may come home: where it does, self carries mass and is a candidate of the result.
+
+        Args:
+            k: number of steps, at least one; one step is p itself.
+            average: over the lengths 1 to k.
+            prune: keep this many largest entries of a row after each product and renormalise (noted in the result).
+        """
+        return self._then(Walks(check.count(k, "walks"), average, prune))
+
+    def debias(self: C, alpha: float) -> C:
+        """``(1-α) p + α u`` with u uniform on the support; α = 0 changes nothing.
+
+        Source: I-Con (arXiv 2504.16929), debiasing; with data-label pairs it is label smoothing.
+        """
+        return self._then(Debias(check.fraction(alpha, "alpha")))
+
+    def symmetrize(self: C, how: str = "average") -> C:
+        """Symmetric weights, rows then normalised again; the row sums become the anchors' weights.
+
+        Args:
+            how: ``"average"``: ``(P + Pᵀ)/2``, P weighted by the anchors (t-SNE's joint p). ``"union"`` and
+                ``"intersection"``: of the edges, the larger or the smaller of the two weights.
+        """
+        return self._then(Symmetrize(check.choice(how, "how", HOW)))
+
+    def mix(self: C, other: Any, weight: float) -> C:
+        """``(1 - weight) p + weight p'``; both from the same target unless ``other`` is prepared.
+
+        Args:
+            other: another distribution, or prepared rows.
+            weight: of the other, in [0, 1]. Where one of the two has no positive, the other stands alone.
+        """
+        if not isinstance(other, Composable):
+            raise TypeError(f"other: got {type(other).__name__}, expected a distribution or prepared rows")
+        return self._then(Mix(other, check.fraction(weight, "weight")))
+
+    @abstractmethod
+    def _then(self: C, operation: Operation) -> C: ...
 
 
 @dataclass(frozen=True)
 class Walks:
+    """See `Composable.walks`."""
+
     k: int
     average: bool = True
     prune: int | None = None
 
-    def __call__(self, rows: Rows, target: Any, sets: Any, prepare: Prepare) -> Rows:
-        return rows.walks(self.k, self.average, self.prune)
+    def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
+        if self.k == 1:
+            return rows
+        self.check(rows)
+        step = rows.to_scipy()
+        power, total = step, step
+        for _ in range(self.k - 1):
+            power = power @ step
+            if self.prune is not None:
+                power = _largest(power, check.count(self.prune, "prune"))
+            total = total + power
+        result = total / self.k if self.average else power
+        exclude = rows.support.exclude_self and not (result.diagonal() > 0).any()
+        notes = list(rows.notes)
+        if self.prune is not None:
+            notes.append(f"walks pruned to the {self.prune} largest entries of each row and renormalised")
+        if (np.diff(step.indptr)[np.unique(step.indices)] == 0).any():
+            notes.append("walks that ended in a node without edges were left out and their rows renormalised")
+        marginal = rows.marginal if rows.is_joint else None
+        return rows.from_scipy(result, exclude, offset=rows.support.offset, marginal=marginal, notes=tuple(notes))
+
+    @staticmethod
+    def check(rows: Rows) -> None:
+        """Refuse what cannot be walked on, for a whole batch and a sampled one alike.
+
+        Raises:
+            ValueError: a debiased p, one with gradient, or one between two sets.
+        """
+        _refuse_gradient(rows, "walks")
+        _refuse_debiased(rows, "walks")
+        _refuse_two_sets(rows, "walks")
 
     def __str__(self) -> str:
         extra = ("" if self.average else ", average=False") + ("" if self.prune is None else f", prune={self.prune}")
@@ -33,10 +126,14 @@ class Walks:
 
 @dataclass(frozen=True)
 class Debias:
+    """See `Composable.debias`."""
+
     alpha: float
 
-    def __call__(self, rows: Rows, target: Any, sets: Any, prepare: Prepare) -> Rows:
-        return rows.debias(self.alpha)
+    def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
+        if self.alpha == 0:
+            return rows
+        return replace(rows, masses=with_uniform(rows, 1 - self.alpha, self.alpha))
 
     def __str__(self) -> str:
         return f"debias({self.alpha:g})"
@@ -44,10 +141,43 @@ class Debias:
 
 @dataclass(frozen=True)
 class Symmetrize:
+    """See `Composable.symmetrize`."""
+
     how: str = "average"
 
-    def __call__(self, rows: Rows, target: Any, sets: Any, prepare: Prepare) -> Rows:
-        return rows.symmetrize(self.how)
+    def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
+        _refuse_two_sets(rows, "symmetrize")
+        if self.how != "average":
+            _refuse_gradient(rows, "symmetrize")
+            _refuse_debiased(rows, "symmetrize")
+        found = rows.masses.symmetrized(rows.marginal) if self.how == "average" else None
+        if found is not None:
+            masses, marginal = found
+            return rows.as_joint(masses, marginal)
+        return self._of_edges(rows)
+
+    def _of_edges(self, rows: Rows) -> Rows:
+        _refuse_gradient(rows, "symmetrize")
+        joint = sp.diags_array(rows.marginal.cpu().numpy()) @ rows.to_scipy()
+        merged = {
+            "average": lambda: (joint + joint.T) / 2,
+            "union": lambda: joint.maximum(joint.T),
+            "intersection": lambda: joint.minimum(joint.T),
+        }[self.how]()
+        mass = np.asarray(merged.sum(axis=1)).ravel()
+        exclude, notes, uniform = rows.support.exclude_self, rows.notes, rows.masses.uniform_mass
+        if uniform is None:
+            marginal = torch.from_numpy(mass / max(mass.sum(), np.finfo(float).tiny))
+            return rows.from_scipy(merged, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
+        # The uniform part of the joint must be one constant to stay a number per row.
+        spread = (rows.marginal * uniform).cpu().numpy()
+        if np.ptp(spread) > 1e-12 * spread.max():
+            raise ValueError("symmetrize: got a debiased p with unequal rows, expected debias after symmetrize")
+        mass = mass + spread
+        offset = rows.support.offset
+        edges = rows.from_scipy(merged, exclude, offset=offset, marginal=torch.from_numpy(mass), notes=notes)
+        share = torch.from_numpy(spread / mass)
+        return replace(edges, masses=Mixture(edges.masses.scaled(1 - share), Uniform(edges.support, share)))
 
     def __str__(self) -> str:
         return f"symmetrize({self.how!r})"
@@ -55,11 +185,78 @@ class Symmetrize:
 
 @dataclass(frozen=True)
 class Mix:
+    """See `Composable.mix`."""
+
     other: Any
     weight: float
 
-    def __call__(self, rows: Rows, target: Any, sets: Any, prepare: Prepare) -> Rows:
-        return rows.mix(prepare(self.other, target, sets), self.weight)
+    def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
+        other = prepare(self.other)
+        if (other.n, other.m) != (rows.n, rows.m):
+            raise ValueError(f"mix: got p' of shape {(other.n, other.m)}, expected {(rows.n, rows.m)}")
+        debiased = [r.masses.uniform_mass is not None for r in (rows, other)]
+        if any(debiased) and rows.support != other.support:
+            raise ValueError("mix: got a debiased p and another support, expected the same support of both")
+        _refuse_gradient(rows, "mix")
+        mine, theirs = (1 - self.weight) * (~rows.empty).double(), self.weight * (~other.empty).double()
+        whole = (mine + theirs).clamp_min(torch.finfo(torch.float64).tiny)
+        mine, theirs = mine / whole, theirs / whole
+        first, second = (
+            sp.diags_array(share.cpu().numpy()) @ r.to_scipy() for share, r in ((mine, rows), (theirs, other))
+        )
+        marginal = None
+        if rows.is_joint or other.is_joint:
+            marginal = (1 - self.weight) * rows.marginal + self.weight * other.marginal
+        both_exclude = rows.support.exclude_self and other.support.exclude_self
+        mixed = rows.from_scipy(
+            first + second, both_exclude, offset=rows.support.offset, marginal=marginal, notes=rows.notes + other.notes
+        )
+        if not any(debiased):
+            return mixed
+        uniform = sum(
+            share * r.masses.uniform_mass
+            for share, r in ((mine, rows), (theirs, other))
+            if r.masses.uniform_mass is not None
+        )
+        return replace(mixed, masses=with_uniform(mixed, 1 - uniform, uniform))
 
     def __str__(self) -> str:
         return f"mix({self.other!r}, {self.weight:g})"
+
+
+def with_uniform(rows: Rows, kept: Any, added: Any) -> Masses:
+    """``kept p + added u`` for the anchors with a positive, the uniform part one number per row."""
+    masses = rows.masses
+    before = masses.uniform_mass
+    spread = added * (~rows.empty).to(precise(rows.empty.device))
+    if before is not None:
+        spread = spread + kept * before
+    return Mixture(masses.own_part.scaled(kept), Uniform(rows.support, spread))
+
+
+def _refuse_gradient(rows: Rows, operation: str) -> None:
+    if rows.masses.requires_grad:
+        raise ValueError(f"{operation}: got a p with gradient (detach=False), expected a detached one")
+
+
+def _refuse_debiased(rows: Rows, operation: str) -> None:
+    if rows.masses.uniform_mass is not None:
+        raise ValueError(f"{operation}: got a debiased p, expected the plain one (debias last)")
+
+
+def _refuse_two_sets(rows: Rows, operation: str) -> None:
+    if rows.n != rows.m:
+        raise ValueError(f"{operation}: got {rows.n} anchors and {rows.m} candidates, expected one set of points")
+
+
+def _largest(matrix: sp.csr_array, k: int) -> sp.csr_array:
+    """The k largest entries of each row (the first of equal ones), scaled back to the row's sum."""
+    coo = matrix.tocoo()
+    row, col = coo.coords
+    order = np.lexsort((col, -coo.data, row))
+    counts = np.bincount(row, minlength=matrix.shape[0])
+    rank = np.arange(len(order)) - np.repeat(counts.cumsum() - counts, counts)
+    keep = order[rank < k]
+    kept = sp.csr_array((coo.data[keep], (row[keep], col[keep])), shape=matrix.shape)
+    before, after = (np.asarray(m.sum(axis=1)).ravel() for m in (matrix, kept))
+    return sp.csr_array(sp.diags_array(np.divide(before, after, out=np.zeros_like(after), where=after > 0)) @ kept)

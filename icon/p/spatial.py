@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.edges import Csr
 from icon.p.base import Distribution, Sets
-from icon.rows import Rows, Support
+from icon.p.masses import DenseFromLogs, Listed, Sparse
+from icon.p.rows import Rows
+from icon.p.support import Support
 
 _TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 DEFAULT_PERPLEXITY = 30.0
@@ -72,18 +73,17 @@ class _Kernel(_Spatial):
         indices, values = [], []
         for start, tile in _score_tiles(xa, xb, self._similarity()):
             if k < support.m:
-                support.fill_self(tile, start, -math.inf)
+                support.hide_(tile, start, -math.inf)
                 indices.append(nearest(-tile, k))
                 values.append(self.normalize(tile.gather(1, indices[-1]), _all, support))
             else:
                 values.append(self.normalize(tile, partial(_hide_self, start=start, support=support), support))
-        full = torch.arange(support.m).expand(support.n, support.m)
-        index = torch.cat(indices) if indices else full.to(xa.device)
-        indptr = torch.arange(support.n + 1, device=xa.device) * k
-        # A dense p is kept with its logarithms: far candidates have one where their mass is too small for a float.
-        log_values = torch.cat(values).flatten()
-        logs = log_values.detach() if k == support.m and not support.exclude_self else None
-        return Rows(Csr(indptr, index.reshape(-1), log_values.exp(), support.m, logs), support)
+        log_values = torch.cat(values)
+        if indices:
+            indptr = torch.arange(support.n + 1) * k
+            return Rows(Sparse(indptr, torch.cat(indices).flatten(), log_values.exp().flatten(), support.m), support)
+        # Far candidates have a logarithm where their mass is too small for a float.
+        return Rows(DenseFromLogs(log_values.exp(), log_values.detach()), support)
 
     def _similarity(self) -> str:
         return "sqeuclidean"
@@ -215,12 +215,9 @@ class KNN(_Spatial):
             raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
         indices = []
         for start, scores in _score_tiles(xa.detach(), xb.detach(), self.metric):
-            others.fill_self(scores, start, -math.inf)
+            others.hide_(scores, start, -math.inf)
             indices.append(nearest(-scores, k))
-        index = torch.cat(indices)
-        indptr = torch.arange(n + 1, device=index.device) * k
-        values = torch.full((n * k,), 1 / k, dtype=torch.float64, device=index.device)
-        return Rows(Csr(indptr, index.flatten(), values, m), self._support(n, m, sets))
+        return Rows(Listed(torch.cat(indices), m), self._support(n, m, sets))
 
 
 def _all(scores: Tensor) -> Tensor:
@@ -228,11 +225,7 @@ def _all(scores: Tensor) -> Tensor:
 
 
 def _hide_self(scores: Tensor, start: int, support: Support) -> Tensor:
-    if not support.exclude_self:
-        return scores
-    hidden = torch.zeros_like(scores, dtype=torch.bool)
-    support.fill_self(hidden, start, True)
-    return scores.masked_fill(hidden, -math.inf)
+    return support.hide(scores, start, -math.inf)
 
 
 def _precise(x: Tensor) -> Tensor:

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon.p.support import Support
 from icon.q.partitions import Constant, LogSumExp, Partition
+
+
+class Totals(Protocol):
+    """Sums over all parts of a batch whose anchors are evaluated in parts (by several ranks, say)."""
+
+    def sum(self, x: Tensor) -> Tensor:
+        """The sum of what each part gives, differentiable; the same on every part."""
+
+    def max(self, x: Tensor) -> Tensor:
+        """The largest of what each part gives, entry by entry, without gradient."""
+
+
+class Whole:
+    """The totals of a batch that is evaluated in one part."""
+
+    def sum(self, x: Tensor) -> Tensor:
+        return x
+
+    def max(self, x: Tensor) -> Tensor:
+        return x.detach()
+
+
+WHOLE = Whole()
+Statistics = Mapping[str, Tensor]
 
 
 class Kernel(nn.Module):
@@ -19,7 +46,8 @@ class Kernel(nn.Module):
     ...         return -torch.cdist(anchors, candidates, p=1)
 
     `prepare` is ordinary differentiable PyTorch that runs once per call; `score` runs on blocks of what it returns and
-    must broadcast over leading dimensions (``[..., b, r]`` and ``[..., m, r]`` to ``[..., b, m]``).
+    must broadcast over leading dimensions (``[..., b, r]`` and ``[..., m, r]`` to ``[..., b, m]``). What `prepare`
+    needs of all points together is named by `statistics`.
 
     Args:
         partition: see `icon.q.PARTITIONS`.
@@ -32,8 +60,6 @@ class Kernel(nn.Module):
     row: ClassVar[str | None] = None
     #: Whether the anchor is always its own candidate (clusters).
     needs_self: ClassVar[bool] = False
-    #: Whether the evaluator may write over a tile that `score` returned (nothing else holds on to it).
-    fresh_scores: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -52,18 +78,28 @@ class Kernel(nn.Module):
             raise ValueError(f"log_weights: got shape {tuple(weights.shape)}, expected finite numbers (m,)")
         self.register_buffer("log_weights", weights)
 
-    def forward(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def features(
+        self,
+        anchors: Tensor,
+        candidates: Tensor,
+        support: Support,
+        weights: Tensor | None = None,
+        totals: Totals = WHOLE,
+    ) -> tuple[Tensor, Tensor]:
         """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least.
 
         Args:
+            anchors: ``[n, d]``. candidates: ``[m, d]``.
+            support: where the anchors stand among the candidates.
             weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
+            totals: sums over the other parts of the anchors, where there are some.
         """
-        one_set = anchors is candidates
+        one = anchors is candidates
         anchors = at_least_float32(anchors)
-        candidates = anchors if one_set else at_least_float32(candidates)
+        candidates = anchors if one else at_least_float32(candidates)
         if self.detach_candidates:
             candidates = candidates.detach()
-        a, c = self.prepare(anchors, candidates, weights)
+        a, c = self.prepare(anchors, candidates, self.statistics(anchors, candidates, support, weights, totals))
         if self.log_weights is None:
             return a, c
         if len(self.log_weights) != len(c):
@@ -71,7 +107,14 @@ class Kernel(nn.Module):
         extra = self.log_weights.to(c)
         return torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def statistics(
+        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+    ) -> Statistics:
+        """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale."""
+        return {}
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        """Features of the anchors and of the candidates; one and the same tensor where both are."""
         return anchors, candidates
 
     def block_score(self, a: Tensor, c: Tensor) -> Tensor:
@@ -84,7 +127,7 @@ class Kernel(nn.Module):
         """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product."""
         return anchors @ candidates.mT
 
-    def penalty(self, anchors: Tensor) -> Tensor | None:
+    def penalty(self, anchors: Tensor, totals: Totals) -> Tensor | None:
         """``[n]`` a term beside the divergence (a prior), or None."""
         return None
 
@@ -100,6 +143,21 @@ class Kernel(nn.Module):
     def is_product(self) -> bool:
         """Whether the score is the product of the prepared features and nothing more."""
         return type(self).score is Kernel.score
+
+    @property
+    def score_parameters(self) -> tuple[Tensor, ...]:
+        """The parameters that `score` and the partition compute with, those that only `prepare` reads apart."""
+        return tuple(p for p in self.parameters() if p.requires_grad)
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the scores of two sets are the transposed ones of the sets exchanged, from the same features."""
+        return False
+
+    @property
+    def largest_score(self) -> float:
+        """A number that no score exceeds in size, known without looking; infinity where there is none."""
+        return math.inf
 
     @property
     def means_are_exact(self) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.q.base import Kernel, at_least_float32
+from icon.p.support import Support
+from icon.q.base import Kernel, Statistics, Totals, at_least_float32
 from icon.q.partitions import AlreadyNormalized, Constant
-from icon.q.scores import ScaledLog
+from icon.q.scores import floored_log
 
 
 class Clusters(Kernel):
@@ -38,7 +38,6 @@ class Clusters(Kernel):
     """
 
     row: ClassVar[str] = "clusters"
-    fresh_scores: ClassVar[bool] = True
     needs_self: ClassVar[bool] = True
 
     def __init__(
@@ -81,25 +80,35 @@ class Clusters(Kernel):
         self.weights: Tensor | None
         self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def statistics(
+        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+    ) -> Statistics:
         log_phi = candidates.log_softmax(dim=1)
-        phi_anchors = self._powers(anchors.log_softmax(dim=1)).exp()
         marginals = self._marginals(log_phi)
         if marginals is not None:
-            return phi_anchors, self._powers(log_phi).exp() / marginals
+            return {"log phi": log_phi, "marginals": marginals}
         if anchors.shape[1] > len(candidates):
             raise ValueError(f"input: got {anchors.shape[1]} clusters for {len(candidates)} points, expected no more")
         d = weights if self.stationary else self.weights
-        if d is not None:
-            if len(d) != len(log_phi):
-                raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
-            d = d.to(log_phi)[:, None]
-            log_phi = log_phi + d.log()
+        if d is None:
+            return {"log phi": log_phi, "log sizes": log_phi.logsumexp(dim=0)}
+        if len(d) != len(log_phi):
+            raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
+        d = d.to(log_phi)
+        log_phi = log_phi + d.log()[:, None]
+        return {"log phi": log_phi, "log sizes": log_phi.logsumexp(dim=0), "weights": d}
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        phi_anchors = self._powers(anchors.log_softmax(dim=1)).exp()
+        log_phi = self._powers(statistics["log phi"])
+        if "marginals" in statistics:
+            return phi_anchors, log_phi.exp() / statistics["marginals"]
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
-        share = (self._powers(log_phi) - log_phi.logsumexp(dim=0)).exp_()
+        share = (log_phi - statistics["log sizes"]).exp()
         if self.leak == 0:
             return phi_anchors, share
-        u = torch.full_like(share[:, :1], 1 / len(share)) if d is None else d / d.sum()
+        d = statistics.get("weights")
+        u = torch.full_like(share[:, :1], 1 / len(share)) if d is None else (d / d.sum())[:, None]
         leak = torch.full_like(phi_anchors[:, :1], self.leak)
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
 
@@ -133,16 +142,18 @@ class Clusters(Kernel):
         super()._load_from_state_dict(state, prefix, *rest)
 
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        return ScaledLog.apply(anchors @ candidates.mT, 1.0)  # type: ignore[no-any-return, no-untyped-call]
+        return floored_log(anchors @ candidates.mT)
 
-    def penalty(self, anchors: Tensor) -> Tensor | None:
+    def penalty(self, anchors: Tensor, totals: Totals) -> Tensor | None:
         if not (self.log_prior or self.entropy_weight):
             return None
         log_phi = at_least_float32(anchors).log_softmax(dim=1)
         value = -self.log_prior * log_phi.sum(dim=1)
         if self.entropy_weight:
-            log_mean = (log_phi.logsumexp(dim=0) - math.log(len(log_phi))).clamp_min(torch.finfo(log_phi.dtype).min)
-            value = value + self.entropy_weight * (log_phi.exp() * log_mean).sum(dim=1)
+            phi = log_phi.exp()
+            count = totals.sum(phi.new_tensor(float(len(phi))))
+            mean = totals.sum(phi.sum(dim=0)) / count
+            value = value + self.entropy_weight * (phi * floored_log(mean)).sum(dim=1)
         return value
 
     @property

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon.q.base import Kernel, positive_scale
+from icon.p.support import Support
+from icon.q.base import WHOLE, Kernel, Statistics, Totals, positive_scale
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondOrder
 
 _METRICS = ("sqeuclidean", "cosine", "dot")
@@ -36,8 +37,6 @@ class Gaussian(Kernel):
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """
-
-    fresh_scores: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -104,31 +103,81 @@ class Gaussian(Kernel):
         return self.log_scale.exp() if self.learnable else self.fixed_scale
 
     @property
+    def score_parameters(self) -> tuple[Tensor, ...]:
+        return ()  # the scale is in the features
+
+    @property
     def means_are_exact(self) -> bool:
         return self.metric == "cosine"
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        scale = torch.as_tensor(self.scale, dtype=anchors.dtype, device=anchors.device)
-        if scale.ndim and len(scale) != len(candidates):
-            raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
-        euclidean = self.metric == "sqeuclidean"
-        one_set = anchors is candidates
+    @property
+    def is_symmetric(self) -> bool:
+        return (
+            self.metric != "sqeuclidean"
+            and not (self.detach_candidates or self.margin)
+            and self.log_weights is None
+            and self._scale.ndim == 0
+        )
+
+    @property
+    def largest_score(self) -> float:
+        if self.metric != "cosine" or isinstance(self.scale, Tensor) or self.log_weights is not None:
+            return math.inf
+        return 1.001 / self.scale if self.has_scale else 1.001
+
+    @property
+    def _scale(self) -> Tensor:
+        return torch.as_tensor(self.scale)
+
+    def statistics(
+        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+    ) -> Statistics:
+        found = {}
         if self.preprocess != "none":
-            anchors = centered(anchors, self.preprocess == "standardize")
-            candidates = anchors if one_set else centered(candidates, self.preprocess == "standardize")
-        if self.partition_name in ("mean", "max", "second-order"):
-            scale = torch.ones_like(scale)
-        elif euclidean:
-            scale = 2 * scale**2
+            of_candidates = moments(candidates, WHOLE)
+            # Anchors that are a part of the candidates are measured by all of them.
+            of_anchors = moments(anchors, totals) if support.offset is None else of_candidates
+            found = {"anchor mean": of_anchors[0], "anchor variance": of_anchors[1]}
+            found |= {"candidate mean": of_candidates[0], "candidate variance": of_candidates[1]}
+        elif self.metric == "sqeuclidean":
+            found = {"centre": candidates.detach().mean(dim=0)}
+        return found
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        scale, one = self._scale_for(anchors, candidates), anchors is candidates
+        if self.preprocess != "none":
+            standardize = self.preprocess == "standardize"
+            anchors = centered(anchors, statistics["anchor mean"], statistics["anchor variance"], standardize)
+            candidates = (
+                anchors
+                if one
+                else centered(candidates, statistics["candidate mean"], statistics["candidate variance"], standardize)
+            )
+        if self.metric == "sqeuclidean":
+            centre = statistics["centre"] if "centre" in statistics else candidates.detach().mean(dim=0)
+            anchors, candidates = squared_distance_features(anchors, candidates, centre)
+            return _times(anchors, candidates, scale)
+        if self.metric == "cosine" and not (isinstance(scale, Tensor) and scale.ndim):
+            # Half of the scale to each side, so that one set stays one tensor.
+            root = scale**0.5
+            anchors = unit_rows(anchors, root)
+            return anchors, anchors if one else unit_rows(candidates, root)
         if self.metric == "cosine":
             anchors = unit_rows(anchors)
-            candidates = anchors if one_set else unit_rows(candidates)
-        elif euclidean:
-            anchors, candidates = squared_distance_features(anchors, candidates)
-            scale = -scale
-        if scale.ndim:
-            return anchors, candidates / scale[:, None]
-        return anchors / scale, candidates
+            candidates = anchors if one else unit_rows(candidates)
+        return _times(anchors, candidates, scale)
+
+    def _scale_for(self, anchors: Tensor, candidates: Tensor) -> float | Tensor:
+        """What the unit scores are multiplied with: a number, or one per candidate ``[m]``."""
+        scale = self.scale
+        if isinstance(scale, Tensor):
+            scale = scale.to(anchors)
+            if scale.ndim and len(scale) != len(candidates):
+                raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
+        euclidean = self.metric == "sqeuclidean"
+        if self.partition_name in ("mean", "max", "second-order"):
+            return -1.0 if euclidean else 1.0
+        return -1 / (2 * scale**2) if euclidean else 1 / scale
 
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"metric": self.metric}
@@ -158,7 +207,6 @@ class StudentT(Kernel):
     """
 
     row: ClassVar[str] = "student-t"
-    fresh_scores: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -183,16 +231,25 @@ class StudentT(Kernel):
     def scale(self) -> Tensor | float:
         return self.log_scale.exp() if self.learnable else self.initial_scale
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        a, c = squared_distance_features(anchors, candidates)
+    def statistics(
+        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+    ) -> Statistics:
+        return {"centre": candidates.detach().mean(dim=0)}
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        a, c = squared_distance_features(anchors, candidates, statistics["centre"])
         # c² + d²/ν straight from the product: the scale joins the column of squared norms.
         offset = self.dof * torch.as_tensor(self.scale, dtype=a.dtype, device=a.device) ** 2
         norms = torch.zeros(a.shape[1], dtype=a.dtype, device=a.device)
         norms[-2] = 1.0
         return (a + offset * norms) / self.dof, c
 
+    @property
+    def score_parameters(self) -> tuple[Tensor, ...]:
+        return ()  # the scale is in the features
+
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        return ScaledLog.apply(anchors @ candidates.mT, -self.exponent)  # type: ignore[no-any-return, no-untyped-call]
+        return -self.exponent * floored_log(anchors @ candidates.mT)
 
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"dof": self.dof}
@@ -218,7 +275,6 @@ class Argmax(Kernel):
     """
 
     row: ClassVar[str] = "gaussian-narrow"
-    fresh_scores: ClassVar[bool] = True
 
     def __init__(self, leak: float = 0.01, metric: str = "dot") -> None:
         super().__init__(AlreadyNormalized())
@@ -227,77 +283,83 @@ class Argmax(Kernel):
             raise ValueError("leak: got 0, expected a number in (0, 1]: without a leak an error costs infinity")
         self._scores = Gaussian(check.choice(metric, "metric", _METRICS))
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        if anchors is candidates:
+    def statistics(
+        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+    ) -> Statistics:
+        if support.offset is not None:
             raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")
-        return self._scores.prepare(anchors, candidates, weights)
+        return self._scores.statistics(anchors, candidates, support, weights, totals)
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        return self._scores.prepare(anchors, candidates, statistics)
 
     @property
     def edges_suffice(self) -> bool:
         return False
 
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-        scores = (anchors @ candidates.mT).detach()
+        scores = anchors @ candidates.mT
         m = scores.shape[-1]
-        high = math.log1p(-self.leak + self.leak / m)
-        best = scores.argmax(dim=-1, keepdim=True)
-        return torch.full_like(scores, math.log(self.leak / m)).scatter_(-1, best, high)
+        best = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, scores.argmax(dim=-1, keepdim=True), True)
+        low = scores.masked_fill(~best, math.log(self.leak / m))
+        return low.masked_fill(best, math.log1p(-self.leak + self.leak / m))
 
     def hyper_parameters(self) -> dict[str, Any]:
         return {"leak": self.leak, "metric": self._scores.metric}
 
 
-class ScaledLog(torch.autograd.Function):
-    """``factor · log(max(t, tiny))`` of a fresh tile, keeping t alone for the backward pass.
+def floored_log(t: Tensor) -> Tensor:
+    """``log max(t, tiny)``: duplicates (rounding can make a distance negative) and empty clusters have a finite score.
 
-    The floor serves duplicates (rounding can make ``t`` negative) and empty clusters: their score is finite.
+    Where t sits on the floor the score is constant: its gradient is 0.
     """
-
-    @staticmethod
-    def forward(ctx: Any, t: Tensor, factor: float) -> Tensor:
-        t.clamp_(min=torch.finfo(t.dtype).tiny)
-        ctx.save_for_backward(t)
-        ctx.factor = factor
-        return t.log().mul_(factor)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (t,) = ctx.saved_tensors
-        # Where t sits on the floor the score is constant, and 1/t would overflow.
-        return (grad * ctx.factor / t).masked_fill(t <= torch.finfo(t.dtype).tiny, 0), None
+    return t.clamp_min(torch.finfo(t.dtype).tiny).log()
 
 
-def unit_rows(x: Tensor) -> Tensor:
-    """Rows divided by their length; a row of zeros stays zero and gets no gradient."""
-    largest = x.detach().abs().amax(dim=1, keepdim=True)
-    x = x / torch.where(largest > 0, largest, 1.0)  # so that no square under- or overflows
-    square = (x * x).sum(dim=1, keepdim=True)
-    return x * torch.where(largest > 0, square, torch.inf).rsqrt()
+def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
+    """Rows scaled to a length; a row of zeros stays zero and gets no gradient."""
+    largest = torch.linalg.vector_norm(x.detach(), math.inf, dim=1, keepdim=True)
+    # So that no square under- or overflows; the norm of what is left is at least one, or zero.
+    x = x * largest.reciprocal().masked_fill(largest == 0, 0)
+    norm = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(0.5)
+    unit: Tensor = x / (norm / length)
+    return unit
 
 
-def centered(x: Tensor, standardize: bool = False) -> Tensor:
-    """Each dimension with mean 0 over the rows and, where asked for, variance 1; a constant dimension becomes 0."""
-    rounding = torch.finfo(x.dtype).eps * x.detach().abs().amax(dim=0)
-    x = x - x.mean(dim=0)
+def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:
+    """Mean and variance ``[d]`` of each dimension over the points of all parts."""
+    count = totals.sum(x.new_tensor(float(len(x))))
+    mean = totals.sum(x.sum(dim=0)) / count
+    return mean, totals.sum((x - mean).square().sum(dim=0)) / count
+
+
+def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = False) -> Tensor:
+    """Each dimension less its mean and, where asked for, with variance 1; a constant dimension becomes 0."""
     if not standardize:
-        return x
-    variance = x.square().mean(dim=0)
-    constant = variance <= rounding**2
-    return x * torch.where(constant, torch.inf, variance).rsqrt()
+        return x - mean
+    rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
+    constant = variance <= (4 * rounding) ** 2
+    return (x - mean) * torch.where(constant, torch.inf, variance).rsqrt()
 
 
-def squared_distance_features(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def squared_distance_features(a: Tensor, c: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
     """Features whose product is the squared distance: ``[-2a, ‖a‖², 1] · [c, 1, ‖c‖²]``.
 
-    Both sets are first moved by the mean of the candidates, which changes no distance and keeps rounding small.
+    Both sets are first moved by the same centre, which changes no distance and keeps rounding small.
     """
-    centre = c.detach().mean(dim=0)
     one_set = a is c
     a = a - centre
     c = a if one_set else c - centre
     a_square, c_square = ((x * x).sum(dim=1, keepdim=True) for x in (a, c))
     one_a, one_c = torch.ones_like(a_square), torch.ones_like(c_square)
     return torch.cat([-2 * a, a_square, one_a], dim=1), torch.cat([c, one_c, c_square], dim=1)
+
+
+def _times(anchors: Tensor, candidates: Tensor, scale: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Features whose product is scaled by a number, or by one per candidate ``[m]``."""
+    if isinstance(scale, Tensor) and scale.ndim:
+        return anchors, candidates * scale[:, None]
+    return (anchors, candidates) if isinstance(scale, float) and scale == 1.0 else (anchors * scale, candidates)
 
 
 def _shown(scale: float | Tensor) -> Any:

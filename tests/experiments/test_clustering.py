@@ -99,7 +99,7 @@ VIEWS = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=t
 
 def _sampled() -> object:
     """p of a batch: partner k is the one positive of anchor k."""
-    return rivals.Pairs(rivals._rows(DIGITS, 10)).draw(6)[2]
+    return rivals.PairSampler(rivals._rows(DIGITS, 10)).draw(6)[2]
 
 
 def test_scan() -> None:

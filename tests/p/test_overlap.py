@@ -51,7 +51,8 @@ def test_lists_and_sparse_label_sets() -> None:
     y = sets()
     expected = icon.p.Classes(overlap="jaccard")(y).to_dense()
     for form in (y.tolist(), sp.csr_array(y), sp.coo_matrix(y)):
-        assert torch.equal(icon.p.Classes(overlap="jaccard")(form).to_dense(), expected)
+        found = icon.p.Classes(overlap="jaccard")(form).to_dense()
+        torch.testing.assert_close(found, expected, rtol=1e-15, atol=1e-16)
 
 
 def test_between_two_sets() -> None:

@@ -1,63 +1,61 @@
 """Divergences D(p ‖ q) between the rows of p and q.
 
 KL needs the scores on p's edges only and is computed as ``A - sum_j p s - H`` by the engine itself. The others need
-every candidate: each is a function of a tile of p, q and log q that returns the terms of the sum and their
-derivative by log q.
+every candidate: each is a differentiable function of tiles of p, q and log q, one number per row.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from icon import _checks as check
 
-
-class Divergence(Protocol):
-    """``(p, q, log_p, log_q) -> (terms, d terms / d log_q)``, all ``[b, m]``; log_q is 0 where q is 0."""
-
-    def __call__(self, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]: ...
+#: ``(p [b, m], q [b, m], log_q [b, m]) -> [b]``; q = 0 and log_q = 0 outside the support. A fourth parameter named
+#: ``log_p`` gets the logarithm of p, known beyond what p can hold.
+Divergence = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
 class ReverseKL:
-    """``sum_j q_j log(q_j / p_j)``; infinite where q has mass and p has none."""
+    """``sum_j q_j log(q_j / p_j)``; refused where q has mass and p has none."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
-        if bool((torch.isinf(log_p) & (q > 0)).any()):
+    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor, log_p: Tensor | None = None) -> Tensor:
+        log_p = p.log() if log_p is None else log_p
+        if check.values_matter(q) and bool((torch.isinf(log_p) & (q > 0)).any()):
             raise ValueError("divergence: got reverse-kl with p = 0 where q > 0, expected p > 0 there (use debias)")
-        ratio = torch.where(q > 0, log_q - log_p, 0.0)
-        return q * ratio, q * (ratio + 1)
+        return (q * (log_q - torch.where(q > 0, log_p, 0.0))).sum(dim=1)
 
 
 @dataclass(frozen=True)
 class JensenShannon:
     """``KL(p ‖ m)/2 + KL(q ‖ m)/2`` with ``m = (p + q)/2``; at most log 2."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
-        middle = (p + q) / 2
-        slope = torch.xlogy(q, torch.where(q > 0, q / middle, 1.0)) / 2
-        return torch.xlogy(p, torch.where(p > 0, p / middle, 1.0)) / 2 + slope, slope
+    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+        log_middle = ((p + q) / 2).clamp_min(torch.finfo(q.dtype).tiny).log()
+        log_p = p.clamp_min(torch.finfo(q.dtype).tiny).log()
+        return (p * (log_p - log_middle) + q * (log_q - log_middle)).sum(dim=1) / 2
 
 
 @dataclass(frozen=True)
 class TotalVariation:
     """``sum_j |p_j - q_j| / 2``; at most 1."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
-        return (p - q).abs() / 2, (q - p).sign() * q / 2
+    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+        return (p - q).abs().sum(dim=1) / 2
 
 
 @dataclass(frozen=True)
 class Hellinger:
     """The squared Hellinger distance ``sum_j (√p_j - √q_j)² / 2 = 1 - sum_j √(p_j q_j)``; at most 1."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
-        overlap = (p * q).sqrt()
-        return (p + q) / 2 - overlap, (q - overlap) / 2
+    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+        return ((p + q) / 2 - p.sqrt() * (log_q / 2).exp()).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,10 @@ class Alpha:
         if not 0 < check.fraction(self.alpha, "alpha") < 1:
             raise ValueError(f"alpha: got {self.alpha}, expected a number inside (0, 1); use 'kl' or 'reverse-kl'")
 
-    def __call__(self, p: Tensor, q: Tensor, log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
         a = self.alpha
-        overlap = p**a * q ** (1 - a)
-        return (a * p + (1 - a) * q - overlap) / (a * (1 - a)), (q - overlap) / a
+        overlap = p**a * ((1 - a) * log_q).exp()
+        return (a * p + (1 - a) * q - overlap).sum(dim=1) / (a * (1 - a))
 
 
 DIVERGENCES: dict[str, type[ReverseKL | JensenShannon | TotalVariation | Hellinger | Alpha] | None] = {
@@ -94,7 +92,12 @@ def resolve(divergence: str | Divergence) -> Divergence | None:
     """The divergence of a name; None is KL."""
     if not isinstance(divergence, str):
         if not callable(divergence):
-            raise TypeError(f"divergence: got {divergence!r}, expected a name or a function of (p, q, log_p, log_q)")
+            raise TypeError(f"divergence: got {divergence!r}, expected a name or a function of (p, q, log_q)")
         return divergence
     kind = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
     return None if kind is None else kind()
+
+
+def takes_log_p(divergence: Any) -> bool:
+    """Whether a divergence asks for the logarithm of p."""
+    return "log_p" in inspect.signature(divergence).parameters

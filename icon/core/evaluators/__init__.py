@@ -1,0 +1,36 @@
+"""Evaluators: how a problem is computed. `choose` takes one by what the loss is made of and by its size."""
+
+from __future__ import annotations
+
+import torch
+
+from icon import _checks as check
+from icon.core.evaluators.autograd import Autograd
+from icon.core.evaluators.base import Evaluator
+from icon.core.evaluators.fused import Fused
+from icon.core.problem import Problem
+
+__all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "choose", "resolve"]
+
+EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused}
+#: Pairs up to which ordinary PyTorch is as fast as the fused evaluator, and open to every transform.
+SMALL = 2**15
+
+_AUTOGRAD, _FUSED = Autograd(), Fused()
+
+
+def resolve(evaluator: str | Evaluator | None) -> Evaluator | None:
+    """The evaluator of a name; None chooses for each call."""
+    if evaluator is None or isinstance(evaluator, Evaluator):
+        return evaluator
+    if not isinstance(evaluator, str):
+        raise TypeError(f"evaluator: got {type(evaluator).__name__}, expected a name or an icon.Evaluator")
+    return EVALUATORS[check.choice(evaluator, "evaluator", tuple(EVALUATORS))]()
+
+
+def choose(problem: Problem) -> Evaluator:
+    """Fused for large product scores with a softmax, autograd for all else and under transforms and compilers."""
+    small = problem.support.n * problem.support.m < SMALL
+    if small or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return _AUTOGRAD
+    return _FUSED if Fused.can(problem) else _AUTOGRAD

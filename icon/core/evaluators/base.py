@@ -1,0 +1,36 @@
+"""The seam between a loss and how it is computed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from icon.core.problem import Problem
+
+
+class Evaluator(ABC):
+    """Computes the numbers of a `Problem`. One of your own is one method, `per_anchor`.
+
+    Everything returned is differentiable in the features, in p and in every parameter.
+    """
+
+    #: What `repr` and saved files call it.
+    name: ClassVar[str]
+
+    @abstractmethod
+    def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
+        """``(A [n], E [n])`` for KL: partitions, and mean scores under p. ``(D [n],)`` for another divergence."""
+
+    def total(self, problem: Problem, weights: Tensor) -> Tensor:
+        """``sum_i w_i (A_i - E_i)``, or ``sum_i w_i D_i``: a scalar. ``weights [n]`` are constants."""
+        first, *rest = self.per_anchor(problem)
+        return (first - rest[0] if rest else first) @ weights
+
+    def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
+        """The sum of the totals of two problems whose scores are each other's transpose."""
+        return self.total(forth, weights) + self.total(back, back_weights)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

@@ -1,0 +1,199 @@
+"""Product scores with a softmax, at the speed of their matrix products: few passes over a tile, in place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icon.core.evaluators.autograd import Autograd, second_order
+from icon.core.evaluators.base import Evaluator
+from icon.core.problem import Problem
+from icon.q.partitions import LogSumExp
+
+#: Sums of exponentials of numbers up to this size neither overflow nor vanish in float32.
+SAFE_EXPONENT = 40.0
+#: Pairs up to which the mean score under p is read off the tile; beyond, it is the score of the mean candidate.
+FROM_TILE = 2**20
+PRECISIONS = {"tf32": "high", "bfloat16": "medium"}
+
+
+class Fused(Evaluator):
+    """Evaluates KL with scores that are products and a softmax as the partition; anything else is `Autograd`'s.
+
+    The derivative of the softmax is written into the tile of scores, so that a block takes one product forward and two
+    back. Two directions over the same scores share them: four products instead of six, three where one tile holds all.
+
+    Args:
+        matmul_precision: ``"tf32"`` or ``"bfloat16"`` rounds the factors of the products to that precision, where the
+            hardware can, and sums them in float32; None leaves torch's own setting.
+    """
+
+    name = "fused"
+
+    def __init__(self, matmul_precision: str | None = None) -> None:
+        if matmul_precision is not None and matmul_precision not in PRECISIONS:
+            raise ValueError(f"matmul_precision: got {matmul_precision!r}, expected 'tf32', 'bfloat16' or None")
+        self.matmul_precision = matmul_precision
+
+    @staticmethod
+    def can(problem: Problem) -> bool:
+        """Whether a problem is of the kind that is fused."""
+        q = problem.q
+        return (
+            q.is_product
+            and isinstance(q.partition, LogSumExp)
+            and not q.margin
+            and problem.divergence is None
+            and not problem.p.requires_grad
+        )
+
+    def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
+        return Autograd().per_anchor(problem)
+
+    def total(self, problem: Problem, weights: Tensor) -> Tensor:
+        if not self.can(problem):
+            return Autograd().total(problem, weights)
+        with self._products():
+            value: Tensor = _Softmax.apply(  # type: ignore[no-untyped-call]
+                problem, weights, not _averages(problem), problem.anchors, problem.candidates
+            )
+        return value - _expected(problem, weights) if _averages(problem) else value
+
+    def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
+        averages = _averages(forth, 0)
+        if not (self.can(forth) and self.can(back) and averages and forth.q.largest_score <= SAFE_EXPONENT):
+            return self.total(forth, weights) + self.total(back, back_weights)
+        with self._products():
+            value: Tensor = _BothSoftmaxes.apply(  # type: ignore[no-untyped-call]
+                forth, weights, back_weights, forth.anchors, forth.candidates
+            )
+        return value - _expected(forth, weights) - _expected(back, back_weights)
+
+    @contextmanager
+    def _products(self) -> Iterator[None]:
+        if self.matmul_precision is None:
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(PRECISIONS[self.matmul_precision])
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    def __repr__(self) -> str:
+        return "Fused()" if self.matmul_precision is None else f"Fused(matmul_precision={self.matmul_precision!r})"
+
+
+def _averages(problem: Problem, least: int = FROM_TILE) -> bool:
+    """Whether the mean score under p is computed as the score of the mean candidate.
+
+    It is where that is exact enough and takes less than reading the tile.
+    """
+    pairs = problem.support.n * problem.support.m
+    return problem.q.means_are_exact and pairs >= least and problem.p.averages_cheaply(problem.anchors.shape[1])
+
+
+def _expected(problem: Problem, weights: Tensor) -> Tensor:
+    """``sum_i w_i sum_j p_ij a_i·c_j``."""
+    means: Tensor = torch.linalg.vecdot(problem.anchors, problem.p.average(problem.candidates))
+    return means @ weights
+
+
+class _Softmax(torch.autograd.Function):
+    """``sum_i w_i (A_i - E_i)``, or ``sum_i w_i A_i``, with its gradients, in one pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, weights: Tensor, with_mean: bool, anchors: Tensor, candidates: Tensor
+    ) -> Tensor:
+        by_anchor = torch.empty_like(anchors) if ctx.needs_input_grad[3] else None
+        by_candidate = torch.zeros_like(candidates) if ctx.needs_input_grad[4] else None
+        shift = problem.q.largest_score > SAFE_EXPONENT
+        blocks, total = list(problem.blocks()), anchors.new_zeros(())
+        buffer = anchors.new_empty(blocks[0][1], len(candidates))
+        for start, stop in blocks:
+            a, w = anchors[start:stop], weights[start:stop]
+            tile = torch.mm(a, candidates.mT, out=buffer[: stop - start])
+            if with_mean:
+                total -= problem.p.expectation(tile, start) @ w
+            problem.support.hide_(tile, start, -math.inf)
+            if shift:
+                highest = tile.amax(dim=1, keepdim=True)
+                total += highest.squeeze(1) @ w
+                tile.sub_(highest)
+            mass = tile.exp_().sum(dim=1)
+            total += mass.log() @ w
+            factor = (w / mass)[:, None]
+            if with_mean:
+                problem.p.add_to(tile.mul_(factor), start, -w)
+            if by_anchor is not None:
+                torch.mm(tile, candidates, out=by_anchor[start:stop])
+                if not with_mean:
+                    by_anchor[start:stop].mul_(factor)
+            if by_candidate is not None:
+                by_candidate.addmm_(tile.mT, a if with_mean else a * factor)
+        ctx.problem, ctx.with_mean = problem, with_mean
+        ctx.save_for_backward(weights, anchors, candidates)
+        ctx.gradients = (by_anchor, by_candidate)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            weights, anchors, candidates = ctx.saved_tensors
+            problem = ctx.problem if ctx.with_mean else ctx.problem.without_edges()
+            found = second_order(problem, weights, anchors, (candidates,), ctx.needs_input_grad[3:], upstream)
+            return (None, None, None, *found)
+        return (None, None, None, *(None if g is None else g * upstream for g in ctx.gradients))
+
+
+class _BothSoftmaxes(torch.autograd.Function):
+    """``sum_i w_i A_i + sum_j v_j A'_j`` of the partitions of rows and of columns, with gradients.
+
+    One sweep sums rows and columns; a second one makes the scores again, now that both sums are known.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, problem: Problem, rows: Tensor, columns: Tensor, anchors: Tensor, candidates: Tensor
+    ) -> Tensor:
+        blocks = list(problem.blocks())
+        buffer = anchors.new_empty(blocks[0][1], len(candidates))
+
+        def exponentials(start: int, stop: int) -> Tensor:
+            tile = torch.mm(anchors[start:stop], candidates.mT, out=buffer[: stop - start])
+            return problem.support.hide_(tile, start, -math.inf).exp_()
+
+        row_mass, column_mass = torch.empty_like(rows), torch.zeros_like(columns)
+        for start, stop in blocks:
+            tile = exponentials(start, stop)
+            torch.sum(tile, dim=1, out=row_mass[start:stop])
+            column_mass += tile.sum(dim=0)
+        by_anchor, by_candidate = torch.empty_like(anchors), torch.zeros_like(candidates)
+        row_factor, column_factor = (rows / row_mass)[:, None], columns / column_mass
+        if any(ctx.needs_input_grad[3:]):
+            for start, stop in blocks:
+                tile = tile if len(blocks) == 1 else exponentials(start, stop)
+                tile.mul_(row_factor[start:stop] + column_factor)
+                torch.mm(tile, candidates, out=by_anchor[start:stop])
+                by_candidate.addmm_(tile.mT, anchors[start:stop])
+        ctx.problem = problem
+        ctx.save_for_backward(rows, columns, anchors, candidates)
+        ctx.gradients = (by_anchor, by_candidate)
+        return row_mass.log() @ rows + column_mass.log() @ columns
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            rows, columns, *both = ctx.saved_tensors
+            a, c = (t.view_as(t) for t in both)
+            scores = ctx.problem.support.hide(a @ c.mT, 0, -math.inf)
+            value = scores.logsumexp(dim=1) @ rows + scores.logsumexp(dim=0) @ columns
+            return (None, None, None, *torch.autograd.grad(value, (a, c), upstream, create_graph=True))
+        return (None, None, None, *(g * upstream for g in ctx.gradients))

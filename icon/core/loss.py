@@ -1,0 +1,496 @@
+"""The one loss: ``L = sum_i w_i KL(p(.|i) ‖ q(.|i))``, with ``KL_i = A_i - sum_j p_ij s_ij - H_i``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+from icon.core import evaluators
+from icon.core.divergence import Divergence, resolve
+from icon.core.evaluators import Evaluator
+from icon.core.problem import Problem, block_size
+from icon.p.base import Distribution, Sets
+from icon.p.rows import Rows
+from icon.q.base import WHOLE, Kernel, Totals, shown
+
+
+class Terms(NamedTuple):
+    """``kl = cross_entropy - entropy``: scalars, or one per anchor with ``reduction="none"``.
+
+    Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
+    ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
+    ``cross_entropy``; the entropy of p is reported beside it.
+    """
+
+    kl: Tensor
+    cross_entropy: Tensor
+    entropy: Tensor
+
+
+class _Direction(NamedTuple):
+    """One evaluation of the loss: the problem, p, its entropies ``[n]``, the weights ``[n]``, a penalty ``[n]``."""
+
+    problem: Problem
+    rows: Rows
+    entropy: Tensor
+    weights: Tensor
+    penalty: Tensor | None
+
+
+class Loss(nn.Module):
+    """``sum_i w_i D(p(.|i) ‖ q(.|i))`` of a supervisory p and a learned q; D is the true KL by default.
+
+    >>> import icon, torch
+    >>> x, z = torch.randn(100, 8), torch.randn(100, 2, requires_grad=True)
+    >>> loss = icon.Loss(p=icon.p.Gaussian(perplexity=30), q=icon.q.StudentT(dof=1), normalization="joint")
+    >>> loss(z, x).backward()   # a scalar; its gradient reaches z and every learnable parameter
+    >>> rows = loss.p(x)        # prepare p once ...
+    >>> value = loss(z, rows)   # ... and use it at every step
+
+    Settings are read and not set: `replace` gives a loss with others.
+
+    Args:
+        p: supervisory distribution (`icon.p`).
+        q: learned distribution (`icon.q`).
+        normalization: ``"row"``: every anchor has its own distribution; ``"joint"``: one over all pairs, with
+            ``P_ij = (p_j|i + p_i|j) / 2n`` unless p comes with weights of its own (t-SNE).
+        divergence: ``"kl"``, ``"reverse-kl"``, ``"js"``, ``"tv"``, ``"hellinger"``, ``"alpha"``, or a function of
+            tiles ``(p, q, log_q)`` that gives one number per row.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (one value per anchor; two directions one after the other).
+        empty: what happens to anchors without a positive: ``"skip"`` leaves them out of the mean (0 under ``"none"``),
+            ``"zero"`` counts them as 0, ``"raise"`` refuses. Their number is reported by a warning.
+        anchor_weights: ``w_i``: None (equal), ``"stationary"`` (p's marginal: degree / volume of a graph), or ``[n]``.
+        block: anchors evaluated at a time; None chooses. The result does not depend on it.
+        name: what `repr` calls this loss; None looks the parts up in the table.
+        evaluator: None chooses by capability and size; ``"autograd"``, ``"fused"``, or an `icon.Evaluator`.
+        totals: sums over the other parts of a batch whose anchors are evaluated in parts; see `forward`.
+
+    Raises:
+        ValueError, TypeError: one line with the argument, what was given and what was expected.
+
+    Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929).
+    """
+
+    #: Finds the names in the table for a loss built from parts; set by `icon.registry`, which knows them.
+    find_names: ClassVar[Callable[[Loss], str | None]] = staticmethod(lambda loss: None)
+
+    def __init__(
+        self,
+        p: Distribution,
+        q: Kernel,
+        *,
+        normalization: str = "row",
+        divergence: str | Divergence = "kl",
+        reduction: str = "mean",
+        empty: str = "skip",
+        anchor_weights: Any = None,
+        block: int | None = None,
+        name: str | None = None,
+        evaluator: str | Evaluator | None = None,
+        totals: Totals = WHOLE,
+    ) -> None:
+        super().__init__()
+        if not isinstance(p, Distribution):
+            raise TypeError(f"p: got {type(p).__name__}, expected a distribution of icon.p")
+        if not isinstance(q, Kernel):
+            raise TypeError(f"q: got {type(q).__name__}, expected a distribution of icon.q")
+        self.p, self.q = p, q
+        self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
+        self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
+        self.empty = check.choice(empty, "empty", ("skip", "zero", "raise"))
+        self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
+        self.divergence = resolve(divergence)
+        self.block = None if block is None else check.count(block, "block")
+        self.evaluator, self.name, self.totals = evaluators.resolve(evaluator), name, totals
+        self.stationary_anchors = isinstance(anchor_weights, str)
+        if self.stationary_anchors:
+            check.choice(anchor_weights, "anchor_weights", ("stationary",))
+        given = None if self.stationary_anchors or anchor_weights is None else _anchor_weights(anchor_weights)
+        self.anchor_weights: Tensor | None
+        self.register_buffer("anchor_weights", given)
+        if not q.partition.is_normalizer:
+            limit = f"q is a rescaled limit ({type(q.partition).__name__}), expected a normalised q"
+            if self.normalization == "joint":
+                raise ValueError(f"normalization: got 'joint', but {limit}")
+            if self.divergence is not None:
+                raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
+        if self.normalization == "joint" and anchor_weights is not None:
+            raise ValueError(
+                "anchor_weights: got weights with normalization='joint', expected None: p weights its pairs"
+            )
+        if self.normalization == "joint" and self.reduction == "none":
+            raise ValueError(
+                "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
+            )
+        self._is_built = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _SETTINGS and self.__dict__.get("_is_built", False):
+            raise AttributeError(f"{name}: got a new value on a finished loss, expected loss.replace({name}=...)")
+        super().__setattr__(name, value)
+
+    def replace(self, **changes: Any) -> Loss:
+        """A loss with other parts or settings (any argument of the class), checked as if it were built anew."""
+        weights = "stationary" if self.stationary_anchors else self.anchor_weights
+        settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
+        kept = {"p": self.p, "q": self.q, **settings, "anchor_weights": weights}
+        kept["divergence"] = "kl" if self.divergence is None else self.divergence
+        found = Loss(**{**kept, **changes})
+        if "divergence" not in changes:
+            object.__setattr__(found, "divergence_name", self.divergence_name)
+        return found.train(self.training)
+
+    # -- use ----------------------------------------------------------------------------------------------------------
+
+    def forward(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Tensor:
+        """The loss, a scalar (``[n]`` with ``reduction="none"``).
+
+        Args:
+            input: embeddings ``[n, d]`` (cluster logits ``[n, C]`` for the clusters row); a pair
+                ``(anchors [n, d], candidates [m, d])`` of queries and keys, two modalities, or points and prototypes;
+                several aligned views for cross-modal pairs.
+            target: what p is made from (see its class), or prepared `Rows`.
+            anchors: which points of the input are anchors; None: all. The others are candidates only: a memory behind
+                the batch (``loss(torch.cat([z, memory]), ids, anchors=slice(0, len(z)))``), or the points of other
+                ranks. Parts that cover all points, with `Totals` that sum over them, add up to the whole loss.
+
+        Raises:
+            ValueError, TypeError: one line with the argument, what was given and what was expected.
+        """
+        if (device := _autocast_device(input)) is not None:
+            # Autocast would round the scores to half precision, whose partition is to be summed in float32.
+            with torch.autocast(device, enabled=False):
+                return self.forward(input, target, anchors=anchors)
+        directions = self._directions(input, target, anchors)
+        if self.reduction == "none":
+            value = torch.cat([self._rowwise(d) for d in directions])
+        elif self._are_transposed(directions):
+            value = self._both(*directions)
+        else:
+            values = [self._reduced(d) for d in directions]
+            value = values[0] if len(values) == 1 else torch.stack(values).mean()
+        if self.q.training:
+            self.q.advance()
+        return value
+
+    def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Terms:
+        """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
+        if (device := _autocast_device(input)) is not None:
+            with torch.autocast(device, enabled=False):
+                return self.terms(input, target, anchors=anchors)
+        parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors)]
+        joined = torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
+        return Terms(*joined.unbind())
+
+    def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
+        """What an evaluator is given in such a call, one problem for each direction."""
+        return [d.problem for d in self._directions(input, target, anchors)]
+
+    def memory_estimate(self, n: int, d: int, m: int | None = None) -> int:
+        """Bytes that value and gradient take above the input and p, in float32; about right, not a bound.
+
+        Args:
+            n: anchors.
+            d: dimensions.
+            m: candidates, where they are another set.
+        """
+        m = check.count(n, "n") if m is None else check.count(m, "m")
+        return _memory(self.block, self.q.is_product, n, check.count(d, "d"), m)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the loss to one file, without pickle; `icon.load` reads it back, equal to the last bit.
+
+        Raises:
+            ValueError: the file cannot be written.
+            TypeError: a p, q or divergence that is not icon's own.
+        """
+        from icon.io import save_loss
+
+        save_loss(self, path)
+
+    # -- one direction: anchors against candidates --------------------------------------------------------------------
+
+    def _reduced(self, d: _Direction) -> Tensor:
+        if self.normalization == "joint":
+            return self._terms(d).kl if self.divergence is None else self._joint_divergence(d)
+        value = self._evaluator(d).total(d.problem, d.weights)
+        return self._less_entropy(value, d)
+
+    def _both(self, d: _Direction, e: _Direction) -> Tensor:
+        value = self._evaluator(d).total_of_both(d.problem, e.problem, d.weights, e.weights)
+        return self._less_entropy(self._less_entropy(value, d), e) / 2
+
+    def _less_entropy(self, value: Tensor, d: _Direction) -> Tensor:
+        """KL from the cross-entropy, where that is what the loss is; and the penalty."""
+        if self.divergence is None and self.q.partition.is_normalizer:
+            value = value - d.entropy.to(value.dtype) @ d.weights
+        return value if d.penalty is None else value + d.penalty @ d.weights
+
+    def _rowwise(self, d: _Direction) -> Tensor:
+        if self.divergence is None:
+            values = self._terms(d).kl
+        else:
+            (values,) = self._evaluator(d).per_anchor(d.problem)
+            values = values * d.weights
+        return values if d.penalty is None else values + d.penalty * d.weights
+
+    def _terms(self, d: _Direction) -> Terms:
+        problem = replace(d.problem, divergence=None)
+        entropy = d.entropy.to(problem.anchors.dtype)
+        if self.normalization == "joint":
+            partition, expected = self._evaluator(d).per_anchor(problem)
+            marginal = self._marginal(d, partition)
+            cross_entropy = self._log_sum(partition) * marginal.sum() - marginal @ expected
+            entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
+        elif self.reduction == "none":
+            partition, expected = self._evaluator(d).per_anchor(problem)
+            cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
+        else:
+            cross_entropy, entropy = self._evaluator(d).total(problem, d.weights), entropy @ d.weights
+        kl = cross_entropy - entropy if self.q.partition.is_normalizer else cross_entropy
+        return Terms(kl, cross_entropy, entropy)
+
+    def _joint_divergence(self, d: _Direction) -> Tensor:
+        evaluator = self._evaluator(d)
+        partition, _ = evaluator.per_anchor(replace(d.problem, divergence=None))
+        pairs = d.problem.p.scaled(self._marginal(d, partition))
+        problem = replace(d.problem, p=pairs, log_normalizer=self._log_sum(partition))
+        return evaluator.total(problem, torch.ones_like(partition))
+
+    def _marginal(self, d: _Direction, like: Tensor) -> Tensor:
+        """``[n]`` the weight of each anchor among all pairs of all parts."""
+        marginal = d.rows.marginal.to(like)
+        return marginal if d.rows.is_joint else marginal / self.totals.sum(marginal.sum())
+
+    def _log_sum(self, partition: Tensor) -> Tensor:
+        """``log sum_i exp A_i`` over all parts."""
+        highest = self.totals.max(partition.amax())
+        return highest + self.totals.sum((partition - highest).exp().sum()).log()
+
+    def _evaluator(self, d: _Direction) -> Evaluator:
+        return evaluators.choose(d.problem) if self.evaluator is None else self.evaluator
+
+    def _are_transposed(self, directions: list[_Direction]) -> bool:
+        """Whether two directions are the same scores seen from both sides."""
+        if len(directions) != 2 or not self.q.is_symmetric or self.divergence is not None:
+            return False
+        forth, back = (d.problem for d in directions)
+        return forth.anchors is back.candidates and forth.candidates is back.anchors and self.normalization == "row"
+
+    # -- what a direction is made of ----------------------------------------------------------------------------------
+
+    def _directions(self, input: Any, target: Any, anchors: slice | None) -> list[_Direction]:
+        """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
+        views = self._views(input)
+        found: list[_Direction] = []
+        for i, j in self.p.directions(len(views)):
+            given = self.p.direction_target(target, i, j, len(views))
+            features = None
+            if found and anchors is None and self.q.is_symmetric and (i, j) == (1, 0):
+                before = found[0].problem
+                features = before.candidates, before.anchors
+            found.append(self._direction(views[i], views[j], given, len(views) > 1, anchors, features))
+        return found
+
+    def _direction(
+        self,
+        anchors: Tensor,
+        candidates: Tensor,
+        target: Any,
+        paired: bool,
+        part: slice | None,
+        features: tuple[Tensor, Tensor] | None,
+    ) -> _Direction:
+        rows = self._rows(len(anchors), len(candidates), target, paired)
+        of_candidates = rows.marginal if self.q.needs_marginal else None
+        if part is not None:
+            start, stop = _span(part, len(anchors))
+            anchors, rows = anchors[start:stop], rows.part(start, stop)
+        if anchors.device.type == "cpu" and not torch.compiler.is_compiling():
+            _refuse_if_too_large(self.block, self.q.is_product, *anchors.shape, len(candidates))
+        support = rows.support
+        counted = self._counted(rows)
+        if features is None:
+            features = self.q.features(anchors, candidates, support, of_candidates, self.totals)
+        a, c = features
+        moved = rows.to(a.device, a.dtype)
+        problem = Problem(self.q, moved.masses, support, a, c, counted, self.divergence, None, self.block)
+        if self.divergence is not None and moved.masses.requires_grad:
+            raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
+        entropy = rows.entropy().to(a.device)
+        return _Direction(
+            problem, moved, entropy, self._weights(moved, counted, a), self.q.penalty(anchors, self.totals)
+        )
+
+    def _rows(self, n: int, m: int, target: Any, paired: bool) -> Rows:
+        if m < 2:
+            raise ValueError(f"input: got {m} {'candidate' if paired else 'point'}, expected at least two")
+        rows = self.p(target, Sets(n, m, paired))
+        if self.normalization == "joint" and not rows.is_joint and not paired:
+            rows = rows.symmetrized
+        if self.q.needs_self and rows.support.exclude_self:
+            rows = rows.on(rows.support.including_self())
+        return rows
+
+    def _counted(self, rows: Rows) -> Tensor | None:
+        """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
+        if not rows.masses.may_be_empty:
+            return None
+        if check.values_matter(rows.empty):
+            if rows.n_empty == 0:
+                return None
+            self._report_empty(rows)
+        return ~rows.empty
+
+    def _weights(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
+        """``[n]`` the weight of each anchor in the reduced loss; under ``"none"`` 0 or 1."""
+        n = rows.n
+        if self.reduction == "none" or self.normalization == "joint":
+            return like.new_ones(n) if counted is None else counted.to(like)
+        if self.stationary_anchors:
+            every = rows.marginal.to(like)
+        elif self.anchor_weights is not None:
+            if len(self.anchor_weights) != n:
+                raise ValueError(f"anchor_weights: got {len(self.anchor_weights)}, expected {n} (one per anchor)")
+            every = self.anchor_weights.to(like)
+        elif counted is None and self.totals is WHOLE:
+            return like.new_full((n,), 1.0 if self.reduction == "sum" else 1 / n)
+        else:
+            every = like.new_ones(n)
+        weights = every if counted is None else every * counted
+        if self.reduction == "sum":
+            return weights
+        whole = self.totals.sum((weights if self.empty == "skip" else every).sum().detach())
+        if check.values_matter(whole) and not bool(whole > 0):
+            raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
+        return weights / whole
+
+    def _report_empty(self, rows: Rows) -> None:
+        found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
+        if rows.n_empty == rows.n and self.totals is WHOLE:
+            raise ValueError(f"{found}, expected at least one anchor with a positive")
+        if self.empty == "raise":
+            where = check.some(rows.empty.nonzero().flatten().tolist())
+            raise ValueError(f"{found} (rows {where}), expected none with empty='raise'")
+        how = "left out of the mean" if self.empty == "skip" else "counted as 0"
+        warnings.warn(f"{found}; they are {how}", stacklevel=_depth_of_caller())
+
+    def _views(self, input: Any) -> list[Tensor]:
+        if not isinstance(input, (tuple, list)):
+            return [check.matrix(input, "input")]
+        views = [check.matrix(view, f"input[{k}]") for k, view in enumerate(input)]
+        if len(views) < 2:
+            raise ValueError(f"input: got {len(views)} views, expected a tensor or at least two")
+        if len({view.shape[1] for view in views}) > 1:
+            shapes = ", ".join(str(tuple(view.shape)) for view in views)
+            raise ValueError(f"input: got shapes {shapes}, expected the same number of columns")
+        if len({view.dtype for view in views}) == 1:
+            return views
+        dtype = views[0].dtype
+        for view in views[1:]:
+            dtype = torch.promote_types(dtype, view.dtype)
+        return [view.to(dtype) for view in views]
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def row(self) -> str | None:
+        """Row of the table."""
+        return self.q.row
+
+    @property
+    def column(self) -> str | None:
+        """Column of the table."""
+        return self.p.column
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """What differs from the defaults, p and q apart, as constructor arguments."""
+        given = {
+            "normalization": (self.normalization, "row"),
+            "divergence": (self.divergence_name, "kl"),
+            "reduction": (self.reduction, "mean"),
+            "empty": (self.empty, "skip"),
+            "block": (self.block, None),
+            "evaluator": (None if self.evaluator is None else self.evaluator.name, None),
+        }
+        changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
+        if self.stationary_anchors:
+            changed["anchor_weights"] = "stationary"
+        elif self.anchor_weights is not None:
+            changed["anchor_weights"] = self.anchor_weights.tolist()
+        return changed
+
+    def __repr__(self) -> str:
+        name = self.name or type(self).find_names(self) or "unnamed"
+        extra = "".join(f", {key}={shown(value)}" for key, value in self.hyper_parameters().items())
+        return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, p={self.p!r}, q={self.q!r}{extra})"
+
+
+_SETTINGS = (
+    "p",
+    "q",
+    "normalization",
+    "divergence",
+    "reduction",
+    "empty",
+    "block",
+    "evaluator",
+    "name",
+    "totals",
+)
+
+
+@lru_cache(maxsize=256)
+def _refuse_if_too_large(block: int | None, is_product: bool, n: int, d: int, m: int) -> None:
+    """Raise MemoryError where a loss of this shape does not fit; asked once per shape."""
+    needed = _memory(block, is_product, n, d, m)
+    check.refuse_if_too_large(needed, f"a loss of {n} x {m} points", "give block= a smaller number, or use minibatches")
+
+
+def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
+    """Bytes of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""
+    tile = block_size(n, m, block, torch.device("cpu")) * m
+    return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
+
+
+def _autocast_device(input: Any) -> str | None:
+    """The device on which autocast is at work, or None."""
+    first = input[0] if isinstance(input, (tuple, list)) and input else input
+    device = first.device.type if isinstance(first, Tensor) else "cpu"
+    return device if torch.is_autocast_enabled(device) else None
+
+
+def _span(part: slice, n: int) -> tuple[int, int]:
+    """The first and the last point of a part, which must be one piece of the input."""
+    if not isinstance(part, slice):
+        raise TypeError(f"anchors: got {part!r}, expected a slice of the input, as slice(0, 32)")
+    start, stop, step = part.indices(n)
+    if step != 1 or stop <= start or (part.stop is not None and part.stop > n):
+        raise ValueError(f"anchors: got {part}, expected a piece of {n} points with at least one of them")
+    return start, stop
+
+
+def _depth_of_caller() -> int:
+    """How many frames above this one's caller the user's code is, past those of this module and of torch."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("icon", "torch"):
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+def _anchor_weights(given: Any) -> Tensor:
+    weights = check.as_tensor(given, "anchor_weights").detach().clone()
+    if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not bool(weights.sum() > 0):
+        raise ValueError(
+            f"anchor_weights: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0"
+        )
+    return weights if weights.is_floating_point() else weights.double()

@@ -1,0 +1,155 @@
+"""What an evaluator is given: prepared features, p, the support, and what is to be computed from a tile of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from icon.core.divergence import Divergence, takes_log_p
+from icon.p.masses import Masses
+from icon.p.support import Support
+from icon.q.base import Kernel
+from icon.q.partitions import Competition
+
+TILE_ENTRIES = {"cuda": 2**26}  # of a tile that keeps the device busy
+CPU_TILE_ENTRIES = 2**22  # of a tile that stays near the cache
+EDGE_ENTRIES = 2**22  # of features gathered for single edges
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One direction of a loss: anchors against candidates.
+
+    What is global in a row's loss is here already: the sizes of clusters, centres and scales are in the prepared
+    features (`Kernel.statistics` names them), the weights of the anchors are divided by their total over all parts.
+
+    Args:
+        q: gives the scores of a block and the partition of a row.
+        p: the masses, on the device of the features.
+        support: the candidates of each anchor, which p and q share.
+        anchors: prepared features ``[n, r]``.
+        candidates: prepared features ``[m, r]``; the same tensor where both are one set.
+        counted: ``[n]`` bool, the anchors with a positive; None where all have one.
+        divergence: None is KL, which needs the scores on p's edges only.
+        log_normalizer: of a divergence over all pairs, a scalar: ``log sum_i exp A_i``; None normalises each row.
+        block: anchors to evaluate at a time; None fits a tile to the device.
+    """
+
+    q: Kernel
+    p: Masses
+    support: Support
+    anchors: Tensor
+    candidates: Tensor
+    counted: Tensor | None = None
+    divergence: Divergence | None = None
+    log_normalizer: Tensor | None = None
+    block: int | None = None
+
+    @property
+    def block_size(self) -> int:
+        """Anchors per block; all of them where a transform or a compiler sees through the computation."""
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return self.support.n
+        if self.only_edges and self.block is None:
+            gathered = max(1, self.p.n_edges // self.support.n) * self.anchors.shape[1]
+            return max(1, min(self.support.n, EDGE_ENTRIES // gathered))
+        return block_size(self.support.n, self.support.m, self.block, self.anchors.device)
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Where each block of anchors starts and stops."""
+        step = self.block_size
+        for start in range(0, self.support.n, step):
+            yield start, min(start + step, self.support.n)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that gradients may be asked of: candidates, the normaliser, p's leaves, parameters of the score."""
+        normalizer = () if self.log_normalizer is None else (self.log_normalizer,)
+        return (self.candidates, *normalizer, *self.p.leaves, *self.q.score_parameters)
+
+    def with_tensors(self, tensors: tuple[Tensor, ...]) -> Problem:
+        """The same problem of other `tensors`; parameters of q stay its own."""
+        candidates, *rest = tensors
+        normalizer = None if self.log_normalizer is None else rest.pop(0)
+        p = self.p.with_leaves(tuple(rest[: len(self.p.leaves)]))
+        return replace(self, candidates=candidates, log_normalizer=normalizer, p=p)
+
+    @cached_property
+    def only_edges(self) -> bool:
+        """Whether scores are computed on p's edges alone: the partition is known, and the edges are few."""
+        if not self.q.edges_suffice or self.divergence is not None or not self.p.is_listed:
+            return False
+        return self.p.n_edges * self.anchors.shape[1] < self.support.n * self.support.m
+
+    def without_edges(self) -> Problem:
+        """The problem of the partitions alone: E is 0."""
+        return replace(self, p=self.p.scaled(0.0))
+
+    def scores(self, anchors: Tensor, start: int) -> Tensor:
+        """Scores ``[b, m]`` of the anchors from ``start`` on, the margin included; self is not hidden."""
+        scores = self.q.block_score(anchors, self.candidates)
+        if not self.q.margin:
+            return scores
+        others = ~self.p.positives(start, start + len(scores))
+        return scores + self.q.margin * others.to(scores.dtype)
+
+    def competition(self, start: int, stop: int) -> Competition:
+        """Who competes in the rows of a block."""
+        return Competition(
+            self.support.size,
+            lambda tile, value: self.support.hide(tile, start, value),
+            lambda: self._masses(start, stop),
+        )
+
+    def partition(self, scores: Tensor, start: int) -> Tensor:
+        """``[b]`` the partitions of a block of `scores`."""
+        return self.q.partition(scores, self.competition(start, start + len(scores)))
+
+    def per_anchor(self, anchors: Tensor, start: int) -> tuple[Tensor, ...]:
+        """The numbers of a block of anchors: ``(A [b], E [b])`` for KL, ``(D [b],)`` for another divergence."""
+        if self.only_edges:
+            expected = self._edge_scores(anchors, start)
+            return torch.zeros_like(expected), expected
+        scores = self.scores(anchors, start)
+        if self.divergence is not None:
+            return (self._divergence(scores, start, self.divergence),)
+        expected = self.p.expectation(scores, start)
+        return self.partition(scores, start), expected
+
+    def _divergence(self, scores: Tensor, start: int, divergence: Divergence) -> Tensor:
+        stop = start + len(scores)
+        normalizer = self.partition(scores, start)[:, None] if self.log_normalizer is None else self.log_normalizer
+        hidden = self.support.hide(scores, start, -torch.inf)
+        log_q = hidden - normalizer
+        q, log_q = log_q.exp(), self.support.hide(log_q, start, 0.0)
+        p = self.p.tile(start, stop, scores)
+        extra = {"log_p": self.p.log_tile(start, stop, scores)} if takes_log_p(divergence) else {}
+        if self.counted is not None:  # an anchor without a positive has weight 0; let nothing else of it matter
+            empty = ~self.counted[start:stop, None]
+            p = torch.where(empty, q.detach(), p)
+            extra = {name: torch.where(empty, log_q.detach(), log_p) for name, log_p in extra.items()}
+        return divergence(p, q, log_q, **extra)
+
+    def _edge_scores(self, anchors: Tensor, start: int) -> Tensor:
+        row, col, mass = self.p.edges(start, start + len(anchors))
+        pairs = anchors[row].unsqueeze(1), self.candidates[col].unsqueeze(1)
+        scores = self.q.block_score(*pairs).reshape(-1)
+        return scores.new_zeros(len(anchors)).index_add(0, row, mass.to(scores) * scores)
+
+    def _masses(self, start: int, stop: int) -> Tensor:
+        if self.p.uniform_mass is not None:
+            raise ValueError(
+                "p: got one mixed with the uniform distribution, expected a plain one: "
+                f"{type(self.q.partition).__name__} tells positives from negatives"
+            )
+        return self.p.tile(start, stop, self.anchors)
+
+
+def block_size(n: int, m: int, block: int | None, device: torch.device) -> int:
+    """Anchors per block: as asked, or as many as make a tile of the size that suits the device."""
+    entries = TILE_ENTRIES.get(device.type, CPU_TILE_ENTRIES)
+    return min(n, max(64, entries // m) if block is None else block)

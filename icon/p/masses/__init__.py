@@ -1,0 +1,10 @@
+"""The algebra of p: what a supervisory distribution is in memory. One class per structure, all with the same verbs."""
+
+from icon.p.masses.base import Edges, Masses
+from icon.p.masses.dense import Dense, DenseFromLogs
+from icon.p.masses.grouped import Grouped
+from icon.p.masses.mixture import Mixture
+from icon.p.masses.sparse import Listed, Sparse
+from icon.p.masses.uniform import Uniform
+
+__all__ = ["Dense", "DenseFromLogs", "Edges", "Grouped", "Listed", "Masses", "Mixture", "Sparse", "Uniform"]

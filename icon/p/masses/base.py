@@ -1,0 +1,168 @@
+"""What every structure of p can do: the verbs that the evaluators, the operations and the sampler are written in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from icon.p.support import Support
+
+TILE_ENTRIES = 2**22
+
+
+class Edges(NamedTuple):
+    """Single edges: anchor, candidate and mass of each, all ``[e]``."""
+
+    row: Tensor
+    col: Tensor
+    mass: Tensor
+
+
+class Masses(ABC):
+    """A matrix ``[n, m]`` of masses >= 0, row i of which is p(.|i); a row of zeros is an anchor without a positive.
+
+    Nothing here holds a matrix of all pairs unless it was given as one: a block of rows is asked for as a tile.
+    """
+
+    #: Whether some row may be without mass; False only where the structure rules it out.
+    may_be_empty: ClassVar[bool] = True
+    #: Whether every pair with mass is listed or can be, so that `edges` is smaller than all pairs.
+    is_listed: ClassVar[bool] = False
+
+    n: int
+    m: int
+
+    # -- what a loss asks for -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def expectation(self, tile: Tensor, start: int) -> Tensor:
+        """``[b]`` sums ``sum_j p_ij t_ij`` of a tile ``[b, m]`` whose first row is that of anchor ``start``."""
+
+    @abstractmethod
+    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        """Rows ``start`` to ``stop`` as a tile ``[b, m]`` of the dtype and on the device of ``like``."""
+
+    @abstractmethod
+    def positives(self, start: int, stop: int) -> Tensor:
+        """``[b, m]`` bool: where p itself has mass, the uniform mass of debiasing apart."""
+
+    @abstractmethod
+    def sums(self) -> Tensor:
+        """``[n]`` the sum of each row, without gradient."""
+
+    @abstractmethod
+    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        """``[n]`` entropies ``-sum_j p_ij log p_ij``, with ``0 log 0 = 0``.
+
+        Args:
+            density: ``[n]`` a mass that every one of the ``size`` candidates of a row has beside p (debiasing).
+        """
+
+    def average(self, features: Tensor) -> Tensor:
+        """``[n, r]`` the mean ``sum_j p_ij f_j`` of features ``[m, r]``."""
+        parts = [self.tile(start, stop, features) @ features for start, stop in self.spans()]
+        return torch.cat(parts)
+
+    def averages_cheaply(self, width: int) -> bool:
+        """Whether `average` of features ``[m, width]`` takes fewer numbers than there are pairs."""
+        return False
+
+    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+        """Add ``factor_i p_ij`` to a tile in place; ``factor [b]``."""
+        tile.addcmul_(self.tile(start, start + len(tile), tile), factor[:, None])
+
+    def log_tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        """The logarithm of `tile`."""
+        return self.tile(start, stop, like).log()
+
+    def edges(self, start: int, stop: int) -> Edges:
+        """The pairs with mass of some anchors; ``row`` counts from ``start``."""
+        raise NotImplementedError(f"{type(self).__name__} does not list its pairs")
+
+    # -- the same masses otherwise ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def scaled(self, factor: float | Tensor) -> Masses:
+        """Every row times a number, or times its own ``[n]``."""
+
+    @abstractmethod
+    def part(self, start: int, stop: int) -> Masses:
+        """The rows ``start`` to ``stop``."""
+
+    @abstractmethod
+    def transposed(self) -> Masses:
+        """The conditional of the other direction: ``[m, n]``, each row with mass scaled to sum to one."""
+
+    @abstractmethod
+    def to(self, device: torch.device, dtype: torch.dtype) -> Masses:
+        """The masses on a device and in a precision; itself where nothing changes."""
+
+    def symmetrized(self, marginal: Tensor) -> tuple[Masses, Tensor] | None:
+        """``(P + Pᵀ)/2`` of ``P_ij = marginal_i p_ij`` as rows that sum to one and new marginals ``[n]``, where the
+        structure gives it directly; None where it takes the sparse matrix."""
+        return None
+
+    def on(self, support: Support) -> Masses:
+        """The masses on another support: uniform mass spreads over it."""
+        return self
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def draw(self, anchors: Tensor) -> Tensor:
+        """``[b]`` for each anchor one candidate drawn in proportion to its mass, with torch's global generator."""
+
+    # -- derived ------------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def n_edges(self) -> int:
+        """How many pairs have mass (the uniform mass of debiasing apart)."""
+
+    @property
+    def own_part(self) -> Masses:
+        """The masses without the uniform part of debiasing."""
+        return self
+
+    @property
+    def uniform_mass(self) -> Tensor | None:
+        """``[n]`` the mass of each row that debiasing spread over the support, or None."""
+        return None
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        """The tensors through which gradients reach what p was made from."""
+        return ()
+
+    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Masses:
+        """The same masses from other `leaves`."""
+        return self
+
+    @property
+    def requires_grad(self) -> bool:
+        return any(leaf.requires_grad for leaf in self.leaves)
+
+    def spans(self, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int]]:
+        """Blocks of anchors whose tile has about so many entries."""
+        step = max(1, entries // self.m)
+        for start in range(0, self.n, step):
+            yield start, min(start + step, self.n)
+
+
+def x_log_x(x: Tensor) -> Tensor:
+    """``x log x`` with value and gradient 0 at 0, where xlogy's gradient would be NaN."""
+    return x * torch.where(x > 0, x, 1.0).log()
+
+
+def per_row(factor: float | Tensor, start: int, stop: int) -> float | Tensor:
+    """The part of a number per row that belongs to some rows; a number for all of them stays itself."""
+    return factor[start:stop] if isinstance(factor, Tensor) else factor
+
+
+def precise(device: torch.device) -> torch.dtype:
+    """The dtype in which p is kept: double precision where the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,0 +1,111 @@
+"""p with a mass for every pair: an exact kernel of few points, soft labels, rows of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from icon.p.masses.base import Masses, x_log_x
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Masses):
+    """Masses as a matrix.
+
+    Args:
+        values: ``[n, m]``; gradients flow through them where they have one.
+    """
+
+    values: Tensor
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.values.shape[0]
+
+    @property
+    def m(self) -> int:  # type: ignore[override]
+        return self.values.shape[1]
+
+    def expectation(self, tile: Tensor, start: int) -> Tensor:
+        found: Tensor = torch.linalg.vecdot(tile, self.values[start : start + len(tile)].to(tile))
+        return found
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        return self.values[start:stop].to(like)
+
+    def positives(self, start: int, stop: int) -> Tensor:
+        return self.values[start:stop] > 0
+
+    def sums(self) -> Tensor:
+        return self.values.detach().sum(dim=1)
+
+    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        if density is None:
+            return -x_log_x(self.values).sum(dim=1)
+        # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
+        on = self.values > 0
+        rest = (size - on.sum(dim=1)) * torch.xlogy(density, density)
+        return -torch.where(on, x_log_x(self.values + density[:, None]), 0.0).sum(dim=1) - rest
+
+    def average(self, features: Tensor) -> Tensor:
+        return self.values.to(features) @ features
+
+    def scaled(self, factor: float | Tensor) -> Dense:
+        return Dense(self.values * (factor[:, None] if isinstance(factor, Tensor) else factor))
+
+    def part(self, start: int, stop: int) -> Dense:
+        return replace(self, values=self.values[start:stop])
+
+    def transposed(self) -> Dense:
+        flipped = self.values.T
+        return Dense(flipped / flipped.sum(dim=1, keepdim=True).clamp_min(torch.finfo(flipped.dtype).tiny))
+
+    def symmetrized(self, marginal: Tensor) -> tuple[Dense, Tensor]:
+        joint = marginal.to(self.values.dtype)[:, None] * self.values
+        joint = (joint + joint.T) / 2
+        sums = joint.sum(dim=1)
+        return Dense(joint / sums.clamp_min(torch.finfo(joint.dtype).tiny)[:, None]), sums
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Dense:
+        if (self.values.device, self.values.dtype) == (device, dtype):
+            return self
+        return replace(self, values=self.values.to(device, dtype))
+
+    def draw(self, anchors: Tensor) -> Tensor:
+        rows = self.values.detach()[anchors].double()
+        return torch.multinomial(rows, 1).squeeze(1)
+
+    @property
+    def n_edges(self) -> int:
+        return int(torch.count_nonzero(self.values))
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        return (self.values,)
+
+    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Dense:
+        return Dense(leaves[0])
+
+
+@dataclass(frozen=True, eq=False)
+class DenseFromLogs(Dense):
+    """Masses whose logarithms are known beyond what the masses can hold: the far candidates of a narrow kernel.
+
+    Args:
+        logs: ``[n, m]`` logarithms of the masses.
+    """
+
+    logs: Tensor
+
+    def log_tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        return self.logs[start:stop].to(like)
+
+    def part(self, start: int, stop: int) -> DenseFromLogs:
+        return DenseFromLogs(self.values[start:stop], self.logs[start:stop])
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> DenseFromLogs:
+        if (self.values.device, self.values.dtype) == (device, dtype):
+            return self
+        return DenseFromLogs(self.values.to(device, dtype), self.logs.to(device, dtype))

@@ -1,0 +1,204 @@
+"""p that is uniform over the anchor's group: classes, instances, items of another modality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from icon.p.masses.base import Edges, Masses, per_row, precise
+
+WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix of bools
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped(Masses):
+    """The candidates with the anchor's key share its mass evenly.
+
+    The members are never listed for each anchor, so that ten classes of ``n`` points take O(n) memory, not O(n²/10).
+
+    Args:
+        keys: ``[n]`` integers, the group of each anchor.
+        candidate_keys: ``[m]`` of each candidate.
+        mass: what the row of an anchor with a positive sums to: one number for all, or ``[n]``.
+        own: anchor i is candidate ``own + i`` and no positive of its own; None where it may be.
+    """
+
+    keys: Tensor
+    candidate_keys: Tensor
+    mass: float | Tensor = 1.0
+    own: int | None = None
+
+    is_listed = True
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.keys.shape[0]
+
+    @property
+    def m(self) -> int:  # type: ignore[override]
+        return self.candidate_keys.shape[0]
+
+    # -- who is in a group --------------------------------------------------------------------------------------------
+
+    def positives(self, start: int, stop: int) -> Tensor:
+        return self._whole if stop - start == self.n and self._is_small else self._same(start, stop)
+
+    @property
+    def _is_small(self) -> bool:
+        return self.n * self.m <= WHOLE
+
+    @cached_property
+    def _whole(self) -> Tensor:
+        return self._same(0, self.n)
+
+    def _same(self, start: int, stop: int) -> Tensor:
+        same = self.keys[start:stop, None] == self.candidate_keys
+        if self.own is not None:
+            same.diagonal(self.own + start).fill_(False)
+        return same
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """``[n]`` positives of each anchor."""
+        if self._is_small:
+            return self._whole.sum(dim=1)
+        return self._sizes[self._groups[0]] - int(self.own is not None)
+
+    @cached_property
+    def _groups(self) -> tuple[Tensor, Tensor]:
+        """Groups numbered from 0: of the anchors ``[n]``, of the candidates ``[m]``; without a wait for the device."""
+        keys = self.candidate_keys if self._one_set else torch.cat([self.candidate_keys, self.keys])
+        ordered, order = keys.sort(stable=True)
+        number = torch.zeros_like(keys)
+        number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
+        if self._one_set and self.own is not None:
+            return number[self.own : self.own + self.n], number
+        return number[self.m :], number[: self.m]
+
+    @property
+    def _one_set(self) -> bool:
+        return self.own is not None
+
+    @cached_property
+    def _sizes(self) -> Tensor:
+        """Members of each group among the candidates; as many entries as there can be groups."""
+        most = self.m if self._one_set else self.m + self.n
+        group = self._groups[1]
+        return torch.zeros(most, dtype=torch.int64, device=group.device).index_add_(0, group, torch.ones_like(group))
+
+    # -- what a loss asks for -----------------------------------------------------------------------------------------
+
+    def expectation(self, tile: Tensor, start: int) -> Tensor:
+        stop = start + len(tile)
+        found: Tensor = torch.linalg.vecdot(tile, self._shares(start, stop, tile.dtype))
+        mass = per_row(self.mass, start, stop)
+        if isinstance(mass, Tensor):
+            return found * mass.to(found)
+        return found if mass == 1.0 else found * mass
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        mass = per_row(self.mass, start, stop)
+        return self._shares(start, stop, like.dtype) * (mass.to(like)[:, None] if isinstance(mass, Tensor) else mass)
+
+    def _shares(self, start: int, stop: int, dtype: torch.dtype) -> Tensor:
+        """Rows that sum to one; where there are few pairs they are kept for the next use."""
+        if not (self._is_small and stop - start == self.n):
+            return self._same(start, stop).to(dtype).div_(self.counts[start:stop, None].clamp_min(1))
+        if dtype not in self._kept:
+            self._kept[dtype] = self._whole.to(dtype).div_(self.counts[:, None].clamp_min(1))
+        return self._kept[dtype]
+
+    @cached_property
+    def _kept(self) -> dict[torch.dtype, Tensor]:
+        return {}
+
+    def sums(self) -> Tensor:
+        positive = (self.counts > 0).to(precise(self.keys.device))
+        return positive * self.mass
+
+    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        wide = precise(self.keys.device)
+        counts = self.counts.to(wide)
+        if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
+            return counts.clamp_min(1).log()
+        sums = self.sums()
+        each = sums / counts.clamp_min(1)
+        if density is None:
+            return -counts * torch.xlogy(each, each)
+        each = each + density
+        return -counts * torch.xlogy(each, each) - (size - counts) * torch.xlogy(density, density)
+
+    def average(self, features: Tensor) -> Tensor:
+        """Sums over the groups: O((n + m) r), however many pairs there are."""
+        mine, theirs = self._groups
+        sums = features.new_zeros(len(self._sizes), features.shape[1]).index_add(0, theirs, features)
+        found = sums.index_select(0, mine)
+        if self.own is not None:
+            found = found - features[self.own : self.own + self.n]
+        return found * self._each(0, self.n, features)[:, None]
+
+    def averages_cheaply(self, width: int) -> bool:
+        return True
+
+    def edges(self, start: int, stop: int) -> Edges:
+        mine, theirs = self._groups
+        order, sizes = torch.argsort(theirs, stable=True), self._sizes[mine[start:stop]]
+        first = (self._sizes.cumsum(0) - self._sizes)[mine[start:stop]]
+        row = torch.repeat_interleave(sizes)
+        col = order[first[row] + torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]]
+        if self.own is not None:
+            others = col != row + start + self.own
+            row, col = row[others], col[others]
+        each = self.sums()[start:stop] / self.counts[start:stop].clamp_min(1)
+        return Edges(row, col, each[row])
+
+    # -- the same masses otherwise ------------------------------------------------------------------------------------
+
+    def scaled(self, factor: float | Tensor) -> Grouped:
+        return replace(self, mass=self.mass * factor)
+
+    def part(self, start: int, stop: int) -> Grouped:
+        own = None if self.own is None else self.own + start
+        return Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
+
+    def transposed(self) -> Grouped:
+        return Grouped(self.candidate_keys, self.keys, own=0 if self.n == self.m and self.own == 0 else None)
+
+    def symmetrized(self, marginal: Tensor) -> tuple[Grouped, Tensor] | None:
+        """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
+        return (self, marginal) if self.own == 0 and self.n == self.m else None
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Grouped:
+        mass = self.mass.to(device, dtype) if isinstance(self.mass, Tensor) else self.mass
+        if mass is self.mass and self.keys.device == device:
+            return self
+        return Grouped(self.keys.to(device), self.candidate_keys.to(device), mass, self.own)
+
+    def draw(self, anchors: Tensor) -> Tensor:
+        """A member by its rank within the group, the anchor's own rank skipped."""
+        mine, theirs = self._groups
+        order = torch.argsort(theirs, stable=True)
+        first = (self._sizes.cumsum(0) - self._sizes)[mine[anchors]]
+        counts = self.counts[anchors]
+        rank = (torch.rand(len(anchors), dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
+        if self.own is not None:
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(order))
+            rank = rank + (rank >= place[anchors + self.own] - first)
+        stuck = counts == 0
+        return torch.where(stuck, anchors, order[torch.where(stuck, 0, first + rank)])
+
+    @property
+    def n_edges(self) -> int:
+        return int(self.counts.sum())
+
+    def _each(self, start: int, stop: int, like: Tensor) -> Tensor:
+        """``[b]`` the mass of one positive."""
+        mass = per_row(self.mass, start, stop)
+        each: Tensor = (mass.to(like) if isinstance(mass, Tensor) else mass) / self.counts[start:stop].clamp_min(1).to(
+            like.dtype
+        )
+        return each

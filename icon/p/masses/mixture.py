@@ -1,0 +1,110 @@
+"""p that is a sum of others: a debiased p above all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from icon.p.masses.base import Masses
+from icon.p.masses.uniform import Uniform
+from icon.p.support import Support
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture(Masses):
+    """``p + u``: masses of some structure, and uniform mass beside them; the weights are already in both.
+
+    Args:
+        own: the masses that are not uniform.
+        spread: the uniform mass.
+    """
+
+    own: Masses
+    spread: Uniform
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.own.n
+
+    @property
+    def m(self) -> int:  # type: ignore[override]
+        return self.own.m
+
+    def expectation(self, tile: Tensor, start: int) -> Tensor:
+        return self.own.expectation(tile, start) + self.spread.expectation(tile, start)
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        return self.own.tile(start, stop, like) + self.spread.tile(start, stop, like)
+
+    def positives(self, start: int, stop: int) -> Tensor:
+        return self.own.positives(start, stop)
+
+    def sums(self) -> Tensor:
+        return self.own.sums() + self.spread.sums()
+
+    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        own = self.spread.density
+        return self.own.entropy(own if density is None else own + density, self.spread.support.size)
+
+    def average(self, features: Tensor) -> Tensor:
+        return self.own.average(features) + self.spread.average(features)
+
+    def averages_cheaply(self, width: int) -> bool:
+        return self.own.averages_cheaply(width)
+
+    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+        self.own.add_to(tile, start, factor)
+        self.spread.add_to(tile, start, factor)
+
+    def scaled(self, factor: float | Tensor) -> Mixture:
+        return Mixture(self.own.scaled(factor), self.spread.scaled(factor))
+
+    def part(self, start: int, stop: int) -> Mixture:
+        return Mixture(self.own.part(start, stop), self.spread.part(start, stop))
+
+    def transposed(self) -> Mixture:
+        share = torch.unique(self.spread.mass[self.spread.mass > 0])
+        if len(share) != 1:
+            raise ValueError("transpose: got a p with unequal uniform masses, expected one for all anchors")
+        flipped, alpha = self.own.transposed(), share[0]
+        positive = (flipped.sums() > 0).to(alpha)
+        return Mixture(flipped.scaled(float(1 - alpha)), self.spread.transposed().scaled(alpha * positive))
+
+    def symmetrized(self, marginal: Tensor) -> tuple[Mixture, Tensor] | None:
+        """That of its own masses, where every anchor has as much uniform mass."""
+        found = self.own.symmetrized(marginal)
+        alike = bool((self.spread.mass == self.spread.mass[0]).all())
+        return (self, marginal) if found is not None and alike and found[0] is self.own else None
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Mixture:
+        own, spread = self.own.to(device, dtype), self.spread.to(device, dtype)
+        return self if own is self.own and spread is self.spread else Mixture(own, spread)
+
+    def on(self, support: Support) -> Mixture:
+        return Mixture(self.own.on(support), self.spread.on(support))
+
+    def draw(self, anchors: Tensor) -> Tensor:
+        share = (self.spread.mass / self.sums())[anchors]
+        spread = torch.rand(len(anchors), dtype=share.dtype) < share
+        return torch.where(spread, self.spread.draw(anchors), self.own.draw(anchors))
+
+    @property
+    def n_edges(self) -> int:
+        return self.own.n_edges
+
+    @property
+    def own_part(self) -> Masses:
+        return self.own
+
+    @property
+    def uniform_mass(self) -> Tensor:
+        return self.spread.mass
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        return self.own.leaves
+
+    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Mixture:
+        return Mixture(self.own.with_leaves(leaves), self.spread)

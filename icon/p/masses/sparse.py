@@ -1,0 +1,238 @@
+"""p with few candidates an anchor: compressed sparse rows, or as many listed candidates for every anchor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from icon.p.masses.base import Edges, Masses, per_row, precise, x_log_x
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse(Masses):
+    """Masses as compressed sparse rows.
+
+    Args:
+        indptr: ``[n + 1]`` where the edges of each anchor begin, on the CPU, so that no block waits for a device.
+        indices: ``[e]`` candidates, sorted within a row; one that is listed twice counts twice.
+        values: ``[e]`` masses; gradients flow through them where they have one.
+        m: number of candidates.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    m: int
+
+    is_listed = True
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.indptr.shape[0] - 1
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """``[e]`` the anchor of each edge."""
+        return torch.repeat_interleave(self.indptr.diff()).to(self.indices.device)
+
+    @property
+    def counts(self) -> Tensor:
+        """``[n]`` edges of each anchor."""
+        return self.indptr.diff().to(self.indices.device)
+
+    def span(self, start: int, stop: int) -> slice:
+        return slice(int(self.indptr[start]), int(self.indptr[stop]))
+
+    def edges(self, start: int, stop: int) -> Edges:
+        span = self.span(start, stop)
+        return Edges(self.rows[span] - start, self.indices[span], self.values[span])
+
+    def expectation(self, tile: Tensor, start: int) -> Tensor:
+        row, col, mass = self.edges(start, start + len(tile))
+        return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        row, col, mass = self.edges(start, stop)
+        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
+
+    def positives(self, start: int, stop: int) -> Tensor:
+        row, col, mass = self.edges(start, stop)
+        found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
+        return found.index_put_((row, col), mass > 0)
+
+    def sums(self) -> Tensor:
+        return self.row_sums(self.values.detach())
+
+    def row_sums(self, numbers: Tensor) -> Tensor:
+        """``[n]`` sums of one number per edge."""
+        return numbers.new_zeros(self.n).index_add(0, self.rows, numbers)
+
+    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        if density is None:
+            return -self.row_sums(x_log_x(self.values))
+        each = x_log_x(self.values + density[self.rows])
+        return -self.row_sums(each) - (size - self.counts) * torch.xlogy(density, density)
+
+    def average(self, features: Tensor) -> Tensor:
+        weighted = self.values.to(features)[:, None] * features.index_select(0, self.indices)
+        return features.new_zeros(self.n, features.shape[1]).index_add(0, self.rows, weighted)
+
+    def averages_cheaply(self, width: int) -> bool:
+        return len(self.indices) * width <= self.n * self.m
+
+    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+        row, col, mass = self.edges(start, start + len(tile))
+        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
+
+    def scaled(self, factor: float | Tensor) -> Sparse:
+        return replace(self, values=self.values * (factor[self.rows] if isinstance(factor, Tensor) else factor))
+
+    def part(self, start: int, stop: int) -> Sparse:
+        span = self.span(start, stop)
+        return Sparse(self.indptr[start : stop + 1] - span.start, self.indices[span], self.values[span], self.m)
+
+    def transposed(self) -> Sparse:
+        order = torch.argsort(self.indices, stable=True)  # within a row the anchors are in order already
+        counts = torch.bincount(self.indices, minlength=self.m)
+        indptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).cpu()
+        flipped = Sparse(indptr, self.rows[order], self.values[order], self.n)
+        return flipped.scaled(1 / flipped.sums().clamp_min(torch.finfo(self.values.dtype).tiny))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Sparse:
+        if (self.values.device, self.values.dtype) == (device, dtype):
+            return self
+        return replace(self, indices=self.indices.to(device), values=self.values.to(device, dtype))
+
+    def draw(self, anchors: Tensor) -> Tensor:
+        """By the inverse of the summed masses; an anchor without edges stays where it is."""
+        first, last = self.indptr[anchors], self.indptr[anchors + 1]
+        low, high = self._below[first], self._below[last]
+        at = low + torch.rand(len(anchors), dtype=self._below.dtype) * (high - low)
+        place = torch.searchsorted(self._below, at, right=True) - 1
+        stuck = first == last
+        place = torch.where(stuck, 0, place.clamp(min=first, max=torch.maximum(first, last - 1)))
+        return torch.where(stuck, anchors, self.indices[place])
+
+    @cached_property
+    def _below(self) -> Tensor:
+        return torch.cat([self.values.new_zeros(1), self.values.detach().cumsum(0)]).double()
+
+    @property
+    def n_edges(self) -> int:
+        return int(torch.count_nonzero(self.values))
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        return (self.values,)
+
+    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Sparse:
+        return replace(self, values=leaves[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Listed(Masses):
+    """As many listed candidates for every anchor, which share its mass evenly: labels, aligned pairs, k neighbours.
+
+    Args:
+        indices: ``[n, k]`` candidates, sorted and unique within a row.
+        m: number of candidates.
+        mass: what a row sums to: one number > 0 for all, or ``[n]``.
+    """
+
+    indices: Tensor
+    m: int
+    mass: float | Tensor = 1.0
+
+    is_listed = True
+    may_be_empty = False
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.indices.shape[0]
+
+    @property
+    def k(self) -> int:
+        return self.indices.shape[1]
+
+    def expectation(self, tile: Tensor, start: int) -> Tensor:
+        stop = start + len(tile)
+        found = tile.gather(1, self.indices[start:stop])
+        return found.sum(dim=1) * self._each(start, stop, tile)
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+        each = like.new_ones(stop - start) * self._each(start, stop, like)
+        empty = like.new_zeros(stop - start, self.m)
+        return empty.scatter(1, self.indices[start:stop], each[:, None].expand(-1, self.k))
+
+    def positives(self, start: int, stop: int) -> Tensor:
+        found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
+        return found.scatter_(1, self.indices[start:stop], True)
+
+    def sums(self) -> Tensor:
+        return self._vector(self.mass)
+
+    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        each = self._vector(self.mass) / self.k
+        if density is None:
+            return -self.k * torch.xlogy(each, each)
+        each = each + density
+        return -self.k * torch.xlogy(each, each) - (size - self.k) * torch.xlogy(density, density)
+
+    def average(self, features: Tensor) -> Tensor:
+        found = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
+        each = self._each(0, self.n, features)
+        return found * (each[:, None] if isinstance(each, Tensor) else each)
+
+    def averages_cheaply(self, width: int) -> bool:
+        return self.k * width <= self.m
+
+    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+        stop = start + len(tile)
+        added = (factor * self._each(start, stop, tile))[:, None].expand(-1, self.k)
+        tile.scatter_add_(1, self.indices[start:stop], added)
+
+    def edges(self, start: int, stop: int) -> Edges:
+        b = stop - start
+        row = torch.arange(b, device=self.indices.device)[:, None].expand(b, self.k).flatten()
+        each = self._vector(per_row(self.mass, start, stop), b) / self.k
+        return Edges(row, self.indices[start:stop].flatten(), each[row])
+
+    def scaled(self, factor: float | Tensor) -> Masses:
+        return replace(self, mass=self.mass * factor)
+
+    def part(self, start: int, stop: int) -> Listed:
+        return Listed(self.indices[start:stop], self.m, per_row(self.mass, start, stop))
+
+    def transposed(self) -> Sparse:
+        return self.csr().transposed()
+
+    def csr(self) -> Sparse:
+        """The same masses as compressed sparse rows."""
+        values = (self._vector(self.mass) / self.k)[:, None].expand(-1, self.k).flatten()
+        return Sparse(torch.arange(self.n + 1) * self.k, self.indices.flatten(), values, self.m)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Listed:
+        mass = self.mass.to(device, dtype) if isinstance(self.mass, Tensor) else self.mass
+        if mass is self.mass and self.indices.device == device:
+            return self
+        return Listed(self.indices.to(device), self.m, mass)
+
+    def draw(self, anchors: Tensor) -> Tensor:
+        return self.indices[anchors, torch.randint(self.k, (len(anchors),))]
+
+    @property
+    def n_edges(self) -> int:
+        return self.n * self.k
+
+    def _each(self, start: int, stop: int, like: Tensor) -> float | Tensor:
+        mass = per_row(self.mass, start, stop)
+        return (mass.to(like) if isinstance(mass, Tensor) else mass) / self.k
+
+    def _vector(self, mass: float | Tensor, n: int | None = None) -> Tensor:
+        if isinstance(mass, Tensor):
+            return mass
+        device = self.indices.device
+        return torch.full((self.n if n is None else n,), mass, dtype=precise(device), device=device)

@@ -1,0 +1,252 @@
+"""A prepared supervisory distribution: the masses, the support, and what each anchor weighs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from icon.p.masses import Masses, Sparse
+from icon.p.masses.base import precise
+from icon.p.operations import Composable, Operation
+from icon.p.support import Support
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Composable):
+    """A supervisory distribution p, to be computed once and used at every step.
+
+    Args:
+        masses: p(j|i), one structure of `icon.p.masses`.
+        support: the candidates of each anchor.
+        notes: what was done on the way and changes the numbers (pruning), in words.
+    """
+
+    masses: Masses
+    support: Support
+    notes: tuple[str, ...] = ()
+
+    #: Whether rows and `marginal` together are a distribution over pairs of its own.
+    is_joint: ClassVar[bool] = False
+
+    # -- construction -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def from_scipy(
+        matrix: sp.spmatrix | sp.sparray,
+        exclude_self: bool,
+        *,
+        offset: int | None = None,
+        marginal: Tensor | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Rows:
+        """Rows from a sparse matrix ``[n, m]`` of non-negative weights, each row scaled to sum to one.
+
+        Args:
+            matrix: the weights.
+            exclude_self: whether the anchor itself is outside its support.
+            offset: where the anchors stand among the candidates; None where they are two sets.
+            marginal: ``[n]`` weights of the anchors, where they and the rows are a joint distribution.
+            notes: see the class.
+        """
+        weights = sp.csr_array(matrix).astype(np.float64)
+        weights.sort_indices()
+        sums = np.asarray(weights.sum(axis=1)).ravel()
+        scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
+        values = weights.data * np.repeat(scale, np.diff(weights.indptr))
+        n, m = weights.shape
+        masses = Sparse(
+            torch.from_numpy(weights.indptr.astype(np.int64)),
+            torch.from_numpy(weights.indices.astype(np.int64)),
+            torch.from_numpy(values),
+            m,
+        )
+        support = Support(n, m, exclude_self, offset)
+        return Rows(masses, support, notes) if marginal is None else JointRows(masses, support, notes, weights=marginal)
+
+    # -- what it says of itself ---------------------------------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        """Anchors."""
+        return self.support.n
+
+    @property
+    def m(self) -> int:
+        """Candidates."""
+        return self.support.m
+
+    @property
+    def n_edges(self) -> int:
+        """The number of pairs that carry mass, the uniform mass of debiasing apart."""
+        return self.masses.n_edges
+
+    @property
+    def marginal(self) -> Tensor:
+        """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
+        return self._equal
+
+    @property
+    def anchor_marginal(self) -> Tensor:
+        """``[n]``: another name of `marginal`."""
+        return self.marginal
+
+    @cached_property
+    def _equal(self) -> Tensor:
+        kept = (~self.empty).to(precise(self.empty.device))
+        return kept / kept.sum().clamp_min(1)
+
+    @cached_property
+    def empty(self) -> Tensor:
+        """``[n]`` bool: the anchors to which p gives no mass at all (nothing positive)."""
+        if not self.masses.may_be_empty:
+            return torch.zeros_like(self.masses.sums(), dtype=torch.bool)
+        return self.masses.sums() <= 0
+
+    @cached_property
+    def n_empty(self) -> int:
+        """How many anchors are without a positive."""
+        return int(self.empty.sum()) if self.masses.may_be_empty else 0
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow through p to what it was made from."""
+        return self.masses.requires_grad
+
+    def entropy(self) -> Tensor:
+        """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
+        return self.masses.entropy() if self.masses.requires_grad else self._entropy
+
+    @cached_property
+    def _entropy(self) -> Tensor:
+        return self.masses.entropy()
+
+    def to_dense(self) -> Tensor:
+        """p as a matrix ``[n, m]``, for inspection and tests: the one place where a sparse p is dense."""
+        spread = self.masses.uniform_mass
+        like = next(iter(self.masses.leaves), self.masses.sums() if spread is None else spread)
+        return self.masses.tile(0, self.n, like)
+
+    def to_scipy(self) -> sp.csr_array:
+        """The edges as a sparse matrix ``[n, m]``, without the uniform mass."""
+        own = self.masses.own_part
+        parts = []
+        for start, stop in own.spans():
+            if own.is_listed:
+                row, col, mass = (t.detach().cpu().numpy() for t in own.edges(start, stop))
+                parts.append(sp.csr_array((mass, (row, col)), shape=(stop - start, self.m)))
+            else:
+                parts.append(sp.csr_array(own.tile(start, stop, own.sums()).detach().cpu().numpy()))
+        return sp.csr_array(sp.vstack(parts, format="csr"))
+
+    def has_self_mass(self) -> bool:
+        """Whether some anchor is its own neighbour."""
+        return self._has_self_mass
+
+    @cached_property
+    def _has_self_mass(self) -> bool:
+        offset = self.support.offset if self.n != self.m else 0
+        if offset is None:
+            return False
+        own = self.masses.own_part
+        return any(bool(own.positives(start, stop).diagonal(offset + start).any()) for start, stop in own.spans())
+
+    # -- the same p elsewhere -----------------------------------------------------------------------------------------
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
+        """p on a device and in a precision; the copy is kept, so that the second use costs nothing."""
+        if self.masses.requires_grad:
+            return self._moved(device, dtype)
+        if (device, dtype) not in self._copies:
+            self._copies[device, dtype] = self._moved(device, dtype)
+        found: Rows = self._copies[device, dtype]
+        return found
+
+    @cached_property
+    def _copies(self) -> dict[Any, Rows]:
+        return {}
+
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> Rows:
+        masses = self.masses.to(device, dtype)
+        return self if masses is self.masses else replace(self, masses=masses)
+
+    def on(self, support: Support) -> Rows:
+        """The same p on another support (for example with self as a candidate); uniform mass spreads over it.
+
+        Raises:
+            ValueError: another shape, or mass on the anchor itself where it is excluded.
+        """
+        if support == self.support:
+            return self
+        if (support.n, support.m) != (self.n, self.m):
+            raise ValueError(f"support: got {(support.n, support.m)}, expected {(self.n, self.m)} as in p")
+        if support.exclude_self and self.has_self_mass():
+            raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
+        if support not in self._elsewhere:
+            self._elsewhere[support] = replace(self, masses=self.masses.on(support), support=support)
+        return self._elsewhere[support]
+
+    @cached_property
+    def _elsewhere(self) -> dict[Support, Rows]:
+        return {}
+
+    def part(self, start: int, stop: int) -> Rows:
+        """p of the anchors ``start`` to ``stop``, against the same candidates; they keep their weights."""
+        if (start, stop) == (0, self.n):
+            return self
+        return replace(self, masses=self.masses.part(start, stop), support=self.support.part(start, stop))
+
+    def transpose(self) -> Rows:
+        """The conditional of the other direction, ``p(i|j)``, from the same edges; a debiased p stays as debiased."""
+        return self._transposed
+
+    @cached_property
+    def _transposed(self) -> Rows:
+        support = self.support
+        offset = support.offset if self.n == self.m else None
+        return Rows(self.masses.transposed(), Support(self.m, self.n, support.exclude_self, offset), self.notes)
+
+    @property
+    def symmetrized(self) -> Rows:
+        """`symmetrize` by average, kept for the next use."""
+        return self.symmetrize() if self.masses.requires_grad else self._symmetrized
+
+    @cached_property
+    def _symmetrized(self) -> Rows:
+        return self.symmetrize()
+
+    def _then(self, operation: Operation) -> Rows:
+        return operation(self, lambda other: other)
+
+    def as_joint(self, masses: Masses, marginal: Tensor) -> JointRows:
+        """Other masses on the same support, joint with weights ``[n]`` of the anchors."""
+        return JointRows(masses, self.support, self.notes, weights=marginal)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class JointRows(Rows):
+    """Rows that are joint with weights of the anchors: of a graph, a matrix over all pairs, a symmetrised p.
+
+    Args:
+        weights: ``[n]`` the weight ``P_i`` of each anchor, summing to one over all anchors.
+    """
+
+    weights: Tensor
+
+    is_joint = True
+
+    @property
+    def marginal(self) -> Tensor:
+        return self.weights
+
+    def _moved(self, device: torch.device, dtype: torch.dtype) -> Rows:
+        return replace(self, masses=self.masses.to(device, dtype), weights=self.weights.to(device, dtype))
+
+    def part(self, start: int, stop: int) -> Rows:
+        masses, support = self.masses.part(start, stop), self.support.part(start, stop)
+        return replace(self, masses=masses, support=support, weights=self.weights[start:stop])

@@ -1,0 +1,70 @@
+"""Which candidates compete for an anchor, and where the anchors stand among them: shared by p and q."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Support:
+    """The candidates of each of ``n`` anchors among ``m``: all of them, or all but the anchor itself.
+
+    Args:
+        n: number of anchors.
+        m: number of candidates.
+        exclude_self: whether the anchor itself is left out.
+        offset: anchor i is candidate ``offset + i`` (a batch against itself: 0; a part of a batch against the whole of
+            it: where the part begins). None where anchors and candidates are two sets.
+
+    Raises:
+        ValueError: the anchors do not fit among the candidates, or a row would have no candidate.
+    """
+
+    n: int
+    m: int
+    exclude_self: bool = False
+    offset: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.exclude_self and self.offset is None:
+            if self.n != self.m:
+                raise ValueError(
+                    f"support: got {self.n} anchors and {self.m} candidates, self-exclusion expects one set, or an "
+                    "offset of the anchors among the candidates"
+                )
+            object.__setattr__(self, "offset", 0)
+        if self.offset is not None and not 0 <= self.offset <= self.m - self.n:
+            raise ValueError(
+                f"support: got offset {self.offset} for {self.n} anchors among {self.m} candidates, expected "
+                "them inside"
+            )
+        if self.size < 1:
+            raise ValueError(
+                f"support: got {self.m} candidate(s), expected at least two points, each the other's candidate"
+            )
+
+    @property
+    def size(self) -> int:
+        """``|S_i|``, the same for every anchor."""
+        return self.m - self.exclude_self
+
+    def hide(self, tile: Tensor, start: int, value: float) -> Tensor:
+        """A tile ``[b, m]`` of the anchors from ``start`` on, with ``value`` where self is excluded (a copy there)."""
+        return self.hide_(tile.clone(), start, value) if self.exclude_self else tile
+
+    def hide_(self, tile: Tensor, start: int, value: float) -> Tensor:
+        """`hide`, written over the tile."""
+        if self.exclude_self and self.offset is not None:
+            tile.diagonal(self.offset + start).fill_(value)
+        return tile
+
+    def part(self, start: int, stop: int) -> Support:
+        """The support of the anchors ``start`` to ``stop``."""
+        offset = None if self.offset is None else self.offset + start
+        return Support(stop - start, self.m, self.exclude_self, offset)
+
+    def including_self(self) -> Support:
+        """The same sets with every candidate in the support."""
+        return Support(self.n, self.m, False, self.offset)

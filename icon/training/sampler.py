@@ -1,0 +1,155 @@
+"""Pairs drawn from p: an anchor, and a partner j with probability p(j|i). Walks are walked and never computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icon import _checks as check
+from icon.core.loss import Loss
+from icon.p.base import Distribution, Sets
+from icon.p.masses import Listed, Masses, Mixture, Sparse, Uniform
+from icon.p.operations import Composable, Debias, Operation, Walks
+from icon.p.rows import Rows
+from icon.p.support import Support
+
+
+@dataclass(frozen=True, eq=False)
+class PairSampler(Composable):
+    """Draws pairs (i, j) from a p on one set of points, with torch's global generator.
+
+    It composes as p does (``PairSampler(rows).walks(3).debias(0.1)``), with the same refusals, but walks are drawn and
+    uniform mass is spread over the batch; neither is computed for all points.
+
+    Args:
+        rows: p before any walk.
+        weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
+        negatives: None spreads the uniform mass over the whole batch; a number over so many random partners.
+        steps: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
+            average of p. A walk that cannot go on stays where it is.
+        alpha: uniform mass of debiasing, beside what the rows have.
+
+    Raises:
+        ValueError: p is between two sets.
+    """
+
+    rows: Rows
+    weighted: bool = False
+    negatives: int | None = None
+    steps: int = 1
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rows.n != self.rows.m:
+            raise ValueError(
+                f"batch_size: got p between {self.rows.n} and {self.rows.m} points, expected one set (batch_size=None "
+                "there)"
+            )
+        if self.negatives is not None:
+            check.count(self.negatives, "negatives")
+        check.fraction(self.alpha, "alpha")
+
+    @cached_property
+    def _on_cpu(self) -> Rows:
+        return self.rows.to(torch.device("cpu"), torch.float64)
+
+    @cached_property
+    def _own(self) -> Masses:
+        return self._on_cpu.masses.own_part
+
+    @cached_property
+    def _uniform(self) -> Tensor | None:
+        """``[n]`` the uniform mass of each anchor, that of the rows and that of `alpha` together."""
+        spread = self._on_cpu.masses.uniform_mass
+        if self.alpha == 0:
+            return spread
+        return self.alpha + (1 - self.alpha) * (torch.zeros(self.rows.n).double() if spread is None else spread)
+
+    @cached_property
+    def _anchors(self) -> Tensor:
+        return (self._own.sums() > 0).nonzero().flatten()
+
+    @classmethod
+    def of(
+        cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False, negatives: int | None = None
+    ) -> PairSampler:
+        """Pairs from the p of a loss. Prepared rows are taken as they are; of a target no walk is computed."""
+        if isinstance(target, Rows) or loss.normalization == "joint":
+            rows = loss.p(target, sets)
+            rows = rows if loss.normalization == "row" or rows.is_joint else rows.symmetrized
+            return cls(rows, weighted, negatives)
+        p: Distribution = loss.p
+        found = cls(p.before_operations(target, sets), weighted, negatives)
+        for operation in p.operations:
+            found = found._after(operation, target, sets)
+        return found
+
+    def _then(self, operation: Operation) -> PairSampler:
+        return self._after(operation, None, Sets(self.rows.n, self.rows.m))
+
+    def _after(self, operation: Operation, target: Any, sets: Sets) -> PairSampler:
+        if isinstance(operation, Debias):
+            return replace(self, alpha=1 - (1 - self.alpha) * (1 - operation.alpha))
+        if isinstance(operation, Walks) and operation.average and operation.prune is None and self.steps == 1:
+            if operation.k > 1:
+                operation.check(self.rows.debias(self.alpha))
+            return replace(self, steps=operation.k)
+        rows = self.rows.walks(self.steps).debias(self.alpha)
+        rows = operation(rows, partial(Distribution.another, target=target, sets=sets))
+        return replace(self, rows=rows, steps=1, alpha=0.0)
+
+    # -- drawing ------------------------------------------------------------------------------------------------------
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
+        """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
+        if not self.weighted:
+            anchors = self._anchors[torch.randperm(len(self._anchors))[:size]]
+        else:
+            anchors = torch.multinomial(self._on_cpu.marginal, size, replacement=True)
+        return anchors, self._walked(anchors), self._among(anchors)
+
+    def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
+        """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
+        each over so many of them: an estimate of the loss over all points."""
+        anchors = self._anchors[torch.randperm(len(self._anchors))[:size]]
+        s, n = len(anchors), self.rows.n
+        uniform = None if self._uniform is None else self._uniform[anchors]
+        own = self._walked(anchors)[:, None]
+        others = torch.randint(n, (s, 0 if uniform is None else negatives))
+        return anchors, Rows(_own_and_others(own, others, uniform, n), Support(s, n))
+
+    def _among(self, anchors: Tensor) -> Rows:
+        """p of a batch: mass 1 - u on the anchor's own partner, u spread over the batch or over random partners."""
+        b = len(anchors)
+        own, support = torch.arange(b)[:, None], Support(b, b)
+        if self._uniform is None:
+            return Rows(Listed(own, b), support)
+        uniform = self._uniform[anchors]
+        if self.negatives is None:
+            return Rows(Mixture(Listed(own, b, 1 - uniform), Uniform(support, uniform)), support)
+        others = torch.randint(b, (b, min(self.negatives, b - 1)))
+        return Rows(_own_and_others(own, others, uniform, b), support)
+
+    def _walked(self, anchors: Tensor) -> Tensor:
+        """``[b]`` where walks from the anchors end."""
+        here = self._own.draw(anchors)
+        if self.steps > 1:
+            length = torch.randint(1, self.steps + 1, (len(anchors),))
+            for step in range(2, self.steps + 1):
+                going = (length >= step).nonzero().flatten()
+                here[going] = self._own.draw(here[going])
+        return here
+
+
+def _own_and_others(own: Tensor, others: Tensor, uniform: Tensor | None, m: int) -> Masses:
+    """Mass 1 - u on the own partner ``[b, 1]`` and u on random others ``[b, r]``, one of which may be the own."""
+    if uniform is None:
+        return Listed(own, m)
+    b, r = others.shape
+    columns = torch.cat([own, others], dim=1)
+    values = torch.cat([1 - uniform[:, None], (uniform / r)[:, None].expand(b, r)], dim=1)
+    return Sparse((r + 1) * torch.arange(b + 1), columns.flatten(), values.flatten(), m)
