@@ -81,10 +81,10 @@ def as_tensor(value: Any, name: str) -> Tensor:
 
 def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
     """A non-empty floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64."""
-    tensor = as_tensor(value, name)
+    tensor = value if type(value) in _WITH_VALUES and value.layout is torch.strided else as_tensor(value, name)
     if tensor.ndim != 2:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected two dimensions (n, d)")
-    if tensor.shape[0] == 0 or tensor.shape[1] == 0:
+    if tensor.numel() == 0:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected at least one row and one column")
     if tensor.is_complex():
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
@@ -98,22 +98,28 @@ def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
     return tensor
 
 
-def integers(value: Any, name: str, length: int | None = None) -> Tensor:
-    """A vector ``[n]`` of non-negative integers (labels, instance ids) as int64."""
-    tensor = as_tensor(value, name)
+def integers(value: Any, name: str, length: int | None = None, below: int | None = None) -> Tensor:
+    """A vector ``[n]`` of non-negative integers (labels, instance ids) as int64, where given all below a number."""
+    tensor = value if type(value) is Tensor and value.dtype is torch.int64 else as_tensor(value, name)
     if tensor.ndim != 1:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected one dimension (n,)")
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
-    if tensor.dtype != torch.int64:
+    if tensor.dtype is not torch.int64:
+        if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+            raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
         tensor = tensor.to(torch.int64)
     if tensor.numel() == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
-    if values_matter(tensor) and int(tensor.min()) < 0:
+    if not values_matter(tensor):
+        return tensor
+    least, most = torch.aminmax(tensor)
+    if int(least) < 0:
         negative = (tensor < 0).nonzero().flatten().tolist()
         raise ValueError(f"{name}: got negative entries in rows {some(negative)}, expected integers >= 0")
+    if below is not None and int(most) >= below:
+        large = (tensor >= below).nonzero().flatten().tolist()
+        raise ValueError(f"{name}: got {name} >= {below} in rows {some(large)}, expected 0..{below - 1}")
     return tensor
 
 

@@ -231,7 +231,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         early = min(EXAGGERATION_STEPS, self.max_iter // 4)
         if early:
             fit(
-                loss, model, inputs, replace(rows, masses=rows.masses.scaled(EXAGGERATION)), steps=early,
+                loss, model, inputs, rows.exaggerated(EXAGGERATION), steps=early,
                 optimizer=lambda ps: MomentumGains(ps, rate, momentum=0.5), callback=seen(0, exaggerated=True),
                 label=f"{name}, exaggerated", **shared,
             )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
@@ -37,11 +38,12 @@ class Terms(NamedTuple):
 
 
 class _Direction(NamedTuple):
-    """One evaluation of the loss: the problem, p, its entropies ``[n]``, the weights ``[n]``, a penalty ``[n]``."""
+    """One evaluation of the loss: the problem, p, its entropies ``[n]`` unless all are 0, the weights ``[n]``, a
+    penalty ``[n]``."""
 
     problem: Problem
     rows: Rows
-    entropy: Tensor
+    entropy: Tensor | None
     weights: Tensor
     penalty: Tensor | None
 
@@ -166,26 +168,27 @@ class Loss(nn.Module):
         Raises:
             ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
-        if (device := _autocast_device(input)) is not None:
+        if torch._C._is_any_autocast_enabled():
             # Autocast would round the scores to half precision, whose partition is to be summed in float32.
-            with torch.autocast(device, enabled=False):
+            with _without_autocast(input):
                 return self.forward(input, target, anchors=anchors)
         directions = self._directions(input, target, anchors)
         if self.reduction == "none":
             value = torch.cat([self._rowwise(d) for d in directions])
-        elif self._are_transposed(directions):
+        elif len(directions) == 2 and self._are_transposed(directions):
             value = self._both(*directions)
+        elif len(directions) == 1:
+            value = self._reduced(directions[0])
         else:
-            values = [self._reduced(d) for d in directions]
-            value = values[0] if len(values) == 1 else torch.stack(values).mean()
+            value = torch.stack([self._reduced(d) for d in directions]).mean()
         if self.q.training:
             self.q.advance()
         return value
 
     def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Terms:
         """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
-        if (device := _autocast_device(input)) is not None:
-            with torch.autocast(device, enabled=False):
+        if torch._C._is_any_autocast_enabled():
+            with _without_autocast(input):
                 return self.terms(input, target, anchors=anchors)
         parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors)]
         joined = torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
@@ -222,16 +225,17 @@ class Loss(nn.Module):
     def _reduced(self, d: _Direction) -> Tensor:
         if self.normalization == "joint":
             return self._terms(d).kl if self.divergence is None else self._joint_divergence(d)
-        value = self._evaluator(d).total(d.problem, d.weights)
-        return self._less_entropy(value, d)
+        value = (self.evaluator or evaluators.choose(d.problem)).total(d.problem, d.weights)
+        return value if d.entropy is None and d.penalty is None else self._finished(value, d)
 
     def _both(self, d: _Direction, e: _Direction) -> Tensor:
-        value = self._evaluator(d).total_of_both(d.problem, e.problem, d.weights, e.weights)
-        return self._less_entropy(self._less_entropy(value, d), e) / 2
+        evaluator = self.evaluator or evaluators.choose(d.problem)
+        value = evaluator.total_of_both(d.problem, e.problem, d.weights, e.weights)
+        return self._finished(self._finished(value, d), e) / 2
 
-    def _less_entropy(self, value: Tensor, d: _Direction) -> Tensor:
+    def _finished(self, value: Tensor, d: _Direction) -> Tensor:
         """KL from the cross-entropy, where that is what the loss is; and the penalty."""
-        if self.divergence is None and self.q.partition.is_normalizer:
+        if d.entropy is not None and self.divergence is None and self.q.partition.is_normalizer:
             value = value - d.entropy.to(value.dtype) @ d.weights
         return value if d.penalty is None else value + d.penalty @ d.weights
 
@@ -239,28 +243,29 @@ class Loss(nn.Module):
         if self.divergence is None:
             values = self._terms(d).kl
         else:
-            (values,) = self._evaluator(d).per_anchor(d.problem)
+            (values,) = (self.evaluator or evaluators.choose(d.problem)).per_anchor(d.problem)
             values = values * d.weights
         return values if d.penalty is None else values + d.penalty * d.weights
 
     def _terms(self, d: _Direction) -> Terms:
         problem = replace(d.problem, divergence=None)
-        entropy = d.entropy.to(problem.anchors.dtype)
+        entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
         if self.normalization == "joint":
-            partition, expected = self._evaluator(d).per_anchor(problem)
+            partition, expected = (self.evaluator or evaluators.choose(d.problem)).per_anchor(problem)
             marginal = self._marginal(d, partition)
             cross_entropy = self._log_sum(partition) * marginal.sum() - marginal @ expected
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         elif self.reduction == "none":
-            partition, expected = self._evaluator(d).per_anchor(problem)
+            partition, expected = (self.evaluator or evaluators.choose(d.problem)).per_anchor(problem)
             cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
         else:
-            cross_entropy, entropy = self._evaluator(d).total(problem, d.weights), entropy @ d.weights
+            cross_entropy = (self.evaluator or evaluators.choose(problem)).total(problem, d.weights)
+            entropy = entropy @ d.weights
         kl = cross_entropy - entropy if self.q.partition.is_normalizer else cross_entropy
         return Terms(kl, cross_entropy, entropy)
 
     def _joint_divergence(self, d: _Direction) -> Tensor:
-        evaluator = self._evaluator(d)
+        evaluator = self.evaluator or evaluators.choose(d.problem)
         partition, _ = evaluator.per_anchor(replace(d.problem, divergence=None))
         pairs = d.problem.p.scaled(self._marginal(d, partition))
         problem = replace(d.problem, p=pairs, log_normalizer=self._log_sum(partition))
@@ -276,29 +281,24 @@ class Loss(nn.Module):
         highest = self.totals.max(partition.amax())
         return highest + self.totals.sum((partition - highest).exp().sum()).log()
 
-    def _evaluator(self, d: _Direction) -> Evaluator:
-        return evaluators.choose(d.problem) if self.evaluator is None else self.evaluator
-
     def _are_transposed(self, directions: list[_Direction]) -> bool:
         """Whether two directions are the same scores seen from both sides."""
-        if len(directions) != 2 or not self.q.is_symmetric or self.divergence is not None:
+        if not self.q.is_symmetric or self.divergence is not None:
             return False
         forth, back = (d.problem for d in directions)
         return forth.anchors is back.candidates and forth.candidates is back.anchors and self.normalization == "row"
 
     # -- what a direction is made of ----------------------------------------------------------------------------------
 
-    def _directions(self, input: Any, target: Any, anchors: slice | None) -> list[_Direction]:
+    def _directions(self, input: Any, target: Any, part: slice | None) -> list[_Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
-        views = self._views(input)
+        views = self._views(input) if isinstance(input, (tuple, list)) else [check.matrix(input, "input")]
         found: list[_Direction] = []
-        for i, j in self.p.directions(len(views)):
-            given = self.p.direction_target(target, i, j, len(views))
+        for i, j, given in self.p.directions(len(views), target):
             features = None
-            if found and anchors is None and self.q.is_symmetric and (i, j) == (1, 0):
-                before = found[0].problem
-                features = before.candidates, before.anchors
-            found.append(self._direction(views[i], views[j], given, len(views) > 1, anchors, features))
+            if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric:
+                features = found[0].problem.candidates, found[0].problem.anchors
+            found.append(self._direction(views[i], views[j], given, len(views) > 1, part, features))
         return found
 
     def _direction(
@@ -310,42 +310,33 @@ class Loss(nn.Module):
         part: slice | None,
         features: tuple[Tensor, Tensor] | None,
     ) -> _Direction:
-        rows = self._rows(len(anchors), len(candidates), target, paired)
-        of_candidates = rows.marginal if self.q.needs_marginal else None
-        if part is not None:
-            start, stop = _span(part, len(anchors))
-            anchors, rows = anchors[start:stop], rows.part(start, stop)
-        if anchors.device.type == "cpu" and not torch.compiler.is_compiling():
-            _refuse_if_too_large(self.block, self.q.is_product, *anchors.shape, len(candidates))
-        support = rows.support
-        counted = self._counted(rows)
-        if features is None:
-            features = self.q.features(anchors, candidates, support, of_candidates, self.totals)
-        a, c = features
-        moved = rows.to(a.device, a.dtype)
-        problem = Problem(self.q, moved.masses, support, a, c, counted, self.divergence, None, self.block)
-        if self.divergence is not None and moved.masses.requires_grad:
-            raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
-        entropy = rows.entropy().to(a.device)
-        return _Direction(
-            problem, moved, entropy, self._weights(moved, counted, a), self.q.penalty(anchors, self.totals)
-        )
-
-    def _rows(self, n: int, m: int, target: Any, paired: bool) -> Rows:
+        (n, d), m, q = anchors.shape, candidates.shape[0], self.q
         if m < 2:
             raise ValueError(f"input: got {m} {'candidate' if paired else 'point'}, expected at least two")
         rows = self.p(target, Sets(n, m, paired))
         if self.normalization == "joint" and not rows.is_joint and not paired:
             rows = rows.symmetrized
-        if self.q.needs_self and rows.support.exclude_self:
+        if q.needs_self and rows.support.exclude_self:
             rows = rows.on(rows.support.including_self())
-        return rows
+        of_candidates = rows.marginal if q.needs_marginal else None
+        if part is not None:
+            start, stop = _span(part, n)
+            anchors, rows, n = anchors[start:stop], rows.part(start, stop), stop - start
+        if anchors.is_cpu:
+            _refuse_if_too_large(self.block, q.is_product, n, d, m)
+        counted = self._counted(rows) if rows.masses.may_be_empty else None
+        a, c = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
+        moved = rows.to(a.device, a.dtype)
+        if self.divergence is not None and moved.masses.requires_grad:
+            raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
+        p, sums_to_one = moved.masses, rows.is_distribution
+        problem = Problem(q, p, rows.support, a, c, counted, self.divergence, None, self.block, sums_to_one)
+        entropy = None if p.is_one_hot else rows.entropy().to(a.device)
+        return _Direction(problem, moved, entropy, self._weights(moved, counted, a), q.penalty(anchors, self.totals))
 
     def _counted(self, rows: Rows) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
-        if not rows.masses.may_be_empty:
-            return None
-        if check.values_matter(rows.empty):
+        if check.values_matter(rows.masses.presence()):
             if rows.n_empty == 0:
                 return None
             self._report_empty(rows)
@@ -353,7 +344,7 @@ class Loss(nn.Module):
 
     def _weights(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` the weight of each anchor in the reduced loss; under ``"none"`` 0 or 1."""
-        n = rows.n
+        n = rows.support.n
         if self.reduction == "none" or self.normalization == "joint":
             return like.new_ones(n) if counted is None else counted.to(like)
         if self.stationary_anchors:
@@ -387,18 +378,22 @@ class Loss(nn.Module):
     def _views(self, input: Any) -> list[Tensor]:
         if not isinstance(input, (tuple, list)):
             return [check.matrix(input, "input")]
-        views = [check.matrix(view, f"input[{k}]") for k, view in enumerate(input)]
+        views = list(input)
+        for k, view in enumerate(views):
+            views[k] = check.matrix(view, f"input[{k}]")
         if len(views) < 2:
             raise ValueError(f"input: got {len(views)} views, expected a tensor or at least two")
-        if len({view.shape[1] for view in views}) > 1:
-            shapes = ", ".join(str(tuple(view.shape)) for view in views)
-            raise ValueError(f"input: got shapes {shapes}, expected the same number of columns")
-        if len({view.dtype for view in views}) == 1:
-            return views
-        dtype = views[0].dtype
+        shape, dtype = views[0].shape, views[0].dtype
         for view in views[1:]:
-            dtype = torch.promote_types(dtype, view.dtype)
-        return [view.to(dtype) for view in views]
+            if view.shape[1] != shape[1]:
+                shapes = ", ".join(str(tuple(v.shape)) for v in views)
+                raise ValueError(f"input: got shapes {shapes}, expected the same number of columns")
+            if view.dtype != dtype:
+                dtype = torch.promote_types(dtype, view.dtype)
+        for k, view in enumerate(views):
+            if view.dtype != dtype:
+                views[k] = view.to(dtype)
+        return views
 
     # -- what it is ---------------------------------------------------------------------------------------------------
 
@@ -462,11 +457,13 @@ def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
     return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
 
 
-def _autocast_device(input: Any) -> str | None:
-    """The device on which autocast is at work, or None."""
+@contextmanager
+def _without_autocast(input: Any) -> Iterator[None]:
+    """Every kind of autocast that is on, off: of the CPU, and of the device of the input."""
     first = input[0] if isinstance(input, (tuple, list)) and input else input
     device = first.device.type if isinstance(first, Tensor) else "cpu"
-    return device if torch.is_autocast_enabled(device) else None
+    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
+        yield
 
 
 def _span(part: slice, n: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from icon.core.divergence import Divergence, takes_log_p
 from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.base import Kernel
-from icon.q.partitions import Competition
+from icon.q.partitions import Competition, LogSumExp
 
 TILE_ENTRIES = {"cuda": 2**26}  # of a tile that keeps the device busy
 CPU_TILE_ENTRIES = 2**22  # of a tile that stays near the cache
@@ -37,6 +37,7 @@ class Problem:
         divergence: None is KL, which needs the scores on p's edges only.
         log_normalizer: of a divergence over all pairs, a scalar: ``log sum_i exp A_i``; None normalises each row.
         block: anchors to evaluate at a time; None fits a tile to the device.
+        is_distribution: whether the rows of p with a positive sum to one (exaggerated rows do not).
     """
 
     q: Kernel
@@ -48,22 +49,21 @@ class Problem:
     divergence: Divergence | None = None
     log_normalizer: Tensor | None = None
     block: int | None = None
+    is_distribution: bool = True
 
-    @property
-    def block_size(self) -> int:
-        """Anchors per block; all of them where a transform or a compiler sees through the computation."""
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-            return self.support.n
-        if self.only_edges and self.block is None:
-            gathered = max(1, self.p.n_edges // self.support.n) * self.anchors.shape[1]
-            return max(1, min(self.support.n, EDGE_ENTRIES // gathered))
-        return block_size(self.support.n, self.support.m, self.block, self.anchors.device)
+    @cached_property
+    def step(self) -> int:
+        """Anchors per block."""
+        n, m = self.support.n, self.support.m
+        if self.block is None and self.only_edges:
+            gathered = max(1, self.p.n_edges // n) * self.anchors.shape[1]
+            return max(1, min(n, EDGE_ENTRIES // gathered))
+        return block_size(n, m, self.block, self.anchors.device)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Where each block of anchors starts and stops."""
-        step = self.block_size
-        for start in range(0, self.support.n, step):
-            yield start, min(start + step, self.support.n)
+        for start in range(0, self.support.n, self.step):
+            yield start, min(start + self.step, self.support.n)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -91,23 +91,18 @@ class Problem:
 
     def scores(self, anchors: Tensor, start: int) -> Tensor:
         """Scores ``[b, m]`` of the anchors from ``start`` on, the margin included; self is not hidden."""
-        scores = self.q.block_score(anchors, self.candidates)
-        if not self.q.margin:
+        q = self.q
+        score = q.score if q.log_weights is None else q.weighted_score
+        scores = score(anchors, self.candidates)
+        if not q.margin:
             return scores
         others = ~self.p.positives(start, start + len(scores))
-        return scores + self.q.margin * others.to(scores.dtype)
-
-    def competition(self, start: int, stop: int) -> Competition:
-        """Who competes in the rows of a block."""
-        return Competition(
-            self.support.size,
-            lambda tile, value: self.support.hide(tile, start, value),
-            lambda: self._masses(start, stop),
-        )
+        return scores + q.margin * others.to(scores.dtype)
 
     def partition(self, scores: Tensor, start: int) -> Tensor:
         """``[b]`` the partitions of a block of `scores`."""
-        return self.q.partition(scores, self.competition(start, start + len(scores)))
+        masses = partial(self._masses, start, start + len(scores))
+        return self.q.partition(scores, Competition(self.support, start, masses))
 
     def per_anchor(self, anchors: Tensor, start: int) -> tuple[Tensor, ...]:
         """The numbers of a block of anchors: ``(A [b], E [b])`` for KL, ``(D [b],)`` for another divergence."""
@@ -119,6 +114,25 @@ class Problem:
             return (self._divergence(scores, start, self.divergence),)
         expected = self.p.expectation(scores, start)
         return self.partition(scores, start), expected
+
+    def values(self, anchors: Tensor, start: int) -> Tensor:
+        """``[b]`` what is summed over the anchors of a block: ``A_i - E_i``, or the divergence."""
+        if self.is_softmax:
+            return self.softmax_cross_entropy(self.scores(anchors, start), start)
+        first, *rest = self.per_anchor(anchors, start)
+        return first - rest[0] if rest else first
+
+    @cached_property
+    def is_softmax(self) -> bool:
+        """Whether it is KL from the softmax of the scores."""
+        return self.divergence is None and self.is_distribution and isinstance(self.q.partition, LogSumExp)
+
+    def softmax_cross_entropy(self, scores: Tensor, start: int) -> Tensor:
+        """``[b]``: ``A_i - E_i`` of a softmax as ``- sum_j p_ij log q_ij``: one operation forward and one back."""
+        if self.support.exclude_self:
+            # Finite where self is hidden: p has no mass there, and none times infinity would be NaN.
+            scores = self.support.hide(scores, start, torch.finfo(scores.dtype).min / 2)
+        return -self.p.expectation(scores.log_softmax(dim=1), start)
 
     def _divergence(self, scores: Tensor, start: int, divergence: Divergence) -> Tensor:
         stop = start + len(scores)
@@ -137,7 +151,8 @@ class Problem:
     def _edge_scores(self, anchors: Tensor, start: int) -> Tensor:
         row, col, mass = self.p.edges(start, start + len(anchors))
         pairs = anchors[row].unsqueeze(1), self.candidates[col].unsqueeze(1)
-        scores = self.q.block_score(*pairs).reshape(-1)
+        score = self.q.score if self.q.log_weights is None else self.q.weighted_score
+        scores = score(*pairs).reshape(-1)
         return scores.new_zeros(len(anchors)).index_add(0, row, mass.to(scores) * scores)
 
     def _masses(self, start: int, stop: int) -> Tensor:
@@ -150,6 +165,11 @@ class Problem:
 
 
 def block_size(n: int, m: int, block: int | None, device: torch.device) -> int:
-    """Anchors per block: as asked, or as many as make a tile of the size that suits the device."""
+    """Anchors per block: as asked, or as many as make a tile of the size that suits the device.
+
+    Where a transform or a compiler looks on, all of them: it sees ordinary PyTorch and cuts it up itself.
+    """
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return n
     entries = TILE_ENTRIES.get(device.type, CPU_TILE_ENTRIES)
     return min(n, max(64, entries // m) if block is None else block)

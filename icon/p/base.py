@@ -56,10 +56,10 @@ class Distribution(Composable):
         """
         if isinstance(target, Rows):
             return self._prepared(target, sets)
-        rows = self.before_operations(target, sets)
+        rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         for operation in self.operations:
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
-        if rows.support.exclude_self and self.exclude_self is None:
+        if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
             _remember(rows, self, target)
         return rows
 
@@ -86,15 +86,11 @@ class Distribution(Composable):
     def rows(self, target: Any, sets: Sets) -> Rows:
         """The rows before any operation."""
 
-    def directions(self, views: int) -> list[tuple[int, int]]:
-        """Which view's points are the anchors and which the candidates, for each evaluation of the loss."""
+    def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
+        """The evaluations of the loss: the view of the anchors, that of the candidates, their part of the target."""
         if views > 2:
             raise ValueError(f"input: got {views} views, expected a tensor or a pair for icon.p.{type(self).__name__}")
-        return [(0, views - 1)]
-
-    def direction_target(self, target: Any, anchors: int, candidates: int, views: int) -> Any:
-        """The part of the target that belongs to one of the `directions`."""
-        return target
+        return [(0, views - 1, target)]
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

@@ -50,9 +50,13 @@ class _Members(Distribution):
     """
 
     noun: ClassVar[str] = "keys"
+    #: Whether two sets without a target are aligned row by row.
+    may_be_aligned: ClassVar[bool] = False
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if target is None:
+            if self.may_be_aligned and sets.paired:
+                return _aligned_sets(sets)
             raise TypeError(f"target: got None, expected {self.noun} [n] for icon.p.{type(self).__name__}")
         two = isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(t, "__len__") for t in target)
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
@@ -77,11 +81,7 @@ class Pairs(_Members):
 
     column: ClassVar[str] = "pairs"
     noun: ClassVar[str] = "ids"
-
-    def rows(self, target: Any, sets: Sets) -> Rows:
-        if target is None and sets.paired:
-            return _aligned_sets(sets)
-        return super().rows(target, sets)
+    may_be_aligned: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,19 +106,17 @@ class CrossModal(Pairs):
             return _aligned(target, target)
         return super().rows(target, replace(sets, paired=True))
 
-    def directions(self, views: int) -> list[tuple[int, int]]:
+    def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
         if views < 2:
             raise ValueError("input: got one set of points, expected a pair (za, zb) of modalities")
         last = 1 if self.graph == "core" else views - 1
-        forward = [(i, j) for i in range(last) for j in range(i + 1, views)]
-        return [way for i, j in forward for way in ((i, j), (j, i))] if self.symmetric else forward
-
-    def direction_target(self, target: Any, anchors: int, candidates: int, views: int) -> Any:
+        ways = [(i, j) for i in range(last) for j in range(i + 1, views)]
+        if self.symmetric:
+            ways = [way for i, j in ways for way in ((i, j), (j, i))]
         if isinstance(target, Rows):
-            return target if anchors < candidates else target.transpose()
-        if isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(t, "__len__") for t in target):
-            return (target[anchors], target[candidates])
-        return target
+            return [(i, j, target if i < j else target.transpose()) for i, j in ways]
+        each = isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(t, "__len__") for t in target)
+        return [(i, j, (target[i], target[j]) if each else target) for i, j in ways]
 
 
 @dataclass(frozen=True, repr=False)
@@ -193,15 +191,14 @@ class DataLabel(Distribution):
     def rows(self, target: Any, sets: Sets) -> Rows:
         if sets.n is not None and not sets.paired:
             raise ValueError("input: got one set of points, expected a pair (z, prototypes)")
-        tensor = check.as_tensor(target, "labels")
+        tensor = target if type(target) is Tensor else check.as_tensor(target, "labels")
         if tensor.ndim == 2:
             return self._weighted(self._soft(check.matrix(tensor, "labels"), sets))
-        labels = check.integers(tensor, "labels", sets.n)
-        classes = sets.m or self.n_classes or int(labels.max()) + 1
-        large = (labels >= classes).nonzero().flatten().tolist()
-        if large:
-            raise ValueError(f"labels: got labels >= {classes} in rows {check.some(large)}, expected 0..{classes - 1}")
-        return self._weighted(_one_edge_each(labels, classes))
+        known = sets.m or self.n_classes
+        labels = check.integers(tensor, "labels", sets.n, below=known)
+        classes = known or int(labels.max()) + 1
+        rows = Rows(Listed(labels.unsqueeze(1), classes), Support(len(labels), classes))
+        return rows if self.class_weights is None else self._weighted(rows)
 
     def _weighted(self, rows: Rows) -> Rows:
         if self.class_weights is None:
@@ -302,4 +299,4 @@ def _aligned(n: int, m: int, offset: int | None = None) -> Rows:
 
 
 def _one_edge_each(candidate: Tensor, m: int, offset: int | None = None) -> Rows:
-    return Rows(Listed(candidate[:, None], m), Support(len(candidate), m, offset=offset))
+    return Rows(Listed(candidate.unsqueeze(1), m), Support(len(candidate), m, offset=offset))

@@ -33,6 +33,8 @@ class Rows(Composable):
 
     #: Whether rows and `marginal` together are a distribution over pairs of its own.
     is_joint: ClassVar[bool] = False
+    #: Whether the rows with a positive sum to one.
+    is_distribution: ClassVar[bool] = True
 
     # -- construction -------------------------------------------------------------------------------------------------
 
@@ -104,14 +106,14 @@ class Rows(Composable):
     @cached_property
     def empty(self) -> Tensor:
         """``[n]`` bool: the anchors to which p gives no mass at all (nothing positive)."""
-        if not self.masses.may_be_empty:
-            return torch.zeros_like(self.masses.sums(), dtype=torch.bool)
-        return self.masses.sums() <= 0
+        return self.masses.presence() <= 0
 
     @cached_property
     def n_empty(self) -> int:
         """How many anchors are without a positive."""
-        return int(self.empty.sum()) if self.masses.may_be_empty else 0
+        if not self.masses.may_be_empty:
+            return 0
+        return self.support.n - int(torch.count_nonzero(self.masses.presence()))
 
     @property
     def requires_grad(self) -> bool:
@@ -120,11 +122,12 @@ class Rows(Composable):
 
     def entropy(self) -> Tensor:
         """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
-        return self.masses.entropy() if self.masses.requires_grad else self._entropy
-
-    @cached_property
-    def _entropy(self) -> Tensor:
-        return self.masses.entropy()
+        found: Tensor | None = self.__dict__.get("_entropy")
+        if found is None:
+            found = self.masses.entropy()
+            if not self.masses.requires_grad:
+                object.__setattr__(self, "_entropy", found)
+        return found
 
     def to_dense(self) -> Tensor:
         """p as a matrix ``[n, m]``, for inspection and tests: the one place where a sparse p is dense."""
@@ -160,20 +163,17 @@ class Rows(Composable):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
         """p on a device and in a precision; the copy is kept, so that the second use costs nothing."""
-        if self.masses.requires_grad:
-            return self._moved(device, dtype)
-        if (device, dtype) not in self._copies:
-            self._copies[device, dtype] = self._moved(device, dtype)
-        found: Rows = self._copies[device, dtype]
+        copies: dict[Any, Rows] = self.__dict__.setdefault("_copies", {})
+        found = copies.get((device, dtype))
+        if found is None:
+            masses = self.masses.to(device, dtype)
+            found = self if masses is self.masses and not self.is_joint else self._moved(masses, (device, dtype))
+            if not masses.requires_grad:
+                copies[device, dtype] = found
         return found
 
-    @cached_property
-    def _copies(self) -> dict[Any, Rows]:
-        return {}
-
-    def _moved(self, device: torch.device, dtype: torch.dtype) -> Rows:
-        masses = self.masses.to(device, dtype)
-        return self if masses is self.masses else replace(self, masses=masses)
+    def _moved(self, masses: Masses, like: Any) -> Rows:
+        return replace(self, masses=masses)
 
     def on(self, support: Support) -> Rows:
         """The same p on another support (for example with self as a candidate); uniform mass spreads over it.
@@ -223,6 +223,10 @@ class Rows(Composable):
     def _then(self, operation: Operation) -> Rows:
         return operation(self, lambda other: other)
 
+    def exaggerated(self, factor: float) -> Rows:
+        """The masses times a number: t-SNE's early exaggeration, which pulls the positives together."""
+        return Exaggerated(self.masses.scaled(factor), self.support, self.notes, weights=self.marginal)
+
     def as_joint(self, masses: Masses, marginal: Tensor) -> JointRows:
         """Other masses on the same support, joint with weights ``[n]`` of the anchors."""
         return JointRows(masses, self.support, self.notes, weights=marginal)
@@ -244,9 +248,16 @@ class JointRows(Rows):
     def marginal(self) -> Tensor:
         return self.weights
 
-    def _moved(self, device: torch.device, dtype: torch.dtype) -> Rows:
-        return replace(self, masses=self.masses.to(device, dtype), weights=self.weights.to(device, dtype))
+    def _moved(self, masses: Masses, like: Any) -> Rows:
+        return replace(self, masses=masses, weights=self.weights.to(*like))
 
     def part(self, start: int, stop: int) -> Rows:
         masses, support = self.masses.part(start, stop), self.support.part(start, stop)
         return replace(self, masses=masses, support=support, weights=self.weights[start:stop])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exaggerated(JointRows):
+    """Rows whose masses were multiplied by a number and sum to it."""
+
+    is_distribution = False

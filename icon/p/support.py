@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -40,7 +41,7 @@ class Support:
                 f"support: got offset {self.offset} for {self.n} anchors among {self.m} candidates, expected "
                 "them inside"
             )
-        if self.size < 1:
+        if self.m - self.exclude_self < 1:
             raise ValueError(
                 f"support: got {self.m} candidate(s), expected at least two points, each the other's candidate"
             )
@@ -52,7 +53,9 @@ class Support:
 
     def hide(self, tile: Tensor, start: int, value: float) -> Tensor:
         """A tile ``[b, m]`` of the anchors from ``start`` on, with ``value`` where self is excluded (a copy there)."""
-        return self.hide_(tile.clone(), start, value) if self.exclude_self else tile
+        if not self.exclude_self or self.offset is None:
+            return tile
+        return torch.diagonal_scatter(tile, tile.new_full((tile.shape[0],), value), self.offset + start)
 
     def hide_(self, tile: Tensor, start: int, value: float) -> Tensor:
         """`hide`, written over the tile."""

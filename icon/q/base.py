@@ -34,6 +34,7 @@ class Whole:
         return x.detach()
 
 
+_HALF = (torch.float16, torch.bfloat16)
 WHOLE = Whole()
 Statistics = Mapping[str, Tensor]
 
@@ -60,6 +61,14 @@ class Kernel(nn.Module):
     row: ClassVar[str | None] = None
     #: Whether the anchor is always its own candidate (clusters).
     needs_self: ClassVar[bool] = False
+    #: Whether `statistics` uses p's marginal as weights of the candidates.
+    needs_marginal: bool = False
+    #: Whether the score is the product of the prepared features and nothing more.
+    is_product: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.is_product = cls.score is Kernel.score
 
     def __init__(
         self,
@@ -95,8 +104,9 @@ class Kernel(nn.Module):
             totals: sums over the other parts of the anchors, where there are some.
         """
         one = anchors is candidates
-        anchors = at_least_float32(anchors)
-        candidates = anchors if one else at_least_float32(candidates)
+        if anchors.dtype in _HALF:
+            anchors = anchors.float()
+            candidates = anchors if one else candidates.float()
         if self.detach_candidates:
             candidates = candidates.detach()
         a, c = self.prepare(anchors, candidates, self.statistics(anchors, candidates, support, weights, totals))
@@ -117,7 +127,7 @@ class Kernel(nn.Module):
         """Features of the anchors and of the candidates; one and the same tensor where both are."""
         return anchors, candidates
 
-    def block_score(self, a: Tensor, c: Tensor) -> Tensor:
+    def weighted_score(self, a: Tensor, c: Tensor) -> Tensor:
         """`score` plus the candidates' log-weights, which travel as one more feature."""
         if self.log_weights is None or self.is_product:
             return self.score(a, c)
@@ -135,14 +145,9 @@ class Kernel(nn.Module):
         """Called once per evaluated loss in training mode: where q has a running state, it moves here."""
 
     @property
-    def needs_marginal(self) -> bool:
-        """Whether `prepare` uses p's marginal as weights of the candidates."""
-        return False
-
-    @property
-    def is_product(self) -> bool:
-        """Whether the score is the product of the prepared features and nothing more."""
-        return type(self).score is Kernel.score
+    def edges_suffice(self) -> bool:
+        """Whether a row's partition is known without its scores, so that only p's edges need one."""
+        return isinstance(self.partition, Constant)
 
     @property
     def score_parameters(self) -> tuple[Tensor, ...]:
@@ -163,11 +168,6 @@ class Kernel(nn.Module):
     def means_are_exact(self) -> bool:
         """Whether a product score may be averaged over candidates first: unit rows, where no long one hides others."""
         return False
-
-    @property
-    def edges_suffice(self) -> bool:
-        """Whether a row's partition is known without its scores, so that only p's edges need one."""
-        return isinstance(self.partition, Constant)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """What differs from the defaults, as constructor arguments."""
@@ -200,4 +200,4 @@ def positive_scale(value: Any, name: str) -> float | Tensor:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return x.float() if x.dtype in _HALF else x

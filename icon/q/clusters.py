@@ -77,6 +77,7 @@ class Clusters(Kernel):
         if self.stationary:
             check.choice(weights, "weights", ("stationary",))
             weights = None
+        self.needs_marginal = self.stationary
         self.weights: Tensor | None
         self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
 
@@ -155,10 +156,6 @@ class Clusters(Kernel):
             mean = totals.sum(phi.sum(dim=0)) / count
             value = value + self.entropy_weight * (phi * floored_log(mean)).sum(dim=1)
         return value
-
-    @property
-    def needs_marginal(self) -> bool:
-        return self.stationary
 
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {}

@@ -14,20 +14,30 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.p.support import Support
 
 
 class Competition(NamedTuple):
     """Who competes in the rows of a tile.
 
     Args:
-        size: ``|S_i|``, the number of candidates of a row.
-        hide: ``hide(tile, value)`` gives the tile with a value where candidates are outside the support.
+        support: the candidates.
+        start: the anchor of the tile's first row.
         masses: gives p as a tile ``[b, m]``, for partitions that tell positives from negatives.
     """
 
-    size: int
-    hide: Callable[[Tensor, float], Tensor]
+    support: Support
+    start: int
     masses: Callable[[], Tensor]
+
+    @property
+    def size(self) -> int:
+        """``|S_i|``, the number of candidates of a row."""
+        return self.support.size
+
+    def hide(self, tile: Tensor, value: float) -> Tensor:
+        """A tile ``[b, m]`` with a value where candidates are outside the support."""
+        return self.support.hide(tile, self.start, value)
 
 
 class Partition(Protocol):

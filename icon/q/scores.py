@@ -84,10 +84,11 @@ class Gaussian(Kernel):
         self.tau_plus, self.beta = tau_plus, beta
         self.has_scale = given is not None or learnable
         self.learnable = learnable
-        self.fixed_scale: float | Tensor
+        self.fixed_scale: float | Tensor = 1.0
         if learnable:
             self.log_scale = nn.Parameter(torch.as_tensor(scale, dtype=torch.get_default_dtype()).log())
         elif isinstance(scale, Tensor):
+            del self.fixed_scale
             self.register_buffer("fixed_scale", scale)
         else:
             self.fixed_scale = scale
@@ -116,7 +117,7 @@ class Gaussian(Kernel):
             self.metric != "sqeuclidean"
             and not (self.detach_candidates or self.margin)
             and self.log_weights is None
-            and self._scale.ndim == 0
+            and not (isinstance(self.fixed_scale, Tensor) or (self.learnable and self.log_scale.ndim))
         )
 
     @property
@@ -124,10 +125,6 @@ class Gaussian(Kernel):
         if self.metric != "cosine" or isinstance(self.scale, Tensor) or self.log_weights is not None:
             return math.inf
         return 1.001 / self.scale if self.has_scale else 1.001
-
-    @property
-    def _scale(self) -> Tensor:
-        return torch.as_tensor(self.scale)
 
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
@@ -144,7 +141,8 @@ class Gaussian(Kernel):
         return found
 
     def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        scale, one = self._scale_for(anchors, candidates), anchors is candidates
+        scale = self._scale_for(anchors, candidates)
+        one = anchors is candidates
         if self.preprocess != "none":
             standardize = self.preprocess == "standardize"
             anchors = centered(anchors, statistics["anchor mean"], statistics["anchor variance"], standardize)
@@ -169,7 +167,7 @@ class Gaussian(Kernel):
 
     def _scale_for(self, anchors: Tensor, candidates: Tensor) -> float | Tensor:
         """What the unit scores are multiplied with: a number, or one per candidate ``[m]``."""
-        scale = self.scale
+        scale = self.log_scale.exp() if self.learnable else self.fixed_scale
         if isinstance(scale, Tensor):
             scale = scale.to(anchors)
             if scale.ndim and len(scale) != len(candidates):
@@ -295,7 +293,7 @@ class Argmax(Kernel):
 
     @property
     def edges_suffice(self) -> bool:
-        return False
+        return False  # the arg-max needs the whole row
 
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         scores = anchors @ candidates.mT
@@ -318,11 +316,11 @@ def floored_log(t: Tensor) -> Tensor:
 
 def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
     """Rows scaled to a length; a row of zeros stays zero and gets no gradient."""
-    largest = torch.linalg.vector_norm(x.detach(), math.inf, dim=1, keepdim=True)
+    largest = x.detach().abs().amax(dim=1, keepdim=True)
     # So that no square under- or overflows; the norm of what is left is at least one, or zero.
-    x = x * largest.reciprocal().masked_fill(largest == 0, 0)
+    x = x * largest.reciprocal().nan_to_num(posinf=0.0)
     norm = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(0.5)
-    unit: Tensor = x / (norm / length)
+    unit: Tensor = x / (norm if isinstance(length, float) and length == 1.0 else norm / length)
     return unit
 
 

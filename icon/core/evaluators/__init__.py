@@ -14,7 +14,7 @@ __all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "choose", "resolve"]
 
 EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused}
 #: Pairs up to which ordinary PyTorch is as fast as the fused evaluator, and open to every transform.
-SMALL = 2**15
+SMALL = 2**17
 
 _AUTOGRAD, _FUSED = Autograd(), Fused()
 
@@ -30,7 +30,7 @@ def resolve(evaluator: str | Evaluator | None) -> Evaluator | None:
 
 def choose(problem: Problem) -> Evaluator:
     """Fused for large product scores with a softmax, autograd for all else and under transforms and compilers."""
-    small = problem.support.n * problem.support.m < SMALL
-    if small or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if problem.support.n * problem.support.m < SMALL or not Fused.can(problem):
         return _AUTOGRAD
-    return _FUSED if Fused.can(problem) else _AUTOGRAD
+    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return _AUTOGRAD if transformed else _FUSED

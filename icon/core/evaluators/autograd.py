@@ -22,28 +22,23 @@ class Autograd(Evaluator):
     name = "autograd"
 
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
-        if _in_one(problem):
+        if problem.step >= problem.support.n:
             return problem.per_anchor(problem.anchors, 0)
         found: tuple[Tensor, ...] = _PerAnchor.apply(problem, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
         return found
 
     def total(self, problem: Problem, weights: Tensor) -> Tensor:
-        if _in_one(problem):
-            return super().total(problem, weights)
+        if problem.step >= problem.support.n:
+            return problem.values(problem.anchors, 0) @ weights
         found: Tensor = _Total.apply(problem, weights, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
         return found
 
     def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
-        if not _in_one(forth) or forth.divergence is not None:
+        if forth.step < forth.support.n or not forth.is_softmax:
             return super().total_of_both(forth, back, weights, back_weights)
         scores = forth.scores(forth.anchors, 0)
-        values = (p.partition(s, 0) - p.p.expectation(s, 0) for p, s in ((forth, scores), (back, scores.mT)))
-        one, other = values
-        return one @ weights + other @ back_weights
-
-
-def _in_one(problem: Problem) -> bool:
-    return problem.block_size >= problem.support.n
+        there, here = forth.softmax_cross_entropy(scores, 0), back.softmax_cross_entropy(scores.mT, 0)
+        return there @ weights + here @ back_weights
 
 
 class _Total(torch.autograd.Function):
@@ -56,8 +51,7 @@ class _Total(torch.autograd.Function):
         for start, stop in problem.blocks():
             with torch.set_grad_enabled(any(needed)):
                 block, leaves = gradients.leaves(start, stop)
-                first, *rest = problem.with_tensors(leaves).per_anchor(block, start)
-                value = (first - rest[0] if rest else first) @ weights[start:stop]
+                value = problem.with_tensors(leaves).values(block, start) @ weights[start:stop]
             gradients.add(value, None, start, stop)
             total += value.detach()
         ctx.problem = problem

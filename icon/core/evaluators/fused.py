@@ -58,24 +58,27 @@ class Fused(Evaluator):
     def total(self, problem: Problem, weights: Tensor) -> Tensor:
         if not self.can(problem):
             return Autograd().total(problem, weights)
-        with self._products():
-            value: Tensor = _Softmax.apply(  # type: ignore[no-untyped-call]
-                problem, weights, not _averages(problem), problem.anchors, problem.candidates
-            )
-        return value - _expected(problem, weights) if _averages(problem) else value
+        averages = _averages(problem, FROM_TILE)
+        inputs = (problem, weights, not averages, problem.anchors, problem.candidates)
+        if self.matmul_precision is None:
+            value: Tensor = _Softmax.apply(*inputs)  # type: ignore[no-untyped-call]
+        else:
+            with self._rounded_products():
+                value = _Softmax.apply(*inputs)  # type: ignore[no-untyped-call]
+        return value - _expected(problem, weights) if averages else value
 
     def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
-        averages = _averages(forth, 0)
-        if not (self.can(forth) and self.can(back) and averages and forth.q.largest_score <= SAFE_EXPONENT):
+        both = self.can(forth) and self.can(back) and _averages(forth, 0) and _averages(back, 0)
+        if not both or forth.q.largest_score > SAFE_EXPONENT:
             return self.total(forth, weights) + self.total(back, back_weights)
-        with self._products():
+        with self._rounded_products():
             value: Tensor = _BothSoftmaxes.apply(  # type: ignore[no-untyped-call]
                 forth, weights, back_weights, forth.anchors, forth.candidates
             )
         return value - _expected(forth, weights) - _expected(back, back_weights)
 
     @contextmanager
-    def _products(self) -> Iterator[None]:
+    def _rounded_products(self) -> Iterator[None]:
         if self.matmul_precision is None:
             yield
             return
@@ -90,13 +93,14 @@ class Fused(Evaluator):
         return "Fused()" if self.matmul_precision is None else f"Fused(matmul_precision={self.matmul_precision!r})"
 
 
-def _averages(problem: Problem, least: int = FROM_TILE) -> bool:
+def _averages(problem: Problem, least: int) -> bool:
     """Whether the mean score under p is computed as the score of the mean candidate.
 
     It is where that is exact enough and takes less than reading the tile.
     """
-    pairs = problem.support.n * problem.support.m
-    return problem.q.means_are_exact and pairs >= least and problem.p.averages_cheaply(problem.anchors.shape[1])
+    if problem.support.n * problem.support.m < least or not problem.q.means_are_exact:
+        return False
+    return problem.p.averages_cheaply(problem.anchors.shape[1])
 
 
 def _expected(problem: Problem, weights: Tensor) -> Tensor:
@@ -112,36 +116,38 @@ class _Softmax(torch.autograd.Function):
     def forward(
         ctx: Any, problem: Problem, weights: Tensor, with_mean: bool, anchors: Tensor, candidates: Tensor
     ) -> Tensor:
-        by_anchor = torch.empty_like(anchors) if ctx.needs_input_grad[3] else None
-        by_candidate = torch.zeros_like(candidates) if ctx.needs_input_grad[4] else None
-        shift = problem.q.largest_score > SAFE_EXPONENT
-        blocks, total = list(problem.blocks()), anchors.new_zeros(())
-        buffer = anchors.new_empty(blocks[0][1], len(candidates))
-        for start, stop in blocks:
+        wants_anchors, wants_candidates = ctx.needs_input_grad[3:]
+        p, support, shift = problem.p, problem.support, problem.q.largest_score > SAFE_EXPONENT
+        by_anchor = torch.empty_like(anchors) if wants_anchors else None
+        by_candidate = total = tile = None
+        for start, stop in problem.blocks():
             a, w = anchors[start:stop], weights[start:stop]
-            tile = torch.mm(a, candidates.mT, out=buffer[: stop - start])
-            if with_mean:
-                total -= problem.p.expectation(tile, start) @ w
-            problem.support.hide_(tile, start, -math.inf)
-            if shift:
-                highest = tile.amax(dim=1, keepdim=True)
-                total += highest.squeeze(1) @ w
+            tile = torch.mm(a, candidates.mT, out=None if tile is None else tile[: stop - start])
+            expected = p.expectation(tile, start) if with_mean else None
+            support.hide_(tile, start, -math.inf)
+            highest = tile.amax(dim=1, keepdim=True) if shift else None
+            if highest is not None:
                 tile.sub_(highest)
             mass = tile.exp_().sum(dim=1)
-            total += mass.log() @ w
+            partition = mass.log()
+            if highest is not None:
+                partition += highest.squeeze(1)
+            value = (partition if expected is None else partition - expected) @ w
+            total = value if total is None else total + value
             factor = (w / mass)[:, None]
             if with_mean:
-                problem.p.add_to(tile.mul_(factor), start, -w)
+                p.add_to(tile.mul_(factor), start, -w)
             if by_anchor is not None:
                 torch.mm(tile, candidates, out=by_anchor[start:stop])
                 if not with_mean:
                     by_anchor[start:stop].mul_(factor)
-            if by_candidate is not None:
-                by_candidate.addmm_(tile.mT, a if with_mean else a * factor)
+            if wants_candidates:
+                a = a if with_mean else a * factor
+                by_candidate = torch.mm(tile.mT, a) if by_candidate is None else by_candidate.addmm_(tile.mT, a)
         ctx.problem, ctx.with_mean = problem, with_mean
         ctx.save_for_backward(weights, anchors, candidates)
         ctx.gradients = (by_anchor, by_candidate)
-        return total
+        return total  # type: ignore[return-value]
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:

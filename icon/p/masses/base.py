@@ -62,6 +62,10 @@ class Masses(ABC):
             density: ``[n]`` a mass that every one of the ``size`` candidates of a row has beside p (debiasing).
         """
 
+    def presence(self) -> Tensor:
+        """``[n]`` a number that is above 0 for the anchors with a positive, and 0 for the others."""
+        return self.sums()
+
     def average(self, features: Tensor) -> Tensor:
         """``[n, r]`` the mean ``sum_j p_ij f_j`` of features ``[m, r]``."""
         parts = [self.tile(start, stop, features) @ features for start, stop in self.spans()]
@@ -142,9 +146,10 @@ class Masses(ABC):
         """The same masses from other `leaves`."""
         return self
 
-    @property
-    def requires_grad(self) -> bool:
-        return any(leaf.requires_grad for leaf in self.leaves)
+    #: Whether every row is all its mass, one, on one candidate: its entropy is 0.
+    is_one_hot: bool = False
+    #: Whether gradients flow through `leaves`.
+    requires_grad: bool = False
 
     def spans(self, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int]]:
         """Blocks of anchors whose tile has about so many entries."""

@@ -85,6 +85,10 @@ class Dense(Masses):
     def leaves(self) -> tuple[Tensor, ...]:
         return (self.values,)
 
+    @property
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        return self.values.requires_grad
+
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Dense:
         return Dense(leaves[0])
 

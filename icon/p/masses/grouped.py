@@ -44,18 +44,23 @@ class Grouped(Masses):
     # -- who is in a group --------------------------------------------------------------------------------------------
 
     def positives(self, start: int, stop: int) -> Tensor:
-        return self._whole if stop - start == self.n and self._is_small else self._same(start, stop)
+        few = self._few if stop - start == len(self.keys) else None
+        return self._same(start, stop) if few is None else few[0] > 0
 
-    @property
-    def _is_small(self) -> bool:
-        return self.n * self.m <= WHOLE
+    def presence(self) -> Tensor:
+        return self.counts
 
     @cached_property
-    def _whole(self) -> Tensor:
-        return self._same(0, self.n)
+    def _few(self) -> tuple[Tensor, Tensor] | None:
+        """Of few pairs, 1 where two share a group ``[n, m]``, else 0; and the positives of each anchor ``[n]``."""
+        n, m = self.keys.shape[0], self.candidate_keys.shape[0]
+        if n * m > WHOLE:
+            return None
+        same = self._same(0, n).to(torch.get_default_dtype())
+        return same, same.sum(dim=1)
 
     def _same(self, start: int, stop: int) -> Tensor:
-        same = self.keys[start:stop, None] == self.candidate_keys
+        same = self.keys[start:stop].unsqueeze(1) == self.candidate_keys
         if self.own is not None:
             same.diagonal(self.own + start).fill_(False)
         return same
@@ -63,8 +68,8 @@ class Grouped(Masses):
     @cached_property
     def counts(self) -> Tensor:
         """``[n]`` positives of each anchor."""
-        if self._is_small:
-            return self._whole.sum(dim=1)
+        if self._few is not None:
+            return self._few[1]
         return self._sizes[self._groups[0]] - int(self.own is not None)
 
     @cached_property
@@ -92,12 +97,24 @@ class Grouped(Masses):
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
     def expectation(self, tile: Tensor, start: int) -> Tensor:
-        stop = start + len(tile)
-        found: Tensor = torch.linalg.vecdot(tile, self._shares(start, stop, tile.dtype))
-        mass = per_row(self.mass, start, stop)
+        stop = start + tile.shape[0]
+        few = self._few if stop - start == self.keys.shape[0] else None
+        same, counts = (self._same(start, stop), self.counts[start:stop]) if few is None else few
+        found: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / counts.clamp_min(1)
+        mass = self.mass
         if isinstance(mass, Tensor):
-            return found * mass.to(found)
+            return found * mass[start:stop].to(found)
         return found if mass == 1.0 else found * mass
+
+    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+        stop = start + tile.shape[0]
+        few = self._few if stop - start == self.keys.shape[0] else None
+        same, counts = (self._same(start, stop), self.counts[start:stop]) if few is None else few
+        each = factor / counts.clamp_min(1)
+        mass = self.mass
+        if isinstance(mass, Tensor) or mass != 1.0:
+            each = each * (mass[start:stop].to(each) if isinstance(mass, Tensor) else mass)
+        tile.addcmul_(same.to(tile.dtype), each.to(tile.dtype)[:, None])
 
     def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
         mass = per_row(self.mass, start, stop)
@@ -105,15 +122,13 @@ class Grouped(Masses):
 
     def _shares(self, start: int, stop: int, dtype: torch.dtype) -> Tensor:
         """Rows that sum to one; where there are few pairs they are kept for the next use."""
-        if not (self._is_small and stop - start == self.n):
-            return self._same(start, stop).to(dtype).div_(self.counts[start:stop, None].clamp_min(1))
-        if dtype not in self._kept:
-            self._kept[dtype] = self._whole.to(dtype).div_(self.counts[:, None].clamp_min(1))
-        return self._kept[dtype]
-
-    @cached_property
-    def _kept(self) -> dict[torch.dtype, Tensor]:
-        return {}
+        kept: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_kept", {})
+        few = self._few if stop - start == len(self.keys) else None
+        if few is None:
+            return self._same(start, stop).to(dtype) / self.counts[start:stop, None].to(dtype).clamp_min(1)
+        if dtype not in kept:
+            kept[dtype] = few[0].to(dtype) / few[1].to(dtype)[:, None].clamp_min(1)
+        return kept[dtype]
 
     def sums(self) -> Tensor:
         positive = (self.counts > 0).to(precise(self.keys.device))

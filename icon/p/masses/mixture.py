@@ -103,6 +103,10 @@ class Mixture(Masses):
         return self.spread.mass
 
     @property
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        return self.own.requires_grad
+
+    @property
     def leaves(self) -> tuple[Tensor, ...]:
         return self.own.leaves
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -128,6 +129,10 @@ class Sparse(Masses):
     def leaves(self) -> tuple[Tensor, ...]:
         return (self.values,)
 
+    @property
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        return self.values.requires_grad
+
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Sparse:
         return replace(self, values=leaves[0])
 
@@ -150,6 +155,10 @@ class Listed(Masses):
     may_be_empty = False
 
     @property
+    def is_one_hot(self) -> bool:  # type: ignore[override]
+        return self.indices.shape[1] == 1 and not isinstance(self.mass, Tensor) and self.mass == 1.0
+
+    @property
     def n(self) -> int:  # type: ignore[override]
         return self.indices.shape[0]
 
@@ -158,9 +167,14 @@ class Listed(Masses):
         return self.indices.shape[1]
 
     def expectation(self, tile: Tensor, start: int) -> Tensor:
-        stop = start + len(tile)
-        found = tile.gather(1, self.indices[start:stop])
-        return found.sum(dim=1) * self._each(start, stop, tile)
+        stop = start + tile.shape[0]
+        indices = self.indices if stop - start == self.indices.shape[0] else self.indices[start:stop]
+        found = tile.gather(1, indices)
+        found = found.squeeze(1) if found.shape[1] == 1 else found.mean(dim=1)
+        mass = self.mass
+        if isinstance(mass, Tensor):
+            return found * mass[start:stop].to(found)
+        return found if mass == 1.0 else found * mass
 
     def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
         each = like.new_ones(stop - start) * self._each(start, stop, like)
@@ -175,6 +189,8 @@ class Listed(Masses):
         return self._vector(self.mass)
 
     def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+        if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
+            return self._vector(math.log(self.k))
         each = self._vector(self.mass) / self.k
         if density is None:
             return -self.k * torch.xlogy(each, each)
