@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon import mappers, neighbors, registry, starts
 from icon import p as icon_p
+from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimation import (
     apply,
@@ -88,6 +89,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         callback: called with (step from 1, loss, logits) at each step, as they were before its update; the starts
             follow each other.
         device: ``"auto"`` takes an accelerator where there is one.
+        evaluator: how the loss is computed; see `icon.Loss`.
 
     Attributes:
         labels_: ``[n]``. loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the
@@ -124,6 +126,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         verbose: bool = False,
         callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
         device: str | torch.device = "auto",
+        evaluator: str | Evaluator | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.column = column
@@ -146,6 +149,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
         self.callback = callback
         self.device = device
+        self.evaluator = evaluator
 
     def fit(self, X: ArrayLike, y: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``."""
@@ -216,7 +220,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
         check.count(self.walks, "walks")
         check.fraction(self.debias, "debias")
-        loss = registry.loss("clusters", self.column, **neighbours, **(self.hyper or {}))
+        loss = registry.loss("clusters", self.column, **neighbours, **(self.hyper or {}), evaluator=self.evaluator)
         if self.column == "knn" and self.symmetrize is not None:
             loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
         return loss

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import mappers, registry
+from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimation import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
 from icon.fit import Callback, fit, prepare, seeded
@@ -58,6 +59,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         verbose: progress bars on standard error.
         callback: called with (step from 1, loss, embedding) at each step, as they were before its update.
         device: ``"auto"`` takes an accelerator where there is one.
+        evaluator: how the loss is computed; see `icon.Loss`.
 
     A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after 250
     steps (a quarter of ``max_iter``, if that is less) in which the edges of p count twelvefold; callbacks see the loss
@@ -88,6 +90,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         verbose: bool = False,
         callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
         device: str | torch.device = "auto",
+        evaluator: str | Evaluator | None = None,
     ) -> None:
         self.n_components = n_components
         self.row = row
@@ -102,6 +105,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.verbose = verbose
         self.callback = callback
         self.device = device
+        self.evaluator = evaluator
 
     def fit(self, X: ArrayLike, y: Any = None) -> Embedding:
         """Learn the map of ``X [n, f]``; see the class for ``y``."""
@@ -156,7 +160,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _loss(self, n: int) -> Loss:
-        given = dict(self.hyper or {})
+        given = dict(self.hyper or {}) | {"evaluator": self.evaluator}
         cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
         loss = registry.method(cell[0].slug, **given) if cell else registry.loss(self.row, self.column, **given)
         perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)

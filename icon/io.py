@@ -18,6 +18,7 @@ from torch import Tensor
 
 import icon
 from icon import mappers
+from icon.core.evaluators import EVALUATORS
 from icon.core.loss import Loss
 from icon.mappers import MAX_FEATURES
 from icon.p import operations
@@ -76,6 +77,8 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
     for part, module in ((loss.p, icon.p), (loss.q, icon.q)):
         if getattr(module, type(part).__name__, None) is not type(part):
             raise TypeError(f"loss: got {type(part).__name__}, expected the distributions of icon; use state_dict()")
+    if loss.evaluator is not None and EVALUATORS.get(loss.evaluator.name) is not type(loss.evaluator):
+        raise TypeError(f"loss: got evaluator {loss.evaluator!r}, expected one of {', '.join(EVALUATORS)}")
     config = {
         "p": _distribution(loss.p),
         "q": {"type": type(loss.q).__name__, "hyper": _without_tensors(loss.q)},

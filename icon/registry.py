@@ -28,7 +28,17 @@ class Axis:
     build: Callable[..., Any]
 
 
-_SETTINGS = ("normalization", "divergence", "reduction", "empty", "anchor_weights", "block", "evaluator", "totals")
+_SETTINGS = (
+    "normalization",
+    "divergence",
+    "reduction",
+    "empty",
+    "anchor_weights",
+    "block",
+    "evaluator",
+    "matmul_precision",
+    "totals",
+)
 _OPERATIONS = ("symmetrize", "walks", "debias")  # in the order in which they are applied
 
 

@@ -74,6 +74,8 @@ class Loss(nn.Module):
         block: anchors evaluated at a time; None chooses. The result does not depend on it.
         name: what `repr` calls this loss; None looks the parts up in the table.
         evaluator: None chooses by capability and size; ``"autograd"``, ``"fused"``, or an `icon.Evaluator`.
+        matmul_precision: ``"tf32"`` or ``"bfloat16"``: the factors of the fused evaluator's products are rounded to
+            that precision where the hardware can, and summed in float32. None leaves torch's own setting.
         totals: sums over the other parts of a batch whose anchors are evaluated in parts; see `forward`.
 
     Raises:
@@ -98,6 +100,7 @@ class Loss(nn.Module):
         block: int | None = None,
         name: str | None = None,
         evaluator: str | Evaluator | None = None,
+        matmul_precision: str | None = None,
         totals: Totals = WHOLE,
     ) -> None:
         super().__init__()
@@ -112,7 +115,8 @@ class Loss(nn.Module):
         self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
         self.divergence = resolve(divergence)
         self.block = None if block is None else check.count(block, "block")
-        self.evaluator, self.name, self.totals = evaluators.resolve(evaluator), name, totals
+        self.evaluator = evaluators.resolve(evaluator, matmul_precision)
+        self.name, self.totals = name, totals
         self.stationary_anchors = isinstance(anchor_weights, str)
         if self.stationary_anchors:
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
@@ -252,7 +256,7 @@ class Loss(nn.Module):
         entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
         if self.normalization == "joint":
             partition, expected = (self.evaluator or evaluators.choose(d.problem)).per_anchor(problem)
-            marginal = self._marginal(d, partition)
+            marginal = self._marginal(d.rows, d.problem.counted, partition)
             cross_entropy = self._log_sum(partition) * marginal.sum() - marginal @ expected
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         elif self.reduction == "none":
@@ -267,14 +271,16 @@ class Loss(nn.Module):
     def _joint_divergence(self, d: _Direction) -> Tensor:
         evaluator = self.evaluator or evaluators.choose(d.problem)
         partition, _ = evaluator.per_anchor(replace(d.problem, divergence=None))
-        pairs = d.problem.p.scaled(self._marginal(d, partition))
+        pairs = d.problem.p.scaled(self._marginal(d.rows, d.problem.counted, partition))
         problem = replace(d.problem, p=pairs, log_normalizer=self._log_sum(partition))
         return evaluator.total(problem, torch.ones_like(partition))
 
-    def _marginal(self, d: _Direction, like: Tensor) -> Tensor:
-        """``[n]`` the weight of each anchor among all pairs of all parts."""
-        marginal = d.rows.marginal.to(like)
-        return marginal if d.rows.is_joint else marginal / self.totals.sum(marginal.sum())
+    def _marginal(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
+        """``[n]`` the weight of each anchor among those of all parts: p's own, or equal for all with a positive."""
+        if rows.is_joint:
+            return rows.marginal.to(like)
+        ones = like.new_ones(rows.n) if counted is None else counted.to(like)
+        return ones / self.totals.sum(ones.sum())
 
     def _log_sum(self, partition: Tensor) -> Tensor:
         """``log sum_i exp A_i`` over all parts."""
@@ -322,7 +328,7 @@ class Loss(nn.Module):
         if part is not None:
             start, stop = _span(part, n)
             anchors, rows, n = anchors[start:stop], rows.part(start, stop), stop - start
-        if anchors.is_cpu:
+        if anchors.is_cpu and not torch.compiler.is_compiling():
             _refuse_if_too_large(self.block, q.is_product, n, d, m)
         counted = self._counted(rows) if rows.masses.may_be_empty else None
         a, c = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
@@ -348,7 +354,7 @@ class Loss(nn.Module):
         if self.reduction == "none" or self.normalization == "joint":
             return like.new_ones(n) if counted is None else counted.to(like)
         if self.stationary_anchors:
-            every = rows.marginal.to(like)
+            every = self._marginal(rows, counted, like)
         elif self.anchor_weights is not None:
             if len(self.anchor_weights) != n:
                 raise ValueError(f"anchor_weights: got {len(self.anchor_weights)}, expected {n} (one per anchor)")
@@ -416,6 +422,7 @@ class Loss(nn.Module):
             "empty": (self.empty, "skip"),
             "block": (self.block, None),
             "evaluator": (None if self.evaluator is None else self.evaluator.name, None),
+            "matmul_precision": (getattr(self.evaluator, "matmul_precision", None), None),
         }
         changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
         if self.stationary_anchors:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from icon._cached import cached
 from icon.core.divergence import Divergence, takes_log_p
 from icon.p.masses import Masses
 from icon.p.support import Support
@@ -51,12 +52,12 @@ class Problem:
     block: int | None = None
     is_distribution: bool = True
 
-    @cached_property
+    @cached
     def step(self) -> int:
         """Anchors per block."""
         n, m = self.support.n, self.support.m
         if self.block is None and self.only_edges:
-            gathered = max(1, self.p.n_edges // n) * self.anchors.shape[1]
+            gathered = max(1, (self.p.listed_pairs or 0) // n) * self.anchors.shape[1]
             return max(1, min(n, EDGE_ENTRIES // gathered))
         return block_size(n, m, self.block, self.anchors.device)
 
@@ -78,12 +79,13 @@ class Problem:
         p = self.p.with_leaves(tuple(rest[: len(self.p.leaves)]))
         return replace(self, candidates=candidates, log_normalizer=normalizer, p=p)
 
-    @cached_property
+    @cached
     def only_edges(self) -> bool:
         """Whether scores are computed on p's edges alone: the partition is known, and the edges are few."""
-        if not self.q.edges_suffice or self.divergence is not None or not self.p.is_listed:
+        if not self.q.edges_suffice or self.divergence is not None:
             return False
-        return self.p.n_edges * self.anchors.shape[1] < self.support.n * self.support.m
+        pairs = self.p.listed_pairs
+        return pairs is not None and pairs * self.anchors.shape[1] < self.support.n * self.support.m
 
     def without_edges(self) -> Problem:
         """The problem of the partitions alone: E is 0."""
@@ -122,7 +124,7 @@ class Problem:
         first, *rest = self.per_anchor(anchors, start)
         return first - rest[0] if rest else first
 
-    @cached_property
+    @cached
     def is_softmax(self) -> bool:
         """Whether it is KL from the softmax of the scores."""
         return self.divergence is None and self.is_distribution and isinstance(self.q.partition, LogSumExp)

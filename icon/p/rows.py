@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from icon._cached import cached
 from icon.p.masses import Masses, Sparse
 from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
@@ -98,17 +98,17 @@ class Rows(Composable):
         """``[n]``: another name of `marginal`."""
         return self.marginal
 
-    @cached_property
+    @cached
     def _equal(self) -> Tensor:
         kept = (~self.empty).to(precise(self.empty.device))
         return kept / kept.sum().clamp_min(1)
 
-    @cached_property
+    @cached
     def empty(self) -> Tensor:
         """``[n]`` bool: the anchors to which p gives no mass at all (nothing positive)."""
         return self.masses.presence() <= 0
 
-    @cached_property
+    @cached
     def n_empty(self) -> int:
         """How many anchors are without a positive."""
         if not self.masses.may_be_empty:
@@ -151,7 +151,7 @@ class Rows(Composable):
         """Whether some anchor is its own neighbour."""
         return self._has_self_mass
 
-    @cached_property
+    @cached
     def _has_self_mass(self) -> bool:
         offset = self.support.offset if self.n != self.m else 0
         if offset is None:
@@ -191,7 +191,7 @@ class Rows(Composable):
             self._elsewhere[support] = replace(self, masses=self.masses.on(support), support=support)
         return self._elsewhere[support]
 
-    @cached_property
+    @cached
     def _elsewhere(self) -> dict[Support, Rows]:
         return {}
 
@@ -205,7 +205,7 @@ class Rows(Composable):
         """The conditional of the other direction, ``p(i|j)``, from the same edges; a debiased p stays as debiased."""
         return self._transposed
 
-    @cached_property
+    @cached
     def _transposed(self) -> Rows:
         support = self.support
         offset = support.offset if self.n == self.m else None
@@ -216,7 +216,7 @@ class Rows(Composable):
         """`symmetrize` by average, kept for the next use."""
         return self.symmetrize() if self.masses.requires_grad else self._symmetrized
 
-    @cached_property
+    @cached
     def _symmetrized(self) -> Rows:
         return self.symmetrize()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._cached import cached
 from icon.core.loss import Loss
 from icon.p.base import Distribution, Sets
 from icon.p.masses import Listed, Masses, Mixture, Sparse, Uniform
@@ -53,15 +54,15 @@ class PairSampler(Composable):
             check.count(self.negatives, "negatives")
         check.fraction(self.alpha, "alpha")
 
-    @cached_property
+    @cached
     def _on_cpu(self) -> Rows:
         return self.rows.to(torch.device("cpu"), torch.float64)
 
-    @cached_property
+    @cached
     def _own(self) -> Masses:
         return self._on_cpu.masses.own_part
 
-    @cached_property
+    @cached
     def _uniform(self) -> Tensor | None:
         """``[n]`` the uniform mass of each anchor, that of the rows and that of `alpha` together."""
         spread = self._on_cpu.masses.uniform_mass
@@ -69,7 +70,7 @@ class PairSampler(Composable):
             return spread
         return self.alpha + (1 - self.alpha) * (torch.zeros(self.rows.n).double() if spread is None else spread)
 
-    @cached_property
+    @cached
     def _anchors(self) -> Tensor:
         return (self._own.sums() > 0).nonzero().flatten()
 

@@ -19,8 +19,21 @@ SMALL = 2**17
 _AUTOGRAD, _FUSED = Autograd(), Fused()
 
 
-def resolve(evaluator: str | Evaluator | None) -> Evaluator | None:
-    """The evaluator of a name; None chooses for each call."""
+def resolve(evaluator: str | Evaluator | None, matmul_precision: str | None = None) -> Evaluator | None:
+    """The evaluator of a name; None chooses for each call.
+
+    Args:
+        evaluator: a name, an evaluator, or None.
+        matmul_precision: of the products of the fused evaluator.
+
+    Raises:
+        ValueError: an unknown name, or a precision for an evaluator without products.
+        TypeError: neither a name nor an evaluator.
+    """
+    if matmul_precision is not None:
+        if evaluator not in (None, "fused"):
+            raise ValueError(f"matmul_precision: got it with evaluator={evaluator!r}, expected evaluator='fused'")
+        return Fused(matmul_precision)
     if evaluator is None or isinstance(evaluator, Evaluator):
         return evaluator
     if not isinstance(evaluator, str):

@@ -30,7 +30,7 @@ class Masses(ABC):
 
     #: Whether some row may be without mass; False only where the structure rules it out.
     may_be_empty: ClassVar[bool] = True
-    #: Whether every pair with mass is listed or can be, so that `edges` is smaller than all pairs.
+    #: Whether the pairs with mass can be listed (`edges`) without all others.
     is_listed: ClassVar[bool] = False
 
     n: int
@@ -82,6 +82,11 @@ class Masses(ABC):
     def log_tile(self, start: int, stop: int, like: Tensor) -> Tensor:
         """The logarithm of `tile`."""
         return self.tile(start, stop, like).log()
+
+    @property
+    def listed_pairs(self) -> int | None:
+        """How many pairs `edges` lists, or None where they are not listed or it cannot be known without looking."""
+        return self.n_edges if self.is_listed else None
 
     def edges(self, start: int, stop: int) -> Edges:
         """The pairs with mass of some anchors; ``row`` counts from ``start``."""

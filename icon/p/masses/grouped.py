@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from icon import _checks as check
+from icon._cached import cached
 from icon.p.masses.base import Edges, Masses, per_row, precise
+from icon.p.masses.sparse import Sparse
 
 WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix of bools
 
@@ -50,7 +52,7 @@ class Grouped(Masses):
     def presence(self) -> Tensor:
         return self.counts
 
-    @cached_property
+    @cached
     def _few(self) -> tuple[Tensor, Tensor] | None:
         """Of few pairs, 1 where two share a group ``[n, m]``, else 0; and the positives of each anchor ``[n]``."""
         n, m = self.keys.shape[0], self.candidate_keys.shape[0]
@@ -65,14 +67,14 @@ class Grouped(Masses):
             same.diagonal(self.own + start).fill_(False)
         return same
 
-    @cached_property
+    @cached
     def counts(self) -> Tensor:
         """``[n]`` positives of each anchor."""
         if self._few is not None:
             return self._few[1]
         return self._sizes[self._groups[0]] - int(self.own is not None)
 
-    @cached_property
+    @cached
     def _groups(self) -> tuple[Tensor, Tensor]:
         """Groups numbered from 0: of the anchors ``[n]``, of the candidates ``[m]``; without a wait for the device."""
         keys = self.candidate_keys if self._one_set else torch.cat([self.candidate_keys, self.keys])
@@ -87,7 +89,7 @@ class Grouped(Masses):
     def _one_set(self) -> bool:
         return self.own is not None
 
-    @cached_property
+    @cached
     def _sizes(self) -> Tensor:
         """Members of each group among the candidates; as many entries as there can be groups."""
         most = self.m if self._one_set else self.m + self.n
@@ -158,6 +160,10 @@ class Grouped(Masses):
     def averages_cheaply(self, width: int) -> bool:
         return True
 
+    @property
+    def listed_pairs(self) -> int | None:
+        return self.n_edges if check.values_matter(self.keys) else None
+
     def edges(self, start: int, stop: int) -> Edges:
         mine, theirs = self._groups
         order, sizes = torch.argsort(theirs, stable=True), self._sizes[mine[start:stop]]
@@ -179,7 +185,11 @@ class Grouped(Masses):
         own = None if self.own is None else self.own + start
         return Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
 
-    def transposed(self) -> Grouped:
+    def transposed(self) -> Masses:
+        if self.own is not None and (self.own, self.n) != (0, self.m):  # a part: its anchors are some candidates
+            row, col, mass = self.edges(0, self.n)
+            indptr = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=self.n).cumsum(0)]).cpu()
+            return Sparse(indptr, col, mass, self.m).transposed()
         return Grouped(self.candidate_keys, self.keys, own=0 if self.n == self.m and self.own == 0 else None)
 
     def symmetrized(self, marginal: Tensor) -> tuple[Grouped, Tensor] | None:
@@ -197,7 +207,7 @@ class Grouped(Masses):
         mine, theirs = self._groups
         order = torch.argsort(theirs, stable=True)
         first = (self._sizes.cumsum(0) - self._sizes)[mine[anchors]]
-        counts = self.counts[anchors]
+        counts = self.counts[anchors].long()
         rank = (torch.rand(len(anchors), dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
         if self.own is not None:
             place = torch.empty_like(order)

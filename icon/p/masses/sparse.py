@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from icon._cached import cached
 from icon.p.masses.base import Edges, Masses, per_row, precise, x_log_x
 
 
@@ -34,7 +34,7 @@ class Sparse(Masses):
     def n(self) -> int:  # type: ignore[override]
         return self.indptr.shape[0] - 1
 
-    @cached_property
+    @cached
     def rows(self) -> Tensor:
         """``[e]`` the anchor of each edge."""
         return torch.repeat_interleave(self.indptr.diff()).to(self.indices.device)
@@ -44,7 +44,13 @@ class Sparse(Masses):
         """``[n]`` edges of each anchor."""
         return self.indptr.diff().to(self.indices.device)
 
+    @property
+    def listed_pairs(self) -> int:
+        return len(self.indices)
+
     def span(self, start: int, stop: int) -> slice:
+        if (start, stop) == (0, self.n):
+            return slice(0, len(self.indices))
         return slice(int(self.indptr[start]), int(self.indptr[stop]))
 
     def edges(self, start: int, stop: int) -> Edges:
@@ -117,7 +123,7 @@ class Sparse(Masses):
         place = torch.where(stuck, 0, place.clamp(min=first, max=torch.maximum(first, last - 1)))
         return torch.where(stuck, anchors, self.indices[place])
 
-    @cached_property
+    @cached
     def _below(self) -> Tensor:
         return torch.cat([self.values.new_zeros(1), self.values.detach().cumsum(0)]).double()
 

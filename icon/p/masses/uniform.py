@@ -44,7 +44,8 @@ class Uniform(Masses):
         return self.support.hide_(spread, start, 0.0)
 
     def positives(self, start: int, stop: int) -> Tensor:
-        return torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.mass.device)
+        spread = (self.mass[start:stop, None] > 0).repeat(1, self.m)
+        return self.support.hide_(spread, start, False)
 
     def sums(self) -> Tensor:
         return self.mass
@@ -78,6 +79,11 @@ class Uniform(Masses):
 
     def transposed(self) -> Uniform:
         support = self.support
+        if support.exclude_self and support.n != support.m:
+            raise ValueError(
+                f"transpose: got {support.n} of {support.m} points without self, expected all: candidates differ in how "
+                "many anchors they have"
+            )
         offset = support.offset if support.n == support.m else None
         flipped = Support(support.m, support.n, support.exclude_self, offset)
         return Uniform(flipped, torch.ones(support.m, dtype=self.mass.dtype, device=self.mass.device))
@@ -98,4 +104,4 @@ class Uniform(Masses):
 
     @property
     def n_edges(self) -> int:
-        return 0
+        return int(torch.count_nonzero(self.mass)) * self.support.size

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 import icon
+import icon.testing
+from icon.core.evaluators import Autograd, Fused
 from tests import dense
 from tests.cases import COORDINATES, N, assert_close, assert_same, coordinate_input, gradients, normal
 
@@ -553,3 +555,111 @@ def test_second_derivatives_of_a_score_with_parameters_in_blocks_are_refused() -
     value = icon.Loss(icon.p.Classes(), Bilinear(), block=5)(z, labels)
     with pytest.raises(RuntimeError, match=r"create_graph: got True .* expected one block: pass block=18"):
         torch.autograd.grad(value, [z], create_graph=True)
+
+
+# -- an evaluator of one's own -----------------------------------------------------------------------------------------
+
+
+class Dense(icon.Evaluator):
+    """Everything as matrices of all pairs, written from the public interface alone."""
+
+    name = "dense"
+
+    def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+        n, support = problem.support.n, problem.support
+        p = problem.p.tile(0, n, problem.anchors)
+        scores = problem.scores(problem.anchors, 0)
+        inside = support.hide(torch.ones_like(scores), 0, 0.0) > 0
+        normalizer = problem.partition(scores, 0)
+        if problem.divergence is None:
+            return normalizer, (p * scores.masked_fill(~inside, 0.0)).sum(dim=1)
+        if problem.log_normalizer is not None:
+            normalizer = problem.log_normalizer.expand(n)
+        log_q = (scores - normalizer[:, None]).masked_fill(~inside, -torch.inf)
+        counted = torch.ones(n, dtype=torch.bool) if problem.counted is None else problem.counted
+        p = torch.where(counted[:, None], p, log_q.exp().detach())
+        return (problem.divergence(p, log_q.exp(), log_q.masked_fill(~inside, 0.0)),)
+
+
+@pytest.mark.parametrize("evaluator", [Dense(), Fused(), Autograd()], ids=repr)
+def test_evaluators_agree_on_every_cell(evaluator: icon.Evaluator) -> None:
+    icon.testing.check_evaluator(evaluator)
+
+
+def test_an_evaluator_that_is_wrong_is_found() -> None:
+    class Wrong(Dense):
+        def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+            first, *rest = super().per_anchor(problem)
+            return (first * (1 + 1e-9), *rest)
+
+    with pytest.raises(AssertionError, match=r"value of .* differs by"):
+        icon.testing.check_evaluator(Wrong())
+
+
+def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
+    calls: list[str] = []
+
+    class Counting(Dense):
+        def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+            calls.append(type(problem.q).__name__)
+            return super().per_anchor(problem)
+
+    z, x, ids, mine = normal(N, 3), normal(N, 4, seed=1).numpy(), np.arange(N) // 2, Counting()
+    icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=mine)(z, ids)
+    icon.loss("gaussian", "pairs", evaluator=mine)(z, ids)
+    assert "evaluator='dense'" in repr(icon.method("simclr", evaluator=mine))
+    icon.Embedding(evaluator=mine, max_iter=2, hyper={"perplexity": 4.0}).fit(x)
+    icon.Clustering(3, n_neighbors=3, evaluator=mine, max_iter=2, n_init=1, init="random").fit(x)
+    assert {"StudentT", "Gaussian", "Clusters"} <= set(calls)
+    for wrong, kind, message in (
+        ("fuse", ValueError, r"^evaluator: got 'fuse' \(did you mean 'fused'\?\)"),
+        (3, TypeError, r"^evaluator: got int, expected a name or an icon\.Evaluator"),
+    ):
+        with pytest.raises(kind, match=message):
+            icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_matmul_precision_is_a_setting_of_the_products_alone(precision: str) -> None:
+    before, z, ids = torch.get_float32_matmul_precision(), normal(N, 3, grad=True).float(), np.arange(N) // 2
+    loss = icon.method("simclr", matmul_precision=precision)
+    assert f"matmul_precision='{precision}'" in repr(loss)
+    assert_close(loss(z, ids), icon.method("simclr")(z, ids), rtol=2e-2)
+    assert torch.get_float32_matmul_precision() == before
+    with pytest.raises(ValueError, match=r"^matmul_precision: got 'fp8', expected 'tf32', 'bfloat16' or None"):
+        icon.method("simclr", matmul_precision="fp8")
+    with pytest.raises(ValueError, match=r"^matmul_precision: got it with evaluator='autograd'"):
+        icon.method("simclr", matmul_precision="tf32", evaluator="autograd")
+
+
+class HalfSum:
+    """Calls itself a normaliser and is one: a softmax at another temperature would not be."""
+
+    is_normalizer = True
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return torch.log(row.hide(scores, -torch.inf).exp().sum(dim=1))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES[2:])
+def test_a_normaliser_of_ones_own_under_every_divergence(name: str) -> None:
+    """It is used, not replaced: total variation stays at most 1."""
+    z, labels = normal(N, 3, grad=True), np.arange(N) % 4
+    q = icon.q.Gaussian(sigma=0.8)
+    expected = icon.Loss(icon.p.Classes().debias(0.1), q, divergence=name)(z, labels)
+    own = icon.q.Gaussian(sigma=0.8)
+    own.partition = HalfSum()
+    assert_same(icon.Loss(icon.p.Classes().debias(0.1), own, divergence=name)(z, labels), expected, [z])
+
+
+def test_settings_of_a_finished_loss_are_read_and_not_set() -> None:
+    loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), normalization="joint", anchor_weights=None)
+    for name, value in (("reduction", "none"), ("normalization", "row"), ("p", icon.p.Pairs()), ("block", 3)):
+        with pytest.raises(AttributeError, match=rf"^{name}: got a new value .*expected loss\.replace\({name}=...\)"):
+            setattr(loss, name, value)
+    with pytest.raises(ValueError, match=r"^reduction: got 'none' with normalization='joint'"):
+        loss.replace(reduction="none")
+    assert loss.replace(normalization="row", reduction="none").reduction == "none"
+    parts = icon.p.Classes(), icon.q.StudentT()
+    options = {"anchor_weights": [1.0, 2.0], "divergence": "js"}
+    assert repr(icon.Loss(*parts, **options).replace(block=3)) == repr(icon.Loss(*parts, **options, block=3))

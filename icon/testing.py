@@ -1,0 +1,306 @@
+"""Contract checks for parts of your own: what icon's parts are tested with.
+
+Each check raises an AssertionError that says what does not hold, and returns nothing.
+
+>>> import icon
+>>> from icon import testing
+>>> testing.check_partition(icon.q.PARTITIONS["logsumexp"]())
+>>> testing.check_divergence(lambda p, q, log_q: (p - q).square().sum(dim=1))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from icon import p as icon_p
+from icon import q as icon_q
+from icon.core.divergence import Divergence, takes_log_p
+from icon.core.evaluators import Autograd, Evaluator
+from icon.core.loss import Loss
+from icon.p.base import Distribution
+from icon.p.masses import Masses
+from icon.p.rows import Rows
+from icon.p.support import Support
+from icon.q.base import Kernel
+from icon.q.partitions import Competition, Partition
+from icon.registry import COLUMNS, ROWS, loss
+
+TOLERANCE = 1e-12
+_N, _D = 12, 3
+
+
+def check_distribution(p: Distribution | Rows, target: Any = None) -> None:
+    """Prepared rows are distributions, and every verb of their masses agrees with the dense matrix.
+
+    Args:
+        p: a supervisory distribution, or rows that were prepared already.
+        target: what it is made from; ten to a few hundred points will do.
+
+    Raises:
+        AssertionError: a row is negative or does not sum to one (or to zero), mass lies outside the support, or a verb
+            (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix.
+    """
+    rows = p if isinstance(p, Rows) else p(target)
+    dense = rows.to_dense().detach().double()
+    _that(dense.shape == (rows.n, rows.m), f"to_dense has shape {tuple(dense.shape)}, expected {(rows.n, rows.m)}")
+    _that(bool((dense >= 0).all()), "some masses are negative")
+    sums = dense.sum(dim=1)
+    _that(bool((((sums - 1).abs() < 1e-9) | (sums == 0)).all()), "some rows sum neither to one nor to zero")
+    hidden = rows.support.hide(torch.ones_like(dense), 0, 0.0)
+    _that(bool((dense[hidden == 0] == 0).all()), "some mass lies outside the support")
+    _close(rows.empty.double(), (sums == 0).double(), "empty")
+    _close(rows.entropy(), -torch.xlogy(dense, dense).sum(dim=1), "entropy")
+    _close(rows.marginal.sum(), 1.0, "the sum of marginal")
+    check_masses(rows.masses, dense)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        anchors = (sums > 0).nonzero().flatten()
+        drawn = rows.masses.draw(anchors)
+        _that(bool((dense[anchors, drawn] > 0).all()), "draw gives candidates without mass")
+
+
+def check_masses(masses: Masses, dense: Tensor) -> None:
+    """Every verb of a structure of p against its matrix ``[n, m]`` in float64."""
+    n, m = dense.shape
+    like = torch.empty(0, dtype=torch.float64)
+    tile = torch.linspace(-1, 2, n * m, dtype=torch.float64).reshape(n, m)
+    features = torch.linspace(-2, 1, m * 2, dtype=torch.float64).reshape(m, 2)
+    for start, stop in {(0, n), (0, min(3, n)), (n // 2, n)}:
+        some = slice(start, stop)
+        _close(masses.tile(start, stop, like), dense[some], "tile")
+        _close(masses.expectation(tile[some], start), (dense[some] * tile[some]).sum(dim=1), "expectation")
+        _close(masses.part(start, stop).tile(0, stop - start, like), dense[some], "part")
+        added, factor = tile[some].clone(), torch.linspace(1, 2, stop - start, dtype=torch.float64)
+        masses.add_to(added, start, factor)
+        _close(added, tile[some] + factor[:, None] * dense[some], "add_to")
+        own = masses.own_part
+        if own.is_listed:
+            row, col, mass = own.edges(start, stop)
+            listed = torch.zeros(stop - start, m, dtype=torch.float64).index_put((row, col), mass.double(), True)
+            _close(listed, own.tile(start, stop, like), "edges")
+        _that(
+            bool((masses.positives(start, stop) == (own.tile(start, stop, like) > 0)).all()),
+            "positives are not where p itself has mass",
+        )
+    _close(masses.sums(), dense.sum(dim=1), "sums")
+    _close((masses.presence() > 0).double(), (dense.sum(dim=1) > 0).double(), "presence")
+    _close(masses.average(features), dense @ features, "average")
+    weights = torch.linspace(0.5, 2, n, dtype=torch.float64)
+    _close(masses.scaled(0.25).tile(0, n, like), 0.25 * dense, "scaled")
+    _close(masses.scaled(weights).tile(0, n, like), weights[:, None] * dense, "scaled by row")
+    plain = masses.own_part.tile(0, n, like)
+    flipped = plain.T / plain.sum(dim=0)[:, None].clamp_min(1e-300)
+    _close(masses.own_part.transposed().tile(0, m, like), flipped, "transposed")
+    narrow = masses.to(torch.device("cpu"), torch.float32)
+    _close(narrow.tile(0, n, torch.empty(0)).double(), dense, "to float32", 1e-6)
+
+
+def check_score(q: Kernel, d: int = _D) -> None:
+    """A score is the same for a block as for the whole, broadcasts, and has a right and finite derivative.
+
+    Args:
+        q: a learned distribution.
+        d: columns of its input.
+
+    Raises:
+        AssertionError: what does not hold.
+    """
+    q = q.double()
+    anchors, candidates = _points(7, d, 0), _points(5, d, 1)
+    a, c = q.features(anchors, candidates, Support(7, 5))
+    whole = q.weighted_score(a, c)
+    _that(whole.shape == (7, 5), f"score has shape {tuple(whole.shape)}, expected (7, 5)")
+    _close(torch.cat([q.weighted_score(a[:3], c), q.weighted_score(a[3:], c)]), whole, "the score of blocks")
+    pairs = q.weighted_score(a[:5].unsqueeze(1), c.unsqueeze(1)).reshape(-1)
+    _close(pairs, whole[:5].diagonal(), "the score of single pairs")
+    kept = a.clone(), c.clone()
+    q.weighted_score(a, c)
+    _that(torch.equal(a, kept[0]) and torch.equal(c, kept[1]), "score writes over its arguments")
+    _gradient(lambda z: q.weighted_score(*q.features(z, candidates, Support(7, 5))), anchors, "score")
+
+
+def check_partition(partition: Partition) -> None:
+    """A partition gives one number per row, sees no hidden candidate, and has a right derivative.
+
+    One that calls itself a normaliser makes ``exp(s - A)`` sum to one.
+
+    Args:
+        partition: the function of a tile of scores and who competes.
+
+    Raises:
+        AssertionError: what does not hold.
+    """
+    scores = _points(6, 6, 3)
+    masses = torch.eye(6, dtype=torch.float64).roll(1, dims=1)
+    row = Competition(Support(6, 6, True, 0), 0, lambda: masses)
+    value = partition(scores, row)
+    _that(value.shape == (6,), f"the partition has shape {tuple(value.shape)}, expected (6,)")
+    other = scores.clone()
+    other.diagonal().fill_(50.0)
+    _close(partition(other, row), value, "the partition with another score of the excluded self")
+    _that(torch.equal(other.diagonal(), torch.full((6,), 50.0).double()), "the partition writes over its argument")
+    part = Competition(Support(3, 6, True, 2), 0, lambda: masses[2:5])
+    _close(partition(scores[2:5], part), value[2:5], "the partition of a block")
+    _gradient(lambda s: partition(s, row), scores, "partition")
+    if partition.is_normalizer:
+        normalised = row.hide(scores, -torch.inf).log_softmax(dim=1)
+        found = [(row.hide(s, -torch.inf) - partition(s, row)[:, None]).exp().sum(dim=1) for s in (scores, normalised)]
+        known = bool((value == 0).all())  # the scores are log-probabilities already
+        _close(found[1], 1.0, "the sum of exp(s - A), of a partition with is_normalizer=True")
+        _that(known or bool(((found[0] - 1).abs() < 1e-9).all()), "exp(s - A) does not sum to one, is_normalizer=True")
+
+
+def check_divergence(divergence: Divergence) -> None:
+    """A divergence is one number per row, 0 at p = q, not negative, and finite with its derivative where p is 0.
+
+    Args:
+        divergence: the function of tiles ``(p, q, log_q)``.
+
+    Raises:
+        AssertionError: what does not hold.
+    """
+    logs, p = _points(5, 6, 4), _points(5, 6, 5).softmax(dim=1)
+
+    def of(logits: Tensor, p: Tensor) -> Tensor:
+        log_q = logits.log_softmax(dim=1)
+        extra = {"log_p": p.log()} if takes_log_p(divergence) else {}
+        return divergence(p, log_q.exp(), log_q, **extra)
+
+    value = of(logs, p)
+    _that(value.shape == (5,), f"the divergence has shape {tuple(value.shape)}, expected (5,): one number per row")
+    _that(bool((value >= -TOLERANCE).all()), "the divergence is negative somewhere")
+    _close(of(p.log(), p), 0.0, "the divergence of p from itself")
+    _gradient(lambda z: of(z, p), logs, "divergence")
+    sparse = torch.where(p > p.median(), p, 0.0)
+    try:
+        at_zero = logs.clone().requires_grad_()
+        found = of(at_zero, sparse / sparse.sum(dim=1, keepdim=True))
+    except ValueError:  # it may refuse p = 0
+        return
+    (slope,) = torch.autograd.grad(found.sum(), at_zero)
+    _that(bool(torch.isfinite(found).all() and torch.isfinite(slope).all()), "not finite where p is 0")
+
+
+class Cell(NamedTuple):
+    """A small valid input of a coordinate of the table."""
+
+    row: str
+    column: str
+    input: Any
+    target: Any
+    hyper: dict[str, Any]
+
+
+def cells() -> Iterator[Cell]:
+    """A valid input and target of every coordinate of the table, in float64."""
+    x, ids, labels = _points(_N, 4, 6), torch.arange(_N) // 2, torch.arange(_N) % 4
+    graph = (x @ x.T).abs().fill_diagonal_(0)
+    targets: dict[str, tuple[Any, dict[str, Any]]] = {
+        "gaussian": (x, {"perplexity": 4.0}),
+        "student-t": (x, {}),
+        "identity": (None, {}),
+        "graph": (graph, {}),
+        "knn": (x, {"n_neighbors": 3}),
+        "pairs": (ids, {}),
+        "cross-modal": (None, {}),
+        "classes": (labels, {}),
+        "data-label": (labels, {}),
+    }
+    for row in ROWS:
+        for column in COLUMNS:
+            target, hyper = targets.get(column, (x, {}))
+            z = _points(_N, _D, 7)
+            other = {"cross-modal": _points(_N, _D, 8), "data-label": _points(4, _D, 9)}.get(column)
+            yield Cell(row, column, z if other is None else (z, other), target, dict(hyper))
+
+
+def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:
+    """An evaluator agrees with plain autograd on every cell of the table, in value and gradient, in float64.
+
+    Each cell is tried plain, debiased, and with each reduction; and with margins, log-weights, the joint form, other
+    divergences and blocks where they apply.
+
+    Args:
+        evaluator: the one to check.
+        tolerance: largest relative difference.
+
+    Raises:
+        AssertionError: the cell and what differs.
+    """
+    for cell in cells():
+        for options in _variants(cell):
+            reference = _evaluated(cell, options | {"evaluator": Autograd()})
+            found = _evaluated(cell, options | {"evaluator": evaluator})
+            name = f"{cell.row} x {cell.column} with {options}"
+            for what, mine, theirs in zip(("value", "gradient"), found, reference, strict=True):
+                _close(mine, theirs, f"{what} of {name}", tolerance)
+    z, labels = _points(_N, _D, 7), torch.arange(_N) % 4
+    logs = torch.linspace(-1, 1, _N, dtype=torch.float64)
+    for q in (
+        icon_q.Gaussian("dot", log_weights=logs),
+        icon_q.StudentT(log_weights=logs),
+        icon_q.Gaussian("cosine", temperature=0.5, margin=0.3),
+    ):
+        losses = (Loss(icon_p.Classes().debias(0.1), q, evaluator=e) for e in (evaluator, Autograd()))
+        for what, mine, theirs in zip(
+            ("value", "gradient"), *(_with_gradient(e, z, labels) for e in losses), strict=True
+        ):
+            _close(mine, theirs, f"{what} with {q!r}", tolerance)
+
+
+def _variants(cell: Cell) -> Iterator[dict[str, Any]]:
+    for debias in (0.0, 0.2):
+        yield {"debias": debias}
+        yield {"debias": debias, "reduction": "none"}
+    if cell.row not in ("gaussian-wide", "gaussian-narrow"):
+        yield {"divergence": "js"}
+        yield {"normalization": "joint"}
+        yield {"normalization": "joint", "divergence": "hellinger"}
+
+
+def _evaluated(cell: Cell, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    return _with_gradient(loss(cell.row, cell.column, **cell.hyper, **options), cell.input, cell.target)
+
+
+def _with_gradient(loss: Loss, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    views = [v.detach().clone().requires_grad_() for v in (input if isinstance(input, tuple) else (input,))]
+    value = loss(tuple(views) if isinstance(input, tuple) else views[0], target)
+    weights = torch.linspace(1, 2, max(1, value.numel()), dtype=torch.float64).reshape(value.shape)
+    gradients = torch.autograd.grad((value * weights).sum(), views, allow_unused=True)
+    flat = [torch.zeros_like(v) if g is None else g for v, g in zip(views, gradients, strict=True)]
+    return value.detach(), torch.cat([g.flatten() for g in flat])
+
+
+def _points(n: int, d: int, seed: int) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, name: str) -> None:
+    """The derivative against central differences in one direction, and finite."""
+    leaf = at.clone().requires_grad_()
+    value = function(leaf)
+    if not value.requires_grad:
+        return
+    weights = torch.linspace(1, 2, value.numel(), dtype=torch.float64).reshape(value.shape)
+    (slope,) = torch.autograd.grad((value * weights).sum(), leaf)
+    _that(bool(torch.isfinite(slope).all()), f"the derivative of the {name} is not finite")
+    direction = _points(at.shape[0], at.shape[1], 11)
+    up, down = ((function(at + s * direction) * weights).sum() for s in (1e-6, -1e-6))
+    numeric = float((up - down).detach() / 2e-6)
+    error = abs(float((slope * direction).sum()) - numeric)
+    _that(error <= 1e-6 * max(1.0, abs(numeric)), f"the derivative of the {name} differs from central differences")
+
+
+def _close(found: Tensor, expected: Tensor | float, what: str, tolerance: float = 1e-10) -> None:
+    expected = torch.as_tensor(expected, dtype=torch.float64).detach()
+    error = float((found.detach().double() - expected).abs().max())
+    _that(error <= tolerance * max(1.0, float(expected.abs().max())), f"{what} differs by {error:.3g}")
+
+
+def _that(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)

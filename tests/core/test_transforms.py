@@ -1,0 +1,258 @@
+"""A loss is a function like others: transforms, compilers, copies, deterministic algorithms, tensors without data."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import icon
+from icon.core.evaluators import choose
+from tests.cases import COORDINATES, assert_close, coordinate_input, gradients, normal
+
+N = 16
+IDS, LABELS = torch.arange(N) // 2, torch.arange(N) % 4
+OTHER, PROTOTYPES = normal(N, 3, seed=1), normal(4, 3, seed=2)
+
+#: The common cells, each as a function of the embedding.
+CELLS: dict[str, Callable[[], tuple[icon.Loss, Callable[[icon.Loss, Tensor], Tensor]]]] = {
+    "simclr": lambda: (icon.method("simclr"), lambda loss, z: loss(z, IDS)),
+    "simclr-debiased": lambda: (icon.method("simclr", debias=0.1), lambda loss, z: loss(z, IDS)),
+    "supcon": lambda: (icon.method("supcon"), lambda loss, z: loss(z, LABELS)),
+    "clip": lambda: (icon.method("clip"), lambda loss, z: loss((z, OTHER))),
+    "cross-entropy": lambda: (icon.method("cross-entropy"), lambda loss, z: loss((z, PROTOTYPES), LABELS)),
+    "byol": lambda: (icon.method("byol"), lambda loss, z: loss((z, OTHER))),
+    "vi-reg": lambda: (icon.method("vi-reg"), lambda loss, z: loss(z, IDS)),
+    "student-t": lambda: (icon.loss("student-t", "pairs"), lambda loss, z: loss(z, IDS)),
+    "student-t-joint": lambda: (
+        icon.loss("student-t", "pairs", normalization="joint"),
+        lambda loss, z: loss(z, IDS),
+    ),
+    "jensen-shannon": lambda: (icon.loss("student-t", "classes", divergence="js"), lambda loss, z: loss(z, LABELS)),
+    "clusters": lambda: (icon.loss("clusters", "pairs"), lambda loss, z: loss(z, IDS)),
+}
+
+
+@pytest.fixture(params=list(CELLS))
+def cell(request: pytest.FixtureRequest) -> tuple[Callable[[Tensor], Tensor], icon.Loss]:
+    loss, call = CELLS[request.param]()
+    return lambda z: call(loss, z), loss
+
+
+def test_the_evaluator_is_chosen_by_capability_and_size() -> None:
+    def chosen(loss: icon.Loss, n: int) -> str:
+        (problem,) = loss.problems(normal(n, 3), torch.arange(n) // 2)
+        return choose(problem).name
+
+    assert chosen(icon.method("simclr"), 64) == "autograd"
+    assert chosen(icon.method("simclr"), 512) == "fused"
+    assert chosen(icon.loss("student-t", "pairs"), 512) == "autograd"
+    assert chosen(icon.loss("gaussian", "pairs", margin=0.1), 512) == "autograd"
+    assert torch.func.grad(lambda z: icon.method("simclr")(z, torch.arange(512) // 2))(normal(512, 3)).shape == (512, 3)
+
+
+# -- torch.func --------------------------------------------------------------------------------------------------------
+
+
+def test_func_grad(cell: Any) -> None:
+    call, _ = cell
+    z = normal(N, 3, grad=True)
+    assert_close(torch.func.grad(call)(z.detach()), gradients(call(z), [z])[0], rtol=1e-12)
+
+
+def test_vmap_over_embeddings(cell: Any) -> None:
+    call, _ = cell
+    stack = torch.stack([normal(N, 3, seed=s) for s in range(3)])
+    assert_close(torch.func.vmap(call)(stack), torch.stack([call(z) for z in stack]), rtol=1e-12)
+
+
+def test_per_loss_gradients_by_vmap(cell: Any) -> None:
+    call, _ = cell
+    stack = torch.stack([normal(N, 3, seed=s) for s in range(2)])
+    found = torch.func.vmap(torch.func.grad(call))(stack)
+    assert_close(found, torch.stack([torch.func.grad(call)(z) for z in stack]), rtol=1e-12)
+
+
+def test_hessian_vector_product_by_func(cell: Any) -> None:
+    call, _ = cell
+    z, v = normal(N, 3), normal(N, 3, seed=5)
+    _, product = torch.func.jvp(torch.func.grad(call), (z,), (v,))
+    up, down = (torch.func.grad(call)(z + s * v) for s in (1e-5, -1e-5))
+    assert_close(product, (up - down) / 2e-5, rtol=1e-6)
+
+
+def test_functional_call_with_another_temperature() -> None:
+    loss = icon.method("simclr", temperature=0.3, learnable=True).double()
+    (name,) = dict(loss.named_parameters())
+    z, other = normal(N, 3, grad=True), torch.tensor(0.7, dtype=torch.float64).log().requires_grad_()
+    value = torch.func.functional_call(loss, {name: other}, (z, IDS))
+    expected = icon.method("simclr", temperature=0.7)(z, IDS)
+    assert_close(value, expected, rtol=1e-12)
+    assert float(gradients(value, [other])[0]) != 0
+
+
+# -- compilers ---------------------------------------------------------------------------------------------------------
+
+
+def test_compile_the_full_graph(cell: Any) -> None:
+    call, _ = cell
+    torch._dynamo.reset()
+    compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
+    z = normal(N, 3, grad=True)
+    expected = call(z)
+    value = compiled(z)
+    assert_close(value, expected, rtol=1e-12)
+    assert_close(gradients(value, [z])[0], gradients(expected, [z])[0], rtol=1e-12)
+
+
+def test_compile_the_loss_itself() -> None:
+    torch._dynamo.reset()
+    loss = icon.method("simclr")
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    z = normal(N, 3, grad=True)
+    assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
+
+
+def test_export() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = icon.method("simclr")
+
+        def forward(self, z: Tensor, ids: Tensor) -> Tensor:
+            value: Tensor = self.loss(z, ids)
+            return value
+
+    z = normal(N, 3)
+    program = torch.export.export(Model(), (z, IDS))
+    assert_close(program.module()(z, IDS), icon.method("simclr")(z, IDS), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["simclr", "supcon", "clip", "cross-entropy", "student-t", "clusters"])
+def test_meta_and_fake_tensors(name: str) -> None:
+    loss, _ = CELLS[name]()
+    one = {"clip": lambda z, ids, w: loss((z, z + 1)), "cross-entropy": lambda z, ids, w: loss((z, w), ids)}
+    call = one.get(name, lambda z, ids, w: loss(z, ids))
+    value = call(torch.empty(N, 3, device="meta"), torch.empty(N, dtype=torch.int64, device="meta"),
+                 torch.empty(4, 3, device="meta"))  # fmt: skip
+    assert value.shape == ()
+    assert value.is_meta
+    with torch._subclasses.FakeTensorMode():
+        value = call(torch.empty(N, 3), torch.empty(N, dtype=torch.int64), torch.empty(4, 3))
+    assert value.shape == ()
+
+
+# -- copies and determinism --------------------------------------------------------------------------------------------
+
+
+def test_modules_that_hold_a_loss_copy_pickle_and_save(cell: Any, tmp_path: Any) -> None:
+    _, loss = cell
+    holder = nn.ModuleDict({"loss": loss, "head": nn.Linear(3, 3)})
+    buffer = io.BytesIO()
+    torch.save(holder, buffer)
+    buffer.seek(0)
+    twins = copy.deepcopy(holder), pickle.loads(pickle.dumps(holder)), torch.load(buffer, weights_only=False)
+    for twin in twins:
+        assert repr(twin["loss"]) == repr(loss)
+
+
+def test_deterministic_algorithms(cell: Any) -> None:
+    call, _ = cell
+    z = normal(N, 3, grad=True)
+    expected = gradients(call(z), [z])[0]
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert_close(gradients(call(z), [z])[0], expected, rtol=1e-12)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+# -- looks at values ---------------------------------------------------------------------------------------------------
+
+LOOKS = (
+    "_local_scalar_dense",
+    "aten.nonzero",
+    "_unique",
+    "repeat_interleave",
+    "is_nonzero",
+    "aten.equal",
+    "masked_select",
+)
+
+
+class Looks(TorchDispatchMode):
+    """Every operation that waits for a device to tell a value or a shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(str(func).startswith(name) or name in str(func) for name in LOOKS):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def of_one_step(row: str, column: str, **options: Any) -> list[str]:
+    case = coordinate_input(row, column)
+    loss = icon.loss(row, column, **(case.hyper | options))
+    target = case.target
+    if column in ("gaussian", "student-t", "knn", "graph"):
+        target = loss.p(target)
+    elif target is not None:
+        target = torch.as_tensor(target)
+    loss(case.input, target)  # whatever prepared rows compute once
+    with Looks() as looks:
+        loss(case.input, target).sum().backward()
+    return looks.found
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    with icon.set_validation(False):
+        yield
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("evaluator", ["autograd", "fused"])
+@pytest.mark.parametrize(("row", "column"), COORDINATES)
+def test_no_value_is_looked_at_without_validation(row: str, column: str, evaluator: str) -> None:
+    for options in ({}, {"debias": 0.2}, {"reduction": "none"}):
+        assert of_one_step(row, column, evaluator=evaluator, **options) == []
+
+
+@pytest.mark.parametrize(("column", "most"), [("pairs", 4), ("classes", 4), ("cross-modal", 2), ("data-label", 4)])
+def test_validation_looks_a_few_times_at_most(column: str, most: int) -> None:
+    """The embeddings are finite, integers in range (twice), and some anchors may be without a positive."""
+    assert 0 < len(of_one_step("gaussian", column)) <= most
+
+
+def test_validation_off_still_checks_shapes_and_types() -> None:
+    with icon.set_validation(False):
+        icon.method("simclr")(torch.full((4, 2), torch.nan), torch.arange(4) // 2)
+        with pytest.raises(ValueError, match=r"^input: got shape \(4,\)"):
+            icon.method("simclr")(torch.ones(4), torch.arange(4) // 2)
+        with pytest.raises(TypeError, match=r"^ids: got dtype torch.float32, expected integers"):
+            icon.method("simclr")(torch.ones(4, 2), torch.ones(4))
+    with pytest.raises(ValueError, match="NaN"):
+        icon.method("simclr")(torch.full((4, 2), torch.nan), torch.arange(4) // 2)
+    with pytest.raises(TypeError, match=r"^enabled: got 'off', expected True or False"):
+        icon.set_validation("off")  # type: ignore[arg-type]
+
+
+def test_soft_labels_stay_where_they_are() -> None:
+    """No detour over another library: the overlap of labels is a product of tensors."""
+    y = normal(N, 5).softmax(dim=1)
+    loss, z = icon.method("supcon"), normal(N, 3)
+    with icon.set_validation(False), Looks() as looks:
+        loss(z, y)
+    assert looks.found == []
+    expected = y @ y.T * (1 - torch.eye(N))
+    assert_close(icon.p.Classes()(y).to_dense(), expected / expected.sum(dim=1, keepdim=True), rtol=1e-14)

@@ -1,0 +1,200 @@
+"""The contract checks accept icon's parts and find what is wrong with others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import icon
+from icon import testing
+from icon.core.divergence import DIVERGENCES, Alpha
+from icon.p.masses import Dense, Grouped, Listed, Masses, Mixture, Sparse, Uniform
+from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased
+from tests.cases import normal
+
+N, M = 9, 9
+X = normal(15, 3)
+LABELS = np.arange(15) % 4
+
+PARTS: dict[str, Callable[[], Masses]] = {
+    "sparse": lambda: icon.p.Graph()(np.abs(normal(N, N).numpy()) * (1 - np.eye(N))).masses,
+    "listed": lambda: Listed(torch.tensor([[1, 2], [0, 2], [0, 1]]), 3),
+    "listed-weighted": lambda: Listed(torch.tensor([[1], [2]]), 3, torch.tensor([1.0, 0.5], dtype=torch.float64)),
+    "grouped": lambda: Grouped(torch.tensor([0, 1, 1, 2, 0]), torch.tensor([0, 1, 1, 2, 0]), own=0),
+    "grouped-part": lambda: Grouped(torch.tensor([1, 2]), torch.tensor([0, 1, 1, 2, 0]), own=2),
+    "grouped-two-sets": lambda: Grouped(torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1, 0]), 0.5),
+    "grouped-weighted": lambda: Grouped(torch.arange(4) // 2, torch.arange(4) // 2, torch.rand(4).double(), 0),
+    "dense": lambda: Dense(normal(4, 5).softmax(dim=1)),
+    "dense-logs": lambda: icon.p.Gaussian(perplexity=3)(X).masses,
+    "uniform": lambda: Uniform(icon.Support(6, 6, True), torch.ones(6).double()),
+    "uniform-two-sets": lambda: Uniform(icon.Support(4, 6), torch.full((4,), 0.3).double()),
+    "mixture": lambda: icon.p.KNN(3).debias(0.2)(X).masses,
+    "mixture-of-groups": lambda: icon.p.Classes().debias(0.4)(LABELS).masses,
+}
+
+
+def test_a_part_of_uniform_rows_has_no_transpose() -> None:
+    part = Uniform(icon.Support(6, 6, True), torch.ones(6).double()).part(1, 4)
+    assert part.tile(0, 3, torch.empty(0)).diagonal(1).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match=r"^transpose: got 3 of 6 points without self, expected all"):
+        part.transposed()
+
+
+def test_every_structure_is_there() -> None:
+    """The contract is run on each class of the algebra."""
+    kinds = {type(make()) for make in PARTS.values()}
+    assert {Sparse, Listed, Grouped, Dense, Uniform, Mixture} <= kinds
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", list(PARTS))
+def test_masses(name: str, large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if large:  # the form that groups take where a matrix of pairs would be too large
+        monkeypatch.setattr("icon.p.masses.grouped.WHOLE", 0)
+    masses = PARTS[name]()
+    testing.check_masses(masses, masses.tile(0, masses.n, torch.empty(0, dtype=torch.float64)).clone())
+
+
+DISTRIBUTIONS: dict[str, tuple[icon.p.Distribution, Any]] = {
+    "gaussian": (icon.p.Gaussian(perplexity=4), X),
+    "gaussian-sparse": (icon.p.Gaussian(perplexity=2, n_neighbors=6), X),
+    "gaussian-self": (icon.p.Gaussian(sigma=1.0, exclude_self=False), X),
+    "student-t": (icon.p.StudentT(), X),
+    "identity": (icon.p.Identity(), 7),
+    "graph": (icon.p.Graph(), np.abs(normal(N, N).numpy()) * (1 - np.eye(N))),
+    "knn": (icon.p.KNN(4), X),
+    "knn-composed": (icon.p.KNN(3).symmetrize("union").walks(2).debias(0.3), X),
+    "pairs": (icon.p.Pairs(), np.arange(11) // 2),
+    "cross-modal": (icon.p.CrossModal().debias(0.1), (np.arange(6) % 3, np.arange(9) % 3)),
+    "classes": (icon.p.Classes(), LABELS),
+    "soft-classes": (icon.p.Classes(), normal(8, 3).softmax(dim=1)),
+    "data-label": (icon.p.DataLabel().debias(0.1), LABELS),
+    "soft-labels": (icon.p.DataLabel(), normal(8, 3).softmax(dim=1)),
+    "mixed": (icon.p.KNN(3).mix(icon.p.StudentT(), 0.4), X),
+    "joint": (icon.p.Gaussian(perplexity=4).symmetrize(), X),
+}
+
+
+@pytest.mark.parametrize("name", list(DISTRIBUTIONS))
+def test_distributions(name: str) -> None:
+    testing.check_distribution(*DISTRIBUTIONS[name])
+
+
+@pytest.mark.parametrize("kind", list(PARTITIONS))
+def test_partitions(kind: str) -> None:
+    partition = PARTITIONS[kind]
+    testing.check_partition(Debiased(-2.0, 0.1, 0.5) if partition is Debiased else partition())
+
+
+def test_a_known_normaliser() -> None:
+    testing.check_partition(AlreadyNormalized())
+
+
+@pytest.mark.parametrize("kind", [name for name, make in DIVERGENCES.items() if make is not None])
+def test_divergences(kind: str) -> None:
+    make = DIVERGENCES[kind]
+    assert make is not None
+    testing.check_divergence(make())
+    testing.check_divergence(Alpha(0.2))
+
+
+@pytest.mark.parametrize(
+    "q",
+    [
+        icon.q.Gaussian(sigma=0.7),
+        icon.q.Gaussian(temperature=0.2),
+        icon.q.Gaussian(temperature=0.2, learnable=True),
+        icon.q.Gaussian("dot", log_weights=torch.linspace(0, 1, 5)),
+        icon.q.Gaussian("dot", temperature=2.0, preprocess="standardize"),
+        icon.q.StudentT(2.0, log_weights=torch.linspace(0, 1, 5)),
+        icon.q.Clusters(leak=0.1),
+    ],
+    ids=repr,
+)
+def test_scores(q: icon.q.Kernel) -> None:
+    testing.check_score(q)
+
+
+# -- what is wrong is found --------------------------------------------------------------------------------------------
+
+
+class Twice:
+    is_normalizer = True
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return row.hide(scores, -torch.inf).logsumexp(dim=1) * 2
+
+
+class SeesSelf:
+    is_normalizer = False
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return scores.mean(dim=1)
+
+
+class Writes:
+    is_normalizer = False
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        value = row.hide(scores, 0.0).sum(dim=1)
+        if not scores.requires_grad:
+            scores.zero_()
+        return value
+
+
+class PerTile:
+    is_normalizer = False
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return row.hide(scores, 0.0).sum()
+
+
+@pytest.mark.parametrize(
+    ("partition", "message"),
+    [
+        (Twice(), "sum of exp|does not sum to one"),
+        (SeesSelf(), "another score of the excluded self"),
+        (Writes(), "writes over its argument|another score"),
+        (PerTile(), r"shape \(\), expected \(6,\)"),
+    ],
+)
+def test_wrong_partitions(partition: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        testing.check_partition(partition)
+
+
+@pytest.mark.parametrize(
+    ("divergence", "message"),
+    [
+        (lambda p, q, log_q: (p - q).sum(dim=1) + 1, "itself differs"),
+        (lambda p, q, log_q: -(p - q).square().sum(dim=1), "negative"),
+        (lambda p, q, log_q: (p - q).square(), r"expected \(5,\)"),
+        (lambda p, q, log_q: (p * (p.log() - log_q)).sum(dim=1), "not finite where p is 0"),
+        (lambda p, q, log_q: (p - q.detach()).square().sum(dim=1) + 0 * q.sum(), "differs from central differences"),
+    ],
+)
+def test_wrong_divergences(divergence: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        testing.check_divergence(divergence)
+
+
+def test_wrong_scores() -> None:
+    class Coupled(icon.q.Kernel):
+        def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+            return anchors @ candidates.mT - anchors.mean()
+
+    with pytest.raises(AssertionError, match="the score of"):
+        testing.check_score(Coupled())
+
+
+def test_wrong_rows() -> None:
+    good = icon.p.KNN(3)(X)
+    with pytest.raises(AssertionError, match="rows sum neither to one nor to zero"):
+        testing.check_distribution(good.exaggerated(12.0))
+    with pytest.raises(AssertionError, match="mass lies outside the support"):
+        testing.check_distribution(icon.Rows(Dense(torch.eye(4).double()), icon.Support(4, 4, True)))
