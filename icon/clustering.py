@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon import mappers, neighbors, registry, starts
+from icon import mappers, registry, starts
 from icon import p as icon_p
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
@@ -38,6 +38,7 @@ from icon.estimation import (
 from icon.fit import fit, prepare, rows_of, seeded
 from icon.p.base import Sets
 from icon.p.rows import Rows
+from icon.p.spatial import knn_rows
 from icon.training.sampler import PairSampler
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
@@ -234,7 +235,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             rows = self._with_unknown(known, x)
         elif self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
             metric = (self.hyper or {}).get("metric", "sqeuclidean")
-            rows, recall = neighbors.knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors, metric)
+            rows, recall = knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors, metric)
             rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
         elif not isinstance(x, Tensor) and self.column not in ("graph", "classes", "pairs"):
             raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
@@ -248,7 +249,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _with_unknown(self, labels: NDArray[Any], x: Any) -> Rows:
         """Points of a known class follow the others of their class, the others their nearest neighbours."""
         unknown = labels == -1
-        near, _ = neighbors.knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors)
+        near, _ = knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors)
         near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
         index = np.flatnonzero(~unknown)
         _, sizes = np.unique(labels[index], return_counts=True)

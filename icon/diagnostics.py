@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from icon import _checks as check
 from icon import metrics
-from icon.neighbors import knn_rows
+from icon.p.spatial import knn_rows
 
 BINS = 10
 _NONE = 0.02  # a gap below which there is none

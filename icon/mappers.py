@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from icon import _checks as check
+from icon.neighbors import exact_neighbors
 
 NAMES = ("lookup", "linear", "mlp")
 MAX_FEATURES = 128  # principal directions that the heads of `icon.Clustering` see
-_TILE = 2**22  # entries of a tile of distances
 
 
 class Lookup(nn.Module):
@@ -55,18 +55,14 @@ class Lookup(nn.Module):
         if self.features is None:
             raise ValueError("x: got features, expected indices: this lookup knows no features of its points")
         x = x.to(self.features.dtype)
-        parts = []
-        for tile in torch.split(x, max(1, _TILE // self.features.numel())):
-            # Differences and not products: the distance of a known point to itself must be exactly zero.
-            distance = torch.cdist(tile, self.features, compute_mode="donot_use_mm_for_euclid_dist")
-            near, index = distance.topk(self.n_neighbors, largest=False)
-            same = near == 0
-            weight = torch.where(same.any(dim=1, keepdim=True), same.to(near.dtype), 1 / near)
-            # Nearest first as a scale: one over the distance may overflow or vanish.
-            weight = weight / weight.amax(dim=1, keepdim=True)
-            weight = (weight / weight.sum(dim=1, keepdim=True)).to(self.weight.dtype)
-            parts.append((weight[:, :, None] * self.weight[index]).sum(dim=1))
-        return torch.cat(parts)
+        # Distances by differences: that of a known point to itself is exactly zero.
+        index, squares = exact_neighbors(x, self.features, self.n_neighbors)
+        near, same = squares.sqrt(), squares == 0
+        weight = torch.where(same.any(dim=1, keepdim=True), same.to(near.dtype), 1 / near)
+        # Nearest first as a scale: one over the distance may overflow or vanish.
+        weight = weight / weight.amax(dim=1, keepdim=True)
+        weight = (weight / weight.sum(dim=1, keepdim=True)).to(self.weight.dtype)
+        return (weight[:, :, None] * self.weight[index]).sum(dim=1)
 
 
 class Rescale(nn.Module):

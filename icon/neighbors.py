@@ -1,6 +1,7 @@
-"""Nearest neighbours of many points: exact in blocks, or approximate with the recall that was measured.
+"""The one search for nearest neighbours: exact in blocks, or approximate with the recall that was measured.
 
-Nothing here holds a matrix of all pairs, and features that lie on disk (a `numpy.memmap`) are read block by block.
+Nothing here holds a matrix of all pairs, and features that lie on disk (a `numpy.memmap`) are read block by block. The
+k-NN and Gaussian columns, the clustering and the placement of new points all search here.
 """
 
 from __future__ import annotations
@@ -17,15 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from icon import _checks as check
-from icon.p.masses import Listed
-from icon.p.rows import Rows
-from icon.p.support import Support
 
 EXACT_UP_TO = 50_000  # points that the automatic choice searches exactly
 SEARCHES = ("auto", "exact", "approximate")
 METRICS = ("sqeuclidean", "cosine")
 _QUERIES, _CANDIDATES = 2048, 8192  # a tile of scores: 64 MiB
 _GATHERED = 2**20  # entries of gathered neighbours in float64: 8 MiB
+KEPT = 2**26  # entries of features that are kept in single precision during a search
 _SPARE = 8  # candidates kept beyond k, so that float32 may misplace the last ones
 _PROBE, _ENOUGH = 1000, 0.95  # points on which recall is measured, and the recall that ends the search for more
 
@@ -54,10 +53,10 @@ def nearest_neighbors(
 
     Args:
         x: features in memory, or a memmap; half precision is read as float32 a block at a time.
-        search: ``"exact"`` costs O(n² d) time and O(n k) memory: float32 scores choose a few candidates more than k,
-            whose order is then settled in float64. ``"approximate"`` takes faiss where it is installed (an inverted
-            file of half-precision vectors: 2 n d bytes; it probes more lists until recall is 0.95), else pynndescent
-            (which needs all features in float32). ``"auto"`` is exact up to 50,000 points.
+        search: ``"exact"`` costs O(n² d) time and O(n k) memory; see `exact_neighbors`. ``"approximate"`` takes faiss
+            where it is installed (an inverted file of half-precision vectors: 2 n d bytes; it probes more lists until
+            recall is 0.95), else pynndescent (which needs all features in float32). ``"auto"`` is exact up to 50,000
+            points.
         metric: ``"sqeuclidean"`` or ``"cosine"``.
         seed: of the approximate search and of the points on which its recall is measured.
 
@@ -72,13 +71,13 @@ def nearest_neighbors(
     n = len(features)
     if check.count(k, "n_neighbors") >= n:
         raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {n}")
-    read = _reader(features, metric)
+    where = x if isinstance(x, (Tensor, np.memmap)) else features
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
-        found = np.concatenate([_exact(features, read, part, k, metric) for part in _parts(n, _QUERIES)])
-        return Neighbors(found)
+        return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
+    read = _reader(features, metric)
     library = approximate_library()
     sample = np.sort(np.random.default_rng(seed).choice(n, min(_PROBE, n), replace=False))
-    truth = np.concatenate([_exact(features, read, sample[part], k, metric) for part in _parts(len(sample), _QUERIES)])
+    truth = _exact_rows(where, sample, k, metric)
     nearby = _distances(features, sample, truth, metric).max(axis=1)
 
     def recall(found: NDArray[np.int64]) -> float:
@@ -92,17 +91,69 @@ def nearest_neighbors(
     return Neighbors(found, recall(found[sample]))
 
 
-def knn_rows(
-    x: ArrayLike | Tensor, k: int, search: str = "auto", metric: str = "sqeuclidean", seed: int = 0
-) -> tuple[Rows, float | None]:
-    """p of `icon.p.KNN` on one set of points, ``p(j|i) = 1/k``, and the recall of the search (None if exact).
+def exact_neighbors(
+    queries: Tensor | Array, candidates: Tensor | Array, k: int, metric: str = "sqeuclidean", own: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` nearest candidates ``[n, k]`` of each query and their distances, nearest first, on their device.
 
-    An exact search gives the rows of ``icon.p.KNN(k)(x)``; among equally distant points the choice may differ.
+    Scores in float32 choose a few candidates more than k; distances in float64 order them, equal ones by index. Where
+    float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
+
+    Args:
+        queries: ``[n, d]`` tensor or array, which may lie on disk.
+        candidates: ``[m, d]`` likewise.
+        k: at most the number of candidates, the own one left out.
+        metric: ``"sqeuclidean"``, ``"cosine"`` (the distance is ``1 - cos``) or ``"dot"`` (minus the product).
+        own: ``[n]`` the candidate that is the query itself, which is none of its neighbours; None where there is none.
+
+    Raises:
+        ValueError: NaN or infinity.
     """
-    found = nearest_neighbors(x, k, search, metric, seed)
-    n = len(found.indices)
-    indices = torch.from_numpy(np.sort(found.indices, axis=1))
-    return Rows(Listed(indices, n), Support(n, n, exclude_self=True)), found.recall
+    device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
+    centre, scale = _centre_and_scale(candidates, device)
+    m, found, euclidean = len(candidates), [], metric == "sqeuclidean"
+    keep = min(k + _SPARE, m)
+
+    def prepared(rows: Tensor) -> Tensor:
+        """In float32, without under- or overflow."""
+        return (_unit(rows) if metric == "cosine" else (rows - centre if euclidean else rows) / scale).float()
+
+    blocks = list(_parts(m, _CANDIDATES))
+    read_again = isinstance(candidates, np.memmap) or m * candidates.shape[1] > KEPT
+    kept = None if read_again else [prepared(_rows(candidates, block, device)) for block in blocks]
+    for part in _parts(len(queries), _QUERIES):
+        rows = _rows(queries, part, device)
+        a, itself = prepared(rows), None if own is None else own[part].to(device)
+        best = torch.full((len(a), 0), 0.0, device=device)
+        where = torch.empty((len(a), 0), dtype=torch.int64, device=device)
+        longest = a.new_zeros(())
+        for number, block in enumerate(blocks):
+            b = prepared(_rows(candidates, block, device)) if kept is None else kept[number]
+            scores, squares = a @ b.T, (b * b).sum(dim=1)
+            longest = torch.maximum(longest, squares.max())
+            if euclidean:
+                scores = scores.mul_(2).sub_(squares)  # the query's own square orders nothing
+            if itself is not None:
+                inside = ((itself >= block.start) & (itself < block.stop)).nonzero().flatten()
+                scores[inside, itself[inside] - block.start] = -torch.inf
+            near, index = scores.topk(min(keep, scores.shape[1]), dim=1)
+            best, where = torch.cat([best, near], dim=1), torch.cat([where, index + block.start], dim=1)
+            best, chosen = best.topk(min(keep, best.shape[1]), dim=1)
+            where = where.gather(1, chosen)
+        index, distance = _ordered(rows, candidates, where, k, metric, itself)
+        if keep < m:
+            # A candidate that was not kept scored no better than the last one kept, give or take the rounding.
+            squares = (a * a).sum(dim=1)
+            last = (squares if euclidean else float(metric == "cosine")) - best[:, -1] - 1e-6 * (squares + longest)
+            limit = last.to(rows.dtype) * (scale**2 if metric != "cosine" else 1.0)
+            doubtful = (distance[:, -1] >= limit).nonzero().flatten()
+            for few in torch.split(doubtful, max(1, _GATHERED // (m * rows.shape[1]))):
+                all_of_them = torch.arange(m, device=device).expand(len(few), m)
+                mine = None if itself is None else itself[few]
+                index[few], distance[few] = _ordered(rows[few], candidates, all_of_them, k, metric, mine)
+        found.append((index, distance))
+    indices, distances = zip(*found, strict=True)
+    return torch.cat(indices), torch.cat(distances)
 
 
 def approximate_library() -> str:
@@ -151,15 +202,14 @@ def _reader(features: Array, metric: str) -> Transform:
         return moved
 
     def normalised(rows: Array) -> NDArray[np.float32]:
-        wide = np.asarray(rows, dtype=np.float64)
-        unit: NDArray[np.float32] = _unit(wide).astype(np.float32)
+        unit: NDArray[np.float32] = _unit(torch.as_tensor(np.asarray(rows)).double()).float().numpy()
         return unit
 
     return normalised if metric == "cosine" else centred
 
 
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    unit: NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+def _unit(rows: Tensor) -> Tensor:
+    unit: Tensor = rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(1e-12)
     return unit
 
 
@@ -171,42 +221,71 @@ def _parts(n: int, size: int) -> Iterator[slice]:
 # -- searching --------------------------------------------------------------------------------------------------------
 
 
-def _exact(features: Array, read: Transform, queries: slice | NDArray[np.int64], k: int, metric: str) -> Any:
-    """``[b, k]`` nearest others of some rows, by distance and then by index."""
-    own = np.arange(queries.start, queries.stop) if isinstance(queries, slice) else queries
-    a = torch.from_numpy(read(features[queries]))
-    keep = min(k + _SPARE, len(features) - 1)
-    best = torch.full((len(own), 0), 0.0)
-    where = torch.empty((len(own), 0), dtype=torch.int64)
-    for part in _parts(len(features), _CANDIDATES):
-        b = torch.from_numpy(read(features[part]))
-        scores = a @ b.T
-        if metric == "sqeuclidean":
-            scores = scores.mul_(2).sub_((b * b).sum(dim=1))  # the anchor's own square orders nothing
-        inside = np.flatnonzero((own >= part.start) & (own < part.stop))
-        scores[inside, own[inside] - part.start] = -torch.inf
-        near, index = scores.topk(min(keep, scores.shape[1]), dim=1)
-        best, where = torch.cat([best, near], dim=1), torch.cat([where, index + part.start], dim=1)
-        best, chosen = best.topk(min(keep, best.shape[1]), dim=1)
-        where = where.gather(1, chosen)
-    found = where.numpy()
-    distances = _distances(features, own, found, metric)
-    distances[found == own[:, None]] = np.inf
-    order = np.lexsort((found, distances), axis=1)[:, :k]
-    return np.take_along_axis(found, order, axis=1)
+def _exact_rows(features: Tensor | Array, rows: NDArray[np.int64], k: int, metric: str) -> NDArray[np.int64]:
+    """``[b, k]`` nearest others of some rows."""
+    found, _ = exact_neighbors(features[rows], features, k, metric, own=torch.from_numpy(rows))
+    return found.cpu().numpy()
+
+
+def _ordered(
+    rows: Tensor, candidates: Tensor | Array, where: Tensor, k: int, metric: str, own: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The k nearest of some candidates ``[b, c]`` of each row by distance in double precision, then by index."""
+    distance = torch.empty(where.shape, dtype=rows.dtype, device=rows.device)
+    for part in _parts(len(where), max(1, _GATHERED // (where.shape[1] * rows.shape[1]))):
+        a, b = rows[part].unsqueeze(1), _rows(candidates, where[part], rows.device)
+        distance[part] = _measured(a, b, metric)
+    if own is not None:
+        distance.masked_fill_(where == own[:, None], torch.inf)
+    where, order = where.sort(dim=1)
+    distance, nearest = distance.gather(1, order).sort(dim=1, stable=True)
+    return where.gather(1, nearest)[:, :k], distance[:, :k]
+
+
+def _measured(a: Tensor, b: Tensor, metric: str) -> Tensor:
+    """Distances ``[b, c]`` of rows ``[b, 1, d]`` and others ``[b, c, d]``."""
+    if metric == "sqeuclidean":
+        return (a - b).square().sum(dim=2)
+    return 1 - (_unit(a) * _unit(b)).sum(dim=2) if metric == "cosine" else -(a * b).sum(dim=2)
+
+
+def _rows(x: Tensor | Array, at: slice | Tensor, device: torch.device) -> Tensor:
+    """Some rows in double precision, in single where the device has no other."""
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    if isinstance(x, Tensor):
+        found: Tensor = x.detach()[at].to(device, wide)
+        return found
+    block = x[at if isinstance(at, slice) else at.cpu().numpy()]
+    return torch.from_numpy(np.array(block, dtype=np.float64)).to(device, wide)
+
+
+def _centre_and_scale(x: Tensor | Array, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The mean of the rows ``[d]``, which keeps rounding small, and the size of the largest entry.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    total, largest = [], []
+    for part in _parts(len(x), _CANDIDATES):
+        rows = _rows(x, part, device)
+        total.append(rows.sum(dim=0))
+        largest.append(rows.abs().amax())
+        if not bool(torch.isfinite(total[-1]).all()):
+            bad = (~torch.isfinite(rows)).any(dim=1).nonzero().flatten() + part.start
+            raise ValueError(
+                f"features: got NaN or infinity in rows {check.some(bad.tolist())}, expected finite numbers"
+            )
+    scale = torch.stack(largest).amax()
+    return torch.stack(total).sum(dim=0) / len(x), torch.where(scale > 0, 2 * scale, 1.0)
 
 
 def _distances(features: Array, rows: NDArray[np.int64], others: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
-    """``[b, c]`` distances in float64 between rows and some others of each."""
+    """``[b, c]`` distances in float64 between rows and some others of each, in the order of the others."""
+    index, cpu = torch.from_numpy(others), torch.device("cpu")
     found = np.empty(others.shape)
-    step = max(1, _GATHERED // (others.shape[1] * features.shape[1]))
-    for part in _parts(len(rows), step):
-        a = np.asarray(features[rows[part]], dtype=np.float64)[:, None]
-        b = np.asarray(features[others[part]], dtype=np.float64)
-        if metric == "cosine":
-            found[part] = 1 - (_unit(a) * _unit(b)).sum(axis=2)
-        else:
-            found[part] = ((a - b) ** 2).sum(axis=2)
+    for part in _parts(len(rows), max(1, _GATHERED // (others.shape[1] * features.shape[1]))):
+        a, b = _rows(features, torch.from_numpy(rows[part]), cpu).unsqueeze(1), _rows(features, index[part], cpu)
+        found[part] = _measured(a, b, metric)
     return found
 
 
@@ -267,7 +346,7 @@ def _faiss(
     found = np.concatenate([search(np.arange(part.start, part.stop)) for part in _parts(n, _CANDIDATES)])
     short = np.flatnonzero((found < 0).any(axis=1))  # the lists probed held too few
     for part in _parts(len(short), _QUERIES):
-        found[short[part]] = _exact(features, read, short[part], k, metric)
+        found[short[part]] = _exact_rows(features, short[part], k, metric)
     return found
 
 
@@ -286,5 +365,5 @@ def _nn_descent(features: Array, read: Transform, k: int, metric: str, seed: int
     found = _without_self(found, np.arange(len(found)))[:, :k]
     short = np.flatnonzero((found < 0).any(axis=1))
     for part in _parts(len(short), _QUERIES):
-        found[short[part]] = _exact(features, read, short[part], k, metric)
+        found[short[part]] = _exact_rows(features, short[part], k, metric)
     return found

@@ -14,7 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 
 import icon
 from icon import neighbors
-from icon.neighbors import knn_rows, nearest_neighbors
+from icon.neighbors import nearest_neighbors
+from icon.p.spatial import knn_rows
 
 
 def blobs(n: int = 3000, d: int = 16, seed: int = 0) -> np.ndarray:

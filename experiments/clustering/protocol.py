@@ -16,7 +16,7 @@ from experiments.datasets import Array, Dataset
 from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
 from icon.metrics import ari, clustering_accuracy, nmi
-from icon.neighbors import knn_rows
+from icon.p.spatial import knn_rows
 
 #: Data sets whose losses and accuracies were looked at while the configuration was made.
 SEEN = (

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.neighbors import METRICS, SEARCHES, exact_neighbors, nearest_neighbors
 from icon.p.base import Distribution, Sets
 from icon.p.masses import DenseFromLogs, Listed, Sparse
 from icon.p.rows import Rows
@@ -20,6 +22,8 @@ from icon.p.support import Support
 
 _TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 DEFAULT_PERPLEXITY = 30.0
+ALL_UP_TO = 3000  # points up to which a perplexity is sought among all candidates
+_GATHERED = 2**22  # entries of features gathered at a time
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
 
@@ -50,11 +54,11 @@ class _Kernel(_Spatial):
     """A normalised kernel of the features, over all candidates or over the ``n_neighbors`` nearest.
 
     Args:
-        n_neighbors: None is exact (n·m values are kept); a number keeps the nearest only.
+        n_neighbors: None keeps all candidates (n·m values); a number keeps the nearest only.
         detach: False lets gradients reach the features through p (a p that is learned together with q can collapse).
     """
 
-    n_neighbors: int | None = None
+    n_neighbors: int | str | None = None
     detach: bool = True
 
     def rows(self, target: Any, sets: Sets) -> Rows:
@@ -62,28 +66,37 @@ class _Kernel(_Spatial):
         if self.detach:
             xa, xb = xa.detach(), xb.detach()
         support = self._support(len(xa), len(xb), sets)
-        k = support.m if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")
-        if self.n_neighbors is not None and k > support.size:
+        k = self._kept(support)
+        if k is not None and k > support.size:
             raise ValueError(f"n_neighbors: got {k}, expected at most {support.size} for {support.m} points")
         check.refuse_if_too_large(
-            24 * support.n * k,
-            f"an exact p of {support.n} x {support.m} points" if k == support.m else f"p with {k} neighbours",
+            24 * support.n * (k or support.m),
+            f"an exact p of {support.n} x {support.m} points" if k is None else f"p with {k} neighbours",
             "give n_neighbors= to keep the nearest only",
         )
-        indices, values = [], []
-        for start, tile in _score_tiles(xa, xb, self._similarity()):
-            if k < support.m:
-                support.hide_(tile, start, -math.inf)
-                indices.append(nearest(-tile, k))
-                values.append(self.normalize(tile.gather(1, indices[-1]), _all, support))
-            else:
-                values.append(self.normalize(tile, partial(_hide_self, start=start, support=support), support))
-        log_values = torch.cat(values)
-        if indices:
-            indptr = torch.arange(support.n + 1) * k
-            return Rows(Sparse(indptr, torch.cat(indices).flatten(), log_values.exp().flatten(), support.m), support)
-        # Far candidates have a logarithm where their mass is too small for a float.
-        return Rows(DenseFromLogs(log_values.exp(), log_values.detach()), support)
+        if k is None:
+            tiles = _score_tiles(xa, xb, self._similarity())
+            logs = torch.cat(
+                [self.normalize(t, partial(_hide_self, start=i, support=support), support) for i, t in tiles]
+            )
+            # Far candidates have a logarithm where their mass is too small for a float.
+            return Rows(DenseFromLogs(logs.exp(), logs.detach()), support)
+        index = self._nearest(xa, xb, k, support)
+        scores = _edge_scores(xa, xb, index, self._similarity())
+        values = self.normalize(scores, _all, support).exp()
+        return Rows(Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support)
+
+    def _nearest(self, xa: Tensor, xb: Tensor, k: int, support: Support) -> Tensor:
+        """``[n, k]`` in ascending order; of many points of one set by an approximate search."""
+        if support.exclude_self and self._similarity() in METRICS:
+            found = nearest_neighbors(xa, k, metric=self._similarity()).indices
+            return torch.from_numpy(np.sort(found, axis=1)).to(xa.device)
+        own = torch.arange(support.n) if support.exclude_self else None
+        return exact_neighbors(xa, xb, k, self._similarity(), own)[0].sort(dim=1).values
+
+    def _kept(self, support: Support) -> int | None:
+        """How many neighbours are kept, or None where all candidates are."""
+        return None if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")  # type: ignore[arg-type]
 
     def _similarity(self) -> str:
         return "sqeuclidean"
@@ -102,6 +115,8 @@ class Gaussian(_Kernel):
 
     Args:
         perplexity: in [1, number of candidates].
+        n_neighbors: ``"auto"`` keeps all candidates up to 3,000 of them and, of more, where a perplexity is sought,
+            three times as many as it, as implementations of t-SNE do; None keeps all, a number the nearest only.
         sigma: fixed bandwidth > 0, in the units of the features.
         temperature: > 0, with ``metric="cosine"`` or ``"dot"``.
         metric: ``"sqeuclidean"``, ``"cosine"`` or ``"dot"``.
@@ -110,6 +125,7 @@ class Gaussian(_Kernel):
     Source: Hinton & Roweis 2002 (SNE); X-Sample contrastive (Sobal et al. 2025) for the similarity form.
     """
 
+    n_neighbors: int | str | None = "auto"
     perplexity: float | None = None
     sigma: float | None = None
     temperature: float | None = None
@@ -120,6 +136,8 @@ class Gaussian(_Kernel):
 
     def __post_init__(self) -> None:
         check.choice(self.metric, "metric", _METRICS)
+        if isinstance(self.n_neighbors, str):
+            check.choice(self.n_neighbors, "n_neighbors", ("auto",))
         given = [n for n in ("perplexity", "sigma", "temperature") if getattr(self, n) is not None]
         for name in given:
             check.positive(getattr(self, name), name)
@@ -140,6 +158,13 @@ class Gaussian(_Kernel):
 
     def _similarity(self) -> str:
         return self.metric
+
+    def _kept(self, support: Support) -> int | None:
+        if self.n_neighbors != "auto":
+            return super()._kept(support)
+        if self.sigma is not None or self.temperature is not None or support.m <= ALL_UP_TO:
+            return None
+        return min(support.size, math.ceil(3 * (self.perplexity or DEFAULT_PERPLEXITY)))
 
     def hyper_parameters(self) -> dict[str, Any]:
         given = super().hyper_parameters()
@@ -194,10 +219,12 @@ class KNN(_Spatial):
     Args:
         n_neighbors: k, less than the number of points.
         metric: ``"sqeuclidean"`` or ``"cosine"``.
+        search: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 50,000 points; see `icon.neighbors`.
     """
 
     n_neighbors: int = 15
     metric: str = "sqeuclidean"
+    search: str = "auto"
 
     column: ClassVar[str] = "knn"
     shown: ClassVar[tuple[str, ...]] = ("n_neighbors",)
@@ -205,19 +232,40 @@ class KNN(_Spatial):
     def __post_init__(self) -> None:
         check.count(self.n_neighbors, "n_neighbors")
         check.choice(self.metric, "metric", _METRICS[:2])
+        check.choice(self.search, "search", SEARCHES)
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         xa, xb = self.features(target, sets)
         n, m, k = len(xa), len(xb), self.n_neighbors
         # Self is never its own neighbour within one set of features, whether or not it is in the support.
-        others = Support(n, m, exclude_self=_is_one_set(target) and n == m)
-        if k > others.size:
+        one = _is_one_set(target) and n == m
+        if k > m - one:
             raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
-        indices = []
-        for start, scores in _score_tiles(xa.detach(), xb.detach(), self.metric):
-            others.hide_(scores, start, -math.inf)
-            indices.append(nearest(-scores, k))
-        return Rows(Listed(torch.cat(indices), m), self._support(n, m, sets))
+        support = self._support(n, m, sets)
+        if not one:
+            return Rows(Listed(exact_neighbors(xa, xb, k, self.metric)[0].sort(dim=1).values, m), support)
+        rows, _ = knn_rows(xa, k, self.search, self.metric)
+        return replace(rows, support=support)
+
+
+def knn_rows(
+    x: Any, k: int, search: str = "auto", metric: str = "sqeuclidean", seed: int = 0
+) -> tuple[Rows, float | None]:
+    """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact).
+
+    Args:
+        x: features ``[n, d]``.
+        k: number of neighbours.
+        search: see `icon.neighbors.nearest_neighbors`.
+        metric: likewise.
+        seed: likewise.
+    """
+    found = nearest_neighbors(x, k, search, metric, seed)
+    index = torch.from_numpy(np.sort(found.indices, axis=1))
+    index = index.to(x.device) if isinstance(x, Tensor) else index
+    n = len(index)
+    notes = () if found.recall is None else (f"approximate neighbours with a recall of {found.recall:.3f}",)
+    return Rows(Listed(index, n), Support(n, n, True), notes), found.recall
 
 
 def _all(scores: Tensor) -> Tensor:
@@ -243,14 +291,16 @@ def _centre(x: Tensor) -> Tensor:
     return centre.round() if bool((x == x.round()).all()) else centre
 
 
-def nearest(distances: Tensor, k: int) -> Tensor:
-    """``[b, k]`` column indices (ascending) of the k smallest entries of each row; equal ones by smaller index."""
-    threshold = distances.kthvalue(k, dim=1, keepdim=True).values
-    closer = distances < threshold
-    tied = distances == threshold
-    room = k - closer.sum(dim=1, keepdim=True)
-    chosen = closer | (tied & (tied.cumsum(dim=1) <= room))
-    return chosen.nonzero()[:, 1].view(-1, k)
+def _edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> Tensor:
+    """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``."""
+    if metric == "cosine":
+        xa, xb = (torch.nn.functional.normalize(x, dim=1) for x in (xa, xb))
+    step, parts = max(1, _GATHERED // (index.shape[1] * xa.shape[1])), []
+    for start in range(0, len(xa), step):
+        rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
+        products = -(rows - others).square() if metric == "sqeuclidean" else rows * others
+        parts.append(products.sum(dim=2))
+    return torch.cat(parts)
 
 
 def _score_tiles(xa: Tensor, xb: Tensor, metric: str) -> Iterator[tuple[int, Tensor]]:

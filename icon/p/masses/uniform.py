@@ -81,8 +81,8 @@ class Uniform(Masses):
         support = self.support
         if support.exclude_self and support.n != support.m:
             raise ValueError(
-                f"transpose: got {support.n} of {support.m} points without self, expected all: candidates differ in how "
-                "many anchors they have"
+                f"transpose: got {support.n} of {support.m} points without self, expected all: candidates differ in "
+                "how many anchors they have"
             )
         offset = support.offset if support.n == support.m else None
         flipped = Support(support.m, support.n, support.exclude_self, offset)
