@@ -13,10 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contenders import CONTENDERS
+import icon
+from benchmarks.contenders import CONTENDERS, of_icon
 from benchmarks.measure import import_seconds, interleaved, median_ratio, peak_memory
+from benchmarks.overhead import overhead
 
-REFERENCE = "three products"
+SMALL, LARGE = [64, 128, 256, 512, 1024], [4096, 8192, 16384]
 PACKAGES = {"lightly NTXentLoss": "lightly"} | {
     f"pytorch-metric-learning {loss}": "pytorch_metric_learning" for loss in ("NTXentLoss", "SupConLoss")
 }
@@ -31,13 +33,17 @@ Out = Annotated[Path, typer.Option(help="Folder for benchmark.md.")]
 def main(
     size: Sizes = None, rounds: Rounds = 5, threads: Threads = 2, memory: Memory = True, out: Out = Path("out/bench")
 ) -> None:
-    """Value and gradient of SimCLR (NT-Xent) and SupCon, cosine scores, d = 128, float32."""
+    """Value and gradient of SimCLR (NT-Xent), SupCon, CLIP and cross-entropy, d = 128, float32."""
     torch.set_num_threads(threads)
     console = Console(width=120)
-    sizes = size or [1024, 4096, 8192, 16384]
-    tables = [_speed(task, sizes, rounds) for task in CONTENDERS]
-    if memory:
-        tables += [_memory(task, sorted({*sizes, 65536})) for task in CONTENDERS]
+    small = [n for n in size or SMALL if n <= max(SMALL)]
+    large = [n for n in size or LARGE if n > max(SMALL)]
+    tables = [_overhead()] if small else []
+    # A step of a small batch is short: many rounds, so that the median is one of an undisturbed machine.
+    tables += [_speed(task, small, max(rounds, 100), "plain dense PyTorch") for task in CONTENDERS if small]
+    tables += [_speed(task, large, rounds, "three products") for task in CONTENDERS if large]
+    if memory and large:
+        tables += [_memory(task, sorted({*large, 65536})) for task in ("simclr", "supcon")]
     tables.append(_imports(rounds))
     out.mkdir(parents=True, exist_ok=True)
     lines = [
@@ -55,9 +61,9 @@ def _installed(name: str) -> bool:
     return name not in PACKAGES or importlib.util.find_spec(PACKAGES[name]) is not None
 
 
-def _speed(task: str, sizes: list[int], rounds: int) -> Table:
-    """Medians of the ratios to the three products, and of how many times slower than icon a peer is."""
-    title = f"{task}: value + gradient; median time as a multiple of the three products (times icon)"
+def _speed(task: str, sizes: list[int], rounds: int, reference: str) -> Table:
+    """Medians of the ratios to the reference, and of how many times slower than icon a peer is."""
+    title = f"{task}: value + gradient; median time as a multiple of {reference} (times icon)"
     table = Table("contender", *(f"n = {n}" for n in sizes), title=title)
     cells: dict[str, list[str]] = {name: [] for name in CONTENDERS[task]}
     for n in sizes:
@@ -67,14 +73,27 @@ def _speed(task: str, sizes: list[int], rounds: int) -> Table:
             if name not in seconds:
                 cells[name].append("-" if _installed(name) else "not installed")
                 continue
-            text = f"{median_ratio(seconds[name], seconds[REFERENCE]):.2f}"
-            if name == REFERENCE:
-                text += f" ({statistics.median(seconds[name]):.3f} s)"
-            elif name != "icon":
+            text = f"{median_ratio(seconds[name], seconds[reference]):.2f}"
+            if name == reference:
+                text += f" ({1e3 * statistics.median(seconds[name]):.3g} ms)"
+            elif not name.startswith("icon"):
                 text += f" ({median_ratio(seconds[name], seconds['icon']):.1f}x icon)"
             cells[name].append(text)
     for name, row in cells.items():
         table.add_row(name, *row)
+    return table
+
+
+def _overhead() -> Table:
+    """Counts that do not depend on how busy the machine is, at n = 64."""
+    title = "one call at n = 64: calls into icon and hops between its files (forward), tensor operations (both ways)"
+    table = Table("task", "calls", "hops", "operations", "looks at values", "without validation", title=title)
+    for task in CONTENDERS:
+        _, loss = of_icon(task, 64)
+        checked = overhead(loss)
+        with icon.set_validation(False):
+            unchecked = overhead(loss)
+        table.add_row(task, *map(str, checked), f"{unchecked.operations} operations, {unchecked.looks} looks")
     return table
 
 
@@ -83,7 +102,7 @@ def _memory(task: str, sizes: list[int]) -> Table:
         "contender", *(f"n = {n}" for n in sizes), title=f"{task}: peak memory of one step above its inputs, MiB"
     )
     for name, (_, most) in CONTENDERS[task].items():
-        if name == REFERENCE:
+        if name in ("three products", "icon, unchecked"):
             continue
         row = []
         for n in sizes:

@@ -1,70 +1,111 @@
-"""Value and gradient of SimCLR and SupCon, by every contender: each builds a function that does one step."""
+"""Value and gradient of four losses, by every contender: each builds a function that does one step."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 TEMPERATURE = 0.1
 CLASSES = 10
+PROTOTYPES = 100
 
 Step = Callable[[], None]
 
 
-def embeddings(n: int, d: int = 128) -> Tensor:
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(n), requires_grad=True)
+def embeddings(n: int, d: int = 128, seed: int = 0) -> Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(n + seed), requires_grad=True)
 
 
 def labels(task: str, n: int) -> Tensor:
-    """Two views of each instance (SimCLR), or ten classes (SupCon)."""
-    return torch.arange(n) % (n // 2 if task == "simclr" else CLASSES)
+    """Two views of each instance (SimCLR), ten classes (SupCon), a hundred prototypes (cross-entropy)."""
+    return torch.arange(n) % {"simclr": n // 2, "supcon": CLASSES, "cross-entropy": PROTOTYPES}.get(task, n)
+
+
+def leaves(task: str, n: int) -> list[Tensor]:
+    """The embeddings, and the other modality or the prototypes."""
+    others = {"clip": n, "cross-entropy": PROTOTYPES}
+    return [embeddings(n)] + ([embeddings(others[task], seed=1)] if task in others else [])
 
 
 def products(task: str, n: int) -> Step:
-    """The yardstick: the three matrix products that value and gradient cannot do without (``n x n``, all at once)."""
-    z = normalize(embeddings(n).detach(), dim=1)
+    """The yardstick: the three matrix products that value and gradient cannot do without (all pairs at once)."""
+    unit = [normalize(leaf.detach(), dim=1) for leaf in leaves(task, n)]
+    a, c = unit[0], unit[-1]
 
     def step() -> None:
-        tile = z @ z.T
-        tile @ z
-        tile.T @ z
+        tile = a @ c.T
+        tile @ c
+        tile.T @ a
 
     return step
 
 
-def icon_blocked(task: str, n: int) -> Step:
+def of_icon(task: str, n: int) -> tuple[list[Tensor], Callable[[], Tensor]]:
+    """The leaves and the loss; ids are given afresh at each call."""
     import icon
 
-    z, y = embeddings(n), labels(task, n)
-    loss = icon.method(task, temperature=TEMPERATURE)
-    return lambda: _backward(z, lambda: loss(z, y))
+    inputs, y = leaves(task, n), labels(task, n)
+    loss = icon.method(task) if task == "cross-entropy" else icon.method(task, temperature=TEMPERATURE)
+    if task == "clip":
+        return inputs, lambda: loss(tuple(inputs))
+    if task == "cross-entropy":
+        return inputs, lambda: loss(tuple(inputs), y.clone())
+    return inputs, lambda: loss(inputs[0], y.clone())
+
+
+def icon_step(task: str, n: int) -> Step:
+    return _backward(*of_icon(task, n))
+
+
+def icon_unchecked(task: str, n: int) -> Step:
+    """icon without the checks of values."""
+    import icon
+
+    step = icon_step(task, n)
+
+    def unchecked() -> None:
+        with icon.set_validation(False):
+            step()
+
+    return unchecked
 
 
 def plain_dense(task: str, n: int) -> Step:
     """What one writes by hand: full similarity and mask, log-softmax."""
-    z, y = embeddings(n), labels(task, n)
+    inputs, y = leaves(task, n), labels(task, n)
+    z, other = inputs[0], inputs[-1]
+    own, eye = torch.arange(n), torch.eye(n, dtype=torch.bool) if task in ("simclr", "supcon") else None
 
-    def loss() -> Tensor:
-        unit = normalize(z, dim=1)
-        scores = unit @ unit.T / TEMPERATURE
-        scores = scores.masked_fill(torch.eye(n, dtype=torch.bool), float("-inf"))
-        log_q = scores.log_softmax(dim=1)
-        if task == "simclr":
-            return -log_q.gather(1, ((torch.arange(n) + n // 2) % n)[:, None]).mean()
-        positive = (y[:, None] == y).fill_diagonal_(False)
+    def simclr() -> Tensor:
+        scores = normalize(z, dim=1) @ normalize(z, dim=1).T / TEMPERATURE
+        return cross_entropy(scores.masked_fill(eye, -math.inf), (own + n // 2) % n)
+
+    def supcon() -> Tensor:
+        scores = normalize(z, dim=1) @ normalize(z, dim=1).T / TEMPERATURE
+        log_q = scores.masked_fill(eye, -math.inf).log_softmax(dim=1)
+        positive = (y[:, None] == y) & ~eye
         return -(log_q.masked_fill(~positive, 0).sum(dim=1) / positive.sum(dim=1)).mean()
 
-    return lambda: _backward(z, loss)
+    def clip() -> Tensor:
+        scores = normalize(z, dim=1) @ normalize(other, dim=1).T / TEMPERATURE
+        return (cross_entropy(scores, own) + cross_entropy(scores.T, own)) / 2
+
+    def prototypes() -> Tensor:
+        return cross_entropy(z @ other.T, y)
+
+    losses = {"simclr": simclr, "supcon": supcon, "clip": clip, "cross-entropy": prototypes}
+    return _backward(inputs, losses[task])
 
 
 def lightly(task: str, n: int) -> Step:
     from table.witnesses import lightly_ntxent
 
     z, criterion = embeddings(n), lightly_ntxent()(temperature=TEMPERATURE)
-    return lambda: _backward(z, lambda: criterion(z[: n // 2], z[n // 2 :]))
+    return _backward([z], lambda: criterion(z[: n // 2], z[n // 2 :]))
 
 
 def metric_learning(task: str, n: int) -> Step:
@@ -72,27 +113,30 @@ def metric_learning(task: str, n: int) -> Step:
 
     z, y = embeddings(n), labels(task, n)
     criterion = (NTXentLoss if task == "simclr" else SupConLoss)(temperature=TEMPERATURE)
-    return lambda: _backward(z, lambda: criterion(z, y))
+    return _backward([z], lambda: criterion(z, y))
 
 
-def _backward(z: Tensor, loss: Callable[[], Tensor]) -> None:
-    z.grad = None
-    loss().backward()
+def _backward(inputs: list[Tensor], loss: Callable[[], Tensor]) -> Step:
+    def step() -> None:
+        for leaf in inputs:
+            leaf.grad = None
+        loss().backward()
 
+    return step
+
+
+_OURS = {"icon": (icon_step, 2**16), "icon, unchecked": (icon_unchecked, 4096)}
+_PLAIN = {"three products": (products, 16384), "plain dense PyTorch": (plain_dense, 16384)}
 
 #: Contenders of each task, with the largest n at which a step fits in memory and patience here.
 CONTENDERS: dict[str, dict[str, tuple[Callable[[str, int], Step], int]]] = {
     "simclr": {
-        "three products": (products, 16384),
-        "icon": (icon_blocked, 2**16),
-        "plain dense PyTorch": (plain_dense, 16384),
+        **_PLAIN,
+        **_OURS,
         "lightly NTXentLoss": (lightly, 16384),
         "pytorch-metric-learning NTXentLoss": (metric_learning, 1024),
     },
-    "supcon": {
-        "three products": (products, 16384),
-        "icon": (icon_blocked, 2**16),
-        "plain dense PyTorch": (plain_dense, 16384),
-        "pytorch-metric-learning SupConLoss": (metric_learning, 16384),
-    },
+    "supcon": {**_PLAIN, **_OURS, "pytorch-metric-learning SupConLoss": (metric_learning, 16384)},
+    "clip": {**_PLAIN, **_OURS},
+    "cross-entropy": {**_PLAIN, **_OURS},
 }

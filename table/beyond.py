@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import log
 from typing import Any
 
@@ -120,7 +121,13 @@ def _swav_scores(s: Sample) -> tuple[Any, Any]:
 
 def _swav_reference_codes(s: Sample) -> tuple[Any, Any]:
     a, b = _swav_scores(s)
-    return swav.codes(a, EPSILON, 20000), swav.codes(b, EPSILON, 20000)
+    return _balanced(a.tobytes(), a.shape), _balanced(b.tobytes(), b.shape)
+
+
+@lru_cache(maxsize=8)
+def _balanced(scores: bytes, shape: tuple[int, int]) -> Any:
+    """Twenty thousand rounds, once for the scores of a check and not for each of its numbers."""
+    return swav.codes(np.frombuffer(scores).reshape(shape), EPSILON, 20000)
 
 
 def _swav(s: Sample, a: torch.Tensor, b: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:

@@ -344,3 +344,20 @@ def test_bad_arguments(change, line: str, x: Tensor) -> None:  # type: ignore[no
     arguments = {"loss": clusters(), "mapper": MLP(5, 3), "inputs": x, "target": x, "steps": 2}
     with pytest.raises(ValueError, match=rf"^{line}"):
         fit(**{**arguments, **change})
+
+
+def test_negatives_beside_a_sampler_are_refused(x: Tensor) -> None:
+    sampler = PairSampler(clusters(0.25).p(x), negatives=2)
+    with pytest.raises(ValueError, match=r"^negatives: got 3 with a sampler that has 2, expected None: it decides"):
+        fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=3)
+    fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=2)
+
+
+def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
+    rows = icon.p.KNN(n_neighbors=4)(x)
+    drawn = PairSampler(rows).walks(3).debias(0.2).debias(0.5)
+    assert (drawn.steps, drawn.alpha, drawn.rows) == (3, pytest.approx(0.6), rows)
+    computed = PairSampler(rows).walks(2).symmetrize("union")
+    expected = rows.walks(2).symmetrize("union")
+    assert torch.equal(computed.rows.to_dense(), expected.to_dense())
+    assert computed.steps == 1

@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -247,3 +248,15 @@ def test_a_run_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("icon._checks.available_memory", lambda: 2**20)
     with pytest.raises(MemoryError, match=r"^a loss of 2000 x 2000 points needs .* GiB, .* GiB are free; give block="):
         icon.method("simclr")(torch.randn(2000, 32), torch.arange(2000) // 2)
+
+
+def test_free_memory_is_asked_for_once_per_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("icon._checks.available_memory", lambda: asked.append(1) or 2**40)
+    z, ids = torch.randn(123, 7), torch.arange(123) // 2
+    loss = icon.method("simclr")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3):
+            loss(z, ids)
+    assert len(asked) == 1

@@ -184,7 +184,7 @@ def test_training_lowers_the_loss() -> None:
 def test_an_exact_p_that_does_not_fit_is_refused_with_advice() -> None:
     x = torch.zeros(1, 3).expand(3_000_000, 3)
     with pytest.raises(MemoryError) as caught:
-        icon.p.Gaussian(perplexity=30)(x)
+        icon.p.Gaussian(perplexity=30, n_neighbors=None)(x)
     message = str(caught.value)
     assert "3000000 x 3000000" in message
     assert "GiB" in message

@@ -185,7 +185,7 @@ class Loss(nn.Module):
             value = self._reduced(directions[0])
         else:
             value = torch.stack([self._reduced(d) for d in directions]).mean()
-        if self.q.training:
+        if self.q.has_state and self.q.training:
             self.q.advance()
         return value
 
@@ -338,12 +338,14 @@ class Loss(nn.Module):
         p, sums_to_one = moved.masses, rows.is_distribution
         problem = Problem(q, p, rows.support, a, c, counted, self.divergence, None, self.block, sums_to_one)
         entropy = None if p.is_one_hot else rows.entropy().to(a.device)
-        return _Direction(problem, moved, entropy, self._weights(moved, counted, a), q.penalty(anchors, self.totals))
+        penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
+        return _Direction(problem, moved, entropy, self._weights(moved, counted, a), penalty)
 
     def _counted(self, rows: Rows) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
-        if check.values_matter(rows.masses.presence()):
-            if rows.n_empty == 0:
+        presence = rows.masses.presence()
+        if check.values_matter(presence):
+            if int(torch.count_nonzero(presence)) == rows.support.n:
                 return None
             self._report_empty(rows)
         return ~rows.empty

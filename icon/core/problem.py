@@ -9,7 +9,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from icon._cached import cached
 from icon.core.divergence import Divergence, takes_log_p
 from icon.p.masses import Masses
 from icon.p.support import Support
@@ -52,19 +51,20 @@ class Problem:
     block: int | None = None
     is_distribution: bool = True
 
-    @cached
+    @property
     def step(self) -> int:
         """Anchors per block."""
         n, m = self.support.n, self.support.m
-        if self.block is None and self.only_edges:
+        if self.block is None and n * m > CPU_TILE_ENTRIES and self.only_edges:
             gathered = max(1, (self.p.listed_pairs or 0) // n) * self.anchors.shape[1]
             return max(1, min(n, EDGE_ENTRIES // gathered))
         return block_size(n, m, self.block, self.anchors.device)
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """Where each block of anchors starts and stops."""
-        for start in range(0, self.support.n, self.step):
-            yield start, min(start + self.step, self.support.n)
+        step = self.step
+        for start in range(0, self.support.n, step):
+            yield start, min(start + step, self.support.n)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -79,7 +79,7 @@ class Problem:
         p = self.p.with_leaves(tuple(rest[: len(self.p.leaves)]))
         return replace(self, candidates=candidates, log_normalizer=normalizer, p=p)
 
-    @cached
+    @property
     def only_edges(self) -> bool:
         """Whether scores are computed on p's edges alone: the partition is known, and the edges are few."""
         if not self.q.edges_suffice or self.divergence is not None:
@@ -119,12 +119,12 @@ class Problem:
 
     def values(self, anchors: Tensor, start: int) -> Tensor:
         """``[b]`` what is summed over the anchors of a block: ``A_i - E_i``, or the divergence."""
-        if self.is_softmax:
+        if self.divergence is None and self.is_distribution and isinstance(self.q.partition, LogSumExp):
             return self.softmax_cross_entropy(self.scores(anchors, start), start)
         first, *rest = self.per_anchor(anchors, start)
         return first - rest[0] if rest else first
 
-    @cached
+    @property
     def is_softmax(self) -> bool:
         """Whether it is KL from the softmax of the scores."""
         return self.divergence is None and self.is_distribution and isinstance(self.q.partition, LogSumExp)

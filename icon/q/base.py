@@ -65,10 +65,15 @@ class Kernel(nn.Module):
     needs_marginal: bool = False
     #: Whether the score is the product of the prepared features and nothing more.
     is_product: ClassVar[bool] = True
+    #: Whether there is a `penalty`, and whether there is a state to `advance`.
+    has_penalty: ClassVar[bool] = False
+    has_state: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.is_product = cls.score is Kernel.score
+        cls.has_penalty = cls.penalty is not Kernel.penalty
+        cls.has_state = cls.advance is not Kernel.advance
 
     def __init__(
         self,

@@ -141,7 +141,18 @@ class Gaussian(Kernel):
         return found
 
     def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        scale = self._scale_for(anchors, candidates)
+        scale = self.log_scale.exp() if self.learnable else self.fixed_scale
+        if isinstance(scale, Tensor):
+            scale = scale.to(anchors)
+            if scale.ndim and len(scale) != len(candidates):
+                raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
+        # What the unit scores are multiplied with, a number or one per candidate; 1 in the rescaled limits.
+        if self.partition_name in ("mean", "max", "second-order"):
+            scale = 1.0
+        elif self.metric == "sqeuclidean":
+            scale = 1 / (2 * scale**2)
+        else:
+            scale = 1 / scale
         one = anchors is candidates
         if self.preprocess != "none":
             standardize = self.preprocess == "standardize"
@@ -154,7 +165,7 @@ class Gaussian(Kernel):
         if self.metric == "sqeuclidean":
             centre = statistics["centre"] if "centre" in statistics else candidates.detach().mean(dim=0)
             anchors, candidates = squared_distance_features(anchors, candidates, centre)
-            return _times(anchors, candidates, scale)
+            return _times(anchors, candidates, -scale)
         if self.metric == "cosine" and not (isinstance(scale, Tensor) and scale.ndim):
             # Half of the scale to each side, so that one set stays one tensor.
             root = scale**0.5
@@ -164,18 +175,6 @@ class Gaussian(Kernel):
             anchors = unit_rows(anchors)
             candidates = anchors if one else unit_rows(candidates)
         return _times(anchors, candidates, scale)
-
-    def _scale_for(self, anchors: Tensor, candidates: Tensor) -> float | Tensor:
-        """What the unit scores are multiplied with: a number, or one per candidate ``[m]``."""
-        scale = self.log_scale.exp() if self.learnable else self.fixed_scale
-        if isinstance(scale, Tensor):
-            scale = scale.to(anchors)
-            if scale.ndim and len(scale) != len(candidates):
-                raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
-        euclidean = self.metric == "sqeuclidean"
-        if self.partition_name in ("mean", "max", "second-order"):
-            return -1.0 if euclidean else 1.0
-        return -1 / (2 * scale**2) if euclidean else 1 / scale
 
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"metric": self.metric}

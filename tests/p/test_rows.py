@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import math
 import re
+import weakref
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import icon
+from icon.fit import fit
+from icon.training import PairSampler
 from tests import dense
 from tests.cases import assert_close, normal, ring
 
@@ -348,3 +353,51 @@ def test_scipy_round_trip() -> None:
     assert_close(rows.to_dense(), p, rtol=1e-15)
     assert not rows.empty.any()
     assert math.isclose(float(rows.anchor_marginal.sum()), 1.0)
+
+
+# -- copies share nothing that the fields decide -----------------------------------------------------------------------
+
+
+def test_replaced_rows_have_an_entropy_of_their_own() -> None:
+    rows = icon.p.KNN(n_neighbors=5)(spatial(12, 0))
+    assert_close(rows.entropy(), np.full(12, np.log(5)))
+    other = dataclasses.replace(rows, masses=icon.p.KNN(n_neighbors=2)(spatial(12, 0)).masses)
+    assert_close(other.entropy(), np.full(12, np.log(2)))
+    assert other.n_empty == 0
+    assert_close(dataclasses.replace(rows, masses=rows.masses.scaled(0.5)).masses.sums(), np.full(12, 0.5))
+
+
+@pytest.mark.parametrize("p", [icon.p.KNN(3), icon.p.Gaussian(perplexity=3), icon.p.KNN(3).walks(2)], ids=repr)
+def test_prepared_rows_do_not_keep_the_features_alive(p: icon.p.Distribution) -> None:
+    x = normal(12, 3)
+    watched, rows = weakref.ref(x), p(x)
+    del x
+    gc.collect()
+    assert watched() is None
+    assert rows.n == 12
+
+
+WITH_SELF = icon.p.KNN(2, exclude_self=False)(normal(20, 3))
+
+
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        (lambda p: p.debias(0.3).walks(2), r"^walks: got a debiased p, expected the plain one \(debias last\)"),
+        (lambda p: p.debias(0.3).symmetrize("union"), r"^symmetrize: got a debiased p, expected the plain one"),
+        (
+            lambda p: p.debias(0.3).mix(WITH_SELF, 0.5),
+            r"^mix: got a debiased p and another support",
+        ),
+    ],
+)
+def test_what_a_whole_batch_refuses_a_sampled_one_refuses_too(refused: Any, message: str) -> None:
+    x = normal(20, 3)
+    p = refused(icon.p.KNN(5))
+    with pytest.raises(ValueError, match=message):
+        p(x)
+    loss = icon.Loss(p, icon.q.Clusters())
+    with pytest.raises(ValueError, match=message):
+        fit(loss, torch.nn.Linear(3, 4).double(), x, x, steps=1, batch_size=8)
+    with pytest.raises(ValueError, match=message):
+        refused(PairSampler(icon.p.KNN(5)(x)))

@@ -50,7 +50,8 @@ class Grouped(Masses):
         return self._same(start, stop) if few is None else few[0] > 0
 
     def presence(self) -> Tensor:
-        return self.counts
+        few = self._few
+        return self.counts if few is None else few[1]
 
     @cached
     def _few(self) -> tuple[Tensor, Tensor] | None:
@@ -137,8 +138,7 @@ class Grouped(Masses):
         return positive * self.mass
 
     def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
-        wide = precise(self.keys.device)
-        counts = self.counts.to(wide)
+        counts = self.presence().to(precise(self.keys.device))
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return counts.clamp_min(1).log()
         sums = self.sums()
