@@ -17,16 +17,16 @@ from benchmarks.contenders import CONTENDERS
 Step = Callable[[], None]
 
 
-PATIENCE = 5.0
+PATIENCE = 25.0  # seconds that a step may take in all
 
 
 def interleaved(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
     """Seconds of each step in each round: A B C A B C ..., after a warm-up, so that all meet the same machine.
 
-    A step whose warm-up outlasts `PATIENCE` seconds keeps that one measurement.
+    A step that would take more than `PATIENCE` seconds in all keeps the one measurement of its warm-up.
     """
     seconds = {name: [_seconds(step)] for name, step in steps.items()}
-    quick = [name for name, warm_up in seconds.items() if warm_up[0] <= PATIENCE]
+    quick = [name for name, warm_up in seconds.items() if rounds * warm_up[0] <= PATIENCE]
     for name in quick:
         seconds[name].clear()
     for _ in range(rounds):
