@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -21,7 +21,7 @@ from icon.core.evaluators import Evaluator
 from icon.core.problem import Problem, block_size
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Kernel, Totals, shown
+from icon.q.base import WHOLE, Kernel, Totals, Whole, shown
 
 
 class Terms(NamedTuple):
@@ -150,6 +150,8 @@ class Loss(nn.Module):
         settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
         kept = {"p": self.p, "q": self.q, **settings, "anchor_weights": weights}
         kept["divergence"] = "kl" if self.divergence is None else self.divergence
+        if "matmul_precision" in changes:
+            del kept["evaluator"]
         found = Loss(**{**kept, **changes})
         if "divergence" not in changes:
             object.__setattr__(found, "divergence_name", self.divergence_name)
@@ -228,7 +230,8 @@ class Loss(nn.Module):
 
     def _reduced(self, d: _Direction) -> Tensor:
         if self.normalization == "joint":
-            return self._terms(d).kl if self.divergence is None else self._joint_divergence(d)
+            value = self._terms(d).kl if self.divergence is None else self._joint_divergence(d)
+            return value if d.penalty is None else value + d.penalty @ d.weights
         value = (self.evaluator or evaluators.choose(d.problem)).total(d.problem, d.weights)
         return value if d.entropy is None and d.penalty is None else self._finished(value, d)
 
@@ -325,9 +328,13 @@ class Loss(nn.Module):
         if q.needs_self and rows.support.exclude_self:
             rows = rows.on(rows.support.including_self())
         of_candidates = rows.marginal if q.needs_marginal else None
+        given = self.anchor_weights
+        if given is not None and len(given) != n:
+            raise ValueError(f"anchor_weights: got {len(given)}, expected {n} (one per anchor)")
         if part is not None:
             start, stop = _span(part, n)
             anchors, rows, n = anchors[start:stop], rows.part(start, stop), stop - start
+            given = None if given is None else given[start:stop]
         if anchors.is_cpu and not torch.compiler.is_compiling():
             _refuse_if_too_large(self.block, q.is_product, n, d, m)
         counted = self._counted(rows) if rows.masses.may_be_empty else None
@@ -339,7 +346,7 @@ class Loss(nn.Module):
         problem = Problem(q, p, rows.support, a, c, counted, self.divergence, None, self.block, sums_to_one)
         entropy = None if p.is_one_hot else rows.entropy().to(a.device)
         penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
-        return _Direction(problem, moved, entropy, self._weights(moved, counted, a), penalty)
+        return _Direction(problem, moved, entropy, self._weights(moved, counted, given, a), penalty)
 
     def _counted(self, rows: Rows) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
@@ -350,18 +357,17 @@ class Loss(nn.Module):
             self._report_empty(rows)
         return ~rows.empty
 
-    def _weights(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
-        """``[n]`` the weight of each anchor in the reduced loss; under ``"none"`` 0 or 1."""
+    def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
+        """``[n]`` the weight of each anchor in the reduced loss, from `anchor_weights` where given; under ``"none"`` 0
+        or 1."""
         n = rows.support.n
-        if self.reduction == "none" or self.normalization == "joint":
+        if self.reduction == "none":
             return like.new_ones(n) if counted is None else counted.to(like)
         if self.stationary_anchors:
             every = self._marginal(rows, counted, like)
-        elif self.anchor_weights is not None:
-            if len(self.anchor_weights) != n:
-                raise ValueError(f"anchor_weights: got {len(self.anchor_weights)}, expected {n} (one per anchor)")
-            every = self.anchor_weights.to(like)
-        elif counted is None and self.totals is WHOLE:
+        elif given is not None:
+            every = given.to(like)
+        elif counted is None and isinstance(self.totals, Whole):
             return like.new_full((n,), 1.0 if self.reduction == "sum" else 1 / n)
         else:
             every = like.new_ones(n)
@@ -375,7 +381,7 @@ class Loss(nn.Module):
 
     def _report_empty(self, rows: Rows) -> None:
         found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
-        if rows.n_empty == rows.n and self.totals is WHOLE:
+        if rows.n_empty == rows.n and isinstance(self.totals, Whole):
             raise ValueError(f"{found}, expected at least one anchor with a positive")
         if self.empty == "raise":
             where = check.some(rows.empty.nonzero().flatten().tolist())
@@ -383,9 +389,7 @@ class Loss(nn.Module):
         how = "left out of the mean" if self.empty == "skip" else "counted as 0"
         warnings.warn(f"{found}; they are {how}", stacklevel=_depth_of_caller())
 
-    def _views(self, input: Any) -> list[Tensor]:
-        if not isinstance(input, (tuple, list)):
-            return [check.matrix(input, "input")]
+    def _views(self, input: Sequence[Any]) -> list[Tensor]:
         views = list(input)
         for k, view in enumerate(views):
             views[k] = check.matrix(view, f"input[{k}]")

@@ -119,7 +119,7 @@ class Problem:
 
     def values(self, anchors: Tensor, start: int) -> Tensor:
         """``[b]`` what is summed over the anchors of a block: ``A_i - E_i``, or the divergence."""
-        if self.divergence is None and self.is_distribution and isinstance(self.q.partition, LogSumExp):
+        if self.is_softmax:
             return self.softmax_cross_entropy(self.scores(anchors, start), start)
         first, *rest = self.per_anchor(anchors, start)
         return first - rest[0] if rest else first

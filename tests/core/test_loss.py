@@ -591,3 +591,15 @@ def test_a_loss_in_autocast_is_the_loss() -> None:
     assert value.dtype == torch.float32
     assert_same(value, expected, [z], rtol=1e-4)
     value.backward()
+
+
+def test_a_penalty_is_added_in_the_joint_form_too() -> None:
+    logits, x = normal(N, 4, grad=True), normal(N, 5, seed=1).numpy()
+    plain, prior = (icon.loss("clusters", "knn", n_neighbors=3, normalization="joint", log_prior=s) for s in (0.0, 0.7))
+    assert_same(prior(logits, x), plain(logits, x) - 0.7 * logits.log_softmax(dim=1).sum(dim=1).mean(), [logits])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
+def test_a_copy_refuses_what_the_original_refuses(copied: Callable[[icon.Loss], icon.Loss]) -> None:
+    with pytest.raises(ValueError, match="expected at least one anchor with a positive"):
+        copied(icon.method("supcon"))(normal(6, 3), np.arange(6))

@@ -192,3 +192,11 @@ def test_a_support_with_an_offset() -> None:
     assert_close(support.hide(torch.ones(2, 8), 1, 0.0), support.part(1, 3).hide(torch.ones(2, 8), 0, 0.0))
     with pytest.raises(ValueError, match=r"^support: got offset 6 for 3 anchors among 8"):
         icon.Support(3, 8, True, 6)
+
+
+def test_anchor_weights_are_of_the_whole_input() -> None:
+    z, labels, weights = normal(N, 3, grad=True), np.arange(N) % 3, np.linspace(0, 1, N)
+    loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), anchor_weights=weights)
+    assert_same(in_parts(loss, z, labels, [0, 5, N]), loss(z, labels), [z], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"^anchor_weights: got 12, expected 9 \(one per anchor\)"):
+        loss(z[:9], labels[:9], anchors=slice(0, 4))
