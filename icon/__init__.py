@@ -23,7 +23,7 @@ from icon.records import Citation, Method
 from icon.registry import loss, method, methods, register, table
 
 if TYPE_CHECKING:
-    from icon import mappers, metrics
+    from icon import mappers, metrics, testing, training
     from icon.clustering import Clustering
     from icon.diagnostics import diagnose, suggest_n_clusters
     from icon.embedding import Embedding
@@ -57,6 +57,8 @@ __all__ = [
     "sinkhorn",
     "suggest_n_clusters",
     "table",
+    "testing",
+    "training",
 ]
 
 # What needs scikit-learn or reads files is imported when it is first used: `import icon` stays as fast as torch.
@@ -72,6 +74,6 @@ _LATER = {
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
-    if name in ("mappers", "metrics"):
+    if name in ("mappers", "metrics", "testing", "training"):
         return import_module(f"icon.{name}")
     raise AttributeError(f"module 'icon' has no attribute {name!r}")

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 import icon
-import icon.testing
 from icon.core.evaluators import Autograd, Fused
 from tests import dense
 from tests.cases import COORDINATES, N, assert_close, assert_same, coordinate_input, gradients, normal
@@ -548,6 +547,23 @@ def test_hessian_vector_products(q: icon.q.Kernel, block: int | None, reduction:
     (product,) = torch.autograd.grad((gradient(z, create_graph=True) * v).sum(), [z])
     up, down = ((z.detach() + s * v).requires_grad_() for s in (1e-5, -1e-5))
     assert_close(product, (gradient(up) - gradient(down)) / 2e-5, rtol=1e-7)
+
+
+@pytest.mark.parametrize("block", [None, 5])
+@pytest.mark.parametrize("temperature", [0.4, 0.01])
+def test_hessian_vector_products_of_two_directions(temperature: float, block: int | None) -> None:
+    """The sums of both directions are made together where the scores are small, and apart where they are large."""
+    z, w, v = normal(N, 3, grad=True), normal(N, 3, seed=1, grad=True), normal(N, 3, seed=2)
+    loss = icon.method("clip", temperature=temperature, block=block)
+
+    def gradient(a: Tensor, create_graph: bool = False) -> Tensor:
+        (found,) = torch.autograd.grad(loss((a, w)), [a], create_graph=create_graph)
+        return found
+
+    product, by_other = torch.autograd.grad((gradient(z, create_graph=True) * v).sum(), [z, w])
+    up, down = ((z.detach() + s * v).requires_grad_() for s in (1e-6, -1e-6))
+    assert_close(product, (gradient(up) - gradient(down)) / 2e-6, rtol=1e-5)
+    assert bool((by_other != 0).any())
 
 
 def test_second_derivatives_of_a_score_with_parameters_in_blocks_are_refused() -> None:

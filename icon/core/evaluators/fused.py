@@ -30,7 +30,8 @@ class Fused(Evaluator):
 
     Args:
         matmul_precision: ``"tf32"`` or ``"bfloat16"`` rounds the factors of the products to that precision, where the
-            hardware can, and sums them in float32; None leaves torch's own setting.
+            hardware can, and sums them in float32; None leaves torch's own setting. The gradient of SimCLR is then off
+            by 3e-4 and 2e-3 of its length (factors rounded so in float64; 256 to 4096 points, temperatures 0.1, 0.5).
     """
 
     name = "fused"
