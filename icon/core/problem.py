@@ -127,7 +127,7 @@ class Problem:
     @property
     def is_softmax(self) -> bool:
         """Whether it is KL from the softmax of the scores."""
-        return self.divergence is None and self.is_distribution and isinstance(self.q.partition, LogSumExp)
+        return self.divergence is None and self.is_distribution and type(self.q.partition) is LogSumExp
 
     def softmax_cross_entropy(self, scores: Tensor, start: int) -> Tensor:
         """``[b]``: ``A_i - E_i`` of a softmax as ``- sum_j p_ij log q_ij``: one operation forward and one back."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.p.support import Support
-from icon.q.partitions import Constant, LogSumExp, Partition
+from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition
 
 
 class Totals(Protocol):
@@ -152,7 +152,7 @@ class Kernel(nn.Module):
     @property
     def edges_suffice(self) -> bool:
         """Whether a row's partition is known without its scores, so that only p's edges need one."""
-        return isinstance(self.partition, Constant)
+        return type(self.partition) in (Constant, AlreadyNormalized)
 
     @property
     def score_parameters(self) -> tuple[Tensor, ...]:

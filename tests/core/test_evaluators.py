@@ -668,6 +668,25 @@ def test_a_normaliser_of_ones_own_under_every_divergence(name: str) -> None:
     assert_same(icon.Loss(icon.p.Classes().debias(0.1), own, divergence=name)(z, labels), expected, [z])
 
 
+@pytest.mark.parametrize("n", [N, 600])
+def test_a_partition_derived_from_the_softmax_is_what_it_says(n: int) -> None:
+    class Halved(icon.q.partitions.LogSumExp):
+        is_normalizer = False
+
+        def __call__(self, scores: Tensor, row: Any) -> Tensor:
+            return super().__call__(scores, row) / 2
+
+    z, labels = normal(n, 3), np.arange(n) % 4
+    q = icon.q.Gaussian(temperature=0.5)
+    terms = icon.Loss(icon.p.Classes(), q, reduction="none").terms(z, labels)
+    p = torch.as_tensor(dense.p_members(labels))
+    expected = (p * dense.gaussian_scores(z, z, "cosine", 0.5)).sum(dim=1)
+    other = icon.q.Gaussian(temperature=0.5)
+    other.partition = Halved()
+    value = icon.Loss(icon.p.Classes(), other)(z, labels)
+    assert_close(value, ((terms.cross_entropy + expected) / 2 - expected).mean(), rtol=1e-9)
+
+
 def test_settings_of_a_finished_loss_are_read_and_not_set() -> None:
     loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), normalization="joint", anchor_weights=None)
     for name, value in (("reduction", "none"), ("normalization", "row"), ("p", icon.p.Pairs()), ("block", 3)):

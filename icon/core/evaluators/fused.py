@@ -47,7 +47,7 @@ class Fused(Evaluator):
         q = problem.q
         return (
             q.is_product
-            and isinstance(q.partition, LogSumExp)
+            and type(q.partition) is LogSumExp  # one derived from it may be anything
             and not q.margin
             and problem.divergence is None
             and not problem.p.requires_grad
