@@ -135,6 +135,8 @@ class _Softmax(torch.autograd.Function):
                 partition += highest.squeeze(1)
             value = (partition if expected is None else partition - expected) @ w
             total = value if total is None else total + value
+            if not (wants_anchors or wants_candidates):
+                continue
             factor = (w / mass)[:, None]
             if with_mean:
                 p.add_to(tile.mul_(factor), start, -w)
