@@ -111,7 +111,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     """
     q = q.double()
     anchors, candidates = _points(7, d, 0), _points(5, d, 1)
-    a, c = q.features(anchors, candidates, Support(7, 5))
+    a, c, _ = q.features(anchors, candidates, Support(7, 5))
     whole = q.weighted_score(a, c)
     _that(whole.shape == (7, 5), f"score has shape {tuple(whole.shape)}, expected (7, 5)")
     _close(torch.cat([q.weighted_score(a[:3], c), q.weighted_score(a[3:], c)]), whole, "the score of blocks")
@@ -120,7 +120,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     kept = a.clone(), c.clone()
     q.weighted_score(a, c)
     _that(torch.equal(a, kept[0]) and torch.equal(c, kept[1]), "score writes over its arguments")
-    _gradient(lambda z: q.weighted_score(*q.features(z, candidates, Support(7, 5))), anchors, "score")
+    _gradient(lambda z: q.weighted_score(*q.features(z, candidates, Support(7, 5))[:2]), anchors, "score")
 
 
 def check_partition(partition: Partition) -> None:

@@ -21,7 +21,7 @@ from icon.core.evaluators import Evaluator
 from icon.core.problem import Problem, block_size
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Kernel, Totals, Whole, shown
+from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, shown
 
 
 class Terms(NamedTuple):
@@ -306,7 +306,8 @@ class Loss(nn.Module):
         for i, j, given in self.p.directions(len(views), target):
             features = None
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric:
-                features = found[0].problem.candidates, found[0].problem.anchors
+                before = found[0].problem
+                features = Features(before.anchors, before.candidates, before.statistics).exchanged()
             found.append(self._direction(views[i], views[j], given, len(views) > 1, part, features))
         return found
 
@@ -317,7 +318,7 @@ class Loss(nn.Module):
         target: Any,
         paired: bool,
         part: slice | None,
-        features: tuple[Tensor, Tensor] | None,
+        features: Features | None,
     ) -> _Direction:
         (n, d), m, q = anchors.shape, candidates.shape[0], self.q
         if m < 2:
@@ -338,12 +339,12 @@ class Loss(nn.Module):
         if anchors.is_cpu and not torch.compiler.is_compiling():
             _refuse_if_too_large(self.block, q.is_product, n, d, m)
         counted = self._counted(rows) if rows.masses.may_be_empty else None
-        a, c = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
+        a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
         if self.divergence is not None and moved.masses.requires_grad:
             raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
         p, sums_to_one = moved.masses, rows.is_distribution
-        problem = Problem(q, p, rows.support, a, c, counted, self.divergence, None, self.block, sums_to_one)
+        problem = Problem(q, p, rows.support, a, c, counted, statistics, self.divergence, None, self.block, sums_to_one)
         entropy = None if p.is_one_hot else rows.entropy().to(a.device)
         penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
         return _Direction(problem, moved, entropy, self._weights(moved, counted, given, a), penalty)

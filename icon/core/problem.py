@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from icon.core.divergence import Divergence, takes_log_p
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel
+from icon.q.base import Kernel, Statistics
 from icon.q.partitions import Competition, LogSumExp
 
 TILE_ENTRIES = {"cuda": 2**26}  # of a tile that keeps the device busy
@@ -24,8 +24,8 @@ EDGE_ENTRIES = 2**22  # of features gathered for single edges
 class Problem:
     """One direction of a loss: anchors against candidates.
 
-    What is global in a row's loss is here already: the sizes of clusters, centres and scales are in the prepared
-    features (`Kernel.statistics` names them), the weights of the anchors are divided by their total over all parts.
+    What is global in a row's loss is named here: what all points together decided in the features (sizes of clusters,
+    a centre, a scale), which anchors count, and the normaliser of all pairs. All of it is of all parts of a batch.
 
     Args:
         q: gives the scores of a block and the partition of a row.
@@ -34,6 +34,7 @@ class Problem:
         anchors: prepared features ``[n, r]``.
         candidates: prepared features ``[m, r]``; the same tensor where both are one set.
         counted: ``[n]`` bool, the anchors with a positive; None where all have one.
+        statistics: what of all points is in the features already, by name; see `Kernel.statistics`.
         divergence: None is KL, which needs the scores on p's edges only.
         log_normalizer: of a divergence over all pairs, a scalar: ``log sum_i exp A_i``; None normalises each row.
         block: anchors to evaluate at a time; None fits a tile to the device.
@@ -46,6 +47,7 @@ class Problem:
     anchors: Tensor
     candidates: Tensor
     counted: Tensor | None = None
+    statistics: Statistics = field(default_factory=dict)
     divergence: Divergence | None = None
     log_normalizer: Tensor | None = None
     block: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,20 @@ class Whole:
 _HALF = (torch.float16, torch.bfloat16)
 WHOLE = Whole()
 Statistics = Mapping[str, Tensor]
+
+
+class Features(NamedTuple):
+    """What scores are made from: features ``[n, r]`` and ``[m, r]``, and what all points together decided in them."""
+
+    anchors: Tensor
+    candidates: Tensor
+    statistics: Statistics
+
+    def exchanged(self) -> Features:
+        """Those of the other direction, of a score that is symmetric."""
+        other = {"anchor": "candidate", "candidate": "anchor"}
+        renamed = {" ".join(other.get(word, word) for word in name.split()): x for name, x in self.statistics.items()}
+        return Features(self.candidates, self.anchors, renamed)
 
 
 class Kernel(nn.Module):
@@ -99,8 +113,8 @@ class Kernel(nn.Module):
         support: Support,
         weights: Tensor | None = None,
         totals: Totals = WHOLE,
-    ) -> tuple[Tensor, Tensor]:
-        """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least.
+    ) -> Features:
+        """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least, and the statistics they rest on.
 
         Args:
             anchors: ``[n, d]``. candidates: ``[m, d]``.
@@ -114,13 +128,15 @@ class Kernel(nn.Module):
             candidates = anchors if one else candidates.float()
         if self.detach_candidates:
             candidates = candidates.detach()
-        a, c = self.prepare(anchors, candidates, self.statistics(anchors, candidates, support, weights, totals))
+        statistics = self.statistics(anchors, candidates, support, weights, totals)
+        a, c = self.prepare(anchors, candidates, statistics)
         if self.log_weights is None:
-            return a, c
+            return Features(a, c, statistics)
         if len(self.log_weights) != len(c):
             raise ValueError(f"log_weights: got {len(self.log_weights)}, expected {len(c)} (one per candidate)")
         extra = self.log_weights.to(c)
-        return torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
+        a, c = torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
+        return Features(a, c, statistics)
 
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals

@@ -200,3 +200,16 @@ def test_anchor_weights_are_of_the_whole_input() -> None:
     assert_same(in_parts(loss, z, labels, [0, 5, N]), loss(z, labels), [z], rtol=1e-12)
     with pytest.raises(ValueError, match=r"^anchor_weights: got 12, expected 9 \(one per anchor\)"):
         loss(z[:9], labels[:9], anchors=slice(0, 4))
+
+
+def test_what_is_global_is_named_in_the_problem() -> None:
+    z, ids = normal(N, 3), np.arange(N) // 2
+    (problem,) = icon.loss("clusters", "pairs").problems(z, ids, anchors=slice(0, 4))
+    assert_close(problem.statistics["log sizes"].exp(), z.softmax(dim=1).sum(dim=0))
+    (problem,) = icon.loss("student-t", "pairs").problems(z, ids, anchors=slice(0, 4))
+    assert_close(problem.statistics["centre"], z.mean(dim=0))
+    views = normal(N, 3), normal(N, 3, seed=1)
+    forth, back = icon.loss("gaussian", "cross-modal", preprocess="center").problems(views)
+    for problem, mine, theirs in ((forth, *views), (back, *views[::-1])):
+        assert_close(problem.statistics["anchor mean"], mine.mean(dim=0))
+        assert_close(problem.statistics["candidate mean"], theirs.mean(dim=0))
