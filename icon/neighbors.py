@@ -186,16 +186,7 @@ def _features(x: ArrayLike | Tensor) -> Array:
 
 def _reader(features: Array, metric: str) -> Transform:
     """How a block of rows becomes float32: centred for distances (rounding stays small), normalised for cosine."""
-    total = np.zeros(features.shape[1])
-    for part in _parts(len(features), _CANDIDATES):
-        sums = np.asarray(features[part], dtype=np.float64).sum(axis=0)
-        if not np.isfinite(sums).all():
-            bad = np.flatnonzero(~np.isfinite(features[part]).all(axis=1)) + part.start
-            raise ValueError(
-                f"features: got NaN or infinity in rows {check.some(bad.tolist())}, expected finite numbers"
-            )
-        total += sums
-    mean = total / len(features)
+    mean = _centre_and_scale(features, torch.device("cpu"))[0].numpy()
 
     def centred(rows: Array) -> NDArray[np.float32]:
         moved: NDArray[np.float32] = (np.asarray(rows, dtype=np.float64) - mean).astype(np.float32)

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 import torch
 
 from icon import _checks as check
-from icon.p.masses import Masses, Mixture, Uniform
+from icon.p.masses import Mixture, Uniform
 from icon.p.masses.base import precise
 
 if TYPE_CHECKING:
@@ -133,7 +133,11 @@ class Debias:
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
         if self.alpha == 0:
             return rows
-        return replace(rows, masses=with_uniform(rows, 1 - self.alpha, self.alpha))
+        masses, kept = rows.masses, 1 - self.alpha
+        uniform = self.alpha * (~rows.empty).to(precise(rows.empty.device))
+        if masses.uniform_mass is not None:
+            uniform = uniform + kept * masses.uniform_mass
+        return replace(rows, masses=Mixture(masses.own_part.scaled(kept), Uniform(rows.support, uniform)))
 
     def __str__(self) -> str:
         return f"debias({self.alpha:g})"
@@ -177,7 +181,7 @@ class Symmetrize:
         offset = rows.support.offset
         edges = rows.from_scipy(merged, exclude, offset=offset, marginal=torch.from_numpy(mass), notes=notes)
         share = torch.from_numpy(spread / mass)
-        return replace(edges, masses=Mixture(edges.masses.scaled(1 - share), Uniform(edges.support, share)))
+        return _beside(edges, share)
 
     def __str__(self) -> str:
         return f"symmetrize({self.how!r})"
@@ -213,25 +217,19 @@ class Mix:
         )
         if not any(debiased):
             return mixed
-        uniform = sum(
-            share * r.masses.uniform_mass
-            for share, r in ((mine, rows), (theirs, other))
-            if r.masses.uniform_mass is not None
-        )
-        return replace(mixed, masses=with_uniform(mixed, 1 - uniform, uniform))
+        uniform = torch.zeros_like(mine)
+        for share, r in ((mine, rows), (theirs, other)):
+            if r.masses.uniform_mass is not None:
+                uniform = uniform + share * r.masses.uniform_mass
+        return _beside(mixed, uniform)
 
     def __str__(self) -> str:
         return f"mix({self.other!r}, {self.weight:g})"
 
 
-def with_uniform(rows: Rows, kept: Any, added: Any) -> Masses:
-    """``kept p + added u`` for the anchors with a positive, the uniform part one number per row."""
-    masses = rows.masses
-    before = masses.uniform_mass
-    spread = added * (~rows.empty).to(precise(rows.empty.device))
-    if before is not None:
-        spread = spread + kept * before
-    return Mixture(masses.own_part.scaled(kept), Uniform(rows.support, spread))
+def _beside(rows: Rows, uniform: torch.Tensor) -> Rows:
+    """Rows of edges alone, scaled to leave room for a uniform mass ``[n]``, also where they have no edge."""
+    return replace(rows, masses=Mixture(rows.masses.scaled(1 - uniform), Uniform(rows.support, uniform)))
 
 
 def _refuse_gradient(rows: Rows, operation: str) -> None:

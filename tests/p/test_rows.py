@@ -283,6 +283,14 @@ def test_mix_where_a_debiased_p_meets_an_empty_row(swap: bool) -> None:
     assert_close(mixed, expected / expected.sum(axis=1, keepdims=True), rtol=1e-12)
 
 
+def test_mix_keeps_the_uniform_mass_of_a_row_without_edges() -> None:
+    a, b = stochastic(6, 0), stochastic(6, 1)
+    b[2] = 0
+    mixed = rows_of(a).debias(1.0).mix(rows_of(b), 0.25).to_dense()
+    expected = 0.75 * dense.debiased(a, 1.0, dense.others(6)) + 0.25 * b
+    assert_close(mixed, expected / expected.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
 # -- composition, support, copies -------------------------------------------------------------------------------------
 
 

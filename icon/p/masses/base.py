@@ -163,6 +163,24 @@ class Masses(ABC):
             yield start, min(start + step, self.n)
 
 
+class Valued(Masses):
+    """Masses that are kept as ``values``, through which gradients reach what p was made from."""
+
+    values: Tensor
+
+    @property
+    def n_edges(self) -> int:
+        return int(torch.count_nonzero(self.values))
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        return (self.values,)
+
+    @property
+    def requires_grad(self) -> bool:  # type: ignore[override]
+        return self.values.requires_grad
+
+
 def x_log_x(x: Tensor) -> Tensor:
     """``x log x`` with value and gradient 0 at 0, where xlogy's gradient would be NaN."""
     return x * torch.where(x > 0, x, 1.0).log()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from icon.p.masses.base import Masses, x_log_x
+from icon.p.masses.base import Valued, x_log_x
 
 
 @dataclass(frozen=True, eq=False)
-class Dense(Masses):
+class Dense(Valued):
     """Masses as a matrix.
 
     Args:
@@ -76,18 +76,6 @@ class Dense(Masses):
     def draw(self, anchors: Tensor) -> Tensor:
         rows = self.values.detach()[anchors].double()
         return torch.multinomial(rows, 1).squeeze(1)
-
-    @property
-    def n_edges(self) -> int:
-        return int(torch.count_nonzero(self.values))
-
-    @property
-    def leaves(self) -> tuple[Tensor, ...]:
-        return (self.values,)
-
-    @property
-    def requires_grad(self) -> bool:  # type: ignore[override]
-        return self.values.requires_grad
 
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Dense:
         return Dense(leaves[0])

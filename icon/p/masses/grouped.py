@@ -12,7 +12,7 @@ from icon._cached import cached
 from icon.p.masses.base import Edges, Masses, per_row, precise
 from icon.p.masses.sparse import Sparse
 
-WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix of bools
+WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from icon._cached import cached
-from icon.p.masses.base import Edges, Masses, per_row, precise, x_log_x
+from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse(Masses):
+class Sparse(Valued):
     """Masses as compressed sparse rows.
 
     Args:
@@ -126,18 +126,6 @@ class Sparse(Masses):
     @cached
     def _below(self) -> Tensor:
         return torch.cat([self.values.new_zeros(1), self.values.detach().cumsum(0)]).double()
-
-    @property
-    def n_edges(self) -> int:
-        return int(torch.count_nonzero(self.values))
-
-    @property
-    def leaves(self) -> tuple[Tensor, ...]:
-        return (self.values,)
-
-    @property
-    def requires_grad(self) -> bool:  # type: ignore[override]
-        return self.values.requires_grad
 
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Sparse:
         return replace(self, values=leaves[0])
