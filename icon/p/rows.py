@@ -163,13 +163,17 @@ class Rows(Composable):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
         """p on a device and in a precision; the copy is kept, so that the second use costs nothing."""
-        copies: dict[Any, Rows] = self.__dict__.setdefault("_copies", {})
+        copies: dict[Any, Rows] = self.__dict__.get("_copies", {})
         found = copies.get((device, dtype))
         if found is None:
             masses = self.masses.to(device, dtype)
-            found = self if masses is self.masses and not self.is_joint else self._moved(masses, (device, dtype))
+            if masses is self.masses and not self.is_joint:
+                return self  # not kept: rows that hold themselves would be freed by the garbage collector only
+            found = self._moved(masses, (device, dtype))
             if not masses.requires_grad:
-                copies[device, dtype] = found
+                # The entropies are those of the more precise masses.
+                object.__setattr__(found, "_entropy", self.entropy().to(device))
+                object.__setattr__(self, "_copies", {**copies, (device, dtype): found})
         return found
 
     def _moved(self, masses: Masses, like: Any) -> Rows:
