@@ -45,6 +45,11 @@ class set_validation:
         _enabled = self._before
 
 
+def is_traced() -> bool:
+    """Whether a compiler or a transform of `torch.func` looks on: it is to see ordinary PyTorch and no value."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
 def values_matter(tensor: Tensor) -> bool:
     """Whether the values of a tensor may be looked at now."""
     if not _enabled or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():

@@ -181,14 +181,13 @@ class Loss(nn.Module):
         directions = self._directions(input, target, anchors)
         if self.reduction == "none":
             value = torch.cat([self._rowwise(d) for d in directions])
-        elif len(directions) == 2 and self._are_transposed(directions):
-            value = self._both(*directions)
-        elif len(directions) == 1:
-            value = self._reduced(directions[0])
+        elif len(directions) == 1 or (len(directions) == 2 and self._share_scores(*directions)):
+            value = self._reduced(*directions)
         else:
             value = torch.stack([self._reduced(d) for d in directions]).mean()
-        if self.q.has_state and self.q.training:
-            self.q.advance()
+        q = directions[0].problem.q
+        if q.has_state and q.training:
+            q.advance()
         return value
 
     def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Terms:
@@ -228,23 +227,25 @@ class Loss(nn.Module):
 
     # -- one direction: anchors against candidates --------------------------------------------------------------------
 
-    def _reduced(self, d: _Direction) -> Tensor:
+    def _reduced(self, *directions: _Direction) -> Tensor:
+        """The loss of one direction, or of two that share their scores."""
+        first, last = directions[0], directions[-1]
         if self.normalization == "joint":
-            value = self._terms(d).kl if self.divergence is None else self._joint_divergence(d)
-            return value if d.penalty is None else value + d.penalty @ d.weights
-        value = (self.evaluator or evaluators.choose(d.problem)).total(d.problem, d.weights)
-        return value if d.entropy is None and d.penalty is None else self._finished(value, d)
-
-    def _both(self, d: _Direction, e: _Direction) -> Tensor:
-        evaluator = self.evaluator or evaluators.choose(d.problem)
-        value = evaluator.total_of_both(d.problem, e.problem, d.weights, e.weights)
-        return self._finished(self._finished(value, d), e) / 2
-
-    def _finished(self, value: Tensor, d: _Direction) -> Tensor:
-        """KL from the cross-entropy, where that is what the loss is; and the penalty."""
-        if d.entropy is not None and self.divergence is None and self.q.partition.is_normalizer:
-            value = value - d.entropy.to(value.dtype) @ d.weights
-        return value if d.penalty is None else value + d.penalty @ d.weights
+            value = self._terms(first).kl if self.divergence is None else self._joint_divergence(first)
+            return value if first.penalty is None else value + first.penalty @ first.weights
+        problem, weights = first.problem, first.weights
+        evaluator = self.evaluator or evaluators.choose(problem)
+        if first is last:
+            value = evaluator.total(problem, weights)
+        else:
+            value = evaluator.total_of_both(problem, last.problem, weights, last.weights)
+        for d in directions:
+            # KL from the cross-entropy, where that is what the loss is.
+            if d.entropy is not None and problem.divergence is None and problem.q.partition.is_normalizer:
+                value = value - d.entropy.to(value.dtype) @ d.weights
+            if d.penalty is not None:
+                value = value + d.penalty @ d.weights
+        return value if first is last else value / 2
 
     def _rowwise(self, d: _Direction) -> Tensor:
         if self.divergence is None:
@@ -290,12 +291,11 @@ class Loss(nn.Module):
         highest = self.totals.max(partition.amax())
         return highest + self.totals.sum((partition - highest).exp().sum()).log()
 
-    def _are_transposed(self, directions: list[_Direction]) -> bool:
-        """Whether two directions are the same scores seen from both sides."""
-        if not self.q.is_symmetric or self.divergence is not None:
-            return False
-        forth, back = (d.problem for d in directions)
-        return forth.anchors is back.candidates and forth.candidates is back.anchors and self.normalization == "row"
+    def _share_scores(self, d: _Direction, e: _Direction) -> bool:
+        """Whether two directions are the same scores, seen from both sides."""
+        there, here = d.problem, e.problem
+        same = there.anchors is here.candidates and there.candidates is here.anchors
+        return same and self.divergence is None and self.normalization == "row"
 
     # -- what a direction is made of ----------------------------------------------------------------------------------
 
@@ -304,12 +304,19 @@ class Loss(nn.Module):
         views = self._views(input) if isinstance(input, (tuple, list)) else [check.matrix(input, "input")]
         found: list[_Direction] = []
         for i, j, given in self.p.directions(len(views), target):
-            features = None
-            if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric:
-                before = found[0].problem
-                features = Features(before.anchors, before.candidates, before.statistics).exchanged()
-            found.append(self._direction(views[i], views[j], given, len(views) > 1, part, features))
+            if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
+                found.append(self._back(found[0], views, given))
+            else:
+                found.append(self._direction(views[i], views[j], given, len(views) > 1, part, None))
         return found
+
+    def _back(self, forth: _Direction, views: list[Tensor], target: Any) -> _Direction:
+        """The direction from the second set to the first, from the same features."""
+        problem = forth.problem.exchanged()
+        if target is None:  # the sets are aligned: p is the same both ways
+            return forth._replace(problem=problem)
+        features = Features(problem.anchors, problem.candidates, problem.statistics)
+        return self._direction(views[1], views[0], target, True, None, features)
 
     def _direction(
         self,
@@ -323,7 +330,7 @@ class Loss(nn.Module):
         (n, d), m, q = anchors.shape, candidates.shape[0], self.q
         if m < 2:
             raise ValueError(f"input: got {m} {'candidate' if paired else 'point'}, expected at least two")
-        rows = self.p(target, Sets(n, m, paired))
+        rows = self.p(target, Sets(n, m, paired, anchors.device))
         if self.normalization == "joint" and not rows.is_joint and not paired:
             rows = rows.symmetrized
         if q.needs_self and rows.support.exclude_self:
@@ -338,25 +345,25 @@ class Loss(nn.Module):
             given = None if given is None else given[start:stop]
         if anchors.is_cpu and not torch.compiler.is_compiling():
             _refuse_if_too_large(self.block, q.is_product, n, d, m)
-        counted = self._counted(rows) if rows.masses.may_be_empty else None
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
+        counted = self._counted(rows, moved) if rows.masses.may_be_empty else None
         if self.divergence is not None and moved.masses.requires_grad:
             raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
         p, sums_to_one = moved.masses, rows.is_distribution
         problem = Problem(q, p, rows.support, a, c, counted, statistics, self.divergence, None, self.block, sums_to_one)
-        entropy = None if p.is_one_hot else rows.entropy().to(a.device)
+        entropy = None if p.hard_targets is not None else moved.entropy()
         penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
         return _Direction(problem, moved, entropy, self._weights(moved, counted, given, a), penalty)
 
-    def _counted(self, rows: Rows) -> Tensor | None:
+    def _counted(self, rows: Rows, moved: Rows) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
         presence = rows.masses.presence()
         if check.values_matter(presence):
             if int(torch.count_nonzero(presence)) == rows.support.n:
                 return None
             self._report_empty(rows)
-        return ~rows.empty
+        return ~moved.empty
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` the weight of each anchor in the reduced loss, from `anchor_weights` where given; under ``"none"`` 0

@@ -8,11 +8,13 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
+from icon import _checks as check
 from icon.core.divergence import Divergence, takes_log_p
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel, Statistics
+from icon.q.base import Kernel, Statistics, exchanged
 from icon.q.partitions import Competition, LogSumExp
 
 TILE_ENTRIES = {"cuda": 2**26}  # of a tile that keeps the device busy
@@ -57,7 +59,9 @@ class Problem:
     def step(self) -> int:
         """Anchors per block."""
         n, m = self.support.n, self.support.m
-        if self.block is None and n * m > CPU_TILE_ENTRIES and self.only_edges:
+        if self.block is None and n * m <= CPU_TILE_ENTRIES:
+            return n
+        if self.block is None and self.only_edges:
             gathered = max(1, (self.p.listed_pairs or 0) // n) * self.anchors.shape[1]
             return max(1, min(n, EDGE_ENTRIES // gathered))
         return block_size(n, m, self.block, self.anchors.device)
@@ -81,6 +85,11 @@ class Problem:
         p = self.p.with_leaves(tuple(rest[: len(self.p.leaves)]))
         return replace(self, candidates=candidates, log_normalizer=normalizer, p=p)
 
+    def exchanged(self) -> Problem:
+        """The candidates against the anchors, of a score that is symmetric and a p that is its own transpose."""
+        a, c, statistics = self.candidates, self.anchors, self.statistics and exchanged(self.statistics)
+        return Problem(self.q, self.p, self.support, a, c, self.counted, statistics, self.divergence, None, self.block)
+
     @property
     def only_edges(self) -> bool:
         """Whether scores are computed on p's edges alone: the partition is known, and the edges are few."""
@@ -96,8 +105,7 @@ class Problem:
     def scores(self, anchors: Tensor, start: int) -> Tensor:
         """Scores ``[b, m]`` of the anchors from ``start`` on, the margin included; self is not hidden."""
         q = self.q
-        score = q.score if q.log_weights is None else q.weighted_score
-        scores = score(anchors, self.candidates)
+        scores = anchors @ self.candidates.mT if q.is_product else q.weighted_score(anchors, self.candidates)
         if not q.margin:
             return scores
         others = ~self.p.positives(start, start + len(scores))
@@ -136,7 +144,12 @@ class Problem:
         if self.support.exclude_self:
             # Finite where self is hidden: p has no mass there, and none times infinity would be NaN.
             scores = self.support.hide(scores, start, torch.finfo(scores.dtype).min / 2)
-        return -self.p.expectation(scores.log_softmax(dim=1), start)
+        log_q, targets = scores.log_softmax(dim=1), self.p.hard_targets
+        if targets is None:
+            return -self.p.expectation(log_q, start)
+        b = scores.shape[0]
+        targets = targets if b == targets.shape[0] else targets[start : start + b]
+        return nll_loss(log_q, targets, reduction="none")
 
     def _divergence(self, scores: Tensor, start: int, divergence: Divergence) -> Tensor:
         stop = start + len(scores)
@@ -155,8 +168,7 @@ class Problem:
     def _edge_scores(self, anchors: Tensor, start: int) -> Tensor:
         row, col, mass = self.p.edges(start, start + len(anchors))
         pairs = anchors[row].unsqueeze(1), self.candidates[col].unsqueeze(1)
-        score = self.q.score if self.q.log_weights is None else self.q.weighted_score
-        scores = score(*pairs).reshape(-1)
+        scores = self.q.weighted_score(*pairs).reshape(-1)
         return scores.new_zeros(len(anchors)).index_add(0, row, mass.to(scores) * scores)
 
     def _masses(self, start: int, stop: int) -> Tensor:
@@ -173,7 +185,7 @@ def block_size(n: int, m: int, block: int | None, device: torch.device) -> int:
 
     Where a transform or a compiler looks on, all of them: it sees ordinary PyTorch and cuts it up itself.
     """
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if check.is_traced():
         return n
     entries = TILE_ENTRIES.get(device.type, CPU_TILE_ENTRIES)
     return min(n, max(64, entries // m) if block is None else block)

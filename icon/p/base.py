@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
+import torch
+
 from icon.p.operations import Composable, Operation
 from icon.p.rows import Rows
 from icon.p.support import Support
@@ -18,7 +20,7 @@ D = TypeVar("D", bound="Distribution")
 
 @dataclass(frozen=True)
 class Sets:
-    """The sizes of the two sets that p relates, and whether they are two (a pair) or one.
+    """The sizes of the two sets that p relates, whether they are two (a pair) or one, and the device they are on.
 
     ``n`` and ``m`` are None where the target alone must tell.
     """
@@ -26,6 +28,7 @@ class Sets:
     n: int | None = None
     m: int | None = None
     paired: bool = False
+    device: torch.device | None = None
 
 
 ONE_SET = Sets()

@@ -38,7 +38,7 @@ class Identity(Distribution):
             n = sets.n
         if self.exclude_self:
             raise ValueError("exclude_self: got True, expected False: the identity is mass on self")
-        return _aligned(n, sets.m or n, None if sets.paired else 0)
+        return _aligned(n, sets.m or n, sets.device, None if sets.paired else 0)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -56,7 +56,7 @@ class _Members(Distribution):
     def rows(self, target: Any, sets: Sets) -> Rows:
         if target is None:
             if self.may_be_aligned and sets.paired:
-                return _aligned_sets(sets)
+                return _aligned(sets.n, sets.m, sets.device)
             raise TypeError(f"target: got None, expected {self.noun} [n] for icon.p.{type(self).__name__}")
         two = isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(t, "__len__") for t in target)
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
@@ -66,9 +66,9 @@ class _Members(Distribution):
             raise ValueError(
                 f"{self.noun}: got {n} for {sets.n} anchors and {sets.m} candidates, expected a pair of them"
             )
-        paired = sets.paired or two
-        support = self._support(n, m, replace(sets, paired=True) if two else sets)
-        return Rows(Grouped(ka, kb, own=None if paired else 0), support)
+        own = None if sets.paired or two else 0
+        exclude = own is not None if self.exclude_self is None else self.exclude_self
+        return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude, own))
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,20 +103,22 @@ class CrossModal(Pairs):
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if sets.n is None and isinstance(target, int):
-            return _aligned(target, target)
+            return _aligned(target, target, None)
         return super().rows(target, replace(sets, paired=True))
 
     def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
         if views < 2:
             raise ValueError("input: got one set of points, expected a pair (za, zb) of modalities")
-        last = 1 if self.graph == "core" else views - 1
-        ways = [(i, j) for i in range(last) for j in range(i + 1, views)]
-        if self.symmetric:
-            ways = [way for i, j in ways for way in ((i, j), (j, i))]
-        if isinstance(target, Rows):
-            return [(i, j, target if i < j else target.transpose()) for i, j in ways]
         each = isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(t, "__len__") for t in target)
-        return [(i, j, (target[i], target[j]) if each else target) for i, j in ways]
+        prepared = isinstance(target, Rows)
+        found: list[tuple[int, int, Any]] = []
+        for i in range(1 if self.graph == "core" else views - 1):
+            for j in range(i + 1, views):
+                found.append((i, j, (target[i], target[j]) if each else target))
+                if self.symmetric:
+                    back = target.transpose() if prepared else target
+                    found.append((j, i, (target[j], target[i]) if each else back))
+        return found
 
 
 @dataclass(frozen=True, repr=False)
@@ -286,17 +288,8 @@ def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: boo
     return shared
 
 
-def _aligned_sets(sets: Sets) -> Rows:
-    if sets.n != sets.m or sets.n is None or sets.m is None:
-        raise ValueError(f"input: got {sets.n} and {sets.m} rows, expected as many of each (aligned), or ids of both")
-    return _aligned(sets.n, sets.m)
-
-
-def _aligned(n: int, m: int, offset: int | None = None) -> Rows:
-    if n != m:
-        raise ValueError(f"input: got {n} and {m} rows, expected as many of each (aligned)")
-    return _one_edge_each(torch.arange(n), m, offset)
-
-
-def _one_edge_each(candidate: Tensor, m: int, offset: int | None = None) -> Rows:
-    return Rows(Listed(candidate.unsqueeze(1), m), Support(len(candidate), m, offset=offset))
+def _aligned(n: int | None, m: int | None, device: torch.device | None, offset: int | None = None) -> Rows:
+    """Anchor i and candidate i belong together."""
+    if n != m or n is None or m is None:
+        raise ValueError(f"input: got {n} and {m} rows, expected as many of each (aligned), or ids of both")
+    return Rows(Listed(torch.arange(n, device=device).unsqueeze(1), m), Support(n, m, offset=offset))

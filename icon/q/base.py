@@ -46,11 +46,11 @@ class Features(NamedTuple):
     candidates: Tensor
     statistics: Statistics
 
-    def exchanged(self) -> Features:
-        """Those of the other direction, of a score that is symmetric."""
-        other = {"anchor": "candidate", "candidate": "anchor"}
-        renamed = {" ".join(other.get(word, word) for word in name.split()): x for name, x in self.statistics.items()}
-        return Features(self.candidates, self.anchors, renamed)
+
+def exchanged(statistics: Statistics) -> Statistics:
+    """Statistics of the other direction, where the anchors are the candidates."""
+    other = {"anchor": "candidate", "candidate": "anchor"}
+    return {" ".join(other.get(word, word) for word in name.split()): x for name, x in statistics.items()}
 
 
 class Kernel(nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from icon import _checks as check
 from icon.core.evaluators.autograd import Autograd
 from icon.core.evaluators.base import Evaluator
@@ -45,5 +43,4 @@ def choose(problem: Problem) -> Evaluator:
     """Fused for large product scores with a softmax, autograd for all else and under transforms and compilers."""
     if problem.support.n * problem.support.m < SMALL or not Fused.can(problem):
         return _AUTOGRAD
-    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    return _AUTOGRAD if transformed else _FUSED
+    return _AUTOGRAD if check.is_traced() else _FUSED

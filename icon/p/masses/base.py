@@ -151,8 +151,8 @@ class Masses(ABC):
         """The same masses from other `leaves`."""
         return self
 
-    #: Whether every row is all its mass, one, on one candidate: its entropy is 0.
-    is_one_hot: bool = False
+    #: ``[n]`` the one candidate that has all the mass of each anchor, one, where p is of that kind; else None.
+    hard_targets: Tensor | None = None
     #: Whether gradients flow through `leaves`.
     requires_grad: bool = False
 

@@ -56,10 +56,12 @@ class Grouped(Masses):
     @cached
     def _few(self) -> tuple[Tensor, Tensor] | None:
         """Of few pairs, 1 where two share a group ``[n, m]``, else 0; and the positives of each anchor ``[n]``."""
-        n, m = self.keys.shape[0], self.candidate_keys.shape[0]
-        if n * m > WHOLE:
+        keys, candidates = self.keys, self.candidate_keys
+        if keys.shape[0] * candidates.shape[0] > WHOLE:
             return None
-        same = self._same(0, n).to(torch.get_default_dtype())
+        same = (keys.unsqueeze(1) == candidates).to(torch.get_default_dtype())
+        if self.own is not None:
+            same.diagonal(self.own).fill_(0)
         return same, same.sum(dim=1)
 
     def _same(self, start: int, stop: int) -> Tensor:
@@ -138,7 +140,8 @@ class Grouped(Masses):
         return positive * self.mass
 
     def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
-        counts = self.presence().to(precise(self.keys.device))
+        few = self._few
+        counts = (self.counts if few is None else few[1]).to(precise(self.keys.device))
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return counts.clamp_min(1).log()
         sums = self.sums()

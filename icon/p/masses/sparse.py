@@ -149,8 +149,9 @@ class Listed(Masses):
     may_be_empty = False
 
     @property
-    def is_one_hot(self) -> bool:  # type: ignore[override]
-        return self.indices.shape[1] == 1 and not isinstance(self.mass, Tensor) and self.mass == 1.0
+    def hard_targets(self) -> Tensor | None:  # type: ignore[override]
+        one = self.indices.shape[1] == 1 and not isinstance(self.mass, Tensor) and self.mass == 1.0
+        return self.indices.squeeze(1) if one else None
 
     @property
     def n(self) -> int:  # type: ignore[override]
