@@ -76,7 +76,7 @@ def icon_unchecked(task: str, n: int) -> Step:
 
 def plain_dense(task: str, n: int) -> Step:
     """What one writes by hand: full similarity and mask, log-softmax."""
-    inputs, y = leaves(task, n), labels(task, n)
+    inputs, given = leaves(task, n), labels(task, n)
     z, other = inputs[0], inputs[-1]
     own, eye = torch.arange(n), torch.eye(n, dtype=torch.bool) if task in ("simclr", "supcon") else None
 
@@ -87,6 +87,7 @@ def plain_dense(task: str, n: int) -> Step:
     def supcon() -> Tensor:
         scores = normalize(z, dim=1) @ normalize(z, dim=1).T / TEMPERATURE
         log_q = scores.masked_fill(eye, -math.inf).log_softmax(dim=1)
+        y = given.clone()
         positive = (y[:, None] == y) & ~eye
         return -(log_q.masked_fill(~positive, 0).sum(dim=1) / positive.sum(dim=1)).mean()
 
@@ -95,10 +96,47 @@ def plain_dense(task: str, n: int) -> Step:
         return (cross_entropy(scores, own) + cross_entropy(scores.T, own)) / 2
 
     def prototypes() -> Tensor:
-        return cross_entropy(z @ other.T, y)
+        return cross_entropy(z @ other.T, given.clone())
 
     losses = {"simclr": simclr, "supcon": supcon, "clip": clip, "cross-entropy": prototypes}
     return _backward(inputs, losses[task])
+
+
+def checked_by_hand(task: str, n: int) -> Step:
+    """The same module without a library: the checks of icon (finite numbers, ids in range, anchors without a positive),
+    the true KL and weights of the anchors, in straight PyTorch. What a general engine cannot be faster than."""
+    inputs, given = leaves(task, n), labels(task, n)
+
+    def refuse_unless(good: bool) -> None:
+        if not good:
+            raise ValueError("input: expected finite numbers and ids in range")
+
+    def mean_cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+        return cross_entropy(scores, y, reduction="none") @ scores.new_full((len(y),), 1 / len(y))
+
+    def one_set(z: Tensor, y: Tensor) -> Tensor:
+        unit = normalize(z, dim=1)
+        positive = (y[:, None] == y).to(z.dtype).fill_diagonal_(0)
+        counts = positive.sum(dim=1)
+        refuse_unless(int(counts.count_nonzero()) == len(y))
+        weights = z.new_full((len(y),), 1 / len(y))
+        scores = (unit @ unit.T / TEMPERATURE).diagonal_scatter(z.new_full((len(y),), -1e30))
+        expected = (scores.log_softmax(dim=1) * positive).sum(dim=1) / counts
+        return -(expected @ weights) - counts.log() @ weights
+
+    class Checked(torch.nn.Module):
+        def forward(self) -> Tensor:
+            for each in inputs:
+                refuse_unless(math.isfinite(float(each.detach().sum())))
+            z, other, y = inputs[0], inputs[-1], given.clone()
+            if task == "clip":
+                scores, y = normalize(z, dim=1) @ normalize(other, dim=1).T / TEMPERATURE, torch.arange(n)
+                return (mean_cross_entropy(scores, y) + mean_cross_entropy(scores.T, y)) / 2
+            least, most = torch.aminmax(y)
+            refuse_unless(int(least) >= 0 and int(most) < max(n, PROTOTYPES))
+            return mean_cross_entropy(z @ other.T, y) if task == "cross-entropy" else one_set(z, y)
+
+    return _backward(inputs, Checked())
 
 
 def lightly(task: str, n: int) -> Step:
@@ -126,7 +164,11 @@ def _backward(inputs: list[Tensor], loss: Callable[[], Tensor]) -> Step:
 
 
 _OURS = {"icon": (icon_step, 2**16), "icon, unchecked": (icon_unchecked, 4096)}
-_PLAIN = {"three products": (products, 16384), "plain dense PyTorch": (plain_dense, 16384)}
+_PLAIN = {
+    "three products": (products, 16384),
+    "plain dense PyTorch": (plain_dense, 16384),
+    "checked by hand": (checked_by_hand, 4096),
+}
 
 #: Contenders of each task, with the largest n at which a step fits in memory and patience here.
 CONTENDERS: dict[str, dict[str, tuple[Callable[[str, int], Step], int]]] = {
