@@ -7,11 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
 
-.PHONY: help table test test-slow bench lint clean
+.PHONY: help table test test-slow test-gpu bench lint clean
 
 help:
 	@echo "make table   regenerate and verify the periodic table into out/table"
-	@echo "make test    run the tests (make test-slow: the slow and distributed ones)"
+	@echo "make test    run the tests (make test-slow: the slow ones, make test-gpu: those of a CUDA device)"
 	@echo "make bench   measure speed and memory against the peers"
 	@echo "make lint    ruff and mypy"
 
@@ -35,7 +35,10 @@ test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "slow or dist"
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/.ready
+	$(BIN)/python -m pytest -m gpu
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
