@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from experiments.datasets import Array
 from icon import _checks as check
-from icon.estimation import on_device
+from icon.estimators.base import on_device
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -9,25 +9,25 @@ Source: Alshammari, Hershey, Feldmann, Freeman, Hamilton, ICLR 2025 (arXiv 2504.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
-from icon import codes, p, q
+from icon import nn, p, q
 from icon._checks import set_validation
-from icon.codes import sinkhorn
 from icon.core import divergence
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss, Terms
 from icon.core.problem import Problem
+from icon.methods.record import Citation, Method
+from icon.methods.registry import loss, method, methods, register, table
+from icon.nn import sinkhorn
 from icon.p.rows import Rows
 from icon.p.support import Support
-from icon.records import Citation, Method
-from icon.registry import loss, method, methods, register, table
 
 if TYPE_CHECKING:
-    from icon import mappers, metrics, testing, training
-    from icon.clustering import Clustering
-    from icon.diagnostics import diagnose, suggest_n_clusters
-    from icon.embedding import Embedding
-    from icon.io import load
+    import os
+
+    from icon import estimators, metrics, testing, training
+    from icon.estimators import Clustering, Embedding, diagnose, suggest_n_clusters
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,18 +41,19 @@ __all__ = [
     "Rows",
     "Support",
     "Terms",
-    "codes",
     "diagnose",
     "divergence",
+    "estimators",
     "load",
     "loss",
-    "mappers",
     "method",
     "methods",
     "metrics",
+    "nn",
     "p",
     "q",
     "register",
+    "save",
     "set_validation",
     "sinkhorn",
     "suggest_n_clusters",
@@ -62,18 +63,47 @@ __all__ = [
 ]
 
 # What needs scikit-learn or reads files is imported when it is first used: `import icon` stays as fast as torch.
-_LATER = {
-    "Clustering": "icon.clustering",
-    "Embedding": "icon.embedding",
-    "diagnose": "icon.diagnostics",
-    "load": "icon.io",
-    "suggest_n_clusters": "icon.diagnostics",
-}
+_PACKAGES = ("estimators", "metrics", "testing", "training")
+_ESTIMATORS = ("Clustering", "Embedding", "diagnose", "suggest_n_clusters")
+_RENAMED = {"codes": "nn", "mappers": "nn"}
+
+
+def save(x: Any, path: "str | os.PathLike[str]") -> None:
+    """Write a loss or a fitted estimator to one file, without pickle; `load` reads it back, equal to the last bit.
+
+    Args:
+        x: the loss or the estimator.
+        path: where to; the file appears there when it is whole.
+
+    Raises:
+        ValueError: the file cannot be written, or the estimator is not fitted.
+        TypeError: neither a loss nor an estimator, or a part of your own that is not registered.
+    """
+    import_module("icon.serialization").save(x, path)
+
+
+def load(path: "str | os.PathLike[str]") -> Any:
+    """What `save` wrote: a `Loss` or a fitted estimator.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: no such file, not one of these, or truncated.
+    """
+    import_module("icon.estimators")  # says how its own are read
+    return import_module("icon.serialization").load(path)
+
+
+Loss.save = save
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    if name in ("mappers", "metrics", "testing", "training"):
+    if name in _ESTIMATORS:
+        return getattr(import_module("icon.estimators"), name)
+    if name in _PACKAGES:
         return import_module(f"icon.{name}")
+    if name in _RENAMED:
+        warn(f"icon.{name} is now icon.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return import_module(f"icon.{_RENAMED[name]}")
     raise AttributeError(f"module 'icon' has no attribute {name!r}")

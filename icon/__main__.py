@@ -1,6 +1,6 @@
 """``python -m icon``: the command line."""
 
-from icon.cli import main
+from icon.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -21,13 +21,13 @@ from icon import q as icon_q
 from icon.core.divergence import Divergence, takes_log_p
 from icon.core.evaluators import Autograd, Evaluator
 from icon.core.loss import Loss
+from icon.methods.registry import COLUMNS, ROWS, loss
 from icon.p.base import Distribution
 from icon.p.masses import Masses
 from icon.p.rows import Rows
 from icon.p.support import Support
 from icon.q.base import Kernel
 from icon.q.partitions import Competition, Partition
-from icon.registry import COLUMNS, ROWS, loss
 
 TOLERANCE = 1e-12
 _N, _D = 12, 3

@@ -147,7 +147,7 @@ def _code_rows(s: Sample) -> float:
 
 def _dino_codes(s: Sample) -> torch.Tensor:
     """The second batch's codes, after the first has moved the centre."""
-    centering = icon.codes.Centering(10, temperature=0.4, momentum=0.9)
+    centering = icon.nn.Centering(10, temperature=0.4, momentum=0.9)
     centering(torch.tensor(s.za @ s.prototypes.T))
     codes: torch.Tensor = centering(torch.tensor(s.zb @ s.prototypes.T))
     return codes
@@ -169,7 +169,7 @@ def _pcl(s: Sample, z: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     total = ce(icon.method("infonce", temperature=0.1), (z, keys))
     clusterings = list(zip(*_pcl_clusterings(s), strict=True))
     for prototypes, assignments in clusterings:
-        phi = icon.codes.concentration(s.z, prototypes, assignments)
+        phi = icon.nn.concentration(s.z, prototypes, assignments)
         loss = icon.method("pcl", temperature=phi)
         total = total + ce(loss, (z, torch.tensor(prototypes)), assignments) / len(clusterings)
     return total

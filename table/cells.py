@@ -64,9 +64,9 @@ def compute(row: str, column: str, s: Sample) -> Cell:
 _CALLS = {
     "infonce": "loss = {}\nvalue = loss((queries, keys))",
     "n-pair": "loss = {}\nvalue = loss((queries, keys))",
-    "mocov3": "teacher = icon.mappers.EMA(encoder, decay=0.99)\nloss = {}\n"
+    "mocov3": "teacher = icon.nn.EMA(encoder, decay=0.99)\nloss = {}\n"
     "value = loss((predictor(encoder(view_a)), teacher(view_b)))  # then teacher.update(encoder)",
-    "byol": "teacher = icon.mappers.EMA(encoder, decay=0.99)\nloss = {}\n"
+    "byol": "teacher = icon.nn.EMA(encoder, decay=0.99)\nloss = {}\n"
     "value = loss((predictor(encoder(view_a)), teacher(view_b)))  # then teacher.update(encoder)",
     "x-sample": "loss = {}\nvalue = loss((z_a, z_b), x)",
     "barlow-twins": "loss = {}\nvalue = loss((z_a, z_b))",
@@ -75,10 +75,10 @@ _CALLS = {
     "deepwalk": "loss = {}\nvalue = loss((z, contexts), adjacency)",
     "swav": "codes = icon.sinkhorn(unit(view_b) @ unit(prototypes).T)  # unit: rows of length 1\nloss = {}\n"
     "value = loss((view_a, prototypes), codes)",
-    "dino": "teacher, centering = icon.mappers.EMA(student), icon.codes.Centering(n_prototypes)\n"
-    "z, prototypes = teacher(view_b)  # student: an encoder, then icon.mappers.Prototypes\nloss = {}\n"
+    "dino": "teacher, centering = icon.nn.EMA(student), icon.nn.Centering(n_prototypes)\n"
+    "z, prototypes = teacher(view_b)  # student: an encoder, then icon.nn.Prototypes\nloss = {}\n"
     "value = loss(student(view_a), centering(z @ prototypes.T))  # then teacher.update(student)",
-    "pcl": "phi = icon.codes.concentration(z, prototypes, clusters)\n"
+    "pcl": "phi = icon.nn.concentration(z, prototypes, clusters)\n"
     'loss = icon.method("pcl", temperature=phi)\n'
     'value = icon.method("infonce")((z, keys)) + loss((z, prototypes), clusters)',
     "masked-lm": "loss = {}\nvalue = loss((hidden[masked], token_embeddings), tokens[masked])",

@@ -189,7 +189,7 @@ def _lightly_dino(s: Sample) -> float:
     teacher, student = _prototype_scores(s, s.za, s.zb), _prototype_scores(s, s.zc, s.z)
     hyper = {"warmup_teacher_temp": 0.04, "teacher_temp": 0.04, "student_temp": 0.1}
     theirs = DINOLoss(output_dim=10, **hyper).double()(teacher, student, epoch=0).item()
-    codes = [icon.codes.Centering(10, temperature=0.04)(t) for t in teacher]
+    codes = [icon.nn.Centering(10, temperature=0.04)(t) for t in teacher]
     prototypes = torch.tensor(s.prototypes)
     pairs = ((torch.tensor(s.zc), codes[1]), (torch.tensor(s.z), codes[0]))
     return _relative(float(np.mean([_ce("dino", (z, prototypes), code) for z, code in pairs])), theirs)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-import icon.registry
 from icon.core.evaluators import EVALUATORS
+from icon.methods import registry as methods
 from tests import cases
 
 settings.register_profile(
@@ -55,7 +55,7 @@ def each_evaluator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods registered in a test are gone after it."""
-    monkeypatch.setattr(icon.registry, "_METHODS", dict(icon.registry._METHODS))
+    monkeypatch.setattr(methods, "_METHODS", dict(methods._METHODS))
 
 
 @pytest.fixture

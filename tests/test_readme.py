@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import icon
-from icon import registry
+from icon.methods import registry
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 import icon
 from experiments.clustering.protocol import Clusters, Settings, batch_size, inputs, total_steps, union
 from experiments.datasets import Dataset
-from icon import mappers
-from icon.fit import fit, seeded
+from icon.nn import EMA, mappers
 from icon.p.rows import Rows
 from icon.training import PairSampler
+from icon.training.fit import fit, seeded
 
 PROJECTION = 128  # dimensions of the instance head of contrastive clustering
 INSTANCES = 256  # pairs that its instances are contrasted among: the batch of the paper
@@ -84,7 +84,7 @@ class WithTeacher(nn.Module):
 
     def __init__(self, head: nn.Module, decay: float) -> None:
         super().__init__()
-        self.head, self.teacher = head, mappers.EMA(head, decay)
+        self.head, self.teacher = head, EMA(head, decay)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.head(x), self.teacher(x)], dim=1)
@@ -94,7 +94,7 @@ class WithTeacher(nn.Module):
 
 
 class WithHidden(nn.Module):
-    """The logits of a head of `icon.mappers.build`, and its hidden layer beside them."""
+    """The logits of a head of `icon.nn.build`, and its hidden layer beside them."""
 
     def __init__(self, head: Any) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from experiments.debiased_contrastive.training import BatchLoss, embed, train
 from experiments.held_out import Halves, halves, knn_accuracy, standardised
 from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
-from icon.mappers import MLP
+from icon.nn.mappers import MLP
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
 SIMCLR, T_SIMCLR, CHUANG = "SimCLR", "t-SimCLR", "SimCLR, Chuang's estimator"

@@ -17,10 +17,10 @@ from experiments.debiased_contrastive.training import BatchLoss, embed, train
 from experiments.held_out import halves, knn_accuracy, standardised
 from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
-from icon import starts
-from icon.fit import fit
-from icon.mappers import MAX_FEATURES, MLP, Lookup
+from icon.estimators import initialization as starts
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
+from icon.nn.mappers import MAX_FEATURES, MLP, Lookup
+from icon.training.fit import fit
 
 KL = "kl"
 DIVERGENCES = {

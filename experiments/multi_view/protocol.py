@@ -15,8 +15,8 @@ from experiments.datasets import Array, Dataset
 from experiments.held_out import Halves, halves, knn_accuracy, standardised
 from experiments.record import Configuration, Measures, checked
 from icon import _checks as check
-from icon.mappers import MLP
 from icon.metrics import infonce_bound
+from icon.nn.mappers import MLP
 
 BANDS = 3  # horizontal bands of an image that serve as its views
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -84,8 +83,10 @@ class Loss(nn.Module):
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929).
     """
 
-    #: Finds the names in the table for a loss built from parts; set by `icon.registry`, which knows them.
+    #: Finds the names in the table for a loss built from parts; set by `icon.methods.registry`, which knows them.
     find_names: ClassVar[Callable[[Loss], str | None]] = staticmethod(lambda loss: None)
+    #: ``loss.save(path)`` is `icon.save`, which knows how; set by `icon`.
+    save: ClassVar[Callable[..., None]]
 
     def __init__(
         self,
@@ -213,17 +214,6 @@ class Loss(nn.Module):
         """
         m = check.count(n, "n") if m is None else check.count(m, "m")
         return _memory(self.block, self.q.is_product, n, check.count(d, "d"), m)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the loss to one file, without pickle; `icon.load` reads it back, equal to the last bit.
-
-        Raises:
-            ValueError: the file cannot be written.
-            TypeError: a p, q or divergence that is not icon's own.
-        """
-        from icon.io import save_loss
-
-        save_loss(self, path)
 
     # -- one direction: anchors against candidates --------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from icon import _checks as check
+from icon.methods.registry import method
 from icon.metrics._inputs import two_views
 
 Floats = NDArray[np.float64]
@@ -34,8 +35,6 @@ def infonce_bound(za: ArrayLike, zb: ArrayLike, temperature: float = 0.1) -> flo
 
     Source: van den Oord, Li, Vinyals 2018 (arXiv 1807.03748).
     """
-    from icon.registry import method
-
     anchors, candidates = two_views(za, zb)
     scale = check.positive(temperature, "temperature")
     if len(anchors) < 2:

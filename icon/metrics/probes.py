@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from icon import _checks as check
 from icon.metrics._inputs import double_matrix
+from icon.p import KNN
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,6 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
 
 def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     """Mean share of the k nearest in ``x [n, d]`` that are among the k nearest in ``z [n, d']``, in [0, 1]."""
-    from icon.p import KNN
-
     first, second = (KNN(k)(double_matrix(a, name)).to_scipy() for a, name in ((x, "x"), (z, "z")))
     return float(first.multiply(second).sum() * k / first.shape[0])
 

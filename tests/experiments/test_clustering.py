@@ -174,7 +174,7 @@ def test_contrastive_clustering() -> None:
 
 def test_the_hidden_layer_beside_the_logits() -> None:
     x = torch.rand(7, 4)
-    head = icon.mappers.build("mlp", x, 3, hidden=5)
+    head = icon.nn.build("mlp", x, 3, hidden=5)
     both = rivals.WithHidden(head)(x)
     assert both.shape == (7, 8)
     assert torch.equal(both[:, :3], head(x))

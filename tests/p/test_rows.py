@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import icon
-from icon.fit import fit
 from icon.training import PairSampler
+from icon.training.fit import fit
 from tests import dense
 from tests.cases import assert_close, normal, ring
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from icon import _checks as check
-from icon import mappers, registry
+from icon import nn as icon_nn
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
-from icon.estimation import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
-from icon.fit import Callback, fit, prepare, seeded
+from icon.estimators.base import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
+from icon.estimators.saved import load_estimator, save_estimator
+from icon.methods import registry
 from icon.p.base import Sets
 from icon.p.rows import Rows
+from icon.serialization import READERS
+from icon.training.fit import Callback, fit, prepare, seeded
 
 LABELS = ("classes", "data-label", "pairs")  # columns that are made from one label per point
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
@@ -120,7 +124,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.classes_ = np.unique(np.asarray(y))
         with seeded(seed, features.device):
             mapper, model = self._model(loss, features, seed)
-        if isinstance(mapper, mappers.Lookup):
+        if isinstance(mapper, icon_nn.Lookup):
             inputs = torch.arange(len(x), device=features.device)
         else:
             inputs = features.float()
@@ -153,8 +157,6 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         Raises:
             ValueError: not fitted, or the file cannot be written. TypeError: a mapper of your own.
         """
-        from icon.io import save_estimator
-
         save_estimator(self, path)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
@@ -180,12 +182,12 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         start = None
         if isinstance(self.mapper, str) and self.mapper == "lookup":
             start = self._start(features, seed, 1e-4 if by_momentum(loss) else 1.0)
-        mapper = mappers.build(
+        mapper = icon_nn.build(
             deepcopy(self.mapper), features.float(), self.n_components, start=start, orthonormal=unbounded
         ).to(features.device)
         if self.column != "data-label":
             return mapper, mapper
-        prototypes = mappers.Prototypes(len(self.classes_), self.n_components).to(features.device)
+        prototypes = icon_nn.Prototypes(len(self.classes_), self.n_components).to(features.device)
         return mapper, nn.Sequential(mapper, prototypes)
 
     def _start(self, features: Tensor, seed: int, width: float) -> Tensor:
@@ -281,3 +283,6 @@ class MomentumGains(Optimizer):
 def by_momentum(loss: Loss) -> bool:
     """Whether a lookup under this loss is optimised as in t-SNE: Student-t maps of points that attract each other."""
     return loss.row == "student-t" and loss.column not in ("identity", "data-label")
+
+
+READERS["Embedding"] = partial(load_estimator, Embedding)

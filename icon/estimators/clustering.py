@@ -19,11 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon import mappers, registry, starts
+from icon import nn as icon_nn
 from icon import p as icon_p
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
-from icon.estimation import (
+from icon.estimators import initialization as starts
+from icon.estimators.base import (
     apply,
     check_on_disk,
     check_output,
@@ -35,10 +36,13 @@ from icon.estimation import (
     target_of,
     validated,
 )
-from icon.fit import fit, prepare, rows_of, seeded
+from icon.estimators.saved import load_estimator, save_estimator
+from icon.methods import registry
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
+from icon.serialization import READERS
+from icon.training.fit import fit, prepare, rows_of, seeded
 from icon.training.sampler import PairSampler
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
@@ -73,10 +77,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             starts first as it is, then with the parameters of its layers drawn anew.
         init: the kinds of the starts, or several in turn. ``"over-clustering"`` trains a head of three times as many
             clusters over half of the steps, merges them so that neighbours still tell as much about each other as they
-            can (`icon.merging`), and trains the head to give these first; ``"k-means"`` trains it to give those of the
+            can (`icon.estimators.merging`), and trains the head to give these first; ``"k-means"`` trains it to give those of the
             features; ``"random"`` leaves it as it is drawn.
         batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
-            points at a step; a number draws so many pairs (anchor, partner drawn by walking), see `icon.fit.fit`. It
+            points at a step; a number draws so many pairs (anchor, partner drawn by walking), see `icon.training.fit`. It
             should hold several points of each cluster.
         ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
@@ -208,8 +212,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: not fitted, or the file cannot be written. TypeError: a mapper of your own.
         """
-        from icon.io import save_estimator
-
         save_estimator(self, path)
 
     # -- p ------------------------------------------------------------------------------------------------------------
@@ -302,7 +304,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             check_output(mapper, rows_of(inputs, torch.arange(2), device), stage.clusters)
             if first is not None:
                 starts.imitate(mapper, inputs, first, self.n_clusters)
-        teacher = mappers.EMA(mapper, stage.ema) if stage.ema else None
+        teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
         callback = stage.callback
 
         def report(step: int, value: float, logits: Tensor) -> None:
@@ -311,7 +313,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
         done = fit(
             run.loss.to(device), mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
-            learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, mappers.Lookup) else 5e-3),
+            learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
             batch_size=run.size, seed=run.seed, callback=report,
             teacher=teacher, verbose=self.verbose, label=f"{stage.label}, start {run.start + 1} of {self.n_init}",
             checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}{stage.suffix}",
@@ -326,10 +328,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
                 raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
             # A random projection and not independent draws: neighbours start together.
             projection = torch.randn(x.shape[1], outputs).to(known) / x.shape[1] ** 0.5
-            return mappers.build("lookup", known, outputs, start=mappers.Rescale(known)(known) @ projection)
+            return icon_nn.build("lookup", known, outputs, start=icon_nn.Rescale(known)(known) @ projection)
         own = isinstance(self.mapper, nn.Module)
         kind = "mlp" if own and outputs != self.n_clusters else deepcopy(self.mapper)
-        mapper = mappers.build(kind, known, outputs, hidden=self.hidden, max_features=mappers.MAX_FEATURES)
+        mapper = icon_nn.build(kind, known, outputs, hidden=self.hidden, max_features=icon_nn.MAX_FEATURES)
         if start > 0 and own:
             for layer in mapper.modules():
                 if callable(reset := getattr(layer, "reset_parameters", None)):
@@ -373,7 +375,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 class _Run(NamedTuple):
     """What the training from one start sees.
 
-    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `icon.fit.fit`
+    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `icon.training.fit`
     takes it; ``pairs(α)`` draws from it.
     """
 
@@ -410,13 +412,16 @@ def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
 
 def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
     """The logits of the points that a mapper was trained on."""
-    if isinstance(mapper, mappers.Lookup):
+    if isinstance(mapper, icon_nn.Lookup):
         return mapper.weight.detach().cpu().numpy().copy()
     return apply(mapper, x)
 
 
 def _inputs(mapper: nn.Module, x: Any) -> Any:
     """What a mapper is called with: row numbers for a lookup, else float32 features, or the array on disk."""
-    if isinstance(mapper, mappers.Lookup):
+    if isinstance(mapper, icon_nn.Lookup):
         return torch.arange(len(x), device=x.device)
     return x.float() if isinstance(x, Tensor) else x
+
+
+READERS["Clustering"] = partial(load_estimator, Clustering)

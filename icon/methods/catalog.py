@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from icon.records import Citation, Method
+from icon.methods.record import Citation, Method
 
 CE = "exact: cross-entropy = reference"
 KL = "exact: KL = reference"

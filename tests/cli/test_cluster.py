@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from icon import cluster_report
-from icon.cli import app
+from icon.cli import cluster_report
+from icon.cli.main import app
 
 RUN = CliRunner()
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])

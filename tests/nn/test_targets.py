@@ -98,7 +98,7 @@ class TestCentering:
     def test_the_centre_is_a_moving_average_of_earlier_calls(self) -> None:
         rng = np.random.default_rng(0)
         batches = [torch.tensor(rng.normal(size=(6, 4))) for _ in range(3)]
-        centering = icon.codes.Centering(4, temperature=0.5, momentum=0.8)
+        centering = icon.nn.Centering(4, temperature=0.5, momentum=0.8)
         center = torch.zeros(4, dtype=torch.float64)
         for batch in batches:
             torch.testing.assert_close(centering(batch), ((batch - center) / 0.5).softmax(dim=1))
@@ -106,23 +106,23 @@ class TestCentering:
         torch.testing.assert_close(centering.center, center)
 
     def test_evaluation_leaves_the_centre(self) -> None:
-        centering = icon.codes.Centering(3).eval()
+        centering = icon.nn.Centering(3).eval()
         centering(torch.randn(5, 3, requires_grad=True))
         assert centering.center.tolist() == [0, 0, 0]
 
     def test_state_dict(self) -> None:
-        first, second = icon.codes.Centering(3), icon.codes.Centering(3)
+        first, second = icon.nn.Centering(3), icon.nn.Centering(3)
         first(torch.randn(5, 3))
         second.load_state_dict(first.state_dict())
         assert torch.equal(first.center, second.center)
 
     def test_half_precision_and_bad_input(self) -> None:
-        codes = icon.codes.Centering(3)(torch.randn(5, 3, dtype=torch.bfloat16))
+        codes = icon.nn.Centering(3)(torch.randn(5, 3, dtype=torch.bfloat16))
         assert codes.dtype == torch.float32
         with pytest.raises(ValueError, match=r"^logits: got 4 columns, expected 3"):
-            icon.codes.Centering(3)(torch.randn(5, 4))
+            icon.nn.Centering(3)(torch.randn(5, 4))
         with pytest.raises(ValueError, match=r"^momentum"):
-            icon.codes.Centering(3, momentum=1.5)
+            icon.nn.Centering(3, momentum=1.5)
 
 
 class TestConcentration:
@@ -132,14 +132,14 @@ class TestConcentration:
         v = z / np.linalg.norm(z, axis=1, keepdims=True)
         w = prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
         expected = [np.linalg.norm(v[labels == c] - w[c], axis=1).sum() / (10 * math.log(10 + 4)) for c in range(3)]
-        np.testing.assert_allclose(icon.codes.concentration(z, prototypes, labels, smoothing=4), expected, rtol=1e-12)
-        scaled = icon.codes.concentration(z, prototypes, labels, temperature=0.2)
+        np.testing.assert_allclose(icon.nn.concentration(z, prototypes, labels, smoothing=4), expected, rtol=1e-12)
+        scaled = icon.nn.concentration(z, prototypes, labels, temperature=0.2)
         assert float(scaled.mean()) == pytest.approx(0.2)
 
     def test_empty_and_point_clusters_are_usable_temperatures(self) -> None:
         z = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
         prototypes = torch.tensor([[1.0, 0.2], [0.0, 1.0], [1.0, 1.0]])
-        phi = icon.codes.concentration(z, prototypes, [0, 0, 0, 1])
+        phi = icon.nn.concentration(z, prototypes, [0, 0, 0, 1])
         assert phi[1] == phi[0] == phi[2] > 0
         icon.method("pcl", temperature=phi)((z, prototypes), [0, 0, 0, 1])
 
@@ -155,7 +155,7 @@ class TestConcentration:
     )
     def test_bad_input(self, z: Any, prototypes: Any, labels: Any, hyper: dict[str, Any], message: str) -> None:
         with pytest.raises(ValueError, match=f"^{message}"):
-            icon.codes.concentration(z, prototypes, labels, **hyper)
+            icon.nn.concentration(z, prototypes, labels, **hyper)
 
 
 class TestPrecision:
@@ -167,16 +167,16 @@ class TestPrecision:
             labels[i] = 9
             unit = normalize(z, dim=1)
             centres = normalize(torch.stack([unit[labels == c].mean(dim=0) for c in range(10)]), dim=1)
-            assert icon.codes.concentration(z, centres, labels).min() > 0.01
+            assert icon.nn.concentration(z, centres, labels).min() > 0.01
         centre, labels = torch.randn(1, 32), torch.zeros(200, dtype=torch.int64)
-        exact = icon.codes.concentration(z, centre, labels)
+        exact = icon.nn.concentration(z, centre, labels)
         for dtype in (torch.bfloat16, torch.float16):
             torch.testing.assert_close(
-                icon.codes.concentration(z.to(dtype), centre.to(dtype), labels), exact, rtol=1e-2, atol=0
+                icon.nn.concentration(z.to(dtype), centre.to(dtype), labels), exact, rtol=1e-2, atol=0
             )
 
     def test_a_centre_in_half_precision_keeps_moving(self) -> None:
-        centering = icon.codes.Centering(3).bfloat16()
+        centering = icon.nn.Centering(3).bfloat16()
         for _ in range(300):
             centering(torch.full((4, 3), 5.0, dtype=torch.bfloat16))
         torch.testing.assert_close(centering.center, torch.full((3,), 5.0))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from icon.merging import grouped, merge, mutual_information
+from icon.estimators.merging import grouped, merge, mutual_information
 
 Array = NDArray[np.float64]
 

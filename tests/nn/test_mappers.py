@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 import icon
-from icon import mappers, neighbors
-from icon.mappers import CNN, MLP, Linear, Lookup, Prototypes, Rescale
+from icon import neighbors
+from icon.nn import mappers
+from icon.nn.mappers import CNN, MLP, Linear, Lookup, Prototypes, Rescale
 
 
 def test_lookup_is_a_free_row_per_point() -> None:
@@ -139,7 +140,7 @@ class TestTeacher:
 
     def test_it_is_the_moving_average(self) -> None:
         student = self.network()
-        teacher = icon.mappers.EMA(student, decay=0.8)
+        teacher = icon.nn.EMA(student, decay=0.8)
         expected = {name: value.clone() for name, value in student.state_dict().items()}
         for step in range(3):
             with torch.no_grad():
@@ -155,13 +156,13 @@ class TestTeacher:
         assert teacher.n_updates == 3
 
     def test_no_gradient_and_no_parameters_to_train(self) -> None:
-        teacher = icon.mappers.EMA(self.network())
+        teacher = icon.nn.EMA(self.network())
         assert not teacher(torch.randn(6, 4)).requires_grad
         assert not any(p.requires_grad for p in teacher.parameters())
 
     def test_state_dict_resumes(self) -> None:
         student = self.network()
-        first, second = icon.mappers.EMA(student, 0.5), icon.mappers.EMA(self.network(1), 0.5)
+        first, second = icon.nn.EMA(student, 0.5), icon.nn.EMA(self.network(1), 0.5)
         first.update(self.network(2))
         second.load_state_dict(first.state_dict())
         assert second.n_updates == 1
@@ -169,12 +170,12 @@ class TestTeacher:
         assert torch.equal(first(x), second(x))
 
     def test_schedule(self) -> None:
-        decay = icon.mappers.cosine_decay(0.9, steps=10)
+        decay = icon.nn.cosine_decay(0.9, steps=10)
         assert decay(0) == pytest.approx(0.9)
         assert decay(5) == pytest.approx(0.95)
         assert decay(10) == decay(99) == 1.0
         student = nn.Linear(1, 1, bias=False)
-        teacher = icon.mappers.EMA(student, icon.mappers.cosine_decay(0.0, steps=2))
+        teacher = icon.nn.EMA(student, icon.nn.cosine_decay(0.0, steps=2))
         start = student.weight.item()
         for _ in range(2):
             with torch.no_grad():
@@ -185,14 +186,14 @@ class TestTeacher:
 
     def test_bad_decay(self) -> None:
         with pytest.raises(ValueError, match=r"^decay: got 1.5"):
-            icon.mappers.EMA(self.network(), 1.5)
+            icon.nn.EMA(self.network(), 1.5)
 
     def test_bad_modules(self) -> None:
         with pytest.raises(TypeError, match=r"^module: got int, expected an nn.Module"):
-            icon.mappers.EMA(3)  # type: ignore[arg-type]
+            icon.nn.EMA(3)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"^module: got parameters in torch.bfloat16"):
-            icon.mappers.EMA(nn.Linear(2, 2).bfloat16())
-        teacher = icon.mappers.EMA(nn.Linear(4, 3), 0.5)
+            icon.nn.EMA(nn.Linear(2, 2).bfloat16())
+        teacher = icon.nn.EMA(nn.Linear(4, 3), 0.5)
         before = teacher.averaged.module.weight.clone()
         for other in (nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), nn.Linear(4, 3, bias=False)):
             with pytest.raises(ValueError, match=r"^module: got \S+ of shape"):
@@ -204,10 +205,10 @@ class TestTeacher:
         """Views are noisy copies; after training the views of a point are nearer to each other than to other points."""
         torch.manual_seed(0)
         x = torch.randn(128, 8)
-        student, predictor = icon.mappers.MLP(8, 8, 32), icon.mappers.MLP(8, 8, 32)
-        head = icon.mappers.Prototypes(16, 8)
-        teacher, teacher_head = icon.mappers.EMA(student, 0.95), icon.mappers.EMA(head, 0.95)
-        centering = icon.codes.Centering(16, temperature=0.1)
+        student, predictor = icon.nn.MLP(8, 8, 32), icon.nn.MLP(8, 8, 32)
+        head = icon.nn.Prototypes(16, 8)
+        teacher, teacher_head = icon.nn.EMA(student, 0.95), icon.nn.EMA(head, 0.95)
+        centering = icon.nn.Centering(16, temperature=0.1)
         loss = icon.method(name)
         optimizer = torch.optim.Adam([*student.parameters(), *predictor.parameters(), *head.parameters()], lr=1e-3)
         for _ in range(150):

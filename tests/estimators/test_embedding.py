@@ -20,8 +20,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 import icon
-from icon.embedding import Embedding, MomentumGains
-from icon.mappers import CNN, Lookup
+from icon.estimators.embedding import Embedding, MomentumGains
+from icon.nn.mappers import CNN, Lookup
 
 Digits = tuple[np.ndarray, np.ndarray]
 

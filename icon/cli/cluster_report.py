@@ -21,8 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import icon
-from icon.clustering import Clustering
-from icon.diagnostics import Diagnostics, entropies
+from icon.estimators.clustering import Clustering
+from icon.estimators.diagnostics import Diagnostics, entropies
 
 FILES = (".csv", ".npy", ".parquet")  # an output that ends so is a file, any other a folder
 OURS = ("assignments.csv", "assignments.npy", "assignments.parquet", "report.json", "clusters.png")
@@ -185,7 +185,7 @@ def planar(x: NDArray[Any], seed: int, verbose: bool = False) -> tuple[NDArray[n
     """The points shown, where ``[shown, 2]`` they lie, and the name of the map."""
     n = len(x)
     if 8 <= n <= LEARNED_MAP:
-        from icon.embedding import Embedding
+        from icon.estimators.embedding import Embedding
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

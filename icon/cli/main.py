@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from icon import registry
-from icon.diagnostics import diagnose
+from icon.estimators.diagnostics import diagnose
 from icon.features import read_matrix, read_vector
+from icon.methods import registry
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The periodic table of representation learning.")
 
@@ -112,7 +112,7 @@ def embed(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Embed features with a loss of the table; the default is t-SNE."""
-    from icon.embedding import Embedding
+    from icon.estimators.embedding import Embedding
 
     def run() -> NDArray[Any]:
         _check_output(out)
@@ -149,8 +149,8 @@ def cluster(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table."""
-    from icon import cluster_report as report
-    from icon.clustering import Clustering
+    from icon.cli import cluster_report as report
+    from icon.estimators.clustering import Clustering
 
     settings = {
         "features": features, "key": key, "clusters": clusters, "knn": knn, "walks": walks, "debias": debias,

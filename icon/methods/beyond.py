@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from icon import _checks as check
-from icon.records import Citation, Method
+from icon.methods.record import Citation, Method
 
 CE = "exact: cross-entropy = reference"
 DOT = {"metric": "dot", "temperature": 1.0}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from icon.diagnostics import coarse_walk, diagnose, expected_calibration_error, suggest_n_clusters
+from icon.estimators.diagnostics import coarse_walk, diagnose, expected_calibration_error, suggest_n_clusters
 
 PHI = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0]])
 

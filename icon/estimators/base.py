@@ -13,7 +13,8 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon import features, registry
+from icon import features
+from icon.methods import registry
 
 FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
 BLOCK = 2**16  # rows that a mapper is applied to at a time

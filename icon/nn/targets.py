@@ -103,7 +103,7 @@ class Centering(nn.Module):
     Centring keeps one prototype from taking all points, sharpening (a low τ_t) keeps them from spreading evenly. In
     training mode each call moves the centre after it was used: ``c ← μ c + (1-μ) mean_i t_i``. No gradient flows.
 
-    >>> centering = icon.codes.Centering(n_prototypes)
+    >>> centering = icon.nn.Centering(n_prototypes)
     >>> codes = centering(teacher(view_a) @ prototypes.T)
     >>> icon.method("dino")((student(view_b), prototypes), codes)
 
@@ -148,7 +148,7 @@ def concentration(
     Unit rows on both sides. It is the temperature of the prototype: loose clusters are softened, tight ones sharpened.
     A prototype without points, or on which all of its points lie, gets the largest or the smallest of the others.
 
-    >>> phi = icon.codes.concentration(z, prototypes, assignments)
+    >>> phi = icon.nn.concentration(z, prototypes, assignments)
     >>> icon.method("pcl", temperature=phi)((z, prototypes), assignments)
 
     Args:

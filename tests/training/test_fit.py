@@ -12,11 +12,11 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 import icon
-from icon.embedding import MomentumGains
-from icon.fit import fit, prepare, seeded
-from icon.mappers import MLP, Lookup, Prototypes
+from icon.estimators.embedding import MomentumGains
+from icon.nn.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
 from icon.training import PairSampler
+from icon.training.fit import fit, prepare, seeded
 
 N = 30
 
@@ -231,7 +231,7 @@ def test_a_broken_checkpoint_is_one_clear_line(content: bytes, x: Tensor, tmp_pa
     path.write_bytes(content)
     model = noisy()
     before = state(model)
-    with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a file that icon.fit wrote"):
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a file that icon.training.fit wrote"):
         fit(clusters(), model, x, x, steps=2, checkpoint=path)
     assert same(state(model), before)
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import icon
-from icon.cli import app
+from icon.cli.main import app
 from icon.features import read_matrix, read_vector
 
 RUN = CliRunner()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from icon import _checks as check
 from icon import p, q
-from icon.beyond import BEYOND
-from icon.catalog import METHODS
 from icon.core.loss import Loss
-from icon.records import Method
+from icon.methods.beyond import BEYOND
+from icon.methods.catalog import METHODS
+from icon.methods.record import Method
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from icon import _checks as check
 from icon import metrics
+from icon.estimators.clustering import Clustering
 from icon.p.spatial import knn_rows
 
 BINS = 10
@@ -170,8 +171,6 @@ def suggest_n_clusters(
 
     Source: von Luxburg 2007 (arXiv 0711.0189), eigengap; Stewart 2022 and Deng et al. 2022 for learned partitions.
     """
-    from icon.clustering import Clustering
-
     array = np.asarray(x)
     n = len(array)
     if check.count(max_clusters, "max_clusters", 3) > n:

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from icon import registry
-from icon.fit import rows_of
-from icon.mappers import Lookup
-from icon.merging import merge
+from icon.estimators.merging import merge
+from icon.methods import registry
+from icon.nn.mappers import Lookup
+from icon.training.fit import rows_of
 from icon.training.sampler import PairSampler
 
 KINDS = ("over-clustering", "k-means", "random")
@@ -31,7 +31,7 @@ def over(n_clusters: int, points: int) -> int:
 def merged(
     phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: PairSampler, n_clusters: int
 ) -> NDArray[np.int64]:
-    """First clusters ``[n]``: many merged (`icon.merging.merge`) by how pairs of points join them.
+    """First clusters ``[n]``: many merged (`icon.estimators.merging.merge`) by how pairs of points join them.
 
     Draws with the generator of the moment.
 

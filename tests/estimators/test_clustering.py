@@ -23,8 +23,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 import icon
-from icon.clustering import Clustering
-from icon.mappers import CNN
+from icon.estimators.clustering import Clustering
+from icon.nn.mappers import CNN
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -335,7 +335,7 @@ def test_wide_features_are_reduced_and_saved(tmp_path: Path) -> None:
 _RUN = """
 import sys, numpy as np
 from sklearn.datasets import load_digits
-from icon.clustering import Clustering
+from icon.estimators.clustering import Clustering
 import os
 x = load_digits().data[:600]
 kill = int(sys.argv[2])

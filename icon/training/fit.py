@@ -17,7 +17,7 @@ from torch.optim import Adam, Optimizer
 
 from icon import _checks as check
 from icon.core.loss import Loss
-from icon.mappers import EMA
+from icon.nn import EMA
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.training.sampler import PairSampler
@@ -60,7 +60,7 @@ def fit(
     with its checkpoint. The global random state is left as it was.
 
     Args:
-        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.mappers.Prototypes`).
+        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.nn.Prototypes`).
         inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``.
         target: what p is made from, once, or prepared `Rows`.
         optimizer: from parameters to an optimiser; None is Adam with ``learning_rate``.
@@ -289,7 +289,7 @@ class _Run:
                 header = json.loads((file.metadata() or {})["icon"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
         except (SafetensorError, KeyError, OSError, ValueError) as error:
-            raise ValueError(f"checkpoint: got {path} ({error}), expected a file that icon.fit wrote") from None
+            raise ValueError(f"checkpoint: got {path} ({error}), expected a file that icon.training.fit wrote") from None
         for key, value in self.identity.items():
             if header["run"].get(key) != value:
                 raise ValueError(

@@ -1,0 +1,1 @@
+"""The table: its rows, its columns and the methods in its cells."""

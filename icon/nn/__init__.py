@@ -1,0 +1,23 @@
+"""Networks and what goes with them: mappers, the teacher, and targets made from a teacher's scores."""
+
+from icon.nn.ema import EMA, cosine_decay
+from icon.nn.mappers import CNN, MAX_FEATURES, MLP, NAMES, Linear, Lookup, Principal, Prototypes, Rescale, build
+from icon.nn.targets import Centering, concentration, sinkhorn
+
+__all__ = [
+    "CNN",
+    "EMA",
+    "MAX_FEATURES",
+    "MLP",
+    "NAMES",
+    "Centering",
+    "Linear",
+    "Lookup",
+    "Principal",
+    "Prototypes",
+    "Rescale",
+    "build",
+    "concentration",
+    "cosine_decay",
+    "sinkhorn",
+]
