@@ -11,23 +11,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
-from icon import nn, p, q
+from icon import p, q
 from icon._checks import set_validation
 from icon.core import divergence
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss, Terms
 from icon.core.problem import Problem
+from icon.methods.axes import (
+    loss,
+    register_column,
+    register_divergence,
+    register_evaluator,
+    register_partition,
+    register_row,
+)
 from icon.methods.record import Citation, Method
-from icon.methods.registry import loss, method, methods, register, table
-from icon.nn import sinkhorn
+from icon.methods.registry import method, methods, register, table
 from icon.p.rows import Rows
 from icon.p.support import Support
 
 if TYPE_CHECKING:
     import os
 
-    from icon import estimators, metrics, testing, training
+    from icon import estimators, metrics, nn, testing, training
     from icon.estimators import Clustering, Embedding, diagnose, suggest_n_clusters
+    from icon.nn import sinkhorn
 
 __version__ = "0.1.0"
 __all__ = [
@@ -53,6 +61,11 @@ __all__ = [
     "p",
     "q",
     "register",
+    "register_column",
+    "register_divergence",
+    "register_evaluator",
+    "register_partition",
+    "register_row",
     "save",
     "set_validation",
     "sinkhorn",
@@ -63,8 +76,8 @@ __all__ = [
 ]
 
 # What needs scikit-learn or reads files is imported when it is first used: `import icon` stays as fast as torch.
-_PACKAGES = ("estimators", "metrics", "testing", "training")
-_ESTIMATORS = ("Clustering", "Embedding", "diagnose", "suggest_n_clusters")
+_PACKAGES = ("estimators", "metrics", "nn", "testing", "training")
+_LATER = dict.fromkeys(("Clustering", "Embedding", "diagnose", "suggest_n_clusters"), "estimators") | {"sinkhorn": "nn"}
 _RENAMED = {"codes": "nn", "mappers": "nn"}
 
 
@@ -99,8 +112,8 @@ Loss.save = save
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ESTIMATORS:
-        return getattr(import_module("icon.estimators"), name)
+    if name in _LATER:
+        return getattr(import_module(f"icon.{_LATER[name]}"), name)
     if name in _PACKAGES:
         return import_module(f"icon.{name}")
     if name in _RENAMED:

@@ -21,7 +21,7 @@ from icon import q as icon_q
 from icon.core.divergence import Divergence, takes_log_p
 from icon.core.evaluators import Autograd, Evaluator
 from icon.core.loss import Loss
-from icon.methods.registry import COLUMNS, ROWS, loss
+from icon.methods.axes import COLUMNS, ROWS, loss
 from icon.p.base import Distribution
 from icon.p.masses import Masses
 from icon.p.rows import Rows

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import icon
-from icon.methods.registry import COLUMNS, ROWS, find
+from icon.methods.axes import COLUMNS, ROWS
+from icon.methods.registry import find
 from table import run
 from table.page.terminal import print_table
 

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import icon
+from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.record import FAMILIES, Method
-from icon.methods.registry import COLUMNS, ROWS
 from table import beyond, cells, formulas, studies
 from table.data import Sample, sample
 from table.page import csv, figure, html, markdown

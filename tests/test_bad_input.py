@@ -103,8 +103,8 @@ TARGET: list[Bad] = [
     ("NaN in soft targets", lambda: icon.p.DataLabel()(np.array([[NAN, 1.0]])), ValueError, r"^labels: got NaN"),
     ("ids of one side only", lambda: icon.method("infonce")((Z, Z[:5]), IDS), ValueError, r"^ids: got 8 for 8 anchors and 5 candidates, expected a pair"),
     ("nobody has a positive", lambda: supcon()(Z, np.arange(8)), ValueError, r"^target: got 8 of 8 anchors without a positive, expected at least one"),
-    ("empty='raise'", lambda: icon.loss("gaussian", "classes", empty="raise")(Z, [0, 1, 1, 1, 1, 1, 1, 2]), ValueError, r"^target: got 2 of 8 anchors without a positive \(rows 0, 7\), expected none with empty='raise'"),
-    ("isolated nodes", lambda: icon.loss("student-t", "graph", empty="raise")(Z, spoiled(spoiled(RING, 3, 0), (slice(None), 3), 0)), ValueError, r"^target: got 1 of 8 anchors without a positive \(rows 3\)"),
+    ("on_no_positive='raise'", lambda: icon.loss("gaussian", "classes", on_no_positive="raise")(Z, [0, 1, 1, 1, 1, 1, 1, 2]), ValueError, r"^target: got 2 of 8 anchors without a positive \(rows 0, 7\), expected none with on_no_positive='raise'"),
+    ("isolated nodes", lambda: icon.loss("student-t", "graph", on_no_positive="raise")(Z, spoiled(spoiled(RING, 3, 0), (slice(None), 3), 0)), ValueError, r"^target: got 1 of 8 anchors without a positive \(rows 3\)"),
     ("NaN features", lambda: icon.method("sne", perplexity=2)(Z, spoiled(X, (6, 0), NAN)), ValueError, r"^features: got NaN or infinity in rows 6, expected finite"),
     ("infinite features", lambda: icon.p.KNN(2)(spoiled(X, 1, INF)), ValueError, r"^features: .*rows 1\b"),
     ("NaN in the second features", lambda: icon.p.KNN(2)((X, spoiled(X, 1, INF))), ValueError, r"^features\[1\]: .*rows 1\b"),
@@ -252,7 +252,7 @@ ARGUMENTS: list[Bad] = [
     ("divergence", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), divergence="helinger"), ValueError, r"^divergence: got 'helinger' \(did you mean 'hellinger'\?\)"),
     ("divergence of another type", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), divergence=3), TypeError, r"^divergence: got 3, expected a name or a function"),
     ("reduction", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), reduction="avg"), ValueError, r"^reduction: got 'avg'.*expected one of 'mean', 'sum', 'none'"),
-    ("empty", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), empty="ignore"), ValueError, r"^empty: got 'ignore'.*expected one of 'skip', 'zero', 'raise'"),
+    ("empty", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), on_no_positive="ignore"), ValueError, r"^on_no_positive: got 'ignore'.*expected one of 'skip', 'zero', 'raise'"),
     ("joint without a sum per anchor", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), normalization="joint", reduction="none"), ValueError, r"^reduction: got 'none' with normalization='joint'"),
     ("joint limit", lambda: icon.Loss(icon.p.KNN(3), icon.q.Gaussian(partition="mean"), normalization="joint"), ValueError, r"^normalization: got 'joint', but q is a rescaled limit"),
     ("divergence from a limit", lambda: icon.Loss(icon.p.KNN(3), icon.q.Gaussian(partition="max"), divergence="js"), ValueError, r"^divergence: got js, but q is a rescaled limit"),
@@ -312,7 +312,7 @@ def test_the_warning_counts_the_anchors_without_a_positive() -> None:
     with pytest.warns(UserWarning, match=r"^target: got 2 of 4 anchors without a positive; they are left out"):
         supcon()(Z[:4], [0, 1, 1, 3])
     with pytest.warns(UserWarning, match=r"they are counted as 0"):
-        icon.loss("gaussian", "classes", empty="zero")(Z[:4], [0, 1, 1, 3])
+        icon.loss("gaussian", "classes", on_no_positive="zero")(Z[:4], [0, 1, 1, 3])
 
 
 def test_the_warning_points_at_the_call() -> None:

@@ -163,7 +163,7 @@ def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, co
     split = halves(y, seed)
     x = standardised(_pixels(dataset), split.train) if dataset.shape is None else _pixels(dataset)
     q = icon.q.Gaussian(temperature=settings.temperature) if cosine else icon.q.Gaussian(sigma=0.5**0.5)
-    loss = icon.Loss(icon.p.Classes().debias(settings.debias), q, divergence=divergence, empty="zero")
+    loss = icon.Loss(icon.p.Classes().debias(settings.debias), q, divergence=divergence, on_no_positive="zero")
     inputs, labels = torch.from_numpy(x), torch.from_numpy(y)
 
     def of_batch(encoder: nn.Module) -> BatchLoss:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from icon.estimators.diagnostics import diagnose
 from icon.features import read_matrix, read_vector
-from icon.methods import registry
+from icon.methods import axes, registry
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The periodic table of representation learning.")
 
@@ -61,9 +61,9 @@ def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")]
     else:
         sheet = Table(show_lines=True, padding=0)
         sheet.add_column("p \\ q", style="bold", min_width=11)
-        for row in registry.ROWS.values():
+        for row in axes.ROWS.values():
             sheet.add_column(row.name, overflow="fold")
-        for slug, column in registry.COLUMNS.items():  # nine columns do not fit a terminal: on its side
+        for slug, column in axes.COLUMNS.items():  # nine columns do not fit a terminal: on its side
             sheet.add_row(column.name, *(frame.loc[row, slug].replace(" · ", "\n") for row in frame.index))
         Console().print(sheet)
         beyond = [m.slug for m in registry.methods() if not m.in_table]
@@ -78,7 +78,7 @@ def show(
     """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, where it was published."""
     console = Console(soft_wrap=True, highlight=False)
     if column is not None:
-        found = _or_exit(lambda: registry.loss(name.lower(), column.lower()))
+        found = _or_exit(lambda: axes.loss(name.lower(), column.lower()))
         here = [m for m in registry.methods() if (m.row, m.column) == (found.row, found.column)]
         names = [m.name for m in here if m.in_table]
         console.print(f"[bold]{', '.join(names) or 'no name: it computes all the same'}[/bold]")

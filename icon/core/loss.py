@@ -67,8 +67,8 @@ class Loss(nn.Module):
         divergence: ``"kl"``, ``"reverse-kl"``, ``"js"``, ``"tv"``, ``"hellinger"``, ``"alpha"``, or a function of
             tiles ``(p, q, log_q)`` that gives one number per row.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` (one value per anchor; two directions one after the other).
-        empty: what happens to anchors without a positive: ``"skip"`` leaves them out of the mean (0 under ``"none"``),
-            ``"zero"`` counts them as 0, ``"raise"`` refuses. Their number is reported by a warning.
+        on_no_positive: what happens to anchors without a positive: ``"skip"`` leaves them out of the mean (0 under
+            ``"none"``), ``"zero"`` counts them as 0, ``"raise"`` refuses them. Their number is reported by a warning.
         anchor_weights: ``w_i``: None (equal), ``"stationary"`` (p's marginal: degree / volume of a graph), or ``[n]``.
         block: anchors evaluated at a time; None chooses. The result does not depend on it.
         name: what `repr` calls this loss; None looks the parts up in the table.
@@ -76,6 +76,7 @@ class Loss(nn.Module):
         matmul_precision: ``"tf32"`` or ``"bfloat16"``: the factors of the fused evaluator's products are rounded to
             that precision where the hardware can, and summed in float32. None leaves torch's own setting.
         totals: sums over the other parts of a batch whose anchors are evaluated in parts; see `forward`.
+        empty: the former name of ``on_no_positive``.
 
     Raises:
         ValueError, TypeError: one line with the argument, what was given and what was expected.
@@ -96,13 +97,14 @@ class Loss(nn.Module):
         normalization: str = "row",
         divergence: str | Divergence = "kl",
         reduction: str = "mean",
-        empty: str = "skip",
+        on_no_positive: str = "skip",
         anchor_weights: Any = None,
         block: int | None = None,
         name: str | None = None,
         evaluator: str | Evaluator | None = None,
         matmul_precision: str | None = None,
         totals: Totals = WHOLE,
+        empty: str | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(p, Distribution):
@@ -112,7 +114,10 @@ class Loss(nn.Module):
         self.p, self.q = p, q
         self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
         self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
-        self.empty = check.choice(empty, "empty", ("skip", "zero", "raise"))
+        if empty is not None:
+            warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=2)
+            on_no_positive = empty
+        self.on_no_positive = check.choice(on_no_positive, "on_no_positive", ("skip", "zero", "raise"))
         self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
         self.divergence = resolve(divergence)
         self.block = None if block is None else check.count(block, "block")
@@ -372,7 +377,7 @@ class Loss(nn.Module):
         weights = every if counted is None else every * counted
         if self.reduction == "sum":
             return weights
-        whole = self.totals.sum((weights if self.empty == "skip" else every).sum().detach())
+        whole = self.totals.sum((weights if self.on_no_positive == "skip" else every).sum().detach())
         if check.values_matter(whole) and not bool(whole > 0):
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
         return weights / whole
@@ -381,10 +386,10 @@ class Loss(nn.Module):
         found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
         if rows.n_empty == rows.n and isinstance(self.totals, Whole):
             raise ValueError(f"{found}, expected at least one anchor with a positive")
-        if self.empty == "raise":
+        if self.on_no_positive == "raise":
             where = check.some(rows.empty.nonzero().flatten().tolist())
-            raise ValueError(f"{found} (rows {where}), expected none with empty='raise'")
-        how = "left out of the mean" if self.empty == "skip" else "counted as 0"
+            raise ValueError(f"{found} (rows {where}), expected none with on_no_positive='raise'")
+        how = "left out of the mean" if self.on_no_positive == "skip" else "counted as 0"
         warnings.warn(f"{found}; they are {how}", stacklevel=_depth_of_caller())
 
     def _views(self, input: Sequence[Any]) -> list[Tensor]:
@@ -423,7 +428,7 @@ class Loss(nn.Module):
             "normalization": (self.normalization, "row"),
             "divergence": (self.divergence_name, "kl"),
             "reduction": (self.reduction, "mean"),
-            "empty": (self.empty, "skip"),
+            "on_no_positive": (self.on_no_positive, "skip"),
             "block": (self.block, None),
             "evaluator": (None if self.evaluator is None else self.evaluator.name, None),
             "matmul_precision": (getattr(self.evaluator, "matmul_precision", None), None),
@@ -447,7 +452,7 @@ _SETTINGS = (
     "normalization",
     "divergence",
     "reduction",
-    "empty",
+    "on_no_positive",
     "block",
     "evaluator",
     "name",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon import features
-from icon.methods import registry
+from icon.methods import axes
 
 FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
 BLOCK = 2**16  # rows that a mapper is applied to at a time
@@ -55,7 +55,7 @@ def target_of(column: str, features: Tensor, y: Any) -> Any:
     """What p of a column is made from, given scikit-learn's X and y."""
     if column == "cross-modal":
         raise ValueError("column: got 'cross-modal', expected a column of one set of points (see icon.loss for two)")
-    if column in FEATURES or column not in registry.COLUMNS:
+    if column in FEATURES or column not in axes.COLUMNS:
         return features
     if column == "identity":
         return None

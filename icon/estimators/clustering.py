@@ -37,7 +37,7 @@ from icon.estimators.base import (
     validated,
 )
 from icon.estimators.saved import load_estimator, save_estimator
-from icon.methods import registry
+from icon.methods import axes
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
@@ -77,11 +77,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             starts first as it is, then with the parameters of its layers drawn anew.
         init: the kinds of the starts, or several in turn. ``"over-clustering"`` trains a head of three times as many
             clusters over half of the steps, merges them so that neighbours still tell as much about each other as they
-            can (`icon.estimators.merging`), and trains the head to give these first; ``"k-means"`` trains it to give those of the
-            features; ``"random"`` leaves it as it is drawn.
+            can, and trains the head to give these first; ``"k-means"`` trains it to give those of the features;
+            ``"random"`` leaves it as it is drawn.
         batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
-            points at a step; a number draws so many pairs (anchor, partner drawn by walking), see `icon.training.fit`. It
-            should hold several points of each cluster.
+            points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
+            hold several points of each cluster.
         ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
             50,000 points; see `icon.neighbors`.
@@ -223,7 +223,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
         check.count(self.walks, "walks")
         check.fraction(self.debias, "debias")
-        loss = registry.loss("clusters", self.column, **neighbours, **(self.hyper or {}), evaluator=self.evaluator)
+        loss = axes.loss("clusters", self.column, **neighbours, **(self.hyper or {}), evaluator=self.evaluator)
         if self.column == "knn" and self.symmetrize is not None:
             loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
         return loss
@@ -375,8 +375,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 class _Run(NamedTuple):
     """What the training from one start sees.
 
-    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `icon.training.fit`
-    takes it; ``pairs(α)`` draws from it.
+    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `fit` takes it;
+    ``pairs(α)`` draws from it.
     """
 
     loss: Loss

@@ -25,7 +25,7 @@ from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimators.base import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
 from icon.estimators.saved import load_estimator, save_estimator
-from icon.methods import registry
+from icon.methods import axes, registry
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.serialization import READERS
@@ -164,7 +164,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _loss(self, n: int) -> Loss:
         given = dict(self.hyper or {}) | {"evaluator": self.evaluator}
         cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
-        loss = registry.method(cell[0].slug, **given) if cell else registry.loss(self.row, self.column, **given)
+        loss = registry.method(cell[0].slug, **given) if cell else axes.loss(self.row, self.column, **given)
         perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
         if perplexity is not None and perplexity > most and "perplexity" not in given:
             warnings.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points", stacklevel=3)

@@ -1,10 +1,15 @@
-"""What the table says of a method: a record, and nothing that computes."""
+"""What the table says of a method: a record, its citation, and the factory that builds its loss."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from typing import Any
+
+from icon.core.loss import Loss
 
 FAMILIES = {
     "dimensionality-reduction": "Dimensionality reduction",
@@ -18,7 +23,17 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Citation:
-    """Where a method was published. ``key`` is its BibTeX key; ``doi`` or ``arxiv`` where there is one."""
+    """Where a method was published.
+
+    Args:
+        key: its BibTeX key.
+        authors: their last names, separated by commas.
+        year: of the publication.
+        title: of the paper.
+        venue: journal, conference or series.
+        doi: where there is one.
+        arxiv: the number of the preprint, where there is one.
+    """
 
     key: str
     authors: str
@@ -30,11 +45,13 @@ class Citation:
 
     @property
     def url(self) -> str | None:
+        """Where the paper is found: its DOI, or the preprint."""
         if self.doi:
             return f"https://doi.org/{self.doi}"
         return f"https://arxiv.org/abs/{self.arxiv}" if self.arxiv else None
 
     def bibtex(self) -> str:
+        """The entry, for a bibliography."""
         fields = {
             "author": self.authors.replace(", ", " and "),
             "title": self.title,
@@ -47,20 +64,36 @@ class Citation:
         return f"@misc{{{self.key},\n{body}\n}}"
 
 
+@cache
+def citations() -> dict[str, Citation]:
+    """The entries of ``references.bib`` by key. One field per line is all of BibTeX that is read here."""
+    found = {}
+    text = (files("icon.methods") / "references.bib").read_text(encoding="utf-8")
+    for key, body in re.findall(r"^@\w+\{(.+?),\n(.*?)^\}", text, flags=re.MULTILINE | re.DOTALL):
+        entry = dict(re.findall(r"^ *(\w+) = \{(.*)\},?$", body, flags=re.MULTILINE))
+        venue = next(entry[name] for name in ("journal", "booktitle", "howpublished") if name in entry)
+        authors = entry["author"].replace(" and ", ", ")
+        year, doi, arxiv = int(entry["year"]), entry.get("doi"), entry.get("eprint")
+        found[key] = Citation(key, authors, year, entry["title"], venue, doi, arxiv)
+    return found
+
+
 @dataclass(frozen=True)
 class Method:
-    """A named method: a coordinate of the table and the hyper-parameters that make it.
+    """A named method: a coordinate of the table, and what builds its loss.
 
     Args:
-        slug, name: for code and for people.
-        row, column: the coordinate.
+        slug: its name in code.
+        name: its name for people.
+        row: slug of its row.
+        column: slug of its column.
         family: key of `FAMILIES`; ``"gap"`` for a name that nobody published.
         relation: how the loss relates to the reference, in words.
         citation: None for a gap.
         hyper: hyper-parameters of the method and their defaults.
-        coordinate: in words, where the method stands beyond the table (a variant of its cell, shown under the table);
-            empty for a method of the table.
         translate: from the method's hyper-parameters to those of `icon.loss`, where the names differ.
+        coordinate: in words, where a variant of its cell stands; empty for a method whose name is in the table.
+        build: the factory; None builds ``icon.loss(row, column, **hyper)``.
     """
 
     slug: str
@@ -73,6 +106,7 @@ class Method:
     hyper: Mapping[str, Any] = field(default_factory=dict)
     translate: Callable[..., dict[str, Any]] | None = None
     coordinate: str = ""
+    build: Callable[..., Loss] | None = None
 
     @property
     def in_table(self) -> bool:
@@ -86,4 +120,5 @@ class Method:
 
     @property
     def year(self) -> int | None:
+        """Of the publication."""
         return None if self.citation is None else self.citation.year

@@ -46,14 +46,14 @@ class Composable(ABC):
             average: over the lengths 1 to k.
             prune: keep this many largest entries of a row after each product and renormalise (noted in the result).
         """
-        return self._then(Walks(check.count(k, "walks"), average, prune))
+        return self if check.count(k, "walks") == 1 else self._then(Walks(k, average, prune))
 
     def debias(self: C, alpha: float) -> C:
         """``(1-α) p + α u`` with u uniform on the support; α = 0 changes nothing.
 
         Source: I-Con (arXiv 2504.16929), debiasing; with data-label pairs it is label smoothing.
         """
-        return self._then(Debias(check.fraction(alpha, "alpha")))
+        return self if check.fraction(alpha, "alpha") == 0 else self._then(Debias(float(alpha)))
 
     def symmetrize(self: C, how: str = "average") -> C:
         """Symmetric weights, rows then normalised again; the row sums become the anchors' weights.
@@ -88,8 +88,6 @@ class Walks:
     prune: int | None = None
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
-        if self.k == 1:
-            return rows
         self.check(rows)
         step = rows.to_scipy()
         power, total = step, step
@@ -131,8 +129,6 @@ class Debias:
     alpha: float
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
-        if self.alpha == 0:
-            return rows
         masses, kept = rows.masses, 1 - self.alpha
         uniform = self.alpha * (~rows.empty).to(precise(rows.empty.device))
         if masses.uniform_mass is not None:

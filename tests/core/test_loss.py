@@ -328,12 +328,12 @@ def test_empty_policies() -> None:
     expected = dense.row_kl(dense.student_t_scores(normal(7, 2), normal(7, 2), 1.0), dense.p_members(LABELS),
                             dense.others(7))  # fmt: skip
     assert_close(none, expected)
-    assert_close(on_labels(empty="skip"), expected.sum() / 5)
-    assert_close(on_labels(empty="zero"), expected.sum() / 7)
-    assert_close(on_labels(empty="skip", reduction="sum"), expected.sum())
-    assert_close(on_labels(empty="zero", reduction="sum"), expected.sum())
+    assert_close(on_labels(on_no_positive="skip"), expected.sum() / 5)
+    assert_close(on_labels(on_no_positive="zero"), expected.sum() / 7)
+    assert_close(on_labels(on_no_positive="skip", reduction="sum"), expected.sum())
+    assert_close(on_labels(on_no_positive="zero", reduction="sum"), expected.sum())
     with pytest.raises(ValueError, match=r"target: got 2 of 7 anchors without a positive \(rows 0, 6\)"):
-        icon.Loss(icon.p.Classes(), icon.q.StudentT(), empty="raise")(normal(7, 2), LABELS)
+        icon.Loss(icon.p.Classes(), icon.q.StudentT(), on_no_positive="raise")(normal(7, 2), LABELS)
 
 
 def test_empty_anchors_get_no_gradient_of_their_own_term() -> None:
@@ -352,12 +352,12 @@ def test_terms_of_empty_anchors() -> None:
     assert kl[0] == cross_entropy[0] == entropy[0] == 0
 
 
-@pytest.mark.parametrize("empty", ["skip", "zero"])
-def test_anchor_weights_are_a_weighted_mean(empty: str) -> None:
+@pytest.mark.parametrize("on_no_positive", ["skip", "zero"])
+def test_anchor_weights_are_a_weighted_mean(on_no_positive: str) -> None:
     weights = np.array([5.0, 1, 2, 3, 4, 0, 7])
     none = on_labels(reduction="none").numpy()
-    total = weights.sum() if empty == "zero" else weights[[1, 2, 3, 4, 5]].sum()
-    assert_close(on_labels(anchor_weights=weights, empty=empty), none @ weights / total)
+    total = weights.sum() if on_no_positive == "zero" else weights[[1, 2, 3, 4, 5]].sum()
+    assert_close(on_labels(anchor_weights=weights, on_no_positive=on_no_positive), none @ weights / total)
 
 
 def test_anchor_weights_and_gradient() -> None:
@@ -385,12 +385,12 @@ def test_stationary_anchors_are_weighted_by_degree() -> None:
     assert_same(loss(case.input, case.target), case.dense_rows() @ degree / degree.sum(), case.leaves)
 
 
-@pytest.mark.parametrize("empty", ["skip", "zero"])
-def test_stationary_weights_with_isolated_nodes(empty: str) -> None:
+@pytest.mark.parametrize("on_no_positive", ["skip", "zero"])
+def test_stationary_weights_with_isolated_nodes(on_no_positive: str) -> None:
     graph = coordinate_input("student-t", "graph").target.copy()
     graph[3] = graph[:, 3] = 0
     z = normal(N, D)
-    loss = icon.Loss(icon.p.Graph(), icon.q.StudentT(), anchor_weights="stationary", empty=empty)
+    loss = icon.Loss(icon.p.Graph(), icon.q.StudentT(), anchor_weights="stationary", on_no_positive=on_no_positive)
     with pytest.warns(UserWarning, match="got 1 of 18 anchors"):
         value = loss(z, graph)
     rows = dense.row_kl(dense.student_t_scores(z, z, 1.0), dense.p_graph(graph), dense.others(N))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import icon
+from icon.methods.record import citations
 from tests import dense
 from tests.cases import COLUMNS, COORDINATES, ROWS, N, assert_close, coordinate_input, normal
 
@@ -388,8 +390,8 @@ def test_public_names() -> None:
 def test_signature_of_the_loss() -> None:
     parameters = inspect.signature(icon.Loss).parameters
     defaults = {
-        "normalization": "row", "divergence": "kl", "reduction": "mean", "empty": "skip", "anchor_weights": None,
-        "block": None,
+        "normalization": "row", "divergence": "kl", "reduction": "mean", "on_no_positive": "skip",
+        "anchor_weights": None, "block": None,
     }  # fmt: skip
     assert {name: parameters[name].default for name in defaults} == defaults
     assert list(parameters)[:2] == ["p", "q"]
@@ -401,3 +403,31 @@ def test_every_public_thing_is_documented() -> None:
             thing = getattr(place, name)
             if callable(thing):
                 assert inspect.getdoc(thing), name
+
+
+# -- parts of one's own -----------------------------------------------------------------------------------------------
+
+
+def test_the_bibliography_is_read_as_it_is_written() -> None:
+    text = (resources.files("icon.methods") / "references.bib").read_text(encoding="utf-8")
+    assert len(citations()) == text.count("\n@") + 1
+    assert citations()["hinton2002sne"].authors == "Hinton, Roweis"
+    assert citations()["hinton2002sne"].venue == "NeurIPS 15"
+    assert {m.citation.key for m in icon.methods() if m.citation} == set(citations())
+
+
+def test_a_method_is_named_by_the_equality_of_its_parts() -> None:
+    same = icon.loss("gaussian", "pairs", temperature=0.3, learnable=True)
+    assert repr(same).startswith("Loss(InfoNCE / SimCLR:")
+    for other in (
+        icon.loss("gaussian", "pairs", temperature=0.3, margin=0.1),
+        icon.loss("gaussian", "pairs", temperature=0.3, debias=0.1),
+        icon.loss("student-t", "gaussian", perplexity=5, exponent=3.0),
+    ):
+        assert repr(other).startswith("Loss(unnamed:")
+
+
+def test_the_former_name_of_on_no_positive() -> None:
+    with pytest.warns(DeprecationWarning, match="empty is now on_no_positive"):
+        loss = icon.loss("gaussian", "classes", empty="zero")
+    assert loss.on_no_positive == "zero"

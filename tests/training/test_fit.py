@@ -231,7 +231,7 @@ def test_a_broken_checkpoint_is_one_clear_line(content: bytes, x: Tensor, tmp_pa
     path.write_bytes(content)
     model = noisy()
     before = state(model)
-    with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a file that icon.training.fit wrote"):
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a checkpoint of icon"):
         fit(clusters(), model, x, x, steps=2, checkpoint=path)
     assert same(state(model), before)
 

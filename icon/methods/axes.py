@@ -1,0 +1,281 @@
+"""The rows and the columns of the table, and the loss of a row and a column."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, TypeVar
+
+from icon import _checks as check
+from icon import p, q
+from icon.core.divergence import DIVERGENCES
+from icon.core.evaluators import EVALUATORS
+from icon.core.loss import Loss
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A row or a column of the table.
+
+    Args:
+        slug: its name in code.
+        name: its name for people.
+        build: makes the distribution from its hyper-parameters.
+    """
+
+    slug: str
+    name: str
+    build: Callable[..., Any]
+
+
+#: Settings of a loss and operations on p that `loss` takes by keyword; operations are applied in this order.
+SETTINGS = ("normalization", "divergence", "reduction", "on_no_positive", "anchor_weights", "block", "evaluator",
+            "matmul_precision", "totals")  # fmt: skip
+OPERATIONS = ("symmetrize", "walks", "debias")
+
+
+def _narrow(leak: float | None = None, **hyper: Any) -> q.Kernel:
+    return q.Gaussian(partition="max", **hyper) if leak is None else q.Argmax(leak, **hyper)
+
+
+ROWS = {
+    row.slug: row
+    for row in (
+        Axis("gaussian", "Gaussian", q.Gaussian),
+        Axis("gaussian-wide", "Gaussian, σ → ∞", q.Gaussian),
+        Axis("gaussian-narrow", "Gaussian, σ → 0", _narrow),
+        Axis("student-t", "Student-t", q.StudentT),
+        Axis("clusters", "Clusters", q.Clusters),
+    )
+}
+
+COLUMNS = {
+    column.slug: column
+    for column in (
+        Axis("gaussian", "Gaussian", p.Gaussian),
+        Axis("student-t", "Student-t", p.StudentT),
+        Axis("identity", "Identity", p.Identity),
+        Axis("graph", "Graph kernel", p.Graph),
+        Axis("knn", "Uniform k-NN", p.KNN),
+        Axis("pairs", "Positive pairs", p.Pairs),
+        Axis("cross-modal", "Cross-modal pairs", p.CrossModal),
+        Axis("classes", "Classes", p.Classes),
+        Axis("data-label", "Data-label pairs", p.DataLabel),
+    )
+}
+
+_CONTRASTIVE = ("pairs", "cross-modal", "classes")
+
+
+def register_row(slug: str, name: str | None = None) -> Callable[[T], T]:
+    """Decorator that adds a learned distribution of your own to the rows of the table.
+
+    >>> @icon.register_row("laplace", "Laplace")
+    ... class Laplace(icon.q.Kernel):
+    ...     def score(self, anchors, candidates):
+    ...         return -torch.cdist(anchors, candidates, p=1)
+    >>> icon.loss("laplace", "pairs")
+
+    Args:
+        slug: its name in code, and in saved files.
+        name: its name for people; None: the slug.
+
+    Raises:
+        TypeError: no subclass of `icon.q.Kernel`.
+        ValueError: the slug is taken.
+    """
+    return _adding(ROWS, slug, name, q.Kernel, "row")
+
+
+def register_column(slug: str, name: str | None = None) -> Callable[[T], T]:
+    """Decorator that adds a supervisory distribution of your own to the columns of the table.
+
+    Args:
+        slug: its name in code, and in saved files.
+        name: its name for people; None: the slug.
+
+    Raises:
+        TypeError: no subclass of `icon.p.Distribution`.
+        ValueError: the slug is taken.
+    """
+    return _adding(COLUMNS, slug, name, p.Distribution, "column")
+
+
+def register_partition(name: str) -> Callable[[T], T]:
+    """Decorator that names a partition of your own: ``icon.q.Gaussian(partition=name)``.
+
+    Args:
+        name: its name in code, and in saved files. What is registered makes the partition without arguments.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    return _naming(q.PARTITIONS, name, "partition")
+
+
+def register_divergence(name: str) -> Callable[[T], T]:
+    """Decorator that names a divergence of your own: ``icon.Loss(p, q, divergence=name)``.
+
+    Args:
+        name: its name in code, and in saved files. A function of ``(p, q, log_q)``, or a class whose objects are such.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    return _naming(DIVERGENCES, name, "divergence")
+
+
+def register_evaluator(name: str) -> Callable[[T], T]:
+    """Decorator that names an `icon.Evaluator` of your own: ``icon.loss(row, column, evaluator=name)``.
+
+    Args:
+        name: its name in code, and in saved files.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def add(kind: T) -> T:
+        kind.name = name  # type: ignore[attr-defined]
+        return _naming(EVALUATORS, name, "evaluator")(kind)
+
+    return add
+
+
+def _adding(axis: dict[str, Axis], slug: str, name: str | None, base: type, what: str) -> Callable[[T], T]:
+    if slug in axis:
+        raise ValueError(f"slug: got {slug!r}, which is a {what} already, expected a new one")
+
+    def add(kind: T) -> T:
+        if not (isinstance(kind, type) and issubclass(kind, base)):
+            raise TypeError(f"{what}: got {kind!r}, expected a subclass of {base.__name__}")
+        setattr(kind, what, slug)
+        axis[slug] = Axis(slug, name or slug, kind)
+        return kind
+
+    return add
+
+
+def _naming(known: dict[str, Any], name: str, what: str) -> Callable[[T], T]:
+    if name in known:
+        raise ValueError(f"name: got {name!r}, which is a {what} already, expected a new one")
+
+    def add(part: T) -> T:
+        known[name] = part
+        return part
+
+    return add
+
+
+def loss(row: str, column: str, **hyper: Any) -> Loss:
+    """The loss of a coordinate of the table.
+
+    >>> icon.loss("gaussian", "pairs", temperature=0.1)
+
+    Args:
+        row: slug of a row, see `icon.table`.
+        column: slug of a column.
+        hyper: hyper-parameters by name. Those of q go to q, the others to p; a name that both have reaches p with the
+            prefix ``target_`` (``target_sigma``). ``symmetrize``, ``walks`` and ``debias`` are operations on p, in that
+            order. The settings of `Loss` (``normalization``, ``divergence``, ...) go there.
+
+    Raises:
+        ValueError: an unknown row or column (the nearest are suggested), or a hyper-parameter out of range.
+        TypeError: a hyper-parameter that neither p nor q has.
+    """
+    check.choice(row, "row", tuple(ROWS))
+    check.choice(column, "column", tuple(COLUMNS))
+    name = hyper.pop("name", None)
+    q_names = _parameters(ROWS[row].build) - ({"partition"} if row == "gaussian-narrow" else set())
+    p_names = _parameters(COLUMNS[column].build) - {"operations"}
+    given = sorted_out(hyper, p_names, q_names, f"{row} x {column}")
+    supervisory = COLUMNS[column].build(**(_p_defaults(row, column) | given["p"]))
+    learned = ROWS[row].build(**(_q_defaults(row, column, given["q"]) | given["q"]))
+    return Loss(composed(supervisory, given["operations"]), learned, name=name, **given["settings"])
+
+
+def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: str) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters by what they are of: ``p``, ``q``, ``operations`` on p, ``settings`` of the loss.
+
+    Raises:
+        TypeError: a name that none of them has.
+    """
+    found: dict[str, dict[str, Any]] = {"p": {}, "q": {}, "operations": {}, "settings": {}}
+    for key, value in hyper.items():
+        if key in SETTINGS or key == "empty":
+            found["settings"][key] = value
+        elif key in OPERATIONS:
+            found["operations"][key] = value
+        elif key in q_names:
+            found["q"][key] = value
+        elif (own := key if key in p_names else key.removeprefix("target_")) in p_names:
+            found["p"][own] = value
+        else:
+            known = sorted(q_names | p_names | {*SETTINGS, *OPERATIONS})
+            raise TypeError(f"{key}: unknown hyper-parameter of {of}, expected one of {', '.join(known)}")
+    return found
+
+
+def composed(supervisory: p.Distribution, operations: dict[str, Any]) -> p.Distribution:
+    """p with operations by name, in the order of `OPERATIONS`."""
+    for name in OPERATIONS:
+        if operations.get(name):
+            supervisory = getattr(supervisory, name)(operations[name])
+    return supervisory
+
+
+def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
+    """A loss with other hyper-parameters of its parts, operations on its p, or settings, by name as in `loss`."""
+    p_names = {f.name for f in dataclasses.fields(given.p)} - {"operations"}
+    found = sorted_out(hyper, p_names, _parameters(type(given.q)), of)
+    learned = given.q.hyper_parameters()
+    if "sigma" in found["q"] and "temperature" in learned:  # a scale of the other kind, and what it scales
+        learned = {**learned, "metric": "sqeuclidean"}
+        del learned["temperature"]
+    elif "temperature" in found["q"] and "sigma" in learned:
+        learned = {**learned, "metric": "cosine"}
+        del learned["sigma"]
+    supervisory = composed(dataclasses.replace(given.p, **found["p"]), found["operations"])
+    learned_q = type(given.q)(**(learned | found["q"])) if found["q"] else given.q
+    return given.replace(p=supervisory, q=learned_q, **found["settings"])
+
+
+def _parameters(build: Callable[..., Any]) -> set[str]:
+    names = set(inspect.signature(build).parameters)
+    if build is _narrow:
+        names |= set(inspect.signature(q.Gaussian).parameters) - {"sigma", "temperature", "learnable"}
+    return names - {"hyper", "self"}
+
+
+def _p_defaults(row: str, column: str) -> dict[str, Any]:
+    """Where self belongs to the support: a kernel of the features under clusters (K-means), the variance of VI-Reg."""
+    with_self = (row == "clusters" and column in ("gaussian", "student-t")) or (
+        row == "gaussian-wide" and column == "pairs"
+    )
+    return {"exclude_self": False} if with_self else {}
+
+
+def _q_defaults(row: str, column: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The similarity that the field uses for a column: cosine between views, dot with prototypes, else Euclidean."""
+    if not row.startswith("gaussian"):
+        return {}
+    euclidean = (
+        "sigma" in given or (row != "gaussian" and column == "pairs") or column not in (*_CONTRASTIVE, "data-label")
+    )
+    metric = given.get("metric")
+    if metric is None:
+        metric = (
+            "sqeuclidean" if euclidean and "temperature" not in given else "dot" if column == "data-label" else "cosine"
+        )
+    defaults: dict[str, Any] = {"metric": metric}
+    if row == "gaussian-wide":
+        defaults["partition"] = "mean"
+    if row == "gaussian" and "sigma" not in given and "temperature" not in given:
+        scale = {"sqeuclidean": ("sigma", sqrt(0.5)), "cosine": ("temperature", 0.1), "dot": ("temperature", 1.0)}
+        defaults.update([scale[metric]])
+    return defaults
