@@ -19,6 +19,7 @@ from icon import q as icon_q
 from icon.core import divergence as divergences
 from icon.core.evaluators import EVALUATORS
 from icon.core.loss import Loss
+from icon.methods.axes import COLUMNS, ROWS, Axis
 from icon.p import operations
 from icon.p.base import Distribution
 from icon.q.base import Kernel
@@ -72,11 +73,14 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
     """Configuration, parameters and buffers of a loss; what it computes after `load` is the same to the last bit.
 
     Raises:
-        TypeError: a p, q or divergence of your own: save its parameters with ``state_dict`` instead.
+        TypeError: a part of your own that is not registered.
     """
-    for part, module in ((loss.p, icon_p), (loss.q, icon_q)):
-        if getattr(module, type(part).__name__, None) is not type(part):
-            raise TypeError(f"loss: got {type(part).__name__}, expected the distributions of icon; use state_dict()")
+    for part, module, axis in ((loss.p, icon_p, COLUMNS), (loss.q, icon_q, ROWS)):
+        if _classes(module, axis).get(type(part).__name__) is not type(part):
+            raise TypeError(
+                f"loss: got {type(part).__name__}, expected a distribution of icon or one that is registered "
+                "(icon.register_row, icon.register_column)"
+            )
     if loss.evaluator is not None and EVALUATORS.get(loss.evaluator.name) is not type(loss.evaluator):
         raise TypeError(f"loss: got evaluator {loss.evaluator!r}, expected one of {', '.join(EVALUATORS)}")
     config = {
@@ -87,6 +91,19 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
         "name": loss.name,
     }
     write(path, "loss", config, loss.state_dict())
+
+
+def _classes(module: Any, axis: Mapping[str, Axis]) -> dict[str, Any]:
+    """The distributions of a module and those that are registered, by the names of their classes."""
+    registered = {a.build.__name__: a.build for a in axis.values() if isinstance(a.build, type)}
+    return registered | {name: getattr(module, name) for name in module.__all__}
+
+
+def _class_of(name: str, module: Any, axis: Mapping[str, Axis], what: str) -> Any:
+    found = _classes(module, axis).get(name)
+    if found is None:
+        raise ValueError(f"path: got a loss with {name}, expected it to be registered first (icon.register_{what})")
+    return found
 
 
 def _without_tensors(q: Kernel) -> dict[str, Any]:
@@ -100,7 +117,7 @@ def load_loss(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Loss:
     for name in ("log_weights", "weights", "marginals"):
         if f"q.{name}" in tensors and not isinstance(hyper.get(name), str):
             hyper[name] = tensors[f"q.{name}"]
-    q = getattr(icon_q, config["q"]["type"])(**hyper)
+    q = _class_of(config["q"]["type"], icon_q, ROWS, "row")(**hyper)
     settings = dict(config["settings"]) | {"divergence": config["divergence"], "name": config["name"]}
     if isinstance(settings["divergence"], dict):
         settings["divergence"] = getattr(divergences, settings["divergence"].pop("type"))(**settings["divergence"])
@@ -124,7 +141,7 @@ def _distribution(p: Distribution) -> dict[str, Any]:
 
 
 def _read_distribution(config: Mapping[str, Any]) -> Distribution:
-    p: Distribution = getattr(icon_p, config["type"])(**config["hyper"])
+    p: Distribution = _class_of(config["type"], icon_p, COLUMNS, "column")(**config["hyper"])
     chain = []
     for step in config["operations"]:
         given = {name: value for name, value in step.items() if name != "type"}

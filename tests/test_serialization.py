@@ -78,7 +78,7 @@ def test_a_score_of_ones_own_is_refused(tmp_path: Path) -> None:
     class Own(icon.q.Kernel):
         pass
 
-    with pytest.raises(TypeError, match=r"^loss: got Own, expected the distributions of icon"):
+    with pytest.raises(TypeError, match=r"^loss: got Own, expected a distribution of icon or one that is registered"):
         icon.Loss(icon.p.Classes(), Own()).save(tmp_path / "loss")
 
 

@@ -78,7 +78,8 @@ class Alpha:
         return (a * p + (1 - a) * q - overlap).sum(dim=1) / (a * (1 - a))
 
 
-DIVERGENCES: dict[str, type[ReverseKL | JensenShannon | TotalVariation | Hellinger | Alpha] | None] = {
+#: By name, what makes a divergence, or the function itself; None is KL.
+DIVERGENCES: dict[str, Callable[..., Any] | None] = {
     "kl": None,
     "reverse-kl": ReverseKL,
     "js": JensenShannon,
@@ -94,8 +95,8 @@ def resolve(divergence: str | Divergence) -> Divergence | None:
         if not callable(divergence):
             raise TypeError(f"divergence: got {divergence!r}, expected a name or a function of (p, q, log_q)")
         return divergence
-    kind = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
-    return None if kind is None else kind()
+    found = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
+    return found() if isinstance(found, type) else found
 
 
 def takes_log_p(divergence: Any) -> bool:

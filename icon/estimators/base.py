@@ -16,7 +16,6 @@ from icon import _checks as check
 from icon import features
 from icon.methods import axes
 
-FEATURES = ("gaussian", "student-t", "knn")  # columns that are made from the features
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 
 
@@ -51,18 +50,25 @@ def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray
     return x
 
 
+def made_from(column: str) -> str:
+    """What p of a column is made from; see `icon.p.Distribution`. A column that does not exist is refused later."""
+    known = axes.COLUMNS.get(column)
+    return "features" if known is None else str(getattr(known.build, "made_from", "features"))
+
+
 def target_of(column: str, features: Tensor, y: Any) -> Any:
     """What p of a column is made from, given scikit-learn's X and y."""
-    if column == "cross-modal":
-        raise ValueError("column: got 'cross-modal', expected a column of one set of points (see icon.loss for two)")
-    if column in FEATURES or column not in axes.COLUMNS:
+    source = made_from(column)
+    if source == "two sets":
+        raise ValueError(f"column: got {column!r}, expected a column of one set of points (see icon.loss for two)")
+    if source == "features":
         return features
-    if column == "identity":
+    if source == "nothing":
         return None
     if y is None:
-        expected = "an adjacency [n, n]" if column == "graph" else "labels [n]"
+        expected = "an adjacency [n, n]" if source == "graph" else "labels [n]"
         raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
-    if column == "graph":
+    if source == "graph":
         return y
     labels = np.asarray(y)
     if labels.shape != (len(features),):

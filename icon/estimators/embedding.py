@@ -23,7 +23,16 @@ from icon import _checks as check
 from icon import nn as icon_nn
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
-from icon.estimators.base import apply, check_output, draw_seed, learning_rate, on_device, target_of, validated
+from icon.estimators.base import (
+    apply,
+    check_output,
+    draw_seed,
+    learning_rate,
+    made_from,
+    on_device,
+    target_of,
+    validated,
+)
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.methods import axes, registry
 from icon.p.base import Sets
@@ -31,7 +40,6 @@ from icon.p.rows import Rows
 from icon.serialization import READERS
 from icon.training.fit import Callback, fit, prepare, seeded
 
-LABELS = ("classes", "data-label", "pairs")  # columns that are made from one label per point
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
 
 
@@ -120,7 +128,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         features = on_device(x, self.device)
         loss = self._loss(len(x)).to(features.device)
         target = target_of(self.column, features, y)
-        if self.column in LABELS:
+        if made_from(self.column) == "labels":
             self.classes_ = np.unique(np.asarray(y))
         with seeded(seed, features.device):
             mapper, model = self._model(loss, features, seed)
@@ -254,7 +262,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.target_tags.required = self.column in (*LABELS, "graph")
+        tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 
 

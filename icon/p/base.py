@@ -46,8 +46,8 @@ class Distribution(Composable):
     operations: tuple[Operation, ...] = field(default=(), repr=False)
 
     column: ClassVar[str | None] = None
-    #: Whether p is made from anything beyond the number of points.
-    needs_target: ClassVar[bool] = True
+    #: What p is made from: "features", "labels", a "graph", "two sets", or "nothing" beyond the number of points.
+    made_from: ClassVar[str] = "features"
     #: Hyper-parameters that `repr` shows even where they are the default.
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -82,7 +82,7 @@ class Distribution(Composable):
         """The rows of a second p that is mixed in: prepared already, or made from the same target."""
         if isinstance(p, Rows):
             return p
-        found: Rows = p(target if p.needs_target else None, sets)
+        found: Rows = p(None if p.made_from == "nothing" else target, sets)
         return found
 
     @abstractmethod

@@ -25,6 +25,7 @@ class Graph(Distribution):
     """
 
     column: ClassVar[str] = "graph"
+    made_from: ClassVar[str] = "graph"
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         weights = _weights(target, "adjacency", sets)
@@ -56,6 +57,8 @@ class Precomputed(Distribution):
 
     joint: bool = False
     detach: bool = True
+
+    made_from: ClassVar[str] = "graph"
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         dense = check.matrix(target, "p") if _is_dense(target) else None

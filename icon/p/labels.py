@@ -25,7 +25,7 @@ class Identity(Distribution):
     """``p(j|i) = 1[i = j]``; self is in the support. No target (or the number of points, to prepare it alone)."""
 
     column: ClassVar[str] = "identity"
-    needs_target: ClassVar[bool] = False
+    made_from: ClassVar[str] = "nothing"
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if isinstance(target, (int, Tensor)) and sets.n is None:
@@ -50,6 +50,7 @@ class _Members(Distribution):
     """
 
     noun: ClassVar[str] = "keys"
+    made_from: ClassVar[str] = "labels"
     #: Whether two sets without a target are aligned row by row.
     may_be_aligned: ClassVar[bool] = False
 
@@ -97,6 +98,7 @@ class CrossModal(Pairs):
     graph: str = "core"
 
     column: ClassVar[str] = "cross-modal"
+    made_from: ClassVar[str] = "two sets"
 
     def __post_init__(self) -> None:
         check.choice(self.graph, "graph", ("core", "full"))
@@ -181,6 +183,7 @@ class DataLabel(Distribution):
     class_weights: tuple[float, ...] | None = None
 
     column: ClassVar[str] = "data-label"
+    made_from: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:
         if self.class_weights is None:
