@@ -26,7 +26,7 @@ from icon.methods.axes import (
     register_row,
 )
 from icon.methods.record import Citation, Method
-from icon.methods.registry import method, methods, register, table
+from icon.methods.registry import method, methods, register, register_method, table
 from icon.p.rows import Rows
 from icon.p.support import Support
 
@@ -64,6 +64,7 @@ __all__ = [
     "register_column",
     "register_divergence",
     "register_evaluator",
+    "register_method",
     "register_partition",
     "register_row",
     "save",

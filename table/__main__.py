@@ -21,7 +21,7 @@ Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg,
 
 
 def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/table")) -> None:
-    """Compute the 45 cells on the digits, verify the methods against their references, print and write the table.
+    """Compute every cell on the digits, verify the methods against their references, print and write the table.
 
     Example: python -m table --only simclr --only tsne --out /tmp/table
     """

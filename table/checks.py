@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from table.data import Sample
+from table.methods._math import complex_step
 from table.page.schema import Check
-from table.references._math import complex_step
 
 EXACT = 1e-9
 SLOPE = 0.15

@@ -17,9 +17,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 import icon
 from table.data import Array, Sample, sample
+from table.methods import debiased_contrastive
 from table.page.schema import Study
 from table.page.view import number
-from table.references import debiased_contrastive
 
 POINTS, SEEDS = 256, range(5)
 TEMPERATURES = (0.5, 0.1)  # the paper's, and the one of SimCLR, where the clamp is active almost everywhere

@@ -12,17 +12,18 @@ from pathlib import Path
 import icon
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.record import FAMILIES, Method
-from table import beyond, cells, formulas, studies
+from table import cells, formulas, outside, studies
 from table.data import Sample, sample
+from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
 from table.page.schema import Cell, Check, Citation, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import is_verified
-from table.specifications import CHECKS
 from table.witnesses import witness
 
 SEEDS = (0, 1)
-ALL_CHECKS = CHECKS | beyond.CHECKS
+#: The checks of each method, by its slug.
+CHECKS = {m.slug: module.CHECKS for m in icon.methods() if (module := module_of(m.slug)) is not None}
 CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 
 
@@ -74,7 +75,7 @@ def regenerate(
         "cells": computed,
         "methods": verified[True],
         "beyond": verified[False],
-        "outside": beyond.OUTSIDE,
+        "outside": outside.OUTSIDE,
         "studies": studies.studies() if slugs is None else [],
     }
 
@@ -106,8 +107,8 @@ def _record(method: Method) -> MethodResult:
         "year": method.year,
         "citation": cited,
         "relation": method.relation,
-        "formula": formulas.METHODS[method.slug],
-        "reference": formulas.reference_path(method.slug),
+        "formula": getattr(module_of(method.slug), "FORMULA", ""),
+        "reference": path_of(method.slug),
         "code": cells.code(method.row, method.column, method.slug),
         "verified": False,
         "checks": [],
@@ -118,7 +119,7 @@ def _record(method: Method) -> MethodResult:
 def _checks(slug: str, s: Sample) -> list[Check]:
     """The results of a method's checks; a check that raises is a failed one that says why."""
     results: list[Check] = []
-    for check in ALL_CHECKS.get(slug, []):
+    for check in CHECKS.get(slug, []):
         try:
             results += check.run(s)
         except Exception as error:  # reported in the table with the method's name

@@ -153,7 +153,7 @@ def _opentsne_uniform(s: Sample) -> float:
 def _sklearn_kmeans(s: Sample) -> float:
     from sklearn.cluster import KMeans
 
-    from table.specifications import kmeans_inertia  # the exact identity, read as an inertia
+    from table.methods.kmeans import kmeans_inertia  # the exact identity, read as an inertia
 
     fitted = KMeans(10, n_init=1, random_state=s.seed).fit(s.x)
     return _relative(kmeans_inertia(s, fitted.labels_), fitted.inertia_)

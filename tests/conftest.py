@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from icon.core.divergence import DIVERGENCES
 from icon.core.evaluators import EVALUATORS
 from icon.methods import registry as methods
+from icon.methods.axes import COLUMNS, ROWS
+from icon.q import PARTITIONS
 from tests import cases
 
 settings.register_profile(
@@ -53,9 +57,14 @@ def each_evaluator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Methods registered in a test are gone after it."""
-    monkeypatch.setattr(methods, "_METHODS", dict(methods._METHODS))
+def registry() -> Iterator[None]:
+    """What is registered in a test is gone after it."""
+    known: tuple[dict[str, Any], ...] = (methods._METHODS, ROWS, COLUMNS, DIVERGENCES, EVALUATORS, PARTITIONS)
+    before = [dict(entries) for entries in known]
+    yield
+    for entries, kept in zip(known, before, strict=True):
+        entries.clear()
+        entries.update(kept)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,9 @@ import torch
 from torch import Tensor
 
 import icon
-from icon.core.divergence import DIVERGENCES
-from icon.core.evaluators import EVALUATORS
-from icon.methods.axes import COLUMNS, ROWS
+from icon.methods.axes import ROWS
 from tests.cases import N, assert_close, digits, normal
 
-KNOWN: tuple[dict[str, Any], ...] = (ROWS, COLUMNS, DIVERGENCES, EVALUATORS, icon.q.PARTITIONS)
 Z, IDS = normal(N, 3), torch.arange(N) // 2
 
 
@@ -67,18 +63,16 @@ class Whole(icon.Evaluator):
         return problem.per_anchor(problem.anchors, 0)
 
 
-@pytest.fixture(autouse=True)
-def registered() -> Iterator[None]:
-    before = [dict(known) for known in KNOWN]
+pytestmark = pytest.mark.usefixtures("registered")
+
+
+@pytest.fixture
+def registered(registry: None) -> None:
     icon.register_row("laplace", "Laplace")(Laplace)
     icon.register_column("ring", "Ring")(Ring)
     icon.register_partition("soft")(Soft)
     icon.register_divergence("chi-squared")(chi_squared)
     icon.register_evaluator("whole")(Whole)
-    yield
-    for known, entries in zip(KNOWN, before, strict=True):
-        known.clear()
-        known.update(entries)
 
 
 LOSSES = {

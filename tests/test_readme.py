@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import icon
-from icon.methods import registry
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -20,8 +19,8 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[e.splitlines()[-1][:30] for e in EXAMPLES])
-def test_example_runs(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+@pytest.mark.usefixtures("registry")
+def test_example_runs(example: str) -> None:
     torch.manual_seed(0)
     exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
 

@@ -6,7 +6,7 @@ from math import sqrt
 
 from icon import p, q
 from icon.core.loss import Loss
-from icon.methods.registry import named
+from icon.methods.registry import register_method as method
 
 FAMILY = "dimensionality-reduction"
 CE = "exact: cross-entropy = reference"
@@ -14,58 +14,58 @@ KL = "exact: KL = reference"
 HALF = sqrt(0.5)  # σ² = 1/2 makes the Gaussian exp(-‖z_i - z_j‖²), as in SNE
 
 
-@named("sne", "SNE", cell=("gaussian", "gaussian"), family=FAMILY, cite="hinton2002sne",
+@method("sne", "SNE", cell=("gaussian", "gaussian"), family=FAMILY, cite="hinton2002sne",
        relation="exact: KL = reference / n")  # fmt: skip
 def sne(perplexity: float = 30.0, sigma: float = HALF) -> Loss:
     return Loss(p.Gaussian(perplexity=perplexity), q.Gaussian("sqeuclidean", sigma=sigma))
 
 
-@named("dual-tsne", "Dual t-SNE", cell=("gaussian", "student-t"), family="gap", relation=KL)
+@method("dual-tsne", "Dual t-SNE", cell=("gaussian", "student-t"), family="gap", relation=KL)
 def dual_tsne(dof: float = 1.0, sigma: float = HALF) -> Loss:
     return Loss(p.StudentT(dof=dof), q.Gaussian("sqeuclidean", sigma=sigma))
 
 
-@named("sne-graph", "SNE Graph Embeddings", cell=("gaussian", "graph"), family="gap", relation=KL)
+@method("sne-graph", "SNE Graph Embeddings", cell=("gaussian", "graph"), family="gap", relation=KL)
 def sne_graph(walks: int = 1, sigma: float = HALF) -> Loss:
     return Loss(p.Graph().walks(walks), q.Gaussian("sqeuclidean", sigma=sigma))
 
 
-@named("sne-uniform", "SNE with Uniform Affinities", cell=("gaussian", "knn"), family=FAMILY,
+@method("sne-uniform", "SNE with Uniform Affinities", cell=("gaussian", "knn"), family=FAMILY,
        cite="bohm2022attraction", relation="exact: KL = reference / n")  # fmt: skip
 def sne_uniform(n_neighbors: int = 15, sigma: float = HALF) -> Loss:
     return Loss(p.KNN(n_neighbors), q.Gaussian("sqeuclidean", sigma=sigma))
 
 
-@named("tsne", "t-SNE", cell=("student-t", "gaussian"), family=FAMILY, cite="maaten2008tsne",
+@method("tsne", "t-SNE", cell=("student-t", "gaussian"), family=FAMILY, cite="maaten2008tsne",
        relation=f"{KL}, joint normalisation")  # fmt: skip
 def tsne(perplexity: float = 30.0, dof: float = 1.0) -> Loss:
     return Loss(p.Gaussian(perplexity=perplexity), q.StudentT(dof), normalization="joint")
 
 
-@named("doubly-tsne", "Doubly t-SNE", cell=("student-t", "student-t"), family="gap", relation=KL)
+@method("doubly-tsne", "Doubly t-SNE", cell=("student-t", "student-t"), family="gap", relation=KL)
 def doubly_tsne(dof: float = 1.0) -> Loss:
     return Loss(p.StudentT(dof=dof), q.StudentT(dof))
 
 
-@named("tsne-graph", "t-SNE Graph Embedding", cell=("student-t", "graph"), family=FAMILY, cite="kruiger2017tsnet",
+@method("tsne-graph", "t-SNE Graph Embedding", cell=("student-t", "graph"), family=FAMILY, cite="kruiger2017tsnet",
        relation=KL)  # fmt: skip
 def tsne_graph(walks: int = 1) -> Loss:
     return Loss(p.Graph().walks(walks), q.StudentT())
 
 
-@named("tsne-uniform", "t-SNE with Uniform Affinities", cell=("student-t", "knn"), family=FAMILY,
+@method("tsne-uniform", "t-SNE with Uniform Affinities", cell=("student-t", "knn"), family=FAMILY,
        cite="bohm2022attraction", relation=f"{KL}, joint normalisation")  # fmt: skip
 def tsne_uniform(n_neighbors: int = 15) -> Loss:
     return Loss(p.KNN(n_neighbors), q.StudentT(), normalization="joint")
 
 
-@named("pca", "PCA", cell=("gaussian-wide", "identity"), family=FAMILY, cite="pearson1901pca",
+@method("pca", "PCA", cell=("gaussian-wide", "identity"), family=FAMILY, cite="pearson1901pca",
        relation="exact: limit = reference; minimiser = principal subspace; order 2 in 1/σ")  # fmt: skip
 def pca() -> Loss:
     return Loss(p.Identity(), q.Gaussian("sqeuclidean", partition="mean"))
 
 
-@named("mds", "Classical MDS", cell=("gaussian-wide", "gaussian"), family=FAMILY, cite="torgerson1952mds",
+@method("mds", "Classical MDS", cell=("gaussian-wide", "gaussian"), family=FAMILY, cite="torgerson1952mds",
        relation="limit: 2τ · loss + mean Var(x·x) → strain, order 1 in 1/τ; minimiser = PCA scores",
        variant="Gaussian, σ → ∞ (second order) × Gaussian, σ → ∞")  # fmt: skip
 def mds(temperature: float = 1e4) -> Loss:
@@ -73,14 +73,14 @@ def mds(temperature: float = 1e4) -> Loss:
     return Loss(gram, q.Gaussian("dot", temperature=temperature, partition="second-order", preprocess="center"))
 
 
-@named("line", "LINE", cell=("gaussian", "graph"), family=FAMILY, cite="tang2015line",
+@method("line", "LINE", cell=("gaussian", "graph"), family=FAMILY, cite="tang2015line",
        relation="exact: cross-entropy = reference / volume of the graph",
        variant="Gaussian (context vectors) × Graph kernel")  # fmt: skip
 def line(temperature: float = 1.0) -> Loss:
     return Loss(p.Graph(), q.Gaussian("dot", temperature=temperature), anchor_weights="stationary")
 
 
-@named("deepwalk", "DeepWalk", cell=("gaussian", "graph"), family=FAMILY, cite="perozzi2014deepwalk", relation=CE,
+@method("deepwalk", "DeepWalk", cell=("gaussian", "graph"), family=FAMILY, cite="perozzi2014deepwalk", relation=CE,
        variant="Gaussian (context vectors) × Graph kernel, walks")  # fmt: skip
 def deepwalk(window: int = 10, temperature: float = 1.0) -> Loss:
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:

@@ -1,4 +1,4 @@
-"""The methods: registered by the decorator `named`, found by name, and recognised in a loss that was built of parts."""
+"""The methods: registered by a decorator, found by name, and recognised in a loss that was built of parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from icon import _checks as check
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss, rebuilt
-from icon.methods.record import Method, citations
+from icon.methods.record import Citation, Method, citations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,14 +19,14 @@ P = ParamSpec("P")
 _METHODS: dict[str, Method] = {}
 
 
-def named(
+def register_method(
     slug: str,
     name: str,
     *,
     cell: tuple[str, str],
     family: str,
     relation: str,
-    cite: str | None = None,
+    cite: str | Citation | None = None,
     variant: str = "",
 ) -> Callable[[Callable[P, Loss]], Callable[P, Loss]]:
     """Decorator that registers a factory of losses as a method; its signature tells the hyper-parameters.
@@ -37,7 +37,7 @@ def named(
         cell: row and column of the table.
         family: key of `icon.methods.record.FAMILIES`.
         relation: how the loss relates to the reference, in words.
-        cite: key of ``references.bib``; None for a gap.
+        cite: a key of ``references.bib`` or a `Citation`; None for a gap.
         variant: in words, where it stands beside its cell; empty for a method whose name is in the table.
 
     Raises:
@@ -46,7 +46,7 @@ def named(
 
     def add(factory: Callable[P, Loss]) -> Callable[P, Loss]:
         hyper = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
-        citation = None if cite is None else citations()[cite]
+        citation = citations()[cite] if isinstance(cite, str) else cite
         register(Method(slug, name, *cell, family, relation, citation, hyper, coordinate=variant, build=factory))
         return factory
 

@@ -14,8 +14,8 @@ import pytest
 from table import debiasing
 from table.data import sample
 from table.debiasing import Run, Setting
+from table.methods import debiased_contrastive
 from table.page.schema import Study
-from table.references import debiased_contrastive
 from table.studies import studies
 
 

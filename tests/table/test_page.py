@@ -81,7 +81,7 @@ def method(slug: str, name: str, coordinate: str, family: str, year: int | None)
         "citation": None if gap else {**citation, "doi": "10.1000/182", "arxiv": "2002.05709"},
         "relation": "exact",
         "formula": r"-\log\frac{e^{s_{i}^{+}}}{\sum_{k} e^{s_{ik}}}",
-        "reference": f"table/references/{slug}.py",
+        "reference": f"table/methods/{slug}.py",
         "code": f'import icon\nloss = icon.method("{slug}")\nloss(z, target).backward()',
         "verified": True,
         "checks": [check("value", 3.1e-16), check("gradient", 4.2e-13, seed=1)],

@@ -1,0 +1,46 @@
+"""BYOL: the normalised distance of a prediction from its target.
+
+Grill et al., "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning", NeurIPS 2020, arXiv:2006.07733.
+
+    L = mean_i ‖p̂_i − t̂_i‖² = mean_i [2 − 2 cos(p_i, t_i)]
+
+The target comes from the slowly moving network: no gradient reaches it. (The paper adds the same term with the two
+views exchanged.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import icon
+from table.checks import Exact
+from table.methods._math import Array, Scalar, unit
+
+
+def value(prediction: Array, target: Array) -> Scalar:
+    return (2 - 2 * (unit(prediction) * unit(target)).sum(axis=1)).mean()
+
+
+def gradient(prediction: Array, target: Array) -> tuple[Array]:
+    p, t = unit(prediction), unit(target)
+    lengths = np.sqrt((prediction * prediction).sum(axis=1, keepdims=True))
+    return (-2 * (t - p * (p * t).sum(axis=1, keepdims=True)) / lengths / len(p),)
+
+
+# -- how the loss is checked against it --------------------------------------------------------------------------------
+
+FORMULA = r"\frac{1}{n}\sum_i \left(2 - 2\cos(u_i, v_i)\right)"
+
+
+CHECKS = [
+    Exact(
+        ("za",),
+        lambda s, a: icon.method("byol")((a, torch.tensor(s.zb))),
+        lambda s, a: value(a, s.zb),
+        lambda s, a: gradient(a, s.zb),
+        scale=lambda s: 0.5,
+        offset=lambda s: -1.0,
+        form="cross-entropy = reference / 2 - 1",
+    )
+]

@@ -1,0 +1,60 @@
+"""Decoupled contrastive learning: NT-Xent without the positive in the denominator.
+
+Yeh, Hong, Hsu, Liu, Chen and LeCun, "Decoupled Contrastive Learning", ECCV 2022, arXiv:2110.06848.
+
+    L = mean_i [ −s_{i i⁺} + log Σ_{k: id_k≠id_i} e^{s_ik} ],   s = cos/τ
+
+over all 2n views; the sum runs over both views of every other instance. (The paper adds the anchors up.) With more than
+two views the positives of an anchor are averaged; an anchor without a positive is left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+import icon
+from table.checks import Exact
+from table.methods._math import (
+    Array,
+    Scalar,
+    anchor_mean,
+    cosine_gradient,
+    cosines,
+    log_softmax,
+    softmax,
+    uniform_others,
+)
+
+
+def value(z: Array, ids: Array, temperature: float) -> Scalar:
+    p, scores = uniform_others(ids), cosines(z) / temperature
+    # A softmax over the negatives alone: any one of them tells the log of their sum.
+    negative = ~np.equal.outer(ids, ids)
+    first = negative.argmax(axis=1)
+    rows = np.arange(len(z))
+    log_sum = scores[rows, first] - log_softmax(scores, negative)[rows, first]
+    return anchor_mean(log_sum - (p * scores).sum(axis=1), p)
+
+
+def gradient(z: Array, ids: Array, temperature: float) -> tuple[Array]:
+    p = uniform_others(ids)
+    anchors = p.any(axis=1, keepdims=True)
+    q = softmax(cosines(z) / temperature, ~np.equal.outer(ids, ids))
+    as_anchor, as_candidate = cosine_gradient(z, z, anchors * (q - p) / (anchors.sum() * temperature))
+    return (as_anchor + as_candidate,)
+
+
+# -- how the loss is checked against it --------------------------------------------------------------------------------
+
+FORMULA = r"-\frac{1}{n}\sum_i \log\frac{e^{z_i \cdot z_i^+/\tau}}{\sum_{k \ne i, i^+} e^{z_i \cdot z_k/\tau}}"
+
+
+CHECKS = [
+    Exact(
+        ("pairs",),
+        lambda s, z: icon.method("decoupled-contrastive", temperature=0.1)(z, s.ids),
+        lambda s, z: value(z, s.ids, 0.1),
+        lambda s, z: gradient(z, s.ids, 0.1),
+        form="cross-entropy",
+    )
+]

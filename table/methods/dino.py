@@ -1,0 +1,73 @@
+"""DINO: self-distillation with centring and sharpening.
+
+Caron, Touvron, Misra, Jégou, Mairal, Bojanowski and Joulin, "Emerging Properties in Self-Supervised Vision
+Transformers", ICCV 2021, arXiv:2104.14294.
+
+    L = −(1/n) Σ_i Σ_k P_t(i, k) log P_s(i, k),   P_t = softmax((g_t − c)/τ_t),   P_s = softmax(z·w/τ_s)
+    c ← m c + (1 − m) mean_i g_t(i)
+
+The teacher's codes are constants: no gradient reaches them. (The centre is subtracted, as in the paper's algorithm;
+its loss adds up ordered pairs of different views.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import icon
+from table.checks import Exact
+from table.data import Sample
+from table.methods._checks import ce
+from table.methods._math import Array, Scalar, cross_entropies, log_softmax, softmax
+
+
+def teacher_codes(logits: Array, center: Array, temperature: float) -> Array:
+    return softmax((logits - center) / temperature)
+
+
+def moved_center(center: Array, logits: Array, momentum: float) -> Array:
+    return momentum * center + (1 - momentum) * logits.mean(axis=0)
+
+
+def value(z: Array, prototypes: Array, codes: Array, temperature: float) -> Scalar:
+    return cross_entropies(codes, log_softmax(z @ prototypes.T / temperature)).mean()
+
+
+def gradient(z: Array, prototypes: Array, codes: Array, temperature: float) -> tuple[Array, Array]:
+    slope = (softmax(z @ prototypes.T / temperature) - codes) / (len(z) * temperature)
+    return slope @ prototypes, slope.T @ z
+
+
+# -- how the loss is checked against it --------------------------------------------------------------------------------
+
+FORMULA = (
+    r"-\frac{1}{n}\sum_i \sum_c t_{ic} \log p_{ic},\quad t_i = \operatorname{softmax}\left(\frac{g_i - "
+    r"c}{\tau_t}\right)"
+)
+
+
+def _dino_codes(s: Sample) -> torch.Tensor:
+    """The second batch's codes, after the first has moved the centre."""
+    centering = icon.nn.Centering(10, temperature=0.4, momentum=0.9)
+    centering(torch.tensor(s.za @ s.prototypes.T))
+    codes: torch.Tensor = centering(torch.tensor(s.zb @ s.prototypes.T))
+    return codes
+
+
+def _dino_reference_codes(s: Sample) -> Any:
+    center = moved_center(np.zeros(10), s.za @ s.prototypes.T, 0.9)
+    return teacher_codes(s.zb @ s.prototypes.T, center, 0.4)
+
+
+CHECKS = [
+    Exact(
+        ("z", "prototypes"),
+        lambda s, z, w: ce(icon.method("dino", temperature=0.5), (z, w), _dino_codes(s)),
+        lambda s, z, w: value(z, w, _dino_reference_codes(s), 0.5),
+        lambda s, z, w: gradient(z, w, _dino_reference_codes(s), 0.5),
+        form="cross-entropy, codes centred and sharpened",
+    )
+]

@@ -1,0 +1,58 @@
+"""LGSimCLR: SimCLR whose positive is sampled from the nearest neighbours in language space.
+
+El Banani, Desai and Johnson, "Learning Visual Representations via Language-Guided Sampling", CVPR 2023,
+arXiv:2302.12248.
+
+    L = −(1/n) Σ_i (1/k) Σ_{j ∈ kNN_x(i)} log [ e^{cos(z_i, z_j)/τ} / Σ_{l≠i} e^{cos(z_i, z_l)/τ} ]
+
+the expectation over a positive drawn uniformly from the k nearest neighbours of i by Euclidean distance in the
+language features x.
+"""
+
+from __future__ import annotations
+
+import icon
+from table.checks import Exact
+from table.methods._checks import ce
+from table.methods._math import (
+    Array,
+    Scalar,
+    cosine_gradient,
+    cosines,
+    cross_entropies,
+    log_softmax,
+    off_diagonal,
+    softmax,
+    uniform_neighbors,
+)
+
+
+def value(z: Array, x: Array, n_neighbors: int, temperature: float) -> Scalar:
+    log_q = log_softmax(cosines(z) / temperature, off_diagonal(len(z)))
+    return cross_entropies(uniform_neighbors(x, n_neighbors), log_q).mean()
+
+
+def gradient(z: Array, x: Array, n_neighbors: int, temperature: float) -> tuple[Array]:
+    q = softmax(cosines(z) / temperature, off_diagonal(len(z)))
+    slope = (q - uniform_neighbors(x, n_neighbors)) / (len(z) * temperature)
+    as_anchor, as_candidate = cosine_gradient(z, z, slope)
+    return (as_anchor + as_candidate,)
+
+
+# -- how the loss is checked against it --------------------------------------------------------------------------------
+
+FORMULA = (
+    r"-\frac{1}{nk}\sum_i \sum_{j \in \mathrm{kNN}(i)} \log\frac{e^{z_i \cdot z_j/\tau}}{\sum_{l \ne i} "
+    r"e^{z_i \cdot z_l/\tau}}"
+)
+
+
+CHECKS = [
+    Exact(
+        ("z",),
+        lambda s, z: ce(icon.method("lgsimclr", n_neighbors=5, temperature=0.1), z, s.x),
+        lambda s, z: value(z, s.x, 5, 0.1),
+        lambda s, z: gradient(z, s.x, 5, 0.1),
+        form="cross-entropy",
+    )
+]

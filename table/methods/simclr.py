@@ -1,0 +1,57 @@
+"""SimCLR's NT-Xent.
+
+Chen, Kornblith, Norouzi and Hinton, "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020,
+arXiv:2002.05709.
+
+    L = −(1/2N) Σ_i log [ e^{cos(z_i, z_{i⁺})/τ} / Σ_{k≠i} e^{cos(z_i, z_k)/τ} ]
+
+over all 2N views, i⁺ the other view of the same instance. With more than two views the terms of an anchor's positives
+are averaged; an anchor without a positive is left out.
+"""
+
+from __future__ import annotations
+
+import icon
+from table.checks import Exact
+from table.methods._checks import ce
+from table.methods._math import (
+    Array,
+    Scalar,
+    anchor_mean,
+    cosine_gradient,
+    cosines,
+    cross_entropies,
+    log_softmax,
+    off_diagonal,
+    softmax,
+    uniform_others,
+)
+
+
+def value(z: Array, ids: Array, temperature: float) -> Scalar:
+    p = uniform_others(ids)
+    return anchor_mean(cross_entropies(p, log_softmax(cosines(z) / temperature, off_diagonal(len(z)))), p)
+
+
+def gradient(z: Array, ids: Array, temperature: float) -> tuple[Array]:
+    p = uniform_others(ids)
+    anchors = p.any(axis=1, keepdims=True)
+    q = softmax(cosines(z) / temperature, off_diagonal(len(z)))
+    as_anchor, as_candidate = cosine_gradient(z, z, anchors * (q - p) / (anchors.sum() * temperature))
+    return (as_anchor + as_candidate,)
+
+
+# -- how the loss is checked against it --------------------------------------------------------------------------------
+
+FORMULA = r"-\frac{1}{n}\sum_i \log\frac{e^{z_i \cdot z_i^+/\tau}}{\sum_{k \ne i} e^{z_i \cdot z_k/\tau}}"
+
+
+CHECKS = [
+    Exact(
+        ("pairs",),
+        lambda s, z: ce(icon.method("simclr", temperature=0.1), z, s.ids),
+        lambda s, z: value(z, s.ids, 0.1),
+        lambda s, z: gradient(z, s.ids, 0.1),
+        form="cross-entropy",
+    )
+]

@@ -1,0 +1,44 @@
+"""Supervised contrastive learning, the loss with the sum over positives outside the logarithm (L_out).
+
+Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, arXiv:2004.11362.
+
+    L = mean_i (−1/|P(i)|) Σ_{j ∈ P(i)} log [ e^{cos(z_i, z_j)/τ} / Σ_{k≠i} e^{cos(z_i, z_k)/τ} ]
+
+P(i): the other members of i's class. Anchors whose class has no other member are left out of the mean. (The paper sums
+over anchors; its code averages.) The formula is NT-Xent's with several positives, so one computation serves both.
+"""
+
+from __future__ import annotations
+
+import icon
+from table.checks import Exact
+from table.methods import simclr
+from table.methods._checks import ce
+from table.methods._math import Array, Scalar
+
+
+def value(z: Array, labels: Array, temperature: float) -> Scalar:
+    return simclr.value(z, labels, temperature)
+
+
+def gradient(z: Array, labels: Array, temperature: float) -> tuple[Array]:
+    return simclr.gradient(z, labels, temperature)
+
+
+# -- how the loss is checked against it --------------------------------------------------------------------------------
+
+FORMULA = (
+    r"-\frac{1}{n}\sum_i \frac{1}{|P(i)|}\sum_{j \in P(i)} \log\frac{e^{z_i \cdot z_j/\tau}}{\sum_{k \ne "
+    r"i} e^{z_i \cdot z_k/\tau}}"
+)
+
+
+CHECKS = [
+    Exact(
+        ("z",),
+        lambda s, z: ce(icon.method("supcon", temperature=0.1), z, s.y),
+        lambda s, z: value(z, s.y, 0.1),
+        lambda s, z: gradient(z, s.y, 0.1),
+        form="cross-entropy",
+    )
+]
