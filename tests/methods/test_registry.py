@@ -414,7 +414,7 @@ def test_the_bibliography_is_read_as_it_is_written() -> None:
     assert len(citations()) == text.count("\n@") + 1
     assert citations()["hinton2002sne"].authors == "Hinton, Roweis"
     assert citations()["hinton2002sne"].venue == "NeurIPS 15"
-    assert {m.citation.key for m in icon.methods() if m.citation} == set(citations())
+    assert {m.citation.key for m in icon.methods() if m.citation} >= set(citations())
 
 
 def test_a_method_is_named_by_the_equality_of_its_parts() -> None:
