@@ -10,6 +10,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon import p, q
 from icon.core.loss import Loss
+from icon.methods.record import Citation
 from icon.methods.registry import register_method as method
 
 FAMILY = "supervised"
@@ -72,6 +73,14 @@ def soft_supcon(temperature: float = 0.1) -> Loss:
        cite="lin2023effective", relation=CE, variant="Gaussian × Classes, label sets")  # fmt: skip
 def multi_label_supcon(temperature: float = 0.1) -> Loss:
     return Loss(p.Classes(overlap="jaccard"), q.Gaussian(temperature=temperature))
+
+
+@method("cosface", "CosFace", cell=PROTOTYPES, family=FAMILY, relation=CE,
+       cite=Citation("wang2018cosface", "Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu", 2018,
+                     "CosFace: Large Margin Cosine Loss for Deep Face Recognition", "CVPR", arxiv="1801.09414"),
+       variant="Gaussian (cosine score with a margin) × Data-label pairs")  # fmt: skip
+def cosface(scale: float = 64.0, margin: float = 0.35) -> Loss:
+    return Loss(p.DataLabel(), q.Gaussian("cosine", temperature=1 / scale, margin=scale * margin))
 
 
 @method("weighted-cross-entropy", "Weighted Cross-Entropy", cell=PROTOTYPES, family=FAMILY, cite="king2001logistic",
