@@ -1,7 +1,11 @@
-"""Shared fixtures; one thread: the arrays are small."""
+"""Shared fixtures; one thread: the arrays are small.
+
+With ``ICON_CHECK_SHAPES=1`` the shapes in the signatures of icon are checked at every call.
+"""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +14,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+if os.environ.get("ICON_CHECK_SHAPES"):
+    install_import_hook("icon", "tests.shapes.check")
 
 from icon.core.divergence import DIVERGENCES
 from icon.core.evaluators import EVALUATORS

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
@@ -25,7 +26,13 @@ Divergence = Callable[..., Tensor]
 class ReverseKL:
     """``sum_j q_j log(q_j / p_j)``; refused where q has mass and p has none."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor, log_p: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        p: Float[Tensor, "b m"],
+        q: Float[Tensor, "b m"],
+        log_q: Float[Tensor, "b m"],
+        log_p: Float[Tensor, "b m"] | None = None,
+    ) -> Float[Tensor, " b"]:
         log_p = p.log() if log_p is None else log_p
         if check.values_matter(q) and bool((torch.isinf(log_p) & (q > 0)).any()):
             raise ValueError("divergence: got reverse-kl with p = 0 where q > 0, expected p > 0 there (use debias)")
@@ -36,7 +43,9 @@ class ReverseKL:
 class JensenShannon:
     """``KL(p ‖ m)/2 + KL(q ‖ m)/2`` with ``m = (p + q)/2``; at most log 2."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+    def __call__(
+        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
+    ) -> Float[Tensor, " b"]:
         log_middle = ((p + q) / 2).clamp_min(torch.finfo(q.dtype).tiny).log()
         log_p = p.clamp_min(torch.finfo(q.dtype).tiny).log()
         return (p * (log_p - log_middle) + q * (log_q - log_middle)).sum(dim=1) / 2
@@ -46,7 +55,9 @@ class JensenShannon:
 class TotalVariation:
     """``sum_j |p_j - q_j| / 2``; at most 1."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+    def __call__(
+        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
+    ) -> Float[Tensor, " b"]:
         return (p - q).abs().sum(dim=1) / 2
 
 
@@ -54,7 +65,9 @@ class TotalVariation:
 class Hellinger:
     """The squared Hellinger distance ``sum_j (√p_j - √q_j)² / 2 = 1 - sum_j √(p_j q_j)``; at most 1."""
 
-    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+    def __call__(
+        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
+    ) -> Float[Tensor, " b"]:
         return ((p + q) / 2 - p.sqrt() * (log_q / 2).exp()).sum(dim=1)
 
 
@@ -72,7 +85,9 @@ class Alpha:
         if not 0 < check.fraction(self.alpha, "alpha") < 1:
             raise ValueError(f"alpha: got {self.alpha}, expected a number inside (0, 1); use 'kl' or 'reverse-kl'")
 
-    def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+    def __call__(
+        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
+    ) -> Float[Tensor, " b"]:
         a = self.alpha
         overlap = p**a * ((1 - a) * log_q).exp()
         return (a * p + (1 - a) * q - overlap).sum(dim=1) / (a * (1 - a))

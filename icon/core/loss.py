@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
@@ -31,9 +32,9 @@ class Terms(NamedTuple):
     ``cross_entropy``; the entropy of p is reported beside it.
     """
 
-    kl: Tensor
-    cross_entropy: Tensor
-    entropy: Tensor
+    kl: Float[Tensor, "*n"]
+    cross_entropy: Float[Tensor, "*n"]
+    entropy: Float[Tensor, "*n"]
 
 
 class _Direction(NamedTuple):
@@ -165,7 +166,9 @@ class Loss(nn.Module):
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
-    def forward(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Tensor:
+    def forward(
+        self, input: Any, target: Any = None, *, anchors: slice | None = None
+    ) -> Float[Tensor, ""] | Float[Tensor, " n"]:
         """The loss, a scalar (``[n]`` with ``reduction="none"``).
 
         Args:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
@@ -174,7 +175,7 @@ class Prototypes(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(check.count(n_classes, "n_classes"), check.count(d, "d")) / d**0.5)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "c d"]]:
         return z, self.weight
 
 

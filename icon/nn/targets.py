@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
@@ -21,7 +22,7 @@ def sinkhorn(
     row_weights: Any = None,
     column_weights: Any = None,
     tolerance: float | None = 1e-6,
-) -> Tensor:
+) -> Float[Tensor, "n c"]:
     """Balanced codes: ``softmax_c((s_ic + g_c) / ε)`` with the g that gives each column its share of the rows.
 
     The row-normalised solution of entropic optimal transport, ``max <P, s> + ε H(P)`` over the plans P with the given
@@ -123,7 +124,7 @@ class Centering(nn.Module):
         self.register_buffer("center", torch.zeros(check.count(n_prototypes, "n_prototypes")))
 
     @torch.no_grad()
-    def forward(self, logits: Tensor) -> Tensor:
+    def forward(self, logits: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         """``[n, C] -> [n, C]``, rows that sum to one."""
         t = check.matrix(logits, "logits")
         if t.shape[1] != len(self.center):
@@ -142,7 +143,7 @@ class Centering(nn.Module):
 @torch.no_grad()
 def concentration(
     z: Any, prototypes: Any, assignments: Any, smoothing: float = 10.0, temperature: float | None = None
-) -> Tensor:
+) -> Float[Tensor, " c"]:
     """Concentration of each prototype, ``φ_c = sum_i ‖z_i - w_c‖ / (N_c log(N_c + α))`` over its ``N_c`` points (PCL).
 
     Unit rows on both sides. It is the temperature of the prototype: loose clusters are softened, tight ones sharpened.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,6 +27,7 @@ Prepare = Callable[[Any], "Rows"]
 HOW = ("average", "union", "intersection")
 
 
+@runtime_checkable
 class Operation(Protocol):
     """A step from rows to rows. ``prepare`` makes the rows of a second p from the same target."""
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from icon._cached import cached
@@ -89,22 +90,22 @@ class Rows(Composable):
         return self.masses.n_edges
 
     @property
-    def marginal(self) -> Tensor:
+    def marginal(self) -> Float[Tensor, " n"]:
         """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
         return self._equal
 
     @property
-    def anchor_marginal(self) -> Tensor:
+    def anchor_marginal(self) -> Float[Tensor, " n"]:
         """``[n]``: another name of `marginal`."""
         return self.marginal
 
     @cached
-    def _equal(self) -> Tensor:
+    def _equal(self) -> Float[Tensor, " n"]:
         kept = (~self.empty).to(precise(self.empty.device))
         return kept / kept.sum().clamp_min(1)
 
     @cached
-    def empty(self) -> Tensor:
+    def empty(self) -> Bool[Tensor, " n"]:
         """``[n]`` bool: the anchors to which p gives no mass at all (nothing positive)."""
         return self.masses.presence() <= 0
 
@@ -120,7 +121,7 @@ class Rows(Composable):
         """Whether gradients flow through p to what it was made from."""
         return self.masses.requires_grad
 
-    def entropy(self) -> Tensor:
+    def entropy(self) -> Float[Tensor, " n"]:
         """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
         found: Tensor | None = self.__dict__.get("_entropy")
         if found is None:
@@ -129,7 +130,7 @@ class Rows(Composable):
                 object.__setattr__(self, "_entropy", found)
         return found
 
-    def to_dense(self) -> Tensor:
+    def to_dense(self) -> Float[Tensor, "n m"]:
         """p as a matrix ``[n, m]``, for inspection and tests: the one place where a sparse p is dense."""
         spread = self.masses.uniform_mass
         like = next(iter(self.masses.leaves), self.masses.sums() if spread is None else spread)
@@ -249,7 +250,7 @@ class JointRows(Rows):
     is_joint = True
 
     @property
-    def marginal(self) -> Tensor:
+    def marginal(self) -> Float[Tensor, " n"]:
         return self.weights
 
     def _moved(self, masses: Masses, like: Any) -> Rows:

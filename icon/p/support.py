@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 
@@ -51,13 +52,13 @@ class Support:
         """``|S_i|``, the same for every anchor."""
         return self.m - self.exclude_self
 
-    def hide(self, tile: Tensor, start: int, value: float) -> Tensor:
+    def hide(self, tile: Shaped[Tensor, "b m"], start: int, value: float) -> Shaped[Tensor, "b m"]:
         """A tile ``[b, m]`` of the anchors from ``start`` on, with ``value`` where self is excluded (a copy there)."""
         if not self.exclude_self or self.offset is None:
             return tile
         return torch.diagonal_scatter(tile, tile.new_full((tile.shape[0],), value), self.offset + start)
 
-    def hide_(self, tile: Tensor, start: int, value: float) -> Tensor:
+    def hide_(self, tile: Shaped[Tensor, "b m"], start: int, value: float) -> Shaped[Tensor, "b m"]:
         """`hide`, written over the tile."""
         if self.exclude_self and self.offset is not None:
             tile.diagonal(self.offset + start).fill_(value)

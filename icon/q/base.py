@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
@@ -14,6 +15,7 @@ from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition
 
 
+@runtime_checkable
 class Totals(Protocol):
     """Sums over all parts of a batch whose anchors are evaluated in parts (by several ranks, say)."""
 
@@ -108,10 +110,10 @@ class Kernel(nn.Module):
 
     def features(
         self,
-        anchors: Tensor,
-        candidates: Tensor,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
         support: Support,
-        weights: Tensor | None = None,
+        weights: Float[Tensor, " m"] | None = None,
         totals: Totals = WHOLE,
     ) -> Features:
         """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least, and the statistics they rest on.
@@ -144,7 +146,9 @@ class Kernel(nn.Module):
         """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale."""
         return {}
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
+    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
         """Features of the anchors and of the candidates; one and the same tensor where both are."""
         return anchors, candidates
 
@@ -154,11 +158,13 @@ class Kernel(nn.Module):
             return self.score(a, c)
         return self.score(a[..., :-1], c[..., :-1]) + c[..., None, :, -1]
 
-    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def score(
+        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
+    ) -> Float[Tensor, "*batch b m"]:
         """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product."""
         return anchors @ candidates.mT
 
-    def penalty(self, anchors: Tensor, totals: Totals) -> Tensor | None:
+    def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
         """``[n]`` a term beside the divergence (a prior), or None."""
         return None
 

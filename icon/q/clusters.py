@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
@@ -99,7 +100,9 @@ class Clusters(Kernel):
         log_phi = log_phi + d.log()[:, None]
         return {"log phi": log_phi, "log sizes": log_phi.logsumexp(dim=0), "weights": d}
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
+    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
         phi_anchors = self._powers(anchors.log_softmax(dim=1)).exp()
         log_phi = self._powers(statistics["log phi"])
         if "marginals" in statistics:
@@ -142,10 +145,12 @@ class Clusters(Kernel):
             self.marginals = torch.empty_like(stored)
         super()._load_from_state_dict(state, prefix, *rest)
 
-    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def score(
+        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
+    ) -> Float[Tensor, "*batch b m"]:
         return floored_log(anchors @ candidates.mT)
 
-    def penalty(self, anchors: Tensor, totals: Totals) -> Tensor | None:
+    def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
         if not (self.log_prior or self.entropy_weight):
             return None
         log_phi = at_least_float32(anchors).log_softmax(dim=1)

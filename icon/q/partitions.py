@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from icon import _checks as check
@@ -35,18 +36,19 @@ class Competition(NamedTuple):
         """``|S_i|``, the number of candidates of a row."""
         return self.support.size
 
-    def hide(self, tile: Tensor, value: float) -> Tensor:
+    def hide(self, tile: Shaped[Tensor, "b m"], value: float) -> Shaped[Tensor, "b m"]:
         """A tile ``[b, m]`` with a value where candidates are outside the support."""
         return self.support.hide(tile, self.start, value)
 
 
+@runtime_checkable
 class Partition(Protocol):
     """``is_normalizer``: whether ``exp(s - A)`` is a distribution. If not, the loss is the cross-entropy form alone."""
 
     @property
     def is_normalizer(self) -> bool: ...
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor: ...
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class LogSumExp:
 
     is_normalizer: ClassVar[bool] = True
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         return row.hide(scores, -math.inf).logsumexp(dim=1)
 
 
@@ -65,7 +67,7 @@ class Mean:
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         return row.hide(scores, 0.0).sum(dim=1) / row.size
 
 
@@ -76,7 +78,7 @@ class SecondOrder:
     temperature: float = 1.0
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         mean = row.hide(scores, 0.0).sum(dim=1, keepdim=True) / row.size
         variance = row.hide(scores - mean, 0.0).square().sum(dim=1) / row.size
         return mean.squeeze(1) + variance / (2 * self.temperature)
@@ -88,7 +90,7 @@ class Max:
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         return row.hide(scores, -math.inf).amax(dim=1)
 
 
@@ -98,7 +100,7 @@ class Constant:
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         return scores.new_zeros(len(scores))
 
 
@@ -115,7 +117,7 @@ class Decoupled:
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         negative = _negatives(row, row.masses())
         return scores.masked_fill(~negative, -math.inf).logsumexp(dim=1)
 
@@ -144,7 +146,7 @@ class Debiased:
             raise ValueError("tau_plus: got 1, expected a number in [0, 1)")
         check.number(self.beta, "beta", least=0)
 
-    def __call__(self, scores: Tensor, row: Competition) -> Tensor:
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         p = row.masses().to(scores)
         negative = _negatives(row, p)
         hidden = row.hide(scores, -math.inf)

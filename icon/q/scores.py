@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
@@ -140,7 +141,9 @@ class Gaussian(Kernel):
             found = {"centre": candidates.detach().mean(dim=0)}
         return found
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
+    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
         scale = self.log_scale.exp() if self.learnable else self.fixed_scale
         if isinstance(scale, Tensor):
             scale = scale.to(anchors)
@@ -233,7 +236,9 @@ class StudentT(Kernel):
     ) -> Statistics:
         return {"centre": candidates.detach().mean(dim=0)}
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
+    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
         a, c = squared_distance_features(anchors, candidates, statistics["centre"])
         # c² + d²/ν straight from the product: the scale joins the column of squared norms.
         scale = self.scale.to(a) if isinstance(self.scale, Tensor) else self.scale
@@ -245,7 +250,9 @@ class StudentT(Kernel):
     def score_parameters(self) -> tuple[Tensor, ...]:
         return ()  # the scale is in the features
 
-    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def score(
+        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
+    ) -> Float[Tensor, "*batch b m"]:
         return -self.exponent * floored_log(anchors @ candidates.mT)
 
     def hyper_parameters(self) -> dict[str, Any]:
@@ -287,14 +294,18 @@ class Argmax(Kernel):
             raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")
         return self._scores.statistics(anchors, candidates, support, weights, totals)
 
-    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
+    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
         return self._scores.prepare(anchors, candidates, statistics)
 
     @property
     def edges_suffice(self) -> bool:
         return False  # the arg-max needs the whole row
 
-    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def score(
+        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
+    ) -> Float[Tensor, "*batch b m"]:
         scores = anchors @ candidates.mT
         m = scores.shape[-1]
         best = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, scores.argmax(dim=-1, keepdim=True), True)

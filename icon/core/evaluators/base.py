@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from icon.core.problem import Problem
@@ -20,15 +21,17 @@ class Evaluator(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
+    def per_anchor(self, problem: Problem) -> tuple[Float[Tensor, " n"], ...]:
         """``(A [n], E [n])`` for KL: partitions, and mean scores under p. ``(D [n],)`` for another divergence."""
 
-    def total(self, problem: Problem, weights: Tensor) -> Tensor:
+    def total(self, problem: Problem, weights: Float[Tensor, " n"]) -> Float[Tensor, ""]:
         """``sum_i w_i (A_i - E_i)``, or ``sum_i w_i D_i``: a scalar. ``weights [n]`` are constants."""
         first, *rest = self.per_anchor(problem)
         return (first - rest[0] if rest else first) @ weights
 
-    def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
+    def total_of_both(
+        self, forth: Problem, back: Problem, weights: Float[Tensor, " n"], back_weights: Float[Tensor, " m"]
+    ) -> Float[Tensor, ""]:
         """The sum of the totals of two problems whose scores are each other's transpose."""
         return self.total(forth, weights) + self.total(back, back_weights)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from icon.p.support import Support
@@ -39,34 +40,34 @@ class Masses(ABC):
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         """``[b]`` sums ``sum_j p_ij t_ij`` of a tile ``[b, m]`` whose first row is that of anchor ``start``."""
 
     @abstractmethod
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         """Rows ``start`` to ``stop`` as a tile ``[b, m]`` of the dtype and on the device of ``like``."""
 
     @abstractmethod
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         """``[b, m]`` bool: where p itself has mass, the uniform mass of debiasing apart."""
 
     @abstractmethod
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         """``[n]`` the sum of each row, without gradient."""
 
     @abstractmethod
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         """``[n]`` entropies ``-sum_j p_ij log p_ij``, with ``0 log 0 = 0``.
 
         Args:
             density: ``[n]`` a mass that every one of the ``size`` candidates of a row has beside p (debiasing).
         """
 
-    def presence(self) -> Tensor:
+    def presence(self) -> Real[Tensor, " n"]:
         """``[n]`` a number that is above 0 for the anchors with a positive, and 0 for the others."""
         return self.sums()
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """``[n, r]`` the mean ``sum_j p_ij f_j`` of features ``[m, r]``."""
         parts = [self.tile(start, stop, features) @ features for start, stop in self.spans()]
         return torch.cat(parts)
@@ -75,11 +76,11 @@ class Masses(ABC):
         """Whether `average` of features ``[m, width]`` takes fewer numbers than there are pairs."""
         return False
 
-    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         """Add ``factor_i p_ij`` to a tile in place; ``factor [b]``."""
         tile.addcmul_(self.tile(start, start + len(tile), tile), factor[:, None])
 
-    def log_tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def log_tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         """The logarithm of `tile`."""
         return self.tile(start, stop, like).log()
 
@@ -95,7 +96,7 @@ class Masses(ABC):
     # -- the same masses otherwise ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def scaled(self, factor: float | Tensor) -> Masses:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Masses:
         """Every row times a number, or times its own ``[n]``."""
 
     @abstractmethod
@@ -110,7 +111,7 @@ class Masses(ABC):
     def to(self, device: torch.device, dtype: torch.dtype) -> Masses:
         """The masses on a device and in a precision; itself where nothing changes."""
 
-    def symmetrized(self, marginal: Tensor) -> tuple[Masses, Tensor] | None:
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Masses, Tensor] | None:
         """``(P + Pᵀ)/2`` of ``P_ij = marginal_i p_ij`` as rows that sum to one and new marginals ``[n]``, where the
         structure gives it directly; None where it takes the sparse matrix."""
         return None
@@ -122,7 +123,7 @@ class Masses(ABC):
     # -- sampling -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """``[b]`` for each anchor one candidate drawn in proportion to its mass, with torch's global generator."""
 
     # -- derived ------------------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ class Masses(ABC):
         return self
 
     @property
-    def uniform_mass(self) -> Tensor | None:
+    def uniform_mass(self) -> Float[Tensor, " n"] | None:
         """``[n]`` the mass of each row that debiasing spread over the support, or None."""
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from icon.p.masses.base import Valued, x_log_x
@@ -28,20 +29,20 @@ class Dense(Valued):
     def m(self) -> int:  # type: ignore[override]
         return self.values.shape[1]
 
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         found: Tensor = torch.linalg.vecdot(tile, self.values[start : start + len(tile)].to(tile))
         return found
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.values[start:stop].to(like)
 
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         return self.values[start:stop] > 0
 
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         return self.values.detach().sum(dim=1)
 
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         if density is None:
             return -x_log_x(self.values).sum(dim=1)
         # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
@@ -49,10 +50,10 @@ class Dense(Valued):
         rest = (size - on.sum(dim=1)) * torch.xlogy(density, density)
         return -torch.where(on, x_log_x(self.values + density[:, None]), 0.0).sum(dim=1) - rest
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         return self.values.to(features) @ features
 
-    def scaled(self, factor: float | Tensor) -> Dense:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Dense:
         return Dense(self.values * (factor[:, None] if isinstance(factor, Tensor) else factor))
 
     def part(self, start: int, stop: int) -> Dense:
@@ -62,7 +63,7 @@ class Dense(Valued):
         flipped = self.values.T
         return Dense(flipped / flipped.sum(dim=1, keepdim=True).clamp_min(torch.finfo(flipped.dtype).tiny))
 
-    def symmetrized(self, marginal: Tensor) -> tuple[Dense, Tensor]:
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Dense, Tensor]:
         joint = marginal.to(self.values.dtype)[:, None] * self.values
         joint = (joint + joint.T) / 2
         sums = joint.sum(dim=1)
@@ -73,7 +74,7 @@ class Dense(Valued):
             return self
         return replace(self, values=self.values.to(device, dtype))
 
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         rows = self.values.detach()[anchors].double()
         return torch.multinomial(rows, 1).squeeze(1)
 
@@ -91,7 +92,7 @@ class DenseFromLogs(Dense):
 
     logs: Tensor
 
-    def log_tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def log_tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.logs[start:stop].to(like)
 
     def part(self, start: int, stop: int) -> DenseFromLogs:

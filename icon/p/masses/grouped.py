@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from icon import _checks as check
@@ -45,11 +46,11 @@ class Grouped(Masses):
 
     # -- who is in a group --------------------------------------------------------------------------------------------
 
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         few = self._few if stop - start == len(self.keys) else None
         return self._same(start, stop) if few is None else few[0] > 0
 
-    def presence(self) -> Tensor:
+    def presence(self) -> Real[Tensor, " n"]:
         few = self._few
         return self.counts if few is None else few[1]
 
@@ -71,7 +72,7 @@ class Grouped(Masses):
         return same
 
     @cached
-    def counts(self) -> Tensor:
+    def counts(self) -> Real[Tensor, " n"]:
         """``[n]`` positives of each anchor."""
         if self._few is not None:
             return self._few[1]
@@ -101,7 +102,7 @@ class Grouped(Masses):
 
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         stop = start + tile.shape[0]
         few = self._few if stop - start == self.keys.shape[0] else None
         same, counts = (self._same(start, stop), self.counts[start:stop]) if few is None else few
@@ -111,7 +112,7 @@ class Grouped(Masses):
             return found * mass[start:stop].to(found)
         return found if mass == 1.0 else found * mass
 
-    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         stop = start + tile.shape[0]
         few = self._few if stop - start == self.keys.shape[0] else None
         same, counts = (self._same(start, stop), self.counts[start:stop]) if few is None else few
@@ -121,7 +122,7 @@ class Grouped(Masses):
             each = each * (mass[start:stop].to(each) if isinstance(mass, Tensor) else mass)
         tile.addcmul_(same.to(tile.dtype), each.to(tile.dtype)[:, None])
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         mass = per_row(self.mass, start, stop)
         return self._shares(start, stop, like.dtype) * (mass.to(like)[:, None] if isinstance(mass, Tensor) else mass)
 
@@ -135,11 +136,11 @@ class Grouped(Masses):
             kept[dtype] = few[0].to(dtype) / few[1].to(dtype)[:, None].clamp_min(1)
         return kept[dtype]
 
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         positive = (self.counts > 0).to(precise(self.keys.device))
         return positive * self.mass
 
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         few = self._few
         counts = (self.counts if few is None else few[1]).to(precise(self.keys.device))
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
@@ -151,7 +152,7 @@ class Grouped(Masses):
         each = each + density
         return -counts * torch.xlogy(each, each) - (size - counts) * torch.xlogy(density, density)
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """Sums over the groups: O((n + m) r), however many pairs there are."""
         mine, theirs = self._groups
         sums = features.new_zeros(len(self._sizes), features.shape[1]).index_add(0, theirs, features)
@@ -181,7 +182,7 @@ class Grouped(Masses):
 
     # -- the same masses otherwise ------------------------------------------------------------------------------------
 
-    def scaled(self, factor: float | Tensor) -> Grouped:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Grouped:
         return replace(self, mass=self.mass * factor)
 
     def part(self, start: int, stop: int) -> Grouped:
@@ -195,7 +196,7 @@ class Grouped(Masses):
             return Sparse(indptr, col, mass, self.m).transposed()
         return Grouped(self.candidate_keys, self.keys, own=0 if self.n == self.m and self.own == 0 else None)
 
-    def symmetrized(self, marginal: Tensor) -> tuple[Grouped, Tensor] | None:
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Grouped, Tensor] | None:
         """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
         return (self, marginal) if self.own == 0 and self.n == self.m else None
 
@@ -205,7 +206,7 @@ class Grouped(Masses):
             return self
         return Grouped(self.keys.to(device), self.candidate_keys.to(device), mass, self.own)
 
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """A member by its rank within the group, the anchor's own rank skipped."""
         mine, theirs = self._groups
         order = torch.argsort(theirs, stable=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from icon.p.masses.base import Masses
@@ -32,33 +33,33 @@ class Mixture(Masses):
     def m(self) -> int:  # type: ignore[override]
         return self.own.m
 
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         return self.own.expectation(tile, start) + self.spread.expectation(tile, start)
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.own.tile(start, stop, like) + self.spread.tile(start, stop, like)
 
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         return self.own.positives(start, stop)
 
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         return self.own.sums() + self.spread.sums()
 
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         own = self.spread.density
         return self.own.entropy(own if density is None else own + density, self.spread.support.size)
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         return self.own.average(features) + self.spread.average(features)
 
     def averages_cheaply(self, width: int) -> bool:
         return self.own.averages_cheaply(width)
 
-    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         self.own.add_to(tile, start, factor)
         self.spread.add_to(tile, start, factor)
 
-    def scaled(self, factor: float | Tensor) -> Mixture:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Mixture:
         return Mixture(self.own.scaled(factor), self.spread.scaled(factor))
 
     def part(self, start: int, stop: int) -> Mixture:
@@ -72,7 +73,7 @@ class Mixture(Masses):
         positive = (flipped.sums() > 0).to(alpha)
         return Mixture(flipped.scaled(float(1 - alpha)), self.spread.transposed().scaled(alpha * positive))
 
-    def symmetrized(self, marginal: Tensor) -> tuple[Mixture, Tensor] | None:
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Mixture, Tensor] | None:
         """That of its own masses, where every anchor has as much uniform mass."""
         found = self.own.symmetrized(marginal)
         alike = bool((self.spread.mass == self.spread.mass[0]).all())
@@ -85,7 +86,7 @@ class Mixture(Masses):
     def on(self, support: Support) -> Mixture:
         return Mixture(self.own.on(support), self.spread.on(support))
 
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         share = (self.spread.mass / self.sums())[anchors]
         spread = torch.rand(len(anchors), dtype=share.dtype) < share
         return torch.where(spread, self.spread.draw(anchors), self.own.draw(anchors))
@@ -99,7 +100,7 @@ class Mixture(Masses):
         return self.own
 
     @property
-    def uniform_mass(self) -> Tensor:
+    def uniform_mass(self) -> Float[Tensor, " n"]:
         return self.spread.mass
 
     @property

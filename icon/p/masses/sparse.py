@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from icon._cached import cached
@@ -40,7 +41,7 @@ class Sparse(Valued):
         return torch.repeat_interleave(self.indptr.diff()).to(self.indices.device)
 
     @property
-    def counts(self) -> Tensor:
+    def counts(self) -> Real[Tensor, " n"]:
         """``[n]`` edges of each anchor."""
         return self.indptr.diff().to(self.indices.device)
 
@@ -57,44 +58,44 @@ class Sparse(Valued):
         span = self.span(start, stop)
         return Edges(self.rows[span] - start, self.indices[span], self.values[span])
 
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         row, col, mass = self.edges(start, start + len(tile))
         return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
         return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
 
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
         found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
         return found.index_put_((row, col), mass > 0)
 
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         return self.row_sums(self.values.detach())
 
     def row_sums(self, numbers: Tensor) -> Tensor:
         """``[n]`` sums of one number per edge."""
         return numbers.new_zeros(self.n).index_add(0, self.rows, numbers)
 
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         if density is None:
             return -self.row_sums(x_log_x(self.values))
         each = x_log_x(self.values + density[self.rows])
         return -self.row_sums(each) - (size - self.counts) * torch.xlogy(density, density)
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         weighted = self.values.to(features)[:, None] * features.index_select(0, self.indices)
         return features.new_zeros(self.n, features.shape[1]).index_add(0, self.rows, weighted)
 
     def averages_cheaply(self, width: int) -> bool:
         return len(self.indices) * width <= self.n * self.m
 
-    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         row, col, mass = self.edges(start, start + len(tile))
         tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
 
-    def scaled(self, factor: float | Tensor) -> Sparse:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Sparse:
         return replace(self, values=self.values * (factor[self.rows] if isinstance(factor, Tensor) else factor))
 
     def part(self, start: int, stop: int) -> Sparse:
@@ -113,7 +114,7 @@ class Sparse(Valued):
             return self
         return replace(self, indices=self.indices.to(device), values=self.values.to(device, dtype))
 
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """By the inverse of the summed masses; an anchor without edges stays where it is."""
         first, last = self.indptr[anchors], self.indptr[anchors + 1]
         low, high = self._below[first], self._below[last]
@@ -149,7 +150,7 @@ class Listed(Masses):
     may_be_empty = False
 
     @property
-    def hard_targets(self) -> Tensor | None:  # type: ignore[override]
+    def hard_targets(self) -> Int[Tensor, " n"] | None:  # type: ignore[override]
         one = self.indices.shape[1] == 1 and not isinstance(self.mass, Tensor) and self.mass == 1.0
         return self.indices.squeeze(1) if one else None
 
@@ -161,7 +162,7 @@ class Listed(Masses):
     def k(self) -> int:
         return self.indices.shape[1]
 
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         stop = start + tile.shape[0]
         indices = self.indices if stop - start == self.indices.shape[0] else self.indices[start:stop]
         found = tile.gather(1, indices)
@@ -171,19 +172,19 @@ class Listed(Masses):
             return found * mass[start:stop].to(found)
         return found if mass == 1.0 else found * mass
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         each = like.new_ones(stop - start) * self._each(start, stop, like)
         empty = like.new_zeros(stop - start, self.m)
         return empty.scatter(1, self.indices[start:stop], each[:, None].expand(-1, self.k))
 
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
         return found.scatter_(1, self.indices[start:stop], True)
 
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         return self._vector(self.mass)
 
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return self._vector(math.log(self.k))
         each = self._vector(self.mass) / self.k
@@ -192,7 +193,7 @@ class Listed(Masses):
         each = each + density
         return -self.k * torch.xlogy(each, each) - (size - self.k) * torch.xlogy(density, density)
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         found = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
         each = self._each(0, self.n, features)
         return found * (each[:, None] if isinstance(each, Tensor) else each)
@@ -200,7 +201,7 @@ class Listed(Masses):
     def averages_cheaply(self, width: int) -> bool:
         return self.k * width <= self.m
 
-    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         stop = start + len(tile)
         added = (factor * self._each(start, stop, tile))[:, None].expand(-1, self.k)
         tile.scatter_add_(1, self.indices[start:stop], added)
@@ -211,7 +212,7 @@ class Listed(Masses):
         each = self._vector(per_row(self.mass, start, stop), b) / self.k
         return Edges(row, self.indices[start:stop].flatten(), each[row])
 
-    def scaled(self, factor: float | Tensor) -> Masses:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Masses:
         return replace(self, mass=self.mass * factor)
 
     def part(self, start: int, stop: int) -> Listed:
@@ -231,7 +232,7 @@ class Listed(Masses):
             return self
         return Listed(self.indices.to(device), self.m, mass)
 
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         return self.indices[anchors, torch.randint(self.k, (len(anchors),))]
 
     @property

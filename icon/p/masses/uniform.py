@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from icon.p.masses.base import Masses
@@ -32,29 +33,29 @@ class Uniform(Masses):
         return self.support.m
 
     @property
-    def density(self) -> Tensor:
+    def density(self) -> Float[Tensor, " n"]:
         """``[n]`` the mass of one candidate."""
         return self.mass / self.support.size
 
-    def expectation(self, tile: Tensor, start: int) -> Tensor:
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         return self.support.hide(tile, start, 0.0).sum(dim=1) * self.density[start : start + len(tile)].to(tile)
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Tensor:
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         spread = self.density[start:stop, None].to(like).repeat(1, self.m)
         return self.support.hide_(spread, start, 0.0)
 
-    def positives(self, start: int, stop: int) -> Tensor:
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         spread = (self.mass[start:stop, None] > 0).repeat(1, self.m)
         return self.support.hide_(spread, start, False)
 
-    def sums(self) -> Tensor:
+    def sums(self) -> Float[Tensor, " n"]:
         return self.mass
 
-    def entropy(self, density: Tensor | None = None, size: int = 0) -> Tensor:
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         each = self.density if density is None else self.density + density
         return -self.support.size * torch.xlogy(each, each)
 
-    def average(self, features: Tensor) -> Tensor:
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         total = features.sum(dim=0)
         offset = self.support.offset
         if self.support.exclude_self and offset is not None:
@@ -64,14 +65,14 @@ class Uniform(Masses):
     def averages_cheaply(self, width: int) -> bool:
         return True
 
-    def add_to(self, tile: Tensor, start: int, factor: Tensor) -> None:
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         spread = (factor * self.density[start : start + len(tile)].to(tile))[:, None]
         offset = self.support.offset
         tile.add_(spread)
         if self.support.exclude_self and offset is not None:
             tile.diagonal(offset + start).sub_(spread.squeeze(1))
 
-    def scaled(self, factor: float | Tensor) -> Uniform:
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Uniform:
         return replace(self, mass=self.mass * factor)
 
     def part(self, start: int, stop: int) -> Uniform:
@@ -95,7 +96,7 @@ class Uniform(Masses):
     def on(self, support: Support) -> Uniform:
         return replace(self, support=support)
 
-    def draw(self, anchors: Tensor) -> Tensor:
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         offset = self.support.offset
         drawn = torch.randint(self.support.size, (len(anchors),))
         if self.support.exclude_self and offset is not None:
