@@ -7,12 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
 
-.PHONY: help table test test-slow test-gpu bench lint clean
+.PHONY: help table test test-slow test-gpu bench notebooks lint clean
 
 help:
 	@echo "make table   regenerate and verify the periodic table into out/table"
 	@echo "make test    run the tests (make test-slow: the slow ones, make test-gpu: those of a CUDA device)"
 	@echo "make bench   measure speed and memory against the peers"
+	@echo "make notebooks   execute the notebooks and write their outputs into them"
 	@echo "make lint    ruff and mypy"
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -42,6 +43,9 @@ test-gpu: $(VENV)/.ready
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
+
+notebooks: $(VENV)/.ready
+	$(BIN)/python -m notebooks.execute
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
