@@ -152,13 +152,18 @@ class Loss(nn.Module):
         super().__setattr__(name, value)
 
     def replace(self, **changes: Any) -> Loss:
-        """A loss with other parts or settings (any argument of the class), checked as if it were built anew."""
+        """A loss with other parts or settings (any argument of the class), checked as if it were built anew.
+
+        With another p, q or divergence it has no given name any more: `repr` looks its parts up in the table.
+        """
         weights = "stationary" if self.stationary_anchors else self.anchor_weights
         settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
         kept = {"p": self.p, "q": self.q, **settings, "anchor_weights": weights}
         kept["divergence"] = "kl" if self.divergence is None else self.divergence
         if "matmul_precision" in changes:
             del kept["evaluator"]
+        if changes.keys() & {"p", "q", "divergence"}:
+            kept["name"] = None  # other parts are another method, if any
         found = Loss(**{**kept, **changes})
         if "divergence" not in changes:
             object.__setattr__(found, "divergence_name", self.divergence_name)

@@ -18,7 +18,7 @@ from icon.p.operations import Composable, Operation
 from icon.p.support import Support
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rows(Composable):
     """A supervisory distribution p, to be computed once and used at every step.
 
@@ -71,6 +71,12 @@ class Rows(Composable):
         )
         support = Support(n, m, exclude_self, offset)
         return Rows(masses, support, notes) if marginal is None else JointRows(masses, support, notes, weights=marginal)
+
+    def __repr__(self) -> str:
+        debiased = "" if self.masses.uniform_mass is None else ", debiased"
+        with_self = "" if self.support.exclude_self else ", self included"
+        kind = type(self.masses.own_part).__name__
+        return f"{type(self).__name__}({self.n} x {self.m}, {kind}{debiased}{with_self})"
 
     # -- what it says of itself ---------------------------------------------------------------------------------------
 
@@ -237,7 +243,7 @@ class Rows(Composable):
         return JointRows(masses, self.support, self.notes, weights=marginal)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class JointRows(Rows):
     """Rows that are joint with weights of the anchors: of a graph, a matrix over all pairs, a symmetrised p.
 
@@ -261,7 +267,7 @@ class JointRows(Rows):
         return replace(self, masses=masses, support=support, weights=self.weights[start:stop])
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Exaggerated(JointRows):
     """Rows whose masses were multiplied by a number and sum to it."""
 

@@ -432,3 +432,9 @@ def test_the_former_name_of_on_no_positive() -> None:
     with pytest.warns(DeprecationWarning, match="empty is now on_no_positive"):
         loss = icon.loss("gaussian", "classes", empty="zero")
     assert loss.on_no_positive == "zero"
+
+
+def test_replaced_parts_are_looked_up_again() -> None:
+    loss = icon.method("simclr", temperature=0.2)
+    assert repr(loss.replace(reduction="sum")).startswith("Loss(SimCLR:")
+    assert repr(loss.replace(divergence="js")).startswith("Loss(unnamed:")

@@ -409,3 +409,10 @@ def test_what_a_whole_batch_refuses_a_sampled_one_refuses_too(refused: Any, mess
         fit(loss, torch.nn.Linear(3, 4).double(), x, x, steps=1, batch_size=8)
     with pytest.raises(ValueError, match=message):
         refused(PairSampler(icon.p.KNN(5)(x)))
+
+
+def test_repr_says_what_kind_of_rows_they_are() -> None:
+    rows = icon.p.Pairs()(np.arange(8) // 2)
+    assert repr(rows) == "Rows(8 x 8, Grouped)"
+    assert repr(rows.debias(0.1)) == "Rows(8 x 8, Grouped, debiased)"
+    assert repr(icon.p.Identity()(5)) == "Rows(5 x 5, Listed, self included)"
