@@ -97,9 +97,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         evaluator: how the loss is computed; see `icon.Loss`.
 
     Attributes:
-        labels_: ``[n]``. loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the
-            same for all starts. losses_: of each start. starts_: ``[n_init, n]`` the labels of each start.
-        n_iter_: steps of the start kept. mapper_: the trained module. knn_recall_: of an approximate search.
+        labels_: ``[n]``.
+        loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
+            starts.
+        losses_: the loss of each start.
+        starts_: ``[n_init, n]`` the labels of each start.
+        n_iter_: steps of the start that was kept.
+        mapper_: the trained module.
+        knn_recall_: of an approximate search for neighbours.
 
     A cluster may stay empty; its number is then missing from ``labels_``. A single start often ends in a local minimum
     (two clusters merged, a third one split), and its loss tells.

@@ -55,7 +55,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     Args:
         n_components: dimensions of the map.
-        row, column: the coordinate of the table; the loss is that of the first method the table names there.
+        row: of the table.
+        column: of the table; the loss is that of the first method that the table names in the cell.
         hyper: hyper-parameters of the loss (``{"perplexity": 50}``). The default perplexity is lowered to a third of
             the other points where there are fewer than that, with a warning; a given one never is.
         mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
@@ -81,8 +82,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
 
     Attributes:
-        embedding_: ``[n, n_components]`` float32. loss_: the loss of the embedding. n_iter_: steps taken.
-        mapper_: the trained module. prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
+        embedding_: ``[n, n_components]`` float32.
+        loss_: the loss of the embedding.
+        n_iter_: steps taken.
+        mapper_: the trained module.
+        prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
         classes_: the labels in the order of the prototypes, for the columns made from labels.
     """
 

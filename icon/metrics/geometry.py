@@ -18,7 +18,8 @@ def alignment(za: ArrayLike, zb: ArrayLike, power: float = 2.0) -> float:
     """How far positives are apart, ``mean_i ‖u_i - v_i‖^power`` of unit rows, in [0, 2^power]; lower is better.
 
     Args:
-        za, zb: ``[n, d]`` the two views, aligned row by row; their rows are scaled to length one.
+        za: ``[n, d]`` the first view; its rows are scaled to length one.
+        zb: ``[n, d]`` the second view, aligned with it row by row.
         power: > 0.
 
     Raises:

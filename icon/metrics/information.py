@@ -24,7 +24,8 @@ def infonce_bound(za: ArrayLike, zb: ArrayLike, temperature: float = 0.1) -> flo
     its ``Loss.terms``.
 
     Args:
-        za, zb: ``[m, d]`` the two views, aligned row by row; ``za`` are the anchors.
+        za: ``[m, d]`` the first view, whose points are the anchors.
+        zb: ``[m, d]`` the second view, aligned with it row by row.
         temperature: > 0.
 
     Returns:

@@ -20,7 +20,7 @@ class EMA(nn.Module):
 
     >>> teacher = icon.nn.EMA(encoder, decay=0.996)
     >>> loss = icon.method("byol")((predictor(encoder(a)), teacher(b)))
-    >>> ...; optimizer.step(); teacher.update(encoder)
+    >>> loss.backward(); optimizer.step(); teacher.update(encoder)
 
     Args:
         module: what is averaged, in float32 or float64; the teacher keeps a copy.

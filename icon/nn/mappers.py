@@ -24,7 +24,8 @@ class Lookup(nn.Module):
     optimisation; a known point comes back as its own row.
 
     Args:
-        n, d: number of points, and dimensions of a row.
+        n: number of points.
+        d: dimensions of a row.
         start: ``[n, d]`` the first values; None draws small normal numbers.
         features: ``[n, f]`` features of the points, for the placement of new ones.
         n_neighbors: how many known points place a new one.

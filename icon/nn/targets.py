@@ -36,7 +36,8 @@ def sinkhorn(
         scores: ``[n, C]``.
         epsilon: > 0, in the units of the scores.
         n_iters: the most iterations; SwAV stops after 3 (with ``tolerance=None``).
-        row_weights, column_weights: marginals ``[n]`` and ``[C]`` > 0, each scaled to sum to one; None is uniform.
+        row_weights: the marginal ``[n]`` > 0 of the rows, scaled to sum to one; None is uniform.
+        column_weights: the marginal ``[C]`` > 0 of the columns, likewise.
         tolerance: largest relative error of a column at which the iteration stops; None makes ``n_iters`` plain
             Sinkhorn-Knopp iterations, without momentum.
 
@@ -110,7 +111,8 @@ class Centering(nn.Module):
 
     Args:
         n_prototypes: columns of the logits.
-        temperature: τ_t > 0. momentum: μ in [0, 1].
+        temperature: τ_t > 0.
+        momentum: μ in [0, 1].
 
     Source: Caron et al. 2021 (DINO, arXiv 2104.14294).
     """
@@ -153,7 +155,9 @@ def concentration(
     >>> icon.method("pcl", temperature=phi)((z, prototypes), assignments)
 
     Args:
-        z: ``[n, d]``. prototypes: ``[C, d]``. assignments: ``[n]`` in 0..C-1.
+        z: ``[n, d]``.
+        prototypes: ``[C, d]``.
+        assignments: ``[n]`` in 0..C-1.
         smoothing: α >= 1, so that small clusters do not get a small concentration.
         temperature: scale the result to this mean, as the paper does for training; None leaves it.
 

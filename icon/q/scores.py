@@ -34,7 +34,8 @@ class Gaussian(Kernel):
         learnable: make sigma or temperature a parameter.
         preprocess: ``"center"`` subtracts the mean of each dimension over the batch, ``"standardize"`` also divides by
             the standard deviation (a constant dimension becomes 0); two sets each by their own.
-        tau_plus, beta: of the partition ``"debiased"``.
+        tau_plus: of the partition ``"debiased"``.
+        beta: of the partition ``"debiased"``.
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """

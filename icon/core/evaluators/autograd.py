@@ -145,8 +145,10 @@ def second_order(
     """The gradients once more, as differentiable functions of everything: all anchors in one block.
 
     Args:
-        problem: as given. weights: of a total; None for the numbers of each anchor.
-        anchors, tensors: what it was computed from, with their history.
+        problem: as given.
+        weights: of a total; None for the numbers of each anchor.
+        anchors: the anchors it was computed from, with their history.
+        tensors: all else that it was computed from, likewise.
         needed: whether a gradient is wanted, for each of them.
         upstream: the gradient by the result.
 
