@@ -171,7 +171,7 @@ def choice(value: str, name: str, options: Sequence[str]) -> str:
 
 
 def available_memory() -> int:
-    """Bytes of main memory that can be had."""
+    """Bytes of main memory that are available."""
     import psutil
 
     return int(psutil.virtual_memory().available)

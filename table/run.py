@@ -30,7 +30,7 @@ CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 def regenerate(
     slugs: Iterable[str] | None = None, witnesses: bool = True, tick: Callable[[str], None] = lambda what: None
 ) -> Table:
-    """All cells and the checks of the given methods (default: all); ``tick`` is told of each step."""
+    """All cells and the checks of the given methods (default: all); ``tick`` is called with the name of each step."""
     chosen = {m.slug for m in icon.methods()} if slugs is None else set(slugs)
     whole = sample(0, CELL_POINTS)
     computed = []

@@ -44,7 +44,7 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
 
 
 def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray[Any]:
-    """Features ``[n, f]`` as scikit-learn checks them, but a NaN or an infinity is told with its rows."""
+    """Features ``[n, f]`` as scikit-learn checks them; NaN and infinity are reported with their row numbers."""
     x: NDArray[Any] = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, **options)
     check.matrix(x, "X")
     return x

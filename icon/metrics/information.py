@@ -51,7 +51,7 @@ def gaussian_entropy(z: ArrayLike) -> float:
     C is the maximum-likelihood covariance (1/n). The entropy is an upper bound for every density with this covariance.
 
     Raises:
-        ValueError: C is singular, up to the rounding of z's dtype (its rank is told); NaN or infinity.
+        ValueError: C is singular, up to the rounding of z's dtype (the message names its rank); NaN or infinity.
 
     Source: Cover & Thomas 2006, Elements of Information Theory, chapter 8.
     """
@@ -75,7 +75,7 @@ def gaussian_information_bottleneck(z: ArrayLike, ids: ArrayLike, beta: float, s
             ``n - (number of instances) >= d``; the usual choice where views are few.
 
     Raises:
-        ValueError: beta <= 0, instances with too few views, or a singular covariance (its rank is told).
+        ValueError: beta <= 0, instances with too few views, or a singular covariance (the message names its rank).
 
     Source: Zbontar et al. 2021, Barlow Twins (arXiv 2103.03230), appendix.
     """

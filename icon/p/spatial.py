@@ -144,9 +144,11 @@ class Gaussian(_Kernel):
         if len(given) > 1:
             raise ValueError(f"{given[1]}: got both {given[0]} and {given[1]}, expected one of them")
         if self.sigma is not None and self.metric != "sqeuclidean":
-            raise ValueError(f"sigma: got it with metric={self.metric!r}, expected temperature there")
+            raise ValueError(
+                f"sigma: got {self.sigma!r} with metric={self.metric!r}, expected temperature (sigma scales distances)"
+            )
         if self.temperature is not None and self.metric == "sqeuclidean":
-            raise ValueError("temperature: got it with metric='sqeuclidean', expected sigma there")
+            raise ValueError(f"temperature: got {self.temperature!r} with metric='sqeuclidean', expected sigma")
 
     def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
         xa, xb = super().features(target, sets)

@@ -55,7 +55,7 @@ class Clusters(Kernel):
         normalized = marginals is None and exponent == 1
         super().__init__(AlreadyNormalized() if normalized else Constant(), detach_candidates=detach_candidates)
         if not normalized and (leak or weights is not None):
-            raise ValueError("leak, weights: got them with marginals or an exponent, expected none of them there")
+            raise ValueError("leak, weights: got some with marginals or an exponent, expected neither: no distribution")
         self.exponent = check.positive(exponent, "exponent")
         self.momentum = check.fraction(momentum, "momentum")
         self.entropy_weight = check.number(entropy_weight, "entropy_weight", least=0)

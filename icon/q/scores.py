@@ -59,12 +59,16 @@ class Gaussian(Kernel):
         check.choice(partition, "partition", tuple(PARTITIONS))
         euclidean = metric == "sqeuclidean"
         if sigma is not None and not euclidean:
-            raise ValueError(f"sigma: got it with metric={metric!r}, expected temperature there")
+            raise ValueError(
+                f"sigma: got {sigma!r} with metric={metric!r}, expected temperature (sigma scales distances)"
+            )
         if temperature is not None and euclidean:
-            raise ValueError("temperature: got it with metric='sqeuclidean', expected sigma there")
+            raise ValueError(f"temperature: got {temperature!r} with metric='sqeuclidean', expected sigma")
         name, given = ("sigma", sigma) if euclidean else ("temperature", temperature)
         if partition in ("mean", "max") and (given is not None or learnable):
-            raise ValueError(f"{name}: got it with partition={partition!r}, expected none: the limit has unit scale")
+            raise ValueError(
+                f"{name}: got {given!r} with partition={partition!r}, expected none: the limit has unit scale"
+            )
         scale = positive_scale(1.0 if given is None else given, name)
         if partition in ("second-order", "debiased") and (learnable or isinstance(scale, Tensor)):
             raise ValueError(f"{name}: got {given!r} with partition={partition!r}, expected a fixed number")
@@ -74,7 +78,9 @@ class Gaussian(Kernel):
                 "log_weights, whose lowest score is known"
             )
         if partition != "debiased" and (tau_plus or beta):
-            raise ValueError(f"tau_plus, beta: got them with partition={partition!r}, expected partition='debiased'")
+            raise ValueError(
+                f"tau_plus, beta: got {tau_plus} and {beta} with partition={partition!r}, expected partition='debiased'"
+            )
         special: dict[str, Callable[[float], Partition]] = {
             "second-order": lambda scale: SecondOrder(2 * scale**2 if euclidean else scale),
             "debiased": lambda scale: Debiased(-1 / scale, tau_plus, beta),

@@ -139,7 +139,7 @@ def test_entropy_of_an_empty_cluster_is_finite() -> None:
         ({"exponent": 0}, "exponent: got 0"),
         ({"momentum": 2}, "momentum: got 2"),
         ({"entropy_weight": -1}, "entropy_weight"),
-        ({"marginals": "uniform", "leak": 0.1}, "leak, weights: got them with marginals"),
+        ({"marginals": "uniform", "leak": 0.1}, "leak, weights: got some with marginals"),
     ],
 )
 def test_bad_hyper_parameters(hyper: dict[str, Any], message: str) -> None:

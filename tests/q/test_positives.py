@@ -100,7 +100,7 @@ def test_what_it_cannot_do(name: str) -> None:
         ({"partition": "debiased", "beta": -1.0}, "beta"),
         ({"partition": "debiased", "metric": "dot"}, "partition: got 'debiased' with metric='dot'"),
         ({"partition": "debiased", "learnable": True}, "temperature: got"),
-        ({"partition": "logsumexp", "tau_plus": 0.1}, "tau_plus, beta: got them"),
+        ({"partition": "logsumexp", "tau_plus": 0.1}, "tau_plus, beta: got 0.1 and 0.0"),
         ({"preprocess": "whiten"}, "preprocess: got 'whiten'"),
     ],
 )

@@ -30,7 +30,9 @@ def resolve(evaluator: str | Evaluator | None, matmul_precision: str | None = No
     """
     if matmul_precision is not None:
         if evaluator not in (None, "fused"):
-            raise ValueError(f"matmul_precision: got it with evaluator={evaluator!r}, expected evaluator='fused'")
+            raise ValueError(
+                f"matmul_precision: got {matmul_precision!r} with evaluator={evaluator!r}, expected evaluator='fused'"
+            )
         return Fused(matmul_precision)
     if evaluator is None or isinstance(evaluator, Evaluator):
         return evaluator
