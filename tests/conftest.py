@@ -16,6 +16,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # or scikit-learn leaves out its checks of array API inputs
+
 if os.environ.get("ICON_CHECK_SHAPES"):
     install_import_hook("icon", "tests.shapes.check")
 

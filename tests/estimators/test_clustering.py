@@ -41,7 +41,6 @@ def accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
 
 
 # No check is excused. The checks bring as few as 5 points: 2 clusters and 3 neighbours are what such data can hold.
-@pytest.mark.filterwarnings("ignore:.*SCIPY_ARRAY_API")
 @parametrize_with_checks(
     [
         Clustering(2, n_neighbors=3, max_iter=40, hidden=32, n_init=1),
