@@ -1,42 +1,29 @@
-"""Systems that have no coordinate in the table, and why."""
+"""Systems that are often asked for and have no coordinate in the table, each with the reason."""
 
 from __future__ import annotations
 
 from table.page.schema import Outside
 
-OUTSIDE: list[Outside] = [
-    {
-        "name": "Autoencoders",
-        "reason": "The target of a point is the point itself in input space, one value at a time: there are no "
-        "candidates that compete, so no p(·|i) over them. (A linear one does span the PCA subspace.)",
-    },
-    {
-        "name": "MAE (masked autoencoders)",
-        "reason": "Pixels of masked patches are regressed by squared error: a density over real values, and no choice "
-        "among candidates. With discrete tokens as targets (BEiT) it is masked language modelling, which is "
-        "here.",
-    },
-    {
-        "name": "Colourisation",
-        "reason": "Predicts colours from lightness. As regression it has no candidates; as classification over colour "
-        "bins it is Cross-Entropy with bins as prototypes, and nothing of its own.",
-    },
-    {
-        "name": "Reinforcement learning",
-        "reason": "The supervision is a scalar return that depends on the policy's own samples, and not a distribution "
-        "over other points that is known beforehand.",
-    },
-    {
-        "name": "UMAP",
-        "reason": "An estimator and not a cell: each edge is a binary cross-entropy against a few sampled non-"
-        "neighbours (negative sampling), with no partition over all candidates, so its optimum is not that of "
-        "a softmax. With noise-contrastive normalisation instead it approximates t-SNE with Uniform "
-        "Affinities (Damrich et al. 2023, arXiv 2206.01816).",
-    },
-    {
-        "name": "NCVis",
-        "reason": "An estimator and not a cell: noise-contrastive estimation of t-SNE with Uniform Affinities, where a "
-        "learned constant stands for the partition; it approaches the cell's loss as the noise samples grow "
-        "(Artemenkov & Panov 2020, arXiv 2001.11411).",
-    },
-]
+_REASONS = {
+    "Autoencoders": "The target of a point is the point itself in input space, one value at a time: no candidates "
+    "compete, so there is no p(·|i) over them. (A linear autoencoder does span the PCA subspace.)",
+    "MAE (masked autoencoders)": "The pixels of masked patches are regressed by squared error, which is a density over "
+    "real values and no choice among candidates. With discrete tokens as targets (BEiT) it is masked language "
+    "modelling, which has a coordinate.",
+    "Colourisation": "The network predicts colours from lightness. As regression it has no candidates; as "
+    "classification over colour bins it is Cross-Entropy with the bins as prototypes, and nothing of its own.",
+    "Reinforcement learning": "The supervision is a scalar return that depends on the policy's own samples, and not a "
+    "distribution over other points that is known beforehand.",
+    "Metric MDS": "Its stress Σ (‖z_i − z_j‖ − d_ij)² compares distances and is no KL divergence. The classical MDS "
+    "that has a coordinate is the strain form, which compares inner products.",
+    "NCE loss": "Each pair has a sigmoid of its own, estimated against samples of noise, so no candidates share a "
+    "partition. SigLIP is the form of this loss within a batch.",
+    "UMAP": "It is an estimator and not a cell: each edge is a binary cross-entropy against a few sampled "
+    "non-neighbours (negative sampling), with no partition over all candidates, so its optimum is not that of a "
+    "softmax. With noise-contrastive normalisation instead it approximates t-SNE with Uniform Affinities (Damrich et "
+    "al. 2023, arXiv 2206.01816).",
+    "NCVis": "It is an estimator and not a cell: noise-contrastive estimation of t-SNE with Uniform Affinities, where "
+    "a learned constant stands for the partition. It approaches the loss of the cell as the noise samples grow "
+    "(Artemenkov & Panov 2020, arXiv 2001.11411).",
+}
+OUTSIDE: list[Outside] = [{"name": name, "reason": reason} for name, reason in _REASONS.items()]
