@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -23,15 +22,12 @@ from table.page.view import Counts, Index, unbroken, verdict
 WIDTH, DPI = 1280, 100
 POINT = 72 / DPI
 NAME, LEADING = 13, 1.15
-MARGIN, LABELS, HEAD, TOP, LEGEND = 20, 124, 44, 108, 62
+MARGIN, LABELS, HEAD, TOP, LEGEND = 20, 124, 44, 108, 76
 CELL_HEIGHT, GAP, RADIUS, PAD = 118, 6, 9, 9
 INK, QUIET, FAINT, LINE = "#1b1f26", "#57606c", "#78828f", "#d5dae1"
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so the picture is the same everywhere
 FONT_STACK = f"'{FONT}', 'Bitstream Vera Sans', Verdana, Geneva, sans-serif"  # of like widths, for readers of the SVG
-
-
-Style = Literal["normal", "italic"]
 
 
 class Box(NamedTuple):
@@ -47,10 +43,11 @@ def draw(table: Table, out: Path) -> None:
     """Write ``table.svg`` (text stays text) and ``table.png`` into the folder ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     figure = _figure(table)
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "table"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "table", "hatch.linewidth": 1.2 * POINT}):
         figure.savefig(out / "table.svg", metadata={"Date": None, "Title": table["summary"]})
-    _use_font_stack(out / "table.svg")
-    figure.savefig(out / "table.png", dpi=2 * DPI)
+        figure.savefig(out / "table.png", dpi=2 * DPI)
+    drawn = (out / "table.svg").read_text(encoding="utf-8")  # its reader may lack the font
+    (out / "table.svg").write_text(drawn.replace(f"'{FONT}'", FONT_STACK), encoding="utf-8")
 
 
 def _figure(table: Table) -> Figure:
@@ -75,14 +72,14 @@ def _figure(table: Table) -> Figure:
             box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
             computes = index.cells[row["slug"], column["slug"]]["computes"]
             _cell(axes, box, index.methods_at(row["slug"], column["slug"]), computes)
-    _legend(axes, table, height - LEGEND / 2 + 4)
+    _legend(axes, table, height - LEGEND + 24)
     return figure
 
 
 def _title(axes: Axes, table: Table) -> None:
     counts = Counts.of(table)
     _text(axes, MARGIN, 43, "I-Con: a periodic table of representation learning", 24, bold=True)
-    lede = "One loss, KL(p ‖ q): a column says what is near (p), a row how nearness is learned (q)."
+    lede = "There is one loss, KL(p ‖ q). A column says what is near (p), and a row says how nearness is learned (q)."
     _text(axes, MARGIN, 71, lede, 14.5, colour=QUIET)
     summary = [
         f"{counts.verified} of {counts.methods} methods verified",
@@ -140,10 +137,10 @@ def _bands(box: Box, methods: list[Method]) -> Iterator[Box]:
 def _entry(axes: Axes, band: Box, method: Method, shape: FancyBboxPatch, *, alone: bool) -> None:
     verified, gap = verdict(method), method["status"] == "gap"
     shade = palette.FAILED.light if verified is False else palette.colours(method["family"]).light
-    fill = Rectangle((band.x, band.y), band.width, band.height, facecolor=shade.fill, edgecolor="none")
-    axes.add_patch(fill).set_clip_path(shape)
+    fill: dict[str, Any] = {"facecolor": shade.fill, "linewidth": 0}
     if gap and verified is not False:
-        _hatch(axes, band, shape)
+        fill |= {"hatch": "//", "edgecolor": "#dfe3e9"}
+    axes.add_patch(Rectangle((band.x, band.y), band.width, band.height, **fill)).set_clip_path(shape)
     if band.y > shape.get_y():
         axes.plot((band.x, band.x + band.width), (band.y, band.y), color="white", linewidth=1.5 * POINT)
 
@@ -152,19 +149,10 @@ def _entry(axes: Axes, band: Box, method: Method, shape: FancyBboxPatch, *, alon
     slack = band.height - len(lines) * step - year_height
     first = band.y + (PAD + 10 if alone else slack / 2 + 11)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    style: Style = "italic" if gap else "normal"
-    _lines(axes, band.x + PAD, first, lines, NAME, colour=shade.ink, bold=not gap, style=style)
-    _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, style=style)
+    _lines(axes, band.x + PAD, first, lines, NAME, colour=shade.ink, bold=not gap, italic=gap)
+    _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, italic=gap)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
-
-
-def _hatch(axes: Axes, band: Box, shape: FancyBboxPatch) -> None:
-    reach, step = band.height, 9
-    starts = [band.x + step * place for place in range(-int(reach // step) - 1, int(band.width // step) + 1)]
-    lines = [((x, band.y + reach), (x + reach, band.y)) for x in starts]
-    hatch = LineCollection(lines, colors="#dfe3e9", linewidths=1.2 * POINT)
-    axes.add_collection(hatch, autolim=False).set_clip_path(shape)
 
 
 def _mark(axes: Axes, x: float, y: float, colour: str, verified: bool) -> None:
@@ -176,17 +164,20 @@ def _mark(axes: Axes, x: float, y: float, colour: str, verified: bool) -> None:
 
 
 def _legend(axes: Axes, table: Table, y: float) -> None:
-    x: float = MARGIN + LABELS
-    for family in table["families"]:
-        shade = palette.colours(family["slug"]).light
-        axes.add_patch(Rectangle((x, y - 8), 16, 16, facecolor=shade.fill, edgecolor=shade.edge, linewidth=POINT))
-        _text(axes, x + 23, y + 4.5, family["name"], 12.5)
-        x += 23 + width(family["name"], 12.5) + 20
-    _mark(axes, x, y, palette.PASSED.light.ink, True)
-    _text(axes, x + 15, y + 4.5, "verified", 12.5)
-    x += 15 + width("verified", 12.5) + 20
-    _mark(axes, x, y, palette.FAILED.light.fill, False)
-    _text(axes, x + 15, y + 4.5, "not verified", 12.5, colour=palette.FAILED.light.fill)
+    """The families and the two marks, in as many lines as they need."""
+    entries = [(family["name"], palette.colours(family["slug"]).light, None) for family in table["families"]]
+    marks = [("verified", palette.PASSED.light, True), ("not verified", palette.FAILED.light, False)]
+    x: float = MARGIN
+    for label, shade, mark in (*entries, *marks):
+        room = 23 + width(label, 12.5)
+        if x + room > WIDTH - MARGIN:
+            x, y = MARGIN, y + 25
+        if mark is None:
+            axes.add_patch(Rectangle((x, y - 8), 16, 16, facecolor=shade.fill, edgecolor=shade.edge, linewidth=POINT))
+        else:
+            _mark(axes, x + 4, y, shade.edge, mark)
+        _text(axes, x + 23, y + 4.5, label, 12.5)
+        x += room + 20
 
 
 def _name(method: Method, cell: float) -> list[str]:
@@ -209,14 +200,15 @@ def _text(
     *,
     colour: str = INK,
     bold: bool = False,
-    style: Style = "normal",
+    italic: bool = False,
     ha: str = "left",
 ) -> None:
-    axes.text(x, y, words, color=colour, fontproperties=_font(size, bold, style), ha=ha, va="baseline")
+    axes.text(x, y, words, color=colour, fontproperties=_font(size, bold, italic), ha=ha, va="baseline")
 
 
-def _font(size: float, bold: bool = False, style: Style = "normal") -> FontProperties:
-    return FontProperties(family=FONT, size=size * POINT, weight="bold" if bold else "normal", style=style)
+def _font(size: float, bold: bool = False, italic: bool = False) -> FontProperties:
+    weight = "bold" if bold else "normal"
+    return FontProperties(family=FONT, size=size * POINT, weight=weight, style="italic" if italic else "normal")
 
 
 def width(words: str, size: float, bold: bool = False) -> float:
@@ -236,8 +228,3 @@ def wrap(words: str, room: float, size: float, bold: bool = False) -> list[str]:
             else:
                 lines.append(piece)
     return lines
-
-
-def _use_font_stack(path: Path) -> None:
-    """The reader of the SVG may lack the font; name others that are about as wide."""
-    path.write_text(path.read_text(encoding="utf-8").replace(f"'{FONT}'", FONT_STACK), encoding="utf-8")

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
 
 from table.page.schema import Method, Study, Table
-from table.page.view import Counts, Index, entry, number, tolerance, verdict, witness, worst
+from table.page.view import Counts, Index, entry, number, provenance, tolerance, verdict, witness, worst
+
+MARKS = {True: "✓", False: "✗ **not verified**", None: "– (not checked)"}
+HEAD = ("Method", "Coordinate", "Relation", "Check", "Measured", "Required", "Other implementations", "Verified")
+
+
+def sheet(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; text stays as it is, apart from the bars, which would end a cell."""
+    body = [[text.replace("|", "\\|") for text in line] for line in lines]
+    written = pd.DataFrame(body, columns=list(head)).to_markdown(index=False, disable_numparse=True)
+    return written or ""
 
 
 def render(table: Table) -> str:
@@ -14,45 +26,38 @@ def render(table: Table) -> str:
     parts = [
         "# The periodic table of representation learning",
         f"{counts.sentence()}.",
-        "Rows: the learned q. Columns: the supervisory p. *Italic*: a gap, which nobody published. –: no name.",
-        _sheet(["", *(column["name"] for column in table["columns"])], _grid(index)),
+        "A row is a learned q and a column a supervisory p. *Italic* marks a gap, which nobody published; – marks a "
+        "cell without a name.",
+        sheet(["", *(column["name"] for column in table["columns"])], _grid(table, index)),
         "## Methods",
-        "The check that came nearest to its tolerance; “not installed” means not asked.",
-        _method_sheet(index, table["methods"]),
+        "Each line shows the check that came closest to its tolerance. A package that is not installed was not "
+        "compared.",
+        sheet(HEAD, (_line(index, method) for method in table["methods"])),
     ]
-    if table.get("beyond"):
-        parts += ["## Beyond the table", _method_sheet(index, table["beyond"])]
-    if table.get("outside"):
-        parts += ["## No coordinate", "\n".join(f"- {item['name']}: {item['reason']}" for item in table["outside"])]
-    if table.get("studies"):
+    if table["beyond"]:
+        parts += ["## Beyond the table", sheet(HEAD, (_line(index, method) for method in table["beyond"]))]
+    if table["outside"]:
+        reasons = "\n".join(f"- {item['name']}: {item['reason']}" for item in table["outside"])
+        parts += ["## Systems without a coordinate", reasons]
+    if table["studies"]:
         parts += ["## Studies", *(part for study in table["studies"] for part in _study(study))]
-    versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
-    return "\n\n".join([*parts, f"Generated {table['generated']} with {versions}."]) + "\n"
+    return "\n\n".join([*parts, provenance(table)]) + "\n"
 
 
-def _grid(index: Index) -> Iterable[list[str]]:
-    for row in index.table["rows"]:
-        cells = [_cell(index, row["slug"], column["slug"]) for column in index.table["columns"]]
-        yield [f"**{row['name']}**", *cells]
-
-
-MARKS = {True: "✓", False: "✗ **not verified**", None: "– (not checked)"}
+def _grid(table: Table, index: Index) -> Iterator[list[str]]:
+    for row in table["rows"]:
+        yield [f"**{row['name']}**", *(_cell(index, row["slug"], column["slug"]) for column in table["columns"])]
 
 
 def _cell(index: Index, row: str, column: str) -> str:
     if not index.cells[row, column]["computes"]:
-        return "✗ **fails**"
+        return "✗ **does not compute**"
     return " · ".join(map(_name, index.methods_at(row, column))) or "–"
 
 
 def _name(method: Method) -> str:
     name = f"*{method['name']}*" if method["status"] == "gap" else method["name"]
     return f"{name} {MARKS[verdict(method)]}"
-
-
-def _method_sheet(index: Index, methods: Iterable[Method]) -> str:
-    head = ["Method", "Coordinate", "Relation", "Worst check", "Measured", "Required", "Third witnesses", "Verified"]
-    return _sheet(head, (_line(index, method) for method in methods))
 
 
 def _line(index: Index, method: Method) -> list[str]:
@@ -68,11 +73,6 @@ def _study(study: Study) -> list[str]:
         f"### {study['title']}",
         study["question"],
         "\n".join(f"- {finding}" for finding in study["findings"]),
-        _sheet(study["head"], (list(map(entry, line)) for line in study["body"])),
+        sheet(study["head"], (list(map(entry, line)) for line in study["body"])),
         f"Regenerate: `{study['source']}`",
     ]
-
-
-def _sheet(head: list[str], lines: Iterable[list[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows)

@@ -84,7 +84,6 @@ class Witness(TypedDict):
 
 
 class _MethodOptions(TypedDict, total=False):
-    coordinate: str | None
     unchecked: bool  # left out of a partial run: neither verified nor failed
 
 
@@ -95,6 +94,7 @@ class Method(_MethodOptions):
     name: str
     row: str | None
     column: str | None
+    coordinate: str | None
     family: str
     status: Literal["published", "gap"]
     year: int | None
@@ -132,14 +132,8 @@ class Study(TypedDict):
     source: str
 
 
-class _TableOptions(TypedDict, total=False):
-    beyond: list[Method]
-    outside: list[Outside]
-    studies: list[Study]
-
-
-class Table(_TableOptions):
-    """Everything the verification found; what is optional is shown under the table where present."""
+class Table(TypedDict):
+    """Everything the verification found; a view leaves out a section that has nothing in it."""
 
     generated: str
     versions: dict[str, str]
@@ -149,3 +143,6 @@ class Table(_TableOptions):
     families: list[Family]
     cells: list[Cell]
     methods: list[Method]
+    beyond: list[Method]
+    outside: list[Outside]
+    studies: list[Study]

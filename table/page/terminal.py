@@ -28,20 +28,21 @@ FAILED = "bold white on red"
 def print_table(table: Table, console: Console) -> None:
     """Print the grid with names and marks, the summary, and what was measured of each method."""
     index, counts = Index.of(table), Counts.of(table)
+    families = [Text(name, style=STYLES.get(slug, "")) for slug, name in index.families.items()]
     console.print(_grid(index, console))
-    console.print(Padding(_families(index), (1, 0)))
-    console.print(_methods(index, console))
+    console.print(Padding(Text(" · ", style="dim").join(families), (1, 0)))
+    console.print(_methods(table, console))
     console.print(Text(counts.sentence(), style="bold green" if counts.whole else FAILED))
 
 
-def _marks(console: Console) -> tuple[str, str, str]:
-    """What stands for verified, failed and no name; plain letters where the terminal has no others."""
-    return ("+", "X", ".") if console.options.ascii_only else ("✓", "✗", "·")
+def _signs(console: Console) -> dict[bool | None, str]:
+    """What stands for verified, failed and not checked; plain letters where the terminal has no others."""
+    yes, no = ("+", "X") if console.options.ascii_only else ("✓", "✗")
+    return {True: yes, False: no, None: ""}
 
 
 def _grid(index: Index, console: Console) -> Sheet:
-    rows = [(row["slug"], row["name"]) for row in index.table["rows"]]
-    columns = [(column["slug"], column["name"]) for column in index.table["columns"]]
+    rows, columns = ([(slug, item["name"]) for slug, item in axis.items()] for axis in (index.rows, index.columns))
     upright = console.width >= WIDE
     down, across = (rows, columns) if upright else (columns, rows)
     label = 9 if upright else 12
@@ -62,29 +63,19 @@ def _broken(words: str, room: int) -> str:
 
 
 def _cell(index: Index, row: str, column: str, room: int, console: Console) -> Text:
-    yes, no, nothing = _marks(console)
+    signs = _signs(console)
     if not index.cells[row, column]["computes"]:
-        return Text(f"{no} fails", style=FAILED)
-    methods = index.methods_at(row, column)
-    if not methods:
-        return Text(nothing, style="dim")
+        return Text(f"{signs[False]} fails", style=FAILED)
     lines = []
-    for method in methods:
+    for method in index.methods_at(row, column):
         good = verdict(method)
-        lines.append(
-            Text(_broken(method["name"], room - 1), style=FAILED if good is False else STYLES.get(method["family"], ""))
-        )
-        sign = {True: yes, False: no, None: ""}[good]
-        lines[-1].append(sign, style="not dim not italic green" if good else "")
-    return Text("\n").join(lines)
+        style = FAILED if good is False else STYLES.get(method["family"], "")
+        line = Text(_broken(method["name"], room - 1), style=style)
+        lines.append(line.append(signs[good], style="not dim not italic green" if good else ""))
+    return Text("\n").join(lines) if lines else Text("." if console.options.ascii_only else "·", style="dim")
 
 
-def _families(index: Index) -> Text:
-    names = [Text(name, style=STYLES.get(slug, "")) for slug, name in index.families.items()]
-    return Text(" · ", style="dim").join(names)
-
-
-def _methods(index: Index, console: Console) -> Sheet:
+def _methods(table: Table, console: Console) -> Sheet:
     roomy = console.width >= 100
     sheet = Sheet(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, int(roomy), 0, 0))
     sheet.add_column("Method", no_wrap=True)
@@ -93,27 +84,23 @@ def _methods(index: Index, console: Console) -> Sheet:
         sheet.add_column("Relation", ratio=1)
     sheet.add_column("Worst", justify="right", no_wrap=True)
     sheet.add_column("Allowed", justify="right", no_wrap=True)
-    sheet.add_column("Witnesses", ratio=1, overflow="fold")
+    sheet.add_column("Other packages", ratio=1, overflow="fold")
     sheet.add_column("OK", justify="center", no_wrap=True)
-    for methods in (index.table["methods"], index.table.get("beyond", [])):
+    for methods in (table["methods"], table["beyond"]):
         for method in (m for m in methods if verdict(m) is not None):
-            slug, place, *measured = _line(method, console)
+            place = method["coordinate"] or f"{method['row']} × {method['column']}"
             relation = [method["relation"]] if roomy else []
-            sheet.add_row(slug, place, *relation, *measured, style=FAILED if verdict(method) is False else None)
+            style = FAILED if verdict(method) is False else None
+            sheet.add_row(method["slug"], place, *relation, *_measured(method, console), style=style)
         sheet.add_section()
     return sheet
 
 
-def _line(method: Method, console: Console) -> tuple[str, ...]:
-    yes, no, _ = _marks(console)
+def _measured(method: Method, console: Console) -> tuple[str, ...]:
     check = worst(method["checks"])
-    place = f"{method['row']} × {method['column']}" if method["row"] and method["column"] else "none"
-    place = method.get("coordinate") or place
     return (
-        method["slug"],
-        place,
         f"{error(check):.1e}" if check else "none",
         f"{check['tolerance']:.0e}" if check else "",
         "\n".join(f"{item['package']}: {item['status']}" for item in method["witnesses"]),
-        {True: yes, False: no, None: ""}[verdict(method)],
+        _signs(console)[verdict(method)],
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from table.page.schema import Cell, Check, Column, Method, Row, Table, Witness
 
+VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -25,9 +26,6 @@ def is_verified(method: Method) -> bool:
 def verdict(method: Method) -> bool | None:
     """Whether the method holds; None where a partial run did not check it."""
     return None if method.get("unchecked") else is_verified(method)
-
-
-VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
 
 
 def error(check: Check) -> float:
@@ -82,11 +80,16 @@ def witness(item: Witness) -> str:
     return f"{item['package']}: {item['status']}{measured}"
 
 
+def provenance(table: Table) -> str:
+    """When the table was made, and with which versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in table["versions"].items())
+    return f"Generated {table['generated']} with {versions}."
+
+
 @dataclass(frozen=True)
 class Index:
     """A table with its parts findable by slug."""
 
-    table: Table
     rows: dict[str, Row]
     columns: dict[str, Column]
     cells: dict[tuple[str, str], Cell]
@@ -97,7 +100,6 @@ class Index:
     def of(cls, table: Table) -> Index:
         """Index a table."""
         return cls(
-            table=table,
             rows={row["slug"]: row for row in table["rows"]},
             columns={column["slug"]: column for column in table["columns"]},
             cells={(cell["row"], cell["column"]): cell for cell in table["cells"]},
@@ -115,17 +117,13 @@ class Index:
 
     def place(self, method: Method) -> str:
         """The method's coordinate in words, for methods beyond the table too."""
-        if method.get("coordinate"):
-            return str(method["coordinate"])
         row, column = method["row"], method["column"]
-        if row in self.rows and column in self.columns:
-            return self.coordinate(str(row), str(column))
-        return "no coordinate"
+        return method["coordinate"] or (self.coordinate(row, column) if row and column else "no coordinate")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The headline numbers."""
+    """The headline numbers; what a partial run did not check is not counted."""
 
     methods: int
     verified: int
@@ -142,8 +140,9 @@ class Counts:
     @classmethod
     def of(cls, table: Table) -> Counts:
         """Count what the table says; the witnesses beyond the table are counted with the others."""
-        methods = [method for method in table["methods"] if not method.get("unchecked")]
-        beyond = [method for method in table.get("beyond", []) if not method.get("unchecked")]
+        methods, beyond = (
+            [method for method in found if verdict(method) is not None] for found in (table["methods"], table["beyond"])
+        )
         cells = table["cells"]
         witnesses = [item["status"] for method in (*methods, *beyond) for item in method["witnesses"]]
         return cls(
@@ -170,5 +169,6 @@ class Counts:
         beyond = f" {self.beyond_verified} of {self.beyond} beyond the table verified;" if self.beyond else ""
         return (
             f"{self.verified} of {self.methods} methods verified, {self.computing} of {self.cells} cells compute;"
-            f"{beyond} third witnesses: {self.agreeing} agree, {self.differing} differ, {self.absent} not installed"
+            f"{beyond} of the other implementations {self.agreeing} agree, {self.differing} differ and {self.absent} "
+            "are not installed"
         )

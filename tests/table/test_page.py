@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def method(slug: str, name: str, coordinate: str, family: str, year: int | None)
         "name": name,
         "row": row,
         "column": column,
+        "coordinate": None,
         "family": family,
         "status": "gap" if gap else "published",
         "year": year,
@@ -218,8 +220,8 @@ def test_bad_latex_is_shown_as_code() -> None:
     assert mathml(r"\frac").startswith("<code")
     assert mathml(r"\nosuchcommand{x}").startswith("<code")
     assert mathml(r"\log x").startswith("<math")
-    assert "ℒ" in mathml(r"\mathcal{L}")
-    assert "𝟙" in mathml(r"\mathbb{1}")
+    assert "ℒ" in unescape(mathml(r"\mathcal{L}"))
+    assert "munder" in mathml(r"\max_{k} s_k")
 
 
 def contrast(one: str, other: str) -> float:
@@ -321,7 +323,7 @@ def test_terminal(table: Table, columns: int) -> None:
 
 
 def test_markdown(table: Table) -> None:
-    text = markdown.render(table)
+    text = re.sub(" +", " ", markdown.render(table))
     assert "| **Gaussian** | SNE ✓ |" in text
     assert "Normalized Cuts ✗ **not verified**" in text
     assert "*Average Margin SupCon* ✓" in text
@@ -332,7 +334,7 @@ def test_markdown(table: Table) -> None:
 
 
 def test_markdown_of_a_study(table: Table) -> None:
-    text = markdown.render(table)
+    text = re.sub(" +", " ", markdown.render(table))
     assert "### Width of the neighbourhood\n\nHow wide?" in text
     assert "- Wider is 0.12 better.\n- Narrow | wide are equal.\n" in text
     assert "| ten | 0.9123 | – | 0 | 10⁻⁴ | 2×10⁻⁴ |" in text
@@ -592,7 +594,7 @@ def test_study(visit: Open, width: int, scheme: str) -> None:
 
 def test_page_without_studies_has_none() -> None:
     table = make_table()
-    del table["studies"]
+    table["studies"] = []
     assert 'class="study"' not in html.render(table)
     assert "Studies" not in markdown.render(table)
 
@@ -653,7 +655,7 @@ def test_failure_is_obvious(visit: Open) -> None:
     assert "not verified" in find(driver, "[data-opens='clusters/graph']").get_attribute("aria-label")
     assert "failed" in find(driver, ".counts > div").get_attribute("class")
     visit("#ncut")
-    assert "NOT verified" in find(driver, "#ncut").text
+    assert "not verified" in find(driver, "#ncut .state").text
 
 
 def test_absent_witness_is_not_shown_as_passed(visit: Open) -> None:
