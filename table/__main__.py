@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import Progress
 
 import icon
 from icon.methods.axes import COLUMNS, ROWS
@@ -21,7 +23,7 @@ Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg,
 
 
 def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/table")) -> None:
-    """Compute every cell on the digits, verify the methods against their references, print and write the table.
+    """Compute every cell on the digits, verify the methods against their references, then print and write the table.
 
     Example: python -m table --only simclr --only tsne --out /tmp/table
     """
@@ -31,24 +33,19 @@ def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/
         out.mkdir(parents=True, exist_ok=True)
         (out / "table.json").touch()
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"[red]error[/red] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     steps = len(ROWS) * len(COLUMNS) + (len(icon.methods()) if slugs is None else len(set(slugs)))
-    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=steps)
-
-        def tick(what: str) -> None:
-            progress.update(task, advance=1, description=what)
-
-        table = run.regenerate(slugs, witnesses=not no_witness, tick=tick)
+        tick = partial(progress.update, task, advance=1)
+        table = run.regenerate(slugs, not no_witness, lambda what: tick(description=f"{what:32}"))
     print_table(table, console)
-    written = run.write(table, out)
-    console.print(f"\nwritten to {out}: " + ", ".join(path.name for path in written), highlight=False, soft_wrap=True)
-    failed = run.failures(table)
-    for line in failed:
-        console.print(f"[red]failed[/red] {line}", highlight=False, soft_wrap=True)
-    console.print(table["summary"], style="bold red" if failed else "bold green", highlight=False, soft_wrap=True)
+    written, failed = run.write(table, out), run.failures(table)
+    lines = [f"\nThe files are in {out}: " + ", ".join(path.name for path in written)]
+    lines += [f"[red]failed[/red] {escape(line)}" for line in failed]
+    lines += [f"[bold {'red' if failed else 'green'}]{table['summary']}[/]"]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
 
 

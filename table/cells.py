@@ -16,8 +16,6 @@ import icon
 from table.data import Sample
 from table.page.schema import Cell
 
-_FEATURES = ("gaussian", "student-t", "knn")
-
 
 def example(row: str, column: str, s: Sample) -> tuple[tuple[torch.Tensor, ...], Any]:
     """One or two inputs, and a target, for a coordinate, from a sample."""
@@ -30,37 +28,34 @@ def example(row: str, column: str, s: Sample) -> tuple[tuple[torch.Tensor, ...],
         prototypes = 3 * torch.eye(10, dtype=torch.float64) if clusters else torch.tensor(s.prototypes)
         return (one, prototypes.requires_grad_()), s.y
     targets = {"identity": None, "graph": s.adjacency, "pairs": s.ids, "classes": s.y}
-    return (one,), s.x if column in _FEATURES else targets[column]
+    return (one,), targets.get(column, s.x)
 
 
 def compute(row: str, column: str, s: Sample) -> Cell:
     """Value, gradient norm and time of a coordinate; what went wrong, if anything did."""
-    cell: Cell = {
-        "row": row,
-        "column": column,
-        "methods": [m.slug for m in icon.methods() if m.in_table and (m.row, m.column) == (row, column)],
-        "computes": False,
-        "value": None,
-        "gradient_norm": None,
-        "seconds": None,
-        "error": None,
-        "code": code(row, column),
-    }
+    value: float | None = None
+    norm: float | None = None
+    error = None
     start = time.perf_counter()
     try:
         inputs, target = example(row, column, s)
-        value = icon.loss(row, column)(inputs if len(inputs) > 1 else inputs[0], target)
-        norm = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(value, inputs)]).norm()
-    except Exception as error:  # a cell that fails is a result to be reported, not a crash of the table
-        return {**cell, "error": f"{type(error).__name__}: {error}"}
-    finite = math.isfinite(value.item()) and math.isfinite(norm.item())
+        loss = icon.loss(row, column)(inputs if len(inputs) > 1 else inputs[0], target)
+        gradients = torch.autograd.grad(loss, inputs)
+        value, norm = loss.item(), torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+        if not (math.isfinite(value) and math.isfinite(norm)):
+            error = f"loss {value}, gradient norm {norm}"
+    except Exception as raised:  # a cell that fails is a result to be reported, not a crash of the table
+        error = f"{type(raised).__name__}: {raised}"
     return {
-        **cell,
-        "computes": finite,
-        "value": value.item(),
-        "gradient_norm": norm.item(),
-        "seconds": time.perf_counter() - start,
-        "error": None if finite else f"loss {value.item()}, gradient norm {norm.item()}",
+        "row": row,
+        "column": column,
+        "methods": [m.slug for m in icon.methods() if m.in_table and (m.row, m.column) == (row, column)],
+        "computes": error is None,
+        "value": value,
+        "gradient_norm": norm,
+        "seconds": None if value is None else time.perf_counter() - start,
+        "error": error,
+        "code": code(row, column),
     }
 
 

@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -37,6 +36,7 @@ CAPTION = (
     "clamped anchor do not push it, because the clamp has no gradient."
 )
 ESTIMATE, MIXING, THIRD = "#d55e00", "#0072b2", "#00684b"  # colour-blind readers can tell them apart, too
+STYLE: Any = {"svg.fonttype": "path", "svg.hashsalt": "study", "axes.spines.top": False, "axes.spines.right": False}
 PANELS = {
     "Sum of an anchor's weights": {
         "Sum of the weights": ("debiased contrastive (band: all anchors)", ESTIMATE, "-"),
@@ -64,7 +64,7 @@ def study() -> Study:
         "slug": "debiased-contrastive-and-mixing",
         "title": "Debiased contrastive learning against debiased mixing",
         "question": QUESTION,
-        "findings": findings(runs, float(np.mean([share_of_false_negatives(s) for s in batches]))),
+        "findings": findings(runs, sum(map(share_of_false_negatives, batches)) / len(batches)),
         "head": [*SETTING, *means.columns],
         "body": [[float(value) for value in line] for line in means.reset_index().to_numpy()],
         "figures": [draw(runs)],
@@ -105,8 +105,7 @@ def measure(s: Sample, temperature: float, alpha: float) -> dict[str, float]:
 
 def findings(runs: pd.DataFrame, share: float) -> list[str]:
     """What the numbers say; ``share`` of the negatives are false ones."""
-    corrected = runs[runs["α = τ⁺"] > 0]
-    off = float((runs["Sum of p̃"] - 1).abs().max())
+    corrected, off = runs[runs["α = τ⁺"] > 0], (runs["Sum of p̃"] - 1).abs().max()
     return [
         f"In these batches {share:.1%} of an anchor's negatives show its own digit, so the true τ⁺ is {share:.2f}.",
         f"Debiased mixing compares distributions at every α: its p̃ sums to one to within {number(off)}, and its q is a "
@@ -120,38 +119,34 @@ def _course(temperature: str, runs: pd.DataFrame) -> str:
     """How the losses and their gradients change with the share, at one temperature."""
     means = runs.groupby("α = τ⁺").mean()
     first, last = means.iloc[0], means.iloc[-1]
+    loss, entropy, kl, cosine = (
+        f"from {first[name]:.2f} to {last[name]:.2f}" for name in ("Loss", "Cross-entropy", "KL", "Cosine")
+    )
     return (
         f"At temperature {temperature}, as α = τ⁺ goes from {means.index[0]:g} to {means.index[-1]:g}, the debiased "
-        f"contrastive loss goes from {first['Loss']:.2f} to {last['Loss']:.2f}, the cross-entropy of debiased mixing "
-        f"from {first['Cross-entropy']:.2f} to {last['Cross-entropy']:.2f}, and its KL from {first['KL']:.2f} to "
-        f"{last['KL']:.2f}. The share of clamped anchors goes from {first['Anchors clamped']:.0%} to "
-        f"{last['Anchors clamped']:.0%}, and the cosine between the gradients of the two losses from "
-        f"{first['Cosine']:.2f} to {last['Cosine']:.2f}."
+        f"contrastive loss goes {loss}, the cross-entropy of debiased mixing {entropy}, and its KL {kl}. The share of "
+        f"clamped anchors goes from {first['Anchors clamped']:.0%} to {last['Anchors clamped']:.0%}, and the cosine "
+        f"between the gradients of the two losses {cosine}."
     )
 
 
 def draw(runs: pd.DataFrame) -> str:
     """A row of three panels for each temperature, as SVG with outlines for letters: the same with any font."""
-    style: Any = {"svg.fonttype": "path", "svg.hashsalt": "debiasing", "font.size": 10}
-    with matplotlib.rc_context(style | {"axes.spines.top": False, "axes.spines.right": False}):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 6.6), layout="constrained")
         grid = figure.subplots(len(TEMPERATURES), len(PANELS), sharex=True)
         for line, temperature in zip(grid, TEMPERATURES, strict=True):
             found = runs[runs["Temperature"] == temperature].groupby("α = τ⁺")
-            band = found["least"].min(), found["largest"].max()
-            line[0].fill_between(ALPHAS, *band, color=ESTIMATE, alpha=0.2, lw=0)
+            line[0].fill_between(ALPHAS, found["least"].min(), found["largest"].max(), color=ESTIMATE, alpha=0.2, lw=0)
             line[0].set(yscale="log", ylabel=f"temperature {temperature}")
             line[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             for axes, curves in zip(line, PANELS.values(), strict=True):
                 for name, (label, colour, dashes) in curves.items():
                     axes.plot(ALPHAS, found[name].mean(), color=colour, ls=dashes, label=label)
-        for axes in grid[:, 1:].flat:
-            axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
         for axes, title in zip(grid[0], PANELS, strict=True):
             axes.set_title(title, loc="left", fontweight="bold", fontsize=11, pad=52)
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), frameon=False, fontsize=9, borderaxespad=0.2)
-        for axes in grid[-1]:
-            axes.set_xlabel("α = τ⁺")
+        figure.supxlabel("α = τ⁺", fontsize=10)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None})
     return written.getvalue()

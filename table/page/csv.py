@@ -25,8 +25,7 @@ def rows(table: Table) -> pd.DataFrame:
         for result in _results(method)
     ]
     types: dict[Any, Any] = {"year": "Int64", "seed": "Int64", "passed": "boolean"}
-    frame: pd.DataFrame = pd.DataFrame(lines, columns=[*ABOUT, "verified", *RESULT]).astype(types)
-    return frame
+    return pd.DataFrame(lines, columns=[*ABOUT, "verified", *RESULT]).astype(types)
 
 
 def _results(method: Method) -> Iterator[dict[str, Any]]:

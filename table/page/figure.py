@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.textpath import TextPath
 
 from table.page import palette
-from table.page.schema import Method, Row, Table
+from table.page.schema import Method, Table
 from table.page.view import Counts, Index, unbroken, verdict
 
 # Lengths are pixels of a figure 1280 wide; matplotlib counts fonts and lines in points, 72 to the inch.
@@ -64,10 +63,13 @@ def _figure(table: Table) -> Figure:
     for place, column in enumerate(columns):
         lines = wrap(column["name"], pitch - GAP - 4, 13, bold=True)
         middle = left + place * pitch + (pitch - GAP) / 2
-        _lines(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, lines, 13, bold=True, ha="center")
+        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, lines, 13, bold=True, ha="center")
     for down, row in enumerate(rows):
         y = top + down * (CELL_HEIGHT + GAP)
-        _row_label(axes, row, y)
+        lines = wrap(unbroken(row["name"]), LABELS - 12, 14.5, bold=True)
+        first = y + CELL_HEIGHT / 2 + 5 - 9 * len(lines)
+        _text(axes, MARGIN, first, lines, 14.5, bold=True, leading=1.24)
+        _text(axes, MARGIN, first + 18 * len(lines) + 1, row["partition_name"], 12, colour=QUIET)
         for across, column in enumerate(columns):
             box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
             computes = index.cells[row["slug"], column["slug"]]["computes"]
@@ -86,70 +88,54 @@ def _title(axes: Axes, table: Table) -> None:
         f"{counts.computing} of {counts.cells} cells compute",
     ]
     colour = palette.PASSED.light.ink if counts.whole else palette.FAILED.light.fill
-    _lines(axes, WIDTH - MARGIN, 43, summary, 14.5, colour=colour, bold=True, ha="right", leading=1.6)
+    _text(axes, WIDTH - MARGIN, 43, summary, 14.5, colour=colour, bold=True, ha="right", leading=1.6)
     _text(axes, MARGIN + LABELS, TOP + 4, "Supervisory distribution p(j | i)  →", 13, colour=QUIET)
     _text(axes, MARGIN, TOP + HEAD - 11, "Learned q(j | i)  ↓", 12.5, colour=QUIET)
 
 
-def _row_label(axes: Axes, row: Row, y: float) -> None:
-    lines = wrap(unbroken(row["name"]), LABELS - 12, 14.5, bold=True)
-    first = y + CELL_HEIGHT / 2 + 5 - 9 * len(lines)
-    _lines(axes, MARGIN, first, lines, 14.5, bold=True, leading=1.24)
-    _text(axes, MARGIN, first + 18 * len(lines) + 1, row["partition_name"], 12, colour=QUIET)
-
-
 def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool) -> None:
+    """The frame, and in it a band for each method, as tall as its name is long."""
     red = palette.FAILED.light.fill
-    shape = _rounded(box, facecolor="white", edgecolor="none")
-    axes.add_patch(shape)
-    for band, method in zip(_bands(box, methods), methods, strict=True):
-        _entry(axes, band, method, shape, alone=len(methods) == 1)
     edge = palette.colours(methods[0]["family"]).light.edge if methods else LINE
-    axes.add_patch(
-        _rounded(
-            box,
-            facecolor="none",
-            edgecolor=edge if computes else red,
-            linewidth=(1 if computes else 3) * POINT,
-            linestyle="-" if methods or not computes else (0, (4, 3)),
-        )
+    frame = FancyBboxPatch(
+        (box.x + RADIUS, box.y + RADIUS),
+        box.width - 2 * RADIUS,
+        box.height - 2 * RADIUS,
+        boxstyle=f"round,pad={RADIUS}",
+        facecolor="none",
+        edgecolor=edge if computes else red,
+        linewidth=(1 if computes else 3) * POINT,
+        linestyle="-" if methods or not computes else (0, (4, 3)),
+        zorder=2.5,  # above the bands, which it clips
     )
+    axes.add_patch(frame)
+    names = [wrap(m["name"], box.width - 2 * PAD - 2, NAME, bold=m["status"] != "gap") for m in methods]
+    y, unit = box.y, box.height / max(1, sum(len(name) + 1.3 for name in names))
+    for method, name in zip(methods, names, strict=True):
+        height = (len(name) + 1.3) * unit
+        _entry(axes, Box(box.x, y, box.width, height), method, name, frame)
+        y += height
     if not methods:
         words, colour = ("no name", FAINT) if computes else ("fails", red)
         _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, words, 12, colour=colour, ha="center")
 
 
-def _rounded(box: Box, **style: Any) -> FancyBboxPatch:
-    inner = ((box.x + RADIUS, box.y + RADIUS), box.width - 2 * RADIUS, box.height - 2 * RADIUS)
-    return FancyBboxPatch(*inner, boxstyle=f"round,pad={RADIUS}", **style)
-
-
-def _bands(box: Box, methods: list[Method]) -> Iterator[Box]:
-    """The cell cut into one band for each method, as tall as its name is long."""
-    weights = [len(_name(method, box.width)) + 1.3 for method in methods]
-    y = box.y
-    for weight in weights:
-        height = box.height * weight / sum(weights)
-        yield Box(box.x, y, box.width, height)
-        y += height
-
-
-def _entry(axes: Axes, band: Box, method: Method, shape: FancyBboxPatch, *, alone: bool) -> None:
+def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyBboxPatch) -> None:
+    """A method alone has its name at the top and its year at the bottom; several are centred in their bands."""
     verified, gap = verdict(method), method["status"] == "gap"
     shade = palette.FAILED.light if verified is False else palette.colours(method["family"]).light
     fill: dict[str, Any] = {"facecolor": shade.fill, "linewidth": 0}
     if gap and verified is not False:
         fill |= {"hatch": "//", "edgecolor": "#dfe3e9"}
-    axes.add_patch(Rectangle((band.x, band.y), band.width, band.height, **fill)).set_clip_path(shape)
-    if band.y > shape.get_y():
-        axes.plot((band.x, band.x + band.width), (band.y, band.y), color="white", linewidth=1.5 * POINT)
+    axes.add_patch(Rectangle((band.x, band.y), band.width, band.height, **fill)).set_clip_path(frame)
+    if band.y + band.height < frame.get_y() + frame.get_height():
+        axes.plot((band.x, band.x + band.width), [band.y + band.height] * 2, color="white", linewidth=1.5 * POINT)
 
-    lines = _name(method, band.width)
-    step, year_height = NAME * LEADING, 16
-    slack = band.height - len(lines) * step - year_height
+    alone = band.height >= CELL_HEIGHT - 1
+    slack = band.height - len(name) * NAME * LEADING - 16
     first = band.y + (PAD + 10 if alone else slack / 2 + 11)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    _lines(axes, band.x + PAD, first, lines, NAME, colour=shade.ink, bold=not gap, italic=gap)
+    _text(axes, band.x + PAD, first, name, NAME, colour=shade.ink, bold=not gap, italic=gap)
     _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, italic=gap)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
@@ -180,30 +166,23 @@ def _legend(axes: Axes, table: Table, y: float) -> None:
         x += room + 20
 
 
-def _name(method: Method, cell: float) -> list[str]:
-    return wrap(method["name"], cell - 2 * PAD - 2, NAME, bold=method["status"] != "gap")
-
-
-def _lines(axes: Axes, x: float, y: float, lines: list[str], size: float, **options: Any) -> None:
-    """Lines of text, the first one's baseline at ``y``."""
-    leading = options.pop("leading", LEADING)
-    for number, line in enumerate(lines):
-        _text(axes, x, y + number * size * leading, line, size, **options)
-
-
 def _text(
     axes: Axes,
     x: float,
     y: float,
-    words: str,
+    words: str | list[str],
     size: float,
     *,
     colour: str = INK,
     bold: bool = False,
     italic: bool = False,
     ha: str = "left",
+    leading: float = LEADING,
 ) -> None:
-    axes.text(x, y, words, color=colour, fontproperties=_font(size, bold, italic), ha=ha, va="baseline")
+    """A line of text, or several, with the baseline of the first at ``y``."""
+    for place, line in enumerate([words] if isinstance(words, str) else words):
+        font = _font(size, bold, italic)
+        axes.text(x, y + place * size * leading, line, color=colour, fontproperties=font, ha=ha, va="baseline")
 
 
 def _font(size: float, bold: bool = False, italic: bool = False) -> FontProperties:

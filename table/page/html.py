@@ -32,21 +32,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"text": _text, "VERDICTS": view.VERDICTS}
+    environment.globals["VERDICTS"] = view.VERDICTS
+    environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
-    environment.filters |= {"mathml": mathml, "base64": _base64, "finite": _finite}
+    environment.filters |= {"mathml": mathml, "finite": _finite}
+    environment.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
     shared = (view.entry, view.number, view.provenance, view.tolerance, view.unbroken, view.verdict, view.witness)
     environment.filters |= {function.__name__: function for function in (*shared, view.worst)}
     return environment
-
-
-def _text(name: str) -> Markup:
-    """The style or the script, as it is."""
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 def _finite(value: Any) -> Any:

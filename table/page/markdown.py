@@ -16,8 +16,7 @@ HEAD = ("Method", "Coordinate", "Relation", "Check", "Measured", "Required", "Ot
 def sheet(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """A Markdown table; text stays as it is, apart from the bars, which would end a cell."""
     body = [[text.replace("|", "\\|") for text in line] for line in lines]
-    written = pd.DataFrame(body, columns=list(head)).to_markdown(index=False, disable_numparse=True)
-    return written or ""
+    return str(pd.DataFrame(body, columns=list(head)).to_markdown(index=False, disable_numparse=True))
 
 
 def render(table: Table) -> str:

@@ -13,6 +13,7 @@ TIGHT = 'stretchy="false" lspace="0" rspace="0"'
 REPAIRS = (
     # A function such as log comes as an identifier, which gets no space: "log x" would read "logx".
     (r"<m([io])>([A-Za-z]{2,})</m\1>", rf"<mo {THIN}>\2</mo>"),
+    (r' rspace="0.167em"(>\w+</mo><mo stretchy="false">&#x00028;)', r' rspace="0"\1'),  # none before a parenthesis
     # A bar stretches to its row, but not under a superscript, so the two bars of a norm would differ.
     (r'<m[io](?: stretchy="false")?>(&#x0007C;|&#x02016;)</m[io]>', rf"<mo {TIGHT}>\1</mo>"),
     (r"<mo>&#x02223;</mo>", r'<mo stretchy="false">&#x02223;</mo>'),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from typing_extensions import NotRequired
+
 
 class Row(TypedDict):
     """A learned distribution q; ``formula`` and ``partition`` are LaTeX."""
@@ -58,16 +60,13 @@ class Citation(TypedDict):
     arxiv: str | None
 
 
-class _CheckOptions(TypedDict, total=False):
-    expected: float | None
-
-
-class Check(_CheckOptions):
+class Check(TypedDict):
     """A measured number; it passes when it is within ``tolerance`` of ``expected`` (of zero, where absent)."""
 
     name: str
     seed: int | None
     measured: float | None
+    expected: NotRequired[float | None]
     tolerance: float
     unit: str
     passed: bool
@@ -83,11 +82,7 @@ class Witness(TypedDict):
     tolerance: float | None
 
 
-class _MethodOptions(TypedDict, total=False):
-    unchecked: bool  # left out of a partial run: neither verified nor failed
-
-
-class Method(_MethodOptions):
+class Method(TypedDict):
     """A named loss. Beyond the table, row and column may be None and ``coordinate`` says the place in words."""
 
     slug: str
@@ -104,6 +99,7 @@ class Method(_MethodOptions):
     reference: str
     code: str
     verified: bool
+    unchecked: NotRequired[bool]  # left out of a partial run: neither verified nor failed
     checks: list[Check]
     witnesses: list[Witness]
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as Sheet
 from rich.text import Text
 
-from table.page.schema import Method, Table
+from table.page.schema import Table
 from table.page.view import Counts, Index, error, unbroken, verdict, worst
 
 WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
@@ -88,19 +88,16 @@ def _methods(table: Table, console: Console) -> Sheet:
     sheet.add_column("OK", justify="center", no_wrap=True)
     for methods in (table["methods"], table["beyond"]):
         for method in (m for m in methods if verdict(m) is not None):
-            place = method["coordinate"] or f"{method['row']} × {method['column']}"
-            relation = [method["relation"]] if roomy else []
-            style = FAILED if verdict(method) is False else None
-            sheet.add_row(method["slug"], place, *relation, *_measured(method, console), style=style)
+            check = worst(method["checks"])
+            sheet.add_row(
+                method["slug"],
+                method["coordinate"] or f"{method['row']} × {method['column']}",
+                *([method["relation"]] if roomy else []),
+                f"{error(check):.1e}" if check else "none",
+                f"{check['tolerance']:.0e}" if check else "",
+                "\n".join(f"{item['package']}: {item['status']}" for item in method["witnesses"]),
+                _signs(console)[verdict(method)],
+                style=FAILED if verdict(method) is False else None,
+            )
         sheet.add_section()
     return sheet
-
-
-def _measured(method: Method, console: Console) -> tuple[str, ...]:
-    check = worst(method["checks"])
-    return (
-        f"{error(check):.1e}" if check else "none",
-        f"{check['tolerance']:.0e}" if check else "",
-        "\n".join(f"{item['package']}: {item['status']}" for item in method["witnesses"]),
-        _signs(console)[verdict(method)],
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -127,36 +128,28 @@ class Counts:
 
     methods: int
     verified: int
+    gaps: int
     beyond: int
     beyond_verified: int
-    gaps: int
     cells: int
     computing: int
     unnamed: int
-    agreeing: int
-    differing: int
-    absent: int
+    witnesses: Counter[str]  # by their status; those beyond the table are counted with the others
 
     @classmethod
     def of(cls, table: Table) -> Counts:
-        """Count what the table says; the witnesses beyond the table are counted with the others."""
-        methods, beyond = (
-            [method for method in found if verdict(method) is not None] for found in (table["methods"], table["beyond"])
-        )
-        cells = table["cells"]
-        witnesses = [item["status"] for method in (*methods, *beyond) for item in method["witnesses"]]
+        """Count what the table says."""
+        methods, beyond = ([m for m in table[part] if verdict(m) is not None] for part in ("methods", "beyond"))
         return cls(
             methods=len(methods),
             verified=sum(map(is_verified, methods)),
+            gaps=sum(method["status"] == "gap" for method in methods),
             beyond=len(beyond),
             beyond_verified=sum(map(is_verified, beyond)),
-            gaps=sum(method["status"] == "gap" for method in methods),
-            cells=len(cells),
-            computing=sum(cell["computes"] for cell in cells),
-            unnamed=sum(not cell["methods"] for cell in cells),
-            agreeing=witnesses.count("agrees"),
-            differing=witnesses.count("differs"),
-            absent=witnesses.count("not installed"),
+            cells=len(table["cells"]),
+            computing=sum(cell["computes"] for cell in table["cells"]),
+            unnamed=sum(not cell["methods"] for cell in table["cells"]),
+            witnesses=Counter(item["status"] for method in (*methods, *beyond) for item in method["witnesses"]),
         )
 
     @property
@@ -167,8 +160,8 @@ class Counts:
     def sentence(self) -> str:
         """The counts in one line, for the terminal and Markdown."""
         beyond = f" {self.beyond_verified} of {self.beyond} beyond the table verified;" if self.beyond else ""
+        agree, differ, absent = (self.witnesses[status] for status in ("agrees", "differs", "not installed"))
         return (
             f"{self.verified} of {self.methods} methods verified, {self.computing} of {self.cells} cells compute;"
-            f"{beyond} of the other implementations {self.agreeing} agree, {self.differing} differ and {self.absent} "
-            "are not installed"
+            f"{beyond} of the other implementations {agree} agree, {differ} differ and {absent} are not installed"
         )
