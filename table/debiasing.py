@@ -39,17 +39,17 @@ ESTIMATE, MIXING, THIRD = "#d55e00", "#0072b2", "#00684b"  # colour-blind reader
 STYLE: Any = {"svg.fonttype": "path", "svg.hashsalt": "study", "axes.spines.top": False, "axes.spines.right": False}
 PANELS = {
     "Sum of an anchor's weights": {
-        "Sum of the weights": ("debiased contrastive (band: all anchors)", ESTIMATE, "-"),
+        "Mean sum of the weights": ("debiased contrastive (band: all anchors)", ESTIMATE, "-"),
         "Sum of p̃": ("debiased mixing, p̃", MIXING, "--"),
     },
     "Loss": {
-        "Loss": ("debiased contrastive", ESTIMATE, "-"),
-        "Cross-entropy": ("debiased mixing, cross-entropy", MIXING, "-"),
-        "KL": ("debiased mixing, KL", MIXING, "--"),
+        "Contrastive loss": ("debiased contrastive", ESTIMATE, "-"),
+        "Mixing cross-entropy": ("debiased mixing, cross-entropy", MIXING, "-"),
+        "Mixing KL": ("debiased mixing, KL", MIXING, "--"),
     },
     "Clamp and gradients": {
         "Anchors clamped": ("share of clamped anchors", ESTIMATE, "-"),
-        "Cosine": ("cosine of the gradients", THIRD, "-."),
+        "Cosine of the gradients": ("cosine of the gradients", THIRD, "-."),
     },
 }
 
@@ -59,14 +59,15 @@ def study() -> Study:
     batches = [sample(seed, POINTS) for seed in SEEDS]
     with threadpool_limits(1):  # batches this small are no work to share between threads
         runs = pd.DataFrame([measure(s, t, alpha) for t in TEMPERATURES for alpha in ALPHAS for s in batches])
-    means = runs.groupby(SETTING, sort=False).mean()
+    ways = {name: {"Least sum": "min", "Largest sum": "max"}.get(name, "mean") for name in runs.columns.drop(SETTING)}
+    numbers = runs.groupby(SETTING, sort=False).agg(ways)
     return {
         "slug": "debiased-contrastive-and-mixing",
         "title": "Debiased contrastive learning against debiased mixing",
         "question": QUESTION,
         "findings": findings(runs, sum(map(share_of_false_negatives, batches)) / len(batches)),
-        "head": [*SETTING, *means.columns],
-        "body": [[float(value) for value in line] for line in means.reset_index().to_numpy()],
+        "head": [*SETTING, *numbers.columns],
+        "body": [[float(value) for value in line] for line in numbers.reset_index().to_numpy()],
         "figures": [draw(runs)],
         "caption": CAPTION,
         "source": "python -m table",
@@ -88,30 +89,32 @@ def measure(s: Sample, temperature: float, alpha: float) -> dict[str, float]:
     loss, terms = contrastive(z, s.ids), mixing.terms(z, s.ids)
     one, other = (torch.autograd.grad(value, z)[0].flatten() for value in (loss, terms.kl))
     weights = debiased_contrastive.implied_weights(s.pairs, s.ids, temperature, alpha).sum(axis=1)
+    masses = mixing.p(s.ids).to_dense().sum(dim=1)
     return {
         "Temperature": temperature,
         "α = τ⁺": alpha,
-        "Sum of the weights": weights.mean(),
-        "least": weights.min(),
-        "largest": weights.max(),
-        "Sum of p̃": mixing.p(s.ids).to_dense().sum(dim=1).mean().item(),
+        "Mean sum of the weights": weights.mean(),
+        "Least sum": weights.min(),
+        "Largest sum": weights.max(),
+        "Sum of p̃": masses[(masses - 1).abs().argmax()].item(),  # of the anchor where it is furthest from one
         "Anchors clamped": debiased_contrastive.clamped(s.pairs, s.ids, temperature, alpha).mean(),
-        "Loss": loss.item(),
-        "Cross-entropy": terms.cross_entropy.item(),
-        "KL": terms.kl.item(),
-        "Cosine": torch.cosine_similarity(one, other, dim=0).item(),
+        "Contrastive loss": loss.item(),
+        "Mixing cross-entropy": terms.cross_entropy.item(),
+        "Mixing KL": terms.kl.item(),
+        "Cosine of the gradients": torch.cosine_similarity(one, other, dim=0).item(),
     }
 
 
 def findings(runs: pd.DataFrame, share: float) -> list[str]:
     """What the numbers say; ``share`` of the negatives are false ones."""
-    corrected, off = runs[runs["α = τ⁺"] > 0], (runs["Sum of p̃"] - 1).abs().max()
+    found = runs[runs["α = τ⁺"] > 0]
+    off, least, largest = (runs["Sum of p̃"] - 1).abs().max(), found["Least sum"].min(), found["Largest sum"].max()
     return [
         f"In these batches {share:.1%} of an anchor's negatives show its own digit, so the true τ⁺ is {share:.2f}.",
         f"Debiased mixing compares distributions at every α: its p̃ sums to one to within {number(off)}, and its q is a "
         "softmax. What debiased contrastive learning puts in the place of q does not: at τ⁺ > 0 the weights of an "
-        f"anchor sum to numbers between {number(corrected['least'].min())} and {number(corrected['largest'].max())}.",
-        *(_course(str(temperature), found) for temperature, found in runs.groupby("Temperature", sort=False)),
+        f"anchor sum to numbers between {number(least)} and {number(largest)}.",
+        *(_course(str(temperature), part) for temperature, part in runs.groupby("Temperature", sort=False)),
     ]
 
 
@@ -119,9 +122,7 @@ def _course(temperature: str, runs: pd.DataFrame) -> str:
     """How the losses and their gradients change with the share, at one temperature."""
     means = runs.groupby("α = τ⁺").mean()
     first, last = means.iloc[0], means.iloc[-1]
-    loss, entropy, kl, cosine = (
-        f"from {first[name]:.2f} to {last[name]:.2f}" for name in ("Loss", "Cross-entropy", "KL", "Cosine")
-    )
+    loss, entropy, kl, cosine = (f"from {first[name]:.2f} to {last[name]:.2f}" for name in means.columns[-4:])
     return (
         f"At temperature {temperature}, as α = τ⁺ goes from {means.index[0]:g} to {means.index[-1]:g}, the debiased "
         f"contrastive loss goes {loss}, the cross-entropy of debiased mixing {entropy}, and its KL {kl}. The share of "
@@ -137,7 +138,9 @@ def draw(runs: pd.DataFrame) -> str:
         grid = figure.subplots(len(TEMPERATURES), len(PANELS), sharex=True)
         for line, temperature in zip(grid, TEMPERATURES, strict=True):
             found = runs[runs["Temperature"] == temperature].groupby("α = τ⁺")
-            line[0].fill_between(ALPHAS, found["least"].min(), found["largest"].max(), color=ESTIMATE, alpha=0.2, lw=0)
+            line[0].fill_between(
+                ALPHAS, found["Least sum"].min(), found["Largest sum"].max(), color=ESTIMATE, alpha=0.2, lw=0
+            )
             line[0].set(yscale="log", ylabel=f"temperature {temperature}")
             line[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             for axes, curves in zip(line, PANELS.values(), strict=True):

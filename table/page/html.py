@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import math
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,14 @@ def render(table: Table) -> str:
 def _environment() -> Environment:
     """Every value is escaped, unless it is markup already; a name that a template does not know is an error."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals["VERDICTS"] = view.VERDICTS
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
-    environment.filters |= {"mathml": mathml, "finite": _finite}
-    environment.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
-    shared = (view.entry, view.number, view.provenance, view.tolerance, view.unbroken, view.verdict, view.witness)
-    environment.filters |= {function.__name__: function for function in (*shared, view.worst)}
+    environment.filters |= {"mathml": mathml, "finite": _finite, "base64": lambda svg: b64encode(svg.encode()).decode()}
+    for name in ("entry", "number", "provenance", "tolerance", "unbroken", "verdict", "witness", "worst"):
+        environment.filters[name] = getattr(view, name)
     return environment
 
 
