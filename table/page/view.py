@@ -51,10 +51,10 @@ def number(value: float | None, digits: int = 2) -> str:
     if value is None or not math.isfinite(value):
         return "–" if value is None else str(value)
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits + 2}g}"
+        return f"{value:.{digits + 2}g}".replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
-    return power if float(mantissa) == 1 else f"{mantissa.removesuffix('.0')}×{power}"
+    return power if float(mantissa) == 1 else f"{mantissa.removesuffix('.0')}×{power}".replace("-", "−")
 
 
 def entry(value: str | float | None) -> str:

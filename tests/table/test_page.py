@@ -286,6 +286,7 @@ def test_worst_check(table: Table) -> None:
 def test_numbers() -> None:
     assert number(4.1e-16) == "4.1×10⁻¹⁶"
     assert number(1e-9) == "10⁻⁹"
+    assert (number(-1.015), number(-2e-7)) == ("−1.015", "−2×10⁻⁷")
     assert (number(0.15), number(0.0), number(None), number(float("nan"))) == ("0.15", "0", "–", "nan")
 
 
