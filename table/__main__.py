@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 import icon
 from icon.methods.axes import COLUMNS, ROWS
@@ -36,7 +37,8 @@ def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/
         Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     steps = len(ROWS) * len(COLUMNS) + (len(icon.methods()) if slugs is None else len(set(slugs)))
-    with Progress(console=console, transient=True) as progress:
+    # One thread: the arrays are small, and on two cores threads that wait for each other take five times as long.
+    with threadpool_limits(1), Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=steps)
         tick = partial(progress.update, task, advance=1)
         table = run.regenerate(slugs, not no_witness, lambda what: tick(description=f"{what:32}"))

@@ -74,12 +74,12 @@ def code(row: str | None, column: str | None, slug: str | None = None) -> str:
     """A few lines that make and use the loss of a coordinate or a method."""
     loss = f'icon.method("{slug}")' if slug else f'icon.loss("{row}", "{column}")'
     inputs = _INPUTS.get(column or "", "{z}, x").format(z="logits" if row == "clusters" else "z")
-    call = _usage().get(slug or "", f"loss = {loss}\nvalue = loss({inputs})")
+    call = usage().get(slug or "", f"loss = {loss}\nvalue = loss({inputs})")
     return f"{call}\nvalue.backward()"
 
 
 @cache
-def _usage() -> dict[str, str]:
+def usage() -> dict[str, str]:
     """The calls of usage.md, by the slug of their method."""
     text = Path(__file__).with_name("usage.md").read_text(encoding="utf-8")
     return {slug: dedent(lines).strip() for slug, lines in re.findall(r"^## (\S+)\n\n((?: {4}.+\n)+)", text, re.M)}

@@ -9,7 +9,6 @@ import matplotlib
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
 import icon
 from table.data import Sample, sample
@@ -57,8 +56,7 @@ PANELS = {
 def study() -> Study:
     """Measure, and say what was found."""
     batches = [sample(seed, POINTS) for seed in SEEDS]
-    with threadpool_limits(1):  # batches this small are no work to share between threads
-        runs = pd.DataFrame([measure(s, t, alpha) for t in TEMPERATURES for alpha in ALPHAS for s in batches])
+    runs = pd.DataFrame([measure(s, t, alpha) for t in TEMPERATURES for alpha in ALPHAS for s in batches])
     ways = {name: {"Least sum": "min", "Largest sum": "max"}.get(name, "mean") for name in runs.columns.drop(SETTING)}
     numbers = runs.groupby(SETTING, sort=False).agg(ways)
     return {

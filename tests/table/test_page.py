@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+import icon
+from table import cells
 from table.page import csv, figure, html, markdown, palette, terminal
 from table.page.mathml import mathml
 from table.page.schema import Table
@@ -124,7 +126,7 @@ def make_table() -> Table:
     methods["cross-entropy"]["checks"].append(slope)
     methods["ncut"].update(verified=False)
     methods["ncut"]["checks"][0].update(measured=float("nan"), passed=False)
-    cells = [
+    computed = [
         {
             "row": row,
             "column": column,
@@ -150,7 +152,7 @@ def make_table() -> Table:
         ],
         "columns": [{"slug": slug, "name": name, **formula, "target": "labels [n]"} for slug, name in COLUMNS.items()],
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
-        "cells": cells,
+        "cells": computed,
         "methods": list(methods.values()),
         "beyond": [
             {
@@ -281,6 +283,15 @@ def test_worst_check(table: Table) -> None:
     assert slope is not None
     assert slope["name"] == "slope"
     assert worst([]) is None
+
+
+def test_every_method_shows_how_it_is_called() -> None:
+    known = {found.slug: found for found in icon.methods()}
+    assert set(cells.usage()) <= set(known)
+    for slug, found in known.items():
+        shown = cells.code(found.row, found.column, slug)
+        compile(shown, slug, "exec")
+        assert f'icon.method("{slug}"' in shown
 
 
 def test_numbers() -> None:
