@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # or scikit-learn leaves out its checks of array API inputs
 
@@ -38,6 +39,7 @@ settings.register_profile(
 )
 settings.load_profile("icon")
 torch.set_num_threads(1)
+threadpool_limits(1)
 
 
 @pytest.fixture(autouse=True)
