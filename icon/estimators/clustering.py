@@ -42,7 +42,8 @@ from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
 from icon.serialization import READERS
-from icon.training.fit import fit, prepare, rows_of, seeded
+from icon.training.batches import prepare, rows_of
+from icon.training.fit import fit, seeded
 from icon.training.sampler import PairSampler
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole

@@ -38,7 +38,8 @@ from icon.methods import axes, registry
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.serialization import READERS
-from icon.training.fit import Callback, fit, prepare, seeded
+from icon.training.batches import prepare
+from icon.training.fit import Callback, fit, seeded
 
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
 

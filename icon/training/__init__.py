@@ -1,6 +1,7 @@
-"""Training: the loop and the sampler of pairs."""
+"""Training: the loop and what draws its batches."""
 
+from icon.training.batches import PointSampler, Sampler
 from icon.training.fit import Fit, fit
 from icon.training.sampler import PairSampler
 
-__all__ = ["Fit", "PairSampler", "fit"]
+__all__ = ["Fit", "PairSampler", "PointSampler", "Sampler", "fit"]

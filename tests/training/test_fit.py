@@ -15,8 +15,9 @@ import icon
 from icon.estimators.embedding import MomentumGains
 from icon.nn.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
-from icon.training import PairSampler
-from icon.training.fit import fit, prepare, seeded
+from icon.training import PairSampler, PointSampler
+from icon.training.batches import prepare
+from icon.training.fit import fit, seeded
 
 N = 30
 
@@ -196,6 +197,19 @@ def test_a_killed_run_resumes_bit_by_bit(options, x: Tensor, tmp_path: Path) -> 
     assert same(state(again), state(whole))
 
 
+def test_minibatches_of_labels_resume_too(x: Tensor, tmp_path: Path) -> None:
+    def run(steps: int, path: Path | None) -> tuple[list[float], list[Tensor]]:
+        torch.manual_seed(0)
+        model = nn.Sequential(MLP(5, 3, 8), Prototypes(3, 3))
+        loss = icon.method("cross-entropy")
+        return fit(loss, model, x, torch.arange(N) % 3, steps=steps, batch_size=8, checkpoint=path).losses, state(model)
+
+    run(6, tmp_path / "c")
+    resumed, whole = run(15, tmp_path / "c"), run(15, None)
+    assert resumed[0] == whole[0]
+    assert same(resumed[1], whole[1])
+
+
 def test_learnable_temperature_resumes_too(x: Tensor, tmp_path: Path) -> None:
     def run(steps: int, path: Path | None) -> tuple[list[float], float]:
         loss = icon.loss("gaussian", "classes", temperature=0.5, learnable=True)
@@ -316,6 +330,63 @@ def test_minibatches_lower_the_loss_over_all_points(loss: icon.Loss, x: Tensor) 
     before = loss(lookup(index), x).item()
     fit(loss, lookup, index, x, steps=200, learning_rate=0.05, batch_size=15)
     assert loss(lookup(index), x).item() < before - 0.1
+
+
+def test_points_are_drawn_with_their_targets() -> None:
+    labels = 10 * torch.arange(N)
+    counts = torch.zeros(N)
+    for _ in range(2000):
+        index, target = PointSampler(labels).draw(N)
+        assert torch.equal(target, labels[index])
+        counts += torch.bincount(index, minlength=N)
+    assert torch.allclose(counts / counts.sum(), torch.full((N,), 1 / N), atol=2e-3)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_minibatches_of_cross_entropy_are_plain_adam_on_rows_of_labels(soft: bool, x: Tensor) -> None:
+    labels = (x[:, 0] > 0).long()
+    target = torch.eye(2)[labels] if soft else labels
+    torch.manual_seed(1)
+    model = nn.Sequential(MLP(5, 4, 8), Prototypes(2, 4))
+    twin = nn.Sequential(MLP(5, 4, 8), Prototypes(2, 4))
+    twin.load_state_dict(model.state_dict())
+    done = fit(icon.method("cross-entropy"), model, x, target, steps=10, batch_size=12, learning_rate=0.02, seed=3)
+    optimizer, losses = torch.optim.Adam(twin.parameters(), 0.02), []
+    torch.manual_seed(3)
+    for _ in range(10):
+        index = torch.randint(N, (12,))
+        z, prototypes = twin(x[index])
+        value = nn.functional.cross_entropy(z @ prototypes.T, labels[index])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    assert done.losses == pytest.approx(losses, rel=1e-5)
+
+
+class Views:
+    """A sampler of a user's own: two equal views of each point, with the number of the point as the target."""
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor]:
+        index = torch.randperm(N)[:size]
+        return index.repeat(2), torch.arange(size).repeat(2)
+
+
+def test_a_sampler_of_your_own(x: Tensor) -> None:
+    done = fit(icon.method("simclr"), nn.Sequential(nn.Dropout(0.2), MLP(5, 3)), x, Views(), steps=30, batch_size=10)
+    assert done.losses[-1] < done.losses[0]
+
+
+def test_without_a_seed_a_run_goes_on_with_the_global_generator(x: Tensor) -> None:
+    found = []
+    for seed in (4, None):
+        model = noisy()
+        torch.manual_seed(4)
+        found.append(fit(clusters(), model, x, x, steps=3, batch_size=12, seed=seed).losses)
+        drawn = torch.rand(1)
+    assert found[0] == found[1]
+    torch.manual_seed(4)
+    assert not torch.equal(drawn, torch.rand(1))
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

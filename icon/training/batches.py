@@ -1,0 +1,105 @@
+"""What a step of `icon.training.fit` sees: all points, pairs drawn from p, or a batch of points with its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+from icon.core.loss import Loss
+from icon.p.base import Sets
+from icon.p.labels import DataLabel
+from icon.p.rows import Rows
+from icon.training.sampler import PairSampler
+
+Draw = Callable[[], tuple[Any, Any]]
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Whatever draws batches. `PairSampler` and `PointSampler` do, and so may a class of your own."""
+
+    def draw(self, size: int) -> tuple[Any, ...]:
+        """The row numbers ``[b]`` of each view of a batch, and last what the loss takes as the target of the batch.
+
+        Draw with torch's global generator, and a run can be repeated from its seed.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class PointSampler:
+    """Draws batches of points, each point as probable as any other, with its row of the target.
+
+    Args:
+        target: ``[n]`` or ``[n, ...]``, a row per point, such as labels.
+    """
+
+    target: Tensor
+
+    def draw(self, size: int) -> tuple[Tensor, Tensor]:
+        """Row numbers ``[b]``, with replacement, and their rows of the target."""
+        index = torch.randint(len(self.target), (size,))
+        return index, self.target[index.to(self.target.device)]
+
+
+def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
+    """p, once, in the form in which the loss uses it at every step."""
+    rows = loss.p(target, sets)
+    if loss.normalization == "joint" and not rows.is_joint and not sets.paired:
+        return rows.symmetrized
+    return rows
+
+
+def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any) -> Draw:
+    """Every step sees all points; p is made at the first one, when the sizes of both sets are known."""
+    prepared: list[Any] = []
+
+    def draw() -> tuple[Any, Any]:
+        z = mapper(inputs)
+        if not prepared:
+            views = (z,) if isinstance(z, Tensor) else tuple(z)
+            one_way = len(loss.p.directions(len(views))) == 1
+            sets = Sets(len(views[0]), len(views[-1]), len(views) > 1)
+            prepared.append(prepare(loss, target, sets) if one_way else target)
+        return z, prepared[0]
+
+    return draw
+
+
+def batches(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None) -> Draw:
+    """Every step sees a batch that a sampler draws."""
+    if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
+        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
+    sampler = _sampler(loss, len(inputs), target, negatives)
+    device = next(mapper.parameters()).device
+
+    def draw() -> tuple[Any, Any]:
+        *views, target = sampler.draw(size)
+        z = mapper(rows_of(inputs, torch.cat(views), device))
+        return (z if len(views) == 1 else z.split([len(view) for view in views])), target
+
+    return draw
+
+
+def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
+    """The target itself where it is a sampler, rows of labels where p is between points and labels, else pairs."""
+    if isinstance(target, Sampler):
+        if negatives is not None and negatives != (own := getattr(target, "negatives", None)):
+            raise ValueError(f"negatives: got {negatives} with a sampler that has {own}, expected None: it decides")
+        return target
+    if isinstance(loss.p, DataLabel):
+        return PointSampler(check.as_tensor(target, "labels"))
+    weighted = loss.normalization == "joint" or loss.stationary_anchors
+    return PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+
+
+def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:
+    """Rows of features as a tensor: of a tensor where it lies, of an array on disk only those asked for."""
+    if isinstance(inputs, Tensor):
+        return inputs[index.to(inputs.device)].to(device)
+    order = index.numpy()
+    return torch.as_tensor(inputs[order]).float().to(device)

@@ -1,0 +1,105 @@
+"""The state of a training run on disk: written as it goes on, read back after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from icon.core.loss import Loss
+from icon.nn import EMA
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a step depends on, as one safetensors file whose header carries the rest as JSON; no pickle.
+
+    Args:
+        loss: whose parameters are written.
+        mapper: the same.
+        optimizer: whose state is written.
+        teacher: the moving average of the mapper, where there is one.
+        identity: what must agree for a run to go on from the file.
+    """
+
+    loss: Loss
+    mapper: nn.Module
+    optimizer: Optimizer
+    teacher: EMA | None
+    identity: dict[str, Any]
+
+    @property
+    def _on_gpu(self) -> bool:
+        return any(p.is_cuda for p in self.mapper.parameters())
+
+    def _modules(self) -> list[tuple[str, nn.Module]]:
+        modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
+        return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
+
+    def save(self, path: Path, losses: list[float]) -> None:
+        """Write the state after these losses; a kill leaves the old file or the new one."""
+        from safetensors.torch import save_file
+
+        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state()}
+        if self._on_gpu:
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        for name, module in self._modules():
+            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        state = self.optimizer.state_dict()
+        numbers: dict[str, Any] = {}
+        for index, entries in state["state"].items():
+            for key, value in entries.items():
+                (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
+        header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
+        partial = path.with_name(path.name + ".part")
+        save_file(
+            {k: v.detach().contiguous().clone() for k, v in tensors.items()}, partial, {"icon": json.dumps(header)}
+        )
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> list[float]:
+        """Put back the state of a file, and return the losses before it.
+
+        Raises:
+            ValueError: a file of another run, or a broken one.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                header = json.loads((file.metadata() or {})["icon"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
+        except (SafetensorError, KeyError, OSError, ValueError) as error:
+            raise ValueError(
+                f"checkpoint: got {path} ({error}), expected a checkpoint of icon"
+            ) from None
+        for key, value in self.identity.items():
+            if header["run"].get(key) != value:
+                raise ValueError(
+                    f"checkpoint: got {path} of a run with {key} {header['run'].get(key)!r}, expected {value!r}"
+                )
+        try:
+            for name, module in self._modules():
+                module.load_state_dict(_under(name, tensors))
+        except RuntimeError as error:
+            raise ValueError(f"checkpoint: got {path} of another model, expected this one ({error})") from None
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in (_under("optimizer", tensors) | _under("optimizer", header["numbers"])).items():
+            index, entry = key.split(".", 1)
+            state.setdefault(int(index), {})[entry] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": header["groups"]})
+        torch.set_rng_state(tensors["random.cpu"])
+        if self._on_gpu and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"])
+        losses: list[float] = tensors["losses"].tolist()
+        return losses
+
+
+def _under(name: str, entries: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(f"{name}."): value for key, value in entries.items() if key.startswith(f"{name}.")}
