@@ -18,7 +18,7 @@ from rich.table import Table
 from experiments import report
 from experiments.datasets import NAMES, Dataset, from_files, load
 from experiments.record import Experiment
-from experiments.registry import EXPERIMENTS
+from experiments.registry import ALIASES, EXPERIMENTS
 from experiments.run import Task, execute, tasks
 from experiments.store import Store, record_environment
 from icon import _checks as check
@@ -68,7 +68,7 @@ def main(
         return
     torch.set_num_threads(threads)
     try:
-        experiment = EXPERIMENTS[check.choice(name, "experiment", tuple(EXPERIMENTS))]
+        experiment = EXPERIMENTS[check.choice(ALIASES.get(name, name), "experiment", tuple(EXPERIMENTS))]
         settings = parse_settings(experiment, set_ or [])
         chosen = _datasets(dataset, data, features, labels, key)
         chosen = chosen if subset is None else [d.subset(subset) for d in chosen]
@@ -77,10 +77,9 @@ def main(
         trial = subset is not None or features or set_
         folder = (out or (TRIALS if trial else PUBLISHED)) / experiment.name
         store = Store(folder)
-        command = shlex.join(["python", "-m", "experiments", *sys.argv[1:]])
-        if any(task.key not in store.finished for task in planned):
-            record_environment(folder, command, threads)
-        made = _run(experiment, planned, settings, store, command, console)
+        if not all(store.has(task.row) for task in planned):
+            record_environment(folder, shlex.join(["python", "-m", "experiments", *sys.argv[1:]]), threads)
+        made = _run(experiment, planned, settings, store, console)
         written = report.write(experiment, folder, settings)
     except (ValueError, TypeError, OSError) as error:
         Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -119,9 +118,7 @@ def _datasets(
     return [load(name, data) for name in dict.fromkeys(names)]
 
 
-def _run(
-    experiment: Experiment, planned: list[Task], settings: Any, store: Store, command: str, console: Console
-) -> int:
+def _run(experiment: Experiment, planned: list[Task], settings: Any, store: Store, console: Console) -> int:
     columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=len(planned))
@@ -130,7 +127,7 @@ def _run(
             what = " ".join(f"{k}={v}" for k, v in task.configuration.items())
             progress.update(bar, advance=1, description=f"{task.dataset.name}, seed {task.seed}: {what}")
 
-        return execute(experiment, planned, settings, store, command, tick)
+        return execute(experiment, planned, settings, store, tick)
 
 
 def _list() -> Table:

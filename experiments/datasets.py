@@ -7,7 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,42 +31,39 @@ class Dataset:
 
     Args:
         name: how results call it; a subset is called ``name-n``.
-        x: float32 ``[n, d]``, the views side by side where there are several; None: a graph without features.
+        x: float32 ``[n, d]``, the views side by side where there are several.
         views: float32 ``[n, d_v]`` each, where the data set comes in several views.
         y: int64 ``[n]``, 0 to classes - 1, or -1 for an unknown label; None: no labels.
-        adjacency: ``[n, n]``, entry ``[i, j]`` for the edge from i to j; a graph's own.
         shape: ``(height, width)`` where a row of x is the pixels of an image, in [0, 1].
     """
 
     name: str
-    x: Array | None
+    x: Array
     views: tuple[Array, ...] = ()
     y: Array | None = None
-    adjacency: sp.csr_array | None = None
     shape: tuple[int, int] | None = None
 
     @property
     def n(self) -> int:
-        return int(next(len(a) for a in (self.x, self.y) if a is not None))
+        return len(self.x)
 
     @property
     def classes(self) -> int:
         """How many classes the known labels have; 0 without labels."""
         return 0 if self.y is None else len(np.unique(self.y[self.y >= 0]))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with the data: results of other data under the same name are not taken for these."""
         digest = hashlib.sha256()
-        graph = () if self.adjacency is None else (self.adjacency.indptr, self.adjacency.indices, self.adjacency.data)
-        for array in (self.x, *self.views, self.y, *graph):
+        for array in (self.x, *self.views, self.y):
             if array is not None:
                 digest.update(f"{array.shape} {array.dtype}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
     def subset(self, n: int, seed: int = 0) -> Dataset:
-        """``n`` points drawn without replacement, in their old order; of a graph, the edges between them.
+        """``n`` points drawn without replacement, in their old order.
 
         Raises:
             ValueError: more points than there are, or fewer than one.
@@ -77,10 +74,9 @@ class Dataset:
         return replace(
             self,
             name=f"{self.name}-{n}",
-            x=None if self.x is None else self.x[kept],
+            x=self.x[kept],
             views=tuple(view[kept] for view in self.views),
             y=None if self.y is None else self.y[kept],
-            adjacency=None if self.adjacency is None else self.adjacency[kept][:, kept],
         )
 
 
@@ -161,15 +157,11 @@ def _views(name: str, arrays: Arrays, number: int) -> Dataset:
     return Dataset(name, np.hstack(views), views, _labels(arrays["y"]))
 
 
-def _graph(name: str, arrays: Arrays, directed: bool = False) -> Dataset:
-    y = _labels(arrays["y"])
-    sources, targets = arrays["edges"].T.astype(np.int64)
-    edges = sp.csr_array((np.ones(len(sources), dtype=np.float32), (sources, targets)), shape=(len(y), len(y)))
-    x = None
-    if "feat_data" in arrays:
-        parts = (arrays["feat_data"], arrays["feat_indices"], arrays["feat_indptr"])
-        x = _floats(sp.csr_array(parts, shape=tuple(arrays["feat_shape"])).toarray())
-    return Dataset(name, x, y=y, adjacency=edges if directed else sp.csr_array(edges.maximum(edges.T)))
+def _words(name: str, arrays: Arrays) -> Dataset:
+    parts = (arrays["feat_data"], arrays["feat_indices"], arrays["feat_indptr"])
+    return Dataset(
+        name, _floats(sp.csr_array(parts, shape=tuple(arrays["feat_shape"])).toarray()), y=_labels(arrays["y"])
+    )
 
 
 def _floats(values: ArrayLike) -> Array:
@@ -184,8 +176,8 @@ def _labels(y: Array) -> Array:
 
 Reader = Callable[[str, Arrays], Dataset]
 
-#: The files of the data folder: labels are ``y [n]``, features ``X`` (``X0``, ``X1``, ... of several views; sparse
-#: ``feat_*`` of a graph), edges of a graph ``edges [m, 2]``, and ``is_train [n]`` where a name is the test half alone.
+#: The files of the data folder: labels are ``y [n]``, features ``X`` (``X0``, ``X1``, ... of several views; ``feat_*``
+#: where they are sparse), and ``is_train [n]`` where a name is the test half alone.
 SOURCES: dict[str, tuple[str, Reader]] = {
     "banking77": ("banking77_minilm.npz", _vectors),
     "clinc150": ("clinc150_minilm.npz", _vectors),
@@ -198,9 +190,7 @@ SOURCES: dict[str, tuple[str, Reader]] = {
     "coil20": ("coil20_32x32.npz", _images),
     "mfeat": ("mfeat_6views.npz", partial(_views, number=6)),
     "scene15": ("scene15_3views.npz", partial(_views, number=3)),
-    "cora": ("graph_cora.npz", _graph),
-    "citeseer": ("graph_citeseer.npz", _graph),
-    "email-eu-core": ("graph_email_eu_core.npz", partial(_graph, directed=True)),
+    "cora": ("graph_cora.npz", _words),
 }
 ALIASES = {"cifar10": "cifar10-mobilenetv2"}
 NAMES = ("digits", *SOURCES)

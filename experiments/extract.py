@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -20,8 +19,7 @@ from icon import _checks as check
 from icon.estimators.base import on_device
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SIZE, CROP = 224, 0.875
+FORMS = "timm:MODEL, hub:OWNER/REPOSITORY:MODEL or module:FILE.py:FUNCTION"
 INSTALL = "pip install '.[images]'"
 
 
@@ -30,17 +28,18 @@ class Backbone:
     """A module from images ``[b, 3, size, size]`` to features ``[b, d]``, and what its images look like.
 
     Args:
+        module: the network.
+        size: side of the images.
+        mean: of each colour; by default that of ImageNet.
+        std: of each colour; by default that of ImageNet.
         crop: the side of the central square, as a share of the shorter side of the image.
     """
 
     module: nn.Module
-    size: int = SIZE
-    mean: tuple[float, ...] = IMAGENET[0]
-    std: tuple[float, ...] = IMAGENET[1]
-    crop: float = CROP
-
-
-# -- backbones --------------------------------------------------------------------------------------------------------
+    size: int = 224
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop: float = 0.875
 
 
 def load_backbone(name: str, size: int | None = None, random_weights: bool = False) -> Backbone:
@@ -56,60 +55,45 @@ def load_backbone(name: str, size: int | None = None, random_weights: bool = Fal
         ValueError: a name of another form, a package that is not installed, or no such model.
     """
     kind, _, rest = name.partition(":")
-    if not rest or kind not in ("timm", "hub", "module"):
-        raise ValueError(
-            f"backbone: got {name!r}, expected timm:MODEL, hub:OWNER/REPOSITORY:MODEL or module:FILE.py:FUNCTION"
-        )
-    if kind == "timm":
-        found = _timm(rest, size, random_weights)
-    elif kind == "hub":
-        found = Backbone(_hub(rest, random_weights), size or SIZE)
-    else:
-        if random_weights:
-            raise ValueError("random-weights: got it with a module of your own, whose weights are what it makes them")
-        found = Backbone(_own(rest), size or SIZE)
+    repository, _, model = rest.rpartition(":")
+    if kind not in ("timm", "hub", "module") or not rest or (kind == "hub" and not repository):
+        raise ValueError(f"backbone: got {name!r}, expected {FORMS}")
+    if kind == "module" and random_weights:
+        raise ValueError("random-weights: got it with a module of your own, whose weights are what it makes them")
+    try:
+        if kind == "timm":
+            found = _timm(rest, size, random_weights)
+        elif kind == "hub":
+            made = torch.hub.load(repository, model, pretrained=not random_weights, trust_repo=True)  # type: ignore[no-untyped-call]
+            found = Backbone(made, size or Backbone.size)
+        else:
+            found = Backbone(_own(repository, model), size or Backbone.size)
+    except ValueError:
+        raise
+    except ImportError:
+        raise ValueError(f"backbone: got {name}, expected {kind} to be installed ({INSTALL})") from None
+    except Exception as error:  # an unknown name, no network, no space: timm and the hubs raise what they like
+        raise ValueError(f"backbone: got {name}, expected a model that can be loaded ({_first(error)})") from None
     found.module.eval()
     return found
 
 
 def _timm(model: str, size: int | None, random_weights: bool) -> Backbone:
-    try:
-        import timm
-    except ImportError:
-        raise ValueError(f"backbone: got timm:{model}, expected timm to be installed ({INSTALL})") from None
+    import timm
+
     options: dict[str, Any] = {"pretrained": not random_weights, "num_classes": 0}
     try:
-        try:
-            module = timm.create_model(model, **options, **({} if size is None else {"img_size": size}))
-        except TypeError:  # only vision transformers want to know the size
-            module = timm.create_model(model, **options)
-    except Exception as error:  # an unknown name, no network, no space: timm and its hub raise what they like
-        raise ValueError(f"backbone: got timm:{model}, expected a model that can be loaded ({_first(error)})") from None
+        module = timm.create_model(model, **options, **({} if size is None else {"img_size": size}))
+    except TypeError:  # only vision transformers take the size
+        module = timm.create_model(model, **options)
     known = module.pretrained_cfg
-    return Backbone(
-        module,
-        size or int(known["input_size"][-1]),
-        tuple(known["mean"]),
-        tuple(known["std"]),
-        float(known.get("crop_pct") or CROP),
-    )
+    side, crop = size or int(known["input_size"][-1]), known.get("crop_pct") or Backbone.crop
+    return Backbone(module, side, tuple(known["mean"]), tuple(known["std"]), float(crop))
 
 
-def _hub(name: str, random_weights: bool) -> nn.Module:
-    repository, _, model = name.rpartition(":")
-    if not repository:
-        raise ValueError(f"backbone: got hub:{name}, expected hub:OWNER/REPOSITORY:MODEL")
-    try:
-        module: nn.Module = torch.hub.load(repository, model, pretrained=not random_weights, trust_repo=True)  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise ValueError(f"backbone: got hub:{name}, expected a model that can be loaded ({_first(error)})") from None
-    return module
-
-
-def _own(name: str) -> nn.Module:
-    file, _, function = name.rpartition(":")
-    if not file or not Path(file).is_file():
-        raise ValueError(f"backbone: got module:{name}, expected module:FILE.py:FUNCTION with a file that exists")
+def _own(file: str, function: str) -> nn.Module:
+    if not Path(file).is_file():
+        raise ValueError(f"backbone: got module:{file}, expected module:FILE.py:FUNCTION with a file that exists")
     make = runpy.run_path(file).get(function)
     if not callable(make):
         raise ValueError(f"backbone: got no function {function!r} in {file}, expected one that returns the module")
@@ -117,9 +101,6 @@ def _own(name: str) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise ValueError(f"backbone: got {type(module).__name__} from {function}(), expected a torch.nn.Module")
     return module
-
-
-# -- images -----------------------------------------------------------------------------------------------------------
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -140,12 +121,11 @@ def labels_of(folder: Path, files: list[Path]) -> tuple[Array, list[str]]:
     """``[n]`` the number of each image's sub-folder, and the names of these; -1 of images in the folder itself."""
     parents = [path.relative_to(folder).parts[0] if path.parent != folder else None for path in files]
     names = sorted({name for name in parents if name is not None})
-    numbers = {name: number for number, name in enumerate(names)}
-    return np.array([-1 if name is None else numbers[name] for name in parents], dtype=np.int64), names
+    return np.array([-1 if name is None else names.index(name) for name in parents], dtype=np.int64), names
 
 
 def read_image(path: Path, backbone: Backbone) -> Tensor:
-    """``[3, size, size]`` the central square of an image, resized and normalised as the backbone wants it.
+    """``[3, size, size]`` the central square of an image, resized and normalised as the backbone expects it.
 
     Raises:
         ValueError: a file that is no image, or a broken one; pillow is not installed.
@@ -168,9 +148,6 @@ def read_image(path: Path, backbone: Backbone) -> Tensor:
     return (pixels - mean) / std
 
 
-# -- features ---------------------------------------------------------------------------------------------------------
-
-
 def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Array:
     """``[n, d]`` float16 features, in the order of the files.
 
@@ -179,18 +156,12 @@ def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str 
     """
     check.count(batch, "batch")
     chosen = on_device(np.zeros(1), device).device
-    module = backbone.module.to(chosen)
+    module, parts = backbone.module.to(chosen), []
     with torch.inference_mode():
-        parts = [
-            _checked(module(images.to(chosen)), len(images)).cpu().numpy()
-            for images in _batches(files, backbone, batch)
-        ]
+        for start in range(0, len(files), batch):
+            images = torch.stack([read_image(path, backbone) for path in files[start : start + batch]])
+            parts.append(_checked(module(images.to(chosen)), len(images)).cpu().numpy())
     return np.concatenate(parts)
-
-
-def _batches(files: list[Path], backbone: Backbone, batch: int) -> Iterator[Tensor]:
-    for start in range(0, len(files), batch):
-        yield torch.stack([read_image(path, backbone) for path in files[start : start + batch]])
 
 
 def _checked(features: Any, rows: int) -> Tensor:
@@ -203,21 +174,9 @@ def _checked(features: Any, rows: int) -> Tensor:
     return half
 
 
-def save(out: Path, features: Array, labels: Array, classes: list[str], files: list[str]) -> list[Path]:
-    """Write the features, and beside them the labels alone, which is what ``--labels`` of the experiments reads."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
-        np.savez(file, features=features, labels=labels, classes=np.array(classes), files=np.array(files))
-    if not classes:
-        return [out]
-    beside = out.with_suffix(".labels.npy")
-    np.save(beside, labels)
-    return [out, beside]
-
-
 def main(
     images: Annotated[Path, typer.Argument(help="Folder of images; its sub-folders are the classes.")],
-    backbone: Annotated[str, typer.Option(help="timm:MODEL, hub:OWNER/REPOSITORY:MODEL or module:FILE.py:FUNCTION.")],
+    backbone: Annotated[str, typer.Option(help=f"{FORMS}.")],
     out: Annotated[Path, typer.Option(help="An .npz file.")] = Path("features.npz"),
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
@@ -228,24 +187,26 @@ def main(
 
     Example: python -m experiments.extract photos --backbone timm:vit_small_patch14_dinov2.lvd142m --size 224
     """
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     try:
         if out.suffix.lower() != ".npz":
             raise ValueError(f"out: got {out}, expected a file name that ends in .npz")
         files = image_files(images)
         labels, classes = labels_of(images, files)
         features = extract(load_backbone(backbone, size, random_weights), files, batch, device)
-        written = save(out, features, labels, classes, [path.relative_to(images).as_posix() for path in files])
+        out.parent.mkdir(parents=True, exist_ok=True)
+        names = np.array([path.relative_to(images).as_posix() for path in files])
+        np.savez(out, features=features, labels=labels, classes=np.array(classes), files=names)
     except (ValueError, TypeError, OSError) as error:
-        Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error[/red] {escape(str(error))}")
         raise typer.Exit(2) from None
-    text = (
-        f"{len(features)} images, {features.shape[1]} features, {len(classes)} classes: {', '.join(map(str, written))}"
-    )
-    console.print(escape(text), highlight=False, soft_wrap=True)
+    console.print(escape(f"{len(features)} images, {features.shape[1]} features, {len(classes)} classes: {out}"))
     if classes:
-        text = f"next: python -m experiments comparison --features {out} --key features --labels {written[-1]}"
-        console.print(escape(text), highlight=False, soft_wrap=True)
+        beside = out.with_suffix(".labels.npy")  # what --labels of the experiments reads
+        np.save(beside, labels)
+        console.print(
+            escape(f"next: python -m experiments comparison --features {out} --key features --labels {beside}")
+        )
 
 
 def _first(error: Exception) -> str:

@@ -1,44 +1,39 @@
-"""What an experiment is: its runs, and how its report reads them."""
+"""What an experiment is: its runs, and how its results are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.datasets import Dataset
+from experiments.datasets import Array, Dataset
+from icon import _checks as check
 
 Configuration = dict[str, Any]
-Measures = dict[str, float]
-
-
-def checked(settings: Any, valid: Callable[[Any, str], object], *names: str) -> None:
-    """Check fields of a record of settings, each by its name, with one of `icon._checks`."""
-    for name in names:
-        valid(getattr(settings, name), name)
+Measures = dict[str, float | str]
 
 
 @dataclass(frozen=True)
 class Experiment:
     """An experiment as the command line, the store and the report know it.
 
-    The functions that read results take a tidy frame, one row per measure of a run: ``dataset``, ``seed``, a column
-    per entry of the configuration, ``measure`` and ``value``. It comes from the CSV alone.
+    The functions that read results take a frame with a row per run: ``dataset``, ``seed``, a column per entry of the
+    configuration and a column per measure. It comes from the CSV alone.
 
     Args:
         name: on the command line, and the folder of the results.
-        title, question: of the report.
+        title: of the report.
+        question: of the report.
         settings: a frozen dataclass of what is the same in all runs, its defaults those of the published results.
         configurations: ``(dataset, settings)`` to the configurations that are run with every seed. It refuses, with a
             ValueError, a data set that the experiment cannot use.
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
-        table: the frame to the head and the body of the table.
-        findings: the frame to sentences, made from the numbers.
+        table: the frame to the table of the report.
         figures: name of the file to the drawing of the frame.
-        caption: the settings to the protocol in words.
     """
 
     name: str
@@ -47,7 +42,29 @@ class Experiment:
     settings: type[Any]
     configurations: Callable[[Dataset, Any], Sequence[Configuration]]
     run: Callable[[Dataset, int, Configuration, Any], Measures]
-    table: Callable[[pd.DataFrame], tuple[list[str], list[list[str | float | None]]]]
-    findings: Callable[[pd.DataFrame], list[str]]
+    table: Callable[[pd.DataFrame], pd.DataFrame]
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
-    caption: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
+
+    shares: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            valid: Any = check.fraction if field.name in self.shares else check.positive
+            (check.count if isinstance(value, int) else valid)(value, field.name)
+
+
+def labels_of(dataset: Dataset) -> Array:
+    """``[n]`` the labels of a data set.
+
+    Raises:
+        ValueError: some are unknown, so that results could not be scored.
+    """
+    if dataset.y is None or bool((dataset.y < 0).any()):
+        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    return np.asarray(dataset.y)

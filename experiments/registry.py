@@ -14,3 +14,5 @@ EXPERIMENTS: dict[str, Experiment] = {
         divergences.EXPERIMENT,
     )
 }
+#: Names of earlier releases.
+ALIASES = {"choice": "model-selection"}

@@ -1,11 +1,8 @@
-"""The report of an experiment, from its runs alone: CSV, and from the CSV the table, the figures and the study."""
+"""The report of an experiment, from its CSV alone: the figures, and the numbers of its README.md."""
 
 from __future__ import annotations
 
 import io
-import json
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,119 +10,61 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
+from experiments.plots import STYLE
 from experiments.record import Experiment
-from experiments.store import Run, read, replace_text
-from table.page.schema import Study
+from experiments.store import FILE, commands, complete, digest, read, replace_text
 
-CSV = "results.csv"
-
-#: Small, plain, and the same file for the same numbers; white under both themes of a page.
-STYLE: Any = {
-    "svg.hashsalt": "icon",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "legend.frameon": False,
-}
+README = "README.md"
+NUMBERS = "## Numbers"
 
 
 def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
-    """Write all files of the report into the folder of the runs, and return their paths.
-
-    Of the runs, those with these settings count, and of a data set that has changed, those of its newest form; a seed
-    that was stopped before its last configuration waits until it is complete.
+    """Draw the figures and write README.md, of which what stands before the numbers is kept, and return their paths.
 
     Raises:
-        ValueError: no such runs.
+        ValueError: no seed is complete with these settings.
     """
-    runs = complete([run for run in read(folder / "runs.jsonl") if run["settings"] == asdict(settings)])
-    if not runs:
-        raise ValueError(f"runs: got none with these settings in {folder}, expected at least one complete seed")
-    replace_text(folder / CSV, tidy(runs).to_csv(index=False))
-    commands = dict.fromkeys(run["command"] for run in runs)
-    return [folder / CSV, *from_csv(experiment, folder, settings, " && ".join(commands))]
-
-
-def from_csv(experiment: Experiment, folder: Path, settings: Any, source: str) -> list[Path]:
-    """Everything but the CSV, from the CSV alone."""
-    frame = pd.read_csv(folder / CSV)
-    written, pictures = [], {}
+    frame = results(folder, settings)
+    written = [folder / FILE]
     for name, draw in experiment.figures.items():
         with mpl.rc_context(STYLE):
-            figure = draw(frame)
-            pictures[name] = as_svg(figure)
-            figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight", metadata={"Software": None})
-        (folder / f"{name}.svg").write_text(pictures[name], encoding="utf-8")
-        written += [folder / f"{name}.png", folder / f"{name}.svg"]
-    head, body = experiment.table(frame)
-    study: Study = {
-        "slug": experiment.name,
-        "title": experiment.title,
-        "question": experiment.question,
-        "findings": experiment.findings(frame),
-        "head": head,
-        "body": body,
-        "figures": list(pictures.values()),
-        "caption": experiment.caption(settings),
-        "source": source,
-    }
-    texts = {
-        "results.md": markdown(study, list(experiment.figures)),
-        "study.json": json.dumps(study, indent=1, ensure_ascii=False, default=_plain) + "\n",
-    }
-    for name, text in texts.items():
-        replace_text(folder / name, text)
-    return [*written, *(folder / name for name in texts)]
+            written.append(save(draw(frame), folder / f"{name}.png"))
+    path = folder / README
+    words = path.read_text(encoding="utf-8").partition(NUMBERS)[0] if path.is_file() else _beginning(experiment)
+    replace_text(path, words + _numbers(experiment, frame, folder, settings))
+    return [*written, path]
 
 
-def complete(runs: Sequence[Run]) -> list[Run]:
-    """The runs of the newest form of each data set, of the seeds that have all their configurations."""
-    newest = {run["dataset"]: run["fingerprint"] for run in runs}
-    current = {run["key"]: run for run in runs if run["fingerprint"] == newest[run["dataset"]]}.values()
-    found = Counter((run["dataset"], run["seed"]) for run in current)
-    return [run for run in current if found[run["dataset"], run["seed"]] == run["siblings"]]
+def results(folder: Path, settings: Any) -> pd.DataFrame:
+    """The runs of a folder that count: with these settings, the newest data and complete seeds.
+
+    Raises:
+        ValueError: there are none.
+    """
+    frame = read(folder)
+    frame = complete(frame[frame["settings"] == digest(settings)])
+    if frame.empty:
+        raise ValueError(f"results: got none with these settings in {folder}, expected at least one complete seed")
+    return frame
 
 
-def tidy(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row per measure of a run, in an order that does not depend on when the runs ended."""
-    rows = [
-        {"dataset": run["dataset"], "seed": run["seed"], **run["configuration"], "measure": name, "value": value}
-        for run in runs
-        for name, value in run["measures"].items()
-    ]
-    frame = pd.DataFrame(rows)
-    return frame.sort_values([column for column in frame.columns if column != "value"], ignore_index=True)
+def save(figure: Figure, path: Path) -> Path:
+    """Write a small PNG, the same file for the same figure."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    return path
 
 
-def as_svg(figure: Figure) -> str:
-    """The picture as text, from ``<svg`` on, without a date."""
-    target = io.StringIO()
-    figure.savefig(target, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    text = target.getvalue()
-    return text[text.index("<svg") :]
+def _beginning(experiment: Experiment) -> str:
+    return f"# {experiment.title}\n\n{experiment.question}\n\n"
 
 
-def _plain(value: Any) -> Any:
-    """A number of NumPy as one of Python."""
-    return value.item()
-
-
-def markdown(study: Study, figures: Sequence[str]) -> str:
-    """The study for a reader of the repository."""
-    lines = [f"# {study['title']}", "", study["question"], "", *(f"* {line}" for line in study["findings"]), ""]
-    lines += ["| " + " | ".join(study["head"]) + " |", "|" + "---|" * len(study["head"])]
-    lines += ["| " + " | ".join("–" if cell is None else str(cell) for cell in row) + " |" for row in study["body"]]
-    lines += ["", study["caption"], ""]
-    for name in figures:
-        lines += [f"![{name}]({name}.png)", ""]
-    lines += [
-        "Made by (the folder of the data sets' files from `--data` or `ICON_DATA`)",
-        "",
-        f"    {study['source']}",
-        "",
-    ]
-    return "\n".join(lines)
+def _numbers(experiment: Experiment, frame: pd.DataFrame, folder: Path, settings: Any) -> str:
+    table = experiment.table(frame).fillna("–").to_markdown(index=False, disable_numparse=True)
+    parts = [NUMBERS, table, *(f"![{name}]({name}.png)" for name in experiment.figures)]
+    parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
+    parts += ["Made by", "\n".join(f"    {command}" for command in commands(folder))]
+    return "\n\n".join(parts) + "\n"

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment
-from experiments.store import Run, Store, key, now
+from experiments.store import Row, Store, row_of
 
 
 class Task(NamedTuple):
     """One run to make."""
 
-    key: str
     dataset: Dataset
-    fingerprint: str
     seed: int
     configuration: Configuration
-    siblings: int
+    row: Row
 
 
 def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, settings: Any) -> list[Task]:
@@ -31,18 +27,11 @@ def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, setti
     """
     planned = []
     for dataset in datasets:
-        configurations, fingerprint = experiment.configurations(dataset, settings), dataset.fingerprint
+        configurations = experiment.configurations(dataset, settings)
         for seed in range(seeds):
             for configuration in configurations:
-                found = key(
-                    experiment=experiment.name,
-                    dataset=dataset.name,
-                    fingerprint=fingerprint,
-                    seed=seed,
-                    configuration=configuration,
-                    settings=asdict(settings),
-                )
-                planned.append(Task(found, dataset, fingerprint, seed, configuration, len(configurations)))
+                row = row_of(dataset, seed, configuration, settings, len(configurations))
+                planned.append(Task(dataset, seed, configuration, row))
     return planned
 
 
@@ -51,34 +40,13 @@ def execute(
     planned: Sequence[Task],
     settings: Any,
     store: Store,
-    command: str,
     tick: Callable[[Task], None] = lambda task: None,
 ) -> int:
-    """Make the runs that the store does not have, and return how many these were; ``tick`` is told of each one.
-
-    Args:
-        command: what is written beside each result."""
+    """Make the runs that the store does not have, and return how many these were; ``tick`` is told of each one."""
     made = 0
     for task in planned:
         tick(task)
-        if task.key in store.finished:
-            continue
-        start = time.perf_counter()
-        measures = experiment.run(task.dataset, task.seed, task.configuration, settings)
-        run: Run = {
-            "key": task.key,
-            "experiment": experiment.name,
-            "dataset": task.dataset.name,
-            "fingerprint": task.fingerprint,
-            "seed": task.seed,
-            "configuration": task.configuration,
-            "settings": asdict(settings),
-            "siblings": task.siblings,
-            "measures": measures,
-            "seconds": round(time.perf_counter() - start, 3),
-            "finished": now(),
-            "command": command,
-        }
-        store.append(run)
-        made += 1
+        if not store.has(task.row):
+            store.add(task.row, experiment.run(task.dataset, task.seed, task.configuration, settings))
+            made += 1
     return made

@@ -1,95 +1,102 @@
-"""Results on disk: one line per run, written as it ends, so that a killed experiment goes on where it was."""
+"""Results on disk: one CSV with a row per run, written as each run ends, so that a killed experiment can go on."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
 import json
-import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
 
 import icon
+from experiments.datasets import Dataset
+from experiments.record import Configuration, Measures
 
+FILE = "results.csv"
+#: What a row has beside its configuration and its measures: the fingerprint of the data, the digest of the settings,
+#: and how many runs a seed of the data set has.
+OWN = ("dataset", "data", "settings", "seed", "runs")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib")
 
+Row = dict[str, str]
 
-class Run(TypedDict):
-    """A finished run.
 
-    ``key`` is the hash of what decides the result: the fields from ``experiment`` to ``settings``. ``siblings`` is the
-    number of configurations that a seed of this data set has, this one included.
-    """
+def row_of(dataset: Dataset, seed: int, configuration: Configuration, settings: Any, runs: int) -> Row:
+    """What identifies a run, as the text of its row."""
+    own = (dataset.name, dataset.fingerprint, digest(settings), seed, runs)
+    return {name: str(value) for name, value in [*zip(OWN, own, strict=True), *configuration.items()]}
 
-    key: str
-    experiment: str
-    dataset: str
-    fingerprint: str
-    seed: int
-    configuration: dict[str, Any]
-    settings: dict[str, Any]
-    siblings: int
-    measures: dict[str, float]
-    seconds: float
-    finished: str
-    command: str
+
+def digest(settings: Any) -> str:
+    """Changes with the settings."""
+    return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
 class Store:
-    """``folder/runs.jsonl``, which only grows; opening it cuts off a line that a kill left unfinished.
+    """``folder/results.csv``; several processes may add to it.
+
+    Args:
+        folder: made where it does not exist.
 
     Raises:
-        ValueError: a line that is no run, with its number.
+        ValueError: the file is no such CSV.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "runs.jsonl"
-        _drop_torn_line(self.path)
-        self.finished = {run["key"] for run in read(self.path)}
+        self.path = folder / FILE
+        self._rows = _text(self.path)
 
-    def append(self, run: Run) -> None:
-        """Write a run, whole or not at all, and be sure that it is on the disk."""
-        line = memoryview(json.dumps(run, separators=(",", ":")).encode() + b"\n")
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            while line:  # one write but for a full disk; a part of a line is dropped when the store is opened
-                line = line[os.write(file, line) :]
-            os.fsync(file)
-        finally:
-            os.close(file)
-        self.finished.add(run["key"])
+    def has(self, row: Row) -> bool:
+        """Whether the run of this row has finished."""
+        if not set(row) <= set(self._rows.columns):
+            return False
+        return bool((self._rows[list(row)] == pd.Series(row)).all(axis=1).any())
+
+    def add(self, row: Row, measures: Measures) -> None:
+        """Write a finished run; a kill leaves the file as it was or with the whole row."""
+        with FileLock(self.path.with_suffix(".lock")):
+            new = pd.DataFrame([row | {name: str(value) for name, value in measures.items()}])
+            self._rows = pd.concat([_text(self.path), new], ignore_index=True).fillna("")
+            replace_text(self.path, self._rows.to_csv(index=False))
 
 
-def read(path: Path) -> list[Run]:
-    """The finished runs of a ``runs.jsonl``, in the order in which they ended; none where there is no file.
+def read(folder: Path) -> pd.DataFrame:
+    """The finished runs of a folder, in the order in which they ended.
 
     Raises:
-        ValueError: a line that is no run, with its number.
+        ValueError: there is no file, or it is no such CSV.
     """
+    if _text(folder / FILE).empty:
+        raise ValueError(f"results: got no runs in {folder}, expected {FILE} with some")
+    return pd.read_csv(folder / FILE, dtype=dict.fromkeys(("dataset", "data", "settings"), str))
+
+
+def complete(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs with the newest form of each data set, of those seeds that have all their configurations."""
+    newest = frame.groupby("dataset")["data"].transform("last")
+    frame = frame[frame["data"] == newest]
+    found = frame.groupby(["dataset", "seed"])["seed"].transform("size")
+    return frame[found == frame["runs"]]
+
+
+def _text(path: Path) -> pd.DataFrame:
+    """The CSV with every cell as it is written."""
     if not path.is_file():
-        return []
-    *lines, _torn = path.read_bytes().split(b"\n")
-    runs: list[Run] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            run = json.loads(line)
-            runs.append(cast(Run, {name: run[name] for name in Run.__annotations__}))
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"runs: got line {number} of {path}, expected a run; mend or remove that line") from None
-    return runs
-
-
-def key(**decides: Any) -> str:
-    """A hash of the named values that is the same in every process and for every order of their names."""
-    text = json.dumps(decides, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        return pd.DataFrame(columns=list(OWN))
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise ValueError(f"results: got {path} ({str(error).strip()}), expected the CSV of earlier runs") from None
+    if not set(OWN) <= set(rows.columns):
+        raise ValueError(f"results: got {path} without the columns {', '.join(OWN)}, expected the CSV of earlier runs")
+    return rows
 
 
 def record_environment(folder: Path, command: str, threads: int) -> None:
@@ -99,7 +106,7 @@ def record_environment(folder: Path, command: str, threads: int) -> None:
     invocations.append(
         {
             "command": command,
-            "date": now(),
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "platform": f"{platform.system()} {platform.machine()}",
             "threads": threads,
             "versions": {"python": platform.python_version(), "icon": icon.__version__}
@@ -109,17 +116,15 @@ def record_environment(folder: Path, command: str, threads: int) -> None:
     replace_text(path, json.dumps(invocations, indent=1) + "\n")
 
 
+def commands(folder: Path) -> list[str]:
+    """What made the runs of a folder."""
+    path = folder / "environment.json"
+    invocations = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return list(dict.fromkeys(invocation["command"] for invocation in invocations))
+
+
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that a kill leaves the old one or the new one."""
     draft = path.with_name(path.name + ".draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
-
-
-def _drop_torn_line(path: Path) -> None:
-    if not path.is_file():
-        return
-    whole = path.read_bytes()
-    kept = whole.rfind(b"\n") + 1
-    if kept < len(whole):
-        os.truncate(path, kept)

@@ -1,10 +1,7 @@
-"""Debiased clustering: compared with other methods, its neighbourhood's width, its ingredients, its debiasing, its
-configuration chosen without labels."""
+"""Debiased clustering: against other methods, its neighbourhood, ingredients and debiasing, and model selection."""
 
-from experiments.clustering import ablation, comparison, width
-from experiments.clustering.choice import EXPERIMENT as CHOICE
-from experiments.clustering.debiasing import EXPERIMENT as DEBIASING
+from experiments.clustering import ablation, comparison, debiasing, model_selection, width
 
-EXPERIMENTS = (comparison.EXPERIMENT, width.EXPERIMENT, ablation.EXPERIMENT, DEBIASING, CHOICE)
+EXPERIMENTS = tuple(module.EXPERIMENT for module in (comparison, width, ablation, debiasing, model_selection))
 
 __all__ = ["EXPERIMENTS"]

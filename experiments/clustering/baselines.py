@@ -40,8 +40,7 @@ class Eigenvectors(NamedTuple):
 
 @lru_cache(maxsize=1)
 def eigenvectors(dataset: Dataset, neighbors: int) -> Eigenvectors:
-    """They do not depend on the seed, but for the solver's first vector: they are computed once."""
-
+    """They do not depend on the seed, apart from the solver's first vector, so they are computed once."""
     from sklearn.manifold import spectral_embedding
 
     graph = union(dataset, neighbors)
@@ -53,7 +52,7 @@ def eigenvectors(dataset: Dataset, neighbors: int) -> Eigenvectors:
 
 
 def gaussian_mixture(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """Full covariances on at most 32 principal directions, diagonal ones from `MANY` clusters on; three starts."""
+    """Full covariances on at most 32 principal directions, diagonal ones from `MANY` clusters on; three restarts."""
     from sklearn.mixture import GaussianMixture
 
     x = inputs(dataset, min(32, settings.directions))

@@ -1,23 +1,19 @@
-"""How much debiasing: α against wrong edges and batch size, calibration, and rules that choose α without labels."""
+"""How much debiasing: α against wrong edges and batch size, calibration, and α selected without labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 
-from experiments.clustering import debiasing_figures, rules
-from experiments.clustering.calibration import reliability
+from experiments.clustering import alpha_selection, debiasing_figures
 from experiments.clustering.edges import Split, corrupted, held_out, held_out_loss
 from experiments.clustering.protocol import Settings as Common
-from experiments.clustering.protocol import configuration as common
-from experiments.clustering.protocol import fitted, inputs, scores, union, usable
-from experiments.datasets import Array, Dataset
-from experiments.record import Configuration, Experiment, Measures, checked
-from icon import _checks as check
-from icon.metrics import ari
+from experiments.clustering.protocol import fitted, inputs, scores, union
+from experiments.datasets import Dataset
+from experiments.record import Configuration, Experiment, Measures, labels_of
+from icon.estimators.diagnostics import diagnose, matched, reliability
 
 GRAPHS = ("clean", "corrupted")
 BATCHES = (256, 1024)
@@ -26,24 +22,27 @@ MOST = 0.9  # the last α
 
 @dataclass(frozen=True)
 class Settings(Common):
-    """Shorter runs from fewer starts, as there are many. ``held``: share of the edges that no run is fitted on.
-    ``floor``: of their loss."""
+    """Shorter runs and fewer restarts, as there are many runs.
+
+    Args:
+        alpha_step: between two α.
+        corrupted: share of the edges that are wrong in the corrupted graph.
+        held: share of the edges that no run is fitted on.
+        floor: uniform mass in the loss of these edges.
+    """
+
+    shares = (*Common.shares, "corrupted", "held", "floor")
 
     steps: int = 100
-    starts: int = 2
+    restarts: int = 2
     alpha_step: float = 0.2
     corrupted: float = 0.2
     held: float = 0.1
     floor: float = 0.1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checked(self, check.fraction, "corrupted", "held", "floor")
-        check.positive(self.alpha_step, "alpha_step")
-
 
 def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
-    usable(dataset)
+    labels_of(dataset)
     alphas = sorted({round(float(alpha), 3) for alpha in (*np.arange(0, MOST, settings.alpha_step), MOST)})
     return [
         {"alpha": alpha, "graph": graph, "batch": batch} for graph in GRAPHS for batch in BATCHES for alpha in alphas
@@ -51,29 +50,26 @@ def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
-    """Scores, the calibration and its bins, and what the rules see: ``agreement`` of the starts, ``held-out`` loss."""
+    """Scores, the calibration and its bins, and what a selection sees: the agreement of the restarts and the loss of
+    held-out edges."""
     split = _split(dataset, seed, configuration["graph"], settings)
     model = fitted(
         dataset, seed, settings, split.graph,
         debias=configuration["alpha"], batch_size=min(dataset.n, configuration["batch"]),
     )  # fmt: skip
-    phi = model.predict_proba(inputs(dataset, settings.directions)).astype(np.float64)
-    calibration = reliability(phi, np.asarray(dataset.y))
+    phi, y = model.predict_proba(inputs(dataset, settings.directions)).astype(np.float64), labels_of(dataset)
+    found = diagnose(phi, model.starts_, y)
     measures = scores(dataset, model.labels_) | {
-        "ece": calibration.error,
-        "agreement": agreement(model.starts_),
+        "ece": found.calibration_error,
+        "agreement": 1.0 if found.restart_agreement is None else found.restart_agreement,
         "held-out": held_out_loss(phi, split.held, settings.floor),
         "loss": float(model.loss_),
     }
+    calibration = reliability(phi, matched(phi.argmax(axis=1), y))
     for number in np.flatnonzero(calibration.share):
         for name, values in calibration._asdict().items():
             measures[f"bin {number} {name}"] = float(values[number])
-    return {name: round(value, 5) for name, value in measures.items()}
-
-
-def agreement(labels: Array) -> float:
-    """Mean adjusted Rand index of the pairs of clusterings ``[starts, n]``; 1 of a single one."""
-    return float(np.mean([ari(a, b) for a, b in combinations(labels, 2)] or [1.0]))
+    return {name: round(float(value), 5) for name, value in measures.items()}
 
 
 @lru_cache(maxsize=2)
@@ -82,20 +78,6 @@ def _split(dataset: Dataset, seed: int, graph: str, settings: Settings) -> Split
     if graph == "corrupted":
         whole = corrupted(whole, settings.corrupted, seed)
     return held_out(whole, settings.held, seed)
-
-
-def caption(settings: Settings) -> str:
-    return (
-        f"{common(settings)} Corrupted: {settings.corrupted:.0%} of the edges of the graph keep one end and get a "
-        f"random other one, by seed. Every run is fitted on {1 - settings.held:.0%} of the edges of its graph. ECE: "
-        "expected calibration error of the largest cluster probability, 10 bins, after Hungarian matching. Rules "
-        "choose α for each seed without labels: agreement takes the α at which the starts agree most (mean "
-        "adjusted Rand index, the smaller α of equals); held-out edges takes the α with the lowest cross-entropy of "
-        f"the {settings.held:.0%} of the edges kept aside (of the graph at hand, wrong ones included), under q mixed "
-        f"with {settings.floor:.0%} of uniform mass. Hindsight is the one α per data set, graph and batch size with "
-        "the highest mean accuracy over seeds; regret is what a rule loses against it, in points. The starts do not "
-        "depend on α."
-    )
 
 
 EXPERIMENT = Experiment(
@@ -108,12 +90,10 @@ EXPERIMENT = Experiment(
     settings=Settings,
     configurations=configurations,
     run=run,
-    table=rules.table,
-    findings=rules.findings,
+    table=alpha_selection.table,
     figures={
         "accuracy": debiasing_figures.accuracy,
         "calibration": debiasing_figures.calibration,
         "reliability": debiasing_figures.reliability,
     },
-    caption=caption,
 )

@@ -12,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 
 import icon
+from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.record import Configuration, Measures, checked
-from icon import _checks as check
+from experiments.record import Configuration, Measures, labels_of
 from icon.metrics import ari, clustering_accuracy, nmi
 from icon.p.spatial import knn_rows
 
@@ -31,8 +31,10 @@ SEEN = (
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The same for every data set; chosen on looks at loss and accuracy during development, see `configuration`."""
+class Settings(record.Settings):
+    """The same for every data set; what was chosen by looking at losses and accuracies is said in the reports."""
+
+    shares = ("debias", "ema")
 
     neighbors: int = 10
     walks: int = 3
@@ -41,12 +43,8 @@ class Settings:
     hidden: int = 256
     directions: int = 128
     steps: int = 200
-    starts: int = 3
+    restarts: int = 3
     batch: int = 1024
-
-    def __post_init__(self) -> None:
-        checked(self, check.count, "neighbors", "walks", "hidden", "directions", "steps", "starts", "batch")
-        checked(self, check.fraction, "debias", "ema")
 
 
 class Clusters(NamedTuple):
@@ -61,7 +59,7 @@ def inputs(dataset: Dataset, directions: int) -> Array:
     """``[n, d]`` float32: what every method sees, the features in at most so many principal directions."""
     from sklearn.decomposition import PCA
 
-    x = _features(dataset)
+    x = dataset.x
     most = min(directions, *x.shape)
     return x if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x).astype(np.float32)
 
@@ -69,7 +67,7 @@ def inputs(dataset: Dataset, directions: int) -> Array:
 @lru_cache(maxsize=4)
 def nearest(dataset: Dataset, k: int) -> sp.csr_array:
     """``[n, n]``: 1 where j is one of the k nearest others of i (Euclidean, all features)."""
-    rows, _ = knn_rows(_features(dataset), k, "exact")
+    rows, _ = knn_rows(dataset.x, k, "exact")
     return ones(rows.to_scipy())
 
 
@@ -88,12 +86,12 @@ def ones(graph: Any) -> sp.csr_array:
 
 
 def batch_size(dataset: Dataset, settings: Settings) -> int:
-    """Pairs of a step, for every method that takes steps."""
+    """How many pairs a step sees, for every method that takes steps."""
     return min(dataset.n, settings.batch)
 
 
 def total_steps(settings: Settings) -> int:
-    """Steps of a start of ours, over-clustering included, and so those of a method that starts at random."""
+    """Steps of one restart of ours, over-clustering included, which is also what a method from random heads gets."""
     return settings.steps + settings.steps // 2
 
 
@@ -104,7 +102,7 @@ def fitted(dataset: Dataset, seed: int, settings: Settings, graph: sp.csr_array,
         "debias": settings.debias,
         "hidden": settings.hidden,
         "max_iter": settings.steps,
-        "n_init": settings.starts,
+        "n_init": settings.restarts,
         "batch_size": batch_size(dataset, settings),
         "hyper": {"exclude_self": False} if graph.diagonal().any() else None,
         "device": "cpu",
@@ -131,58 +129,23 @@ def measured(dataset: Dataset, make: Callable[[], Clusters]) -> Measures:
 
 
 @dataclass(frozen=True)
-class OneStart(Settings):
-    """Where the same start tells how methods differ."""
+class OneRestart(Settings):
+    """For variants of one method, which all begin alike."""
 
-    starts: int = 1
+    restarts: int = 1
 
 
 def scores(dataset: Dataset, labels: Array) -> Measures:
     """The one place where labels are looked at."""
     functions = {"accuracy": clustering_accuracy, "nmi": nmi, "ari": ari}
-    return {name: function(np.asarray(dataset.y), labels) for name, function in functions.items()}
-
-
-def usable(dataset: Dataset) -> None:
-    """Refuse a data set without features, or without a label for each point.
-
-    Raises:
-        ValueError: so it is.
-    """
-    _features(dataset)
-    if dataset.y is None or bool((dataset.y < 0).any()):
-        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    return {name: function(labels_of(dataset), labels) for name, function in functions.items()}
 
 
 def one_per(names: Any) -> Callable[[Dataset, Settings], list[Configuration]]:
     """A configuration ``{"variant": name}`` per name, for every data set that can be clustered and scored."""
 
     def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
-        usable(dataset)
+        labels_of(dataset)
         return [{"variant": name} for name in names]
 
     return configurations
-
-
-def _features(dataset: Dataset) -> Array:
-    if dataset.x is None:
-        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
-    return dataset.x
-
-
-def configuration(settings: Settings) -> str:
-    """The fixed configuration in words, with how it was chosen."""
-    return (
-        f"Every method sees the same features in at most {settings.directions} principal directions, and, where it "
-        f"needs one, the same graph: {settings.neighbors} nearest neighbours (Euclidean), an edge where one of two "
-        f"points is among the other's (union). The number of clusters is that of the classes. Heads are MLPs with "
-        f"{settings.hidden} hidden units, trained by Adam (5e-3, falling to zero over the second half) on batches of "
-        f"{settings.batch} pairs. Ours takes {settings.steps // 2} steps of over-clustering and {settings.steps} of "
-        f"clustering from each of {settings.starts} start(s), of which the lowest loss is kept. Labels only score: "
-        "accuracy under the best one-to-one matching (Hungarian), mean ± standard deviation over seeds; a difference "
-        "is paired by seed and clear where its 95 % Student interval leaves out zero. The configuration is the same "
-        "for all data sets. The number of neighbours and of starts, the head and the optimiser were fixed beforehand; "
-        "how to start was found, and walks, α and the batch were set, by looking at losses and accuracies during "
-        f"development on {', '.join(SEEN[:-1])} and {SEEN[-1]}, so the numbers there are not of unseen data; the other "
-        "data sets were never looked at before their runs."
-    )

@@ -1,6 +1,6 @@
 """SimCLR and t-SimCLR against false negatives: plain p, debiased p, and Chuang's debiased partition."""
 
-from experiments.debiased_contrastive import figures, findings, protocol
+from experiments.debiased_contrastive import protocol, reading
 from experiments.record import Experiment
 
 EXPERIMENT = Experiment(
@@ -14,10 +14,8 @@ EXPERIMENT = Experiment(
     settings=protocol.Settings,
     configurations=protocol.configurations,
     run=protocol.run,
-    table=findings.table,
-    findings=findings.findings,
-    figures={"accuracy": figures.accuracy},
-    caption=findings.caption,
+    table=reading.table,
+    figures={"accuracy": reading.accuracy},
 )
 
 __all__ = ["EXPERIMENT"]

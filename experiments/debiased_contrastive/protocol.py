@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import icon
+from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.debiased_contrastive.training import BatchLoss, embed, train
+from experiments.encoders import TwoViews, embedded, trained
 from experiments.held_out import Halves, halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures, checked
-from icon import _checks as check
+from experiments.record import Configuration, Measures, labels_of
 from icon.nn.mappers import MLP
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
@@ -24,7 +22,7 @@ BATCHES = (64, 256)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(record.Settings):
     """The same for every data set; chosen beforehand and not tuned."""
 
     points: int = 2000
@@ -37,10 +35,6 @@ class Settings:
     noise: float = 0.1
     vector_noise: float = 0.5
 
-    def __post_init__(self) -> None:
-        checked(self, check.count, "points", "epochs", "hidden", "dimensions", "neighbors")
-        checked(self, check.positive, "learning_rate", "temperature", "noise", "vector_noise")
-
 
 def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
     """The raw features, the untrained encoder, and each method with each α and batch size.
@@ -48,12 +42,9 @@ def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
     At α = 0 Chuang's estimator is SimCLR itself, and is not run.
 
     Raises:
-        ValueError: a graph, or a data set without a label for each point to score with.
+        ValueError: a data set without a label for each point to score with.
     """
-    if dataset.x is None:
-        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
-    if dataset.y is None or bool((dataset.y < 0).any()):
-        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    labels_of(dataset)
     learned = [
         {"method": method, "alpha": alpha, "batch": batch}
         for method in (SIMCLR, T_SIMCLR, CHUANG)
@@ -67,23 +58,17 @@ def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Accuracies on the held-out half, both fitted on the other half: ``knn`` and ``linear``."""
     dataset = dataset if dataset.n <= settings.points else dataset.subset(settings.points)
-    y: Any = dataset.y
+    y, method = labels_of(dataset), configuration["method"]
     split = halves(y, seed)
-    x, shape = _inputs(dataset, split)
-    if configuration["method"] == RAW:
-        z = x
-    else:
-        untrained = configuration["method"] == UNTRAINED
-        mapper = train(
-            partial(MLP, x.shape[1], settings.dimensions, settings.hidden),
-            partial(_contrast, x, shape, method_of(configuration, settings), settings),
-            split.train,
-            epochs=0 if untrained else settings.epochs,
-            batch=max(1, configuration["batch"]),
-            learning_rate=settings.learning_rate,
-            seed=seed,
-        )
-        z = embed(mapper, x, unit=configuration["method"] != T_SIMCLR)
+    z, shape = _inputs(dataset, split)
+    if method != RAW:
+        encoder = trained(
+            lambda: nn.Sequential(View(shape, settings), MLP(z.shape[1], settings.dimensions, settings.hidden)),
+            method_of(configuration, settings), z, TwoViews(split.train),
+            epochs=0 if method == UNTRAINED else settings.epochs, batch=configuration["batch"],
+            learning_rate=settings.learning_rate, seed=seed,
+        )  # fmt: skip
+        z = embedded(encoder, z, unit=method != T_SIMCLR)
     return {"knn": knn_accuracy(z, y, split, settings.neighbors), "linear": linear_accuracy(z, y, split)}
 
 
@@ -106,39 +91,39 @@ def linear_accuracy(z: Array, y: Array, split: Halves) -> float:
     return float(model.score(features[split.held], y[split.held]))
 
 
-def view(x: Tensor, shape: tuple[int, int] | None, settings: Settings, generator: torch.Generator) -> Tensor:
-    """A random view of points ``[b, d]``: noise, and of images a shift by at most an eighth of the width as well."""
-    if shape is None:
-        return x + settings.vector_noise * torch.randn(x.shape, generator=generator)
-    moved = _shifted(x.reshape(len(x), *shape), max(1, shape[1] // 8), generator).flatten(1)
-    return moved + settings.noise * torch.randn(x.shape, generator=generator)
+class View(nn.Module):
+    """A random view of points ``[b, d]``: noise, and of images a shift by at most an eighth of the width as well.
+
+    After the training it lets the points through as they are.
+
+    Args:
+        shape: height and width of the images; None where they are none.
+        settings: how much noise.
+    """
+
+    def __init__(self, shape: tuple[int, int] | None, settings: Settings) -> None:
+        super().__init__()
+        self.shape, self.noise = shape, settings.vector_noise if shape is None else settings.noise
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        if self.shape is not None:
+            x = _shifted(x.reshape(len(x), *self.shape), max(1, self.shape[1] // 8)).flatten(1)
+        return x + self.noise * torch.randn(x.shape)
 
 
-def _shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+def _shifted(images: Tensor, most: int) -> Tensor:
     """``[b, h, w]`` each image moved by up to ``most`` pixels either way; what comes in is 0."""
     b, height, width = images.shape
     padded = nn.functional.pad(images, (most, most, most, most))
-    down, right = torch.randint(2 * most + 1, (2, b, 1), generator=generator)
+    down, right = torch.randint(2 * most + 1, (2, b, 1))
     rows, columns = torch.arange(height) + down, torch.arange(width) + right
     return padded[torch.arange(b)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _contrast(
-    x: Array, shape: tuple[int, int] | None, loss: icon.Loss, settings: Settings, mapper: nn.Module
-) -> BatchLoss:
-    inputs = torch.from_numpy(x)
-
-    def value(batch: Tensor, generator: torch.Generator) -> Tensor:
-        points = inputs[batch].repeat(2, 1)  # both views of all, in one go
-        found: Tensor = loss(mapper(view(points, shape, settings, generator)), torch.arange(len(batch)).repeat(2))
-        return found
-
-    return value
-
-
 def _inputs(dataset: Dataset, split: Halves) -> tuple[Array, tuple[int, int] | None]:
     """Pixels as they are with the shape of the image, or the (first view's) features standardised."""
-    if dataset.shape is not None and dataset.x is not None:
+    if dataset.shape is not None:
         return dataset.x, dataset.shape
-    features: Any = dataset.views[0] if dataset.views else dataset.x
-    return standardised(features, split.train), None
+    return standardised(dataset.views[0] if dataset.views else dataset.x, split.train), None

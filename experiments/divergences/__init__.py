@@ -1,6 +1,6 @@
 """KL against other divergences in three cells of the table: clusters, classes, and maps."""
 
-from experiments.divergences import figures, findings, protocol
+from experiments.divergences import protocol, reading
 from experiments.record import Experiment
 
 EXPERIMENT = Experiment(
@@ -15,10 +15,8 @@ EXPERIMENT = Experiment(
     settings=protocol.Settings,
     configurations=protocol.configurations,
     run=protocol.run,
-    table=findings.table,
-    findings=findings.findings,
-    figures={"scores": figures.scores, "maps": figures.maps},
-    caption=findings.caption,
+    table=reading.table,
+    figures={"scores": reading.scores, "maps": reading.maps},
 )
 
 __all__ = ["EXPERIMENT"]

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import icon
+from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.debiased_contrastive.training import BatchLoss, embed, train
+from experiments.encoders import Epochs, embedded, trained
 from experiments.held_out import halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures, checked
+from experiments.record import Configuration, Measures, labels_of
 from icon import _checks as check
-from icon.estimators import initialization as starts
+from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
 from icon.nn.mappers import MAX_FEATURES, MLP, Lookup
 from icon.training.fit import fit
@@ -30,7 +31,6 @@ DIVERGENCES = {
     "tv": "total variation",
     "hellinger": "Hellinger",
 }
-BOUNDED = ("js", "tv", "hellinger")
 RANDOM, K_MEANS = "clusters, random start", "clusters, k-means start"
 COSINE, EUCLIDEAN = "classes, cosine", "classes, Euclidean"
 SNE = "SNE map"
@@ -45,8 +45,10 @@ CELLS = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(record.Settings):
     """The same for every data set and divergence; chosen beforehand and not tuned for any."""
+
+    shares = ("debias",)
 
     points: int = 2000
     neighbors: int = 10
@@ -68,10 +70,7 @@ class Settings:
     drawn: int = 300
 
     def __post_init__(self) -> None:
-        counts = ("points", "neighbors", "walks", "cluster_batch", "cluster_epochs", "class_batch", "class_epochs")
-        checked(self, check.count, *counts, "hidden", "dimensions", "map_points", "map_steps", "drawn")
-        rates = ("learning_rate", "cluster_learning_rate", "map_learning_rate")
-        checked(self, check.positive, *rates, "temperature", "perplexity")
+        super().__post_init__()
         if not 0 < check.fraction(self.debias, "debias") < 1:
             raise ValueError(f"debias: got {self.debias}, expected it inside (0, 1): reverse KL needs p > 0")
 
@@ -80,12 +79,9 @@ def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
     """Each cell with each divergence.
 
     Raises:
-        ValueError: a graph, or a data set without a label for each point.
+        ValueError: a data set without a label for each point.
     """
-    if dataset.x is None:
-        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
-    if dataset.y is None or bool((dataset.y < 0).any()):
-        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    labels_of(dataset)
     return [{"cell": cell, "divergence": divergence} for cell in CELLS for divergence in DIVERGENCES]
 
 
@@ -93,7 +89,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     dataset = at_most(dataset, settings.points)
     cell, divergence = configuration["cell"], configuration["divergence"]
     if cell in (RANDOM, K_MEANS):
-        return clusters(dataset, seed, divergence, settings, start="random" if cell == RANDOM else "k-means")
+        return clusters(dataset, seed, divergence, settings, k_means=cell == K_MEANS)
     if cell == SNE:
         return sne(dataset, seed, divergence, settings)
     return classes(dataset, seed, divergence, settings, cosine=cell == COSINE)
@@ -102,41 +98,27 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 # -- clusters × k-NN ------------------------------------------------------------------------------------------------
 
 
-def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, start: str) -> Measures:
+def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, k_means: bool) -> Measures:
     """Accuracy and NMI of the clusters of a head, and how many of them have points.
 
     Every step sees p between the points of a batch, not pairs drawn from p: only KL of a drawn pair is right on
     average.
     """
-    x, graph = _features(dataset), _walks(dataset, settings.neighbors, settings.walks)
+    x, y, graph = _inputs(dataset), labels_of(dataset), _walks(dataset, settings.neighbors, settings.walks)
     loss = icon.Loss(icon.p.Graph(exclude_self=False).debias(settings.debias), icon.q.Clusters(), divergence=divergence)
-    inputs = torch.from_numpy(x)
 
     def make() -> nn.Module:
         head = MLP(x.shape[1], dataset.classes, settings.hidden)
-        if start == "k-means":
-            starts.imitate(head, inputs, _k_means(dataset, seed), dataset.classes)
+        if k_means:
+            imitate(head, torch.from_numpy(x), _k_means(dataset, seed), dataset.classes)
         return head
 
-    def of_batch(head: nn.Module) -> BatchLoss:
-        def value(batch: Tensor, generator: torch.Generator) -> Tensor:
-            order = batch.numpy()
-            found: Tensor = loss(head(inputs[batch]), graph[order][:, order])
-            return found
-
-        return value
-
-    head = train(
-        make,
-        of_batch,
-        np.arange(dataset.n),
-        epochs=settings.cluster_epochs,
-        batch=settings.cluster_batch,
-        learning_rate=settings.cluster_learning_rate,
+    head = trained(
+        make, loss, x, Epochs(np.arange(dataset.n), lambda index: graph[index.numpy()][:, index.numpy()]),
+        epochs=settings.cluster_epochs, batch=settings.cluster_batch, learning_rate=settings.cluster_learning_rate,
         seed=seed,
-    )
-    found = embed(head, x, unit=False).argmax(axis=1)
-    y = np.asarray(dataset.y)
+    )  # fmt: skip
+    found = embedded(head, x, unit=False).argmax(axis=1)
     return {"accuracy": clustering_accuracy(y, found), "nmi": nmi(y, found), "clusters": float(len(np.unique(found)))}
 
 
@@ -144,14 +126,14 @@ def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, s
 def _walks(dataset: Dataset, neighbors: int, walks: int) -> sp.csr_array:
     """``[n, n]`` where walks over the k-NN graph end."""
     p = icon.p.KNN(neighbors).symmetrize("union").walks(walks)
-    return sp.csr_array(p(torch.from_numpy(_features(dataset))).to_scipy())
+    return sp.csr_array(p(torch.from_numpy(_inputs(dataset))).to_scipy())
 
 
 @lru_cache(maxsize=2)
 def _k_means(dataset: Dataset, seed: int) -> Any:
     from sklearn.cluster import KMeans
 
-    return KMeans(dataset.classes, n_init=3, random_state=seed).fit(_features(dataset)).labels_.astype(np.int64)
+    return KMeans(dataset.classes, n_init=3, random_state=seed).fit(_inputs(dataset)).labels_.astype(np.int64)
 
 
 # -- Gaussian × classes ---------------------------------------------------------------------------------------------
@@ -159,39 +141,26 @@ def _k_means(dataset: Dataset, seed: int) -> Any:
 
 def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, cosine: bool) -> Measures:
     """k-NN accuracy on the half of the points that did not train."""
-    y: Any = dataset.y
+    x, y = dataset.x, labels_of(dataset)
     split = halves(y, seed)
-    x = standardised(_pixels(dataset), split.train) if dataset.shape is None else _pixels(dataset)
+    x = standardised(x, split.train) if dataset.shape is None else x
     q = icon.q.Gaussian(temperature=settings.temperature) if cosine else icon.q.Gaussian(sigma=0.5**0.5)
     loss = icon.Loss(icon.p.Classes().debias(settings.debias), q, divergence=divergence, on_no_positive="zero")
-    inputs, labels = torch.from_numpy(x), torch.from_numpy(y)
-
-    def of_batch(encoder: nn.Module) -> BatchLoss:
-        def value(batch: Tensor, generator: torch.Generator) -> Tensor:
-            found: Tensor = loss(encoder(inputs[batch]), labels[batch])
-            return found
-
-        return value
-
-    encoder = train(
-        partial(MLP, x.shape[1], settings.dimensions, settings.hidden),
-        of_batch,
-        split.train,
-        epochs=settings.class_epochs,
-        batch=settings.class_batch,
-        learning_rate=settings.learning_rate,
-        seed=seed,
-    )
-    return {"knn": knn_accuracy(embed(encoder, x, unit=cosine), y, split, settings.neighbors)}
+    encoder = trained(
+        partial(MLP, x.shape[1], settings.dimensions, settings.hidden), loss, x,
+        Epochs(split.train, torch.from_numpy(y).__getitem__),
+        epochs=settings.class_epochs, batch=settings.class_batch, learning_rate=settings.learning_rate, seed=seed,
+    )  # fmt: skip
+    return {"knn": knn_accuracy(embedded(encoder, x, unit=cosine), y, split, settings.neighbors)}
 
 
 # -- Gaussian × Gaussian, a map -------------------------------------------------------------------------------------
 
 
 def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Measures:
-    """Trustworthiness and k-NN accuracy of a map; of the first seed the map itself, ``map x 0``, ``map y 0``, ..."""
+    """Trustworthiness and k-NN accuracy of a map; of the first seed also ``map``, as ``x,y,label x,y,label ...``."""
     some = at_most(dataset, settings.map_points, seed)
-    x, y = torch.from_numpy(_features(some)), np.asarray(some.y)
+    x, y = torch.from_numpy(_inputs(some)), np.asarray(some.y)
     perplexity = min(settings.perplexity, (some.n - 1) / 3)
     loss = icon.Loss(icon.p.Gaussian(perplexity=perplexity), icon.q.Gaussian(sigma=0.5**0.5), divergence=divergence)
     mapper = Lookup(some.n, 2, start=_principal(x))
@@ -201,14 +170,14 @@ def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Mea
     )  # fmt: skip
     z = mapper.weight.detach().numpy()
     smallest = int(np.unique(y, return_counts=True)[1].min())
-    measures = {
+    measures: Measures = {
         "knn": knn_probe(z, y, k=settings.neighbors, folds=max(2, min(5, smallest)), seed=seed).score,
         "trustworthiness": trustworthiness(x.numpy(), z, k=settings.neighbors),
     }
     if seed == 0:
-        for i in range(min(settings.drawn, some.n)):
-            measures |= {f"map x {i}": round(float(z[i, 0]), 2), f"map y {i}": round(float(z[i, 1]), 2)}
-            measures[f"map label {i}"] = float(y[i])
+        measures["map"] = " ".join(
+            f"{a:.2f},{b:.2f},{label}" for (a, b), label in zip(z[: settings.drawn], y, strict=False)
+        )
     return measures
 
 
@@ -228,18 +197,12 @@ def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
     return dataset if dataset.n <= points else dataset.subset(points, seed)
 
 
-def _pixels(dataset: Dataset) -> Array:
-    if dataset.x is None:
-        raise ValueError(f"dataset: got {dataset.name}, a graph, expected one with features")
-    return dataset.x
-
-
 @lru_cache(maxsize=4)
-def _features(dataset: Dataset) -> Array:
+def _inputs(dataset: Dataset) -> Array:
     """What clusters and maps see: at most 128 principal directions, centred, in units of their root mean square."""
     from sklearn.decomposition import PCA
 
-    x = _pixels(dataset)
+    x = dataset.x
     most = min(MAX_FEATURES, *x.shape)
     x = x - x.mean(axis=0) if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x)
     return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)

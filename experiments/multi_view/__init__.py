@@ -1,6 +1,6 @@
 """Contrastive multiview coding with two, three, ... views: does the first view's embedding gain from the others?"""
 
-from experiments.multi_view import figures, findings, protocol
+from experiments.multi_view import protocol, reading
 from experiments.record import Experiment
 
 EXPERIMENT = Experiment(
@@ -14,10 +14,8 @@ EXPERIMENT = Experiment(
     settings=protocol.Settings,
     configurations=protocol.configurations,
     run=protocol.run,
-    table=findings.table,
-    findings=findings.findings,
-    figures={"accuracy": figures.accuracy, "bounds": figures.bounds},
-    caption=findings.caption,
+    table=reading.table,
+    figures={"accuracy": reading.accuracy, "bounds": reading.bounds},
 )
 
 __all__ = ["EXPERIMENT"]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 import icon
+from experiments import record
 from experiments.datasets import Array, Dataset
+from experiments.encoders import Epochs, trained
 from experiments.held_out import Halves, halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures, checked
-from icon import _checks as check
+from experiments.record import Configuration, Measures, labels_of
 from icon.metrics import infonce_bound
 from icon.nn.mappers import MLP
 
@@ -22,7 +23,7 @@ BANDS = 3  # horizontal bands of an image that serve as its views
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(record.Settings):
     """The same for every data set.
 
     ``epochs`` was chosen once and without labels: near the largest held-out InfoNCE bound of mfeat with six views.
@@ -37,12 +38,6 @@ class Settings:
     neighbors: int = 10
     bound_points: int = 500
 
-    def __post_init__(self) -> None:
-        checked(self, check.count, "epochs", "hidden", "dimensions", "neighbors")
-        for name in ("batch", "bound_points"):
-            check.count(getattr(self, name), name, least=2)
-        checked(self, check.positive, "learning_rate", "temperature")
-
 
 def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
     """The first 2, 3, ... views with each graph; of two views there is one pair, and the graphs are the same.
@@ -51,8 +46,7 @@ def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
         ValueError: a data set without several views, or without labels to score with.
     """
     most = len(views_of(dataset))
-    if dataset.y is None or bool((dataset.y < 0).any()):
-        raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
+    labels_of(dataset)
     return [
         {"graph": graph, "views": views}
         for views in range(2, most + 1)
@@ -68,7 +62,8 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     * ``raw 1``, ``raw all``: the same of the standardised features;
     * ``bound a-b``: the InfoNCE bound of each pair of views, in nats, the mean of both directions.
     """
-    split = halves(_labels(dataset), seed)
+    y = labels_of(dataset)
+    split = halves(y, seed)
     views = [standardised(view, split.train) for view in views_of(dataset)[: configuration["views"]]]
     embeddings = embed(views, split, seed, configuration["graph"], settings)
     features = {
@@ -77,7 +72,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         "raw 1": views[0],
         "raw all": np.hstack(views),
     }
-    measures = {name: knn_accuracy(z, _labels(dataset), split, settings.neighbors) for name, z in features.items()}
+    measures: Measures = {name: knn_accuracy(z, y, split, settings.neighbors) for name, z in features.items()}
     sample = np.random.default_rng(seed).permutation(split.held)[: settings.bound_points]
     for a, b in combinations(range(len(views)), 2):
         za, zb = embeddings[a][sample], embeddings[b][sample]
@@ -94,11 +89,29 @@ def views_of(dataset: Dataset) -> list[Array]:
     """
     if dataset.views:
         return list(dataset.views)
-    if dataset.shape is None or dataset.x is None:
+    if dataset.shape is None:
         raise ValueError(f"dataset: got {dataset.name}, expected several views (digits, mfeat, scene15) or images")
     height, width = dataset.shape
     images = dataset.x.reshape(-1, height, width)
     return [band.reshape(len(images), -1) for band in np.array_split(images, BANDS, axis=1)]
+
+
+class Encoders(nn.Module):
+    """An encoder per view: from the views side by side ``[b, sum of d_v]`` to a list of embeddings.
+
+    Args:
+        widths: features of each view.
+        settings: the shape of the encoders.
+    """
+
+    def __init__(self, widths: Sequence[int], settings: Settings) -> None:
+        super().__init__()
+        self.widths = list(widths)
+        self.encoders = nn.ModuleList(MLP(width, settings.dimensions, settings.hidden) for width in widths)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        views = x.split(self.widths, dim=1)
+        return [encoder(view.contiguous()) for encoder, view in zip(self.encoders, views, strict=True)]
 
 
 def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Settings) -> list[Array]:
@@ -107,27 +120,11 @@ def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Se
     With the same seed, the first view's encoder starts the same and sees the same minibatches, however many views and
     whichever graph: differences are paired.
     """
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoders = nn.ModuleList(MLP(view.shape[1], settings.dimensions, settings.hidden) for view in views)
-    loss = icon.method("cmc", temperature=settings.temperature, graph=graph)
-    optimizer = torch.optim.Adam(encoders.parameters(), lr=settings.learning_rate)
-    inputs = [torch.from_numpy(view) for view in views]
-    train = torch.from_numpy(split.train)
-    parts = -(-len(train) // settings.batch)  # as equal as can be, none above the batch
-    for _ in range(settings.epochs):
-        for batch in train[torch.randperm(len(train), generator=generator)].chunk(parts):
-            optimizer.zero_grad()
-            value: Tensor = loss([encoder(x[batch]) for encoder, x in zip(encoders, inputs, strict=True)])
-            value.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+    x = np.hstack(views)
+    encoders = trained(
+        lambda: Encoders([view.shape[1] for view in views], settings),
+        icon.method("cmc", temperature=settings.temperature, graph=graph), x, Epochs(split.train),
+        epochs=settings.epochs, batch=settings.batch, learning_rate=settings.learning_rate, seed=seed,
+    )  # fmt: skip
     with torch.no_grad():
-        embedded = [encoder(x) for encoder, x in zip(encoders, inputs, strict=True)]
-    return [nn.functional.normalize(z, dim=1).numpy() for z in embedded]
-
-
-def _labels(dataset: Dataset) -> Any:
-    if dataset.y is None:
-        raise ValueError(f"labels: got none of {dataset.name}, expected one per point")
-    return dataset.y
+        return [nn.functional.normalize(z, dim=1).numpy() for z in encoders(torch.from_numpy(x))]

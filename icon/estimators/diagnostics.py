@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -97,14 +97,30 @@ def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     return found
 
 
-def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1].
+class Reliability(NamedTuple):
+    """Of each bin of confidence: the share of the points, their mean confidence and their accuracy; 0 in an empty one.
+
+    Args:
+        share: ``[bins]``.
+        confidence: ``[bins]``.
+        accuracy: ``[bins]``.
+    """
+
+    share: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
+    """How often a confidence is right, in bins of equal width.
 
     Args:
         probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
-        correct: ``[n]`` whether the most probable one was right.
+        correct: ``[n]`` whether the most probable one was right, see `matched`.
+        bins: how many.
 
-    Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
+    Raises:
+        ValueError: entries outside [0, 1], or lengths that differ.
     """
     confidence = check.as_tensor(probabilities, "probabilities").double().detach().cpu().numpy()
     if confidence.ndim == 2 and confidence.shape[1] > 0:
@@ -115,8 +131,39 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
     if not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
         raise ValueError("probabilities: got entries outside [0, 1], expected probabilities")
     where = np.minimum((confidence * check.count(bins, "bins")).astype(np.int64), bins - 1)
-    excess = np.bincount(where, weights=right - confidence, minlength=bins)
-    return float(np.abs(excess).sum() / len(right))
+    number, sums, hits = (np.bincount(where, weights=w, minlength=bins) for w in (None, confidence, right))
+    return Reliability(number / len(right), sums / np.maximum(number, 1), hits / np.maximum(number, 1))
+
+
+def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
+    """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1]; see `reliability`.
+
+    Args:
+        probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
+        correct: ``[n]`` whether the most probable one was right.
+        bins: how many.
+
+    Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
+    """
+    found = reliability(probabilities, correct, bins)
+    return float(found.share @ np.abs(found.accuracy - found.confidence))
+
+
+def matched(clusters: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
+    """``[n]`` whether a point's label is the one that its cluster stands for, one-to-one (Hungarian).
+
+    Args:
+        clusters: ``[n]`` integers from 0.
+        labels: ``[n]`` integers from 0.
+    """
+    assigned, y = np.asarray(clusters), np.asarray(labels)
+    counts = np.zeros((assigned.max() + 1, y.max() + 1), dtype=np.int64)
+    np.add.at(counts, (assigned, y), 1)
+    label_of = np.full(len(counts), -1)
+    cluster, label = linear_sum_assignment(counts, maximize=True)
+    label_of[cluster] = label
+    found: NDArray[np.bool_] = label_of[assigned] == y
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,15 +303,10 @@ def _known(labels: ArrayLike, n: int) -> tuple[NDArray[np.bool_], NDArray[np.int
 
 
 def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:
-    counts = np.zeros((phi.shape[1], y.max() + 1), dtype=np.int64)
-    np.add.at(counts, (assigned, y), 1)
-    class_of = np.full(phi.shape[1], -1)
-    cluster, label = linear_sum_assignment(counts, maximize=True)
-    class_of[cluster] = label
     return {
         "n_labelled": len(y),
         "accuracy": metrics.clustering_accuracy(y, assigned),
         "nmi": metrics.nmi(y, assigned),
         "ari": metrics.ari(y, assigned),
-        "calibration_error": expected_calibration_error(np.minimum(phi, 1), class_of[assigned] == y),
+        "calibration_error": expected_calibration_error(np.minimum(phi, 1), matched(assigned, y)),
     }

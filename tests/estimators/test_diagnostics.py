@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from icon.estimators.diagnostics import coarse_walk, diagnose, expected_calibration_error, suggest_n_clusters
+from icon.estimators.diagnostics import (
+    coarse_walk,
+    diagnose,
+    expected_calibration_error,
+    matched,
+    reliability,
+    suggest_n_clusters,
+)
 
 PHI = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0]])
 
@@ -126,3 +133,22 @@ def test_a_maximum_that_is_too_small_is_told() -> None:
     rng = np.random.default_rng(0)
     x = 15 * np.eye(8)[np.repeat(np.arange(8), 30)] + rng.normal(size=(240, 8))
     assert "try a larger max_clusters" in suggest_n_clusters(x, 5, max_iter=60).note
+
+
+def test_reliability_by_hand() -> None:
+    """Cluster 0 is class 1, cluster 1 is class 0; the third point is wrong."""
+    phi = np.array([[0.95, 0.05], [0.92, 0.08], [0.93, 0.07], [0.35, 0.65]])
+    right = matched(phi.argmax(axis=1), np.array([1, 1, 0, 0]))
+    assert right.tolist() == [True, True, False, True]
+    found = reliability(phi, right)
+    assert found.share[[6, 9]].tolist() == [0.25, 0.75]
+    assert found.share.sum() == 1
+    assert found.confidence[[6, 9]] == pytest.approx([0.65, (0.95 + 0.92 + 0.93) / 3])
+    assert found.accuracy[[6, 9]] == pytest.approx([1, 2 / 3])
+    expected = 0.25 * 0.35 + 0.75 * ((0.95 + 0.92 + 0.93) / 3 - 2 / 3)
+    assert expected_calibration_error(phi, right) == pytest.approx(expected)
+    assert diagnose(phi, labels=[1, 1, 0, 0]).calibration_error == pytest.approx(expected)
+
+
+def test_more_clusters_than_classes_are_wrong_where_no_class_is_left() -> None:
+    assert matched(np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])).sum() == 3

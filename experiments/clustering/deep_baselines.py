@@ -19,8 +19,10 @@ from icon.training import PairSampler
 from icon.training.fit import fit, seeded
 
 PROJECTION = 128  # dimensions of the instance head of contrastive clustering
-INSTANCES = 256  # pairs that its instances are contrasted among: the batch of the paper
-MEMORIES = 20  # of TEMI's teacher in a run: what its authors' 0.996 comes to in their 100 epochs of CIFAR-10
+INSTANCES = 256  # pairs of a batch whose instances are contrasted: the batch of the paper
+MEMORIES = (
+    20  # times that TEMI's teacher is renewed in a run: what 0.996 comes to in the authors' 100 epochs of CIFAR-10
+)
 
 
 class ContrastiveClustering(nn.Module):
@@ -113,19 +115,19 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     return nn.functional.cross_entropy(scores, torch.arange(len(z)).roll(len(a)))
 
 
-def rival(name: str, dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """The start with the lowest final loss; all are random, as published."""
+def deep_baseline(name: str, dataset: Dataset, seed: int, settings: Settings) -> Clusters:
+    """The restart with the lowest final loss; all begin from random heads, as published."""
     x = torch.from_numpy(inputs(dataset, settings.directions))
     pairs = PairSampler(_rows(dataset, settings.neighbors))
     found = [
-        _trained(name, dataset, x, pairs, settings.starts * seed + number, settings)
-        for number in range(settings.starts)
+        _trained(name, dataset, x, pairs, settings.restarts * seed + number, settings)
+        for number in range(settings.restarts)
     ]
     return found[int(np.argmin([float(clusters.loss or 0) for clusters in found]))]
 
 
 def _trained(name: str, dataset: Dataset, x: Tensor, pairs: PairSampler, seed: int, settings: Settings) -> Clusters:
-    """From one start. Its loss is the mean over the last tenth of the steps, where the rate is nearly zero."""
+    """One restart. Its loss is the mean over the last tenth of the steps, where the rate is nearly zero."""
     with seeded(seed, x.device):
         head = mappers.build("mlp", x, dataset.classes, hidden=settings.hidden)
         loss, mapper = _loss_and_mapper(name, head, dataset.classes, settings)

@@ -1,0 +1,72 @@
+"""What the figures share: their style, colours that colour-blind readers tell apart, panels, lines and dots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from pandas import Series
+
+#: White under both themes of a page.
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.markersize": 4,
+    "lines.linewidth": 1.2,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "legend.frameon": False,
+}
+#: Of Okabe and Ito; markers and line styles tell the same once more.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555", "#999900")
+MARKERS = "osD^vP*X"
+LINES = ("-", "--", ":")
+
+
+def panels(
+    rows: int, columns: int, size: tuple[float, float], around: tuple[float, float] = (0.4, 0.8), **shared: Any
+) -> tuple[Figure, Any]:
+    """A figure and its panels ``[rows, columns]``; sizes of a panel and of what is around them all, in inches."""
+    figure = Figure(figsize=(around[0] + size[0] * columns, around[1] + size[1] * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def panel_per(
+    names: Sequence[str], size: tuple[float, float], around: tuple[float, float] = (0.4, 0.8), **shared: Any
+) -> tuple[Figure, dict[str, Axes]]:
+    """A figure with a titled panel per name, at most four in a row."""
+    columns = min(len(names), 3 if len(names) in (5, 6) else 4)
+    figure, places = panels(-(-len(names) // columns), columns, size, around, **shared)
+    for unused in places.flat[len(names) :]:
+        unused.set_visible(False)
+    found = dict(zip(names, places.flat, strict=False))
+    for name, panel in found.items():
+        panel.set_title(name)
+    return figure, found
+
+
+def line(panel: Axes, places: ArrayLike, values: Sequence[Series], **style: Any) -> None:
+    """Means over seeds; bars are one standard deviation."""
+    spread = [v.std() if len(v) > 1 else 0.0 for v in values]
+    panel.errorbar(np.asarray(places), [v.mean() for v in values], spread, elinewidth=0.7, **style)
+
+
+def dots(panel: Axes, place: int, values: Series, colour: str) -> None:
+    """In a row, a dot per seed and a bar at their mean."""
+    panel.plot(values, np.full(len(values), place), "o", color=colour, markersize=3, alpha=0.6)
+    panel.plot(values.mean(), place, "|", color="black", markersize=11, markeredgewidth=1.6)
+
+
+def legend(figure: Figure, panel: Axes, columns: int) -> None:
+    """One legend for all panels, under them."""
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
