@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
-from pandas import Series
+from pandas import DataFrame, Series
 
 #: White under both themes of a page.
 STYLE: Any = {
@@ -33,20 +32,16 @@ MARKERS = "osD^vP*X"
 LINES = ("-", "--", ":")
 
 
-def panels(
-    rows: int, columns: int, size: tuple[float, float], around: tuple[float, float] = (0.4, 0.8), **shared: Any
-) -> tuple[Figure, Any]:
-    """A figure and its panels ``[rows, columns]``; sizes of a panel and of what is around them all, in inches."""
-    figure = Figure(figsize=(around[0] + size[0] * columns, around[1] + size[1] * rows), layout="constrained")
+def panels(rows: int, columns: int, size: tuple[float, float], left: float = 0.4, **shared: Any) -> tuple[Figure, Any]:
+    """A figure and its panels ``[rows, columns]``, each of that size in inches, with room on the left and below."""
+    figure = Figure(figsize=(left + size[0] * columns, 0.8 + size[1] * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def panel_per(
-    names: Sequence[str], size: tuple[float, float], around: tuple[float, float] = (0.4, 0.8), **shared: Any
-) -> tuple[Figure, dict[str, Axes]]:
+def panel_per(names: Sequence[str], size: tuple[float, float], **options: Any) -> tuple[Figure, dict[str, Axes]]:
     """A figure with a titled panel per name, at most four in a row."""
     columns = min(len(names), 3 if len(names) in (5, 6) else 4)
-    figure, places = panels(-(-len(names) // columns), columns, size, around, **shared)
+    figure, places = panels(-(-len(names) // columns), columns, size, **options)
     for unused in places.flat[len(names) :]:
         unused.set_visible(False)
     found = dict(zip(names, places.flat, strict=False))
@@ -55,16 +50,24 @@ def panel_per(
     return figure, found
 
 
-def line(panel: Axes, places: ArrayLike, values: Sequence[Series], **style: Any) -> None:
-    """Means over seeds; bars are one standard deviation."""
-    spread = [v.std() if len(v) > 1 else 0.0 for v in values]
-    panel.errorbar(np.asarray(places), [v.mean() for v in values], spread, elinewidth=0.7, **style)
+def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: float = 0, **style: Any) -> None:
+    """Means of y over seeds against x; bars are one standard deviation, moved aside where lines share places."""
+    found = runs.groupby(x, observed=True)[y].agg(["mean", "std"]).fillna(0) * scale
+    panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
 
 
 def dots(panel: Axes, place: int, values: Series, colour: str) -> None:
     """In a row, a dot per seed and a bar at their mean."""
     panel.plot(values, np.full(len(values), place), "o", color=colour, markersize=3, alpha=0.6)
     panel.plot(values.mean(), place, "|", color="black", markersize=11, markeredgewidth=1.6)
+
+
+def label(panels: Iterable[Axes], x: str, y: str) -> None:
+    """What the axes are: below every panel, and beside those on the left."""
+    for panel in panels:
+        place = panel.get_subplotspec()
+        panel.set_xlabel(x)
+        panel.set_ylabel(y if place is not None and place.is_first_col() else "")
 
 
 def legend(figure: Figure, panel: Axes, columns: int) -> None:

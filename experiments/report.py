@@ -14,10 +14,11 @@ from PIL import Image
 
 from experiments.plots import STYLE
 from experiments.record import Experiment
-from experiments.store import FILE, commands, complete, digest, read, replace_text
+from experiments.store import FILE, complete, digest, read, replace_text
 
 README = "README.md"
 NUMBERS = "## Numbers"
+DPI = 130
 
 
 def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
@@ -33,7 +34,7 @@ def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
             written.append(save(draw(frame), folder / f"{name}.png"))
     path = folder / README
     words = path.read_text(encoding="utf-8").partition(NUMBERS)[0] if path.is_file() else _beginning(experiment)
-    replace_text(path, words + _numbers(experiment, frame, folder, settings))
+    replace_text(path, words + _numbers(experiment, frame, settings))
     return [*written, path]
 
 
@@ -50,10 +51,16 @@ def results(folder: Path, settings: Any) -> pd.DataFrame:
     return frame
 
 
+def command(experiment: Experiment, frame: pd.DataFrame) -> str:
+    """What makes these results."""
+    names = " ".join(f"--dataset {name}" for name in frame["dataset"].unique())
+    return f"python -m experiments {experiment.name} {names} --seeds {frame['seed'].nunique()}"
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a small PNG, the same file for the same figure."""
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
@@ -62,9 +69,9 @@ def _beginning(experiment: Experiment) -> str:
     return f"# {experiment.title}\n\n{experiment.question}\n\n"
 
 
-def _numbers(experiment: Experiment, frame: pd.DataFrame, folder: Path, settings: Any) -> str:
+def _numbers(experiment: Experiment, frame: pd.DataFrame, settings: Any) -> str:
     table = experiment.table(frame).fillna("–").to_markdown(index=False, disable_numparse=True)
     parts = [NUMBERS, table, *(f"![{name}]({name}.png)" for name in experiment.figures)]
     parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
-    parts += ["Made by", "\n".join(f"    {command}" for command in commands(folder))]
+    parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
     return "\n\n".join(parts) + "\n"

@@ -116,13 +116,6 @@ def record_environment(folder: Path, command: str, threads: int) -> None:
     replace_text(path, json.dumps(invocations, indent=1) + "\n")
 
 
-def commands(folder: Path) -> list[str]:
-    """What made the runs of a folder."""
-    path = folder / "environment.json"
-    invocations = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return list(dict.fromkeys(invocation["command"] for invocation in invocations))
-
-
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that a kill leaves the old one or the new one."""
     draft = path.with_name(path.name + ".draft")

@@ -1,32 +1,66 @@
-"""The studies that the page shows: those measured here, and those that the experiments left in files."""
+"""The studies that the page shows: those measured here, and the published results of the experiments."""
 
 from __future__ import annotations
 
-import json
+import base64
+import re
 from pathlib import Path
-from typing import cast
 
+from PIL import Image
+
+from experiments import report
+from experiments.record import Experiment
+from experiments.registry import EXPERIMENTS
 from table import debiasing
 from table.page.schema import Study
 
 RESULTS = Path(__file__).parent.parent / "experiments" / "results"
+#: Of the figures, whose pixels are finer than those of a page.
+SCALE = 96 / report.DPI
 
 
 def studies(results: Path = RESULTS) -> list[Study]:
-    """The study of debiasing, then one for each ``study.json`` under the results of the experiments, by name.
+    """The study of debiasing, then one for each experiment that has results.
 
     Raises:
-        ValueError: a file that holds no study.
+        ValueError: a folder of results whose report lacks a part.
     """
-    return [debiasing.study(), *map(_read, sorted(results.glob("*/study.json")))]
+    published = [experiment for name, experiment in EXPERIMENTS.items() if (results / name).is_dir()]
+    return [debiasing.study(), *(_study(experiment, results / experiment.name) for experiment in published)]
 
 
-def _read(path: Path) -> Study:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        missing = sorted(Study.__required_keys__ - set(found))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: got no JSON object ({error}), expected a study") from None
-    if missing:
-        raise ValueError(f"{path}: got a study without {', '.join(missing)}, expected all of its parts")
-    return cast(Study, found)
+def _study(experiment: Experiment, folder: Path) -> Study:
+    frame = report.results(folder, experiment.settings())
+    table = experiment.table(frame)
+    text = (folder / report.README).read_text(encoding="utf-8")
+    return {
+        "slug": experiment.name,
+        "title": experiment.title,
+        "question": experiment.question,
+        "findings": [
+            " ".join(part.split()) for part in re.split(r"^\* ", _section(text, "Findings", folder), flags=re.M)[1:]
+        ],
+        "head": list(table.columns),
+        "body": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
+        "figures": [_as_svg(folder / f"{name}.png") for name in experiment.figures],
+        "caption": " ".join(_section(text, "Protocol", folder).split()),
+        "source": report.command(experiment, frame),
+    }
+
+
+def _section(text: str, name: str, folder: Path) -> str:
+    found = re.search(rf"^## {name}\n+(.+?)(?=\n+## )", text, flags=re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"{folder / report.README}: got no section '## {name}', expected one before the numbers")
+    return found[1]
+
+
+def _as_svg(path: Path) -> str:
+    """An SVG that holds the picture."""
+    with Image.open(path) as picture:
+        width, height = (round(SCALE * pixels) for pixels in picture.size)
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<image width="{width}" height="{height}" href="data:image/png;base64,{data}"/></svg>'
+    )

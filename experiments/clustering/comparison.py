@@ -12,8 +12,8 @@ from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
 
 OURS = "debiased InfoNCE clustering (ours)"
-RANDOM = "ours, random starts only"
-CHOSEN = "ours, walks and α chosen without labels"
+RANDOM = "ours, random initialisation"
+SELECTED = "ours, walks and α selected without labels"
 #: By the experiment `model-selection`.
 WITHOUT_LABELS = {"walks": 3, "debias": 0.1}
 Method = Callable[[Dataset, int, Settings], Clusters]
@@ -33,7 +33,7 @@ METHODS: dict[str, Method] = {
     "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: _random,
     OURS: cluster,
-    CHOSEN: partial(cluster, **WITHOUT_LABELS),
+    SELECTED: partial(cluster, **WITHOUT_LABELS),
 }
 #: ImageNet-1K with DINO ViT-S/14, B/14, L/14 (Alshammari et al. 2025): cited, not reproduced.
 PAPER = {
@@ -63,6 +63,6 @@ EXPERIMENT = Experiment(
     settings=Settings,
     configurations=one_per(METHODS),
     run=run,
-    table=partial(reading.table, variants=tuple(METHODS), ours=CHOSEN, paper=PAPER),
+    table=partial(reading.table, variants=tuple(METHODS), ours=SELECTED, paper=PAPER),
     figures={"accuracy": partial(reading.points, variants=tuple(METHODS))},
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import ClassVar
 
 import numpy as np
 
-from experiments.clustering import alpha_selection, debiasing_figures
+from experiments.clustering import debiasing_reading as reading
 from experiments.clustering.edges import Split, corrupted, held_out, held_out_loss
 from experiments.clustering.protocol import Settings as Common
 from experiments.clustering.protocol import fitted, inputs, scores, union
@@ -31,7 +32,7 @@ class Settings(Common):
         floor: uniform mass in the loss of these edges.
     """
 
-    shares = (*Common.shares, "corrupted", "held", "floor")
+    shares: ClassVar[tuple[str, ...]] = (*Common.shares, "corrupted", "held", "floor")
 
     steps: int = 100
     restarts: int = 2
@@ -90,10 +91,10 @@ EXPERIMENT = Experiment(
     settings=Settings,
     configurations=configurations,
     run=run,
-    table=alpha_selection.table,
+    table=reading.table,
     figures={
-        "accuracy": debiasing_figures.accuracy,
-        "calibration": debiasing_figures.calibration,
-        "reliability": debiasing_figures.reliability,
+        "accuracy": partial(reading.against_alpha, measure="accuracy", name="accuracy (%)", factor=100),
+        "calibration": partial(reading.against_alpha, measure="ece", name="expected calibration error", factor=1),
+        "reliability": reading.reliability,
     },
 )

@@ -11,9 +11,9 @@ from sklearn.metrics import mutual_info_score
 
 from experiments.clustering.protocol import Settings, fitted, scores, union
 from experiments.datasets import Array, Dataset
-from experiments.plots import COLOURS, MARKERS, legend, panel_per
+from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
 from experiments.record import Configuration, Experiment, Measures, labels_of
-from experiments.statistics import by_seed, mean_std
+from experiments.statistics import percent
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
@@ -45,45 +45,39 @@ def shared_information(labels: Array, clusters: int) -> float:
     return float(np.mean(found) / np.log(clusters))
 
 
-def by_configuration(frame: DataFrame, measure: str) -> DataFrame:
-    """``[data sets, (walks, α)]``, means over seeds."""
-    return frame.pivot_table(index="dataset", columns=["walks", "alpha"], values=measure)
-
-
 def selected(frame: DataFrame) -> tuple[int, float]:
     """Walks and α with the most shared information in the mean over data sets."""
-    mean = by_configuration(frame, "shared").mean()
-    walks, alpha = list(mean.index)[int(mean.argmax())]
+    found = means(frame)["shared information"]
+    walks, alpha = found.index[int(found.argmax())]
     return int(walks), float(alpha)
+
+
+def means(frame: DataFrame) -> DataFrame:
+    """By walks and α, over data sets that count alike."""
+    runs = frame.groupby(["dataset", "walks", "alpha"])[["shared", "accuracy"]].mean()
+    found = runs.groupby(["walks", "alpha"]).mean()
+    return found.rename(columns={"shared": "shared information", "accuracy": "mean accuracy"})
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per configuration: what the selection sees, and the accuracy it leads to."""
-    shared, accuracy = (by_configuration(frame, measure) for measure in ("shared", "accuracy"))
-    body = []
-    for walks, alpha in list(accuracy.columns):
-        row = {"walks": str(walks), "α": f"{alpha:g}", "shared information": f"{shared[walks, alpha].mean():.3f}"}
-        row["selected"] = "yes" if (walks, alpha) == selected(frame) else "no"
-        for dataset in accuracy.index:
-            found = by_seed(frame, "accuracy", dataset=dataset, walks=walks, alpha=alpha)
-            row[f"accuracy (%): {dataset}"] = mean_std(100 * found, 1)
-        body.append(row | {"mean accuracy": f"{100 * accuracy[walks, alpha].mean():.1f}"})
-    return DataFrame(body)
+    found = means(frame)
+    accuracies = frame.pivot_table("accuracy", ["walks", "alpha"], "dataset", percent)
+    accuracies.insert(0, "shared information", found["shared information"].map("{:.3f}".format))
+    accuracies.insert(1, "selected", ["yes" if where == selected(frame) else "no" for where in found.index])
+    accuracies["mean accuracy"] = (100 * found["mean accuracy"]).map("{:.1f}".format)
+    return accuracies.rename_axis(index=["walks", "α"], columns=None).reset_index()
 
 
 def agreement(frame: DataFrame) -> Figure:
     """Accuracy against shared information: a panel per data set, a mark per configuration."""
-    shared, accuracy = (by_configuration(frame, measure) for measure in ("shared", "accuracy"))
-    figure, places = panel_per(list(shared.index), (2.6, 2.3))
-    for dataset, panel in places.items():
-        for marker, walks in zip(MARKERS, WALKS, strict=False):
-            for colour, alpha in zip(COLOURS, ALPHAS, strict=False):
-                panel.plot(
-                    shared.at[dataset, (walks, alpha)], 100 * accuracy.at[dataset, (walks, alpha)], linestyle="",
-                    marker=marker, color=colour, markersize=5, label=f"walks: {walks}, α = {alpha:g}",
-                )  # fmt: skip
-    figure.supylabel("accuracy (%)", fontsize=9)
-    figure.supxlabel("shared information (of log C)", fontsize=9)
+    figure, places = panel_per(sorted(frame["dataset"].unique()), (2.6, 2.3))
+    for (dataset, walks, alpha), runs in frame.groupby(["dataset", "walks", "alpha"]):
+        places[dataset].plot(
+            runs["shared"].mean(), 100 * runs["accuracy"].mean(), linestyle="", marker=MARKERS[WALKS.index(walks)],
+            color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
+        )  # fmt: skip
+    label(places.values(), "shared information (of log C)", "accuracy (%)")
     legend(figure, next(iter(places.values())), 3)
     return figure
 

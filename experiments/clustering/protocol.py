@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,7 +34,7 @@ SEEN = (
 class Settings(record.Settings):
     """The same for every data set; what was chosen by looking at losses and accuracies is said in the reports."""
 
-    shares = ("debias", "ema")
+    shares: ClassVar[tuple[str, ...]] = ("debias", "ema")
 
     neighbors: int = 10
     walks: int = 3

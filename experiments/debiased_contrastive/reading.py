@@ -2,75 +2,68 @@
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
+from experiments.debiased_contrastive import protocol
 from experiments.debiased_contrastive.protocol import CHUANG, RAW, SIMCLR, T_SIMCLR, UNTRAINED
-from experiments.plots import COLOURS, LINES, MARKERS, legend, line, panels
-from experiments.statistics import by_seed, mean_std
+from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panels
+from experiments.record import Experiment
+from experiments.statistics import long, ordered, percent
 
-METHODS = (SIMCLR, T_SIMCLR, CHUANG)
+METHODS = {SIMCLR: COLOURS[0], T_SIMCLR: COLOURS[2], CHUANG: COLOURS[3]}
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
 
 
-def value(frame: DataFrame, dataset: str, method: str, batch: int, alpha: float, measure: str) -> Series:
-    """Percent, by seed. At α = 0 Chuang's estimator is SimCLR."""
-    method = SIMCLR if method == CHUANG and alpha == 0 else method
-    return 100 * by_seed(frame, measure, dataset=dataset, method=method, batch=batch, alpha=alpha)
+def with_plain(frame: DataFrame) -> DataFrame:
+    """At α = 0 Chuang's estimator is SimCLR."""
+    plain = frame[(frame["method"] == SIMCLR) & (frame["alpha"] == 0)]
+    return pd.concat([frame, plain.assign(method=CHUANG)])
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, probe, method and batch size, a column per α."""
-    body = []
-    for dataset in sorted(frame["dataset"].unique()):
-        for measure, name in PROBES.items():
-            start = {"data set": dataset, "accuracy (%)": name}
-            for method in (RAW, UNTRAINED):
-                plain = mean_std(value(frame, dataset, method, 0, 0.0, measure), 1)
-                body.append(start | {"method": method, "batch": None, "α = 0": plain})
-            for method in METHODS:
-                for batch in _batches(frame):
-                    row = {"method": method, "batch": str(batch)}
-                    for alpha in _alphas(frame):
-                        row[f"α = {alpha:g}"] = mean_std(value(frame, dataset, method, batch, alpha, measure), 1)
-                    body.append(start | row)
-    return DataFrame(body)
+    runs = ordered(long(with_plain(frame), PROBES, "accuracy (%)"), method=[RAW, UNTRAINED, *METHODS])
+    runs = runs.assign(alpha=runs["alpha"].map("α = {:g}".format))
+    rows = ["dataset", "accuracy (%)", "method", "batch"]
+    found = runs.pivot_table("value", rows, "alpha", percent, observed=True).reset_index()
+    return found.assign(batch=found["batch"].map(lambda batch: str(batch) if batch else None))
 
 
 def accuracy(frame: DataFrame) -> Figure:
     """A row per probe, a column per data set."""
-    datasets = sorted(frame["dataset"].unique())
+    frame, datasets = with_plain(frame), sorted(frame["dataset"].unique())
     figure, places = panels(len(PROBES), len(datasets), (max(2.8, 5.6 / len(datasets)), 2.4), sharex=True)
-    for row, (measure, name) in enumerate(PROBES.items()):
-        for column, dataset in enumerate(datasets):
-            _curves(places[row, column], frame, dataset, measure)
-            places[0, column].set_title(dataset)
-            places[-1, column].set_xlabel("α (of Chuang's estimator: τ⁺)")
-        places[row, 0].set_ylabel(f"{name} accuracy (%)")
+    for row, (probe, name) in enumerate(PROBES.items()):
+        for panel, dataset in zip(places[row], datasets, strict=True):
+            some = frame[frame["dataset"] == dataset]
+            for number, ((method, batch), runs) in enumerate(some[some["batch"] > 0].groupby(["method", "batch"])):
+                odd = number % 2
+                line(
+                    panel, runs, "alpha", probe, 100, 0.006 * (number - 2.5), label=f"{method}, batch {batch}",
+                    color=METHODS[method], marker=MARKERS[odd], linestyle=LINES[odd],
+                )  # fmt: skip
+            for method, style in ((RAW, ":"), (UNTRAINED, "-.")):
+                level = 100 * some.loc[some["method"] == method, probe].mean()
+                panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=method)
+            panel.set_title(dataset if row == 0 else "")
+        label(places[row], "α (of Chuang's estimator: τ⁺)" if row else "", f"{name} accuracy (%)")
     legend(figure, places[0, 0], 2)
     return figure
 
 
-def _curves(panel: Axes, frame: DataFrame, dataset: str, measure: str) -> None:
-    number, alphas = 0, _alphas(frame)
-    for method, colour in zip(METHODS, (COLOURS[0], COLOURS[2], COLOURS[3]), strict=True):
-        for batch, marker, style in zip(_batches(frame), MARKERS, LINES, strict=False):
-            aside = 0.006 * (number - 2.5)  # bars beside one another
-            line(
-                panel, [alpha + aside for alpha in alphas],
-                [value(frame, dataset, method, batch, alpha, measure) for alpha in alphas],
-                label=f"{method}, batch {batch}", color=colour, marker=marker, linestyle=style,
-            )  # fmt: skip
-            number += 1
-    for method, style in ((RAW, ":"), (UNTRAINED, "-.")):
-        level = float(value(frame, dataset, method, 0, 0.0, measure).mean())
-        panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=method)
-
-
-def _alphas(frame: DataFrame) -> list[float]:
-    return sorted(frame["alpha"].unique())
-
-
-def _batches(frame: DataFrame) -> list[int]:
-    return sorted(frame.loc[frame["batch"] > 0, "batch"].unique())
+EXPERIMENT = Experiment(
+    name="debiased-contrastive",
+    title="Debiased contrastive learning",
+    question=(
+        "Other images of an anchor's class compete with it as negatives. Does it help to mix uniform mass into p "
+        "(Alshammari et al. 2025), and does Chuang's estimate of the true negatives (Chuang et al. 2020) help, with "
+        "small and with large batches?"
+    ),
+    settings=protocol.Settings,
+    configurations=protocol.configurations,
+    run=protocol.run,
+    table=table,
+    figures={"accuracy": accuracy},
+)

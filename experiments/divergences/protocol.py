@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,32 +23,27 @@ from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
 from icon.nn.mappers import MAX_FEATURES, MLP, Lookup
 from icon.training.fit import fit
 
-KL = "kl"
 DIVERGENCES = {
-    KL: "KL",
+    "kl": "KL",
     "reverse-kl": "reverse KL",
     "js": "Jensen–Shannon",
     "tv": "total variation",
     "hellinger": "Hellinger",
 }
-RANDOM, K_MEANS = "clusters, random start", "clusters, k-means start"
-COSINE, EUCLIDEAN = "classes, cosine", "classes, Euclidean"
-SNE = "SNE map"
-#: The score that decides in a cell, and what it is.
-CELLS = {
-    RANDOM: ("accuracy", "clustering accuracy"),
-    K_MEANS: ("accuracy", "clustering accuracy"),
-    COSINE: ("knn", "held-out k-NN accuracy"),
-    EUCLIDEAN: ("knn", "held-out k-NN accuracy"),
-    SNE: ("knn", "k-NN accuracy in the map"),
-}
+CELLS = RANDOM, K_MEANS, COSINE, EUCLIDEAN, SNE = (
+    "clusters, random initialisation",
+    "clusters, k-means initialisation",
+    "classes, cosine",
+    "classes, Euclidean",
+    "SNE map",
+)
 
 
 @dataclass(frozen=True)
 class Settings(record.Settings):
     """The same for every data set and divergence; chosen beforehand and not tuned for any."""
 
-    shares = ("debias",)
+    shares: ClassVar[tuple[str, ...]] = ("debias",)
 
     points: int = 2000
     neighbors: int = 10

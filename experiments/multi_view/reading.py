@@ -2,74 +2,57 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from experiments.datasets import Array
-from experiments.plots import COLOURS, legend, line, panel_per, panels
-from experiments.statistics import by_seed, mean_std
+from experiments.multi_view import protocol
+from experiments.plots import COLOURS, label, legend, line, panel_per, panels
+from experiments.record import Experiment
+from experiments.statistics import mean_std
 
 GRAPHS = ("core", "full")
-ACCURACIES = {
-    "embedding 1": "view 1",
-    "embedding all": "all views",
-    "raw 1": "raw view 1",
-    "raw all": "raw all views",
-}
-#: Name of the line, graph, measure; colour, marker and style.
-CURVES = (
-    ("view 1, core graph", "core", "embedding 1", COLOURS[0], "o", "-"),
-    ("view 1, full graph", "full", "embedding 1", COLOURS[5], "s", "--"),
-    ("view 1, raw features", "core", "raw 1", COLOURS[6], "x", "-"),
-    ("all views, core graph", "core", "embedding all", COLOURS[3], "o", "-"),
-    ("all views, full graph", "full", "embedding all", COLOURS[1], "s", "--"),
-    ("all views, raw features", "core", "raw all", "#999999", "x", "--"),
+ACCURACIES = {"embedding 1": "view 1", "embedding all": "all views", "raw 1": "raw view 1", "raw all": "raw all views"}
+WITH_FIRST, OTHERS = "bound, pairs with view 1", "bound, other pairs"
+#: Of a line: its name, graph and measure, and how it looks.
+LINES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("view 1, core graph", "core", "embedding 1", {"color": COLOURS[0], "marker": "o", "linestyle": "-"}),
+    ("view 1, full graph", "full", "embedding 1", {"color": COLOURS[5], "marker": "s", "linestyle": "--"}),
+    ("view 1, raw features", "core", "raw 1", {"color": COLOURS[6], "marker": "x", "linestyle": "-"}),
+    ("all views, core graph", "core", "embedding all", {"color": COLOURS[3], "marker": "o", "linestyle": "-"}),
+    ("all views, full graph", "full", "embedding all", {"color": COLOURS[1], "marker": "s", "linestyle": "--"}),
+    ("all views, raw features", "core", "raw all", {"color": "#999999", "marker": "x", "linestyle": "--"}),
 )
-
-
-def value(frame: DataFrame, dataset: str, graph: str, views: int, measure: str) -> Series:
-    """The values of a measure by seed; of two views, those of the one graph there is."""
-    return by_seed(frame, measure, dataset=dataset, graph="core" if views == 2 else graph, views=views)
-
-
-def bound(frame: DataFrame, dataset: str, graph: str, views: int, first: bool) -> str | None:
-    """The mean InfoNCE bound of the pairs with the first view, or of those without it."""
-    pairs = [(a, b) for a, b in combinations(range(1, views + 1), 2) if (a == 1) == first]
-    found = [value(frame, dataset, graph, views, f"bound {a}-{b}") for a, b in pairs]
-    return mean_std(sum(found[1:], found[0]) / len(found), 2) if found else None
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, number of views and graph."""
-    body = []
-    for dataset in sorted(frame["dataset"].unique()):
-        for views in range(2, _most_views(frame, dataset) + 1):
-            for graph in GRAPHS[:1] if views == 2 else GRAPHS:
-                row = {"data set": dataset, "views": str(views), "graph": "core = full" if views == 2 else graph}
-                for measure, name in ACCURACIES.items():
-                    row[name] = mean_std(value(frame, dataset, graph, views, measure))
-                bounds = (bound(frame, dataset, graph, views, first) for first in (True, False))
-                body.append(row | dict(zip(("bound, pairs with view 1", "bound, other pairs"), bounds, strict=True)))
-    return DataFrame(body)
+    pairs = frame.filter(like="bound ")
+    first = pairs.filter(like="bound 1-")
+    runs = frame.assign(**{WITH_FIRST: first.mean(axis=1), OTHERS: pairs.drop(columns=first.columns).mean(axis=1)})
+    runs.loc[runs["views"] == 2, "graph"] = "core = full"
+    found = runs.groupby(["dataset", "views", "graph"])
+    texts = found[list(ACCURACIES)].agg(mean_std).rename(columns=ACCURACIES)
+    for name in (WITH_FIRST, OTHERS):
+        texts[name] = found[name].agg(lambda bounds: None if bounds.isna().all() else mean_std(bounds, 2))
+    return texts.reset_index()
 
 
 def accuracy(frame: DataFrame) -> Figure:
-    """A panel per data set."""
+    """A panel per data set; with two views there is one pair, and the graphs are the same."""
     figure, places = panel_per(sorted(frame["dataset"].unique()), (3.2, 3.2))
     for dataset, panel in places.items():
-        counts = np.arange(2, _most_views(frame, dataset) + 1)
-        for number, (name, graph, measure, colour, marker, style) in enumerate(CURVES):
-            aside = 0.012 * (number - (len(CURVES) - 1) / 2) * len(counts[1:])  # bars beside one another
-            found = [value(frame, dataset, graph, int(views), measure) for views in counts]
-            line(panel, counts + aside, found, label=name, color=colour, marker=marker, linestyle=style)
-        panel.set(xlabel="views learned together", xticks=counts)
-    first = next(iter(places.values()))
-    first.set_ylabel("held-out k-NN accuracy")
-    legend(figure, first, min(3, len(places) + 1))
+        runs = frame[frame["dataset"] == dataset]
+        width = 0.012 * max(1, runs["views"].max() - 2)
+        for number, (name, graph, measure, look) in enumerate(LINES):
+            some = runs[(runs["graph"] == graph) | (runs["views"] == 2)]
+            line(panel, some, "views", measure, aside=width * (number - 2.5), label=name, **look)
+        panel.set_xticks(sorted(runs["views"].unique()))
+    label(places.values(), "views learned together", "held-out k-NN accuracy")
+    legend(figure, next(iter(places.values())), min(3, len(places) + 1))
     return figure
 
 
@@ -78,37 +61,43 @@ def bounds(frame: DataFrame) -> Figure:
     datasets = sorted(frame["dataset"].unique())
     figure, places = panels(len(GRAPHS), len(datasets), (3.1, 2.8))
     for column, dataset in enumerate(datasets):
-        grids = [_grid(frame, dataset, graph) for graph in GRAPHS]
+        grids = [grid(frame[frame["dataset"] == dataset], graph) for graph in GRAPHS]
         low, high = np.nanmin(grids), np.nanmax(grids)
-        for panel, graph, grid in zip(places[:, column], GRAPHS, grids, strict=True):
-            image = panel.imshow(grid, cmap="viridis", vmin=low, vmax=high)
-            _numbers(panel, grid, (low + high) / 2)
-            panel.set_title(f"{dataset}, {len(grid)} views: {graph} graph")
+        for panel, graph, found in zip(places[:, column], GRAPHS, grids, strict=True):
+            image = panel.imshow(found, cmap="viridis", vmin=low, vmax=high)
+            for (a, b), number in np.ndenumerate(found):
+                ink = "white" if number < (low + high) / 2 else "black"
+                panel.text(b, a, "" if a == b else f"{number:.2f}", ha="center", va="center", color=ink, fontsize=7)
+            panel.set(title=f"{dataset}: {graph} graph", xlabel="view", ylabel="view")
+            panel.set_xticks(range(len(found)), range(1, len(found) + 1))
+            panel.set_yticks(range(len(found)), range(1, len(found) + 1))
+            panel.grid(False)
         figure.colorbar(image, ax=places[:, column], location="bottom", shrink=0.8, label="InfoNCE bound (nats)")
     return figure
 
 
-def _most_views(frame: DataFrame, dataset: str) -> int:
-    return int(frame.loc[frame["dataset"] == dataset, "views"].max())
+def grid(runs: DataFrame, graph: str) -> Array:
+    """``[views, views]`` of the most views, symmetric, without a diagonal."""
+    most = int(runs["views"].max())
+    means = runs[(runs["views"] == most) & ((runs["graph"] == graph) | (most == 2))].mean(numeric_only=True)
+    found = np.full((most, most), np.nan)
+    for a, b in np.ndindex(most, most):
+        if a < b:
+            found[a, b] = found[b, a] = means[f"bound {a + 1}-{b + 1}"]
+    return found
 
 
-def _grid(frame: DataFrame, dataset: str, graph: str) -> Array:
-    """``[views, views]``, symmetric, without a diagonal."""
-    most = _most_views(frame, dataset)
-    grid = np.full((most, most), np.nan)
-    for a, b in combinations(range(most), 2):
-        grid[a, b] = grid[b, a] = value(frame, dataset, graph, most, f"bound {a + 1}-{b + 1}").mean()
-    return grid
-
-
-def _numbers(panel: Axes, grid: Array, middle: float) -> None:
-    for (a, b), number in np.ndenumerate(grid):
-        if np.isfinite(number):
-            ink = "white" if number < middle else "black"
-            panel.text(b, a, f"{number:.2f}", ha="center", va="center", color=ink, fontsize=7 if len(grid) > 4 else 9)
-    ticks = range(len(grid))
-    panel.set_xticks(ticks, [str(v + 1) for v in ticks])
-    panel.set_yticks(ticks, [f"view {v + 1}" for v in ticks])
-    panel.tick_params(length=0)
-    panel.spines[:].set_visible(False)
-    panel.grid(False)
+EXPERIMENT = Experiment(
+    name="multi-view",
+    title="Contrastive multiview coding: more views",
+    question=(
+        "Does the embedding of one view get better as more views are learned together (Tian, Krishnan, Isola 2020)? "
+        "And does it matter whether the first view is paired with each other one (the core graph) or all views are "
+        "paired with all (the full graph)?"
+    ),
+    settings=protocol.Settings,
+    configurations=protocol.configurations,
+    run=protocol.run,
+    table=table,
+    figures={"accuracy": accuracy, "bounds": bounds},
+)

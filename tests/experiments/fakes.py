@@ -9,16 +9,21 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from experiments import record
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
+from experiments.statistics import mean_std
 
 DATASET = Dataset("points", np.arange(12, dtype=np.float32).reshape(6, 2))
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(record.Settings):
+    shares = ("share",)
+
     epochs: int = 3
     rate: float = 0.5
+    share: float = 0.0
 
 
 def score(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -27,7 +32,7 @@ def score(dataset: Dataset, seed: int, configuration: Configuration, settings: S
 
 def _draw(frame: DataFrame) -> Figure:
     figure = Figure()
-    figure.subplots().plot(frame["value"])
+    figure.subplots().plot(frame["score"])
     return figure
 
 
@@ -40,8 +45,6 @@ def experiment(run: Callable[..., Measures] = score) -> Experiment:
         settings=Settings,
         configurations=lambda dataset, settings: [{"k": 1}, {"k": 2}],
         run=run,
-        table=lambda frame: (["k", "score"], [[k, None] for k in sorted(frame["k"].unique())]),
-        findings=lambda frame: [f"{frame['seed'].nunique()} seeds, {len(frame)} numbers."],
+        table=lambda frame: frame.groupby("k")["score"].agg(mean_std).reset_index().assign(none=None),
         figures={"first": _draw, "second": _draw},
-        caption=lambda settings: f"epochs: {settings.epochs}",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from typer.testing import CliRunner
 
 import icon
 from experiments.__main__ import main
-from experiments.clustering import EXPERIMENTS, choice, comparison, debiasing, protocol, reading, rivals, width
-from experiments.clustering.debiasing import agreement
+from experiments.clustering import comparison, deep_baselines, ingredients, model_selection, protocol, reading
 from experiments.datasets import Dataset, load
+from experiments.registry import EXPERIMENTS
 
 DIGITS = load("digits").subset(200)
 FEW = protocol.Settings(steps=5)
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
-RUNS = {"comparison": 10, "neighbourhood-width": 5, "ablation": 4, "debiasing": 12, "choice": 9}
+RUNS = {"comparison": 10, "neighbourhood-width": 5, "ablation": 4, "debiasing": 12, "model-selection": 9}
 
 
 @pytest.mark.parametrize("name", ["comparison", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RUNS)[1:])])
@@ -33,38 +32,36 @@ def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     steps = 5 if name == "comparison" else 60  # half of them for over-clustering
     arguments = [name, "--subset", "200", "--seeds", "1", "--set", f"steps={steps}", "--out", str(tmp_path)]
     if name == "debiasing":
-        arguments += ["--set", "alpha_step=0.6", "--set", "starts=2"]
+        arguments += ["--set", "alpha_step=0.6"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert f"{RUNS[name]} runs made, 0 were there" in done.output
     frame = pd.read_csv(tmp_path / name / "results.csv")
-    assert frame.loc[frame["measure"].isin(["accuracy", "nmi", "ari", "ece"]), "value"].between(-0.1, 1).all()
-    assert frame.loc[frame["measure"] == "accuracy", "value"].max() > 0.6
-    study = json.loads((tmp_path / name / "study.json").read_text(encoding="utf-8"))
-    assert all(len(row) == len(study["head"]) for row in study["body"])
-    assert study["findings"]
-    assert all(figure.startswith("<svg") for figure in study["figures"])
+    assert frame.filter(["accuracy", "nmi", "ari", "ece"]).apply(lambda shares: shares.between(-0.1, 1).all()).all()
+    assert frame["accuracy"].max() > 0.6
+    assert EXPERIMENTS[name].title in (tmp_path / name / "README.md").read_text(encoding="utf-8")
     assert f"{RUNS[name]} were there" in CliRunner().invoke(app, arguments).output
 
 
-def test_all_are_registered_and_cite_the_paper() -> None:
-    assert [experiment.name for experiment in EXPERIMENTS] == list(RUNS)
+def test_the_paper_is_cited_for_methods_that_are_run() -> None:
     assert set(comparison.PAPER) <= set(comparison.METHODS)
-    for experiment in EXPERIMENTS:
-        assert "banking77 and clinc150, so the numbers there are not of unseen data" in (
-            experiment.caption(experiment.settings())
-        )
+
+
+def test_names_of_earlier_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiments"])
+    app = typer.Typer()
+    app.command()(main)
+    assert "subset: got 5000" in CliRunner().invoke(app, ["choice", "--subset", "5000"]).output
 
 
 def test_graphs() -> None:
-    assert DIGITS.x is not None
     directed, union = protocol.nearest(DIGITS, 10), protocol.union(DIGITS, 10)
     assert (directed.sum(axis=1) == 10).all()
     assert (union != union.T).nnz == 0
     assert (union - directed).min() == 0
     distance = np.linalg.norm(DIGITS.x[0] - DIGITS.x, axis=1)
     assert set(directed[[0]].indices) == set(np.argsort(distance, kind="stable")[1:11])
-    narrow = width.itself_and_nearest(DIGITS)
+    narrow = ingredients.itself_and_nearest(DIGITS)
     assert (narrow.diagonal() == 1).all()
     assert (narrow.sum(axis=1) == 2).all()
 
@@ -77,8 +74,10 @@ def test_runs_repeat_exactly_and_labels_only_score() -> None:
         assert (first == again).all(), name
 
 
-def test_of_several_starts_the_lowest_loss_is_kept() -> None:
-    losses = [rivals.rival("scan", DIGITS, 0, protocol.Settings(steps=5, starts=n)).loss for n in (1, 3)]
+def test_of_several_restarts_the_lowest_loss_is_kept() -> None:
+    losses = [
+        deep_baselines.deep_baseline("scan", DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)
+    ]
     assert losses[0] is not None
     assert losses[1] is not None
     assert losses[1] <= losses[0]
@@ -87,9 +86,7 @@ def test_of_several_starts_the_lowest_loss_is_kept() -> None:
 def test_unusable_data_are_refused() -> None:
     unknown = Dataset("some", DIGITS.x, y=np.full(200, -1), shape=(8, 8))
     with pytest.raises(ValueError, match="labels: got unknown ones of some"):
-        protocol.usable(unknown)
-    with pytest.raises(ValueError, match="dataset: got none, a graph"):
-        protocol.usable(Dataset("none", None, y=DIGITS.y))
+        EXPERIMENTS["comparison"].configurations(unknown, FEW)
 
 
 # -- the baselines' losses against their formulas ----------------------------------------------------------------------
@@ -99,7 +96,7 @@ VIEWS = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=t
 
 def _sampled() -> object:
     """p of a batch: partner k is the one positive of anchor k."""
-    return rivals.PairSampler(rivals._rows(DIGITS, 10)).draw(6)[2]
+    return deep_baselines.PairSampler(deep_baselines._rows(DIGITS, 10)).draw(6)[2]
 
 
 def test_scan() -> None:
@@ -113,7 +110,7 @@ def test_scan() -> None:
 
 def test_temi() -> None:
     """Adaloglou et al. 2023: both directions, weighted by the teacher's agreement, over its moving mean m."""
-    loss = rivals.TEMI(3).double()
+    loss = deep_baselines.TEMI(3).double()
     logits = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     m = torch.full((3,), 1 / 3, dtype=torch.float64)
     for views in logits.requires_grad_():  # two steps
@@ -131,7 +128,7 @@ def test_temi() -> None:
 def test_the_teacher_beside_the_logits() -> None:
     x = torch.rand(7, 4)
     head = torch.nn.Linear(4, 3)
-    mapper = rivals.WithTeacher(head, decay=0.75)
+    mapper = deep_baselines.WithTeacher(head, decay=0.75)
     before = head.weight.detach().clone()
     assert torch.equal(*mapper(x).split(3, dim=1))
     with torch.no_grad():
@@ -143,7 +140,9 @@ def test_the_teacher_beside_the_logits() -> None:
 
 
 def test_temi_does_not_collapse() -> None:
-    found = np.bincount(rivals.rival("temi", DIGITS, 0, protocol.Settings(starts=1)).labels, minlength=10)
+    found = np.bincount(
+        deep_baselines.deep_baseline("temi", DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10
+    )
     assert found.min() > 0
     assert found.max() < 60
 
@@ -161,7 +160,7 @@ def _nt_xent(a: torch.Tensor, b: torch.Tensor, temperature: float) -> float:
 
 def test_contrastive_clustering() -> None:
     """Li et al. 2021: NT-Xent of the instances at 0.5, of columns at 1, less the entropy of both views' clusters."""
-    loss = rivals.ContrastiveClustering(2, 1).double()
+    loss = deep_baselines.ContrastiveClustering(2, 1).double()
     phi = [view[:, :2].softmax(dim=1) for view in VIEWS]
     expected = _nt_xent(*(loss.project(view[:, 2:]).detach() for view in VIEWS), 0.5) + _nt_xent(
         phi[0].T, phi[1].T, 1.0
@@ -175,7 +174,7 @@ def test_contrastive_clustering() -> None:
 def test_the_hidden_layer_beside_the_logits() -> None:
     x = torch.rand(7, 4)
     head = icon.nn.build("mlp", x, 3, hidden=5)
-    both = rivals.WithHidden(head)(x)
+    both = deep_baselines.WithHidden(head)(x)
     assert both.shape == (7, 8)
     assert torch.equal(both[:, :3], head(x))
     assert (both[:, 3:] >= 0).all()
@@ -184,83 +183,61 @@ def test_the_hidden_layer_beside_the_logits() -> None:
 def test_nt_xent_is_simclr() -> None:
     a, b = VIEWS
     expected = icon.method("simclr", temperature=0.5)(torch.cat([a, b]), torch.arange(6).repeat(2))
-    assert float(rivals.nt_xent(a, b, 0.5)) == pytest.approx(float(expected))
+    assert float(deep_baselines.nt_xent(a, b, 0.5)) == pytest.approx(float(expected))
 
 
-def test_agreement() -> None:
-    same, other = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    assert agreement(np.stack([same, 1 - same])) == 1
-    assert agreement(np.stack([same, 1 - same, other])) == pytest.approx((1 - 0.5 - 0.5) / 3)
-    assert agreement(same[None]) == 1
-
-
-def test_alphas_reach_their_end() -> None:
-    for step in (0.1, 0.2, 0.3, 0.4):
-        alphas = sorted({c["alpha"] for c in debiasing.configurations(DIGITS, debiasing.Settings(alpha_step=step))})
-        assert alphas[0] == 0
-        assert alphas[-1] == debiasing.MOST
-        assert np.allclose(np.diff(alphas[:-1]), step)
-
-
-# -- the choice without labels -----------------------------------------------------------------------------------------
+# -- model selection ---------------------------------------------------------------------------------------------------
 
 
 def test_shared_information() -> None:
     same, other = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    assert choice.shared_information(np.stack([same, 1 - same]), 2) == pytest.approx(1)
-    assert choice.shared_information(np.stack([same, 1 - same, other]), 2) == pytest.approx(1 / 3)
-    assert choice.shared_information(np.stack([same, same]), 4) == pytest.approx(0.5)
-    assert choice.shared_information(np.zeros((2, 4), dtype=int), 2) == 0  # a collapse is no agreement
+    assert model_selection.shared_information(np.stack([same, 1 - same]), 2) == pytest.approx(1)
+    assert model_selection.shared_information(np.stack([same, 1 - same, other]), 2) == pytest.approx(1 / 3)
+    assert model_selection.shared_information(np.stack([same, same]), 4) == pytest.approx(0.5)
+    assert model_selection.shared_information(np.zeros((2, 4), dtype=int), 2) == 0  # a collapse is no agreement
 
 
-def _choice(shared: dict[tuple[str, int, float], float]) -> pd.DataFrame:
+def test_one_configuration_is_selected_for_all_data_sets() -> None:
+    shares = {("a", 1, 0.1): 0.9, ("a", 2, 0.3): 0.8, ("b", 1, 0.1): 0.1, ("b", 2, 0.3): 0.3}
     rows = [
-        {"dataset": dataset, "seed": seed, "walks": walks, "alpha": alpha, "measure": measure, "value": value}
-        for (dataset, walks, alpha), share in shared.items()
+        {"dataset": dataset, "seed": seed, "walks": walks, "alpha": alpha, "shared": share + 0.01 * seed}
+        | {"accuracy": 1 - share}
+        for (dataset, walks, alpha), share in shares.items()
         for seed in range(2)
-        for measure, value in (("shared", share + 0.01 * seed), ("accuracy", 1 - share))
     ]
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    assert model_selection.selected(frame) == (2, 0.3)
+    table = model_selection.table(frame)
+    assert table["selected"].tolist() == ["no", "yes"]
+    assert table["shared information"].tolist() == ["0.505", "0.555"]
+    assert table["mean accuracy"].tolist() == ["50.0", "45.0"]
 
 
-def test_one_configuration_is_chosen_for_all_data_sets() -> None:
-    frame = _choice({("a", 1, 0.1): 0.9, ("a", 2, 0.3): 0.8, ("b", 1, 0.1): 0.1, ("b", 2, 0.3): 0.3})
-    assert choice.chosen(frame) == (2, 0.3)
-    head, body = choice.table(frame)
-    assert [row[head.index("")] for row in body] == [None, "chosen"]
-    assert [row[-1] for row in body] == ["50.0", "45.0"]
-    said = " ".join(choice.findings(frame))
-    assert "with 2 walks and α = 0.3: a mean accuracy of 45.0. In hindsight the best is 1 walk and α = 0.1" in said
-    assert "1 walk and α = 0.1 for 1, 2 walks and α = 0.3 for 1" in said
-    assert "rank correlation of mean shared information and mean accuracy is -1.00" in said
-
-
-def test_the_comparison_has_the_choice() -> None:
-    found = choice.chosen(pd.read_csv(RESULTS / "choice" / "results.csv"))
+def test_the_comparison_has_the_selection() -> None:
+    found = model_selection.selected(pd.read_csv(RESULTS / "model-selection" / "results.csv"))
     assert found == (comparison.WITHOUT_LABELS["walks"], comparison.WITHOUT_LABELS["debias"])
 
 
 def test_data_sets_looked_at_are_told_from_others() -> None:
     rows = [
-        {"dataset": dataset, "seed": 0, "variant": variant, "measure": measure, "value": value}
+        {"dataset": dataset, "seed": seed, "variant": variant, "accuracy": value, "seconds": 2.0}
         for dataset, gain in {"mine": -0.1, "usps-200": 0.1, "digits": 0.2}.items()
         for variant, value in {"ours": 0.5 + gain, "theirs": 0.5}.items()
-        for measure in ("accuracy", "seconds")
+        for seed in (0, 1)
     ]
     frame = pd.DataFrame(rows)
     assert reading.groups(frame) == {
         "looked at in development": ["digits", "usps-200"],
         "not looked at in development": ["mine"],
     }
-    head, body = reading.table(frame, ("theirs", "ours"), "ours", {})
-    assert head[1:6] == [
+    table = reading.table(frame, ("theirs", "ours"), "ours", {"theirs": "51.84"})
+    assert table.columns[1:6].tolist() == [
         "digits",
         "usps-200",
         "mine",
         "mean of 2 looked at in development",
         "mean of 1 not looked at in development",
     ]
-    assert body[0][4:7] == ["50.0", "50.0", "2 of 2, 0 of 1"]
-    assert body[1][4:7] == ["65.0", "40.0", None]
-    said = reading.against(frame, "ours", "theirs")
-    assert "+15.0 points in the mean of data sets looked at in development, higher on 2 of 2; -10.0 points" in said
+    assert table.iloc[0].tolist()[4:] == ["50.0", "50.0", "2 of 2, 0 of 1", "2 / 1", "2.0", "51.84"]
+    assert table.iloc[1].tolist()[4:6] == ["65.0", "40.0"]
+    assert table.iloc[1].isna().tolist()[6:8] == [True, True]

@@ -16,7 +16,6 @@ RNG = np.random.default_rng(0)
 def _write(folder: Path, name: str) -> None:
     """A file with the arrays of the named data set, of twelve points."""
     n, y = 12, np.arange(12) % 3 + 1
-    edges = np.array([[0, 1], [2, 1], [3, 4]])
     arrays: dict[str, np.ndarray] = {"y": y}
     if name in ("fashion-mnist", "fashion-mnist-10k", "usps", "coil20"):
         pixels = RNG.integers(0, 256, size=(n, 5, 4))
@@ -24,11 +23,9 @@ def _write(folder: Path, name: str) -> None:
         arrays["is_train"] = np.arange(n) < 6
     elif name in ("mfeat", "scene15"):
         arrays |= {f"X{v}": RNG.normal(size=(n, v + 2)) for v in range(6 if name == "mfeat" else 3)}
-    elif name == "email-eu-core":
-        arrays["edges"] = edges
-    elif name in ("cora", "citeseer"):
+    elif name == "cora":
         arrays["y"] = np.where(y == 1, -1, y)
-        arrays |= {"edges": edges, "feat_data": np.ones(2), "feat_indices": np.array([1, 0])}
+        arrays |= {"feat_data": np.ones(2), "feat_indices": np.array([1, 0])}
         arrays |= {"feat_indptr": np.array([0, 1] + [2] * (n - 1)), "feat_shape": np.array([n, 2])}
     else:
         arrays["X_pca" if name == "pbmc68k" else "X"] = RNG.normal(size=(n, 4)).astype(np.float16)
@@ -37,7 +34,6 @@ def _write(folder: Path, name: str) -> None:
 
 def test_digits() -> None:
     digits = load("digits")
-    assert digits.x is not None
     assert (digits.name, digits.n, digits.classes, digits.shape) == ("digits", 1797, 10, (8, 8))
     assert digits.x.dtype == np.float32
     assert (digits.x.min(), digits.x.max()) == (0, 1)
@@ -51,19 +47,13 @@ def test_files_of_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert load(name).fingerprint == given.fingerprint
     assert given.n == (6 if name == "fashion-mnist-10k" else 12)
     assert given.y is not None
-    assert given.y.min() == (-1 if name in ("cora", "citeseer") else 0)
-    assert given.classes == (2 if name in ("cora", "citeseer") else 3)
-    assert (given.x is None) == (name == "email-eu-core")
-    assert given.x is None or given.x.dtype == np.float32
+    assert given.y.min() == (-1 if name == "cora" else 0)
+    assert given.classes == (2 if name == "cora" else 3)
+    assert given.x.dtype == np.float32
     assert len(given.views) == {"mfeat": 6, "scene15": 3}.get(name, 0)
     if given.shape is not None:
-        assert given.x is not None
         assert given.x.shape == (given.n, 20)
         assert (given.x.min(), given.x.max()) == (pytest.approx(0), pytest.approx(1))
-    if given.adjacency is not None:
-        undirected = (given.adjacency != given.adjacency.T).nnz == 0
-        assert undirected == (name != "email-eu-core")
-        assert given.adjacency[0, 1] == 1
 
 
 def test_alias() -> None:
@@ -93,7 +83,6 @@ def test_own_files(tmp_path: Path) -> None:
     one = from_files(files[:1])
     assert (one.name, one.views, one.y) == ("a", (), None)
     two = from_files(files, str(tmp_path / "y.npy"))
-    assert two.x is not None
     assert two.x.shape == (8, 5)
     assert [view.shape[1] for view in two.views] == [3, 2]
     assert two.y is not None
@@ -111,9 +100,7 @@ def test_subset(tmp_path: Path) -> None:
     _write(tmp_path, "cora")
     whole = load("cora", tmp_path)
     part = whole.subset(6, seed=1)
-    assert part.x is not None
-    assert part.adjacency is not None
-    assert (part.name, part.n, len(part.x), part.adjacency.shape) == ("cora-6", 6, 6, (6, 6))
+    assert (part.name, part.n, len(part.x)) == ("cora-6", 6, 6)
     assert part.fingerprint == whole.subset(6, seed=1).fingerprint
     assert part.fingerprint != whole.subset(6, seed=2).fingerprint
     for bad in (0, 13):

@@ -1,4 +1,4 @@
-"""Calibration by hand, wrong edges, edges kept aside, and rules that choose α."""
+"""How much debiasing: wrong edges, edges kept aside, α selected without labels, and the bins of calibration."""
 
 from __future__ import annotations
 
@@ -7,31 +7,14 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from experiments.clustering import rules
-from experiments.clustering.calibration import reliability
+from experiments.clustering import debiasing
+from experiments.clustering import debiasing_reading as reading
 from experiments.clustering.edges import corrupted, held_out, held_out_loss
 from experiments.clustering.protocol import union
 from experiments.datasets import load
 
-GRAPH = union(load("digits").subset(200), 10)
-
-
-def test_reliability_by_hand() -> None:
-    """Cluster 0 is class 1, cluster 1 is class 0; the third point is wrong."""
-    phi = np.array([[0.95, 0.05], [0.92, 0.08], [0.93, 0.07], [0.35, 0.65]])
-    found = reliability(phi, np.array([1, 1, 0, 0]))
-    assert found.share[[6, 9]].tolist() == [0.25, 0.75]
-    assert found.share.sum() == 1
-    assert found.confidence[[6, 9]] == pytest.approx([0.65, (0.95 + 0.92 + 0.93) / 3])
-    assert found.accuracy[[6, 9]] == pytest.approx([1, 2 / 3])
-    assert found.error == pytest.approx(0.25 * 0.35 + 0.75 * ((0.95 + 0.92 + 0.93) / 3 - 2 / 3))
-
-
-def test_a_certain_and_right_clustering_has_no_error() -> None:
-    y = np.array([0, 1, 2, 2])
-    found = reliability(np.eye(3)[[1, 2, 0, 0]], y)
-    assert found.error == 0
-    assert found.share[9] == 1
+DIGITS = load("digits").subset(200)
+GRAPH = union(DIGITS, 10)
 
 
 def test_corruption_keeps_the_number_of_edges() -> None:
@@ -62,7 +45,7 @@ def test_held_out_loss() -> None:
     assert held_out_loss(phi, across, 0.1) == pytest.approx(-np.log(0.1 / 4))
 
 
-def test_rules() -> None:
+def test_selections() -> None:
     """Two seeds: agreement is highest at 0.6 and 0.3, the held-out loss lowest at 0.3; 0.6 is best in hindsight."""
     values = {
         "accuracy": [[0.5, 0.7, 0.8], [0.5, 0.6, 0.8]],
@@ -71,19 +54,33 @@ def test_rules() -> None:
         "ece": [[0.3, 0.2, 0.1], [0.3, 0.2, 0.1]],
     }
     frame = pd.DataFrame(
-        {"dataset": "a", "seed": seed, "alpha": alpha, "graph": "clean", "batch": 512, "measure": measure, "value": v}
-        for measure, table in values.items()
-        for seed, row in enumerate(table)
-        for alpha, v in zip((0.0, 0.3, 0.6), row, strict=True)
+        {"dataset": "a", "seed": seed, "alpha": alpha, "graph": "clean", "batch": 512}
+        | {measure: table[seed][place] for measure, table in values.items()}
+        for seed in (0, 1)
+        for place, alpha in enumerate((0.0, 0.3, 0.6))
     )
-    (cell,) = rules.cells(frame)
-    assert cell.hindsight == 0.6
-    assert rules.agreement(cell).tolist() == [0.6, 0.3]
-    assert rules.under(cell, rules.agreement).tolist() == [0.8, 0.6]
-    assert rules.regret(cell, rules.agreement) == pytest.approx(10)
-    assert rules.regret(cell, rules.held_out) == pytest.approx(15)
-    assert rules.regret(cell, rules.fixed(0.25)) == pytest.approx(15)
-    head, body = rules.table(frame)
-    assert [len(row) for row in body] == [len(head)] * 2
-    assert body[0][:7] == ["a", "clean", 512, "50.0 ± 0.0", "65.0 ± 7.1", "70.0 ± 14.1", "65.0 ± 7.1"]
-    assert any("rule agreement: mean accuracy 70.0, mean regret 10.0 points" in line for line in rules.findings(frame))
+    assert reading.agreement(frame)["alpha"].tolist() == [0.6, 0.3]
+    assert reading.agreement(frame)["accuracy"].tolist() == [0.8, 0.6]
+    assert reading.held_out(frame)["alpha"].tolist() == [0.3, 0.3]
+    assert reading.fixed(frame, 0.25)["alpha"].tolist() == [0.3, 0.3]
+    assert reading.hindsight(frame)["alpha"].tolist() == [0.6, 0.6]
+    table = reading.table(frame)
+    expected = ["a", "clean", 512, "50.0 ± 0.0", "65.0 ± 7.1", "70.0 ± 14.1", "65.0 ± 7.1", "80.0 ± 0.0", "0.6"]
+    assert table.iloc[0].tolist()[:9] == expected
+    mean = table.iloc[1].dropna().tolist()
+    assert mean == ["mean", "clean", "50.0", "65.0", "70.0", "65.0", "80.0", "0.300", "0.200"]
+
+
+def test_bins_are_pooled_by_the_points_they_hold() -> None:
+    runs = pd.DataFrame({"bin 4 share": [0.2, 0.6], "bin 4 confidence": [0.4, 0.48], "bin 4 accuracy": [1.0, 0.0]})
+    confidence, right = reading.pooled(runs.assign(**{"bin 9 share": [0.8, np.nan], "bin 9 accuracy": [0.5, np.nan]}))
+    assert confidence == pytest.approx([0.46, 0])
+    assert right == pytest.approx([0.25, 0.5])
+
+
+def test_alphas_reach_their_end() -> None:
+    for step in (0.1, 0.2, 0.3, 0.4):
+        alphas = sorted({c["alpha"] for c in debiasing.configurations(DIGITS, debiasing.Settings(alpha_step=step))})
+        assert alphas[0] == 0
+        assert alphas[-1] == debiasing.MOST
+        assert np.allclose(np.diff(alphas[:-1]), step)

@@ -1,14 +1,15 @@
-"""Results on disk: a finished run is not run again, whatever killed the process, and a torn line is dropped."""
+"""Results on disk: a finished run is not run again, whatever killed the process."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments.run import execute, tasks
-from experiments.store import Run, Store, key, read, record_environment
+from experiments.store import OWN, Store, complete, read, record_environment
 from tests.experiments.fakes import DATASET, Settings, experiment, score
 
 SETTINGS = Settings()
@@ -16,21 +17,21 @@ SETTINGS = Settings()
 
 def _execute(folder: Path, seeds: int = 2, settings: Settings = SETTINGS, run=score) -> int:  # type: ignore[no-untyped-def]
     made = experiment(run)
-    return execute(made, tasks(made, [DATASET], seeds, settings), settings, Store(folder), "command")
+    return execute(made, tasks(made, [DATASET], seeds, settings), settings, Store(folder))
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert _execute(tmp_path) == 4
-    before = (tmp_path / "runs.jsonl").read_bytes()
+    before = (tmp_path / "results.csv").read_bytes()
 
     def never(*_: object) -> dict[str, float]:
         raise AssertionError("it was run again")
 
     assert _execute(tmp_path, run=never) == 0
-    assert (tmp_path / "runs.jsonl").read_bytes() == before
+    assert (tmp_path / "results.csv").read_bytes() == before
     assert _execute(tmp_path, seeds=3) == 2
     assert _execute(tmp_path, settings=Settings(epochs=4)) == 4
-    assert len(read(tmp_path / "runs.jsonl")) == 10
+    assert len(read(tmp_path)) == 10
 
 
 def test_resume_after_a_kill_between_runs(tmp_path: Path) -> None:
@@ -46,59 +47,65 @@ def test_resume_after_a_kill_between_runs(tmp_path: Path) -> None:
         _execute(tmp_path, run=killed)
     assert calls == [(0, 1), (0, 2), (1, 1)]
     assert _execute(tmp_path) == 1
-    whole = tmp_path / "whole"
-    _execute(whole)
-
-    def results(folder: Path) -> list[tuple[str, dict[str, float]]]:
-        return [(run["key"], run["measures"]) for run in read(folder / "runs.jsonl")]
-
-    assert results(tmp_path) == results(whole)
+    _execute(tmp_path / "whole")
+    assert (tmp_path / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
 
 
-@pytest.mark.parametrize("left", [1, 40, -1])
-def test_a_torn_last_line_is_dropped(tmp_path: Path, left: int) -> None:
-    _execute(tmp_path)
-    path = tmp_path / "runs.jsonl"
-    *lines, last = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines) + last[:left])
-    assert len(read(path)) == 3
-    store = Store(tmp_path)
-    assert len(store.finished) == 3
-    assert path.read_bytes() == b"".join(lines)
-    assert _execute(tmp_path) == 1
-    assert len(read(path)) == 4
+def test_two_processes_add_to_one_file(tmp_path: Path) -> None:
+    made, (first, second) = experiment(), (Store(tmp_path), Store(tmp_path))
+    planned = tasks(made, [DATASET], 1, SETTINGS)
+    assert execute(made, planned[:1], SETTINGS, first) == 1
+    assert execute(made, planned[1:], SETTINGS, second) == 1
+    assert read(tmp_path)["k"].tolist() == [1, 2]
 
 
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    _execute(tmp_path)
-    path = tmp_path / "runs.jsonl"
-    path.write_text("{}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"got line 1 of .* expected a run"):
+def test_numbers_stay_as_they_were_written(tmp_path: Path) -> None:
+    """Other measures of later runs are other columns, and what is there is not read and written anew."""
+    numbers = {0: {"score": 0.1 + 0.2}, 1: {"score": 1e-17, "map": "1,2 3,4"}}
+    assert _execute(tmp_path, run=lambda dataset, seed, configuration, settings: numbers[seed]) == 4
+    first, *_, last = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert first.endswith(",0.30000000000000004,")
+    assert last.endswith(',1e-17,"1,2 3,4"')
+    assert read(tmp_path)["score"].tolist() == [0.1 + 0.2] * 2 + [1e-17] * 2
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", 'dataset,data\n"1'])
+def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^results: got .*results.csv .*expected the CSV of earlier runs"):
         Store(tmp_path)
-
-
-def test_keys() -> None:
-    """Stable: results that are committed keep their keys."""
-    assert key(a=1, b={"c": 2, "d": 3}) == key(b={"d": 3, "c": 2}, a=1) == "932875ab5b23eb47"
-    assert key(a=1) != key(a=2)
 
 
 def test_other_data_of_the_same_name_are_run(tmp_path: Path) -> None:
     made = experiment()
     store = Store(tmp_path)
-    assert execute(made, tasks(made, [DATASET], 1, SETTINGS), SETTINGS, store, "command") == 2
-    assert DATASET.x is not None
+    assert execute(made, tasks(made, [DATASET], 1, SETTINGS), SETTINGS, store) == 2
     other = type(DATASET)(DATASET.name, DATASET.x + 1)
-    assert execute(made, tasks(made, [other], 1, SETTINGS), SETTINGS, store, "command") == 2
+    assert execute(made, tasks(made, [other], 1, SETTINGS), SETTINGS, store) == 2
+    assert complete(read(tmp_path))["data"].unique().tolist() == [other.fingerprint]
 
 
 def test_rows_hold_what_decided_them(tmp_path: Path) -> None:
     _execute(tmp_path, seeds=1)
-    (run, _) = read(tmp_path / "runs.jsonl")
-    assert set(run) == set(Run.__annotations__)
-    assert run["configuration"] == {"k": 1}
-    assert run["settings"] == {"epochs": 3, "rate": 0.5}
-    assert (run["dataset"], run["seed"], run["siblings"], run["command"]) == ("points", 0, 2, "command")
+    row = read(tmp_path).iloc[0]
+    assert list(row.index) == [*OWN, "k", "score", "other"]
+    assert (row["dataset"], row["data"], row["seed"], row["runs"]) == ("points", DATASET.fingerprint, 0, 2)
+
+
+def test_digits_of_digests_stay_text(tmp_path: Path) -> None:
+    row = {"dataset": "12", "data": "1e10", "settings": "00000001", "seed": 0, "runs": 1, "score": 0.5}
+    pd.DataFrame([row]).to_csv(tmp_path / "results.csv", index=False)
+    assert read(tmp_path).iloc[0].tolist() == list(row.values())
+
+
+def test_settings_are_checked() -> None:
+    for wrong, message in (
+        ({"epochs": 0}, "epochs: got 0"),
+        ({"rate": 0.0}, "rate: got 0"),
+        ({"share": 2.0}, "share:"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Settings(**wrong)
 
 
 def test_environment(tmp_path: Path) -> None:
@@ -106,7 +113,5 @@ def test_environment(tmp_path: Path) -> None:
     record_environment(tmp_path, "python -m experiments b", 2)
     first, second = json.loads((tmp_path / "environment.json").read_text(encoding="utf-8"))
     assert (first["command"], second["command"]) == ("python -m experiments a", "python -m experiments b")
+    assert {"python", "icon", "torch", "numpy"} <= set(second["versions"])
     assert second["threads"] == 2
-    assert {"python", "icon", "torch", "numpy"} <= set(first["versions"])
-    assert first["date"].endswith("+00:00")
-    assert [path.name for path in tmp_path.iterdir()] == ["environment.json"]

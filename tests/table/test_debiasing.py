@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from table import debiasing
 from table.data import sample
 from table.page.schema import Study
-from table.studies import studies
+from table.studies import RESULTS, studies
 
 
 @pytest.fixture(scope="module")
@@ -92,18 +93,22 @@ def test_findings_follow_the_numbers() -> None:
 def test_studies_reads_the_experiments(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debiasing, "study", lambda: study)
     assert studies(tmp_path / "absent") == [study]
-    for name in ("width", "multi-view"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "study.json").write_text(json.dumps({**study, "slug": name}), encoding="utf-8")
-    assert [found["slug"] for found in studies(tmp_path)] == [study["slug"], "multi-view", "width"]
+    shutil.copytree(RESULTS / "multi-view", tmp_path / "multi-view")
+    _, found = studies(tmp_path)
+    assert (found["slug"], found["body"][0][:2]) == ("multi-view", ["digits", 2])
+    assert {len(line) for line in found["body"]} == {len(found["head"])}
+    assert found["findings"][0].startswith("More views help")
+    assert found["caption"].startswith("CMC")
+    assert len(found["figures"]) == 2
+    for figure in found["figures"]:
+        (picture,) = ElementTree.fromstring(figure)
+        assert picture.attrib["href"].startswith("data:image/png;base64,")
+    json.dumps(found, allow_nan=False)
 
 
-@pytest.mark.parametrize(("text", "reason"), [("{", "no JSON object"), ("3", "no JSON object"), ("{}", "without body")])
-def test_a_file_without_a_study_is_named(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
-) -> None:
+def test_a_report_without_its_words_is_named(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debiasing, "study", lambda: study)
-    (tmp_path / "width").mkdir()
-    (tmp_path / "width" / "study.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=rf"width.study\.json: got .*{reason}"):
+    shutil.copytree(RESULTS / "multi-view", tmp_path / "multi-view")
+    (tmp_path / "multi-view" / "README.md").write_text("# More views\n\n## Numbers\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"multi-view.README.md: got no section '## Findings'"):
         studies(tmp_path)
