@@ -1,4 +1,1 @@
-"""The experiments: ``python -m experiments NAME --dataset D --seeds S``, from a checkout.
-
-A new experiment is one `experiments.record.Experiment`, named in `experiments.registry`.
-"""
+"""The experiments: ``python -m experiments NAME --dataset D --seeds S``, from a checkout."""

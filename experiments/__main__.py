@@ -6,47 +6,42 @@ import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import track
 from rich.table import Table
 
 from experiments import report
 from experiments.datasets import NAMES, Dataset, from_files, load
 from experiments.record import Experiment
 from experiments.registry import ALIASES, EXPERIMENTS
-from experiments.run import Task, execute, tasks
+from experiments.run import execute, tasks
 from experiments.store import Store, record_environment
 from icon import _checks as check
 
 PUBLISHED = Path("experiments/results")
 TRIALS = Path("out/experiments")
 
-Name = Annotated[Optional[str], typer.Argument(help="The experiment; without one, a list of them.")]  # noqa: UP045
 Names = Annotated[list[str], typer.Option("--dataset", help=f"Repeat the option: {', '.join(NAMES)}.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")]
-Data = Annotated[Optional[Path], typer.Option(help="Folder of the data sets' files, else ICON_DATA.")]  # noqa: UP045
-Features = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(help="Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."),
-]
-Labels = Annotated[Optional[str], typer.Option(help="Labels of --features, to score with.")]  # noqa: UP045
-Key = Annotated[Optional[str], typer.Option(help="Which array or column of the features' file.")]  # noqa: UP045
-Subset = Annotated[Optional[int], typer.Option(help="This many points of each data set, for a quick run.")]  # noqa: UP045
-Set = Annotated[Optional[list[str]], typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")]  # noqa: UP045
-Out = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help=f"Results go to OUT/NAME: {PUBLISHED}, or {TRIALS} with --subset, --set or --features."),
-]
+Data = Annotated[Path | None, typer.Option(help="Folder of the data sets' files, else ICON_DATA.")]
+FEATURES = "Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."
+Features = Annotated[list[str] | None, typer.Option(help=FEATURES)]
+Labels = Annotated[str | None, typer.Option(help="Labels of --features, to score with.")]
+Key = Annotated[str | None, typer.Option(help="Which array or column of the features' file.")]
+Subset = Annotated[int | None, typer.Option(help="This many points of each data set, for a quick run.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")]
+OUT = f"Results go to OUT/NAME: {PUBLISHED}, or {TRIALS} with --subset, --set or --features."
+Out = Annotated[Path | None, typer.Option(help=OUT)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")]
 
 
 def main(
-    name: Name = None,
+    name: Annotated[str | None, typer.Argument(help="The experiment; without one, a list of them.")] = None,
     dataset: Names = ["digits"],  # noqa: B006 - typer reads the default and does not change it
     seeds: Seeds = 5,
     data: Data = None,
@@ -64,7 +59,10 @@ def main(
     """
     console = Console()
     if name is None:
-        console.print(_list())
+        listed = Table("experiment", "question", title="python -m experiments NAME")
+        for experiment in EXPERIMENTS.values():
+            listed.add_row(experiment.name, experiment.question)
+        console.print(listed)
         return
     torch.set_num_threads(threads)
     try:
@@ -79,7 +77,7 @@ def main(
         store = Store(folder)
         if not all(store.has(task.row) for task in planned):
             record_environment(folder, shlex.join(["python", "-m", "experiments", *sys.argv[1:]]), threads)
-        made = _run(experiment, planned, settings, store, console)
+        made = execute(experiment, track(planned, "runs", console=console, transient=True), settings, store)
         written = report.write(experiment, folder, settings)
     except (ValueError, TypeError, OSError) as error:
         Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -89,11 +87,7 @@ def main(
 
 
 def parse_settings(experiment: Experiment, given: list[str]) -> Any:
-    """The experiment's settings with ``NAME=VALUE`` put in.
-
-    Raises:
-        ValueError: not of that form, an unknown name, or a value of another type than the default's.
-    """
+    """The experiment's settings with ``NAME=VALUE`` put in."""
     defaults: dict[str, Any] = {field.name: field.default for field in fields(experiment.settings)}
     chosen: dict[str, Any] = {}
     for text in given:
@@ -116,25 +110,6 @@ def _datasets(
     if labels is not None:
         raise ValueError("labels: got a file without --features, expected both")
     return [load(name, data) for name in dict.fromkeys(names)]
-
-
-def _run(experiment: Experiment, planned: list[Task], settings: Any, store: Store, console: Console) -> int:
-    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=len(planned))
-
-        def tick(task: Task) -> None:
-            what = " ".join(f"{k}={v}" for k, v in task.configuration.items())
-            progress.update(bar, advance=1, description=f"{task.dataset.name}, seed {task.seed}: {what}")
-
-        return execute(experiment, planned, settings, store, tick)
-
-
-def _list() -> Table:
-    table = Table("experiment", "question", title="python -m experiments NAME")
-    for experiment in EXPERIMENTS.values():
-        table.add_row(experiment.name, experiment.question)
-    return table
 
 
 if __name__ == "__main__":

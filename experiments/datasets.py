@@ -7,7 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from sklearn.datasets import load_digits
 
 from icon import _checks as check
 from icon.features import read_matrix, read_vector
@@ -63,21 +64,18 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def subset(self, n: int, seed: int = 0) -> Dataset:
-        """``n`` points drawn without replacement, in their old order.
-
-        Raises:
-            ValueError: more points than there are, or fewer than one.
-        """
+        """``n`` points drawn without replacement, in their old order."""
         if check.count(n, "subset") > self.n:
             raise ValueError(f"subset: got {n}, expected at most {self.n} (the points of {self.name})")
         kept = np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False))
-        return replace(
-            self,
-            name=f"{self.name}-{n}",
-            x=self.x[kept],
-            views=tuple(view[kept] for view in self.views),
-            y=None if self.y is None else self.y[kept],
-        )
+        views, y = tuple(view[kept] for view in self.views), None if self.y is None else self.y[kept]
+        return replace(self, name=f"{self.name}-{n}", x=self.x[kept], views=views, y=y)
+
+
+@lru_cache(maxsize=8)
+def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
+    """A subset where the data set has more points, the same object at every call."""
+    return dataset if dataset.n <= points else dataset.subset(points, seed)
 
 
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
@@ -93,7 +91,8 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
     name = ALIASES.get(name, name)
     check.choice(name, "dataset", NAMES)
     if name == "digits":
-        return _digits()
+        digits = load_digits()
+        return Dataset("digits", _floats(digits.data / 16), y=_labels(digits.target), shape=(8, 8))
     file, read = SOURCES[name]
     folder = folder or os.environ.get(FOLDER_VARIABLE)
     wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {file}"
@@ -131,13 +130,6 @@ def from_files(features: Sequence[str], labels: str | None = None, key: str | No
         if len(y) != len(views[0]):
             raise ValueError(f"labels: got {len(y)}, expected {len(views[0])} (one per row of the features)")
     return Dataset(Path(features[0]).stem, np.hstack(views), tuple(views) if len(views) > 1 else (), y)
-
-
-def _digits() -> Dataset:
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return Dataset("digits", _floats(found.data / 16), y=_labels(found.target), shape=(8, 8))
 
 
 def _vectors(name: str, arrays: Arrays, key: str = "X") -> Dataset:

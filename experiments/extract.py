@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from icon import _checks as check
 from icon.estimators.base import on_device
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
-FORMS = "timm:MODEL, hub:OWNER/REPOSITORY:MODEL or module:FILE.py:FUNCTION"
+FORMS = "timm:MODEL or module:FILE.py:FUNCTION"
 INSTALL = "pip install '.[images]'"
 
 
@@ -46,8 +46,7 @@ def load_backbone(name: str, size: int | None = None, random_weights: bool = Fal
     """The backbone of a name.
 
     Args:
-        name: ``timm:MODEL``, ``hub:OWNER/REPOSITORY:MODEL`` (torch.hub, which runs the code of that repository), or
-            ``module:FILE.py:FUNCTION``, where the function takes nothing and returns the module.
+        name: ``timm:MODEL``, or ``module:FILE.py:FUNCTION``, where the function takes nothing and returns the module.
         size: side of the images; None is the backbone's own.
         random_weights: no download of weights; the features mean nothing.
 
@@ -55,43 +54,35 @@ def load_backbone(name: str, size: int | None = None, random_weights: bool = Fal
         ValueError: a name of another form, a package that is not installed, or no such model.
     """
     kind, _, rest = name.partition(":")
-    repository, _, model = rest.rpartition(":")
-    if kind not in ("timm", "hub", "module") or not rest or (kind == "hub" and not repository):
+    if kind not in ("timm", "module") or not rest:
         raise ValueError(f"backbone: got {name!r}, expected {FORMS}")
     if kind == "module" and random_weights:
         raise ValueError("random-weights: got it with a module of your own, whose weights are what it makes them")
-    try:
-        if kind == "timm":
-            found = _timm(rest, size, random_weights)
-        elif kind == "hub":
-            made = torch.hub.load(repository, model, pretrained=not random_weights, trust_repo=True)  # type: ignore[no-untyped-call]
-            found = Backbone(made, size or Backbone.size)
-        else:
-            found = Backbone(_own(repository, model), size or Backbone.size)
-    except ValueError:
-        raise
-    except ImportError:
-        raise ValueError(f"backbone: got {name}, expected {kind} to be installed ({INSTALL})") from None
-    except Exception as error:  # an unknown name, no network, no space: timm and the hubs raise what they like
-        raise ValueError(f"backbone: got {name}, expected a model that can be loaded ({_first(error)})") from None
+    found = _timm(rest, size, random_weights) if kind == "timm" else Backbone(_own(rest), size or Backbone.size)
     found.module.eval()
     return found
 
 
 def _timm(model: str, size: int | None, random_weights: bool) -> Backbone:
-    import timm
-
-    options: dict[str, Any] = {"pretrained": not random_weights, "num_classes": 0}
     try:
-        module = timm.create_model(model, **options, **({} if size is None else {"img_size": size}))
-    except TypeError:  # only vision transformers take the size
-        module = timm.create_model(model, **options)
+        import timm
+
+        options: dict[str, Any] = {"pretrained": not random_weights, "num_classes": 0}
+        try:
+            module = timm.create_model(model, **options, **({} if size is None else {"img_size": size}))
+        except TypeError:  # only vision transformers take the size
+            module = timm.create_model(model, **options)
+    except ImportError:
+        raise ValueError(f"backbone: got timm:{model}, expected timm to be installed ({INSTALL})") from None
+    except Exception as error:  # an unknown name, no network, no space: timm and its hub raise what they like
+        raise ValueError(f"backbone: got timm:{model}, expected a model that can be loaded ({_first(error)})") from None
     known = module.pretrained_cfg
     side, crop = size or int(known["input_size"][-1]), known.get("crop_pct") or Backbone.crop
     return Backbone(module, side, tuple(known["mean"]), tuple(known["std"]), float(crop))
 
 
-def _own(file: str, function: str) -> nn.Module:
+def _own(name: str) -> nn.Module:
+    file, _, function = name.rpartition(":")
     if not Path(file).is_file():
         raise ValueError(f"backbone: got module:{file}, expected module:FILE.py:FUNCTION with a file that exists")
     make = runpy.run_path(file).get(function)
@@ -104,11 +95,7 @@ def _own(file: str, function: str) -> nn.Module:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All images under a folder, sorted by path.
-
-    Raises:
-        ValueError: no such folder, or no image in it.
-    """
+    """All images under a folder, sorted by path."""
     if not folder.is_dir():
         raise ValueError(f"images: got {folder}, expected a folder that exists")
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
@@ -125,11 +112,7 @@ def labels_of(folder: Path, files: list[Path]) -> tuple[Array, list[str]]:
 
 
 def read_image(path: Path, backbone: Backbone) -> Tensor:
-    """``[3, size, size]`` the central square of an image, resized and normalised as the backbone expects it.
-
-    Raises:
-        ValueError: a file that is no image, or a broken one; pillow is not installed.
-    """
+    """``[3, size, size]`` the central square of an image, resized and normalised as the backbone expects it."""
     try:
         from PIL import Image
     except ImportError:
@@ -149,11 +132,7 @@ def read_image(path: Path, backbone: Backbone) -> Tensor:
 
 
 def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Array:
-    """``[n, d]`` float16 features, in the order of the files.
-
-    Raises:
-        ValueError: a broken image, or a module that does not give finite features ``[b, d]``.
-    """
+    """``[n, d]`` float16 features, in the order of the files."""
     check.count(batch, "batch")
     chosen = on_device(np.zeros(1), device).device
     module, parts = backbone.module.to(chosen), []
@@ -165,10 +144,9 @@ def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str 
 
 
 def _checked(features: Any, rows: int) -> Tensor:
-    if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != rows:
-        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+    if (shape := tuple(getattr(features, "shape", ())))[:1] != (rows,) or len(shape) != 2:
         raise ValueError(f"backbone: got {shape} for {rows} images, expected features ({rows}, d)")
-    half = features.half()
+    half: Tensor = features.half()
     if not bool(torch.isfinite(half).all()):
         raise ValueError("backbone: got features that are not finite in float16, expected smaller ones")
     return half
@@ -180,7 +158,7 @@ def main(
     out: Annotated[Path, typer.Option(help="An .npz file.")] = Path("features.npz"),
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    size: Annotated[Optional[int], typer.Option(min=1, help="Side of the images, else the backbone's.")] = None,  # noqa: UP045
+    size: Annotated[int | None, typer.Option(min=1, help="Side of the images, else the backbone's.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="No download: a trial of the path.")] = False,
 ) -> None:
     """Features (float16), labels from the names of the sub-folders, and file names of a folder of images.

@@ -1,13 +1,21 @@
-"""The protocol of a held-out half: split, features in the units of the training half, k-NN accuracy."""
+"""Encoders trained on one half of the points, with the training loop of the library, and measured on the other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor, nn
 
-Array = NDArray[Any]
+import icon
+from experiments.datasets import Array
+from icon.training import fit
+from icon.training.fit import seeded
 
 
 class Halves(NamedTuple):
@@ -18,13 +26,7 @@ class Halves(NamedTuple):
 
 
 def halves(y: Array, seed: int) -> Halves:
-    """A stratified split: the labels shape the halves and score them, nothing else.
-
-    Raises:
-        ValueError: a class with fewer than two members.
-    """
-    from sklearn.model_selection import train_test_split
-
+    """A stratified split: the labels shape the halves and score them, nothing else."""
     classes, members = np.unique(y, return_counts=True)
     if members.min() < 2:
         raise ValueError(f"labels: got class {classes[members.argmin()]} with one member, expected at least two")
@@ -40,9 +42,81 @@ def standardised(x: Array, train: Array) -> Array:
 
 def knn_accuracy(z: Array, y: Array, split: Halves, k: int) -> float:
     """Accuracy on the held-out half of k nearest neighbours (Euclidean) in the training half."""
-    from sklearn.neighbors import KNeighborsClassifier
-
     if k > len(split.train):
         raise ValueError(f"k: got {k}, expected at most {len(split.train)} (the points that train)")
-    model = KNeighborsClassifier(k).fit(z[split.train], y[split.train])
-    return float(model.score(z[split.held], y[split.held]))
+    return accuracy(KNeighborsClassifier(k), z, y, split)
+
+
+def linear_accuracy(z: Array, y: Array, split: Halves) -> float:
+    """Accuracy on the held-out half of logistic regression on the training half's standardised embedding."""
+    return accuracy(LogisticRegression(max_iter=1000), standardised(z, split.train), y, split)
+
+
+def accuracy(model: Any, z: Array, y: Array, split: Halves) -> float:
+    return float(model.fit(z[split.train], y[split.train]).score(z[split.held], y[split.held]))
+
+
+class Epochs:
+    """Draws every point once per epoch, in batches that are as equal as can be and no larger than asked.
+
+    Args:
+        points: ``[n]`` the row numbers of the points.
+        target: from the row numbers ``[b]`` of a batch to what the loss takes as its target.
+    """
+
+    def __init__(self, points: Array, target: Callable[[Tensor], Any] = lambda index: None) -> None:
+        self.points, self.target = torch.from_numpy(points), target
+        self._left: list[Tensor] = []
+
+    def draw(self, size: int) -> tuple[Tensor, Any]:
+        if not self._left:
+            order = torch.randperm(len(self.points))
+            self._left = list(self.points[order].chunk(self.batches(size)))
+        index = self._left.pop(0)
+        return index, self.target(index)
+
+    def batches(self, size: int) -> int:
+        """Batches of an epoch."""
+        return -(-len(self.points) // size)
+
+
+class TwoViews(Epochs):
+    """Draws every point twice; the target is the number of the point within its batch."""
+
+    def draw(self, size: int) -> tuple[Tensor, Any]:
+        index, _ = super().draw(size)
+        return index.repeat(2), torch.arange(len(index)).repeat(2)
+
+
+def trained(
+    make: Callable[[], nn.Module],
+    loss: icon.Loss,
+    x: Array,
+    points: Epochs,
+    *,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+) -> nn.Module:
+    """A trained mapper. With the same seed it starts the same and sees the same batches: differences are paired.
+
+    Args:
+        make: the mapper, which draws with torch's global generator.
+        x: ``[n, d]`` the features of all points.
+        epochs: 0 leaves the mapper as it was made.
+    """
+    with seeded(seed, torch.device("cpu")):
+        mapper = make().eval()
+    if epochs:
+        steps, inputs = epochs * points.batches(batch), torch.from_numpy(x)
+        fit(loss, mapper, inputs, points, steps=steps, batch_size=batch, learning_rate=learning_rate, seed=seed)
+    return mapper
+
+
+def embedded(mapper: nn.Module, x: Array, unit: bool) -> Array:
+    """``[n, d]`` the embedding of all points, of unit length where the loss sees only the direction."""
+    with torch.no_grad():
+        z: Tensor = mapper(torch.from_numpy(x))
+    found: Array = (nn.functional.normalize(z, dim=1) if unit else z).numpy()
+    return found

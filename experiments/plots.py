@@ -22,8 +22,6 @@ STYLE: Any = {
     "grid.linewidth": 0.6,
     "lines.markersize": 4,
     "lines.linewidth": 1.2,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
     "legend.frameon": False,
 }
 #: Of Okabe and Ito; markers and line styles tell the same once more.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from icon import _checks as check
 
 Configuration = dict[str, Any]
 Measures = dict[str, float | str]
+#: Settings that are shares.
+SHARES = ("debias", "ema", "corrupted", "held", "floor")
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,19 @@ class Experiment:
 
     Args:
         name: on the command line, and the folder of the results.
-        title: of the report.
-        question: of the report.
+        question: in one line.
         settings: a frozen dataclass of what is the same in all runs, its defaults those of the published results.
-        configurations: ``(dataset, settings)`` to the configurations that are run with every seed. It refuses, with a
-            ValueError, a data set that the experiment cannot use.
+        configurations: a data set to the configurations that are run with every seed. It refuses, with a ValueError, a
+            data set that the experiment cannot use.
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
         table: the frame to the table of the report.
         figures: name of the file to the drawing of the frame.
     """
 
     name: str
-    title: str
     question: str
     settings: type[Any]
-    configurations: Callable[[Dataset, Any], Sequence[Configuration]]
+    configurations: Callable[[Dataset], Sequence[Configuration]]
     run: Callable[[Dataset, int, Configuration, Any], Measures]
     table: Callable[[pd.DataFrame], pd.DataFrame]
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
@@ -50,21 +50,15 @@ class Experiment:
 class Settings:
     """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
 
-    shares: ClassVar[tuple[str, ...]] = ()
-
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            valid: Any = check.fraction if field.name in self.shares else check.positive
+            valid: Any = check.fraction if field.name in SHARES else check.positive
             (check.count if isinstance(value, int) else valid)(value, field.name)
 
 
 def labels_of(dataset: Dataset) -> Array:
-    """``[n]`` the labels of a data set.
-
-    Raises:
-        ValueError: some are unknown, so that results could not be scored.
-    """
+    """``[n]`` the labels of a data set, of which none may be unknown."""
     if dataset.y is None or bool((dataset.y < 0).any()):
         raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
     return np.asarray(dataset.y)

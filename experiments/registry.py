@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from experiments import debiased_contrastive, divergences, multi_view
 from experiments.clustering import comparison, debiasing, ingredients, model_selection
-from experiments.debiased_contrastive import reading as debiased_contrastive
-from experiments.divergences import reading as divergences
-from experiments.multi_view import reading as multi_view
 from experiments.record import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {

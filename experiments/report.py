@@ -22,28 +22,24 @@ DPI = 130
 
 
 def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
-    """Draw the figures and write README.md, of which what stands before the numbers is kept, and return their paths.
-
-    Raises:
-        ValueError: no seed is complete with these settings.
-    """
+    """Draw the figures and write README.md, of which what stands before the numbers is kept, and return their paths."""
     frame = results(folder, settings)
     written = [folder / FILE]
     for name, draw in experiment.figures.items():
         with mpl.rc_context(STYLE):
             written.append(save(draw(frame), folder / f"{name}.png"))
     path = folder / README
-    words = path.read_text(encoding="utf-8").partition(NUMBERS)[0] if path.is_file() else _beginning(experiment)
+    words = (
+        path.read_text(encoding="utf-8").partition(NUMBERS)[0]
+        if path.is_file()
+        else f"# {experiment.name}\n\n{experiment.question}\n\n"
+    )
     replace_text(path, words + _numbers(experiment, frame, settings))
     return [*written, path]
 
 
 def results(folder: Path, settings: Any) -> pd.DataFrame:
-    """The runs of a folder that count: with these settings, the newest data and complete seeds.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """The runs of a folder that count: with these settings, the newest data and complete seeds."""
     frame = read(folder)
     frame = complete(frame[frame["settings"] == digest(settings)])
     if frame.empty:
@@ -63,10 +59,6 @@ def save(figure: Figure, path: Path) -> Path:
     figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
-
-
-def _beginning(experiment: Experiment) -> str:
-    return f"# {experiment.title}\n\n{experiment.question}\n\n"
 
 
 def _numbers(experiment: Experiment, frame: pd.DataFrame, settings: Any) -> str:

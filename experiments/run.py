@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from experiments.datasets import Dataset
-from experiments.record import Configuration, Experiment
+from experiments.record import Configuration, Experiment, labels_of
 from experiments.store import Row, Store, row_of
 
 
@@ -20,14 +20,11 @@ class Task(NamedTuple):
 
 
 def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, settings: Any) -> list[Task]:
-    """All runs, finished or not: seed by seed, so that an early stop leaves whole seeds.
-
-    Raises:
-        ValueError: a data set that the experiment cannot use.
-    """
+    """All runs, finished or not: seed by seed, so that an early stop leaves whole seeds."""
     planned = []
     for dataset in datasets:
-        configurations = experiment.configurations(dataset, settings)
+        configurations = experiment.configurations(dataset)
+        labels_of(dataset)
         for seed in range(seeds):
             for configuration in configurations:
                 row = row_of(dataset, seed, configuration, settings, len(configurations))
@@ -35,17 +32,10 @@ def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, setti
     return planned
 
 
-def execute(
-    experiment: Experiment,
-    planned: Sequence[Task],
-    settings: Any,
-    store: Store,
-    tick: Callable[[Task], None] = lambda task: None,
-) -> int:
-    """Make the runs that the store does not have, and return how many these were; ``tick`` is told of each one."""
+def execute(experiment: Experiment, planned: Iterable[Task], settings: Any, store: Store) -> int:
+    """Make the runs that the store does not have, and return how many these were."""
     made = 0
     for task in planned:
-        tick(task)
         if not store.has(task.row):
             store.add(task.row, experiment.run(task.dataset, task.seed, task.configuration, settings))
             made += 1

@@ -39,14 +39,7 @@ def digest(settings: Any) -> str:
 
 
 class Store:
-    """``folder/results.csv``; several processes may add to it.
-
-    Args:
-        folder: made where it does not exist.
-
-    Raises:
-        ValueError: the file is no such CSV.
-    """
+    """``folder/results.csv``, which is made where it does not exist; several processes may add to it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,11 +61,7 @@ class Store:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """The finished runs of a folder, in the order in which they ended.
-
-    Raises:
-        ValueError: there is no file, or it is no such CSV.
-    """
+    """The finished runs of a folder, in the order in which they ended."""
     if _text(folder / FILE).empty:
         raise ValueError(f"results: got no runs in {folder}, expected {FILE} with some")
     return pd.read_csv(folder / FILE, dtype=dict.fromkeys(("dataset", "data", "settings"), str))

@@ -33,26 +33,21 @@ def _study(experiment: Experiment, folder: Path) -> Study:
     frame = report.results(folder, experiment.settings())
     table = experiment.table(frame)
     text = (folder / report.README).read_text(encoding="utf-8")
+    words = re.match(r"# (.+?)\n\n(.+?)\n\n## Findings\n\n(.+?)\n\n## Protocol\n\n(.+?)\n\n## Numbers\n", text, re.S)
+    if words is None:
+        raise ValueError(f"{folder / report.README}: got other parts, expected a question, findings, protocol, numbers")
+    title, question, findings, protocol = words.groups()
     return {
         "slug": experiment.name,
-        "title": experiment.title,
-        "question": experiment.question,
-        "findings": [
-            " ".join(part.split()) for part in re.split(r"^\* ", _section(text, "Findings", folder), flags=re.M)[1:]
-        ],
+        "title": title,
+        "question": " ".join(question.split()),
+        "findings": [" ".join(finding.split()) for finding in re.split(r"^\* ", findings, flags=re.M)[1:]],
         "head": list(table.columns),
         "body": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
         "figures": [_as_svg(folder / f"{name}.png") for name in experiment.figures],
-        "caption": " ".join(_section(text, "Protocol", folder).split()),
+        "caption": " ".join(protocol.split()),
         "source": report.command(experiment, frame),
     }
-
-
-def _section(text: str, name: str, folder: Path) -> str:
-    found = re.search(rf"^## {name}\n+(.+?)(?=\n+## )", text, flags=re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise ValueError(f"{folder / report.README}: got no section '## {name}', expected one before the numbers")
-    return found[1]
 
 
 def _as_svg(path: Path) -> str:

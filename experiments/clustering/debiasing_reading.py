@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,22 +25,24 @@ Selector = Callable[[DataFrame], DataFrame]
 def fixed(runs: DataFrame, alpha: float) -> DataFrame:
     """The α that was tried and is nearest, for every seed."""
     tried = runs["alpha"].unique()
-    return runs[runs["alpha"] == tried[np.abs(tried - alpha).argmin()]]
+    found: DataFrame = runs[runs["alpha"] == tried[np.abs(tried - alpha).argmin()]]
+    return found
 
 
 def agreement(runs: DataFrame) -> DataFrame:
     """Where the restarts agree most; of equals, the smallest α."""
-    return runs.sort_values("alpha").loc[lambda sorted_: sorted_.groupby("seed")["agreement"].idxmax()]
+    return runs.loc[runs.sort_values("alpha").groupby("seed")["agreement"].idxmax()]
 
 
 def held_out(runs: DataFrame) -> DataFrame:
     """Where edges kept aside are best predicted."""
-    return runs.sort_values("alpha").loc[lambda sorted_: sorted_.groupby("seed")["held-out"].idxmin()]
+    return runs.loc[runs.sort_values("alpha").groupby("seed")["held-out"].idxmin()]
 
 
 def hindsight(runs: DataFrame) -> DataFrame:
     """The one α with the highest mean accuracy over seeds, which labels tell."""
-    return fixed(runs, float(runs.groupby("alpha")["accuracy"].mean().idxmax()))
+    best: Any = runs.groupby("alpha")["accuracy"].mean().idxmax()
+    return fixed(runs, best)
 
 
 SELECTORS: dict[str, Selector] = {
@@ -56,7 +59,7 @@ def table(frame: DataFrame) -> DataFrame:
     """A row per data set, graph and batch size, and their means."""
     body, means = [], []
     for key, runs in frame.groupby(CELL):
-        row: dict[str, object] = dict(zip(("data set", "graph", "batch"), key, strict=True))
+        row: dict[str, Any] = dict(zip(("data set", "graph", "batch"), key, strict=True))
         accuracies = {name: select(runs)["accuracy"] for name, select in SELECTORS.items()}
         errors = {name: select(runs)["ece"] for name, select in ERRORS.items()}
         means.append(row | {name: values.mean() for name, values in (accuracies | errors).items()})

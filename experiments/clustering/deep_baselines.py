@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,15 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.clustering.protocol import Clusters, Settings, batch_size, inputs, total_steps, union
+from experiments.clustering.protocol import Clusters, Settings, inputs, union
 from experiments.datasets import Dataset
 from icon.nn import EMA, mappers
-from icon.p.rows import Rows
 from icon.training import PairSampler
 from icon.training.fit import fit, seeded
 
 PROJECTION = 128  # dimensions of the instance head of contrastive clustering
 INSTANCES = 256  # pairs of a batch whose instances are contrasted: the batch of the paper
-MEMORIES = (
-    20  # times that TEMI's teacher is renewed in a run: what 0.996 comes to in the authors' 100 epochs of CIFAR-10
-)
+MEMORIES = 20  # times that TEMI's teacher is renewed in a run, as with 0.996 in the authors' 100 epochs of CIFAR-10
 
 
 class ContrastiveClustering(nn.Module):
@@ -34,19 +30,14 @@ class ContrastiveClustering(nn.Module):
     Source: Li, Hu, Liu, Peng, Zhou, Peng 2021, Contrastive Clustering, AAAI (arXiv 2009.09687).
     """
 
-    def __init__(
-        self, clusters: int, hidden: int, instance_temperature: float = 0.5, cluster_temperature: float = 1.0
-    ) -> None:
+    def __init__(self, clusters: int, hidden: int) -> None:
         super().__init__()
-        self.clusters = clusters
-        self.project = nn.Linear(hidden, PROJECTION)
-        self.instance_temperature, self.cluster_temperature = instance_temperature, cluster_temperature
+        self.clusters, self.project = clusters, nn.Linear(hidden, PROJECTION)
 
     def forward(self, views: tuple[Tensor, Tensor], target: Any = None) -> Tensor:
         phi = [view[:, : self.clusters].softmax(dim=1) for view in views]
         instances = [self.project(view[:INSTANCES, self.clusters :]) for view in views]
-        value = nt_xent(instances[0], instances[1], self.instance_temperature)
-        value = value + nt_xent(phi[0].mT, phi[1].mT, self.cluster_temperature)
+        value = nt_xent(instances[0], instances[1], 0.5) + nt_xent(phi[0].mT, phi[1].mT, 1.0)
         for p in phi:
             mean = p.mean(dim=0)
             value = value + math.log(self.clusters) + torch.xlogy(mean, mean).sum()
@@ -118,11 +109,9 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 def deep_baseline(name: str, dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     """The restart with the lowest final loss; all begin from random heads, as published."""
     x = torch.from_numpy(inputs(dataset, settings.directions))
-    pairs = PairSampler(_rows(dataset, settings.neighbors))
-    found = [
-        _trained(name, dataset, x, pairs, settings.restarts * seed + number, settings)
-        for number in range(settings.restarts)
-    ]
+    pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors)))  # a neighbour is the positive
+    first = settings.restarts * seed
+    found = [_trained(name, dataset, x, pairs, first + number, settings) for number in range(settings.restarts)]
     return found[int(np.argmin([float(clusters.loss or 0) for clusters in found]))]
 
 
@@ -130,27 +119,19 @@ def _trained(name: str, dataset: Dataset, x: Tensor, pairs: PairSampler, seed: i
     """One restart. Its loss is the mean over the last tenth of the steps, where the rate is nearly zero."""
     with seeded(seed, x.device):
         head = mappers.build("mlp", x, dataset.classes, hidden=settings.hidden)
-        loss, mapper = _loss_and_mapper(name, head, dataset.classes, settings)
-    steps = total_steps(settings)
+        loss: Any = None
+        mapper: nn.Module = head  # with what the loss takes beside the logits
+        if name == "contrastive":
+            loss, mapper = ContrastiveClustering(dataset.classes, settings.hidden), WithHidden(head)
+        elif name == "temi":
+            loss = TEMI(dataset.classes)
+            mapper = WithTeacher(head, decay=max(0.0, 1 - MEMORIES / settings.total_steps))
+    steps = settings.total_steps
     done = fit(
-        loss, mapper, x, pairs, steps=steps, learning_rate=5e-3, batch_size=batch_size(dataset, settings), decay=True,
-        seed=seed, callback=mapper.follow if isinstance(mapper, WithTeacher) else None,
+        loss or icon.method(name), mapper, x, pairs, steps=steps, learning_rate=5e-3,
+        batch_size=settings.batch_size(dataset), decay=True, seed=seed,
+        callback=mapper.follow if isinstance(mapper, WithTeacher) else None,
     )  # fmt: skip
     with torch.no_grad():
         labels = head(x).argmax(dim=1).numpy()
     return Clusters(labels, float(np.mean(done.losses[-max(1, steps // 10) :])))
-
-
-def _loss_and_mapper(name: str, head: nn.Module, clusters: int, settings: Settings) -> tuple[Any, nn.Module]:
-    """What is minimised, and what gives it the views: the head, with what the loss wants beside the logits."""
-    if name == "contrastive":
-        return ContrastiveClustering(clusters, settings.hidden), WithHidden(head)
-    if name == "temi":
-        return TEMI(clusters), WithTeacher(head, decay=max(0.0, 1 - MEMORIES / total_steps(settings)))
-    return icon.method(name), head
-
-
-@lru_cache(maxsize=2)
-def _rows(dataset: Dataset, neighbors: int) -> Rows:
-    """A neighbour in the union graph as the positive."""
-    return icon.p.Graph()(union(dataset, neighbors))

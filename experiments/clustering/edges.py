@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
 
 from experiments.datasets import Array
-
-
-class Split(NamedTuple):
-    """The graph to fit on, symmetric, and the edges kept aside, ``[m, 2]``."""
-
-    graph: sp.csr_array
-    held: Array
 
 
 def corrupted(graph: sp.csr_array, share: float, seed: int) -> sp.csr_array:
@@ -27,23 +18,20 @@ def corrupted(graph: sp.csr_array, share: float, seed: int) -> sp.csr_array:
     moved = random.choice(len(edges), round(share * len(edges)), replace=False)
     taken = {(int(i), int(j)) for i, j in edges}
     for place in moved:
-        i = int(edges[place, random.integers(2)])
-        while True:
+        i = j = int(edges[place, random.integers(2)])
+        while i == j or (edge := (min(i, j), max(i, j))) in taken:
             j = int(random.integers(n))
-            edge = (min(i, j), max(i, j))
-            if i != j and edge not in taken:
-                break
         taken.add(edge)
         edges[place] = edge
     return _graph(edges, n)
 
 
-def held_out(graph: sp.csr_array, share: float, seed: int) -> Split:
-    """A symmetric graph without that share of its edges, and those edges."""
+def held_out(graph: sp.csr_array, share: float, seed: int) -> tuple[sp.csr_array, Array]:
+    """A symmetric graph without that share of its edges, and those edges, ``[m, 2]``."""
     edges = _undirected(graph)
     order = np.random.default_rng(seed).permutation(len(edges))
     aside = round(share * len(edges))
-    return Split(_graph(edges[order[aside:]], graph.shape[0]), edges[order[:aside]])
+    return _graph(edges[order[aside:]], graph.shape[0]), edges[order[:aside]]
 
 
 def held_out_loss(phi: Array, held: Array, floor: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import scipy.sparse as sp
 
@@ -56,29 +57,21 @@ def ablation(dataset: Dataset, seed: int, configuration: Configuration, settings
     return measured(dataset, lambda: cluster(dataset, seed, settings, graph, **changes))
 
 
+def _experiment(name: str, question: str, run: Any, variants: dict[str, str], ours: str) -> Experiment:
+    return Experiment(
+        name=name,
+        question=question,
+        settings=OneRestart,
+        configurations=one_per(variants),
+        run=run,
+        table=partial(reading.table, variants=tuple(variants), ours=ours, paper=variants),
+        figures={"accuracy": partial(reading.curve, variants=tuple(variants))},
+    )
+
+
+REACH = "Does clustering gain when p reaches further: the nearest neighbour, the k nearest, walks on the graph?"
+ADDS = "What does each ingredient add: debiasing, propagation over the k-NN graph, a moving average of the head?"
 EXPERIMENTS = (
-    Experiment(
-        name="neighbourhood-width",
-        title="Width of the neighbourhood",
-        question=(
-            "Does clustering gain when p reaches further: the nearest neighbour, the k nearest, walks on the graph?"
-        ),
-        settings=OneRestart,
-        configurations=one_per(WIDTHS),
-        run=width,
-        table=partial(reading.table, variants=tuple(WIDTHS), ours="+ 3-walks", paper=WIDTHS),
-        figures={"accuracy": partial(reading.curve, variants=tuple(WIDTHS))},
-    ),
-    Experiment(
-        name="ablation",
-        title="The ingredients of debiased clustering",
-        question=(
-            "What does each ingredient add: debiasing, propagation over the k-NN graph, a moving average of the head?"
-        ),
-        settings=OneRestart,
-        configurations=one_per(PARTS),
-        run=ablation,
-        table=partial(reading.table, variants=tuple(PARTS), ours="+ EMA", paper=PARTS),
-        figures={"accuracy": partial(reading.curve, variants=tuple(PARTS))},
-    ),
+    _experiment("neighbourhood-width", REACH, width, WIDTHS, "+ 3-walks"),
+    _experiment("ablation", ADDS, ablation, PARTS, "+ EMA"),
 )

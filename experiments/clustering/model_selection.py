@@ -9,26 +9,23 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 from sklearn.metrics import mutual_info_score
 
-from experiments.clustering.protocol import Settings, fitted, scores, union
+from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Measures
 from experiments.statistics import percent
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
 
 
-def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
-    labels_of(dataset)
+def configurations(dataset: Dataset) -> list[Configuration]:
     return [{"walks": walks, "alpha": alpha} for walks in WALKS for alpha in ALPHAS]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Scores, and what the selection sees: the information that the restarts share."""
-    graph = union(dataset, settings.neighbors)
-    changes = {"walks": configuration["walks"], "debias": configuration["alpha"]}
-    model = fitted(dataset, seed, settings, graph, **changes)
+    model = fitted(dataset, seed, settings, walks=configuration["walks"], debias=configuration["alpha"])
     return scores(dataset, model.labels_) | {
         "shared": shared_information(model.starts_, dataset.classes),
         "loss": float(model.loss_),
@@ -73,7 +70,7 @@ def agreement(frame: DataFrame) -> Figure:
     """Accuracy against shared information: a panel per data set, a mark per configuration."""
     figure, places = panel_per(sorted(frame["dataset"].unique()), (2.6, 2.3))
     for (dataset, walks, alpha), runs in frame.groupby(["dataset", "walks", "alpha"]):
-        places[dataset].plot(
+        places[str(dataset)].plot(
             runs["shared"].mean(), 100 * runs["accuracy"].mean(), linestyle="", marker=MARKERS[WALKS.index(walks)],
             color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
         )  # fmt: skip
@@ -84,7 +81,6 @@ def agreement(frame: DataFrame) -> Figure:
 
 EXPERIMENT = Experiment(
     name="model-selection",
-    title="Walks and α selected without labels",
     question="On which number of walks and which α do the restarts agree, and is it a good configuration?",
     settings=Settings,
     configurations=configurations,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.decomposition import PCA
 
 import icon
 from experiments import record
@@ -19,22 +20,12 @@ from icon.metrics import ari, clustering_accuracy, nmi
 from icon.p.spatial import knn_rows
 
 #: Data sets whose losses and accuracies were looked at while the configuration was made.
-SEEN = (
-    "digits",
-    "usps",
-    "pendigits",
-    "cifar10-mobilenetv2",
-    "fashion-mnist",
-    "banking77",
-    "clinc150",
-)
+SEEN = ("digits", "usps", "pendigits", "cifar10-mobilenetv2", "fashion-mnist", "banking77", "clinc150")
 
 
 @dataclass(frozen=True)
 class Settings(record.Settings):
     """The same for every data set; what was chosen by looking at losses and accuracies is said in the reports."""
-
-    shares: ClassVar[tuple[str, ...]] = ("debias", "ema")
 
     neighbors: int = 10
     walks: int = 3
@@ -45,6 +36,15 @@ class Settings(record.Settings):
     steps: int = 200
     restarts: int = 3
     batch: int = 1024
+
+    @property
+    def total_steps(self) -> int:
+        """Of one restart of ours, over-clustering included, which is also what a method from random heads gets."""
+        return self.steps + self.steps // 2
+
+    def batch_size(self, dataset: Dataset) -> int:
+        """How many pairs a step sees, for every method that takes steps."""
+        return min(dataset.n, self.batch)
 
 
 class Clusters(NamedTuple):
@@ -57,8 +57,6 @@ class Clusters(NamedTuple):
 @lru_cache(maxsize=2)
 def inputs(dataset: Dataset, directions: int) -> Array:
     """``[n, d]`` float32: what every method sees, the features in at most so many principal directions."""
-    from sklearn.decomposition import PCA
-
     x = dataset.x
     most = min(directions, *x.shape)
     return x if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x).astype(np.float32)
@@ -85,25 +83,16 @@ def ones(graph: Any) -> sp.csr_array:
     return sp.csr_array((np.ones(found.nnz), indices, starts), shape=found.shape)
 
 
-def batch_size(dataset: Dataset, settings: Settings) -> int:
-    """How many pairs a step sees, for every method that takes steps."""
-    return min(dataset.n, settings.batch)
-
-
-def total_steps(settings: Settings) -> int:
-    """Steps of one restart of ours, over-clustering included, which is also what a method from random heads gets."""
-    return settings.steps + settings.steps // 2
-
-
-def fitted(dataset: Dataset, seed: int, settings: Settings, graph: sp.csr_array, **changes: Any) -> icon.Clustering:
-    """The estimator on a graph; ``changes`` are to its parameters."""
+def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
+    """The estimator, on the union graph where no other is given; ``changes`` are to its parameters."""
+    graph = union(dataset, settings.neighbors) if graph is None else graph
     configuration = {
         "walks": settings.walks,
         "debias": settings.debias,
         "hidden": settings.hidden,
         "max_iter": settings.steps,
         "n_init": settings.restarts,
-        "batch_size": batch_size(dataset, settings),
+        "batch_size": settings.batch_size(dataset),
         "hyper": {"exclude_self": False} if graph.diagonal().any() else None,
         "device": "cpu",
     }
@@ -111,11 +100,9 @@ def fitted(dataset: Dataset, seed: int, settings: Settings, graph: sp.csr_array,
     return model.fit(inputs(dataset, settings.directions), graph)
 
 
-def cluster(
-    dataset: Dataset, seed: int, settings: Settings, graph: sp.csr_array | None = None, **changes: Any
-) -> Clusters:
-    """The clusters of the estimator, on the union graph where no other is given."""
-    model = fitted(dataset, seed, settings, union(dataset, settings.neighbors) if graph is None else graph, **changes)
+def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:
+    """The clusters of the estimator."""
+    model = fitted(dataset, seed, settings, graph, **changes)
     return Clusters(model.labels_, model.loss_)
 
 
@@ -141,11 +128,6 @@ def scores(dataset: Dataset, labels: Array) -> Measures:
     return {name: function(labels_of(dataset), labels) for name, function in functions.items()}
 
 
-def one_per(names: Any) -> Callable[[Dataset, Settings], list[Configuration]]:
-    """A configuration ``{"variant": name}`` per name, for every data set that can be clustered and scored."""
-
-    def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
-        labels_of(dataset)
-        return [{"variant": name} for name in names]
-
-    return configurations
+def one_per(names: Iterable[str]) -> Callable[[Dataset], list[Configuration]]:
+    """A configuration ``{"variant": name}`` per name."""
+    return lambda dataset: [{"variant": name} for name in names]

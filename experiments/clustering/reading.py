@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,10 +35,10 @@ def table(frame: DataFrame, variants: Sequence[str], ours: str, paper: Mapping[s
     means = runs["accuracy"].mean().unstack()
     for title, some in split.items():
         found[f"mean of {len(some)} {title}"] = (100 * means[some].mean(axis=1)).map("{:.1f}".format)
-    higher = means.loc[ours] > means
+    higher: Any = means.loc[ours] > means
     counts = [higher[some].sum(axis=1).map(f"{{}} of {len(some)}".format) for some in split.values()]
     found[f"{ours} is higher on"] = [", ".join(texts) for texts in zip(*counts, strict=True)]
-    values = runs["accuracy"].agg(list).unstack()
+    values: Any = runs["accuracy"].agg(list).unstack()
     signs = [[clearly(values.at[ours, name], values.at[variant, name]) for name in names] for variant in values.index]
     found["clearly higher / lower"] = [f"{row.count(1)} / {row.count(-1)}" for row in signs]
     found.loc[ours, [f"{ours} is higher on", "clearly higher / lower"]] = None

@@ -14,16 +14,14 @@ from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
 from experiments.statistics import mean_std
 
-DATASET = Dataset("points", np.arange(12, dtype=np.float32).reshape(6, 2))
+DATASET = Dataset("points", np.arange(12, dtype=np.float32).reshape(6, 2), y=np.arange(6) // 3)
 
 
 @dataclass(frozen=True)
 class Settings(record.Settings):
-    shares = ("share",)
-
     epochs: int = 3
     rate: float = 0.5
-    share: float = 0.0
+    floor: float = 0.0
 
 
 def score(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -40,10 +38,9 @@ def experiment(run: Callable[..., Measures] = score) -> Experiment:
     """Two configurations per data set."""
     return Experiment(
         name="fake",
-        title="A fake",
         question="Is it?",
         settings=Settings,
-        configurations=lambda dataset, settings: [{"k": 1}, {"k": 2}],
+        configurations=lambda dataset: [{"k": 1}, {"k": 2}],
         run=run,
         table=lambda frame: frame.groupby("k")["score"].agg(mean_std).reset_index().assign(none=None),
         figures={"first": _draw, "second": _draw},

@@ -17,11 +17,13 @@ from experiments.__main__ import main
 from experiments.clustering import comparison, deep_baselines, ingredients, model_selection, protocol, reading
 from experiments.datasets import Dataset, load
 from experiments.registry import EXPERIMENTS
+from experiments.run import tasks
+from icon.training import PairSampler
 
 DIGITS = load("digits").subset(200)
 FEW = protocol.Settings(steps=5)
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
-RUNS = {"comparison": 10, "neighbourhood-width": 5, "ablation": 4, "debiasing": 12, "model-selection": 9}
+RUNS = {"comparison": 10, "neighbourhood-width": 5, "ablation": 4, "debiasing": 24, "model-selection": 9}
 
 
 @pytest.mark.parametrize("name", ["comparison", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RUNS)[1:])])
@@ -31,15 +33,13 @@ def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     app.command()(main)
     steps = 5 if name == "comparison" else 60  # half of them for over-clustering
     arguments = [name, "--subset", "200", "--seeds", "1", "--set", f"steps={steps}", "--out", str(tmp_path)]
-    if name == "debiasing":
-        arguments += ["--set", "alpha_step=0.6"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert f"{RUNS[name]} runs made, 0 were there" in done.output
     frame = pd.read_csv(tmp_path / name / "results.csv")
     assert frame.filter(["accuracy", "nmi", "ari", "ece"]).apply(lambda shares: shares.between(-0.1, 1).all()).all()
     assert frame["accuracy"].max() > 0.6
-    assert EXPERIMENTS[name].title in (tmp_path / name / "README.md").read_text(encoding="utf-8")
+    assert EXPERIMENTS[name].question in (tmp_path / name / "README.md").read_text(encoding="utf-8")
     assert f"{RUNS[name]} were there" in CliRunner().invoke(app, arguments).output
 
 
@@ -86,7 +86,7 @@ def test_of_several_restarts_the_lowest_loss_is_kept() -> None:
 def test_unusable_data_are_refused() -> None:
     unknown = Dataset("some", DIGITS.x, y=np.full(200, -1), shape=(8, 8))
     with pytest.raises(ValueError, match="labels: got unknown ones of some"):
-        EXPERIMENTS["comparison"].configurations(unknown, FEW)
+        tasks(EXPERIMENTS["comparison"], [unknown], 1, FEW)
 
 
 # -- the baselines' losses against their formulas ----------------------------------------------------------------------
@@ -96,7 +96,7 @@ VIEWS = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=t
 
 def _sampled() -> object:
     """p of a batch: partner k is the one positive of anchor k."""
-    return deep_baselines.PairSampler(deep_baselines._rows(DIGITS, 10)).draw(6)[2]
+    return PairSampler(icon.p.Graph()(protocol.union(DIGITS, 10))).draw(6)[2]
 
 
 def test_scan() -> None:

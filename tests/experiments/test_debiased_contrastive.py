@@ -13,16 +13,17 @@ from typer.testing import CliRunner, Result
 
 from experiments.__main__ import main
 from experiments.datasets import Dataset, load
-from experiments.debiased_contrastive.protocol import (
+from experiments.debiased_contrastive import (
     CHUANG,
+    EXPERIMENT,
     SIMCLR,
     T_SIMCLR,
     Settings,
     View,
-    configurations,
     method_of,
     run,
 )
+from experiments.run import tasks
 
 DIGITS = load("digits").subset(150)
 
@@ -78,4 +79,4 @@ def test_features_without_an_image_and_unknown_labels() -> None:
     plain = Dataset("plain", DIGITS.x, y=y)
     assert run(plain, 0, {"method": SIMCLR, "alpha": 0.0, "batch": 64}, Settings(epochs=1))["knn"] > 0.2
     with pytest.raises(ValueError, match="labels: got unknown ones of some"):
-        configurations(Dataset("some", DIGITS.x, y=np.where(y == 0, -1, y)), Settings())
+        tasks(EXPERIMENT, [Dataset("some", DIGITS.x, y=np.where(y == 0, -1, y))], 1, Settings())

@@ -7,14 +7,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from experiments.clustering import debiasing
 from experiments.clustering import debiasing_reading as reading
 from experiments.clustering.edges import corrupted, held_out, held_out_loss
 from experiments.clustering.protocol import union
 from experiments.datasets import load
 
-DIGITS = load("digits").subset(200)
-GRAPH = union(DIGITS, 10)
+GRAPH = union(load("digits").subset(200), 10)
 
 
 def test_corruption_keeps_the_number_of_edges() -> None:
@@ -30,10 +28,10 @@ def test_corruption_keeps_the_number_of_edges() -> None:
 
 
 def test_edges_kept_aside() -> None:
-    split = held_out(GRAPH, 0.1, 0)
-    aside = sp.csr_array((np.ones(len(split.held)), split.held.T), shape=GRAPH.shape)
-    assert len(split.held) == round(0.1 * GRAPH.nnz / 2)
-    assert ((split.graph + aside + aside.T) != GRAPH).nnz == 0
+    graph, held = held_out(GRAPH, 0.1, 0)
+    aside = sp.csr_array((np.ones(len(held)), held.T), shape=GRAPH.shape)
+    assert len(held) == round(0.1 * GRAPH.nnz / 2)
+    assert ((graph + aside + aside.T) != GRAPH).nnz == 0
 
 
 def test_held_out_loss() -> None:
@@ -76,11 +74,3 @@ def test_bins_are_pooled_by_the_points_they_hold() -> None:
     confidence, right = reading.pooled(runs.assign(**{"bin 9 share": [0.8, np.nan], "bin 9 accuracy": [0.5, np.nan]}))
     assert confidence == pytest.approx([0.46, 0])
     assert right == pytest.approx([0.25, 0.5])
-
-
-def test_alphas_reach_their_end() -> None:
-    for step in (0.1, 0.2, 0.3, 0.4):
-        alphas = sorted({c["alpha"] for c in debiasing.configurations(DIGITS, debiasing.Settings(alpha_step=step))})
-        assert alphas[0] == 0
-        assert alphas[-1] == debiasing.MOST
-        assert np.allclose(np.diff(alphas[:-1]), step)

@@ -11,8 +11,7 @@ from typer.testing import CliRunner, Result
 
 from experiments.__main__ import main
 from experiments.datasets import load
-from experiments.divergences.protocol import CELLS, DIVERGENCES, RANDOM, SNE, Settings, run
-from experiments.divergences.reading import DECIDES, EXPERIMENT
+from experiments.divergences import CELLS, DIVERGENCES, EXPERIMENT, RANDOM, SNE, Settings, run
 
 DIGITS = load("digits").subset(150)
 
@@ -41,10 +40,10 @@ def test_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_training_learns_with_every_divergence(divergence: str) -> None:
     settings = Settings(cluster_epochs=60, class_epochs=40, map_steps=60)
-    for cell, measure in DECIDES.items():
+    for cell in CELLS:
         configuration = {"cell": cell, "divergence": divergence}
         measures = run(DIGITS, 1, configuration, settings)
-        assert measures[measure] > (0.4 if cell == RANDOM else 0.6), cell
+        assert measures["accuracy" if "accuracy" in measures else "knn"] > (0.4 if cell == RANDOM else 0.6), cell
         assert measures == run(DIGITS, 1, configuration, settings)
 
 
@@ -54,9 +53,3 @@ def test_only_the_first_seed_keeps_its_map() -> None:
     kept, others = (run(DIGITS, seed, configuration, settings) for seed in (0, 1))
     assert len(str(kept["map"]).split()) == 5
     assert set(others) == {"knn", "trustworthiness"}
-
-
-@pytest.mark.parametrize("debias", [0.0, 1.0])
-def test_reverse_kl_needs_some_uniform_mass(debias: float) -> None:
-    with pytest.raises(ValueError, match="debias: got"):
-        Settings(debias=debias)

@@ -141,7 +141,7 @@ def test_backbones_that_cannot_be_used(images: Path, function: str, message: str
     ("arguments", "message"),
     [
         (["--backbone", "resnet50"], "expected timm:MODEL"),
-        (["--backbone", "hub:dinov2_vits14"], "hub:OWNER/REPOSITORY:MODEL or"),
+        (["--backbone", "hub:dinov2_vits14"], "expected timm:MODEL or"),
         (["--backbone", "module:none.py:make"], "expected module:FILE.py:FUNCTION with a file that exists"),
         (["--backbone", "timm:x", "--out", "features.npy"], "expected a file name that ends in .npz"),
         (["--backbone", "timm:x", "--random-weights"], "expected timm to be installed"),

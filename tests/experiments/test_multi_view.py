@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 from experiments.__main__ import main
 from experiments.datasets import Dataset, load
 from experiments.held_out import halves
-from experiments.multi_view.protocol import Settings, configurations, embed, run, views_of
+from experiments.multi_view import EXPERIMENT, Settings, configurations, embed, run, views_of
+from experiments.run import tasks
 
 DIGITS = load("digits").subset(200)
 
@@ -93,7 +94,7 @@ def test_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_views() -> None:
     assert [view.shape for view in views_of(DIGITS)] == [(200, 24), (200, 24), (200, 16)]
     assert (np.hstack(views_of(DIGITS)) == DIGITS.x).all()  # bands of rows of the image
-    assert configurations(DIGITS, Settings()) == [
+    assert configurations(DIGITS) == [
         {"graph": "core", "views": 2},
         {"graph": "core", "views": 3},
         {"graph": "full", "views": 3},
@@ -133,4 +134,4 @@ def test_unknown_labels_are_refused() -> None:
     assert DIGITS.y is not None
     unknown = Dataset("some", DIGITS.x, y=np.where(DIGITS.y == 0, -1, DIGITS.y), shape=(8, 8))
     with pytest.raises(ValueError, match="labels: got unknown ones of some"):
-        configurations(unknown, Settings())
+        tasks(EXPERIMENT, [unknown], 1, Settings())

@@ -80,7 +80,7 @@ def test_other_data_of_the_same_name_are_run(tmp_path: Path) -> None:
     made = experiment()
     store = Store(tmp_path)
     assert execute(made, tasks(made, [DATASET], 1, SETTINGS), SETTINGS, store) == 2
-    other = type(DATASET)(DATASET.name, DATASET.x + 1)
+    other = type(DATASET)(DATASET.name, DATASET.x + 1, y=DATASET.y)
     assert execute(made, tasks(made, [other], 1, SETTINGS), SETTINGS, store) == 2
     assert complete(read(tmp_path))["data"].unique().tolist() == [other.fingerprint]
 
@@ -102,7 +102,7 @@ def test_settings_are_checked() -> None:
     for wrong, message in (
         ({"epochs": 0}, "epochs: got 0"),
         ({"rate": 0.0}, "rate: got 0"),
-        ({"share": 2.0}, "share:"),
+        ({"floor": 2.0}, "floor:"),
     ):
         with pytest.raises(ValueError, match=message):
             Settings(**wrong)

@@ -1,23 +1,28 @@
-"""One run: a cell of the table, trained with one divergence."""
+"""KL against other divergences in three cells of the table: clusters, classes, and maps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor, nn
+from matplotlib.figure import Figure
+from pandas import DataFrame
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from torch import nn
 
 import icon
 from experiments import record
-from experiments.datasets import Array, Dataset
-from experiments.encoders import Epochs, embedded, trained
-from experiments.held_out import halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures, labels_of
-from icon import _checks as check
+from experiments.datasets import Array, Dataset, at_most
+from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
+from experiments.plots import panels
+from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.statistics import long, mean_std, ordered
 from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
 from icon.nn.mappers import MAX_FEATURES, MLP, Lookup
@@ -43,8 +48,6 @@ CELLS = RANDOM, K_MEANS, COSINE, EUCLIDEAN, SNE = (
 class Settings(record.Settings):
     """The same for every data set and divergence; chosen beforehand and not tuned for any."""
 
-    shares: ClassVar[tuple[str, ...]] = ("debias",)
-
     points: int = 2000
     neighbors: int = 10
     walks: int = 3
@@ -64,19 +67,8 @@ class Settings(record.Settings):
     perplexity: float = 30.0
     drawn: int = 300
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < check.fraction(self.debias, "debias") < 1:
-            raise ValueError(f"debias: got {self.debias}, expected it inside (0, 1): reverse KL needs p > 0")
 
-
-def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
-    """Each cell with each divergence.
-
-    Raises:
-        ValueError: a data set without a label for each point.
-    """
-    labels_of(dataset)
+def configurations(dataset: Dataset) -> list[Configuration]:
     return [{"cell": cell, "divergence": divergence} for cell in CELLS for divergence in DIVERGENCES]
 
 
@@ -88,9 +80,6 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     if cell == SNE:
         return sne(dataset, seed, divergence, settings)
     return classes(dataset, seed, divergence, settings, cosine=cell == COSINE)
-
-
-# -- clusters × k-NN ------------------------------------------------------------------------------------------------
 
 
 def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, k_means: bool) -> Measures:
@@ -126,12 +115,7 @@ def _walks(dataset: Dataset, neighbors: int, walks: int) -> sp.csr_array:
 
 @lru_cache(maxsize=2)
 def _k_means(dataset: Dataset, seed: int) -> Any:
-    from sklearn.cluster import KMeans
-
     return KMeans(dataset.classes, n_init=3, random_state=seed).fit(_inputs(dataset)).labels_.astype(np.int64)
-
-
-# -- Gaussian × classes ---------------------------------------------------------------------------------------------
 
 
 def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, cosine: bool) -> Measures:
@@ -149,20 +133,19 @@ def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, co
     return {"knn": knn_accuracy(embedded(encoder, x, unit=cosine), y, split, settings.neighbors)}
 
 
-# -- Gaussian × Gaussian, a map -------------------------------------------------------------------------------------
-
-
 def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Measures:
-    """Trustworthiness and k-NN accuracy of a map; of the first seed also ``map``, as ``x,y,label x,y,label ...``."""
+    """Trustworthiness and k-NN accuracy of a map; of the first seed also ``map``, as ``x,y,label x,y,label ...``.
+
+    A map begins as the first two principal scores, the first of them with standard deviation 1.
+    """
     some = at_most(dataset, settings.map_points, seed)
     x, y = torch.from_numpy(_inputs(some)), np.asarray(some.y)
     perplexity = min(settings.perplexity, (some.n - 1) / 3)
     loss = icon.Loss(icon.p.Gaussian(perplexity=perplexity), icon.q.Gaussian(sigma=0.5**0.5), divergence=divergence)
-    mapper = Lookup(some.n, 2, start=_principal(x))
-    fit(
-        loss, mapper, torch.arange(some.n), x, steps=settings.map_steps, learning_rate=settings.map_learning_rate,
-        seed=seed,
-    )  # fmt: skip
+    start = PCA(2, random_state=0).fit_transform(x.numpy())
+    start = np.asarray(start / start[:, 0].std(), dtype=np.float32)
+    mapper, rate = Lookup(some.n, 2, start=torch.from_numpy(start)), settings.map_learning_rate
+    fit(loss, mapper, torch.arange(some.n), x, steps=settings.map_steps, learning_rate=rate, seed=seed)
     z = mapper.weight.detach().numpy()
     smallest = int(np.unique(y, return_counts=True)[1].min())
     measures: Measures = {
@@ -170,34 +153,59 @@ def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Mea
         "trustworthiness": trustworthiness(x.numpy(), z, k=settings.neighbors),
     }
     if seed == 0:
-        measures["map"] = " ".join(
-            f"{a:.2f},{b:.2f},{label}" for (a, b), label in zip(z[: settings.drawn], y, strict=False)
-        )
+        points = zip(z[: settings.drawn], y, strict=False)
+        measures["map"] = " ".join(f"{a:.2f},{b:.2f},{label}" for (a, b), label in points)
     return measures
-
-
-def _principal(x: Tensor) -> Tensor:
-    """``[n, 2]`` the first two principal scores, the first of them with standard deviation 1."""
-    from sklearn.decomposition import PCA
-
-    z = PCA(2, random_state=0).fit_transform(x.numpy())
-    return torch.from_numpy(np.asarray(z / z[:, 0].std(), dtype=np.float32))
-
-
-# -- helpers --------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=8)
-def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
-    return dataset if dataset.n <= points else dataset.subset(points, seed)
 
 
 @lru_cache(maxsize=4)
 def _inputs(dataset: Dataset) -> Array:
     """What clusters and maps see: at most 128 principal directions, centred, in units of their root mean square."""
-    from sklearn.decomposition import PCA
-
     x = dataset.x
     most = min(MAX_FEATURES, *x.shape)
     x = x - x.mean(axis=0) if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x)
     return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)
+
+
+# -- reading the results ----------------------------------------------------------------------------------------------
+
+#: All measures; the number of clusters is no share, and is not shown in percent.
+MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "knn": "k-NN accuracy", "trustworthiness": "trustworthiness"}
+CLUSTERS = {"clusters": "clusters with points (a number)"}
+
+
+def table(frame: DataFrame) -> DataFrame:
+    """A row per data set, cell and score, a column per divergence."""
+    names = list((MEASURES | CLUSTERS).values())
+    shares = frame.assign(**{measure: 100 * frame[measure] for measure in MEASURES})
+    runs = ordered(long(shares, MEASURES | CLUSTERS, "score (%)"), cell=CELLS, **{"score (%)": names})
+    runs = ordered(runs, divergence=list(DIVERGENCES))
+    rows = ["dataset", "cell", "score (%)"]
+    found = runs.pivot_table("value", rows, "divergence", lambda values: mean_std(values, 1), observed=True)
+    return found.rename(columns=DIVERGENCES).rename_axis(columns=None).reset_index()
+
+
+def maps(frame: DataFrame) -> Figure:
+    """A row per data set and a panel per divergence; the colours are the classes."""
+    names = sorted(frame["dataset"].unique())
+    figure, places = panels(len(names), len(DIVERGENCES), (2.0, 2.0))
+    drawn = frame[(frame["cell"] == SNE) & (frame["seed"] == 0)].set_index(["dataset", "divergence"])["map"]
+    for row, dataset in enumerate(names):
+        for panel, (divergence, name) in zip(places[row], DIVERGENCES.items(), strict=True):
+            points = np.array([point.split(",") for point in drawn[dataset, divergence].split()], dtype=float)
+            panel.scatter(points[:, 0], points[:, 1], c=points[:, 2], cmap=mpl.colormaps["tab10"], s=4)
+            panel.set(xticks=[], yticks=[], title=name if row == 0 else "")
+            panel.set_aspect("equal", "datalim")
+        places[row, 0].set_ylabel(dataset)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="divergences",
+    question="Is KL the right divergence between p and q, in clustering, supervised contrastive learning and SNE?",
+    settings=Settings,
+    configurations=configurations,
+    run=run,
+    table=table,
+    figures={"maps": maps},
+)

@@ -1,18 +1,31 @@
-"""One run: train an encoder on two views of each point of one half, and classify the other half."""
+"""SimCLR and t-SimCLR against false negatives: plain p, debiased p, and Chuang's debiased partition."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
+from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
 from experiments import record
-from experiments.datasets import Array, Dataset
-from experiments.encoders import TwoViews, embedded, trained
-from experiments.held_out import Halves, halves, knn_accuracy, standardised
-from experiments.record import Configuration, Measures, labels_of
+from experiments.datasets import Array, Dataset, at_most
+from experiments.held_out import (
+    Halves,
+    TwoViews,
+    embedded,
+    halves,
+    knn_accuracy,
+    linear_accuracy,
+    standardised,
+    trained,
+)
+from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panels
+from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.statistics import long, ordered, percent
 from icon.nn.mappers import MLP
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
@@ -36,15 +49,11 @@ class Settings(record.Settings):
     vector_noise: float = 0.5
 
 
-def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
+def configurations(dataset: Dataset) -> list[Configuration]:
     """The raw features, the untrained encoder, and each method with each α and batch size.
 
     At α = 0 Chuang's estimator is SimCLR itself, and is not run.
-
-    Raises:
-        ValueError: a data set without a label for each point to score with.
     """
-    labels_of(dataset)
     learned = [
         {"method": method, "alpha": alpha, "batch": batch}
         for method in (SIMCLR, T_SIMCLR, CHUANG)
@@ -57,7 +66,7 @@ def configurations(dataset: Dataset, settings: Settings) -> list[Configuration]:
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Accuracies on the held-out half, both fitted on the other half: ``knn`` and ``linear``."""
-    dataset = dataset if dataset.n <= settings.points else dataset.subset(settings.points)
+    dataset = at_most(dataset, settings.points)
     y, method = labels_of(dataset), configuration["method"]
     split = halves(y, seed)
     z, shape = _inputs(dataset, split)
@@ -74,21 +83,12 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 def method_of(configuration: Configuration, settings: Settings) -> icon.Loss:
     """The loss of a configuration; its target is the number of the point that each view is of."""
-    alpha = configuration["alpha"]
-    if configuration["method"] == CHUANG:
-        return icon.method("debiased-contrastive", temperature=settings.temperature, tau_plus=alpha)
-    if configuration["method"] == T_SIMCLR:
+    method, alpha = configuration["method"], configuration["alpha"]
+    if method == T_SIMCLR:
         return icon.method("t-simclr", debias=alpha)
+    if method == CHUANG:
+        return icon.method("debiased-contrastive", temperature=settings.temperature, tau_plus=alpha)
     return icon.method("simclr", temperature=settings.temperature, debias=alpha)
-
-
-def linear_accuracy(z: Array, y: Array, split: Halves) -> float:
-    """Accuracy on the held-out half of logistic regression on the training half's standardised embedding."""
-    from sklearn.linear_model import LogisticRegression
-
-    features = standardised(z, split.train)
-    model = LogisticRegression(max_iter=1000).fit(features[split.train], y[split.train])
-    return float(model.score(features[split.held], y[split.held]))
 
 
 class View(nn.Module):
@@ -127,3 +127,57 @@ def _inputs(dataset: Dataset, split: Halves) -> tuple[Array, tuple[int, int] | N
     if dataset.shape is not None:
         return dataset.x, dataset.shape
     return standardised(dataset.views[0] if dataset.views else dataset.x, split.train), None
+
+
+# -- reading the results ----------------------------------------------------------------------------------------------
+
+METHODS = {SIMCLR: COLOURS[0], T_SIMCLR: COLOURS[2], CHUANG: COLOURS[3]}
+PROBES = {"knn": "k-NN", "linear": "linear probe"}
+
+
+def with_plain(frame: DataFrame) -> DataFrame:
+    """At α = 0 Chuang's estimator is SimCLR."""
+    plain = frame[(frame["method"] == SIMCLR) & (frame["alpha"] == 0)]
+    return pd.concat([frame, plain.assign(method=CHUANG)])
+
+
+def table(frame: DataFrame) -> DataFrame:
+    """A row per data set, probe, method and batch size, a column per α."""
+    runs = ordered(long(with_plain(frame), PROBES, "accuracy (%)"), method=[RAW, UNTRAINED, *METHODS])
+    runs = runs.assign(alpha=runs["alpha"].map("α = {:g}".format))
+    rows = ["dataset", "accuracy (%)", "method", "batch"]
+    found = runs.pivot_table("value", rows, "alpha", percent, observed=True).reset_index()
+    return found.assign(batch=found["batch"].map(lambda batch: str(batch) if batch else None))
+
+
+def accuracy(frame: DataFrame) -> Figure:
+    """A row per probe, a column per data set."""
+    frame, datasets = with_plain(frame), sorted(frame["dataset"].unique())
+    figure, places = panels(len(PROBES), len(datasets), (max(2.8, 5.6 / len(datasets)), 2.4), sharex=True)
+    for row, (probe, name) in enumerate(PROBES.items()):
+        for panel, dataset in zip(places[row], datasets, strict=True):
+            some = frame[frame["dataset"] == dataset]
+            for number, ((method, batch), runs) in enumerate(some[some["batch"] > 0].groupby(["method", "batch"])):
+                odd = number % 2
+                line(
+                    panel, runs, "alpha", probe, 100, 0.006 * (number - 2.5), label=f"{method}, batch {batch}",
+                    color=METHODS[method], marker=MARKERS[odd], linestyle=LINES[odd],
+                )  # fmt: skip
+            for method, style in ((RAW, ":"), (UNTRAINED, "-.")):
+                level = 100 * some.loc[some["method"] == method, probe].mean()
+                panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=method)
+            panel.set_title(dataset if row == 0 else "")
+        label(places[row], "α (of Chuang's estimator: τ⁺)" if row else "", f"{name} accuracy (%)")
+    legend(figure, places[0, 0], 2)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="debiased-contrastive",
+    question="Does debiasing p, or Chuang's estimate of the true negatives, help SimCLR and t-SimCLR?",
+    settings=Settings,
+    configurations=configurations,
+    run=run,
+    table=table,
+    figures={"accuracy": accuracy},
+)

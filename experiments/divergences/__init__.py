@@ -1,1 +1,0 @@
-"""KL against other divergences in three cells of the table: clusters, classes, and maps."""

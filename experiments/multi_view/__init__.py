@@ -1,1 +1,0 @@
-"""Contrastive multiview coding with two, three, ... views: does the first view's embedding gain from the others?"""
