@@ -28,13 +28,18 @@ class Diagnostics:
     """What the probabilities ``φ [n, C]`` of a clustering say, without labels and, where given, against them.
 
     Args:
-        n_points: n. n_clusters: C.
-        entropy: the mean entropy of a point's assignment, in nats; relative_entropy: as a share of ``log C``.
-        sizes: points of each cluster by their most probable one. empty: the clusters without a point.
+        n_points: n.
+        n_clusters: C.
+        entropy: the mean entropy of a point's assignment, in nats.
+        relative_entropy: the same as a share of ``log C``.
+        sizes: points of each cluster by their most probable one.
+        empty: the clusters without a point.
         effective_clusters: ``exp(H(mean φ))``: C where the clusters are equally heavy, 1 where one has all.
-        restart_agreement: mean adjusted Rand index between pairs of starts; None with fewer than two.
+        restart_agreement: mean adjusted Rand index between pairs of restarts; None with fewer than two.
         n_labelled: how many labels were known; None where none were given, and then the scores are None, too.
-        accuracy, nmi, ari: see `icon.metrics`.
+        accuracy: of the best one-to-one matching of clusters and classes, see `icon.metrics`.
+        nmi: normalised mutual information, see `icon.metrics`.
+        ari: adjusted Rand index, see `icon.metrics`.
         calibration_error: of the probabilities after clusters and classes were matched, see
             `expected_calibration_error`; a point of a cluster without a class counts as wrong.
     """
@@ -63,7 +68,7 @@ def diagnose(probabilities: ArrayLike, starts: ArrayLike | None = None, labels: 
 
     Args:
         probabilities: ``[n, C]``, rows that sum to one (``Clustering.predict_proba``).
-        starts: ``[s, n]`` clusters found by each start (``Clustering.starts_``).
+        starts: ``[s, n]`` clusters found by each restart (``Clustering.starts_``).
         labels: ``[n]`` classes from 0; -1 is unknown and left out of the scores.
 
     Raises:
@@ -172,7 +177,8 @@ class Suggestion:
 
     Args:
         n_clusters: after which the gap between eigenvalues is largest.
-        eigenvalues: of the coarse walk, descending. gaps: ``gaps[c - 1]`` is eigenvalue c less eigenvalue c + 1.
+        eigenvalues: of the coarse walk, descending.
+        gaps: ``gaps[c - 1]`` is eigenvalue c less eigenvalue c + 1.
         note: how clear the choice was, in words.
     """
 
@@ -198,7 +204,11 @@ def suggest_n_clusters(
     eigengap counts the groups.
 
     Args:
+        x: ``[n, f]`` features.
         max_clusters: how many to begin with, at most n; two or three times as many as are expected.
+        n_neighbors: k of the graph.
+        metric: of the neighbours.
+        random_state: of the clustering and of an approximate search.
         clustering: further arguments of `icon.Clustering`, such as ``walks`` or ``verbose``.
 
     Take it as a hint, and look at the gaps. It counts groups that the walk hardly leaves, not classes. Measured with
