@@ -76,9 +76,7 @@ class Checkpoint:
                 header = json.loads((file.metadata() or {})["icon"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
         except (SafetensorError, KeyError, OSError, ValueError) as error:
-            raise ValueError(
-                f"checkpoint: got {path} ({error}), expected a checkpoint of icon"
-            ) from None
+            raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
         for key, value in self.identity.items():
             if header["run"].get(key) != value:
                 raise ValueError(
