@@ -18,7 +18,11 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) == 7
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[e.splitlines()[-1][:30] for e in EXAMPLES])
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(e, marks=pytest.mark.slow) if "icon.Clustering(" in e else e for e in EXAMPLES],
+    ids=[e.splitlines()[-1][:30] for e in EXAMPLES],
+)
 @pytest.mark.usefixtures("registry")
 def test_example_runs(example: str) -> None:
     torch.manual_seed(0)

@@ -126,7 +126,14 @@ def test_csv_with_text_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["cluster", "x.npy"], ["cluster", "x.npy", "-k", "x"], ["frob"], ["table", "--no"]]
+    "arguments",
+    [
+        ["cluster", "x.npy"],
+        *(
+            pytest.param(a, marks=pytest.mark.slow)
+            for a in (["cluster", "x.npy", "-k", "x"], ["frob"], ["table", "--no"])
+        ),
+    ],
 )
 def test_bad_usage_is_one_line_and_status_2(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "icon", *arguments], capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -167,9 +168,27 @@ def test_missing_folders_and_pillow(images: Path, monkeypatch: pytest.MonkeyPatc
         read_image(images / "cat" / "0.png", Backbone(nn.Identity()))
 
 
-def test_timm_names_its_own_size_and_normalisation() -> None:
-    timm = pytest.importorskip("timm")
-    assert timm
-    backbone = load_backbone("timm:vit_tiny_patch16_224", size=32, random_weights=True)
-    assert backbone.size == 32
-    assert backbone.module(torch.zeros(2, 3, 32, 32)).shape == (2, 192)
+class _Timm:
+    """What is asked of timm, which needs torchvision and is not among the development tools."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    @classmethod
+    def create_model(cls, name: str, **options: Any) -> nn.Module:
+        cls.asked.append(options)
+        if "img_size" in options and name == "resnet":
+            raise TypeError("unexpected keyword argument 'img_size'")
+        module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        module.pretrained_cfg = {"input_size": (3, 224, 224), "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+        return module
+
+
+@pytest.mark.parametrize(("name", "size", "side"), [("vit", None, 224), ("vit", 32, 32), ("resnet", 32, 32)])
+def test_timm_names_its_own_size_and_normalisation(
+    name: str, size: int | None, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", _Timm)
+    backbone = load_backbone(f"timm:{name}", size=size, random_weights=True)
+    assert (backbone.size, backbone.mean, backbone.std) == (side, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert _Timm.asked[-1]["pretrained"] is False
+    assert backbone.module(torch.zeros(2, 3, side, side)).shape == (2, 3)
