@@ -140,7 +140,7 @@ def checked_by_hand(task: str, n: int) -> Step:
 
 
 def lightly(task: str, n: int) -> Step:
-    from table.witnesses import lightly_ntxent
+    from table.peers import lightly_ntxent
 
     z, criterion = embeddings(n), lightly_ntxent()(temperature=TEMPERATURE)
     return _backward([z], lambda: criterion(z[: n // 2], z[n // 2 :]))

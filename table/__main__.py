@@ -19,11 +19,11 @@ from table import run
 from table.page.terminal import print_table
 
 Only = Annotated[Optional[list[str]], typer.Option(help="Verify these methods only (repeat the option).")]  # noqa: UP045
-NoWitness = Annotated[bool, typer.Option("--no-witness", help="Leave out the comparison with other packages.")]
+NoPeers = Annotated[bool, typer.Option("--no-peers", help="Leave out the comparison with other packages.")]
 Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg, .png and index.html.")]
 
 
-def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/table")) -> None:
+def main(only: Only = None, no_peers: NoPeers = False, out: Out = Path("out/table")) -> None:
     """Compute every cell on the digits, verify the methods against their references, then print and write the table.
 
     Example: python -m table --only simclr --only tsne --out /tmp/table
@@ -41,7 +41,7 @@ def main(only: Only = None, no_witness: NoWitness = False, out: Out = Path("out/
     with threadpool_limits(1), Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=steps)
         tick = partial(progress.update, task, advance=1)
-        table = run.regenerate(slugs, not no_witness, lambda what: tick(description=f"{what:32}"))
+        table = run.regenerate(slugs, not no_peers, lambda what: tick(description=f"{what:32}"))
     print_table(table, console)
     written, failed = run.write(table, out), run.failures(table)
     lines = [f"\nThe files are in {out}: " + ", ".join(path.name for path in written)]

@@ -19,7 +19,7 @@ from table.page import csv, figure, html, markdown
 from table.page.schema import Cell, Check, Citation, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import is_verified
-from table.witnesses import witness
+from table.peers import compared
 
 SEEDS = (0, 1)
 #: The checks of each method, by its slug.
@@ -28,7 +28,7 @@ CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 
 
 def regenerate(
-    slugs: Iterable[str] | None = None, witnesses: bool = True, tick: Callable[[str], None] = lambda what: None
+    slugs: Iterable[str] | None = None, peers: bool = True, tick: Callable[[str], None] = lambda what: None
 ) -> Table:
     """All cells and the checks of the given methods (default: all); ``tick`` is called with the name of each step."""
     chosen = {m.slug for m in icon.methods()} if slugs is None else set(slugs)
@@ -42,7 +42,7 @@ def regenerate(
     for method in icon.methods():
         if method.slug in chosen:
             tick(method.name)
-            verified[method.in_table].append(verify(method, witnesses))
+            verified[method.in_table].append(verify(method, peers))
         else:
             verified[method.in_table].append({**_record(method), "unchecked": True})
     return {
@@ -74,17 +74,17 @@ def regenerate(
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": computed,
         "methods": verified[True],
-        "beyond": verified[False],
+        "variants": verified[False],
         "outside": outside.OUTSIDE,
         "studies": studies.studies() if slugs is None else [],
     }
 
 
-def verify(method: Method, witnesses: bool = True) -> MethodResult:
-    """The checks of one method for every seed, and its third witnesses."""
+def verify(method: Method, peers: bool = True) -> MethodResult:
+    """The checks of one method for every seed, and the packages that implement it."""
     found = _record(method)
     found["checks"] = [result for seed in SEEDS for result in _checks(method.slug, sample(seed))]
-    found["witnesses"] = witness(method.slug, sample(0)) if witnesses else []
+    found["peers"] = compared(method.slug, sample(0)) if peers else []
     found["verified"] = True
     found["verified"] = is_verified(found)
     return found
@@ -112,7 +112,7 @@ def _record(method: Method) -> MethodResult:
         "code": cells.code(method.row, method.column, method.slug),
         "verified": False,
         "checks": [],
-        "witnesses": [],
+        "peers": [],
     }
 
 
@@ -129,21 +129,21 @@ def _checks(slug: str, s: Sample) -> list[Check]:
     return results
 
 
-def summary(computed: list[Cell], methods: list[MethodResult], beyond: list[MethodResult]) -> str:
-    """The counts in one line: methods of the table, cells, methods beyond the table."""
+def summary(computed: list[Cell], methods: list[MethodResult], variants: list[MethodResult]) -> str:
+    """The counts in one line: methods of the table, cells, variants."""
 
     def verified(found: list[MethodResult], what: str) -> list[str]:
         checked = [m for m in found if not m.get("unchecked")]
         return [f"{sum(m['verified'] for m in checked)} of {len(checked)} {what} verified"] if checked else []
 
     cells = f"{sum(c['computes'] for c in computed)} of {len(computed)} cells compute"
-    return ", ".join([*verified(methods, "methods"), cells, *verified(beyond, "beyond the table")])
+    return ", ".join([*verified(methods, "methods"), cells, *verified(variants, "variants")])
 
 
 def failures(table: Table) -> list[str]:
     """What failed and by how much, a line each."""
     lines = [f"cell {c['row']} x {c['column']}: {c['error']}" for c in table["cells"] if not c["computes"]]
-    for method in (m for m in (*table["methods"], *table.get("beyond", [])) if not m.get("unchecked")):
+    for method in (m for m in (*table["methods"], *table.get("variants", [])) if not m.get("unchecked")):
         if not method["checks"]:
             lines.append(f"{method['slug']}: no check")
         for check in method["checks"]:
@@ -153,9 +153,9 @@ def failures(table: Table) -> list[str]:
                     f"{method['slug']}, seed {check['seed']}, {check['name']}: {check['unit']} {check['measured']}"
                     f"{expected}, tolerance {check['tolerance']:g}. {check['note']}"
                 )
-        for seen in method["witnesses"]:
+        for seen in method["peers"]:
             if seen["status"] == "differs":
-                lines.append(f"{method['slug']}, witness {seen['package']}: differs by {seen['measured']:.2e}")
+                lines.append(f"{method['slug']}, peer {seen['package']}: differs by {seen['measured']:.2e}")
     return lines
 
 

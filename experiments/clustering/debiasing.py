@@ -53,7 +53,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         debias=configuration["alpha"], batch_size=min(dataset.n, configuration["batch"]),
     )  # fmt: skip
     phi, y = model.predict_proba(inputs(dataset, settings.directions)).astype(np.float64), labels_of(dataset)
-    found = diagnose(phi, model.starts_, y)
+    found = diagnose(phi, model.restarts_, y)
     measures: dict[str, Any] = scores(dataset, model.labels_) | {
         "ece": found.calibration_error,
         "agreement": 1.0 if found.restart_agreement is None else found.restart_agreement,

@@ -27,7 +27,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     """Scores, and what the selection sees: the information that the restarts share."""
     model = fitted(dataset, seed, settings, walks=configuration["walks"], debias=configuration["alpha"])
     return scores(dataset, model.labels_) | {
-        "shared": shared_information(model.starts_, dataset.classes),
+        "shared": shared_information(model.restarts_, dataset.classes),
         "loss": float(model.loss_),
     }
 

@@ -138,7 +138,7 @@ def cluster(
     knn: Annotated[int, typer.Option(help="Nearest neighbours.")] = 10,
     walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 3,
     debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.1,
-    restarts: Annotated[int, typer.Option(help="Starts; the one of the lowest loss is kept.")] = 3,
+    restarts: Annotated[int, typer.Option(help="Restarts; the one with the lowest loss is kept.")] = 3,
     labels: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown."),
@@ -176,7 +176,7 @@ def cluster(
                 table.to_csv(sys.stdout, index=False)
             elif not whole:
                 report.write_table(table, stage)
-            found = diagnose(phi, model.starts_, y)
+            found = diagnose(phi, model.restarts_, y)
             if stage is not None and whole:
                 report.write(stage, form.value, x, model, phi, table, found, settings, seconds)
         return None if y is None else found.as_dict()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache, partial
@@ -23,7 +24,7 @@ from icon import nn as icon_nn
 from icon import p as icon_p
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
-from icon.estimators import initialization as starts
+from icon.estimators import initialization
 from icon.estimators.base import (
     apply,
     check_on_disk,
@@ -74,36 +75,36 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         hidden: width of the MLP's hidden layer, or several.
         max_iter: steps of Adam; its rate falls to zero over the second half.
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.
-        n_init: how many starts; the one of the lowest loss over all points is kept, never by labels. A given module
-            starts first as it is, then with the parameters of its layers drawn anew.
-        init: the kinds of the starts, or several in turn. ``"over-clustering"`` trains a head of three times as many
-            clusters over half of the steps, merges them so that neighbours still tell as much about each other as they
-            can, and trains the head to give these first; ``"k-means"`` trains it to give those of the features;
-            ``"random"`` leaves it as it is drawn.
+        n_init: number of restarts. The one with the lowest loss over all points is kept; labels play no part in that. A
+            module of your own is used as it is at first, and with newly drawn parameters in the other restarts.
+        init: the initialisation, or several that the restarts take in turn. ``"over-clustering"`` trains a head of
+            three times as many clusters for half of the steps, merges them so that neighbours keep as much information
+            about each other as possible, and trains the head to give the merged clusters first. ``"k-means"`` trains it
+            to give the k-means clusters of the features. ``"random"`` leaves it as it was drawn.
         batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
             points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
             hold several points of each cluster.
         ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
             50,000 points; see `icon.neighbors`.
-        checkpoint: a path; every 100 steps each start writes ``PATH.0``, ``PATH.1``, ... there, and a fit that was
+        checkpoint: a path; every 100 steps each restart writes ``PATH.0``, ``PATH.1``, ... there, and a fit that was
             interrupted goes on from them to the result that it would have had.
         symmetrize: of the k-NN graph before it is normalised: ``"union"``, ``"intersection"``, ``"average"`` or None.
         hyper: further hyper-parameters of the column or of the clusters row, such as ``{"metric": "cosine"}``.
         random_state: an integer makes the result reproducible on one machine.
-        verbose: a progress bar per start, on standard error.
-        callback: called with (step from 1, loss, logits) at each step, as they were before its update; the starts
-            follow each other.
+        verbose: a progress bar for each restart, on standard error.
+        callback: called with (step from 1, loss, logits) at each step, as they were before its update, for
+            one restart after the other.
         device: ``"auto"`` takes an accelerator where there is one.
         evaluator: how the loss is computed; see `icon.Loss`.
 
     Attributes:
         labels_: ``[n]``.
         loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
-            starts.
-        losses_: the loss of each start.
-        starts_: ``[n_init, n]`` the labels of each start.
-        n_iter_: steps of the start that was kept.
+            restarts.
+        losses_: the loss of each restart.
+        restarts_: ``[n_init, n]`` the labels of each restart.
+        n_iter_: steps of the restart that was kept.
         mapper_: the trained module.
         knn_recall_: of an approximate search for neighbours.
 
@@ -171,7 +172,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         size = self._batch_size(n)
         kinds = (self.init,) if isinstance(self.init, str) else tuple(self.init)
         for kind in kinds:
-            check.choice(kind, "init", starts.KINDS)
+            check.choice(kind, "init", initialization.KINDS)
         last = _Stage(
             "clustering", clusters, check.count(self.max_iter, "max_iter"), self.debias, self.ema, self.callback
         )
@@ -190,7 +191,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             value = _value(loss, torch.from_numpy(logits), judged(self.debias))
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
-        self.starts_ = np.stack([labels for *_, labels in found])
+        self.restarts_ = np.stack([labels for *_, labels in found])
         self.loss_, self.n_iter_, self.mapper_, self.labels_ = found[int(self.losses_.argmin())]
         return self
 
@@ -211,6 +212,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         base = self._rows(loss, x, y, remember=False)
         target = self._composed if self._is_exact(len(logits)) else self._pairs
         return -_value(loss, logits, target(base, self.debias))
+
+    @property
+    def starts_(self) -> NDArray[np.int64]:
+        """The former name of ``restarts_``."""
+        warnings.warn("starts_ is now restarts_", DeprecationWarning, stacklevel=2)
+        return self.restarts_
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -284,11 +291,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _first(self, kind: str, run: _Run) -> NDArray[np.int64] | None:
         """The clusters ``[n]`` that the head is trained to give first; None leaves it as it was drawn."""
         n = len(run.x)
-        many = starts.over(self.n_clusters, run.size or n)
+        many = initialization.over(self.n_clusters, run.size or n)
         if kind == "random" or self.n_clusters == 1:
             return None
         if kind == "k-means" or many == self.n_clusters:
-            return starts.k_means(run.x, self.n_clusters, run.seed)
+            return initialization.k_means(run.x, self.n_clusters, run.seed)
         # Clusters to be merged need neither the last digit nor balance.
         mapper, _ = self._trained(run, _Stage("over-clustering", many, max(1, self.max_iter // 2), suffix=".over"))
         inputs, device = _inputs(mapper, run.x), next(mapper.parameters()).device
@@ -299,7 +306,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             return z.softmax(dim=1).cpu().numpy()
 
         with seeded(run.seed, torch.device("cpu")):
-            return starts.merged(phi, n, run.pairs(0.0), self.n_clusters)
+            return initialization.merged(phi, n, run.pairs(0.0), self.n_clusters)
 
     def _trained(self, run: _Run, stage: _Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
         """Train a head, from given clusters where there are some: the mapper and its number of steps."""
@@ -309,7 +316,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             inputs = _inputs(mapper, x)
             check_output(mapper, rows_of(inputs, torch.arange(2), device), stage.clusters)
             if first is not None:
-                starts.imitate(mapper, inputs, first, self.n_clusters)
+                initialization.imitate(mapper, inputs, first, self.n_clusters)
         teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
         callback = stage.callback
 
@@ -407,7 +414,7 @@ class _Stage(NamedTuple):
 
 
 def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
-    """The loss over all points, or a sample of it that is the same for all starts of the same points."""
+    """The loss over all points, or a sample of it that is the same for all restarts on the same points."""
     with torch.no_grad():
         if isinstance(target, Rows):
             return float(loss(logits, target))

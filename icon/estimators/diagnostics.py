@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,17 +64,26 @@ class Diagnostics:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
 
 
-def diagnose(probabilities: ArrayLike, starts: ArrayLike | None = None, labels: ArrayLike | None = None) -> Diagnostics:
+def diagnose(
+    probabilities: ArrayLike,
+    restarts: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    starts: ArrayLike | None = None,
+) -> Diagnostics:
     """Diagnose a clustering.
 
     Args:
         probabilities: ``[n, C]``, rows that sum to one (``Clustering.predict_proba``).
-        starts: ``[s, n]`` clusters found by each restart (``Clustering.starts_``).
+        restarts: ``[s, n]`` clusters found by each restart (``Clustering.restarts_``).
         labels: ``[n]`` classes from 0; -1 is unknown and left out of the scores.
+        starts: the former name of ``restarts``.
 
     Raises:
         ValueError: rows that do not sum to one, lengths that differ, no label that is known.
     """
+    if starts is not None:
+        warnings.warn("starts is now restarts", DeprecationWarning, stacklevel=2)
+        restarts = starts
     phi = check.matrix(probabilities, "probabilities").double().detach().cpu().numpy()
     wrong = np.flatnonzero((phi < 0).any(axis=1) | (np.abs(phi.sum(axis=1) - 1) > 1e-3))
     if len(wrong):
@@ -90,7 +100,7 @@ def diagnose(probabilities: ArrayLike, starts: ArrayLike | None = None, labels: 
         n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,
         tuple(sizes.tolist()), tuple(np.flatnonzero(sizes == 0).tolist()),
         math.exp(float(entropies(phi.mean(axis=0)))),
-        None if starts is None else _agreement(starts, n), **scores,
+        None if restarts is None else _agreement(restarts, n), **scores,
     )  # fmt: skip
 
 
@@ -290,10 +300,10 @@ def _note(gaps: NDArray[np.float64], ranked: NDArray[np.int64], max_clusters: in
     return text
 
 
-def _agreement(starts: ArrayLike, n: int) -> float | None:
-    found = np.asarray(starts)
+def _agreement(restarts: ArrayLike, n: int) -> float | None:
+    found = np.asarray(restarts)
     if found.ndim != 2 or found.shape[1] != n:
-        raise ValueError(f"starts: got shape {found.shape}, expected (starts, {n})")
+        raise ValueError(f"restarts: got shape {found.shape}, expected (restarts, {n})")
     pairs = [metrics.ari(a, b) for a, b in itertools.combinations(found, 2)]
     return float(np.mean(pairs)) if pairs else None
 

@@ -54,6 +54,7 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
     if isinstance(params.get("init"), list):
         params["init"] = tuple(params["init"])
     estimator = kind(**params)
+    fitted = {"restarts_" if name == "starts_" else name: value for name, value in fitted.items()}
     for name, value in fitted.items():
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}

@@ -18,7 +18,7 @@ PASSED = {"agrees": True, "differs": False, "not installed": None}  # None: not 
 
 def rows(table: Table) -> pd.DataFrame:
     """The numbers behind the table as a frame; ``passed`` is empty where a package is not installed."""
-    methods = [m for m in (*table["methods"], *table["beyond"]) if not m.get("unchecked")]
+    methods = [m for m in (*table["methods"], *table["variants"]) if not m.get("unchecked")]
     lines = [
         {**result, **{key: method.get(key) for key in ABOUT}, "verified": is_verified(method)}
         for method in methods
@@ -29,10 +29,10 @@ def rows(table: Table) -> pd.DataFrame:
 
 
 def _results(method: Method) -> Iterator[dict[str, Any]]:
-    if not method["checks"] and not method["witnesses"]:
+    if not method["checks"] and not method["peers"]:
         yield {"kind": "nothing checked"}
     for check in method["checks"]:
         yield {**check, "kind": "check", "check": check["name"]}
-    for item in method["witnesses"]:
-        about = {"kind": "witness", "check": item["package"], "unit": "", "note": item["status"]}
+    for item in method["peers"]:
+        about = {"kind": "peer", "check": item["package"], "unit": "", "note": item["status"]}
         yield {**item, **about, "passed": PASSED[item["status"]]}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from table.page.schema import Method, Study, Table
-from table.page.view import Counts, Index, entry, number, provenance, tolerance, verdict, witness, worst
+from table.page.view import Counts, Index, entry, number, peer, provenance, tolerance, verdict, worst
 
 MARKS = {True: "✓", False: "✗ **not verified**", None: "– (not checked)"}
 HEAD = ("Method", "Coordinate", "Relation", "Check", "Measured", "Required", "Other implementations", "Verified")
@@ -33,8 +33,8 @@ def render(table: Table) -> str:
         "compared.",
         sheet(HEAD, (_line(index, method) for method in table["methods"])),
     ]
-    if table["beyond"]:
-        parts += ["## Beyond the table", sheet(HEAD, (_line(index, method) for method in table["beyond"]))]
+    if table["variants"]:
+        parts += ["## Variants of the cells", sheet(HEAD, (_line(index, method) for method in table["variants"]))]
     if table["outside"]:
         reasons = "\n".join(f"- {item['name']}: {item['reason']}" for item in table["outside"])
         parts += ["## Systems without a coordinate", reasons]
@@ -62,8 +62,8 @@ def _name(method: Method) -> str:
 def _line(index: Index, method: Method) -> list[str]:
     check = worst(method["checks"])
     measured = [check["name"], number(check["measured"]), tolerance(check)] if check else ["none", "–", "–"]
-    witnesses = "<br>".join(map(witness, method["witnesses"])) or "–"
-    return [method["name"], index.place(method), method["relation"], *measured, witnesses, MARKS[verdict(method)]]
+    peers = "<br>".join(map(peer, method["peers"])) or "–"
+    return [method["name"], index.place(method), method["relation"], *measured, peers, MARKS[verdict(method)]]
 
 
 def _study(study: Study) -> list[str]:

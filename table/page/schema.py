@@ -73,7 +73,7 @@ class Check(TypedDict):
     note: str
 
 
-class Witness(TypedDict):
+class Peer(TypedDict):
     """A published package's own implementation, compared with the reference."""
 
     package: str
@@ -83,7 +83,7 @@ class Witness(TypedDict):
 
 
 class Method(TypedDict):
-    """A named loss. Beyond the table, row and column may be None and ``coordinate`` says the place in words."""
+    """A named loss. Of a variant, row and column may be None and ``coordinate`` says the place in words."""
 
     slug: str
     name: str
@@ -101,7 +101,7 @@ class Method(TypedDict):
     verified: bool
     unchecked: NotRequired[bool]  # left out of a partial run: neither verified nor failed
     checks: list[Check]
-    witnesses: list[Witness]
+    peers: list[Peer]
 
 
 class Outside(TypedDict):
@@ -139,6 +139,6 @@ class Table(TypedDict):
     families: list[Family]
     cells: list[Cell]
     methods: list[Method]
-    beyond: list[Method]
+    variants: list[Method]
     outside: list[Outside]
     studies: list[Study]

@@ -86,7 +86,7 @@ def _methods(table: Table, console: Console) -> Sheet:
     sheet.add_column("Allowed", justify="right", no_wrap=True)
     sheet.add_column("Other packages", ratio=1, overflow="fold")
     sheet.add_column("OK", justify="center", no_wrap=True)
-    for methods in (table["methods"], table["beyond"]):
+    for methods in (table["methods"], table["variants"]):
         for method in (m for m in methods if verdict(m) is not None):
             check = worst(method["checks"])
             sheet.add_row(
@@ -95,7 +95,7 @@ def _methods(table: Table, console: Console) -> Sheet:
                 *([method["relation"]] if roomy else []),
                 f"{error(check):.1e}" if check else "none",
                 f"{check['tolerance']:.0e}" if check else "",
-                "\n".join(f"{item['package']}: {item['status']}" for item in method["witnesses"]),
+                "\n".join(f"{item['package']}: {item['status']}" for item in method["peers"]),
                 _signs(console)[verdict(method)],
                 style=FAILED if verdict(method) is False else None,
             )

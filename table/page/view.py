@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from table.page.schema import Cell, Check, Column, Method, Row, Table, Witness
+from table.page.schema import Cell, Check, Column, Method, Peer, Row, Table
 
 VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -15,12 +15,12 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def is_verified(method: Method) -> bool:
     """Whether the method holds: no view may look better than the worst of its parts."""
-    checks, witnesses = method["checks"], method["witnesses"]
+    checks, peers = method["checks"], method["peers"]
     return (
         method["verified"]
         and bool(checks)
         and all(check["passed"] for check in checks)
-        and all(witness["status"] != "differs" for witness in witnesses)
+        and all(peer["status"] != "differs" for peer in peers)
     )
 
 
@@ -75,8 +75,8 @@ def tolerance(check: Check) -> str:
     return f"{number(expected)} ± {number(check['tolerance'])}"
 
 
-def witness(item: Witness) -> str:
-    """One witness in words; an absent package says so."""
+def peer(item: Peer) -> str:
+    """One peer in words; an absent package says so."""
     measured = f" ({number(item['measured'])})" if item["measured"] is not None else ""
     return f"{item['package']}: {item['status']}{measured}"
 
@@ -117,7 +117,7 @@ class Index:
         return f"{self.rows[row]['name']} × {self.columns[column]['name']}"
 
     def place(self, method: Method) -> str:
-        """The method's coordinate in words, for methods beyond the table too."""
+        """The coordinate of a method in words, also of a variant."""
         row, column = method["row"], method["column"]
         return method["coordinate"] or (self.coordinate(row, column) if row and column else "no coordinate")
 
@@ -129,39 +129,39 @@ class Counts:
     methods: int
     verified: int
     gaps: int
-    beyond: int
-    beyond_verified: int
+    variants: int
+    variants_verified: int
     cells: int
     computing: int
     unnamed: int
-    witnesses: Counter[str]  # by their status; those beyond the table are counted with the others
+    peers: Counter[str]  # by their status; variants are counted with the others
 
     @classmethod
     def of(cls, table: Table) -> Counts:
         """Count what the table says."""
-        methods, beyond = ([m for m in table[part] if verdict(m) is not None] for part in ("methods", "beyond"))
+        methods, variants = ([m for m in table[part] if verdict(m) is not None] for part in ("methods", "variants"))
         return cls(
             methods=len(methods),
             verified=sum(map(is_verified, methods)),
             gaps=sum(method["status"] == "gap" for method in methods),
-            beyond=len(beyond),
-            beyond_verified=sum(map(is_verified, beyond)),
+            variants=len(variants),
+            variants_verified=sum(map(is_verified, variants)),
             cells=len(table["cells"]),
             computing=sum(cell["computes"] for cell in table["cells"]),
             unnamed=sum(not cell["methods"] for cell in table["cells"]),
-            witnesses=Counter(item["status"] for method in (*methods, *beyond) for item in method["witnesses"]),
+            peers=Counter(item["status"] for method in (*methods, *variants) for item in method["peers"]),
         )
 
     @property
     def whole(self) -> bool:
-        """Whether everything holds, beyond the table too."""
-        return (self.verified, self.computing, self.beyond_verified) == (self.methods, self.cells, self.beyond)
+        """Whether everything holds, variants included."""
+        return (self.verified, self.computing, self.variants_verified) == (self.methods, self.cells, self.variants)
 
     def sentence(self) -> str:
         """The counts in one line, for the terminal and Markdown."""
-        beyond = f" {self.beyond_verified} of {self.beyond} beyond the table verified;" if self.beyond else ""
-        agree, differ, absent = (self.witnesses[status] for status in ("agrees", "differs", "not installed"))
+        variants = f" {self.variants_verified} of {self.variants} variants verified;" if self.variants else ""
+        agree, differ, absent = (self.peers[status] for status in ("agrees", "differs", "not installed"))
         return (
             f"{self.verified} of {self.methods} methods verified, {self.computing} of {self.cells} cells compute;"
-            f"{beyond} of the other implementations {agree} agree, {differ} differ and {absent} are not installed"
+            f"{variants} of the other implementations {agree} agree, {differ} differ and {absent} are not installed"
         )

@@ -245,8 +245,8 @@ def test_bad_arguments(arguments, error, line: str, blobs: Data) -> None:  # typ
 def test_starts_are_kept_and_cycle_through_their_kinds(blobs: Data) -> None:
     x, y = blobs
     fitted = Clustering(4, n_init=4, max_iter=30, debias=0.2, random_state=0).fit(x)
-    assert fitted.starts_.shape == (4, 150)
-    assert np.array_equal(fitted.starts_[fitted.losses_.argmin()], fitted.labels_)
+    assert fitted.restarts_.shape == (4, 150)
+    assert np.array_equal(fitted.restarts_[fitted.losses_.argmin()], fitted.labels_)
     k_means = Clustering(4, n_init=1, init="k-means", max_iter=1, random_state=0).fit(x)
     assert adjusted_rand_score(y, k_means.labels_) > 0.9  # after one step it is still where it began
 

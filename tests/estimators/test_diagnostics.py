@@ -83,7 +83,7 @@ def test_calibration_error() -> None:
     [
         ((PHI * 2,), "probabilities: got rows 0, 1, 2, 3"),
         ((PHI - [0.5, -0.5, 0],), "probabilities: got rows 2"),
-        ((PHI, np.zeros((2, 3), dtype=int)), r"starts: got shape \(2, 3\), expected \(starts, 4\)"),
+        ((PHI, np.zeros((2, 3), dtype=int)), r"restarts: got shape \(2, 3\), expected \(restarts, 4\)"),
         ((PHI, None, [0, 1]), r"labels: got shape \(2,\)"),
         ((PHI, None, [0, 1, -2, 0]), "labels: got -2"),
         ((PHI, None, [-1, -1, -1, -1]), "labels: got -1 .unknown. for all points"),
@@ -152,3 +152,9 @@ def test_reliability_by_hand() -> None:
 
 def test_more_clusters_than_classes_are_wrong_where_no_class_is_left() -> None:
     assert matched(np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])).sum() == 3
+
+
+def test_the_former_name_of_restarts() -> None:
+    restarts = np.zeros((2, len(PHI)), dtype=int)
+    with pytest.warns(DeprecationWarning, match="starts is now restarts"):
+        assert diagnose(PHI, starts=restarts) == diagnose(PHI, restarts)

@@ -12,7 +12,7 @@ from typer import Exit
 
 import icon
 from icon.methods.axes import COLUMNS, ROWS
-from table import run, witnesses
+from table import peers, run
 from table.__main__ import main
 from table.checks import Bound, Exact, Limit, Minimiser, Number
 from table.data import sample
@@ -101,15 +101,15 @@ def test_references_use_nothing_of_icon(slug: str, monkeypatch: pytest.MonkeyPat
             check.reference(s)
 
 
-@pytest.mark.parametrize("slug", list(witnesses.WITNESSES))
-def test_witnesses_agree_or_are_absent(slug: str) -> None:
-    for found in witnesses.witness(slug, sample(0)):
+@pytest.mark.parametrize("slug", list(peers.PEERS))
+def test_peers_agree_or_are_absent(slug: str) -> None:
+    for found in peers.compared(slug, sample(0)):
         assert found["status"] in ("agrees", "not installed"), found
 
 
-def test_a_missing_package_is_not_a_witness(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(witnesses, "WITNESSES", {"simclr": (("nothing", "no_such_package", lambda s: 0.0),)})
-    (found,) = witnesses.witness("simclr", sample(0))
+def test_a_missing_package_is_not_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "PEERS", {"simclr": (("nothing", "no_such_package", lambda s: 0.0),)})
+    (found,) = peers.compared("simclr", sample(0))
     assert found["status"] == "not installed"
     assert found["measured"] is None
 
@@ -119,7 +119,7 @@ def test_the_command_computes_every_cell_and_writes_its_files(
 ) -> None:
     monkeypatch.setattr(run, "CELL_POINTS", 200)
     with pytest.raises(Exit) as stop:
-        main(only=["simclr", "t-SNE"], no_witness=True, out=tmp_path)
+        main(only=["simclr", "t-SNE"], no_peers=True, out=tmp_path)
     assert stop.value.exit_code == 0
     cells = len(ROWS) * len(COLUMNS)
     expected = f"2 of 2 methods verified, {cells} of {cells} cells compute"
@@ -143,7 +143,7 @@ def test_a_failure_is_named_with_its_size_and_status_1(monkeypatch: pytest.Monke
     off = replace(check, reference=lambda *a: check.reference(*a) * 1.5, gradient=None)
     monkeypatch.setitem(CHECKS, "simclr", [off])
     monkeypatch.setattr(run, "CELL_POINTS", 60)
-    table = run.regenerate(["simclr"], witnesses=False)
+    table = run.regenerate(["simclr"], peers=False)
     assert table["summary"].startswith("0 of 1 methods verified")
     lines = run.failures(table)
     assert any("simclr, seed 0, cross-entropy: relative error 0.33" in line for line in lines), lines
@@ -158,7 +158,7 @@ def test_a_check_that_raises_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) 
         raise ValueError("no such thing")
 
     monkeypatch.setitem(CHECKS, "simclr", [Number("broken", broken)])
-    result = run.verify(next(m for m in icon.methods() if m.slug == "simclr"), witnesses=False)
+    result = run.verify(next(m for m in icon.methods() if m.slug == "simclr"), peers=False)
     assert not result["verified"]
     assert "no such thing" in result["checks"][0]["note"]
 

@@ -89,7 +89,7 @@ def method(slug: str, name: str, coordinate: str, family: str, year: int | None)
         "code": f'import icon\nloss = icon.method("{slug}")\nloss(z, target).backward()',
         "verified": True,
         "checks": [check("value", 3.1e-16), check("gradient", 4.2e-13, seed=1)],
-        "witnesses": [],
+        "peers": [],
     }
 
 
@@ -117,7 +117,7 @@ def study() -> dict[str, Any]:
 def make_table() -> Table:
     """All 45 cells, a method or more of each family, and every state that the views tell apart."""
     methods = {record[0]: method(*record) for record in METHODS}
-    methods["simclr"]["witnesses"] = [
+    methods["simclr"]["peers"] = [
         {"package": "lightly", "status": "agrees", "measured": 1e-12, "tolerance": 1e-6},
         {"package": "openTSNE", "status": "not installed", "measured": None, "tolerance": 1e-6},
     ]
@@ -154,7 +154,7 @@ def make_table() -> Table:
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": computed,
         "methods": list(methods.values()),
-        "beyond": [
+        "variants": [
             {
                 **method("scan", "SCAN", "clusters/knn", "cluster-learning", 2020),
                 "coordinate": "clusters, an entropy beside it",
@@ -249,7 +249,7 @@ def test_no_view_looks_better_than_its_worst_part() -> None:
         {"verified": False},
         {"checks": []},
         {"checks": [check("value", 1.0, passed=False)]},
-        {"witnesses": [{"package": "torch", "status": "differs", "measured": 1.0, "tolerance": 1e-6}]},
+        {"peers": [{"package": "torch", "status": "differs", "measured": 1.0, "tolerance": 1e-6}]},
     ):
         spoiled: Any = {**copy.deepcopy(item), **spoil}
         assert not is_verified(spoiled)
@@ -258,20 +258,20 @@ def test_no_view_looks_better_than_its_worst_part() -> None:
 def test_counts(table: Table) -> None:
     counts = Counts.of(table)
     assert (counts.verified, counts.methods, counts.computing, counts.cells) == (7, 8, 45, 45)
-    assert (counts.beyond_verified, counts.beyond, counts.whole) == (1, 1, False)
-    assert counts.witnesses == {"agrees": 1, "not installed": 1}
+    assert (counts.variants_verified, counts.variants, counts.whole) == (1, 1, False)
+    assert counts.peers == {"agrees": 1, "not installed": 1}
 
 
 def test_counts_leave_out_what_was_not_checked() -> None:
     table = make_table()
     unchecked: Any = {**method("dino", "DINO", "gaussian/data-label", "unimodal-ssl", 2021), "verified": False}
-    unchecked.update(unchecked=True, checks=[], witnesses=[{"package": "lightly", "status": "differs"}])
-    table["beyond"].append(unchecked)
+    unchecked.update(unchecked=True, checks=[], peers=[{"package": "lightly", "status": "differs"}])
+    table["variants"].append(unchecked)
     counts = Counts.of(table)
-    assert (counts.beyond_verified, counts.beyond, counts.witnesses["differs"]) == (1, 1, 0)
-    assert " 1 of 1 beyond the table verified;" in counts.sentence()
-    table["beyond"] = [unchecked]
-    assert "beyond" not in Counts.of(table).sentence()
+    assert (counts.variants_verified, counts.variants, counts.peers["differs"]) == (1, 1, 0)
+    assert " 1 of 1 variants verified;" in counts.sentence()
+    table["variants"] = [unchecked]
+    assert "variants" not in Counts.of(table).sentence()
 
 
 def test_worst_check(table: Table) -> None:
@@ -327,7 +327,7 @@ def test_terminal(table: Table, columns: int) -> None:
     assert max(map(len, printed.splitlines())) <= columns
     assert "…" not in printed
     assert "7 of 8 methods verified" in printed
-    assert "1 of 1 beyond the table verified" in " ".join(printed.split())
+    assert "1 of 1 variants verified" in " ".join(printed.split())
     assert "neighbourhood" not in printed
     assert "Cuts✗" in printed
     assert "SimCLR✓" in printed
@@ -357,7 +357,7 @@ def test_markdown_of_a_study(table: Table) -> None:
 def test_csv(table: Table) -> None:
     frame = csv.rows(table)
     assert set(frame["slug"]) == {item[0] for item in METHODS} | {"scan"}
-    absent = frame[(frame["kind"] == "witness") & (frame["check"] == "openTSNE")]
+    absent = frame[(frame["kind"] == "peer") & (frame["check"] == "openTSNE")]
     assert absent["passed"].isna().all()
     assert len(absent) == 1
     assert not frame.loc[frame["slug"] == "ncut", "verified"].any()
@@ -551,10 +551,10 @@ def test_deep_links(visit: Open, place: str, cell: str | None) -> None:
         assert "#" not in driver.current_url
 
 
-def test_link_opens_a_method_beyond_the_table(visit: Open) -> None:
+def test_link_opens_a_variant(visit: Open) -> None:
     driver = visit("#scan")
     assert opened(driver) is None
-    assert [details.get_attribute("open") for details in find_all(driver, ".beyond details")] == ["true"]
+    assert [details.get_attribute("open") for details in find_all(driver, ".variants details")] == ["true"]
     assert driver.execute_script("return document.activeElement.id") == "scan"
     top, height = driver.execute_script(
         "return [document.getElementById('scan').getBoundingClientRect().top, innerHeight]"
@@ -568,15 +568,15 @@ def test_link_opens_a_method_beyond_the_table(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("width", [1400, 420])
-def test_methods_beyond_the_table_are_a_list(visit: Open, width: int) -> None:
+def test_variants_are_a_list(visit: Open, width: int) -> None:
     driver = visit(width=width)
-    summary = find(driver, ".beyond summary")
+    summary = find(driver, ".variants summary")
     assert summary.text.split("\n") == ["SCAN", "2020", "clusters, an entropy beside it", "✓", "verified"]
     name, place = (find(summary, part).rect for part in ("strong", ".place"))
     assert (place["y"] > name["y"] + 10) == (width == 420)  # under the name where there is no room beside it
     bodies = find_all(driver, ".methods tbody")
     assert len(bodies) == 2
-    assert find(bodies[1], "th[scope=rowgroup]").text == "Beyond the table"
+    assert find(bodies[1], "th[scope=rowgroup]").text == "Variants of the cells"
     assert find(bodies[1], "tr:nth-child(2)").text.split()[:3] == ["SCAN", "✓", "verified"]
 
 
@@ -672,9 +672,9 @@ def test_failure_is_obvious(visit: Open) -> None:
     assert "not verified" in find(driver, "#ncut .state").text
 
 
-def test_absent_witness_is_not_shown_as_passed(visit: Open) -> None:
+def test_absent_peer_is_not_shown_as_passed(visit: Open) -> None:
     driver = visit("#simclr")
-    agrees, absent = find_all(driver, "#simclr .witnesses li")
+    agrees, absent = find_all(driver, "#simclr .peers li")
     assert "✓" in agrees.text
     assert "lightly agrees" in agrees.text
     assert "openTSNE not installed" in absent.text

@@ -1,4 +1,4 @@
-"""Third witnesses: well-known packages that implement a method, compared with the engine. Missing ones say so."""
+"""Peer implementations: well-known packages that implement a method, compared with the engine. Missing ones say so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 
 import icon
 from table.data import Sample
-from table.page.schema import Witness
+from table.page.schema import Peer
 
 TOLERANCE = 1e-6  # several of them compute in float32 somewhere
 
@@ -31,7 +31,7 @@ def _ce(slug: str, input: Any, target: Any = None, **hyper: Any) -> float:
     return float(icon.method(slug, **hyper).terms(input, target).cross_entropy)
 
 
-# -- one function per witness: the relative difference on a sample ----------------------------------------------------
+# -- one function per peer: the relative difference on a sample ----------------------------------------------------
 
 
 def _lightly_ntxent(s: Sample) -> float:
@@ -159,7 +159,7 @@ def _sklearn_kmeans(s: Sample) -> float:
     return _relative(kmeans_inertia(s, fitted.labels_), fitted.inertia_)
 
 
-# -- beyond the table --------------------------------------------------------------------------------------------------
+# -- variants of the cells ---------------------------------------------------------------------------------------------
 
 
 def _lightly_loss(module: str, name: str) -> Any:
@@ -236,7 +236,7 @@ def _torch_next_token(s: Sample) -> float:
     return _relative(_ce("next-token", (hidden[:, :-1].flatten(0, 1), embeddings), tokens[:, 1:].flatten()), theirs)
 
 
-WITNESSES: dict[str, tuple[tuple[str, str, Compare], ...]] = {
+PEERS: dict[str, tuple[tuple[str, str, Compare], ...]] = {
     "simclr": (
         ("lightly", "lightly", _lightly_ntxent),
         ("pytorch-metric-learning", "pytorch_metric_learning", _pml_ntxent),
@@ -263,12 +263,12 @@ WITNESSES: dict[str, tuple[tuple[str, str, Compare], ...]] = {
 }
 
 
-def witness(slug: str, s: Sample) -> list[Witness]:
+def compared(slug: str, s: Sample) -> list[Peer]:
     """The comparisons of a method with the packages that implement it."""
-    return [_compare(package, module, compare, s) for package, module, compare in WITNESSES.get(slug, ())]
+    return [_compare(package, module, compare, s) for package, module, compare in PEERS.get(slug, ())]
 
 
-def _compare(package: str, module: str, compare: Compare, s: Sample) -> Witness:
+def _compare(package: str, module: str, compare: Compare, s: Sample) -> Peer:
     if importlib.util.find_spec(module) is None:
         return {"package": package, "status": "not installed", "measured": None, "tolerance": TOLERANCE}
     measured = float(compare(s))
