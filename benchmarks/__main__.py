@@ -17,6 +17,7 @@ import icon
 from benchmarks.contenders import CONTENDERS, of_icon
 from benchmarks.measure import import_seconds, interleaved, median_ratio, peak_memory
 from benchmarks.overhead import overhead
+from table.page.markdown import sheet
 
 SMALL, LARGE = [64, 128, 256, 512, 1024], [4096, 8192, 16384]
 PACKAGES = {"lightly NTXentLoss": "lightly"} | {
@@ -128,10 +129,9 @@ def _imports(rounds: int) -> Table:
 
 
 def _markdown(table: Table) -> list[str]:
-    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    rows = zip(*(column.cells for column in table.columns), strict=True)
     heads = [str(column.header) for column in table.columns]
-    body = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return [f"**{table.title}**", "", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads), *body]
+    return [f"**{table.title}**", "", sheet(heads, (list(map(str, row)) for row in rows))]
 
 
 if __name__ == "__main__":

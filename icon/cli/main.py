@@ -49,14 +49,14 @@ class Form(str, Enum):
 
 @app.command("table", epilog="Example: icon table --style csv > table.csv")
 def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text) -> None:
-    """Print the 5 x 9 table with the names in its cells."""
+    """Print the table with the names in its cells."""
     frame = registry.table()
     if style is Style.csv:
         sys.stdout.write(frame.to_csv())
     elif style is Style.json:
         sys.stdout.write(frame.to_json(orient="index", indent=1) + "\n")
     elif style is Style.markdown:
-        lines = [["q \\ p", *frame.columns], ["---"] * 10, *([row, *frame.loc[row]] for row in frame.index)]
+        lines = [["q \\ p", *frame.columns], ["---"] * (1 + len(frame.columns)), *([row, *frame.loc[row]] for row in frame.index)]
         sys.stdout.writelines("| " + " | ".join(line) + " |\n" for line in lines)
     else:
         sheet = Table(show_lines=True, padding=0)
