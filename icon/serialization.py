@@ -81,6 +81,7 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
                 f"loss: got {type(part).__name__}, expected a distribution of icon or one that is registered "
                 "(icon.register_row, icon.register_column)"
             )
+    _refuse_if_incomplete(loss.q)
     if loss.evaluator is not None and EVALUATORS.get(loss.evaluator.name) is not type(loss.evaluator):
         raise TypeError(f"loss: got evaluator {loss.evaluator!r}, expected one of {', '.join(EVALUATORS)}")
     config = {
@@ -91,6 +92,26 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
         "name": loss.name,
     }
     write(path, "loss", config, loss.state_dict())
+
+
+def _refuse_if_incomplete(q: Kernel) -> None:
+    """A distribution of the user's own must come back as it is from what its `hyper_parameters` names."""
+    if type(q).__module__.startswith("icon."):
+        return
+    expected = "expected hyper_parameters() to name every argument of its constructor"
+    try:
+        again = type(q)(**q.hyper_parameters())
+    except TypeError as error:
+        raise TypeError(f"loss: got {type(q).__name__} ({error}), {expected}") from None
+    for name, value in vars(q).items():
+        other = getattr(again, name, None)
+        lost = isinstance(value, (bool, int, float, str)) and value != other and name != "training"
+        if name == "partition":
+            lost = type(value) is not type(other) or vars(value) != vars(other)
+        if lost:
+            raise TypeError(
+                f"loss: got {type(q).__name__} with {name} = {value!r}, which a file would lose, {expected}"
+            )
 
 
 def _classes(module: Any, axis: Mapping[str, Axis]) -> dict[str, Any]:
@@ -156,7 +177,9 @@ def _divergence(loss: Loss) -> str | dict[str, Any]:
         return loss.divergence_name
     kind = type(loss.divergence)
     if getattr(divergences, kind.__name__, None) is not kind:
-        raise TypeError(f"loss: got divergence {loss.divergence_name}, expected one of divergences")
+        raise TypeError(
+            f"loss: got divergence {loss.divergence_name}, expected one that is registered (icon.register_divergence)"
+        )
     return {"type": kind.__name__} | dataclasses.asdict(loss.divergence)  # type: ignore[call-overload, no-any-return]
 
 

@@ -145,7 +145,7 @@ def failures(table: Table) -> list[str]:
     lines = [f"cell {c['row']} x {c['column']}: {c['error']}" for c in table["cells"] if not c["computes"]]
     for method in (m for m in (*table["methods"], *table.get("variants", [])) if not m.get("unchecked")):
         if not method["checks"]:
-            lines.append(f"{method['slug']}: no check")
+            lines.append(f"{method['slug']}: no check, expected CHECKS in {method['reference']}")
         for check in method["checks"]:
             if not check["passed"]:
                 expected = "" if check.get("expected") is None else f" (expected {check['expected']:g})"

@@ -151,3 +151,30 @@ def test_what_is_not_registered_says_so(tmp_path: Path) -> None:
         icon.register_row("nothing")(dict)
     with pytest.raises(TypeError, match=r"^x: got int, expected a loss or an estimator"):
         icon.save(3, tmp_path / "loss")
+
+
+def test_a_file_that_would_lose_an_argument_is_not_written(tmp_path: Path) -> None:
+    class Narrow(Laplace):
+        def hyper_parameters(self) -> dict[str, Any]:
+            return {}
+
+    class Halved(icon.q.Kernel):
+        def __init__(self) -> None:
+            super().__init__(partition=Soft())
+
+    class Once(icon.q.Kernel):
+        def __init__(self, partition: Any = None) -> None:
+            super().__init__(partition=partition)
+
+    for name, kind in (("narrow", Narrow), ("halved", Halved), ("once", Once)):
+        icon.register_row(name)(kind)
+    icon.save(icon.Loss(icon.p.Pairs(), Halved()), tmp_path / "loss")
+    for lost in (Narrow(2.0), Once(Soft())):
+        with pytest.raises(TypeError, match=r"which a file would lose, expected hyper_parameters\(\) to name"):
+            icon.save(icon.Loss(icon.p.Pairs(), lost), tmp_path / "loss")
+
+
+@pytest.mark.parametrize("part", [chi_squared, Soft(), dict], ids=["a function", "an object", "no partition"])
+def test_a_partition_is_registered_as_a_class(part: Any) -> None:
+    with pytest.raises(TypeError, match=r"^partition: got .*, expected a class without arguments"):
+        icon.register_partition("another")(part)

@@ -56,7 +56,11 @@ def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")]
     elif style is Style.json:
         sys.stdout.write(frame.to_json(orient="index", indent=1) + "\n")
     elif style is Style.markdown:
-        lines = [["q \\ p", *frame.columns], ["---"] * (1 + len(frame.columns)), *([row, *frame.loc[row]] for row in frame.index)]
+        lines = [
+            ["q \\ p", *frame.columns],
+            ["---"] * (1 + len(frame.columns)),
+            *([row, *frame.loc[row]] for row in frame.index),
+        ]
         sys.stdout.writelines("| " + " | ".join(line) + " |\n" for line in lines)
     else:
         sheet = Table(show_lines=True, padding=0)

@@ -131,7 +131,7 @@ class Loss(nn.Module):
         self.anchor_weights: Tensor | None
         self.register_buffer("anchor_weights", given)
         if not q.partition.is_normalizer:
-            limit = f"q is a rescaled limit ({type(q.partition).__name__}), expected a normalised q"
+            limit = f"q is a rescaled limit or no distribution ({type(q.partition).__name__}), expected a normalised q"
             if self.normalization == "joint":
                 raise ValueError(f"normalization: got 'joint', but {limit}")
             if self.divergence is not None:

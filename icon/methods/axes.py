@@ -110,12 +110,23 @@ def register_partition(name: str) -> Callable[[T], T]:
     """Decorator that names a partition of your own: ``icon.q.Gaussian(partition=name)``.
 
     Args:
-        name: its name in code, and in saved files. What is registered makes the partition without arguments.
+        name: its name in code, and in saved files. What is registered is a class without arguments.
 
     Raises:
         ValueError: the name is taken.
+        TypeError: no class without arguments whose objects are partitions.
     """
-    return _naming(q.PARTITIONS, name, "partition")
+
+    def add(kind: T) -> T:
+        try:
+            is_partition = callable(made := kind()) and hasattr(made, "is_normalizer")
+        except TypeError:
+            is_partition = False
+        if not is_partition:
+            raise TypeError(f"partition: got {kind!r}, expected a class without arguments that has is_normalizer")
+        return _naming(q.PARTITIONS, name, "partition")(kind)
+
+    return add
 
 
 def register_divergence(name: str) -> Callable[[T], T]:

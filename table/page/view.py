@@ -161,7 +161,8 @@ class Counts:
         """The counts in one line, for the terminal and Markdown."""
         variants = f" {self.variants_verified} of {self.variants} variants verified;" if self.variants else ""
         agree, differ, absent = (self.peers[status] for status in ("agrees", "differs", "not installed"))
+        methods = f"{self.verified} of {self.methods} methods verified, " if self.methods else ""
         return (
-            f"{self.verified} of {self.methods} methods verified, {self.computing} of {self.cells} cells compute;"
+            f"{methods}{self.computing} of {self.cells} cells compute;"
             f"{variants} of the other implementations {agree} agree, {differ} differ and {absent} are not installed"
         )
