@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import tempfile
@@ -17,7 +18,7 @@ from torch import Tensor
 from icon import p as icon_p
 from icon import q as icon_q
 from icon.core import divergence as divergences
-from icon.core.evaluators import EVALUATORS
+from icon.core.evaluators import EVALUATORS, Fused
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, Axis
 from icon.p import operations
@@ -25,6 +26,7 @@ from icon.p.base import Distribution
 from icon.q.base import Kernel
 
 FORMAT = "icon-1"
+REGISTERED = "registered:"
 #: By kind, what makes the object of a file from its configuration and its tensors; estimators add theirs.
 READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Any]] = {}
 
@@ -75,18 +77,15 @@ def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
     Raises:
         TypeError: a part of your own that is not registered.
     """
-    for part, module, axis in ((loss.p, icon_p, COLUMNS), (loss.q, icon_q, ROWS)):
-        if _classes(module, axis).get(type(part).__name__) is not type(part):
-            raise TypeError(
-                f"loss: got {type(part).__name__}, expected a distribution of icon or one that is registered "
-                "(icon.register_row, icon.register_column)"
-            )
     _refuse_if_incomplete(loss.q)
-    if loss.evaluator is not None and EVALUATORS.get(loss.evaluator.name) is not type(loss.evaluator):
-        raise TypeError(f"loss: got evaluator {loss.evaluator!r}, expected one of {', '.join(EVALUATORS)}")
+    evaluator = loss.evaluator
+    if evaluator is not None and EVALUATORS.get(evaluator.name) is not type(evaluator):
+        raise TypeError(f"loss: got evaluator {evaluator!r}, expected one of {', '.join(EVALUATORS)}")
+    if evaluator is not None and not isinstance(evaluator, Fused) and vars(evaluator) != vars(type(evaluator)()):
+        raise TypeError(f"loss: got evaluator {evaluator!r} with arguments, expected one that is made without any")
     config = {
         "p": _distribution(loss.p),
-        "q": {"type": type(loss.q).__name__, "hyper": _without_tensors(loss.q)},
+        "q": {"type": _name_of(type(loss.q), icon_q, ROWS), "hyper": _without_tensors(loss.q)},
         "settings": loss.hyper_parameters(),
         "divergence": _divergence(loss),
         "name": loss.name,
@@ -114,32 +113,44 @@ def _refuse_if_incomplete(q: Kernel) -> None:
             )
 
 
-def _classes(module: Any, axis: Mapping[str, Axis]) -> dict[str, Any]:
-    """The distributions of a module and those that are registered, by the names of their classes."""
-    registered = {a.build.__name__: a.build for a in axis.values() if isinstance(a.build, type)}
-    return registered | {name: getattr(module, name) for name in module.__all__}
+def _name_of(kind: type, module: Any, axis: Mapping[str, Axis]) -> str:
+    """What a file calls a distribution: the name of its class, or the slug under which it was registered."""
+    if getattr(module, kind.__name__, None) is kind:
+        return str(kind.__name__)
+    for slug, known in axis.items():
+        if known.build is kind:
+            return f"{REGISTERED}{slug}"
+    raise TypeError(
+        f"loss: got {kind.__name__}, expected a distribution of icon or one that is registered "
+        "(icon.register_row, icon.register_column)"
+    )
 
 
 def _class_of(name: str, module: Any, axis: Mapping[str, Axis], what: str) -> Any:
-    found = _classes(module, axis).get(name)
-    if found is None:
-        raise ValueError(f"path: got a loss with {name}, expected it to be registered first (icon.register_{what})")
-    return found
+    if not name.startswith(REGISTERED):
+        return getattr(module, name)
+    slug = name.removeprefix(REGISTERED)
+    if slug not in axis:
+        raise ValueError(f"path: got a loss with {slug!r}, expected it to be registered first (icon.register_{what})")
+    return axis[slug].build
 
 
 def _without_tensors(q: Kernel) -> dict[str, Any]:
     """The hyper-parameters that are not among the tensors of the file."""
     stored = q.state_dict()
-    return {name: v for name, v in q.hyper_parameters().items() if isinstance(v, str) or name not in stored}
+    given = {name: v for name, v in q.hyper_parameters().items() if isinstance(v, str) or name not in stored}
+    return {name: v.tolist() if isinstance(v, Tensor) else v for name, v in given.items()}
 
 
 def load_loss(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Loss:
     hyper = dict(config["q"]["hyper"])
-    for name in ("log_weights", "weights", "marginals"):
+    kind = _class_of(config["q"]["type"], icon_q, ROWS, "row")
+    for name in inspect.signature(kind).parameters:
         if f"q.{name}" in tensors and not isinstance(hyper.get(name), str):
             hyper[name] = tensors[f"q.{name}"]
-    q = _class_of(config["q"]["type"], icon_q, ROWS, "row")(**hyper)
-    settings = dict(config["settings"]) | {"divergence": config["divergence"], "name": config["name"]}
+    q = kind(**hyper)
+    settings = {"on_no_positive" if k == "empty" else k: v for k, v in config["settings"].items()}
+    settings |= {"divergence": config["divergence"], "name": config["name"]}
     if isinstance(settings["divergence"], dict):
         settings["divergence"] = getattr(divergences, settings["divergence"].pop("type"))(**settings["divergence"])
     if "anchor_weights" in tensors:
@@ -158,7 +169,7 @@ def _distribution(p: Distribution) -> dict[str, Any]:
                 raise TypeError("loss: got a p mixed with prepared rows, expected a mixture of distributions")
             given["other"] = _distribution(given["other"])
         chain.append({"type": type(operation).__name__, **given})
-    return {"type": type(p).__name__, "hyper": p.hyper_parameters(), "operations": chain}
+    return {"type": _name_of(type(p), icon_p, COLUMNS), "hyper": p.hyper_parameters(), "operations": chain}
 
 
 def _read_distribution(config: Mapping[str, Any]) -> Distribution:

@@ -143,7 +143,7 @@ def test_what_is_not_registered_says_so(tmp_path: Path) -> None:
         icon.save(icon.Loss(icon.p.Pairs(), Other()), tmp_path / "loss")
     icon.save(LOSSES["row"](), tmp_path / "loss")
     del ROWS["laplace"]
-    with pytest.raises(ValueError, match=r"^path: got a loss with Laplace, expected it to be registered first"):
+    with pytest.raises(ValueError, match=r"^path: got a loss with 'laplace', expected it to be registered first"):
         icon.load(tmp_path / "loss")
     with pytest.raises(ValueError, match=r"^slug: got 'gaussian', which is a row already"):
         icon.register_row("gaussian")
@@ -178,3 +178,29 @@ def test_a_file_that_would_lose_an_argument_is_not_written(tmp_path: Path) -> No
 def test_a_partition_is_registered_as_a_class(part: Any) -> None:
     with pytest.raises(TypeError, match=r"^partition: got .*, expected a class without arguments"):
         icon.register_partition("another")(part)
+
+
+def test_files_name_a_part_by_its_slug(tmp_path: Path) -> None:
+    class Laplace(icon.q.Kernel):  # another class of the same name
+        """With a tensor among its hyper-parameters."""
+
+        def __init__(self, scales: Any) -> None:
+            super().__init__()
+            self.register_buffer("scales", torch.as_tensor(scales, dtype=torch.float64))
+
+        def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+            return -torch.cdist(anchors, candidates, p=1) * self.scales.sum()
+
+        def hyper_parameters(self) -> dict[str, Any]:
+            return {"scales": self.scales.tolist()}
+
+    icon.register_row("scaled")(Laplace)
+    loss = icon.loss("scaled", "pairs", scales=[0.5, 0.25])
+    icon.save(loss, tmp_path / "loss")
+    assert torch.equal(icon.load(tmp_path / "loss")(Z, IDS), loss(Z, IDS))
+    icon.save(LOSSES["row"](), tmp_path / "other")
+    assert torch.equal(icon.load(tmp_path / "other")(Z, IDS), LOSSES["row"]()(Z, IDS))
+    with pytest.raises(ValueError, match=r"^row: got Laplace, which is a row already"):
+        icon.register_row("again")(Laplace)
+    with pytest.raises(ValueError, match=r"^row: got StudentT, which is a row already"):
+        icon.register_row("my-student")(icon.q.StudentT)

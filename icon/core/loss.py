@@ -164,10 +164,19 @@ class Loss(nn.Module):
             del kept["evaluator"]
         if changes.keys() & {"p", "q", "divergence"}:
             kept["name"] = None  # other parts are another method, if any
-        found = Loss(**{**kept, **changes})
+        if "empty" in changes:
+            warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=2)
+            changes["on_no_positive"] = changes.pop("empty")
+        found = type(self)(**{**kept, **changes})
         if "divergence" not in changes:
             object.__setattr__(found, "divergence_name", self.divergence_name)
         return found.train(self.training)
+
+    @property
+    def empty(self) -> str:
+        """The former name of ``on_no_positive``."""
+        warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=2)
+        return self.on_no_positive
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
@@ -316,7 +325,7 @@ class Loss(nn.Module):
     def _back(self, forth: _Direction, views: list[Tensor], target: Any) -> _Direction:
         """The direction from the second set to the first, from the same features."""
         problem = forth.problem.exchanged()
-        if target is None:  # the sets are aligned: p is the same both ways
+        if target is None and self.p.aligned and not self.p.operations:  # p is the same both ways
             return forth._replace(problem=problem)
         features = Features(problem.anchors, problem.candidates, problem.statistics)
         return self._direction(views[1], views[0], target, True, None, features)

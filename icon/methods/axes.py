@@ -152,9 +152,12 @@ def register_evaluator(name: str) -> Callable[[T], T]:
     """
 
     def add(kind: T) -> T:
+        if any(known is kind for known in EVALUATORS.values()):
+            raise ValueError(f"evaluator: got {kind!r}, which is one already, expected a class of its own")
         kind.name = name  # type: ignore[attr-defined]
-        return _naming(EVALUATORS, name, "evaluator")(kind)
+        return naming(kind)
 
+    naming: Callable[[T], T] = _naming(EVALUATORS, name, "evaluator")
     return add
 
 
@@ -165,6 +168,8 @@ def _adding(axis: dict[str, Axis], slug: str, name: str | None, base: type, what
     def add(kind: T) -> T:
         if not (isinstance(kind, type) and issubclass(kind, base)):
             raise TypeError(f"{what}: got {kind!r}, expected a subclass of {base.__name__}")
+        if any(known.build is kind for known in axis.values()):
+            raise ValueError(f"{what}: got {kind.__name__}, which is a {what} already, expected a class of its own")
         setattr(kind, what, slug)
         axis[slug] = Axis(slug, name or slug, kind)
         return kind
@@ -233,10 +238,17 @@ def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: 
 
 
 def composed(supervisory: p.Distribution, operations: dict[str, Any]) -> p.Distribution:
-    """p with operations by name, in the order of `OPERATIONS`."""
+    """p with operations by name, in the order of `OPERATIONS`; each replaces the one of its kind that p has."""
+    own = {type(operation).__name__.lower(): operation for operation in supervisory.operations}
+    others = tuple(operation for name, operation in own.items() if name not in OPERATIONS)
+    if not operations:
+        return supervisory
+    supervisory = dataclasses.replace(supervisory, operations=others)
     for name in OPERATIONS:
         if operations.get(name):
             supervisory = getattr(supervisory, name)(operations[name])
+        elif name in own and name not in operations:
+            supervisory = supervisory._then(own[name])
     return supervisory
 
 
@@ -251,8 +263,13 @@ def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
     elif "temperature" in found["q"] and "sigma" in learned:
         learned = {**learned, "metric": "cosine"}
         del learned["sigma"]
+    scales = {"perplexity", "sigma", "temperature"} & p_names
+    if scales & found["p"].keys():  # a given scale of p stands for those that it had
+        found["p"] = dict.fromkeys(scales) | found["p"]
     supervisory = composed(dataclasses.replace(given.p, **found["p"]), found["operations"])
     learned_q = type(given.q)(**(learned | found["q"])) if found["q"] else given.q
+    if learned_q.row != given.row:
+        raise TypeError(f"partition: got {hyper.get('partition')!r}, which is of another row than {of}")
     return given.replace(p=supervisory, q=learned_q, **found["settings"])
 
 

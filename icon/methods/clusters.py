@@ -31,7 +31,7 @@ def ncut(leak: float = 0.99) -> Loss:
 
 
 @method("dcd", "DCD", cell=("clusters", "knn"), family=FAMILY, cite="yang2012dcd",
-       relation="exact: cross-entropy = reference / (n k)")  # fmt: skip
+       relation="exact: cross-entropy = reference / (n k)", sets=("log_prior",))  # fmt: skip
 def dcd(n_neighbors: int = 10, dirichlet: float = 1.0) -> Loss:
     return Loss(p.KNN(n_neighbors), q.Clusters(log_prior=(dirichlet - 1) / n_neighbors))
 
@@ -48,7 +48,7 @@ def supervised_clustering() -> Loss:
 
 
 @method("temi", "TEMI", cell=("clusters", "pairs"), family=FAMILY, cite="adaloglou2023temi", relation=CE,
-       variant="Clusters (moving marginals, exponent) × Positive pairs")  # fmt: skip
+       variant="Clusters (moving marginals, exponent) × Positive pairs", sets=("exponent",))  # fmt: skip
 def temi(beta: float = 0.6, momentum: float = 0.9) -> Loss:
     learned = q.Clusters(
         exponent=check.positive(beta, "beta"), marginals="moving", momentum=momentum, detach_candidates=True

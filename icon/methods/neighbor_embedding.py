@@ -81,7 +81,7 @@ def line(temperature: float = 1.0) -> Loss:
 
 
 @method("deepwalk", "DeepWalk", cell=("gaussian", "graph"), family=FAMILY, cite="perozzi2014deepwalk", relation=CE,
-       variant="Gaussian (context vectors) × Graph kernel, walks")  # fmt: skip
+       variant="Gaussian (context vectors) × Graph kernel, walks", sets=("walks",))  # fmt: skip
 def deepwalk(window: int = 10, temperature: float = 1.0) -> Loss:
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise ValueError(f"window: got {window!r}, expected an integer >= 1")

@@ -94,6 +94,7 @@ class Method:
         translate: from the method's hyper-parameters to those of `icon.loss`, where the names differ.
         coordinate: in words, where a variant of its cell stands; empty for a method whose name is in the table.
         build: the factory; None builds ``icon.loss(row, column, **hyper)``.
+        sets: hyper-parameters of p or q that those of the method set under another name.
     """
 
     slug: str
@@ -107,6 +108,7 @@ class Method:
     translate: Callable[..., dict[str, Any]] | None = None
     coordinate: str = ""
     build: Callable[..., Loss] | None = None
+    sets: tuple[str, ...] = ()
 
     @property
     def in_table(self) -> bool:

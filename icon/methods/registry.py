@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ParamSpec
+
+import torch
+from torch import Tensor
 
 from icon import _checks as check
 from icon.core.loss import Loss
@@ -28,6 +30,7 @@ def register_method(
     relation: str,
     cite: str | Citation | None = None,
     variant: str = "",
+    sets: tuple[str, ...] = (),
 ) -> Callable[[Callable[P, Loss]], Callable[P, Loss]]:
     """Decorator that registers a factory of losses as a method; its signature tells the hyper-parameters.
 
@@ -39,15 +42,20 @@ def register_method(
         relation: how the loss relates to the reference, in words.
         cite: a key of ``references.bib`` or a `Citation`; None for a gap.
         variant: in words, where it stands beside its cell; empty for a method whose name is in the table.
+        sets: hyper-parameters of p or q that its own ones set under another name.
 
     Raises:
-        ValueError: the slug or the name is taken, or the coordinate does not exist.
+        ValueError: the slug or the name is taken, the coordinate does not exist, or a hyper-parameter has no default.
     """
 
     def add(factory: Callable[P, Loss]) -> Callable[P, Loss]:
         hyper = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+        if inspect.Parameter.empty in hyper.values():
+            raise ValueError(f"{slug}: got a hyper-parameter without a default, expected one for each")
         citation = citations()[cite] if isinstance(cite, str) else cite
-        register(Method(slug, name, *cell, family, relation, citation, hyper, coordinate=variant, build=factory))
+        register(
+            Method(slug, name, *cell, family, relation, citation, hyper, coordinate=variant, build=factory, sets=sets)
+        )
         return factory
 
     return add
@@ -68,8 +76,6 @@ def register(record: Method) -> None:
             raise ValueError(f"{argument}: got {name!r}, which is registered, expected a new one")
     check.choice(record.row, "row", tuple(ROWS))
     check.choice(record.column, "column", tuple(COLUMNS))
-    if record.build is None:
-        record = replace(record, build=_from_hyper(record))
     _METHODS[record.slug] = record
 
 
@@ -85,7 +91,12 @@ def method(name: str, **hyper: Any) -> Loss:
         TypeError: an unknown hyper-parameter.
     """
     record = find(name)
-    assert record.build is not None  # `register` saw to it
+    if record.build is None:
+        chosen = {**record.hyper, **hyper}
+        if "sigma" in hyper or "temperature" in hyper:  # the given scale replaces the default of the other kind
+            chosen = {k: v for k, v in chosen.items() if k not in ("sigma", "temperature") or k in hyper}
+        arguments = record.translate(**chosen) if record.translate else chosen
+        return loss(record.row, record.column, name=record.name, **arguments)
     own = {key: hyper.pop(key) for key in tuple(hyper) if key in record.hyper}
     built = record.build(**own)
     if hyper:
@@ -125,7 +136,7 @@ def names_of(given: Loss) -> str | None:
         if (record.row, record.column) != (given.row, given.column):
             continue
         built = method(record.slug)
-        own = {f"{part}.{name.removeprefix(prefix)}" for name in record.hyper for part in "pq"
+        own = {f"{part}.{name.removeprefix(prefix)}" for name in (*record.hyper, *record.sets) for part in "pq"
                for prefix in ("", "target_")}  # fmt: skip
         if _different(_parts(built), _parts(given)) <= own:
             form = "" if built.normalization == given.normalization else f" ({given.normalization} form)"
@@ -145,19 +156,17 @@ def _parts(given: Loss) -> dict[str, Any]:
         **{f"p.{name}": value for name, value in given.p.hyper_parameters().items()},
         **{f"q.{name}": value for name, value in given.q.hyper_parameters().items()},
         **operations,
-        "order of operations": tuple(operations),
+        **({"order": tuple(operations)} if len(operations) > 1 else {}),
         "divergence": given.divergence_name,
         "stationary": given.stationary_anchors,
     }
 
 
 def _different(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
-    return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)} - {"order of operations"}
+    return {name for name in one.keys() | other.keys() if not _equal(one.get(name), other.get(name))}
 
 
-def _from_hyper(record: Method) -> Callable[..., Loss]:
-    def build(**hyper: Any) -> Loss:
-        chosen = {**record.hyper, **hyper}
-        return loss(record.row, record.column, **(record.translate(**chosen) if record.translate else chosen))
-
-    return build
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b)
+    return bool(a == b)

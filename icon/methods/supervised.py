@@ -78,7 +78,7 @@ def multi_label_supcon(temperature: float = 0.1) -> Loss:
 @method("cosface", "CosFace", cell=PROTOTYPES, family=FAMILY, relation=CE,
        cite=Citation("wang2018cosface", "Wang, Wang, Zhou, Ji, Gong, Zhou, Li, Liu", 2018,
                      "CosFace: Large Margin Cosine Loss for Deep Face Recognition", "CVPR", arxiv="1801.09414"),
-       variant="Gaussian (cosine score with a margin) × Data-label pairs")  # fmt: skip
+       variant="Gaussian (cosine score with a margin) × Data-label pairs", sets=("temperature",))  # fmt: skip
 def cosface(scale: float = 64.0, margin: float = 0.35) -> Loss:
     return Loss(p.DataLabel(), q.Gaussian("cosine", temperature=1 / scale, margin=scale * margin))
 

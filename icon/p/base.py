@@ -48,8 +48,15 @@ class Distribution(Composable):
     column: ClassVar[str | None] = None
     #: What p is made from: "features", "labels", a "graph", "two sets", or "nothing" beyond the number of points.
     made_from: ClassVar[str] = "features"
+    #: Whether two sets without a target are matched row by row; a p of your own that makes other rows says so again.
+    aligned: ClassVar[bool] = False
     #: Hyper-parameters that `repr` shows even where they are the default.
     shown: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "rows" in cls.__dict__ and "aligned" not in cls.__dict__:
+            cls.aligned = False
 
     def __call__(self, target: Any = None, sets: Sets = ONE_SET) -> Rows:
         """Prepare the rows of p from a target, once; a prepared `Rows` passes through.

@@ -98,6 +98,7 @@ class CrossModal(Pairs):
     graph: str = "core"
 
     column: ClassVar[str] = "cross-modal"
+    aligned: ClassVar[bool] = True
     made_from: ClassVar[str] = "two sets"
 
     def __post_init__(self) -> None:

@@ -47,7 +47,8 @@ class Composable(ABC):
             average: over the lengths 1 to k.
             prune: keep this many largest entries of a row after each product and renormalise (noted in the result).
         """
-        return self if check.count(k, "walks") == 1 else self._then(Walks(k, average, prune))
+        steps = check.count(k, "walks")
+        return self if steps == 1 else self._then(Walks(steps, average, prune))
 
     def debias(self: C, alpha: float) -> C:
         """``(1-α) p + α u`` with u uniform on the support; α = 0 changes nothing.
@@ -89,6 +90,8 @@ class Walks:
     prune: int | None = None
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
+        if self.k == 1:
+            return rows
         self.check(rows)
         step = rows.to_scipy()
         power, total = step, step
@@ -130,6 +133,8 @@ class Debias:
     alpha: float
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
+        if self.alpha == 0:
+            return rows
         masses, kept = rows.masses, 1 - self.alpha
         uniform = self.alpha * (~rows.empty).to(precise(rows.empty.device))
         if masses.uniform_mass is not None:

@@ -177,7 +177,7 @@ class Rows(Composable):
             if masses is self.masses and not self.is_joint:
                 return self  # not kept: rows that hold themselves would be freed by the garbage collector only
             found = self._moved(masses, (device, dtype))
-            if not masses.requires_grad:
+            if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
                 object.__setattr__(found, "_entropy", self.entropy().to(device))
                 object.__setattr__(self, "_copies", {**copies, (device, dtype): found})

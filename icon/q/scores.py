@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from icon import _checks as check
 from icon.p.support import Support
@@ -335,7 +336,7 @@ def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
     """Rows scaled to a length; a row of zeros stays zero and gets no gradient."""
     if isinstance(length, Tensor):
         return unit_rows(x) * length
-    if check.is_traced():
+    if check.is_traced() or forward_ad._current_level >= 0:
         return _scaled(x, length)[0]
     unit: Tensor = _UnitRows.apply(x, length)  # type: ignore[no-untyped-call]
     return unit
@@ -359,7 +360,6 @@ class _UnitRows(torch.autograd.Function):
         unit, factor = _scaled(x, length)
         ctx.length = length
         ctx.save_for_backward(x, unit, factor)
-        ctx.save_for_forward(unit, factor)
         return unit
 
     @staticmethod
@@ -369,11 +369,6 @@ class _UnitRows(torch.autograd.Function):
             found = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
             return found[0], None
         return _off_the_row(upstream, unit, factor, ctx.length), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        unit, factor = ctx.saved_tensors
-        return _off_the_row(tangent, unit, factor, ctx.length)
 
 
 def _off_the_row(x: Tensor, unit: Tensor, factor: Tensor, length: float) -> Tensor:

@@ -92,7 +92,12 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(f"negatives: got {negatives} with a sampler that has {own}, expected None: it decides")
         return target
     if isinstance(loss.p, DataLabel):
-        return PointSampler(check.as_tensor(target, "labels"))
+        if isinstance(target, Rows):
+            raise TypeError("target: got prepared rows with batch_size, expected labels: a batch makes its own rows")
+        labels = check.as_tensor(target, "labels")
+        if len(labels) != n:
+            raise ValueError(f"labels: got {len(labels)} entries, expected {n} (one per row of the inputs)")
+        return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
     return PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
 

@@ -256,3 +256,14 @@ def test_soft_labels_stay_where_they_are() -> None:
     assert looks.found == []
     expected = y @ y.T * (1 - torch.eye(N))
     assert_close(icon.p.Classes()(y).to_dense(), expected / expected.sum(dim=1, keepdim=True), rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["simclr", "supcon", "clip"])
+def test_forward_over_reverse(name: str) -> None:
+    loss, call = CELLS[name]()
+    z, v = normal(N, 3), normal(N, 3, seed=5)
+    with torch.autograd.forward_ad.dual_level():
+        leaf = z.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(call(loss, torch.autograd.forward_ad.make_dual(leaf, v)), leaf)
+        product = torch.autograd.forward_ad.unpack_dual(gradient).tangent
+    assert_close(product, torch.autograd.functional.hvp(lambda x: call(loss, x), z, v)[1], rtol=1e-9)

@@ -438,3 +438,64 @@ def test_replaced_parts_are_looked_up_again() -> None:
     loss = icon.method("simclr", temperature=0.2)
     assert repr(loss.replace(reduction="sum")).startswith("Loss(SimCLR:")
     assert repr(loss.replace(divergence="js")).startswith("Loss(unnamed:")
+
+
+def test_a_given_operation_replaces_the_methods_own() -> None:
+    assert repr(icon.method("deepwalk", walks=3).p) == "Graph().walks(3)"
+    assert repr(icon.method("deepwalk", walks=1).p) == "Graph()"
+    assert repr(icon.method("sne-graph", walks=2, symmetrize="average").p) == "Graph().symmetrize('average').walks(2)"
+    assert repr(icon.method("cross-entropy", label_smoothing=0.2, debias=0.1).p) == "DataLabel().debias(0.1)"
+    assert icon.method("kmeans", metric="cosine", temperature=0.3).p == icon.p.Gaussian(
+        metric="cosine", temperature=0.3, exclude_self=False
+    )
+    with pytest.raises(TypeError, match=r"^partition: got 'mean', which is of another row"):
+        icon.method("triplet", partition="mean")
+
+
+@pytest.mark.usefixtures("registry")
+def test_records_without_a_factory_translate_all_that_is_given() -> None:
+    icon.register(icon.Method("nt", "Nt", "gaussian", "pairs", "gap", "none"))
+    assert icon.method("nt", metric="dot").q.scale == 1.0
+    icon.register(
+        icon.Method(
+            "al", "Al", "gaussian", "pairs", "gap", "none", hyper={"alpha": 2.0},
+            translate=lambda alpha, temperature=0.5, **rest: {"temperature": temperature / alpha, **rest},
+        )
+    )  # fmt: skip
+    assert icon.method("al", temperature=1.0).q.scale == 0.5
+
+
+@pytest.mark.usefixtures("registry")
+def test_factories_may_build_a_subclass_and_need_defaults() -> None:
+    class Twice(icon.Loss):
+        def forward(self, *arguments: Any, **named: Any) -> torch.Tensor:
+            return 2 * super().forward(*arguments, **named)
+
+    @icon.register_method("twice", "Twice", cell=("gaussian", "pairs"), family="gap", relation="none", variant="twice")
+    def twice(temperature: float = 0.1) -> icon.Loss:
+        return Twice(icon.p.Pairs(), icon.q.Gaussian(temperature=temperature))
+
+    z, ids = normal(N, 3), np.arange(N) // 2
+    assert_close(icon.method("twice")(z, ids), 2 * icon.method("simclr")(z, ids))
+    with pytest.raises(ValueError, match=r"^needed: got a hyper-parameter without a default"):
+
+        @icon.register_method("needed", "Needed", cell=("gaussian", "pairs"), family="gap", relation="none")
+        def needed(temperature: float) -> icon.Loss:
+            return twice(temperature)
+
+
+def test_names_of_methods_whose_hyper_parameters_have_other_names() -> None:
+    loss = icon.Loss(icon.p.KNN(5), icon.q.Clusters(log_prior=0.1))
+    assert repr(loss).startswith("Loss(DCD:")
+    walked = icon.Loss(icon.p.Graph().walks(4), icon.q.Gaussian("dot", temperature=1.0), anchor_weights="stationary")
+    assert repr(walked).startswith("Loss(DeepWalk:")
+
+
+def test_the_former_name_of_on_no_positive_elsewhere() -> None:
+    loss = icon.method("simclr")
+    with pytest.warns(DeprecationWarning, match="empty is now on_no_positive"):
+        assert loss.empty == "skip"
+    with pytest.warns(DeprecationWarning, match="empty is now on_no_positive"):
+        assert loss.replace(empty="zero").on_no_positive == "zero"
+    with pytest.raises(AttributeError):
+        loss.empty = "zero"  # type: ignore[misc]

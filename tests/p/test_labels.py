@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,16 @@ def test_self_may_be_excluded_between_two_views_where_it_has_no_mass() -> None:
     loss = icon.Loss(icon.p.Precomputed(exclude_self=True), icon.q.Gaussian())
     expected = dense.row_kl(dense.gaussian_scores(a, c), dense.p_graph(p), dense.others(n)).mean()
     assert_close(loss((a, c), dense.p_graph(p)), expected)
+
+
+def test_a_cross_modal_p_of_ones_own_is_asked_both_ways() -> None:
+    class Captions(icon.p.CrossModal):
+        def rows(self, target: Any, sets: icon.p.Sets) -> icon.Rows:
+            each = max(sets.n, sets.m) // min(sets.n, sets.m)  # type: ignore[type-var, operator]
+            a, b = torch.arange(sets.n), torch.arange(sets.m)
+            return super().rows((a // each, b) if sets.n > sets.m else (a, b // each), sets)  # type: ignore[operator]
+
+    images, texts, q = torch.randn(4, 5), torch.randn(20, 5), icon.q.Gaussian(temperature=0.1)
+    ids = (torch.arange(4), torch.arange(20) // 5)
+    expected = icon.Loss(icon.p.CrossModal(), q)((images, texts), ids)
+    assert torch.equal(icon.Loss(Captions(), q)((images, texts)), expected)

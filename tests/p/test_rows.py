@@ -416,3 +416,15 @@ def test_repr_says_what_kind_of_rows_they_are() -> None:
     assert repr(rows) == "Rows(8 x 8, Grouped)"
     assert repr(rows.debias(0.1)) == "Rows(8 x 8, Grouped, debiased)"
     assert repr(icon.p.Identity()(5)) == "Rows(5 x 5, Listed, self included)"
+
+
+def test_an_evaluation_without_gradient_keeps_the_gradient_of_later_ones() -> None:
+    x, z = normal(12, 4, grad=True).float().detach().requires_grad_(), normal(12, 2).float().requires_grad_()
+    loss = icon.Loss(icon.p.Gaussian(sigma=1.0, detach=False), icon.q.Gaussian(sigma=1.0))
+    rows = loss.p(x)
+    with torch.no_grad():
+        loss(z, rows)
+    loss(z, rows).backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+    assert icon.p.KNN(3).walks(np.int64(2)).operations[0].k.__class__ is int  # type: ignore[attr-defined]

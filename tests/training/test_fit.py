@@ -432,3 +432,13 @@ def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
     expected = rows.walks(2).symmetrize("union")
     assert torch.equal(computed.rows.to_dense(), expected.to_dense())
     assert computed.steps == 1
+
+
+def test_batches_need_a_label_for_each_input() -> None:
+    x, loss = torch.randn(20, 4), icon.method("cross-entropy")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), Prototypes(5, 3))
+    with pytest.raises(ValueError, match=r"^labels: got 10 entries, expected 20"):
+        fit(loss, model, x, torch.zeros(10, dtype=torch.int64), steps=2, learning_rate=0.01, batch_size=4)
+    rows = icon.p.DataLabel(n_classes=5)(torch.zeros(20, dtype=torch.int64))
+    with pytest.raises(TypeError, match=r"^target: got prepared rows with batch_size"):
+        fit(loss, model, x, rows, steps=2, learning_rate=0.01, batch_size=4)
