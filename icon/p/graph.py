@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._lazy import Lazy
 from icon.p.base import Distribution, Sets
 from icon.p.masses import Dense
 from icon.p.rows import Rows
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
 
 
 @dataclass(frozen=True, repr=False)

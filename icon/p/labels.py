@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._lazy import Lazy
 from icon.p.base import Distribution, Sets
 from icon.p.masses import Dense, Grouped, Listed
 from icon.p.masses.base import precise
 from icon.p.rows import Rows
 from icon.p.support import Support
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
 
 PAIRS = 2**24  # pairs of points whose overlap of labels is one dense product
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from icon._cached import cached
+from icon._lazy import Lazy
 from icon.p.masses import Masses, Sparse
 from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
 from icon.p.support import Support
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
