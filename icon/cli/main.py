@@ -70,8 +70,8 @@ def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")]
         for slug, column in axes.COLUMNS.items():  # nine columns do not fit a terminal: on its side
             sheet.add_row(column.name, *(frame.loc[row, slug].replace(" · ", "\n") for row in frame.index))
         Console().print(sheet)
-        beyond = [m.slug for m in registry.methods() if not m.in_table]
-        Console().print("beyond the table (icon show NAME): " + ", ".join(beyond), highlight=False)
+        variants = [m.slug for m in registry.methods() if not m.in_table]
+        Console().print("variants of the cells (icon show NAME): " + ", ".join(variants), highlight=False)
 
 
 @app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian")
@@ -88,8 +88,8 @@ def show(
         console.print(f"[bold]{', '.join(names) or 'no name: it computes all the same'}[/bold]")
         console.print(f'loss = icon.loss("{found.row}", "{found.column}")')
         console.print(repr(found), markup=False)
-        if beyond := [m.slug for m in here if not m.in_table]:
-            console.print("beyond the table: " + ", ".join(beyond), markup=False)
+        if variants := [m.slug for m in here if not m.in_table]:
+            console.print("variants: " + ", ".join(variants), markup=False)
         return
     method = _or_exit(lambda: registry.find(name))
     console.print(f"[bold]{method.name}[/bold]" + (f" ({method.year})" if method.year else "  (a gap: unpublished)"))
