@@ -116,7 +116,7 @@ class Loss(nn.Module):
         self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
         self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
         if empty is not None:
-            warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=2)
+            _warn_of_empty()
             on_no_positive = empty
         self.on_no_positive = check.choice(on_no_positive, "on_no_positive", ("skip", "zero", "raise"))
         self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
@@ -165,7 +165,7 @@ class Loss(nn.Module):
         if changes.keys() & {"p", "q", "divergence"}:
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
-            warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=2)
+            _warn_of_empty()
             changes["on_no_positive"] = changes.pop("empty")
         found = type(self)(**{**kept, **changes})
         if "divergence" not in changes:
@@ -175,7 +175,7 @@ class Loss(nn.Module):
     @property
     def empty(self) -> str:
         """The former name of ``on_no_positive``."""
-        warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=2)
+        _warn_of_empty()
         return self.on_no_positive
 
     # -- use ----------------------------------------------------------------------------------------------------------
@@ -497,6 +497,10 @@ def _without_autocast(input: Any) -> Iterator[None]:
     device = first.device.type if isinstance(first, Tensor) else "cpu"
     with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
         yield
+
+
+def _warn_of_empty() -> None:
+    warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=3)
 
 
 def _span(part: slice, n: int) -> tuple[int, int]:

@@ -99,9 +99,9 @@ def method(name: str, **hyper: Any) -> Loss:
         return loss(record.row, record.column, name=record.name, **arguments)
     own = {key: hyper.pop(key) for key in tuple(hyper) if key in record.hyper}
     built = record.build(**own)
-    if hyper:
-        built = rebuilt(built, f"{record.row} x {record.column}", hyper)
-    return built.replace(name=record.name)
+    if not hyper:
+        return built.replace(name=record.name)
+    return rebuilt(built, f"{record.row} x {record.column}", hyper, record.name)
 
 
 def methods() -> list[Method]:
