@@ -154,12 +154,17 @@ def fraction(value: float, name: str) -> float:
     return float(value)
 
 
-def count(value: int, name: str, least: int = 1) -> int:
+def integer(value: int, name: str, expected: str = "an integer") -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {value!r}, expected an integer >= {least}")
+        raise TypeError(f"{name}: got {value!r}, expected {expected}")
+    return int(value)
+
+
+def count(value: int, name: str, least: int = 1) -> int:
+    value = integer(value, name, f"an integer >= {least}")
     if value < least:
         raise ValueError(f"{name}: got {value}, expected an integer >= {least}")
-    return int(value)
+    return value
 
 
 def choice(value: str, name: str, options: Sequence[str]) -> str:

@@ -91,11 +91,6 @@ def test_unsigned_labels(dtype: type) -> None:
     assert icon.method("supcon")(z, IDS.astype(dtype)).item() == icon.method("supcon")(z, IDS).item()
 
 
-def test_one_candidate_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^input: got 1 candidate, expected at least two"):
-        icon.method("clip")((normal(1, 5), normal(1, 5)))
-
-
 @pytest.mark.parametrize("estimator", [icon.Embedding(), icon.Clustering(3)], ids=["Embedding", "Clustering"])
 def test_estimators_say_which_rows(estimator: Any) -> None:
     x = X.copy()

@@ -18,6 +18,7 @@ from icon import _checks as check
 from icon.core import evaluators
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
+from icon.core.masked import masked_logits
 from icon.core.problem import Problem, block_size
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
@@ -67,10 +68,12 @@ class Loss(nn.Module):
             ``P_ij = (p_j|i + p_i|j) / 2n`` unless p comes with weights of its own (t-SNE).
         divergence: ``"kl"``, ``"reverse-kl"``, ``"js"``, ``"tv"``, ``"hellinger"``, ``"alpha"``, or a function of
             tiles ``(p, q, log_q)`` that gives one number per row.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"`` (one value per anchor; two directions one after the other).
+        reduction: ``"none"`` gives ``w_i D_i``, one value per anchor (two directions one after the other), ``"sum"``
+            their sum, ``"mean"`` the sum divided by that of the weights.
         on_no_positive: what happens to anchors without a positive: ``"skip"`` leaves them out of the mean (0 under
             ``"none"``), ``"zero"`` counts them as 0, ``"raise"`` refuses them. Their number is reported by a warning.
-        anchor_weights: ``w_i``: None (equal), ``"stationary"`` (p's marginal: degree / volume of a graph), or ``[n]``.
+            Where nobody has a positive, the loss is 0.
+        anchor_weights: ``w_i``: None (1), ``"stationary"`` (p's marginal: degree / volume of a graph), or ``[n]``.
         block: anchors evaluated at a time; None chooses. The result does not depend on it.
         name: what `repr` calls this loss; None looks the parts up in the table.
         evaluator: None chooses by capability and size; ``"autograd"``, ``"fused"``, or an `icon.Evaluator`.
@@ -313,7 +316,7 @@ class Loss(nn.Module):
 
     def _directions(self, input: Any, target: Any, part: slice | None) -> list[_Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
-        views = self._views(input) if isinstance(input, (tuple, list)) else [check.matrix(input, "input")]
+        views = self._views(input, target) if isinstance(input, (tuple, list)) else [check.matrix(input, "input")]
         found: list[_Direction] = []
         for i, j, given in self.p.directions(len(views), target):
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
@@ -340,8 +343,8 @@ class Loss(nn.Module):
         features: Features | None,
     ) -> _Direction:
         (n, d), m, q = anchors.shape, candidates.shape[0], self.q
-        if m < 2:
-            raise ValueError(f"input: got {m} {'candidate' if paired else 'point'}, expected at least two")
+        if m < 2 and not paired and self.p.made_from not in ("labels", "nothing"):
+            raise ValueError("input: got 1 point, expected at least two")
         rows = self.p(target, Sets(n, m, paired, anchors.device))
         if self.normalization == "joint" and not rows.is_joint and not paired:
             rows = rows.symmetrized
@@ -374,47 +377,57 @@ class Loss(nn.Module):
         if check.values_matter(presence):
             if int(torch.count_nonzero(presence)) == rows.support.n:
                 return None
-            self._report_empty(rows)
+            if not self.p.leaves_out:
+                self._report_empty(rows)
         return ~moved.empty
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
-        """``[n]`` the weight of each anchor in the reduced loss, from `anchor_weights` where given; under ``"none"`` 0
-        or 1."""
-        n = rows.support.n
-        if self.reduction == "none":
-            return like.new_ones(n) if counted is None else counted.to(like)
-        if self.stationary_anchors:
+        """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
+        n, mean = rows.support.n, self.reduction == "mean"
+        every: Tensor | None = None
+        if rows.has_weights:
+            every = rows.anchor_weights.to(like)
+        elif self.stationary_anchors:
             every = self._marginal(rows, counted, like)
-        elif given is not None:
-            every = given.to(like)
-        elif counted is None and isinstance(self.totals, Whole):
-            return like.new_full((n,), 1.0 if self.reduction == "sum" else 1 / n)
-        else:
+        if given is not None:
+            every = given.to(like) if every is None else every * given.to(like)
+        if every is None:
+            if counted is None and isinstance(self.totals, Whole):
+                return like.new_full((n,), 1 / n if mean else 1.0)
             every = like.new_ones(n)
         weights = every if counted is None else every * counted
-        if self.reduction == "sum":
+        if not mean:
             return weights
-        whole = self.totals.sum((weights if self.on_no_positive == "skip" else every).sum().detach())
-        if check.values_matter(whole) and not bool(whole > 0):
+        # What the sum is divided by: the same weights, unless p counts its anchors in another way.
+        divisors = every if not rows.has_weights else rows.counts.to(like) * (1.0 if given is None else given.to(like))
+        if counted is not None and (self.on_no_positive == "skip" or self.p.leaves_out):
+            divisors = divisors * counted
+        whole = self.totals.sum(divisors.sum().detach())
+        if given is not None and check.values_matter(whole) and not bool(whole > 0) and rows.n_empty < n:
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
-        return weights / whole
+        return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
     def _report_empty(self, rows: Rows) -> None:
         found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
-        if rows.n_empty == rows.n and isinstance(self.totals, Whole):
-            raise ValueError(f"{found}, expected at least one anchor with a positive")
         if self.on_no_positive == "raise":
             where = check.some(rows.empty.nonzero().flatten().tolist())
             raise ValueError(f"{found} (rows {where}), expected none with on_no_positive='raise'")
-        how = "left out of the mean" if self.on_no_positive == "skip" else "counted as 0"
-        warnings.warn(f"{found}; they are {how}", stacklevel=_depth_of_caller())
+        how = "they are left out of the mean" if self.on_no_positive == "skip" else "they are counted as 0"
+        if rows.n_empty == rows.n:
+            how = "the loss is 0"
+        warnings.warn(f"{found}; {how}", stacklevel=_depth_of_caller())
 
-    def _views(self, input: Sequence[Any]) -> list[Tensor]:
+    def _views(self, input: Sequence[Any], target: Any) -> list[Tensor]:
         views = list(input)
-        for k, view in enumerate(views):
-            views[k] = check.matrix(view, f"input[{k}]")
         if len(views) < 2:
             raise ValueError(f"input: got {len(views)} views, expected a tensor or at least two")
+        for k, view in enumerate(views):
+            try:
+                views[k] = check.matrix(view, f"input[{k}]")
+            except ValueError:
+                if k > 0 or self.p.column != "data-label":
+                    raise
+                views[k] = masked_logits(view, views[1], target)
         shape, dtype = views[0].shape, views[0].dtype
         for view in views[1:]:
             if view.shape[1] != shape[1]:

@@ -85,9 +85,9 @@ def cosface(scale: float = 64.0, margin: float = 0.35) -> Loss:
 
 @method("weighted-cross-entropy", "Weighted Cross-Entropy", cell=PROTOTYPES, family=FAMILY, cite="king2001logistic",
        relation=CE, variant="Gaussian × Data-label pairs, anchors weighted by class")  # fmt: skip
-def weighted_cross_entropy(class_weights: Any = None, temperature: float = 1.0) -> Loss:
-    weighted = p.DataLabel(class_weights=class_weights)
-    return Loss(weighted, q.Gaussian("dot", temperature=temperature), anchor_weights="stationary")
+def weighted_cross_entropy(class_weights: Any = None, temperature: float = 1.0, label_smoothing: float = 0.0) -> Loss:
+    weighted = p.DataLabel(class_weights=class_weights).debias(label_smoothing)
+    return Loss(weighted, q.Gaussian("dot", temperature=temperature))
 
 
 @method("balanced-softmax", "Balanced Softmax", cell=PROTOTYPES, family=FAMILY, cite="ren2020balanced", relation=CE,

@@ -50,6 +50,10 @@ class Distribution(Composable):
     made_from: ClassVar[str] = "features"
     #: Whether two sets without a target are matched row by row; a p of your own that makes other rows says so again.
     aligned: ClassVar[bool] = False
+    #: Whether the target itself says which anchors have no positive, so that nobody need be told.
+    leaves_out: ClassVar[bool] = False
+    #: A method ``(rows) -> rows`` that comes after all operations, where there is one.
+    finish: ClassVar[Any] = None
     #: Hyper-parameters that `repr` shows even where they are the default.
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -69,6 +73,8 @@ class Distribution(Composable):
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         for operation in self.operations:
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
+        if self.finish is not None:
+            rows = self.finish(rows)
         if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
             _remember(rows, self, target)
         return rows

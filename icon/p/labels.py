@@ -12,9 +12,9 @@ from torch import Tensor
 from icon import _checks as check
 from icon._lazy import Lazy
 from icon.p.base import Distribution, Sets
-from icon.p.masses import Dense, Grouped, Listed
+from icon.p.masses import Dense, Grouped, Listed, ListedOrNone
 from icon.p.masses.base import precise
-from icon.p.rows import Rows
+from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class _Members(Distribution):
             )
         own = None if sets.paired or two else 0
         exclude = own is not None if self.exclude_self is None else self.exclude_self
-        return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude, own))
+        # A lone point is its own candidate: a row needs one, and the point has no positive all the same.
+        return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,6 +165,8 @@ class Classes(_Members):
         support = self._support(n, m, replace(sets, paired=True) if two else sets)
         if self.overlap == "jaccard":
             _refuse_other_than_sets(a, b)
+        if m == 1 and not paired:
+            support = Support(n, m, offset=0)
         if n * m <= PAIRS and isinstance(a, Tensor) and isinstance(b, Tensor):
             return Rows(_dense_overlap(a, b, self.overlap, None if paired else 0), support)
         return Rows.from_scipy(
@@ -181,17 +184,23 @@ class DataLabel(Distribution):
 
     Args:
         n_classes: number of prototypes; needed only to prepare p without an input.
-        class_weights: C numbers >= 0: an anchor weighs as much as its classes do, ``sum_c w_c p(c|i)``, in a loss with
-            ``anchor_weights="stationary"``.
+        class_weights: C numbers >= 0: the terms of class c count w_c times, ``-sum_c w_c p(c|i) log q(c|i)``. A mean
+            is divided by the weights of the labels, or by the number of anchors where the labels are soft.
+        ignore_index: a label that says that the anchor has none: it is left out. None: every label is a class.
+        detach: False lets gradients reach soft targets.
     """
 
     n_classes: int | None = None
     class_weights: tuple[float, ...] | None = None
+    ignore_index: int | None = None
+    detach: bool = True
 
     column: ClassVar[str] = "data-label"
     made_from: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:
+        if self.ignore_index is not None:
+            object.__setattr__(self, "ignore_index", check.integer(self.ignore_index, "ignore_index"))
         if self.class_weights is None:
             return
         weights = check.as_tensor(self.class_weights, "class_weights").double()
@@ -199,39 +208,65 @@ class DataLabel(Distribution):
             raise ValueError(f"class_weights: got {self.class_weights}, expected a finite number >= 0 per class")
         object.__setattr__(self, "class_weights", tuple(weights.tolist()))
 
+    @property
+    def leaves_out(self) -> bool:  # type: ignore[override]
+        return self.ignore_index is not None
+
     def rows(self, target: Any, sets: Sets) -> Rows:
         if sets.n is not None and not sets.paired:
             raise ValueError("input: got one set of points, expected a pair (z, prototypes)")
         tensor = target if type(target) is Tensor else check.as_tensor(target, "labels")
         if tensor.ndim == 2:
-            return self._weighted(self._soft(check.matrix(tensor, "labels"), sets))
+            return self._soft(check.matrix(tensor, "labels"), sets)
         known = sets.m or self.n_classes
+        ignored = None if self.ignore_index is None else tensor == self.ignore_index
+        if ignored is not None:
+            tensor = tensor.masked_fill(ignored, 0)
         labels = check.integers(tensor, "labels", sets.n, below=known)
-        classes = known or int(labels.max()) + 1
-        rows = Rows(Listed(labels.unsqueeze(1), classes), Support(len(labels), classes))
-        return rows if self.class_weights is None else self._weighted(rows)
+        support = Support(len(labels), known or int(labels.max()) + 1)
+        if ignored is None:
+            return Rows(Listed(labels.unsqueeze(1), support.m), support)
+        kept = (~ignored).to(precise(ignored.device))
+        return Rows(ListedOrNone(labels.unsqueeze(1), support.m, kept), support)
 
-    def _weighted(self, rows: Rows) -> Rows:
+    def finish(self, rows: Rows) -> Rows:
+        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
         if self.class_weights is None:
             return rows
         if len(self.class_weights) != rows.m:
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
-        weights = rows.masses.average(torch.tensor(self.class_weights, dtype=torch.float64)[:, None]).squeeze(1)
-        if not bool(weights.sum() > 0):
+        own = rows.masses.own_part
+        like = own.sums()
+        of_classes = like.new_tensor(self.class_weights)
+        weights = rows.masses.average(of_classes[:, None]).squeeze(1)
+        if check.values_matter(weights) and not bool(weights.detach().sum() > 0) and not self.leaves_out:
             raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0")
-        return rows.as_joint(rows.masses, weights / weights.sum())
+        hard = own.is_listed
+        divisors = (
+            own.average(of_classes[:, None]).squeeze(1) / like.where(like > 0, 1) if hard else (like > 0).to(like)
+        )
+        masses = rows.masses
+        if not (hard and masses.uniform_mass is None):
+            dense, positive = rows.to_dense(), weights[:, None] > 0
+            masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))
+        share = weights.detach()
+        marginal = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
+        return WeightedRows(masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
 
     def _soft(self, targets: Tensor, sets: Sets) -> Rows:
         n, classes = targets.shape
         if (n, classes) != (sets.n or n, sets.m or classes):
             raise ValueError(f"labels: got shape {(n, classes)}, expected {(sets.n or n, sets.m or classes)}")
         tolerance = max(1e-3, 4 * torch.finfo(targets.dtype).eps)
-        targets = targets.detach().double()
+        targets = (targets.detach() if self.detach else targets).to(precise(targets.device))
         sums = targets.sum(dim=1, keepdim=True)
-        wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()
-        if wrong:
-            raise ValueError(f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1")
-        return Rows(Dense(targets / sums), Support(n, classes))
+        if check.values_matter(targets):
+            wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()
+            if wrong:
+                raise ValueError(
+                    f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1"
+                )
+        return Rows(Dense(targets / sums.detach()), Support(n, classes))
 
 
 def _is_label_matrix(target: Any) -> bool:

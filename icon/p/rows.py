@@ -39,6 +39,8 @@ class Rows(Composable):
 
     #: Whether rows and `marginal` together are a distribution over pairs of its own.
     is_joint: ClassVar[bool] = False
+    #: Whether the anchors have weights that no loss need ask for.
+    has_weights: ClassVar[bool] = False
     #: Whether the rows with a positive sum to one.
     is_distribution: ClassVar[bool] = True
 
@@ -104,6 +106,16 @@ class Rows(Composable):
     def marginal(self) -> Float[Tensor, " n"]:
         """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
         return self._equal
+
+    @property
+    def anchor_weights(self) -> Float[Tensor, " n"]:
+        """``[n]`` what the divergence of each anchor is multiplied with; `marginal`, unless classes have weights."""
+        return self.marginal
+
+    @property
+    def counts(self) -> Float[Tensor, " n"]:
+        """``[n]`` what each anchor adds to the divisor of a weighted mean."""
+        return self.anchor_weights
 
     @property
     def anchor_marginal(self) -> Float[Tensor, " n"]:
@@ -270,6 +282,42 @@ class JointRows(Rows):
     def part(self, start: int, stop: int) -> Rows:
         masses, support = self.masses.part(start, stop), self.support.part(start, stop)
         return replace(self, masses=masses, support=support, weights=self.weights[start:stop])
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class WeightedRows(JointRows):
+    """Rows of weighted classes: what an anchor weighs is not scaled to a sum of one, and a mean has its own divisor.
+
+    Args:
+        own: ``[n]`` what the divergence of each anchor is multiplied with.
+        divisors: ``[n]`` what each anchor adds to the divisor of the mean.
+    """
+
+    own: Tensor
+    divisors: Tensor
+
+    has_weights = True
+
+    @property
+    def anchor_weights(self) -> Float[Tensor, " n"]:
+        return self.own
+
+    @property
+    def counts(self) -> Float[Tensor, " n"]:
+        return self.divisors
+
+    def _moved(self, masses: Masses, like: Any) -> Rows:
+        own, divisors = self.own.to(*like), self.divisors.to(*like)
+        return replace(self, masses=masses, weights=self.weights.to(*like), own=own, divisors=divisors)
+
+    def part(self, start: int, stop: int) -> Rows:
+        masses, support, weights = (
+            self.masses.part(start, stop),
+            self.support.part(start, stop),
+            self.weights[start:stop],
+        )
+        own, divisors = self.own[start:stop], self.divisors[start:stop]
+        return replace(self, masses=masses, support=support, weights=weights, own=own, divisors=divisors)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -601,5 +601,5 @@ def test_a_penalty_is_added_in_the_joint_form_too() -> None:
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss))])
 def test_a_copy_refuses_what_the_original_refuses(copied: Callable[[icon.Loss], icon.Loss]) -> None:
-    with pytest.raises(ValueError, match="expected at least one anchor with a positive"):
-        copied(icon.method("supcon"))(normal(6, 3), np.arange(6))
+    with pytest.raises(ValueError, match="6 of 6 anchors without a positive"):
+        copied(icon.method("supcon", on_no_positive="raise"))(normal(6, 3), np.arange(6))

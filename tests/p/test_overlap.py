@@ -91,22 +91,62 @@ def test_unknown_overlap() -> None:
         icon.p.Classes(overlap="dice")
 
 
+class TestIgnoredLabels:
+    @pytest.mark.parametrize("weights", [None, (0.5, 2.0, 1.0)], ids=["plain", "weighted"])
+    @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+    @pytest.mark.parametrize("ignored", [-100, 1])
+    def test_as_in_torch(self, ignored: int, reduction: str, weights: tuple[float, ...] | None) -> None:
+        z, w = torch.randn(N, 4, requires_grad=True), torch.randn(3, 4)
+        y = torch.arange(N) % 3
+        y[::4] = ignored
+        loss = icon.method("cross-entropy", ignore_index=ignored, class_weights=weights, reduction=reduction)
+        weight = None if weights is None else torch.tensor(weights)
+        theirs = torch.nn.functional.cross_entropy(z @ w.T, y, weight=weight, ignore_index=ignored, reduction=reduction)
+        torch.testing.assert_close(loss((z, w), y), theirs)
+        torch.testing.assert_close(*(torch.autograd.grad(x.sum(), z)[0] for x in (loss((z, w), y), theirs)))
+
+    def test_nobody_is_left(self) -> None:
+        loss = icon.method("cross-entropy", ignore_index=-100)
+        assert loss((torch.randn(4, 2), torch.randn(3, 2)), torch.full((4,), -100)) == 0
+
+
+def test_soft_targets_keep_their_gradient_when_asked() -> None:
+    z, w = torch.randn(N, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    y = torch.rand(N, 3, dtype=torch.float64).softmax(dim=1).requires_grad_()
+    ours = icon.method("cross-entropy", detach=False).terms((z, w), y).cross_entropy
+    theirs = torch.nn.functional.cross_entropy(z @ w.T, y)
+    torch.testing.assert_close(*(torch.autograd.grad(x, y)[0] for x in (ours, theirs)))
+    assert not icon.method("cross-entropy")((z, w), y).requires_grad
+
+
 class TestClassWeights:
     weights = (0.5, 2.0, 1.0)
 
-    def test_as_in_torch(self) -> None:
-        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.arange(N) % 3
-        loss = icon.method("weighted-cross-entropy", class_weights=self.weights)
-        theirs = torch.nn.functional.cross_entropy(z @ w.T, y, weight=torch.tensor(self.weights))
-        torch.testing.assert_close(loss.terms((z, w), y).cross_entropy, theirs)
+    @pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft targets"])
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+    def test_as_in_torch(self, reduction: str, smoothing: float, soft: bool) -> None:
+        z, w = torch.randn(N, 4, dtype=torch.float64, requires_grad=True), torch.randn(3, 4, dtype=torch.float64)
+        y = torch.rand(N, 3, dtype=torch.float64).softmax(dim=1) if soft else torch.arange(N) % 3
+        loss = icon.method(
+            "weighted-cross-entropy", class_weights=self.weights, label_smoothing=smoothing, reduction=reduction
+        )
+        weight = torch.tensor(self.weights, dtype=torch.float64)
+        theirs = torch.nn.functional.cross_entropy(
+            z @ w.T, y, weight=weight, label_smoothing=smoothing, reduction=reduction
+        )
+        ours = loss.terms((z, w), y).cross_entropy
+        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(*(torch.autograd.grad(x.sum(), z)[0] for x in (ours, theirs)))
 
-    def test_soft_labels_weigh_by_their_classes(self) -> None:
-        z, w = torch.randn(N, 4), torch.randn(3, 4)
-        y = torch.tensor(np.random.default_rng(0).dirichlet(np.ones(3), size=N), dtype=torch.float32)
-        weight = y @ torch.tensor(self.weights)
-        each = -(y * (z @ w.T).log_softmax(dim=1)).sum(dim=1)
-        loss = icon.method("weighted-cross-entropy", class_weights=self.weights)
-        torch.testing.assert_close(loss.terms((z, w), y).cross_entropy, (weight * each).sum() / weight.sum())
+    def test_weights_apply_in_any_loss(self) -> None:
+        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.arange(N) % 3
+        theirs = torch.nn.functional.cross_entropy(z @ w.T, y, weight=torch.tensor(self.weights))
+        loss = icon.loss("gaussian", "data-label", class_weights=self.weights)
+        torch.testing.assert_close(loss((z, w), y), theirs)
+        every_other = torch.arange(N) % 2.0
+        parts = [loss.replace(anchor_weights=a, reduction="sum")((z, w), y) for a in (every_other, 1 - every_other)]
+        torch.testing.assert_close(parts[0] + parts[1], loss.replace(reduction="sum")((z, w), y))
 
     def test_equal_weights_change_nothing(self) -> None:
         z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.arange(N) % 3

@@ -4,7 +4,18 @@ from icon.p.masses.base import Edges, Masses
 from icon.p.masses.dense import Dense, DenseFromLogs
 from icon.p.masses.grouped import Grouped
 from icon.p.masses.mixture import Mixture
-from icon.p.masses.sparse import Listed, Sparse
+from icon.p.masses.sparse import Listed, ListedOrNone, Sparse
 from icon.p.masses.uniform import Uniform
 
-__all__ = ["Dense", "DenseFromLogs", "Edges", "Grouped", "Listed", "Masses", "Mixture", "Sparse", "Uniform"]
+__all__ = [
+    "Dense",
+    "DenseFromLogs",
+    "Edges",
+    "Grouped",
+    "Listed",
+    "ListedOrNone",
+    "Masses",
+    "Mixture",
+    "Sparse",
+    "Uniform",
+]

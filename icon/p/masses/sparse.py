@@ -248,3 +248,9 @@ class Listed(Masses):
             return mass
         device = self.indices.device
         return torch.full((self.n if n is None else n,), mass, dtype=precise(device), device=device)
+
+
+class ListedOrNone(Listed):
+    """`Listed` of anchors some of which have mass 0: no positive."""
+
+    may_be_empty = True

@@ -1,0 +1,43 @@
+"""Logits of -inf: classes that do not compete for an anchor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icon import _checks as check
+
+
+def masked_logits(logits: Any, prototypes: Any, target: Any) -> Tensor:
+    """Logits ``[n, C]`` whose entries of -inf are low, finite numbers: an infinity times 0 would be NaN.
+
+    Args:
+        logits: the first of a pair ``(logits, prototypes)``.
+        prototypes: the identity ``[C, C]``.
+        target: labels ``[n]`` or soft targets ``[n, C]``, without mass where a logit is -inf.
+
+    Raises:
+        ValueError: not such logits, or a target that is masked.
+    """
+    logits = check.matrix(logits, "input[0]", finite=False)
+    hidden = logits.detach() == -math.inf
+    rest_is_finite = bool((torch.isfinite(logits.detach()) | hidden).all())
+    identity = torch.eye(logits.shape[1], dtype=torch.float64)
+    if not rest_is_finite or not torch.equal(check.as_tensor(prototypes, "input[1]").detach().to(identity), identity):
+        return check.matrix(logits, "input[0]")  # which says what is wrong
+    if bool(hidden.all(dim=1).any()):
+        raise ValueError("input[0]: got -inf for every class of an anchor, expected some class that competes")
+    given = check.as_tensor(target, "labels").to(logits.device)
+    mass = given > 0 if given.ndim == 2 else torch.zeros_like(hidden)
+    if given.ndim == 1:
+        known = (given >= 0) & (given < logits.shape[1])
+        mass[known.nonzero().flatten(), given[known].long()] = True
+    wrong = (mass & hidden).any(dim=1).nonzero().flatten().tolist()
+    if wrong:
+        raise ValueError(f"labels: got rows {check.some(wrong)} whose class has a logit of -inf, expected another one")
+    # Far below any logit, and far from what a small temperature makes infinite.
+    lowered: Tensor = logits.masked_fill(hidden, -math.sqrt(torch.finfo(logits.dtype).max))
+    return lowered

@@ -1,0 +1,51 @@
+"""Logits of -inf: classes that do not compete."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import icon
+
+CLASSES = 4
+
+
+def masked(dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    logits = torch.randn(6, CLASSES, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    logits[0, 1] = logits[3, 0] = -torch.inf
+    return logits.requires_grad_()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [1.0, 0.01])
+def test_value_and_gradient_are_those_of_torch(temperature: float, dtype: torch.dtype) -> None:
+    logits, labels = masked(dtype), torch.tensor([0, 1, 2, 3, 2, 0])
+    ours = icon.method("cross-entropy", temperature=temperature)((logits, torch.eye(CLASSES, dtype=dtype)), labels)
+    theirs = cross_entropy(logits / temperature, labels)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(*(torch.autograd.grad(x, logits)[0] for x in (ours, theirs)))
+
+
+def test_a_label_or_target_that_is_masked_is_refused() -> None:
+    pair = masked(), torch.eye(CLASSES, dtype=torch.float64)
+    for target in (torch.tensor([1, 1, 2, 3, 2, 0]), torch.full((6, CLASSES), 1 / CLASSES)):
+        with pytest.raises(ValueError, match=r"^labels: got rows 0.* whose class has a logit of -inf"):
+            icon.method("cross-entropy")(pair, target)
+
+
+@pytest.mark.parametrize(
+    ("bad", "prototypes"),
+    [(torch.nan, torch.eye(CLASSES)), (torch.inf, torch.eye(CLASSES)), (-torch.inf, torch.ones(CLASSES, CLASSES))],
+)
+def test_other_infinities_are_refused(bad: float, prototypes: torch.Tensor) -> None:
+    logits = torch.zeros(2, CLASSES)
+    logits[1, 2] = bad
+    with pytest.raises(ValueError, match=r"^input\[0\]: got NaN or infinity in rows 1"):
+        icon.method("cross-entropy")((logits, prototypes), torch.tensor([0, 1]))
+
+
+def test_an_anchor_without_any_class_is_refused() -> None:
+    logits = torch.full((1, CLASSES), -torch.inf)
+    with pytest.raises(ValueError, match=r"^input\[0\]: got -inf for every class"):
+        icon.method("cross-entropy")((logits, torch.eye(CLASSES)), torch.tensor([0]))
