@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
@@ -188,3 +190,11 @@ def refuse_if_too_large(needed: int, what: str, advice: str) -> None:
     free = available_memory()
     if needed > free:
         raise MemoryError(f"{what} needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; {advice}")
+
+
+def warn(message: str) -> None:
+    """A warning that points to the user's own line, past the frames of this package and of torch."""
+    depth, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("icon", "torch"):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, stacklevel=depth)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -415,7 +414,7 @@ class Loss(nn.Module):
         how = "they are left out of the mean" if self.on_no_positive == "skip" else "they are counted as 0"
         if rows.n_empty == rows.n:
             how = "the loss is 0"
-        warnings.warn(f"{found}; {how}", stacklevel=_depth_of_caller())
+        check.warn(f"{found}; {how}")
 
     def _views(self, input: Sequence[Any], target: Any) -> list[Tensor]:
         views = list(input)
@@ -524,14 +523,6 @@ def _span(part: slice, n: int) -> tuple[int, int]:
     if step != 1 or stop <= start or (part.stop is not None and part.stop > n):
         raise ValueError(f"anchors: got {part}, expected a piece of {n} points with at least one of them")
     return start, stop
-
-
-def _depth_of_caller() -> int:
-    """How many frames above this one's caller the user's code is, past those of this module and of torch."""
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("icon", "torch"):
-        depth, frame = depth + 1, frame.f_back
-    return depth
 
 
 def _anchor_weights(given: Any) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import torch
@@ -36,8 +35,9 @@ def sinkhorn(
         scores: ``[n, C]``.
         epsilon: > 0, in the units of the scores.
         n_iters: the most iterations; SwAV stops after 3 (with ``tolerance=None``).
-        row_weights: the marginal ``[n]`` > 0 of the rows, scaled to sum to one; None is uniform.
-        column_weights: the marginal ``[C]`` > 0 of the columns, likewise.
+        row_weights: the marginal ``[n]`` >= 0 of the rows, scaled to sum to one; None is uniform. A row of weight 0
+            has codes and no influence.
+        column_weights: the marginal ``[C]`` >= 0 of the columns, likewise. A column of weight 0 is in no code.
         tolerance: largest relative error of a column at which the iteration stops; None makes ``n_iters`` plain
             Sinkhorn-Knopp iterations, without momentum.
 
@@ -61,6 +61,14 @@ def sinkhorn(
         _log_marginal(weights, name, length, kernel)
         for weights, name, length in ((row_weights, "row_weights", n), (column_weights, "column_weights", m))
     )
+    used = columns > -math.inf
+    codes = torch.zeros_like(s)
+    codes[:, used] = _balanced(kernel[:, used], rows, columns[used], n_iters, tolerance).to(s.dtype)
+    return codes
+
+
+def _balanced(kernel: Tensor, rows: Tensor, columns: Tensor, n_iters: int, tolerance: float | None) -> Tensor:
+    """Codes of the kernel ``[n, C]`` with marginals given as logarithms, those of the columns finite."""
     potential = previous = columns - kernel.logsumexp(dim=0)  # Sinkhorn-Knopp begins with the columns
     residual, since_restart = math.inf, 0
     for _ in range(n_iters - (tolerance is None)):
@@ -82,20 +90,24 @@ def sinkhorn(
             potential = previous
             plan = (kernel + potential).log_softmax(dim=1) + rows[:, None]
             residual = float((plan.logsumexp(dim=0) - columns).expm1().abs().max())
-            warnings.warn(
+            check.warn(
                 f"sinkhorn: the columns are off by {residual:.1e} of their mass after {n_iters} iterations, expected "
-                f"{tolerance:.1e}; give more iterations or a larger epsilon",
-                stacklevel=3,
+                f"{tolerance:.1e}; give more iterations or a larger epsilon"
             )
-    return (kernel + potential).softmax(dim=1).to(s.dtype)
+    return (kernel + potential).softmax(dim=1)
 
 
 def _log_marginal(weights: Any, name: str, length: int, like: Tensor) -> Tensor:
     if weights is None:
         return torch.full_like(like[:, 0] if name == "row_weights" else like[0], -math.log(length))
     given = check.as_tensor(weights, name).to(like)
-    if given.shape != (length,) or not bool(((given > 0) & torch.isfinite(given)).all()):
-        raise ValueError(f"{name}: got shape {tuple(given.shape)}, expected {length} finite numbers > 0")
+    wrong = "negative, NaN or infinite entries" if not bool(((given >= 0) & torch.isfinite(given)).all()) else ""
+    if not wrong and not bool(given.sum() > 0):
+        wrong = "only zeros"
+    if given.shape != (length,):
+        wrong = f"shape {tuple(given.shape)}"
+    if wrong:
+        raise ValueError(f"{name}: got {wrong}, expected {length} finite numbers >= 0, some of them > 0")
     return (given / given.sum()).log()
 
 

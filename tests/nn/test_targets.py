@@ -41,6 +41,30 @@ class TestSinkhorn:
         np.testing.assert_allclose(plan.sum(axis=0), columns / columns.sum(), rtol=2e-6)
         np.testing.assert_allclose(codes.sum(dim=1), 1, rtol=1e-12)
 
+    def test_zero_mass_on_either_side(self) -> None:
+        """A column without mass is as if it were not there, and a row without mass has codes but no say."""
+        scores = cosines(6, 4)
+        rows, columns = np.array([1.0, 1, 0, 2, 1, 1]), np.array([1.0, 0, 2, 1])
+        codes = icon.sinkhorn(scores, 0.2, row_weights=rows, column_weights=columns)
+        assert bool((codes[:, 1] == 0).all())
+        kept = icon.sinkhorn(scores[rows > 0][:, columns > 0], 0.2, row_weights=rows[rows > 0],
+                             column_weights=columns[columns > 0])  # fmt: skip
+        np.testing.assert_allclose(codes[rows > 0][:, columns > 0], kept, atol=1e-6)
+        np.testing.assert_allclose(codes.sum(dim=1), 1)
+
+    @pytest.mark.parametrize(
+        ("weights", "found"),
+        [
+            ([1, -1, 2, 1], "negative"),
+            ([0, 0, 0, 0], "only zeros"),
+            ([1, 2], r"shape \(2,\)"),
+            ([1, math.nan, 1, 1], "NaN"),
+        ],
+    )
+    def test_a_bad_marginal_is_named(self, weights: list[float], found: str) -> None:
+        with pytest.raises(ValueError, match=rf"^column_weights: got .*{found}.*, expected 4 finite numbers >= 0"):
+            icon.sinkhorn(cosines(6, 4), column_weights=weights)
+
     def test_it_is_the_optimum_of_the_entropic_problem(self) -> None:
         """log P = s/ε + a row term + a column term: a 2 x 2 minor of log P equals that of s/ε."""
         scores, epsilon = cosines(9, 4), 0.2
@@ -84,7 +108,7 @@ class TestSinkhorn:
             ({"n_iters": 0}, "n_iters: got 0"),
             ({"tolerance": -1.0}, "tolerance: got -1"),
             ({"row_weights": [1.0, 2.0]}, r"row_weights: got shape \(2,\), expected 5"),
-            ({"column_weights": [1.0, 0.0, 1.0]}, "column_weights: got"),
+            ({"column_weights": [1.0, -1.0, 1.0]}, "column_weights: got negative"),
             ({"scores": np.full((5, 3), np.nan)}, "scores: got NaN"),
             ({"scores": np.ones(3)}, "scores: got shape"),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -145,6 +146,17 @@ def test_precomputed_support() -> None:
     with_self = (p + np.eye(12)) / 2
     assert not icon.p.Precomputed()(with_self).support.exclude_self
     assert not icon.p.Precomputed()(np.full((3, 4), 0.25)).support.exclude_self
+
+
+@pytest.mark.parametrize("faint", [1e-310, 1e-20])
+def test_a_diagonal_that_only_rounding_can_have_left_is_told(faint: float) -> None:
+    p = dense.p_graph(GRAPH) + faint * np.eye(12)
+    with pytest.warns(UserWarning, match=r"^p: got a diagonal of at most 1e-\d+, which makes each point a candidate"):
+        icon.p.Precomputed()(p)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        icon.p.Precomputed(exclude_self=False)(p)
+        icon.p.Precomputed()((dense.p_graph(GRAPH) + np.eye(12)) / 2)
 
 
 def test_precomputed_joint() -> None:
