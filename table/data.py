@@ -55,6 +55,11 @@ class Sample:
         return np.random.default_rng(self.seed).random(self.tokens.shape) < 0.3
 
     @property
+    def two_views(self) -> Integers:
+        """``[2n]`` the ids of all first views, then of all second ones."""
+        return np.tile(np.arange(self.n), 2)
+
+    @property
     def teacher_logits(self) -> Array:
         """``[n, 10]`` what another network says of another view."""
         return self.logits + 0.5 * np.random.default_rng(self.seed).normal(size=self.logits.shape)

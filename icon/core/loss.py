@@ -89,6 +89,8 @@ class Loss(nn.Module):
 
     #: Finds the names in the table for a loss built from parts; set by `icon.methods.registry`, which knows them.
     find_names: ClassVar[Callable[[Loss], str | None]] = staticmethod(lambda loss: None)
+    #: The number of the authors' program; set by `icon.methods.registry` likewise.
+    find_published: ClassVar[Callable[[Loss, Any, Any], Tensor]]
     #: ``loss.save(path)`` is `icon.save`, which knows how; set by `icon`.
     save: ClassVar[Callable[..., None]]
 
@@ -223,6 +225,22 @@ class Loss(nn.Module):
         parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors)]
         joined = torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
         return Terms(*joined.unbind())
+
+    def published(self, input: Any, target: Any = None) -> Float[Tensor, ""] | Float[Tensor, " n"]:
+        """The number that the authors' own program reports of this method, so that learning rates carry over.
+
+        It is a multiple of the cross-entropy form, plus a constant; ``docs/authors.md`` says which one. Differentiable.
+
+        >>> icon.method("mocov3").published((queries, keys))   # 2τ · cross-entropy, as in moco-v3
+
+        Args:
+            input: as in a call.
+            target: as in a call.
+
+        Raises:
+            ValueError: no named method, or one whose program computes another thing.
+        """
+        return type(self).find_published(self, input, target)
 
     def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
         """What an evaluator is given in such a call, one problem for each direction."""
@@ -368,7 +386,10 @@ class Loss(nn.Module):
         problem = Problem(q, p, rows.support, a, c, counted, statistics, self.divergence, None, self.block, sums_to_one)
         entropy = None if p.hard_targets is not None else moved.entropy()
         penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
-        return _Direction(problem, moved, entropy, self._weights(moved, counted, given, a), penalty)
+        weights = self._weights(moved, counted, given, a)
+        if q.has_factors:
+            weights = weights * q.anchor_factors(c, p, rows.support, statistics).to(weights)
+        return _Direction(problem, moved, entropy, weights, penalty)
 
     def _counted(self, rows: Rows, moved: Rows) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""

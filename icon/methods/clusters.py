@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+from torch import Tensor
+
 from icon import _checks as check
 from icon import p, q
 from icon.core.loss import Loss
@@ -12,7 +17,21 @@ CE = "exact: cross-entropy = reference"
 KL = "exact: KL = reference"
 
 
-@method("kmeans", "K-Means", cell=("clusters", "gaussian"), family=FAMILY, cite="macqueen1967kmeans",
+def inertia(given: Loss, input: Any, target: Any) -> Tensor:
+    """σ² (sum of KL(q‖p) - sum log Z + sum N log N)
+
+    Z normalises p, N are the sizes of the clusters. Equal to the inertia where the memberships are hard.
+    """
+    x = target if isinstance(target, Tensor) else torch.as_tensor(target)
+    variance = given.p.sigma**2  # type: ignore[attr-defined]
+    scores = -torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * variance)
+    sizes = input.softmax(dim=1).sum(dim=0)
+    value = given.replace(reduction="sum")(input, target)
+    found: Tensor = variance * (value - scores.logsumexp(dim=1).sum().to(value) + torch.xlogy(sizes, sizes).sum())
+    return found
+
+
+@method("kmeans", "K-Means", cell=("clusters", "gaussian"), family=FAMILY, cite="macqueen1967kmeans", number=inertia,
        relation="exact: σ² (sum of KL(q‖p) - sum log Z + sum N log N) = inertia; forward KL in the limit σ → ∞; "
                 "minimiser")  # fmt: skip
 def kmeans(sigma: float = 1.0) -> Loss:
@@ -47,13 +66,25 @@ def supervised_clustering() -> Loss:
     return Loss(p.Classes(), q.Clusters())
 
 
+@method("pmi", "PMI Clustering", cell=("clusters", "pairs"), family=FAMILY, cite="adaloglou2023temi", relation=CE,
+       variant="Clusters (moving marginals, exponent) × Positive pairs",
+       sets=("exponent", "softmax_temperature"))  # fmt: skip
+def pmi(beta: float = 1.0, momentum: float = 0.9, temperature: float = 1.0) -> Loss:
+    return Loss(p.Pairs(), _with_teacher(beta, momentum, temperature))
+
+
 @method("temi", "TEMI", cell=("clusters", "pairs"), family=FAMILY, cite="adaloglou2023temi", relation=CE,
-       variant="Clusters (moving marginals, exponent) × Positive pairs", sets=("exponent",))  # fmt: skip
-def temi(beta: float = 0.6, momentum: float = 0.9) -> Loss:
-    learned = q.Clusters(
-        exponent=check.positive(beta, "beta"), marginals="moving", momentum=momentum, detach_candidates=True
-    )
-    return Loss(p.Pairs(), learned)
+       variant="Clusters (moving marginals, exponent, weights of agreement) × Positive pairs",
+       sets=("exponent", "softmax_temperature"))  # fmt: skip
+def temi(beta: float = 0.6, momentum: float = 0.9, temperature: float = 1.0) -> Loss:
+    return Loss(p.Pairs(exclude_self=True), _with_teacher(beta, momentum, temperature, agreement=True))
+
+
+def _with_teacher(beta: float, momentum: float, temperature: float, agreement: bool = False) -> q.Clusters:
+    return q.Clusters(
+        exponent=check.positive(beta, "beta"), marginals="moving", momentum=momentum, detach_candidates=True,
+        softmax_temperature=temperature, agreement=agreement,
+    )  # fmt: skip
 
 
 @method("scan", "SCAN", cell=("clusters", "knn"), family=FAMILY, cite="vangansbeke2020scan",

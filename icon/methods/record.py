@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from icon.core.loss import Loss
+from icon.methods.program import Number, Program, programs
 
 FAMILIES = {
     "dimensionality-reduction": "Dimensionality reduction",
@@ -95,6 +96,7 @@ class Method:
         coordinate: in words, where a variant of its cell stands; empty for a method whose name is in the table.
         build: the factory; None builds ``icon.loss(row, column, **hyper)``.
         sets: hyper-parameters of p or q that those of the method set under another name.
+        number: what the authors' program reports, as a function of (loss, input, target), where it is no multiple.
     """
 
     slug: str
@@ -109,6 +111,13 @@ class Method:
     coordinate: str = ""
     build: Callable[..., Loss] | None = None
     sets: tuple[str, ...] = ()
+    number: Number | None = None
+
+    @property
+    def program(self) -> Program | None:
+        """The authors' own program, or what is known of it; None for a gap and for a method of your own."""
+        found = programs().get(self.slug)
+        return found if found is None or self.number is None else replace(found, number=self.number)
 
     @property
     def in_table(self) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss, rebuilt
+from icon.methods.program import Number
 from icon.methods.record import Citation, Method, citations
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def register_method(
     cite: str | Citation | None = None,
     variant: str = "",
     sets: tuple[str, ...] = (),
+    number: Number | None = None,
 ) -> Callable[[Callable[P, Loss]], Callable[P, Loss]]:
     """Decorator that registers a factory of losses as a method; its signature tells the hyper-parameters.
 
@@ -43,6 +45,7 @@ def register_method(
         cite: a key of ``references.bib`` or a `Citation`; None for a gap.
         variant: in words, where it stands beside its cell; empty for a method whose name is in the table.
         sets: hyper-parameters of p or q that its own ones set under another name.
+        number: what the authors' program reports, see `icon.methods.record.Method`.
 
     Raises:
         ValueError: the slug or the name is taken, the coordinate does not exist, or a hyper-parameter has no default.
@@ -53,9 +56,8 @@ def register_method(
         if inspect.Parameter.empty in hyper.values():
             raise ValueError(f"{slug}: got a hyper-parameter without a default, expected one for each")
         citation = citations()[cite] if isinstance(cite, str) else cite
-        register(
-            Method(slug, name, *cell, family, relation, citation, hyper, coordinate=variant, build=factory, sets=sets)
-        )
+        own: dict[str, Any] = {"hyper": hyper, "coordinate": variant, "build": factory, "sets": sets, "number": number}
+        register(Method(slug, name, *cell, family, relation, citation, **own))
         return factory
 
     return add
@@ -79,11 +81,13 @@ def register(record: Method) -> None:
     _METHODS[record.slug] = record
 
 
-def method(name: str, **hyper: Any) -> Loss:
+def method(name: str, *, settings: str | None = None, **hyper: Any) -> Loss:
     """The loss of a named method, ``icon.method("simclr", temperature=0.1)``; see `methods` for the names.
 
     Args:
         name: its slug or its printed name.
+        settings: ``"authors"`` takes the hyper-parameters of the authors' own program where none are given, see
+            ``docs/authors.md``.
         hyper: hyper-parameters of the method, or of its parts as `icon.loss` takes them.
 
     Raises:
@@ -91,6 +95,9 @@ def method(name: str, **hyper: Any) -> Loss:
         TypeError: an unknown hyper-parameter.
     """
     record = find(name)
+    if settings is not None:
+        check.choice(settings, "settings", ("authors",))
+        hyper = {**(record.program.settings if record.program else {}), **hyper}
     if record.build is None:
         chosen = {**record.hyper, **hyper}
         if "sigma" in hyper or "temperature" in hyper:  # the given scale replaces the default of the other kind
@@ -144,7 +151,22 @@ def names_of(given: Loss) -> str | None:
     return " / ".join(names[True] or names[False]) or None
 
 
+def published(given: Loss, input: Any, target: Any) -> Tensor:
+    """What the authors' program reports; see `Loss.published`."""
+    names = given.name or names_of(given) or ""
+    record = next((m for m in methods() if m.name in names.split(" / ")), None)
+    if record is None:
+        raise ValueError(f"published: got a loss without the name of a method ({given.name}), expected a named one")
+    program = record.program
+    if program is None or not program.factor:
+        why = "nobody published it" if record.citation is None else "its number does not follow from this loss"
+        detail = f": {program.differs}" if program is not None and program.differs else ""
+        raise ValueError(f"published: got {record.name}, expected a method with a program: {why}{detail}")
+    return program.published(given, input, target)
+
+
 Loss.find_names = staticmethod(names_of)
+Loss.find_published = staticmethod(published)
 
 
 def _parts(given: Loss) -> dict[str, Any]:

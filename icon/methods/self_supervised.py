@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from icon import _checks as check
 from icon import p, q
 from icon.core.loss import Loss
 from icon.methods.registry import register_method as method
@@ -55,23 +56,31 @@ def t_simcne() -> Loss:
     return Loss(p.Pairs(), q.StudentT())
 
 
-@method("t-simclr", "t-SimCLR", cell=("student-t", "pairs"), family=FAMILY, cite="hu2023tsimclr", relation=CE)
+@method("t-simclr", "t-SimCLR", cell=("student-t", "pairs"), family=FAMILY, cite="hu2023tsimclr",
+       relation="exact: cross-entropy = reference, joint normalisation and row by row")  # fmt: skip
 def t_simclr(dof: float = 5.0, scale: float = 1.0) -> Loss:
-    return Loss(p.Pairs(), q.StudentT(dof, scale=scale))
+    return Loss(p.Pairs(), q.StudentT(dof, scale=scale), normalization="joint")
 
 
 @method("barlow-twins", "Barlow Twins", cell=("gaussian-wide", "pairs"), family=FAMILY, cite="zbontar2021barlow",
-       relation="exact: second-order form; minimiser shared (C = I)", variant=SECOND_ORDER)  # fmt: skip
+       relation="exact: second-order form; minimiser shared (C = I) for a temperature >= 1",
+       variant=SECOND_ORDER)  # fmt: skip
 def barlow_twins(temperature: float = 1.0) -> Loss:
+    if check.positive(temperature, "temperature") < 1:
+        raise ValueError(
+            f"temperature: got {temperature:g}, expected a number >= 1: below it the minimum is C = τ I, and not C = I"
+        )
     score = q.Gaussian("dot", temperature=temperature, partition="second-order", preprocess="standardize")
     return Loss(p.Pairs(exclude_self=False), score)
 
 
 @method("spectral-contrastive", "Spectral Contrastive", cell=("gaussian-wide", "pairs"), family=FAMILY,
-       cite="haochen2021spectral", relation="exact: limit = reference / 2 on centred features",
-       variant=SECOND_ORDER)  # fmt: skip
-def spectral_contrastive(temperature: float = 1.0) -> Loss:
-    score = q.Gaussian("dot", temperature=temperature, partition="second-order", preprocess="center")
+       cite="haochen2021spectral",
+       relation="exact: limit = reference / 2 on centred features; unbiased=True: reference / 2 as it is",
+       variant=SECOND_ORDER, sets=("partition", "preprocess"))  # fmt: skip
+def spectral_contrastive(temperature: float = 1.0, unbiased: bool = False) -> Loss:
+    partition, preprocess = ("second-moment", "none") if unbiased else ("second-order", "center")
+    score = q.Gaussian("dot", temperature=temperature, partition=partition, preprocess=preprocess)
     return Loss(p.Pairs(exclude_self=False), score)
 
 

@@ -156,22 +156,33 @@ class Centering(nn.Module):
 
 @torch.no_grad()
 def concentration(
-    z: Any, prototypes: Any, assignments: Any, smoothing: float = 10.0, temperature: float | None = None
+    z: Any,
+    prototypes: Any,
+    assignments: Any,
+    smoothing: float = 10.0,
+    temperature: float | None = 0.2,
+    rule: str = "authors",
 ) -> Float[Tensor, " c"]:
     """Concentration of each prototype, ``φ_c = sum_i ‖z_i - w_c‖ / (N_c log(N_c + α))`` over its ``N_c`` points (PCL).
 
-    Unit rows on both sides. It is the temperature of the prototype: loose clusters are softened, tight ones sharpened.
-    A prototype without points, or on which all of its points lie, gets the largest or the smallest of the others.
+    It is the temperature of the prototype: loose clusters are softened, tight ones sharpened. The rows of z are scaled
+    to unit length; w is the cluster's centroid as it is, inside the sphere.
 
-    >>> phi = icon.nn.concentration(z, prototypes, assignments)
-    >>> icon.method("pcl", temperature=phi)((z, prototypes), assignments)
+    >>> phi = icon.nn.concentration(z, centroids, assignments)
+    >>> icon.method("pcl", temperature=phi)((z, centroids), assignments)
 
     Args:
         z: ``[n, d]``.
-        prototypes: ``[C, d]``.
+        prototypes: ``[C, d]`` centroids of the unit rows of z.
         assignments: ``[n]`` in 0..C-1.
         smoothing: α >= 1, so that small clusters do not get a small concentration.
-        temperature: scale the result to this mean, as the paper does for training; None leaves it.
+        temperature: what the result is scaled to on average; None leaves it.
+        rule: ``"authors"``: a cluster of fewer than two points gets the largest φ, and all are clipped to the 10th and
+            the 90th percentile, as in their program. ``"paper"``: the formula alone; a cluster without points gets the
+            largest φ, and one whose points all lie on the prototype the smallest of the others.
+
+    Raises:
+        ValueError, TypeError: one line with the argument, what was given and what was expected.
 
     Source: Li et al. 2021 (Prototypical Contrastive Learning, arXiv 2005.04966).
     """
@@ -184,15 +195,21 @@ def concentration(
         )
     if check.number(smoothing, "smoothing") < 1:
         raise ValueError(f"smoothing: got {smoothing:g}, expected a number >= 1")
+    check.choice(rule, "rule", ("authors", "paper"))
     precise = torch.promote_types(points.dtype, torch.float32)
-    v, w = (torch.nn.functional.normalize(x.to(points.device, precise), dim=1) for x in (points, centres))
+    v, w = torch.nn.functional.normalize(points.to(precise), dim=1), centres.to(points.device, precise)
     distance = (v - w[labels]).norm(dim=1)
     distance = distance.masked_fill(distance <= 4 * torch.finfo(points.dtype).eps, 0.0)  # no more than rounding
     count = torch.bincount(labels, minlength=len(centres)).to(distance)
     total = torch.zeros_like(count).index_add_(0, labels, distance)
     phi = total / (count * (count + smoothing).log())
-    known = (count > 0) & (total > 0)
+    known = (count > (1 if rule == "authors" else 0)) & (total > 0)
     if not bool(known.any()):
-        raise ValueError("z: got every point on its prototype, expected some distance: no concentration is defined")
-    phi = torch.where(count > 0, torch.where(known, phi, phi[known].min()), phi[known].max())
+        raise ValueError("z: got no cluster with some distance to its prototype, expected one: no concentration else")
+    if rule == "authors":
+        phi = torch.where(known | (count > 1), phi, phi[known].max())
+        low, high = phi.quantile(phi.new_tensor([0.1, 0.9]))
+        phi = phi.clamp(low, high)
+    else:
+        phi = torch.where(count > 0, torch.where(known, phi, phi[known].min()), phi[known].max())
     return phi if temperature is None else phi * (check.positive(temperature, "temperature") / phi.mean())

@@ -51,7 +51,7 @@ class _Members(Distribution):
     """Uniform over the other members of the anchor's group, from one integer per point.
 
     Within one set: ``keys [n]``. Between two: ``(keys_a, keys_b)``, or one vector that both share. The anchor itself
-    is never its own positive within one set.
+    is never its own positive within one set, nor between two that share their keys where ``exclude_self=True``.
     """
 
     noun: ClassVar[str] = "keys"
@@ -72,8 +72,9 @@ class _Members(Distribution):
             raise ValueError(
                 f"{self.noun}: got {n} for {sets.n} anchors and {sets.m} candidates, expected a pair of them"
             )
-        own = None if sets.paired or two else 0
-        exclude = own is not None if self.exclude_self is None else self.exclude_self
+        one_set = not (sets.paired or two)
+        exclude = one_set if self.exclude_self is None else self.exclude_self
+        own = 0 if one_set or (exclude and not two) else None  # two sets that share their keys are the same points
         # A lone point is its own candidate: a row needs one, and the point has no positive all the same.
         return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition
 
@@ -81,7 +82,8 @@ class Kernel(nn.Module):
     needs_marginal: bool = False
     #: Whether the score is the product of the prepared features and nothing more.
     is_product: ClassVar[bool] = True
-    #: Whether there is a `penalty`, and whether there is a state to `advance`.
+    #: Whether there are `anchor_factors`, a `penalty`, and a state to `advance`.
+    has_factors: bool = False
     has_penalty: ClassVar[bool] = False
     has_state: ClassVar[bool] = False
 
@@ -167,6 +169,12 @@ class Kernel(nn.Module):
     def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
         """``[n]`` a term beside the divergence (a prior), or None."""
         return None
+
+    def anchor_factors(
+        self, candidates: Float[Tensor, "m r"], p: Masses, support: Support, statistics: Statistics
+    ) -> Float[Tensor, " n"]:
+        """``[n]`` what the divergence of each anchor is multiplied with, where `has_factors`; without gradient."""
+        raise NotImplementedError
 
     def advance(self) -> None:
         """Called once per evaluated loss in training mode: where q has a running state, it moves here."""

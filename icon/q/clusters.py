@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
+from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.base import Kernel, Statistics, Totals, at_least_float32
 from icon.q.partitions import AlreadyNormalized, Constant
@@ -18,7 +19,8 @@ from icon.q.scores import floored_log
 class Clusters(Kernel):
     """``q_ij = sum_c φ_ic φ_jc d_j / N_c`` with ``N_c = sum_k φ_kc d_k`` over the candidates, self included.
 
-    The input is cluster logits ``[n, C]``; ``φ = softmax(logits)``. Rows sum to one. An empty cluster contributes 0.
+    The input is cluster logits ``[n, C]``; ``φ = softmax(logits / T)``. Rows sum to one. An empty cluster gives
+    nothing.
 
     With ``marginals`` m or an ``exponent`` β the score is ``log sum_c (φ_ic φ_jc)^β / m_c``: with β = 1 the pointwise
     mutual information of the clusters of i and j. It is no log-probability, and the loss is the cross-entropy form.
@@ -28,14 +30,18 @@ class Clusters(Kernel):
         weights: None (``d_j = 1``), ``"stationary"`` (p's own marginal: a graph's degrees), or a tensor ``[m]``.
         log_prior: strength λ >= 0 of a Dirichlet prior on the memberships: adds ``-λ mean_i sum_c log φ_ic``.
         entropy_weight: strength λ >= 0 of a regulariser against collapse: adds ``-λ H(mean_i φ_i)`` over the anchors.
+        softmax_temperature: T > 0.
         exponent: β > 0; below one it keeps the memberships from becoming uniform too early (TEMI).
-        marginals: None takes the sizes ``N_c`` of the candidates; ``"uniform"`` is 1/C; ``"moving"`` is the moving
-            average of the candidates' mean φ over the calls in training mode, from the first; or a tensor ``[C]``.
+        marginals: None takes the sizes ``N_c`` of the candidates; ``"uniform"`` is 1/C; ``"moving"`` begins
+            there, and each call in training mode moves it towards the candidates' mean φ first and then uses it; or a
+            tensor ``[C]``.
         momentum: of the moving average, in [0, 1].
         detach_candidates: stop the gradient into the candidates (a teacher's).
+        agreement: multiply the divergence of anchor i with ``sum_j p_ij φ_i·φ_j``, φ of the candidates: the probability
+            that it shares its cluster with its positives. The anchors are then the same points as the candidates.
 
     Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk; Adaloglou et al. 2023 (TEMI)
-    for marginals and exponent; Van Gansbeke et al. 2020 (SCAN) for the entropy.
+    for marginals, exponent and agreement; Van Gansbeke et al. 2020 (SCAN) for the entropy.
     """
 
     row: ClassVar[str] = "clusters"
@@ -51,12 +57,16 @@ class Clusters(Kernel):
         marginals: Any = None,
         momentum: float = 0.9,
         detach_candidates: bool = False,
+        softmax_temperature: float = 1.0,
+        agreement: bool = False,
     ) -> None:
         normalized = marginals is None and exponent == 1
         super().__init__(AlreadyNormalized() if normalized else Constant(), detach_candidates=detach_candidates)
         if not normalized and (leak or weights is not None):
             raise ValueError("leak, weights: got some with marginals or an exponent, expected neither: no distribution")
         self.exponent = check.positive(exponent, "exponent")
+        self.softmax_temperature = check.positive(softmax_temperature, "softmax_temperature")
+        self.agreement = self.has_factors = agreement
         self.momentum = check.fraction(momentum, "momentum")
         self.entropy_weight = check.number(entropy_weight, "entropy_weight", least=0)
         self.marginals_name = marginals if isinstance(marginals, str) else None
@@ -85,7 +95,9 @@ class Clusters(Kernel):
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
     ) -> Statistics:
-        log_phi = candidates.log_softmax(dim=1)
+        if self.agreement and support.offset is None:
+            raise ValueError("target: got aligned rows, expected ids [n] of the points, of whom both sets have a row")
+        log_phi = self._log_phi(candidates)
         marginals = self._marginals(log_phi)
         if marginals is not None:
             return {"log phi": log_phi, "marginals": marginals}
@@ -103,7 +115,7 @@ class Clusters(Kernel):
     def prepare(
         self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
     ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
-        phi_anchors = self._powers(anchors.log_softmax(dim=1)).exp()
+        phi_anchors = self._powers(self._log_phi(anchors)).exp()
         log_phi = self._powers(statistics["log phi"])
         if "marginals" in statistics:
             return phi_anchors, log_phi.exp() / statistics["marginals"]
@@ -116,6 +128,10 @@ class Clusters(Kernel):
         leak = torch.full_like(phi_anchors[:, :1], self.leak)
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
 
+    def _log_phi(self, logits: Tensor) -> Tensor:
+        """Logarithms of the memberships ``[n, C]``."""
+        return (logits if self.softmax_temperature == 1 else logits / self.softmax_temperature).log_softmax(dim=1)
+
     def _powers(self, log_phi: Tensor) -> Tensor:
         """``log φ^β``, without a copy where β is one: n × C numbers are much of what a large clustering takes."""
         return log_phi if self.exponent == 1 else self.exponent * log_phi
@@ -127,7 +143,8 @@ class Clusters(Kernel):
         if self.marginals is None:
             return None
         current = log_phi.detach().exp().mean(dim=0)
-        marginals = self.marginals.to(current) if self.marginals.numel() else current
+        uniform = torch.full_like(current, 1 / len(current))
+        marginals = self.marginals.to(current) if self.marginals.numel() else uniform
         if len(marginals) != len(current):
             raise ValueError(f"marginals: got {len(marginals)}, expected {len(current)} (one per cluster)")
         if self.marginals_name == "moving" and self.training:
@@ -145,6 +162,13 @@ class Clusters(Kernel):
             self.marginals = torch.empty_like(stored)
         super()._load_from_state_dict(state, prefix, *rest)
 
+    @torch.no_grad()
+    def anchor_factors(
+        self, candidates: Float[Tensor, "m r"], p: Masses, support: Support, statistics: Statistics
+    ) -> Float[Tensor, " n"]:
+        phi, start = statistics["log phi"].exp(), support.offset or 0
+        return (phi[start : start + support.n] * p.average(phi)).sum(dim=1)
+
     def score(
         self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
     ) -> Float[Tensor, "*batch b m"]:
@@ -153,7 +177,7 @@ class Clusters(Kernel):
     def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
         if not (self.log_prior or self.entropy_weight):
             return None
-        log_phi = at_least_float32(anchors).log_softmax(dim=1)
+        log_phi = self._log_phi(at_least_float32(anchors))
         value = -self.log_prior * log_phi.sum(dim=1)
         if self.entropy_weight:
             phi = log_phi.exp()
@@ -169,6 +193,7 @@ class Clusters(Kernel):
         if self.stationary or self.weights is not None:
             given["weights"] = "stationary" if self.stationary else self.weights.tolist()  # type: ignore[union-attr]
         defaults = {"log_prior": 0.0, "entropy_weight": 0.0, "exponent": 1.0, "momentum": 0.9}
+        defaults |= {"softmax_temperature": 1.0, "agreement": False}
         given |= {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         if self.marginals_name is not None or self.marginals is not None:
             given["marginals"] = self.marginals_name or self.marginals.tolist()  # type: ignore[union-attr]

@@ -85,6 +85,22 @@ class SecondOrder:
 
 
 @dataclass(frozen=True)
+class SecondMoment:
+    """``A = mean_k s_k² / 2T`` over the negatives: the second order without its mean, unbiased (HaoChen et al. 2021).
+
+    With two independent views of each of n points the n (n - 1) negatives estimate ``E (f·f')²`` without bias.
+    """
+
+    temperature: float = 1.0
+    is_normalizer: ClassVar[bool] = False
+
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
+        negative = _negatives(row, row.masses())
+        squares = scores.square().masked_fill(~negative, 0.0).sum(dim=1)
+        return squares / (2 * self.temperature * negative.sum(dim=1))
+
+
+@dataclass(frozen=True)
 class Max:
     """``A = max_k s_k``: the rescaled limit of a bandwidth σ → 0; ties share the derivative."""
 
@@ -172,10 +188,11 @@ def _negatives(row: Competition, p: Tensor) -> Tensor:
     return negative
 
 
-PARTITIONS: dict[str, type[LogSumExp | Mean | SecondOrder | Max | Constant | Decoupled | Debiased]] = {
+PARTITIONS: dict[str, type[LogSumExp | Mean | SecondOrder | SecondMoment | Max | Constant | Decoupled | Debiased]] = {
     "logsumexp": LogSumExp,
     "mean": Mean,
     "second-order": SecondOrder,
+    "second-moment": SecondMoment,
     "max": Max,
     "constant": Constant,
     "decoupled": Decoupled,

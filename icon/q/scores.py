@@ -14,24 +14,25 @@ from torch.autograd import forward_ad
 from icon import _checks as check
 from icon.p.support import Support
 from icon.q.base import WHOLE, Kernel, Statistics, Totals, positive_scale
-from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondOrder
+from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
 
 _METRICS = ("sqeuclidean", "cosine", "dot")
+_SECOND = ("second-order", "second-moment")
 _PREPROCESS = ("none", "center", "standardize")
 
 
 class Gaussian(Kernel):
     """``s_ij = -‖z_i - z_j‖² / 2σ²``, or ``z_i·z_j / τ`` with dot or cosine similarity.
 
-    The partitions ``mean``, ``max`` and ``second-order`` are the exact limits of wide and narrow bandwidths, on scores
-    of unit scale ``ℓ`` (``-‖z_i - z_j‖²``, the dot product or the cosine).
+    The partitions ``mean``, ``max``, ``second-order`` and ``second-moment`` are exact limits of wide and narrow
+    bandwidths, on scores of unit scale ``ℓ`` (``-‖z_i - z_j‖²``, the dot product or the cosine).
 
     Args:
         metric: default ``"cosine"`` where a temperature is given, else ``"sqeuclidean"``.
         sigma: bandwidth > 0 (default 1), a number or one per candidate ``[m]``.
         temperature: > 0 (default 1), a number or one per candidate ``[m]``.
-        partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"max"``, ``"constant"``, ``"decoupled"`` or
-            ``"debiased"`` (cosine similarity with a fixed temperature); see `icon.q.partitions`.
+        partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"second-moment"``, ``"max"``, ``"constant"``,
+            ``"decoupled"`` or ``"debiased"`` (cosine similarity with a fixed temperature); see `icon.q.partitions`.
         learnable: make sigma or temperature a parameter.
         preprocess: ``"center"`` subtracts the mean of each dimension over the batch, ``"standardize"`` also divides by
             the standard deviation (a constant dimension becomes 0); two sets each by their own.
@@ -71,7 +72,7 @@ class Gaussian(Kernel):
                 f"{name}: got {given!r} with partition={partition!r}, expected none: the limit has unit scale"
             )
         scale = positive_scale(1.0 if given is None else given, name)
-        if partition in ("second-order", "debiased") and (learnable or isinstance(scale, Tensor)):
+        if partition in (*_SECOND, "debiased") and (learnable or isinstance(scale, Tensor)):
             raise ValueError(f"{name}: got {given!r} with partition={partition!r}, expected a fixed number")
         if partition == "debiased" and (metric != "cosine" or log_weights is not None or margin):
             raise ValueError(
@@ -84,6 +85,7 @@ class Gaussian(Kernel):
             )
         special: dict[str, Callable[[float], Partition]] = {
             "second-order": lambda scale: SecondOrder(2 * scale**2 if euclidean else scale),
+            "second-moment": lambda scale: SecondMoment(2 * scale**2 if euclidean else scale),
             "debiased": lambda scale: Debiased(-1 / scale, tau_plus, beta),
         }
         rule = special[partition](float(scale)) if partition in special else PARTITIONS[partition]()  # type: ignore[call-arg]
@@ -104,7 +106,7 @@ class Gaussian(Kernel):
 
     @property
     def row(self) -> str:  # type: ignore[override]
-        limits = {"mean": "gaussian-wide", "second-order": "gaussian-wide", "max": "gaussian-narrow"}
+        limits = dict.fromkeys(("mean", *_SECOND), "gaussian-wide") | {"max": "gaussian-narrow"}
         return limits.get(self.partition_name, "gaussian")
 
     @property
@@ -158,7 +160,7 @@ class Gaussian(Kernel):
             if scale.ndim and len(scale) != len(candidates):
                 raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
         # What the unit scores are multiplied with, a number or one per candidate; 1 in the rescaled limits.
-        if self.partition_name in ("mean", "max", "second-order"):
+        if self.partition_name in ("mean", "max", *_SECOND):
             scale = 1.0
         elif self.metric == "sqeuclidean":
             scale = 1 / (2 * scale**2)

@@ -6,9 +6,9 @@ arXiv:2005.04966.
     φ_k = Σ_{i ∈ k} ‖v_i − c_k‖ / (Z_k log(Z_k + α)),   Z_k the size of cluster k
     ProtoNCE = −mean_i [ log e^{v_i·v'_i/τ}/Σ_j e^{v_i·v'_j/τ} + (1/M) Σ_m log e^{v_i·c_s/φ_s}/Σ_k e^{v_i·c_k/φ_k} ]
 
-v, v' and c on the unit sphere, s = s_m(i) the cluster of i in the m-th clustering. Prototypes, assignments and
-concentrations are constants. (The paper sums over i, takes r sampled negatives and rescales the φ of each clustering to
-the mean τ.)
+v and v' on the unit sphere, c the centroids, which the second softmax takes on the sphere and φ as they are; s = s_m(i)
+the cluster of i in the m-th clustering. Prototypes, assignments and concentrations are constants. (The paper sums over
+i, takes r sampled negatives and rescales the φ of each clustering to the mean τ; its program clips them first.)
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from table.methods._math import Array, Scalar, cosine_gradient, cosines, label_l
 
 def concentration(z: Array, prototypes: Array, assignments: Array, smoothing: float) -> Array:
     """φ ``[K]``; NaN for an empty cluster."""
-    v, c = unit(z), unit(prototypes)
-    phi = np.full(len(c), np.nan)
+    v = unit(z)
+    phi = np.full(len(prototypes), np.nan)
     for k in np.unique(assignments):
-        apart = v[assignments == k] - c[k]
+        apart = v[assignments == k] - prototypes[k]
         size = len(apart)
         phi[k] = np.sqrt((apart * apart).sum(axis=1)).sum() / (size * np.log(size + smoothing))
     return phi
@@ -78,7 +78,8 @@ FORMULA = (
 def _pcl_clusterings(s: Sample) -> tuple[list[Any], list[Any]]:
     """Two clusterings of the points: ten clusters and five."""
     assignments = [s.y, s.y // 2]
-    return [np.stack([s.z[a == c].mean(axis=0) for c in range(a.max() + 1)]) for a in assignments], assignments
+    v = unit(s.z)
+    return [np.stack([v[a == c].mean(axis=0) for c in range(a.max() + 1)]) for a in assignments], assignments
 
 
 def _pcl(s: Sample, z: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
@@ -86,7 +87,7 @@ def _pcl(s: Sample, z: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     total = ce(icon.method("infonce", temperature=0.1), (z, keys))
     clusterings = list(zip(*_pcl_clusterings(s), strict=True))
     for prototypes, assignments in clusterings:
-        phi = icon.nn.concentration(s.z, prototypes, assignments)
+        phi = icon.nn.concentration(s.z, prototypes, assignments, rule="paper", temperature=None)
         loss = icon.method("pcl", temperature=phi)
         total = total + ce(loss, (z, torch.tensor(prototypes)), assignments) / len(clusterings)
     return total

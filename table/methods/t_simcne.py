@@ -5,7 +5,7 @@ arXiv:2210.09879.
 
     L = −mean_i log [ (1 + ‖z_i−z_{i⁺}‖²)⁻¹ / Σ_{k≠i} (1 + ‖z_i−z_k‖²)⁻¹ ]
 
-It is t-SimCLR's formula with one degree of freedom and unit scale.
+It is t-SimCLR's formula row by row, with one degree of freedom and unit scale.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from table.methods._math import Array, Scalar
 
 
 def value(z: Array, ids: Array) -> Scalar:
-    return t_simclr.value(z, ids, dof=1.0, scale=1.0)
+    return t_simclr.row_value(z, ids, dof=1.0, scale=1.0)
 
 
 def gradient(z: Array, ids: Array) -> tuple[Array]:
-    return t_simclr.gradient(z, ids, dof=1.0, scale=1.0)
+    return t_simclr.row_gradient(z, ids, dof=1.0, scale=1.0)
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------

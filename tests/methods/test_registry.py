@@ -52,7 +52,7 @@ CELLS = {
 }
 VARIANTS = {
     "barlow-twins", "spectral-contrastive", "mds", "byol", "swav", "dino", "pcl", "debiased-contrastive", "n-pair",
-    "line", "deepwalk", "masked-lm", "next-token", "temi", "scan", "decoupled-contrastive", "hard-negatives",
+    "line", "deepwalk", "masked-lm", "next-token", "pmi", "temi", "scan", "decoupled-contrastive", "hard-negatives",
     "soft-supcon", "multi-label-supcon", "weighted-cross-entropy", "balanced-softmax", "sampled-softmax",
 }  # fmt: skip
 GAPS = {

@@ -154,16 +154,36 @@ class TestConcentration:
         rng = np.random.default_rng(0)
         z, prototypes, labels = rng.normal(size=(30, 5)), rng.normal(size=(3, 5)), np.arange(30) % 3
         v = z / np.linalg.norm(z, axis=1, keepdims=True)
-        w = prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
-        expected = [np.linalg.norm(v[labels == c] - w[c], axis=1).sum() / (10 * math.log(10 + 4)) for c in range(3)]
-        np.testing.assert_allclose(icon.nn.concentration(z, prototypes, labels, smoothing=4), expected, rtol=1e-12)
+        expected = [
+            np.linalg.norm(v[labels == c] - prototypes[c], axis=1).sum() / (10 * math.log(10 + 4)) for c in range(3)
+        ]
+        np.testing.assert_allclose(icon.nn.concentration(z, prototypes, labels, 4, None, "paper"), expected, rtol=1e-12)
         scaled = icon.nn.concentration(z, prototypes, labels, temperature=0.2)
         assert float(scaled.mean()) == pytest.approx(0.2)
 
-    def test_empty_and_point_clusters_are_usable_temperatures(self) -> None:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_by_default_as_the_authors_estimate_it(self, seed: int) -> None:
+        """Clusters of no or one point get the largest, all are clipped to the 10th and 90th percentile, then scaled."""
+        rng = np.random.default_rng(seed)
+        z = rng.normal(size=(60, 5))
+        v = z / np.linalg.norm(z, axis=1, keepdims=True)
+        labels = rng.integers(0, 8, 60)
+        labels[0] = 8  # alone; cluster 9 is empty
+        centroids = np.stack([v[labels == c].mean(axis=0) if (labels == c).any() else np.zeros(5) for c in range(10)])
+        expected = np.zeros(10)
+        for c in range(8):
+            members = v[labels == c]
+            expected[c] = np.linalg.norm(members - centroids[c], axis=1).mean() / np.log(len(members) + 10)
+        expected[8:] = expected.max()
+        expected = np.clip(expected, np.percentile(expected, 10), np.percentile(expected, 90))
+        expected = 0.2 * expected / expected.mean()
+        np.testing.assert_allclose(icon.nn.concentration(z, centroids, labels), expected, rtol=1e-12)
+
+    @pytest.mark.parametrize("rule", ["authors", "paper"])
+    def test_empty_and_point_clusters_are_usable_temperatures(self, rule: str) -> None:
         z = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
         prototypes = torch.tensor([[1.0, 0.2], [0.0, 1.0], [1.0, 1.0]])
-        phi = icon.nn.concentration(z, prototypes, [0, 0, 0, 1])
+        phi = icon.nn.concentration(z, prototypes, [0, 0, 0, 1], rule=rule)
         assert phi[1] == phi[0] == phi[2] > 0
         icon.method("pcl", temperature=phi)((z, prototypes), [0, 0, 0, 1])
 
@@ -174,7 +194,7 @@ class TestConcentration:
             (np.ones((3, 2)), np.ones((2, 3)), [0, 1, 0], {}, "prototypes: got shape"),
             (np.ones((3, 2)), np.ones((2, 2)), [0, 1], {}, "assignments: got 2"),
             (np.ones((3, 2)), np.eye(2), [0, 1, 0], {"smoothing": 0.5}, "smoothing: got 0.5"),
-            (np.ones((3, 2)), np.ones((2, 2)), [0, 1, 0], {}, "z: got every point on its prototype"),
+            (np.ones((3, 2)), np.full((2, 2), 0.5**0.5), [0, 1, 0], {}, "z: got no cluster with some distance"),
         ],
     )
     def test_bad_input(self, z: Any, prototypes: Any, labels: Any, hyper: dict[str, Any], message: str) -> None:
@@ -191,12 +211,12 @@ class TestPrecision:
             labels[i] = 9
             unit = normalize(z, dim=1)
             centres = normalize(torch.stack([unit[labels == c].mean(dim=0) for c in range(10)]), dim=1)
-            assert icon.nn.concentration(z, centres, labels).min() > 0.01
+            assert icon.nn.concentration(z, centres, labels, rule="paper").min() > 0.01
         centre, labels = torch.randn(1, 32), torch.zeros(200, dtype=torch.int64)
-        exact = icon.nn.concentration(z, centre, labels)
+        exact = icon.nn.concentration(z, centre, labels, temperature=None)
         for dtype in (torch.bfloat16, torch.float16):
             torch.testing.assert_close(
-                icon.nn.concentration(z.to(dtype), centre.to(dtype), labels), exact, rtol=1e-2, atol=0
+                icon.nn.concentration(z.to(dtype), centre.to(dtype), labels, temperature=None), exact, rtol=1e-2, atol=0
             )
 
     def test_a_centre_in_half_precision_keeps_moving(self) -> None:

@@ -47,13 +47,12 @@ def test_uniform_is_one_over_c() -> None:
     torch.testing.assert_close(loss, dense(z, t, torch.full((C,), 1 / C, dtype=torch.float64), 1.0))
 
 
-def test_moving_marginals_begin_with_the_batch_and_follow_the_candidates() -> None:
-    loss = icon.method("temi", beta=0.6, momentum=0.75)
-    expected = None
+def test_moving_marginals_begin_uniform_and_follow_the_candidates() -> None:
+    loss = icon.method("pmi", beta=0.6, momentum=0.75)
+    expected = torch.full((C,), 1 / C, dtype=torch.float64)
     for step in range(3):
         z, t = logits(step), logits(10 + step)
-        mean = t.softmax(dim=1).mean(dim=0).detach()
-        expected = mean if expected is None else 0.75 * expected + 0.25 * mean
+        expected = 0.75 * expected + 0.25 * t.softmax(dim=1).mean(dim=0).detach()
         torch.testing.assert_close(loss((z, t)), dense(z, t.detach(), expected, 0.6))
     kept = loss.q.marginals.clone()  # type: ignore[operator]
     loss.eval()
@@ -62,7 +61,7 @@ def test_moving_marginals_begin_with_the_batch_and_follow_the_candidates() -> No
 
 
 def test_only_an_evaluated_loss_in_training_mode_moves_the_marginals() -> None:
-    loss, pair = icon.method("temi"), (logits(0), logits(1))
+    loss, pair = icon.method("pmi"), (logits(0), logits(1))
     loss.eval()
     loss(pair)
     assert not loss.q.marginals.numel()  # type: ignore[operator]
@@ -75,6 +74,51 @@ def test_only_an_evaluated_loss_in_training_mode_moves_the_marginals() -> None:
     torch.testing.assert_close(loss(other), terms.kl)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_a_temperature_divides_the_logits(temperature: float) -> None:
+    z, t = logits(0), logits(1)
+    sharp = icon.loss("clusters", "pairs", marginals="uniform", softmax_temperature=temperature, entropy_weight=1.0)
+    plain = icon.loss("clusters", "pairs", marginals="uniform", entropy_weight=1.0)
+    torch.testing.assert_close(sharp((z, t)), plain((z / temperature, t / temperature)))
+    ours, theirs = icon.loss("clusters", "pairs", softmax_temperature=temperature), icon.loss("clusters", "pairs")
+    torch.testing.assert_close(ours(z, LABELS), theirs(z / temperature, LABELS))
+
+
+class TestAgreement:
+    """TEMI: the divergence of each anchor times the probability that the teacher agrees with itself about its pair."""
+
+    def test_weights_multiply_the_values_without_them(self) -> None:
+        z, t = logits(0), logits(1)
+        phi, partner = t.softmax(dim=1).detach(), torch.arange(N) ^ 1
+        weight = (phi * phi[partner]).sum(dim=1)
+        plain = icon.method("pmi", beta=0.6, reduction="none")((z, t[partner]))
+        torch.testing.assert_close(icon.method("temi", reduction="none")((z, t), LABELS), weight * plain)
+        torch.testing.assert_close(icon.method("temi")((z, t), LABELS), (weight * plain).mean())
+
+    def test_several_positives_are_averaged(self) -> None:
+        z, t, ids = logits(0), logits(1), np.arange(N) % 4
+        phi = t.softmax(dim=1).detach()
+        p = torch.tensor(np.equal.outer(ids, ids) & ~np.eye(N, dtype=bool)).double()
+        p = p / p.sum(dim=1, keepdim=True)
+        weight = (p * (phi @ phi.T)).sum(dim=1)
+        plain = icon.method("pmi", beta=0.6, reduction="none", exclude_self=True)((z, t), ids)
+        torch.testing.assert_close(icon.method("temi", reduction="none")((z, t), ids), weight * plain)
+
+    def test_parts_of_a_batch(self) -> None:
+        z, t = logits(0), logits(1)
+        whole = icon.method("temi", reduction="none").eval()((z, t), LABELS)
+        parts = [
+            icon.method("temi", reduction="none").eval()((z, t), LABELS, anchors=slice(*s)) for s in ((0, 5), (5, N))
+        ]
+        torch.testing.assert_close(torch.cat(parts), whole)
+
+    def test_rows_that_are_only_aligned_are_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
+            icon.method("temi")((logits(0), logits(1)))
+        with pytest.raises(ValueError, match=r"^target: got aligned rows, expected ids"):
+            icon.loss("clusters", "pairs", marginals="uniform", agreement=True)((logits(0), logits(1)))
+
+
 @pytest.mark.parametrize("name", ["scan", "dcd"])
 def test_a_term_beside_the_loss_in_half_precision(name: str) -> None:
     x = np.random.default_rng(0).normal(size=(N, 2))
@@ -85,26 +129,26 @@ def test_a_term_beside_the_loss_in_half_precision(name: str) -> None:
 
 def test_more_clusters_than_points_of_a_batch() -> None:
     z, t = torch.randn(4, 9), torch.randn(4, 9)
-    assert torch.isfinite(icon.method("temi")((z, t)))
+    assert torch.isfinite(icon.method("pmi")((z, t)))
     with pytest.raises(ValueError, match=r"^input: got 9 clusters for 4 points"):
         icon.loss("clusters", "pairs")((z, t))
 
 
 def test_the_teacher_gets_no_gradient() -> None:
     z, t = logits(0), logits(1)
-    icon.method("temi")((z, t)).backward()
+    icon.method("temi")((z, t), LABELS).backward()
     assert z.grad is not None
     assert t.grad is None
 
 
 def test_saved_with_its_marginals(tmp_path: Path) -> None:
     loss = icon.method("temi")
-    loss((logits(0), logits(1)))
+    loss((logits(0), logits(1)), LABELS)
     loss.save(tmp_path / "temi")
     again = icon.load(tmp_path / "temi")
     assert torch.equal(again.q.marginals, loss.q.marginals)
     pair = (logits(2), logits(3))
-    assert torch.equal(again(pair), loss(pair))
+    assert torch.equal(again(pair, LABELS), loss(pair, LABELS))
     fresh = icon.method("temi")
     fresh.load_state_dict(loss.state_dict())
     assert torch.equal(fresh.q.marginals, loss.q.marginals)  # type: ignore[arg-type]
