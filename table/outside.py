@@ -14,6 +14,11 @@ _REASONS = {
     "classification over colour bins it is Cross-Entropy with the bins as prototypes, and nothing of its own.",
     "Reinforcement learning": "The supervision is a scalar return that depends on the policy's own samples, and not a "
     "distribution over other points that is known beforehand.",
+    "Barlow Twins, its own loss": "Its λ weighs single entries of the cross-correlations C, which no pair of p and q "
+    "does. What has a coordinate is the second order of the wide Gaussian, with auto-correlations in their place; it "
+    "shares the minimiser C = I.",
+    "VICReg, the whole loss": "A hinge on the standard deviation and a penalty on covariances are no part of a KL "
+    "divergence. What has a coordinate is the invariance term, with the mean over all pairs for the variance (VI-Reg).",
     "Metric MDS": "Its stress Σ (‖z_i − z_j‖ − d_ij)² compares distances and is no KL divergence. The classical MDS "
     "that has a coordinate is the strain form, which compares inner products.",
     "NCE loss": "Each pair has a sigmoid of its own, estimated against samples of noise, so no candidates share a "

@@ -8,17 +8,19 @@ import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import icon
 from icon.methods.axes import COLUMNS, ROWS
+from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
 from table import cells, formulas, outside, studies
 from table.data import Sample, sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Cell, Check, Citation, Table
+from table.page.schema import Cell, Check, Citation, Program, Table
 from table.page.schema import Method as MethodResult
-from table.page.view import is_verified
+from table.page.view import all_checks, is_verified
 from table.peers import compared
 
 SEEDS = (0, 1)
@@ -85,6 +87,8 @@ def verify(method: Method, peers: bool = True) -> MethodResult:
     found = _record(method)
     found["checks"] = [result for seed in SEEDS for result in _checks(method.slug, sample(seed))]
     found["peers"] = compared(method.slug, sample(0)) if peers else []
+    if found["program"] is not None:
+        found["program"]["checks"] = [c for seed in SEEDS for c in _program_checks(method.slug, sample(seed))]
     found["verified"] = True
     found["verified"] = is_verified(found)
     return found
@@ -113,13 +117,44 @@ def _record(method: Method) -> MethodResult:
         "verified": False,
         "checks": [],
         "peers": [],
+        "program": _program(method),
+    }
+
+
+def _program(method: Method) -> Program | None:
+    """What is known of the authors' program, before it is checked."""
+    if method.citation is None:
+        return None
+    known = method.program or AuthorsProgram(of="")
+    return {
+        "repository": known.repository or None,
+        "path": known.path,
+        "commit": known.commit,
+        "url": known.url,
+        "call": known.call,
+        "factor": known.factor,
+        "settings": ", ".join(f"{name}={value!r}" for name, value in known.settings.items()),
+        "differs": known.differs,
+        "traps": list(known.traps),
+        "checks": [],
     }
 
 
 def _checks(slug: str, s: Sample) -> list[Check]:
-    """The results of a method's checks; a check that raises is a failed one that says why."""
+    """The results of a method's checks."""
+    return _results(CHECKS.get(slug, []), s)
+
+
+def _program_checks(slug: str, s: Sample) -> list[Check]:
+    """The results of comparing a method with its authors' program, derived anew."""
+    found = getattr(module_of(slug), "PROGRAM", None)
+    return _results([] if found is None else [found], s)
+
+
+def _results(checks: Iterable[Any], s: Sample) -> list[Check]:
+    """What checks give on a sample; a check that raises is a failed one that says why."""
     results: list[Check] = []
-    for check in CHECKS.get(slug, []):
+    for check in checks:
         try:
             results += check.run(s)
         except Exception as error:  # reported in the table with the method's name
@@ -146,7 +181,7 @@ def failures(table: Table) -> list[str]:
     for method in (m for m in (*table["methods"], *table.get("variants", [])) if not m.get("unchecked")):
         if not method["checks"]:
             lines.append(f"{method['slug']}: no check, expected CHECKS in {method['reference']}")
-        for check in method["checks"]:
+        for check in all_checks(method):
             if not check["passed"]:
                 expected = "" if check.get("expected") is None else f" (expected {check['expected']:g})"
                 lines.append(

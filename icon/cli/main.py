@@ -21,6 +21,7 @@ from rich.table import Table
 from icon.estimators.diagnostics import diagnose
 from icon.features import read_matrix, read_vector
 from icon.methods import axes, registry
+from icon.methods.program import Program
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The periodic table of representation learning.")
 
@@ -99,9 +100,24 @@ def show(
     if method.hyper:
         console.print("hyper-parameters: " + ", ".join(f"{k}={v}" for k, v in method.hyper.items()), markup=False)
     console.print(f"verified: {method.relation}", markup=False)
+    if (program := method.program) is not None:
+        _show_program(console, program)
     if method.citation is not None:
         c = method.citation
         console.print(f"{c.authors} ({c.year}). {c.title}. {c.venue}." + (f" {c.url}" if c.url else ""), markup=False)
+
+
+def _show_program(console: Console, program: Program) -> None:
+    """What the authors run, and what one who comes from there gets wrong."""
+    where = f"{program.call}, {program.url}" if program.url else "none found"
+    number = f"; its number is {program.factor}" if program.factor else ""
+    console.print(f"authors' program: {where}{number}", markup=False)
+    if program.settings:
+        console.print("authors' settings: " + ", ".join(f"{k}={v}" for k, v in program.settings.items()), markup=False)
+    if program.differs:
+        console.print(f"what differs: {program.differs}", markup=False)
+    for trap in program.traps:
+        console.print(f"note: {trap}", markup=False)
 
 
 @app.command("embed", epilog="Example: icon embed features.npy --out map.csv")

@@ -33,6 +33,8 @@ def _results(method: Method) -> Iterator[dict[str, Any]]:
         yield {"kind": "nothing checked"}
     for check in method["checks"]:
         yield {**check, "kind": "check", "check": check["name"]}
+    for check in method["program"]["checks"] if method["program"] else []:
+        yield {**check, "kind": "authors' program", "check": check["name"]}
     for item in method["peers"]:
         about = {"kind": "peer", "check": item["package"], "unit": "", "note": item["status"]}
         yield {**item, **about, "passed": PASSED[item["status"]]}

@@ -32,7 +32,7 @@ def _environment() -> Environment:
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     environment.filters |= {"mathml": mathml, "finite": _finite, "base64": lambda svg: b64encode(svg.encode()).decode()}
-    for name in ("entry", "number", "provenance", "tolerance", "unbroken", "verdict", "peer", "worst"):
+    for name in ("entry", "number", "provenance", "tolerance", "unbroken", "verdict", "peer", "program", "worst"):
         environment.filters[name] = getattr(view, name)
     return environment
 

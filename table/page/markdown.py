@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from table.page.schema import Method, Study, Table
-from table.page.view import Counts, Index, entry, number, peer, provenance, tolerance, verdict, worst
+from table.page.view import Counts, Index, entry, number, peer, program, provenance, tolerance, verdict, worst
 
 MARKS = {True: "✓", False: "✗ **not verified**", None: "– (not checked)"}
-HEAD = ("Method", "Coordinate", "Relation", "Check", "Measured", "Required", "Other implementations", "Verified")
+HEAD = ("Method", "Coordinate", "Relation", "Check", "Measured", "Required", "Authors' program",
+        "Other implementations", "Verified")  # fmt: skip
 
 
 def sheet(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -25,12 +26,14 @@ def render(table: Table) -> str:
     parts = [
         "# The periodic table of representation learning",
         f"{counts.sentence()}.",
+        *([counts.footnote] if counts.caveats else []),
         "A row is a learned q and a column a supervisory p. *Italic* marks a gap, which nobody published; – marks a "
         "cell without a name.",
         sheet(["", *(column["name"] for column in table["columns"])], _grid(table, index)),
         "## Methods",
-        "Each line shows the check that came closest to its tolerance. A package that is not installed was not "
-        "compared.",
+        "Each line shows the check that came closest to its tolerance. Of the authors' program it says how its number "
+        "follows from the cross-entropy form CE or the loss L, and the largest relative error against a form of it "
+        "that was derived anew. A package that is not installed was not compared.",
         sheet(HEAD, (_line(index, method) for method in table["methods"])),
     ]
     if table["variants"]:
@@ -63,7 +66,9 @@ def _line(index: Index, method: Method) -> list[str]:
     check = worst(method["checks"])
     measured = [check["name"], number(check["measured"]), tolerance(check)] if check else ["none", "–", "–"]
     peers = "<br>".join(map(peer, method["peers"])) or "–"
-    return [method["name"], index.place(method), method["relation"], *measured, peers, MARKS[verdict(method)]]
+    found = method["program"]
+    theirs = f"[{program(method)}]({found['url']})" if found and found["url"] else program(method)
+    return [method["name"], index.place(method), method["relation"], *measured, theirs, peers, MARKS[verdict(method)]]
 
 
 def _study(study: Study) -> list[str]:

@@ -82,6 +82,25 @@ class Peer(TypedDict):
     tolerance: float | None
 
 
+class Program(TypedDict):
+    """What the authors of a method run: where it is, how its number follows from the loss, and what differs.
+
+    ``repository`` and ``url`` are None where no program was found, ``factor`` is empty where the number does not
+    follow, and ``checks`` compare a form of it that was derived anew.
+    """
+
+    repository: str | None
+    path: str
+    commit: str
+    url: str | None
+    call: str
+    factor: str
+    settings: str
+    differs: str
+    traps: list[str]
+    checks: list[Check]
+
+
 class Method(TypedDict):
     """A named loss. Of a variant, row and column may be None and ``coordinate`` says the place in words."""
 
@@ -102,6 +121,7 @@ class Method(TypedDict):
     unchecked: NotRequired[bool]  # left out of a partial run: neither verified nor failed
     checks: list[Check]
     peers: list[Peer]
+    program: Program | None  # None for a gap
 
 
 class Outside(TypedDict):

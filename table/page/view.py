@@ -15,13 +15,32 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def is_verified(method: Method) -> bool:
     """Whether the method holds: no view may look better than the worst of its parts."""
-    checks, peers = method["checks"], method["peers"]
+    peers = method["peers"]
     return (
         method["verified"]
-        and bool(checks)
-        and all(check["passed"] for check in checks)
+        and bool(method["checks"])
+        and all(check["passed"] for check in all_checks(method))
         and all(peer["status"] != "differs" for peer in peers)
     )
+
+
+def all_checks(method: Method) -> list[Check]:
+    """The checks against the reference, then those against the authors' program."""
+    program = method["program"]
+    return [*method["checks"], *(program["checks"] if program else [])]
+
+
+def program(method: Method) -> str:
+    """The authors' program in a few words: its name, its number in terms of the loss, how closely that was met."""
+    found = method["program"]
+    if found is None:
+        return "–"
+    name = found["repository"].split("/")[-1] if found["repository"] else "none found"
+    closest = worst(found["checks"])
+    measured = f" ({number(closest['measured'])})" if closest else ""
+    if not found["factor"]:
+        return f"{name}: another loss{measured}" if found["repository"] else name
+    return f"{name}: {found['factor']}{measured}" if found["repository"] else f"{name}; {found['factor']}{measured}"
 
 
 def verdict(method: Method) -> bool | None:
@@ -135,6 +154,7 @@ class Counts:
     computing: int
     unnamed: int
     peers: Counter[str]  # by their status; variants are counted with the others
+    caveats: list[str]  # names of the methods whose program is another one
 
     @classmethod
     def of(cls, table: Table) -> Counts:
@@ -150,12 +170,22 @@ class Counts:
             computing=sum(cell["computes"] for cell in table["cells"]),
             unnamed=sum(not cell["methods"] for cell in table["cells"]),
             peers=Counter(item["status"] for method in (*methods, *variants) for item in method["peers"]),
+            caveats=[m["name"] for m in (*methods, *variants) if m["program"] and m["program"]["differs"]],
         )
 
     @property
     def whole(self) -> bool:
         """Whether everything holds, variants included."""
         return (self.verified, self.computing, self.variants_verified) == (self.methods, self.cells, self.variants)
+
+    @property
+    def footnote(self) -> str:
+        """What the headline does not say."""
+        names = ", ".join(self.caveats)
+        return (
+            "Verified means equal to a reference that was written from the paper. "
+            f"These methods are not all that their authors' programs are, and each says what differs: {names}."
+        )
 
     def sentence(self) -> str:
         """The counts in one line, for the terminal and Markdown."""
