@@ -50,6 +50,21 @@ def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray
     return x
 
 
+def sample_weights(given: Any, n: int) -> Tensor:
+    """``[n]`` how much each point counts.
+
+    Raises:
+        ValueError, TypeError: no n finite numbers >= 0, some of them above.
+    """
+    weights = check.as_tensor(given, "sample_weight").detach().double()
+    finite = weights.shape == (n,) and bool((torch.isfinite(weights) & (weights >= 0)).all())
+    if not finite or not bool(weights.sum() > 0):
+        raise ValueError(
+            f"sample_weight: got shape {tuple(weights.shape)}, expected {n} finite numbers >= 0, some of them > 0"
+        )
+    return weights
+
+
 def made_from(column: str) -> str:
     """What p of a column is made from; see `icon.p.Distribution`. A column that does not exist is refused later."""
     known = axes.COLUMNS.get(column)

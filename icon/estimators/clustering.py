@@ -15,7 +15,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.utils import check_random_state
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -32,8 +33,10 @@ from icon.estimators.base import (
     draw_seed,
     features_of,
     learning_rate,
+    made_from,
     on_device,
     on_disk,
+    sample_weights,
     target_of,
     validated,
 )
@@ -51,6 +54,7 @@ BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each c
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
 SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
 NEGATIVES = 2  # of a step
+NEIGHBOURS = 10
 
 
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -66,7 +70,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         n_clusters: at most the number of points.
         column: of the table.
-        n_neighbors: k of the column ``"knn"``.
+        n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, and half of the others where they are fewer
+            than 20.
         walks: K: average of the walks of 1 to K steps over p.
         debias: α: ``(1-α) p + α u`` with u uniform.
         mapper: ``"mlp"``, ``"linear"``, ``"lookup"``, or an ``nn.Module`` (copied) from features ``[b, f]`` to logits
@@ -99,7 +104,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         evaluator: how the loss is computed; see `icon.Loss`.
 
     Attributes:
-        labels_: ``[n]``.
+        labels_: ``[n]``, numbered without a gap.
+        n_empty_: how many clusters stayed empty; a warning tells it, too. Their numbers are the last ones.
         loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
             restarts.
         losses_: the loss of each restart.
@@ -108,7 +114,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         mapper_: the trained module.
         knn_recall_: of an approximate search for neighbours.
 
-    A cluster may stay empty; its number is then missing from ``labels_``. A single start often ends in a local minimum
+    A single start often ends in a local minimum
     (two clusters merged, a third one split), and its loss tells.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
@@ -119,7 +125,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_clusters: int = 8,
         column: str = "knn",
         *,
-        n_neighbors: int = 10,
+        n_neighbors: int | str = "auto",
         walks: int = 1,
         debias: float = 0.0,
         mapper: str | nn.Module = "mlp",
@@ -163,9 +169,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.evaluator = evaluator
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Clustering:
-        """Cluster ``X [n, f]``; see the class for ``y``."""
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
+        """Cluster ``X [n, f]``; see the class for ``y``.
+
+        ``sample_weight [n]`` >= 0 says how much each point counts, as an anchor and in the size of its cluster.
+        """
         x, n = self._features(X)
+        weights = None if sample_weight is None else sample_weights(sample_weight, n)
         clusters = check.count(self.n_clusters, "n_clusters")
         if clusters > n:
             raise ValueError(f"n_clusters: got {clusters}, expected at most {n}, the number of points")
@@ -177,23 +187,47 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             "clustering", clusters, check.count(self.max_iter, "max_iter"), self.debias, self.ema, self.callback
         )
         check.fraction(self.ema, "ema")
-        loss = self._loss()
+        loss = self._loss(n)
         base = self._rows(loss, x, y)
-        composed, pairs = cache(partial(self._composed, base)), cache(partial(self._pairs, base))
+        whole = loss if weights is None else _weighted(loss, weights)
+        if weights is not None:
+            base = base.as_joint(base.masses, weights / weights.sum())
+        pairs = cache(partial(self._pairs, base, weighted=weights is not None))
+        composed = cache(partial(self._composed, base))
         judged = composed if self._is_exact(n) else pairs
         random = check_random_state(self.random_state)
         found = []
         for start in range(check.count(self.n_init, "n_init")):
             seed = draw_seed(random)
-            run = _Run(loss, x, size, composed if size is None else pairs, pairs, seed, start)
+            run = _Run(
+                whole if size is None else loss, x, size, composed if size is None else pairs, pairs, seed, start
+            )
             mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
-            value = _value(loss, torch.from_numpy(logits), judged(self.debias))
+            value = _value(whole, torch.from_numpy(logits), judged(self.debias))
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
         self.restarts_ = np.stack([labels for *_, labels in found])
-        self.loss_, self.n_iter_, self.mapper_, self.labels_ = found[int(self.losses_.argmin())]
+        best = int(self.losses_.argmin())
+        self.loss_, self.n_iter_, self.mapper_, labels = found[best]
+        self._number(labels, clusters)
+        self.restarts_[best] = self.labels_
         return self
+
+    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
+        """`fit`, and the clusters ``[n]`` of X."""
+        return self.fit(X, y, **fit_params).labels_
+
+    def _number(self, labels: NDArray[np.int64], clusters: int) -> None:
+        """Number the clusters that have points first, so that ``labels_`` has no gap."""
+        used = np.unique(labels)
+        self.order_ = np.concatenate([used, np.setdiff1d(np.arange(clusters), used)])
+        self.labels_ = self.order_.argsort()[labels]
+        self.n_empty_ = clusters - len(used)
+        if self.n_empty_:
+            warnings.warn(
+                f"n_clusters: got {clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning, stacklevel=3
+            )
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The most probable cluster ``[b]`` of each row of ``X [b, f]``."""
@@ -208,7 +242,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Minus the loss of the clusters of X under the p of X (higher is better); y as in `fit`."""
         logits = torch.from_numpy(self._logits(X))
         x, _ = self._features(X, reset=False)
-        loss = self._loss()
+        loss = self._loss(len(logits))
         base = self._rows(loss, x, y, remember=False)
         target = self._composed if self._is_exact(len(logits)) else self._pairs
         return -_value(loss, logits, target(base, self.debias))
@@ -229,9 +263,21 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- p ------------------------------------------------------------------------------------------------------------
 
-    def _loss(self) -> Loss:
-        """The loss, its p without walks and debiasing."""
-        neighbours = {"n_neighbors": self.n_neighbors} if self.column == "knn" else {}
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = made_from(self.column) in ("labels", "graph")
+        return tags
+
+    def _neighbours(self, n: int) -> int:
+        """k of n points."""
+        if isinstance(self.n_neighbors, str):
+            check.choice(self.n_neighbors, "n_neighbors", ("auto",))
+            return min(NEIGHBOURS, max(1, (n - 1) // 2))
+        return check.count(self.n_neighbors, "n_neighbors")
+
+    def _loss(self, n: int) -> Loss:
+        """The loss of n points, its p without walks and debiasing."""
+        neighbours = {"n_neighbors": self._neighbours(n)} if self.column == "knn" else {}
         if self.column == "data-label":
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
         check.count(self.walks, "walks")
@@ -250,7 +296,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             rows = self._with_unknown(known, x)
         elif self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
             metric = (self.hyper or {}).get("metric", "sqeuclidean")
-            rows, recall = knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors, metric)
+            rows, recall = knn_rows(x, self._neighbours(n), self.neighbors, metric)
             rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
         elif not isinstance(x, Tensor) and self.column not in ("graph", "classes", "pairs"):
             raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
@@ -264,7 +310,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _with_unknown(self, labels: NDArray[Any], x: Any) -> Rows:
         """Points of a known class follow the others of their class, the others their nearest neighbours."""
         unknown = labels == -1
-        near, _ = knn_rows(x, check.count(self.n_neighbors, "n_neighbors"), self.neighbors)
+        near, _ = knn_rows(x, self._neighbours(len(x)), self.neighbors)
         near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
         index = np.flatnonzero(~unknown)
         _, sizes = np.unique(labels[index], return_counts=True)
@@ -279,8 +325,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _composed(self, base: Rows, alpha: float) -> Rows:
         return base.walks(self.walks).debias(alpha) if self.walks > 1 else base.debias(alpha)
 
-    def _pairs(self, base: Rows, alpha: float) -> PairSampler:
-        return PairSampler(base, negatives=NEGATIVES).walks(self.walks).debias(alpha)
+    def _pairs(self, base: Rows, alpha: float, weighted: bool = False) -> PairSampler:
+        return PairSampler(base, weighted, negatives=NEGATIVES).walks(self.walks).debias(alpha)
 
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
@@ -379,10 +425,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
         x = features_of(X)
-        if on_disk(x):
-            x, _ = self._features(x, reset=False)
-            return apply(self.mapper_, x)
-        return apply(self.mapper_, validated(self, x, reset=False))
+        x = self._features(x, reset=False)[0] if on_disk(x) else validated(self, x, reset=False)
+        logits = apply(self.mapper_, x)
+        order = getattr(self, "order_", None)  # files of older versions have none
+        return logits if order is None else logits[:, order]
 
 
 class _Run(NamedTuple):
@@ -413,6 +459,12 @@ class _Stage(NamedTuple):
     suffix: str = ""
 
 
+def _weighted(loss: Loss, weights: Tensor) -> Loss:
+    """The loss with weights ``[n]`` of the points, as anchors and in the sizes of the clusters."""
+    q = type(loss.q)(**{**loss.q.hyper_parameters(), "weights": weights})
+    return loss.replace(q=q, anchor_weights=weights)
+
+
 def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
     """The loss over all points, or a sample of it that is the same for all restarts on the same points."""
     with torch.no_grad():
@@ -420,6 +472,8 @@ def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
             return float(loss(logits, target))
         with seeded(0, logits.device):
             anchors, sampled = target.sample(SAMPLED, SAMPLED_NEGATIVES)
+        if target.weighted:  # the anchors were drawn by their weights
+            loss = loss.replace(anchor_weights=None)
         return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
 
 

@@ -30,12 +30,14 @@ from icon.estimators.base import (
     learning_rate,
     made_from,
     on_device,
+    sample_weights,
     target_of,
     validated,
 )
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.methods import axes, registry
 from icon.p.base import Sets
+from icon.p.graph import Precomputed
 from icon.p.rows import Rows
 from icon.serialization import READERS
 from icon.training.batches import prepare
@@ -58,8 +60,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         n_components: dimensions of the map.
         row: of the table.
         column: of the table; the loss is that of the first method that the table names in the cell.
-        hyper: hyper-parameters of the loss (``{"perplexity": 50}``). The default perplexity is lowered to a third of
-            the other points where there are fewer than that, with a warning; a given one never is.
+        hyper: hyper-parameters of the loss (``{"perplexity": 50}``, or several, whose p are averaged). The default
+            perplexity is lowered to a third of the other points where there are fewer than that, with a warning; a
+            given one never is.
         mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
             features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
             one number, their root mean square; p and a module of your own see X as it is.
@@ -67,6 +70,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             ``[n, n_components]`` taken as it is.
         learning_rate: ``"auto"``: for t-SNE ``max(n / 48, 50)``; otherwise of Adam, 0.1 for a
             lookup and 5e-3 for the others.
+        early_exaggeration: factor >= 1 of p's edges in the first 250 steps of t-SNE (a quarter of ``max_iter``, if that
+            is less); 1 leaves them out.
         max_iter: steps in all.
         tol: stop when 50 steps improve the loss by less than this share of it; 0 never stops.
         random_state: an integer makes the result reproducible on one machine.
@@ -75,9 +80,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         device: ``"auto"`` takes an accelerator where there is one.
         evaluator: how the loss is computed; see `icon.Loss`.
 
-    A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after 250
-    steps (a quarter of ``max_iter``, if that is less) in which the edges of p count twelvefold; callbacks see the loss
-    without that exaggeration, the progress bar with it. Everything else is optimised by Adam.
+    A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after steps
+    in which the edges of p count more; callbacks see the loss without that exaggeration, the progress bar with it.
+    Everything else is optimised by Adam.
 
     ``transform`` applies the mapper. A lookup knows no function of the features: it puts a new point at the mean of the
     5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
@@ -101,6 +106,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         mapper: str | nn.Module = "lookup",
         init: str | ArrayLike = "pca",
         learning_rate: float | str = "auto",
+        early_exaggeration: float = EXAGGERATION,
         max_iter: int = 1000,
         tol: float = 1e-4,
         random_state: int | np.random.RandomState | None = None,
@@ -116,6 +122,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.mapper = mapper
         self.init = init
         self.learning_rate = learning_rate
+        self.early_exaggeration = early_exaggeration
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
@@ -124,15 +131,24 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.device = device
         self.evaluator = evaluator
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Embedding:
-        """Learn the map of ``X [n, f]``; see the class for ``y``."""
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None, *, affinity: Any = None) -> Embedding:
+        """Learn the map of ``X [n, f]``; see the class for ``y``.
+
+        Args:
+            X: ``[n, f]``.
+            y: what p is made from, where that is not X.
+            sample_weight: ``[n]`` >= 0, how much the divergence of each point counts.
+            affinity: p itself, in place of one that is made from X: rows that `icon.p` prepared, or a dense or sparse
+                matrix ``[n, n]`` whose rows sum to one, or all entries together.
+        """
         x = validated(self, X, ensure_min_samples=2)
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
         seed = draw_seed(self.random_state)
         features = on_device(x, self.device)
         loss = self._loss(len(x)).to(features.device)
-        target = target_of(self.column, features, y)
+        weights = None if sample_weight is None else sample_weights(sample_weight, len(x))
+        target = target_of(self.column, features, y) if affinity is None else _prepared(affinity)
         if made_from(self.column) == "labels":
             self.classes_ = np.unique(np.asarray(y))
         with seeded(seed, features.device):
@@ -144,6 +160,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check_output(mapper, inputs, self.n_components)
         m = len(self.classes_) if self.column == "data-label" else len(x)
         rows = prepare(loss, target, Sets(len(x), m, self.column == "data-label"))
+        if weights is not None:
+            loss, rows = _weighted(loss, rows, weights)
         self.n_iter_ = self._optimise(loss, model, inputs, rows, seed)
         with torch.no_grad():
             z = model(inputs)
@@ -154,9 +172,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
         return self
 
-    def fit_transform(self, X: ArrayLike, y: Any = None) -> NDArray[np.float32]:
+    def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
         """`fit`, and the embedding ``[n, n_components]`` of X."""
-        return self.fit(X, y).embedding_
+        return self.fit(X, y, **fit_params).embedding_
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does."""
@@ -179,7 +197,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
         loss = registry.method(cell[0].slug, **given) if cell else axes.loss(self.row, self.column, **given)
         perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
-        if perplexity is not None and perplexity > most and "perplexity" not in given:
+        if isinstance(perplexity, float) and perplexity > most and "perplexity" not in given:
             warnings.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points", stacklevel=3)
             loss = loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
         return loss
@@ -215,7 +233,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             from sklearn.decomposition import PCA
 
             kept = min(d, *features.shape)
-            principal = PCA(kept, random_state=seed).fit_transform(features.cpu().numpy())
+            pca = PCA(kept, random_state=seed).set_output(transform="default")  # whatever the user's own output is
+            principal = pca.fit_transform(features.cpu().numpy())
             spread = principal[:, 0].std()
             if spread > 0:  # where the features have fewer dimensions than the map, the others start at random
                 start[:, :kept] = torch.from_numpy(principal / spread * width)
@@ -247,10 +266,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 ).losses
             )
         rate = learning_rate(self.learning_rate, max(rows.n / EXAGGERATION / 4, 50.0))
-        early = min(EXAGGERATION_STEPS, self.max_iter // 4)
+        factor = check.number(self.early_exaggeration, "early_exaggeration", least=1)
+        early = min(EXAGGERATION_STEPS, self.max_iter // 4) if factor > 1 else 0
         if early:
             fit(
-                loss, model, inputs, rows.exaggerated(EXAGGERATION), steps=early,
+                loss, model, inputs, rows.exaggerated(factor), steps=early,
                 optimizer=lambda ps: MomentumGains(ps, rate, momentum=0.5), callback=seen(0, exaggerated=True),
                 label=f"{name}, exaggerated", **shared,
             )  # fmt: skip
@@ -269,6 +289,25 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
+
+
+def _prepared(affinity: Any) -> Any:
+    """Rows of p as they are; of a matrix those that it has, or the joint ones if all of it sums to one."""
+    if isinstance(affinity, Rows):
+        return affinity
+    total = float(affinity.sum()) if hasattr(affinity, "sum") else float(np.asarray(affinity, dtype=float).sum())
+    return Precomputed(joint=bool(abs(total - 1) < 1e-3))(affinity)
+
+
+def _weighted(loss: Loss, rows: Rows, weights: Tensor) -> tuple[Loss, Rows]:
+    """The loss and its p with weights ``[n]`` of the points: of the anchors, or of the joint distribution."""
+    if loss.normalization == "row":
+        every = weights * rows.marginal if loss.stationary_anchors else weights
+        return loss.replace(anchor_weights=every), rows
+    marginal = weights * rows.marginal.cpu()
+    if not bool(marginal.sum() > 0):
+        raise ValueError("sample_weight: got 0 for every point with a positive, expected some > 0")
+    return loss, rows.as_joint(rows.masses, (marginal / marginal.sum()).to(rows.marginal.device)).symmetrize()
 
 
 class MomentumGains(Optimizer):

@@ -114,7 +114,7 @@ class Gaussian(_Kernel):
     (default 30). A bandwidth that was found counts as a constant in gradients.
 
     Args:
-        perplexity: in [1, number of candidates].
+        perplexity: in [1, number of candidates]; of several, the masses are averaged.
         n_neighbors: ``"auto"`` keeps all candidates up to 3,000 of them and, of more, where a perplexity is sought,
             three times as many as it, as implementations of t-SNE do; None keeps all, a number the nearest only.
         sigma: fixed bandwidth > 0, in the units of the features.
@@ -126,7 +126,7 @@ class Gaussian(_Kernel):
     """
 
     n_neighbors: int | str | None = "auto"
-    perplexity: float | None = None
+    perplexity: float | tuple[float, ...] | None = None
     sigma: float | None = None
     temperature: float | None = None
     metric: str = "sqeuclidean"
@@ -139,8 +139,15 @@ class Gaussian(_Kernel):
         if isinstance(self.n_neighbors, str):
             check.choice(self.n_neighbors, "n_neighbors", ("auto",))
         given = [n for n in ("perplexity", "sigma", "temperature") if getattr(self, n) is not None]
+        if isinstance(self.perplexity, (list, tuple)):  # a record is not to change: no list
+            object.__setattr__(
+                self, "perplexity", tuple(check.positive(each, "perplexity") for each in self.perplexity)
+            )
+            if not self.perplexity:
+                raise ValueError("perplexity: got none, expected a number or several")
         for name in given:
-            check.positive(getattr(self, name), name)
+            if not isinstance(getattr(self, name), tuple):
+                check.positive(getattr(self, name), name)
         if len(given) > 1:
             raise ValueError(f"{given[1]}: got both {given[0]} and {given[1]}, expected one of them")
         if self.sigma is not None and self.metric != "sqeuclidean":
@@ -166,7 +173,7 @@ class Gaussian(_Kernel):
             return super()._kept(support)
         if self.sigma is not None or self.temperature is not None or support.m <= ALL_UP_TO:
             return None
-        return min(support.size, math.ceil(3 * (self.perplexity or DEFAULT_PERPLEXITY)))
+        return min(support.size, math.ceil(3 * max(self._perplexities)))
 
     def hyper_parameters(self) -> dict[str, Any]:
         given = super().hyper_parameters()
@@ -178,16 +185,25 @@ class Gaussian(_Kernel):
             return mask(scores / (2 * self.sigma**2)).log_softmax(dim=1)
         if self.temperature is not None:
             return mask(scores / self.temperature).log_softmax(dim=1)
-        perplexity = self.perplexity or DEFAULT_PERPLEXITY
         competing = min(scores.shape[1], support.size)
-        if not 1 <= perplexity <= competing:
-            raise ValueError(
-                f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points"
-            )
+        for perplexity in self._perplexities:
+            if not 1 <= perplexity <= competing:
+                raise ValueError(
+                    f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points"
+                )
         visible = mask(scores.detach())
         # Shifted before it is scaled: a large precision of tied scores is 0 and not infinity less infinity.
         shifted = scores - visible.amax(dim=1, keepdim=True)
-        return mask(shifted * _precision(visible, math.log(perplexity), competing)).log_softmax(dim=1)
+        logs = [
+            mask(shifted * _precision(visible, math.log(each), competing)).log_softmax(dim=1)
+            for each in self._perplexities
+        ]
+        return logs[0] if len(logs) == 1 else torch.stack(logs).logsumexp(dim=0) - math.log(len(logs))
+
+    @property
+    def _perplexities(self) -> tuple[float, ...]:
+        given = self.perplexity or DEFAULT_PERPLEXITY
+        return given if isinstance(given, tuple) else (given,)
 
 
 @dataclass(frozen=True, repr=False)

@@ -116,7 +116,10 @@ class PairSampler(Composable):
     def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
         """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
         each over so many of them: an estimate of the loss over all points."""
-        anchors = self._anchors[torch.randperm(len(self._anchors))[:size]]
+        if not self.weighted:
+            anchors = self._anchors[torch.randperm(len(self._anchors))[:size]]
+        else:
+            anchors = torch.multinomial(self._on_cpu.marginal, size, replacement=True)
         s, n = len(anchors), self.rows.n
         uniform = None if self._uniform is None else self._uniform[anchors]
         own = self._walked(anchors)[:, None]
