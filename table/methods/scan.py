@@ -35,6 +35,16 @@ FORMULA = (
 )
 
 
+def program(logits: Array, x: Array, n_neighbors: int = 20, entropy_weight: float = 5.0) -> Scalar:
+    """What the program returns on average over the neighbour that it draws: one of k, or the point itself."""
+    phi = softmax(logits)
+    drawn = np.column_stack([np.arange(len(x)), nearest_neighbors(x, n_neighbors)])
+    agreement = np.einsum("ic,ijc->ij", phi, phi[drawn])
+    mean = phi.mean(axis=0)
+    mean = np.where(mean.real > 1e-8, mean, 1e-8)
+    return -np.log(agreement).mean() + entropy_weight * (mean * np.log(mean)).sum()
+
+
 CHECKS = [
     Exact(
         ("logits",),
@@ -44,3 +54,10 @@ CHECKS = [
         form="loss = reference - log C",
     )
 ]
+
+PROGRAM = Exact(
+    ("logits",),
+    lambda s, z: icon.method("scan", settings="authors").published((z, z), (s.x, s.x)),
+    lambda s, z: program(z, s.x),
+    form="the average over the neighbours that are drawn",
+)
