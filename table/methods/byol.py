@@ -33,6 +33,12 @@ def gradient(prediction: Array, target: Array) -> tuple[Array]:
 FORMULA = r"\frac{1}{n}\sum_i \left(2 - 2\cos(u_i, v_i)\right)"
 
 
+def program(prediction: Array, projection: Array) -> Scalar:
+    """What one of the two directions of the program is: squared distances between unit vectors."""
+    apart = unit(prediction) - unit(projection)
+    return np.einsum("id,id->i", apart, apart).mean()
+
+
 CHECKS = [
     Exact(
         ("za",),
@@ -44,3 +50,9 @@ CHECKS = [
         form="cross-entropy = reference / 2 - 1",
     )
 ]
+
+PROGRAM = Exact(
+    ("za",),
+    lambda s, a: icon.method("byol", settings="authors").published((a, torch.tensor(s.zb))),
+    lambda s, a: program(a, s.zb),
+)

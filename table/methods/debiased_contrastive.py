@@ -83,6 +83,18 @@ def _mixing_sums(s: Sample) -> tuple[float, str]:
     return float((rows.to_dense().sum(dim=1) - 1).abs().max()), "debiased mixing at α = 0.3 stays a distribution"
 
 
+def program(first: Array, second: Array, temperature: float = 0.5, tau_plus: float = 0.1) -> Scalar:
+    """What a step of the program minimises, from two views ``[n, d]``: ``log(1 + N g/e^{s⁺})``, averaged."""
+    n = len(first)
+    kernel = np.exp(cosines(np.concatenate([first, second])) / temperature)
+    image, count = np.tile(np.arange(n), 2), 2 * n - 2
+    positive = np.tile(np.diagonal(kernel, n), 2)
+    negatives = np.where(np.not_equal.outer(image, image), kernel, 0).sum(axis=1)
+    rest = (negatives - tau_plus * count * positive) / (1 - tau_plus)
+    least = count * np.exp(-1 / temperature)
+    return np.log(1 + np.where(rest.real > least, rest, least) / positive).mean()
+
+
 CHECKS = [
     Exact(
         ("pairs",),
@@ -95,3 +107,9 @@ CHECKS = [
     Minimiser("row sums of the weights", _row_sums, 1e-9, "relative error"),
     Minimiser("row sums of debiased mixing", _mixing_sums, 1e-12, "largest distance from one"),
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    lambda s, a, b: icon.method("debiased-contrastive", settings="authors").published(torch.cat([a, b]), s.two_views),
+    lambda s, a, b: program(a, b),
+)

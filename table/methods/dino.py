@@ -21,7 +21,7 @@ import icon
 from table.checks import Exact
 from table.data import Sample
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar, cross_entropies, log_softmax, softmax
+from table.methods._math import Array, Scalar, cross_entropies, log_softmax, softmax, unit
 
 
 def teacher_codes(logits: Array, center: Array, temperature: float) -> Array:
@@ -62,6 +62,32 @@ def _dino_reference_codes(s: Sample) -> Any:
     return teacher_codes(s.zb @ s.prototypes.T, center, 0.4)
 
 
+def program(students: Array, teachers: Array, center: Array, student: float = 0.1, teacher: float = 0.04) -> Scalar:
+    """What the program returns of two crops, from logits ``[2, n, K]``: each crop against the teacher's other one."""
+    targets = softmax((teachers - center) / teacher)
+    log_p = log_softmax(students / student)
+    return -((targets[0] * log_p[1]).sum(axis=1).mean() + (targets[1] * log_p[0]).sum(axis=1).mean()) / 2
+
+
+def _crops(a: Array, b: Array, prototypes: Array) -> Array:
+    """``[2, n, K]`` the logits of the head: its features and its prototypes are of unit length."""
+    return np.stack([unit(a), unit(b)]) @ unit(prototypes).T
+
+
+def _seen(s: Sample) -> tuple[Any, Any]:
+    """The teacher's logits ``[2, n, K]`` of a first call, which moves the centre, and of a second."""
+    return _crops(s.z, s.pairs, s.prototypes), _crops(s.z, s.zc, s.prototypes)
+
+
+def _published(s: Sample, a: torch.Tensor, b: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
+    centering = icon.nn.Centering(10, temperature=0.04, momentum=0.9).double()
+    earlier, now = (torch.tensor(logits).flatten(0, 1) for logits in _seen(s))
+    centering(earlier)
+    of_a, of_b = centering(now).chunk(2)
+    loss = icon.method("dino", settings="authors", temperature=0.1)
+    return loss.published((torch.cat([a, b]), prototypes), torch.cat([of_b, of_a]))
+
+
 CHECKS = [
     Exact(
         ("z", "prototypes"),
@@ -71,3 +97,12 @@ CHECKS = [
         form="cross-entropy, codes centred and sharpened",
     )
 ]
+
+PROGRAM = Exact(
+    ("za", "zb", "prototypes"),
+    _published,
+    lambda s, a, b, w: program(
+        _crops(a, b, w), _seen(s)[1], moved_center(np.zeros(10), _seen(s)[0].reshape(-1, 10), 0.9)
+    ),
+    form="cosine head, codes of the centred teacher",
+)

@@ -40,6 +40,22 @@ def _masked_lm(s: Sample, hidden: torch.Tensor, embeddings: torch.Tensor) -> tor
     return ce(icon.method("masked-lm"), (hidden[masked], embeddings), s.tokens[s.masked])
 
 
+def program(hidden: Array, embeddings: Array, bias: Array, tokens: Array, weights: Array) -> Scalar:
+    """What the program returns of positions ``[m, d]``, weighted 1, and 0 where there is none: they are padded."""
+    surprise = label_losses(hidden @ embeddings.T + bias, tokens)
+    return (weights * surprise).sum() / (weights.sum() + 1e-5)
+
+
+BIAS = np.linspace(-1.0, 1.0, 10)  # of each token; one more column beside the embeddings
+
+
+def _published(s: Sample, hidden: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+    anchors = hidden[torch.tensor(s.masked)]
+    anchors = torch.cat([anchors, torch.ones_like(anchors[:, :1])], dim=1)
+    candidates = torch.cat([embeddings, torch.tensor(BIAS)[:, None]], dim=1)
+    return icon.method("masked-lm", settings="authors").published((anchors, candidates), s.tokens[s.masked])
+
+
 CHECKS = [
     Exact(
         ("hidden", "prototypes"),
@@ -49,3 +65,11 @@ CHECKS = [
         form="cross-entropy at the masked positions",
     )
 ]
+
+PROGRAM = Exact(
+    ("hidden", "prototypes"),
+    _published,
+    lambda s, h, e: program(h.reshape(s.n, -1), e, BIAS, s.tokens.ravel(), s.masked.ravel().astype(float)),
+    scale=lambda s: 1 + 1e-5 / s.masked.sum(),
+    form="loss = program · (M + 1e-5)/M, M predictions",
+)

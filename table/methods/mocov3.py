@@ -9,13 +9,14 @@ The keys come from the momentum encoder: no gradient reaches them.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 import icon
 from table.checks import Exact
 from table.methods import infonce
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar
+from table.methods._math import Array, Scalar, label_losses, unit
 
 
 def value(queries: Array, keys: Array, temperature: float) -> Scalar:
@@ -31,6 +32,12 @@ def gradient(queries: Array, keys: Array, temperature: float) -> tuple[Array]:
 FORMULA = r"2\tau \cdot (-\frac{1}{n}\sum_i \log\frac{e^{u_i \cdot v_i/\tau}}{\sum_{k} e^{u_i \cdot v_k/\tau}})"
 
 
+def program(queries: Array, keys: Array, temperature: float) -> Scalar:
+    """What one of the two directions of the program is: queries of one view against all keys of the other."""
+    logits = np.einsum("id,kd->ik", unit(queries), unit(keys)) / temperature
+    return label_losses(logits, np.arange(len(queries))).mean() * (2 * temperature)
+
+
 CHECKS = [
     Exact(
         ("za",),
@@ -41,3 +48,9 @@ CHECKS = [
         form="cross-entropy = reference / 2τ",
     )
 ]
+
+PROGRAM = Exact(
+    ("za",),
+    lambda s, a: icon.method("mocov3", settings="authors", temperature=0.2).published((a, torch.tensor(s.zb))),
+    lambda s, a: program(a, s.zb, 0.2),
+)

@@ -43,6 +43,12 @@ def _next_token(s: Sample, hidden: torch.Tensor, embeddings: torch.Tensor) -> to
     return ce(icon.method("next-token"), (contexts, embeddings), s.tokens[:, 1:].ravel())
 
 
+def program(hidden: Array, embeddings: Array, tokens: Array) -> Scalar:
+    """What the program returns of texts without padding: the mean within each text, then over the texts."""
+    texts = zip(hidden[:, :-1] @ embeddings.T, tokens[:, 1:], strict=True)
+    return sum(label_losses(scores, following).mean() for scores, following in texts) / len(hidden)
+
+
 CHECKS = [
     Exact(
         ("hidden", "prototypes"),
@@ -52,3 +58,12 @@ CHECKS = [
         form="cross-entropy of the shifted text",
     )
 ]
+
+PROGRAM = Exact(
+    ("hidden", "prototypes"),
+    lambda s, h, e: icon.method("next-token", settings="authors").published(
+        (h[:, :-1].flatten(0, 1), e), s.tokens[:, 1:].ravel()
+    ),
+    lambda s, h, e: program(h, e, s.tokens),
+    form="texts of equal length",
+)

@@ -24,7 +24,17 @@ from table.checks import Exact
 from table.data import Sample
 from table.methods import infonce
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar, cosine_gradient, cosines, label_losses, label_slopes, unit
+from table.methods._math import (
+    Array,
+    Scalar,
+    cosine_gradient,
+    cosines,
+    label_losses,
+    label_slopes,
+    log_softmax,
+    squared_distances,
+    unit,
+)
 
 
 def concentration(z: Array, prototypes: Array, assignments: Array, smoothing: float) -> Array:
@@ -99,6 +109,50 @@ def _pcl_arguments(s: Sample) -> tuple[Any, ...]:
     return prototypes, assignments, [concentration(s.z, c, a, 10.0) for c, a in pairs], 0.1
 
 
+def estimated(points: Array, centroids: Array, assignments: Array, temperature: float = 0.2) -> Array:
+    """φ ``[K]`` of one clustering as the program estimates it, from unit points and centroids as k-means left them."""
+    far = np.sqrt(squared_distances(points, centroids)[np.arange(len(points)), assignments])
+    sizes = np.bincount(assignments, minlength=len(centroids))
+    several = sizes > 1
+    phi = np.zeros(len(centroids))
+    phi[several] = np.bincount(assignments, far, len(centroids))[several] / sizes[several] / np.log(sizes[several] + 10)
+    phi[~several] = phi.max()
+    phi = np.clip(phi, *np.percentile(phi, [10, 90]))
+    return temperature * phi / phi.mean()
+
+
+def program(z: Array, centroids: Array, phi: Array, own: Array, drawn: Array) -> Scalar:
+    """The prototypes' term of the program, of one clustering: as candidates the prototype of each point, then others.
+
+    A prototype that two points of the batch share is there twice.
+    """
+    at = np.concatenate([own, drawn])
+    return -np.diagonal(log_softmax(unit(z) @ unit(centroids)[at].T / phi[at])).mean()
+
+
+BATCH = 12  # points; the prototypes of the others are all drawn
+
+
+def _clustering(s: Sample) -> tuple[Any, Any, Any]:
+    """Centroids and assignments, one cluster having a single point; and the clusters that no point of a batch has."""
+    assignments = np.where(np.arange(s.n) == 0, 10, s.y)
+    centroids = np.stack([unit(s.z)[assignments == c].mean(axis=0) for c in range(11)])
+    return centroids, assignments, np.setdiff1d(np.arange(11), assignments[:BATCH])
+
+
+def _published(s: Sample, z: torch.Tensor) -> torch.Tensor:
+    centroids, assignments, drawn = _clustering(s)
+    at = np.concatenate([assignments[:BATCH], drawn])
+    phi = icon.nn.concentration(s.z, centroids, assignments)[at]
+    loss = icon.method("pcl", settings="authors", temperature=phi)
+    return loss.published((z[:BATCH], torch.tensor(centroids[at])), np.arange(BATCH))
+
+
+def _program(s: Sample, z: Array) -> Scalar:
+    centroids, assignments, drawn = _clustering(s)
+    return program(z[:BATCH], centroids, estimated(unit(s.z), centroids, assignments), assignments[:BATCH], drawn)
+
+
 CHECKS = [
     Exact(
         ("za", "zb"),
@@ -108,3 +162,5 @@ CHECKS = [
         form="InfoNCE + two clusterings, concentrations of their own",
     )
 ]
+
+PROGRAM = Exact(("z",), _published, _program, form="the prototypes' term, with concentrations")

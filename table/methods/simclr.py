@@ -11,6 +11,9 @@ are averaged; an anchor without a positive is left out.
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+
 import icon
 from table.checks import Exact
 from table.methods._checks import ce
@@ -21,6 +24,7 @@ from table.methods._math import (
     cosine_gradient,
     cosines,
     cross_entropies,
+    label_losses,
     log_softmax,
     off_diagonal,
     softmax,
@@ -46,6 +50,14 @@ def gradient(z: Array, ids: Array, temperature: float) -> tuple[Array]:
 FORMULA = r"-\frac{1}{n}\sum_i \log\frac{e^{z_i \cdot z_i^+/\tau}}{\sum_{k \ne i} e^{z_i \cdot z_k/\tau}}"
 
 
+def program(first: Array, second: Array, temperature: float = 0.1) -> Scalar:
+    """What the program returns of two views ``[n, d]``: the mean loss of each as anchors, the two added."""
+    n = len(first)
+    scores = cosines(np.concatenate([first, second])) / temperature
+    losses = label_losses(scores, np.roll(np.arange(2 * n), n), off_diagonal(2 * n))
+    return losses[:n].mean() + losses[n:].mean()
+
+
 CHECKS = [
     Exact(
         ("pairs",),
@@ -55,3 +67,9 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    lambda s, a, b: icon.method("simclr", settings="authors").published(torch.cat([a, b]), s.two_views),
+    lambda s, a, b: program(a, b),
+)

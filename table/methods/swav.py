@@ -23,7 +23,7 @@ import icon
 from table.checks import Exact, Number
 from table.data import Sample
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar, cosine_gradient, cosines, cross_entropies, log_softmax, softmax
+from table.methods._math import Array, Scalar, cosine_gradient, cosines, cross_entropies, log_softmax, softmax, unit
 
 
 def codes(scores: Array, epsilon: float, n_iters: int) -> Array:
@@ -94,6 +94,29 @@ def _code_rows(s: Sample) -> float:
     return float((icon.sinkhorn(torch.tensor(_swav_scores(s)[0]).float(), 0.01).double().sum(dim=1) - 1).abs().max())
 
 
+def rounds(scores: Array, epsilon: float = EPSILON, n_iters: int = 3) -> Array:
+    """The codes of the program ``[n, K]``, which stops after three rounds: columns first, then rows, which sum to 1."""
+    q = np.exp(scores / epsilon)
+    for _ in range(n_iters):
+        q = q * (len(q) / q.shape[1] / q.sum(axis=0))
+        q = q / q.sum(axis=1, keepdims=True)
+    return q
+
+
+def program(crops: tuple[Array, Array], prototypes: Array, temperature: float = 0.1) -> Scalar:
+    """What a step of the program reports of two crops ``[n, d]``, its prototypes being of unit length already."""
+    scores = [unit(z) @ prototypes.T for z in crops]
+    assigned = [rounds(v.real) for v in reversed(scores)]  # to each crop the codes of the other
+    each = [(q * log_softmax(v / temperature)).sum(axis=1).mean() for v, q in zip(scores, assigned, strict=True)]
+    return -sum(each) / len(each)
+
+
+def _published(s: Sample, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    from_a, from_b = (icon.sinkhorn(v, EPSILON, 3, tolerance=None) for v in map(torch.tensor, _swav_scores(s)))
+    points, codes = torch.cat([a, b]), torch.cat([from_b, from_a])
+    return icon.method("swav", settings="authors").published((points, torch.tensor(s.prototypes)), codes)
+
+
 CHECKS = [
     Exact(
         ("za", "zb", "prototypes"),
@@ -105,3 +128,10 @@ CHECKS = [
     Number("rows of the codes", _code_rows, 1e-6, "largest distance from one", "float32, ε = 0.01"),
     Number("columns of the codes", _code_columns, 1e-6, "largest relative distance from B/K", "float32, ε = 0.01"),
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    _published,
+    lambda s, a, b: program((a, b), unit(s.prototypes)),
+    form="codes of three rounds; the gradient is that of the points",
+)

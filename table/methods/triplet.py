@@ -22,7 +22,7 @@ import numpy as np
 import icon
 from table.checks import Exact
 from table.methods._checks import narrow
-from table.methods._math import Array, Scalar, squared_distances, uniform_others, unit
+from table.methods._math import Array, Scalar, off_diagonal, squared_distances, uniform_others, unit
 
 
 def value(z: Array, ids: Array, margin: float) -> Scalar:
@@ -78,6 +78,15 @@ def supcon(z: Array, labels: Array, margin: float) -> Scalar:
 FORMULA = r"\frac{1}{n}\sum_i \max\left(0,\; d_{i+}^2 - \min_{k} d_{ik}^2 + m\right)"
 
 
+def program(z: Array, ids: Array, margin: float) -> Scalar:
+    """What the mean of the program's values is: the furthest of one's own kind less the nearest of another kind."""
+    d2, alike, rows = squared_distances(z), np.equal.outer(ids, ids), np.arange(len(z))
+    furthest = np.where(alike & off_diagonal(len(z)), d2.real, -1.0).argmax(axis=1)
+    nearest = np.where(alike, np.inf, d2.real).argmin(axis=1)
+    violated = d2[rows, furthest] - d2[rows, nearest] + margin
+    return violated[violated.real > 0].sum() / len(z)
+
+
 CHECKS = [
     Exact(
         ("pairs",),
@@ -87,3 +96,10 @@ CHECKS = [
     ),
     narrow("pairs", ("pairs",), lambda s: s.ids, lambda s: value(s.pairs, s.ids, 0.5), 0.5, lambda s: s.n - 1),
 ]
+
+PROGRAM = Exact(
+    ("pairs",),
+    lambda s, z: icon.method("triplet", settings="authors", margin=0.5).published(z, s.ids),
+    lambda s, z: program(z, s.ids, 0.5),
+    form="squared distances, a hard margin, ids that occur twice",
+)
