@@ -38,6 +38,12 @@ FORMULA = r"-\frac{1}{n}\sum_i \log\frac{N_{y_i} e^{z_i \cdot w_{y_i}}}{\sum_c N
 COUNTS = np.array([50.0, 20.0, 30.0, 5.0, 11.0, 7.0, 2.0, 90.0, 1.0, 40.0])
 
 
+def program(scores: Array, y: Array, counts: Array) -> Scalar:
+    """What the program returns of logits: ``log Σ_c (n_c/n_y) e^{s_c - s_y}``, averaged."""
+    own = scores[np.arange(len(y)), y]
+    return np.log((counts / counts[y][:, None] * np.exp(scores - own[:, None])).sum(axis=1)).mean()
+
+
 CHECKS = [
     Exact(
         ("z", "prototypes"),
@@ -47,3 +53,9 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("z", "prototypes"),
+    lambda s, z, w: icon.method("balanced-softmax", settings="authors", class_counts=COUNTS).published((z, w), s.y),
+    lambda s, z, w: program(z @ w.T, s.y, COUNTS),
+)

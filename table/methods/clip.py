@@ -12,7 +12,7 @@ import numpy as np
 import icon
 from table.checks import Exact
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar, cosine_gradient, cosines, log_softmax, softmax
+from table.methods._math import Array, Scalar, cosine_gradient, cosines, label_losses, log_softmax, softmax, unit
 
 
 def value(za: Array, zb: Array, temperature: float) -> Scalar:
@@ -35,6 +35,13 @@ FORMULA = (
 )
 
 
+def program(images: Array, texts: Array, logit_scale: float = 1 / 0.07) -> Scalar:
+    """What the program returns of one process: the images among the texts, the texts among the images, halved."""
+    logits = logit_scale * (unit(images) @ unit(texts).T)
+    own = np.arange(len(images))
+    return (label_losses(logits, own).mean() + label_losses(logits.T, own).mean()) / 2
+
+
 CHECKS = [
     Exact(
         ("za", "zb"),
@@ -44,3 +51,9 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    lambda s, a, b: icon.method("clip", settings="authors", learnable=False).published((a, b)),
+    lambda s, a, b: program(a, b),
+)

@@ -17,7 +17,7 @@ import icon
 from table.checks import Exact
 from table.methods import clip
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar
+from table.methods._math import Array, Scalar, label_losses, unit
 
 
 def value(views: Sequence[Array], temperature: float, graph: str) -> Scalar:
@@ -48,6 +48,15 @@ FORMULA = (
 )
 
 
+def program(views: Sequence[Array], memories: Sequence[Array], temperature: float = 0.07) -> Scalar:
+    """What the program (--softmax) returns of two views that draw every row of the other's memory once, a constant."""
+    own = np.arange(len(views[0]))
+    return sum(
+        label_losses(unit(z) @ memory.T / temperature, own).mean()
+        for z, memory in zip(views, reversed(memories), strict=True)
+    )
+
+
 CHECKS = [
     Exact(
         ("za", "zb", "zc"),
@@ -59,3 +68,10 @@ CHECKS = [
     )
     for graph, directions in (("core", 4), ("full", 6))
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    lambda s, a, b: icon.method("cmc", settings="authors").published((a, b)),
+    lambda s, a, b: program((a, b), (unit(s.za), unit(s.zb))),
+    form="softmax, the memory being the batch",
+)

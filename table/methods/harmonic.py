@@ -41,6 +41,12 @@ def _harmonic_limit(s: Sample, scale: float) -> float:
     return float(ce(loss, (torch.tensor(s.z), torch.tensor(s.prototypes)), s.y))
 
 
+def program(z: Array, prototypes: Array, labels: Array, n: float = 1.0) -> Scalar:
+    """What the program minimises: its n is a power of the squared distances, to which it adds 1e-4."""
+    kernel = (squared_distances(z, prototypes) + 1e-4) ** -n
+    return -np.log(kernel[np.arange(len(z)), labels] / kernel.sum(axis=1)).mean()
+
+
 CHECKS = [
     Exact(
         ("z", "prototypes"),
@@ -57,3 +63,9 @@ CHECKS = [
         2.0,
     ),
 ]
+
+PROGRAM = Exact(
+    ("z", "prototypes"),
+    lambda s, z, w: icon.method("harmonic", settings="authors").published((z, w), s.y),
+    lambda s, z, w: program(z, w, s.y),
+)

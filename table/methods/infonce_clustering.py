@@ -41,6 +41,15 @@ def temi_pmi(logits: Array, ids: Array) -> Scalar:
 FORMULA = r"-\frac{1}{n}\sum_i \log \sum_c \frac{\phi_{ic}\,\phi_{i^+c}}{N_c}"
 
 
+def program(phi: Array, ids: Array) -> Scalar:
+    """What the program returns of probabilities ``[n, C]``, the points themselves masked in p (mask_diagonal)."""
+    together = np.equal.outer(ids, ids) & ~np.eye(len(ids), dtype=bool)
+    p = together / np.maximum(together.sum(axis=1, keepdims=True), 1)
+    i, j = np.nonzero(p)
+    q = np.einsum("pc,c,pc->p", phi[i], 1 / phi.sum(axis=0), phi[j])
+    return -(p[i, j] * np.log(q)).sum() / len(ids)
+
+
 CHECKS = [
     Exact(
         ("logits",),
@@ -56,3 +65,9 @@ CHECKS = [
         form="cross-entropy = PMI objective of TEMI + log n",
     ),
 ]
+
+PROGRAM = Exact(
+    ("logits",),
+    lambda s, z: icon.method("infonce-clustering", settings="authors").published(z, s.ids),
+    lambda s, z: program(softmax(z), s.ids),
+)

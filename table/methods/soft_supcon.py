@@ -30,6 +30,7 @@ from table.methods._math import (
     log_softmax,
     off_diagonal,
     softmax,
+    unit,
 )
 
 
@@ -71,6 +72,16 @@ FORMULA = (
 )
 
 
+def program(z: Array, labels: Array, temperature: float = 0.1) -> Scalar:
+    """What the program returns of unit rows z, without the 1e-8 in its denominators: cosines of labels as weights."""
+    others = off_diagonal(len(z))
+    alike = np.where(others, unit(labels) @ unit(labels).T, 0.0)
+    scores = z @ z.T / temperature
+    normaliser = np.log(np.where(others, np.exp(scores), 0.0).sum(axis=1, keepdims=True))
+    each = (alike * (normaliser - scores)).sum(axis=1) / alike.sum(axis=1)
+    return temperature / 0.07 * each.mean()
+
+
 CHECKS = [
     Exact(
         ("z",),
@@ -80,3 +91,10 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("z",),
+    lambda s, z: icon.method("soft-supcon", settings="authors").published(z, unit(s.soft_labels)),
+    lambda s, z: program(unit(z), s.soft_labels),
+    form="labels scaled to unit length",
+)

@@ -10,11 +10,18 @@ over anchors; its code averages.) The formula is NT-Xent's with several positive
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods import simclr
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar
+from table.methods._math import Array, Scalar, cross_entropies, log_softmax, off_diagonal, unit
 
 
 def value(z: Array, labels: Array, temperature: float) -> Scalar:
@@ -33,6 +40,25 @@ FORMULA = (
 )
 
 
+def program(z: Array, labels: Array, temperature: float) -> Scalar:
+    """What the program returns of all views below one another; an anchor without a positive counts as 0."""
+    u, others = unit(z), off_diagonal(len(z))
+    alike = np.equal.outer(labels, labels) & others
+    p = alike / np.maximum(alike.sum(axis=1, keepdims=True), 1)
+    return temperature / 0.07 * cross_entropies(p, log_softmax(u @ u.T / temperature, others)).mean()
+
+
+def _lonely(s: Sample) -> Any:
+    """The classes, the first point having one of its own."""
+    return np.where(np.arange(s.n) == 0, 10, s.y)
+
+
+def _published(s: Sample, z: torch.Tensor) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of that point, which is meant
+        return icon.method("supcon", settings="authors", temperature=0.1).published(z, _lonely(s))
+
+
 CHECKS = [
     Exact(
         ("z",),
@@ -42,3 +68,10 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("z",),
+    _published,
+    lambda s, z: program(z, _lonely(s), 0.1),
+    form="τ = 0.1, an anchor without a positive",
+)
