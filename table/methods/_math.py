@@ -103,11 +103,16 @@ def conditional_gaussian(x: Array, perplexity: float) -> Array:
 
     The entropy falls monotonically in log β, which is bisected until the bracket is as narrow as float64 allows.
     """
-    n = len(x)
+    return gaussian_of_distances(squared_distances(x), perplexity)
+
+
+def gaussian_of_distances(squares: Array, perplexity: float) -> Array:
+    """The same of squared distances ``[n, n]``, whose diagonal does not matter."""
+    n = len(squares)
     if not 1 <= perplexity <= n - 1:
         raise ValueError(f"perplexity={perplexity}: expected a number in [1, n - 1] = [1, {n - 1}]")
     others = off_diagonal(n)
-    d2 = squared_distances(x)[others].reshape(n, n - 1)
+    d2 = squares[others].reshape(n, n - 1)
     d2 -= d2.min(axis=1, keepdims=True)
     mean = d2.mean(axis=1, keepdims=True)
     d2 /= np.where(mean > 0, mean, 1.0)  # the bracket for log β is now the same for any unit of x

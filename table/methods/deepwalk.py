@@ -45,6 +45,24 @@ FORMULA = (
 )
 
 
+def counts(adjacency: Array, window: int = 5, length: int = 40) -> Array:
+    """The share of ``(i, j)`` among the program's pairs: walks from every node, a window that is shrunk at random."""
+    step = (adjacency > 0) / (adjacency > 0).sum(axis=1, keepdims=True)
+    at, total = np.ones(len(step)), np.zeros(step.shape)
+    for position in range(length):
+        ahead = np.eye(len(step))
+        for distance in range(1, min(window, length - 1 - position) + 1):
+            ahead = ahead @ step
+            total += (window - distance + 1) / window * at[:, None] * ahead
+        at = at @ step
+    return (total + total.T) / (2 * total.sum())
+
+
+def program(z: Array, contexts: Array, adjacency: Array) -> Scalar:
+    """The paper's softmax on the pairs of the program, which has a hierarchical one (and negative sampling) instead."""
+    return -(counts(adjacency) * log_softmax(z @ contexts.T)).sum()
+
+
 CHECKS = [
     Exact(
         ("z", "contexts"),
@@ -55,3 +73,14 @@ CHECKS = [
     )
     for window in (1, 5)
 ]
+
+PROGRAM = Exact(
+    ("z", "contexts"),
+    lambda s, z, c: ce(
+        icon.loss("gaussian", "graph", metric="dot", temperature=1.0, anchor_weights="stationary"),
+        (z, c),
+        counts(s.adjacency),
+    ),
+    lambda s, z, c: program(z, c, s.adjacency),
+    form="the softmax on the pairs that the program counts",
+)

@@ -14,7 +14,7 @@ import numpy as np
 import icon
 from table.checks import Exact
 from table.methods._checks import ce
-from table.methods._math import Array, Scalar, cosine_gradient, cosines, log_softmax, softmax
+from table.methods._math import Array, Scalar, cosine_gradient, cosines, label_losses, log_softmax, softmax
 
 
 def value(queries: Array, keys: Array, temperature: float) -> Scalar:
@@ -32,6 +32,13 @@ def gradient(queries: Array, keys: Array, temperature: float) -> tuple[Array, Ar
 FORMULA = r"-\frac{1}{n}\sum_i \log\frac{e^{u_i \cdot v_i/\tau}}{\sum_{k} e^{u_i \cdot v_k/\tau}}"
 
 
+def program(sources: Array, targets: Array, clip: float | None = 20.0) -> Scalar:
+    """What the program returns for one location, without its penalty on scores; it normalises nothing."""
+    scores = sources @ targets.T / np.sqrt(sources.shape[1])
+    scores = scores if clip is None else clip * np.tanh(scores / clip)
+    return label_losses(scores, np.arange(len(sources))).mean()
+
+
 CHECKS = [
     Exact(
         ("za", "zb"),
@@ -41,3 +48,10 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    lambda s, a, b: ce(icon.Loss(icon.p.Pairs(), icon.q.Gaussian("dot", temperature=a.shape[1] ** 0.5)), (a, b)),
+    lambda s, a, b: program(a, b, clip=None),
+    form="dot products over √d, one location, no clipping",
+)

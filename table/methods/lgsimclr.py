@@ -11,6 +11,9 @@ language features x.
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+
 import icon
 from table.checks import Exact
 from table.methods._checks import ce
@@ -20,6 +23,7 @@ from table.methods._math import (
     cosine_gradient,
     cosines,
     cross_entropies,
+    label_losses,
     log_softmax,
     off_diagonal,
     softmax,
@@ -47,6 +51,13 @@ FORMULA = (
 )
 
 
+def program(z: Array, partners: Array, temperature: float = 0.1) -> Scalar:
+    """What the program returns of images ``[n, d]`` and of those that language drew for them, which are anchors too."""
+    n = len(z)
+    scores = cosines(np.concatenate([z, partners])) / temperature
+    return label_losses(scores, np.roll(np.arange(2 * n), n), off_diagonal(2 * n)).mean()
+
+
 CHECKS = [
     Exact(
         ("z",),
@@ -56,3 +67,10 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+PROGRAM = Exact(
+    ("za", "zb"),
+    lambda s, a, b: ce(icon.method("simclr", temperature=0.1), torch.cat([a, b]), s.two_views),
+    lambda s, a, b: program(a, b),
+    form="simclr on a batch of images and their partners",
+)

@@ -11,16 +11,24 @@ Without mass of P on the diagonal the candidates are j ≠ i; with such mass the
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from scipy.sparse.csgraph import shortest_path
+
 import icon
 from table.checks import Exact
+from table.data import Sample
+from table.methods import tsne
 from table.methods._math import (
     Array,
     Scalar,
     anchor_mean,
     distance_gradient,
+    gaussian_of_distances,
     kl_divergences,
     log_softmax,
     log_student,
+    off_diagonal,
     softmax,
     squared_distances,
     walk_average,
@@ -50,6 +58,27 @@ FORMULA = (
 )
 
 
+def affinities(adjacency: Array, perplexity: float = 40.0) -> Array:
+    """The program's ``p(j|i)``, from hops over their largest number; where no path is, ten times that many."""
+    hops = shortest_path(adjacency > 0, unweighted=True)
+    hops = np.where(np.isinf(hops), 10 * hops[np.isfinite(hops)].max(), hops)
+    return gaussian_of_distances((hops / hops.max()) ** 2, perplexity)
+
+
+def program(z: Array, adjacency: Array, kl: float = 1.0, compression: float = 0.01, repulsion: float = 0.6) -> Scalar:
+    """What the program minimises in its last phase, without its guards against log 0: three terms, their mean."""
+    n, p = len(z), affinities(adjacency)
+    total = kl * tsne.divergence(z, (p + p.T) / (2 * n)) + compression * (z * z).sum() / (2 * n)
+    apart = np.sqrt(squared_distances(z)[off_diagonal(n)])
+    total = total - repulsion * np.log(apart + 0.05).sum() / (2 * n**2)
+    return total / (kl + compression + repulsion)
+
+
+def _divergence(s: Sample, z: torch.Tensor) -> torch.Tensor:
+    loss = icon.Loss(icon.p.Precomputed(), icon.q.StudentT(), normalization="joint")
+    return loss(z, torch.tensor(affinities(s.adjacency)))
+
+
 CHECKS = [
     Exact(
         ("map2",),
@@ -60,3 +89,10 @@ CHECKS = [
     )
     for walks in (1, 2)
 ]
+
+PROGRAM = Exact(
+    ("map2",),
+    _divergence,
+    lambda s, z: program(z, s.adjacency, compression=0.0, repulsion=0.0),
+    form="the program's divergence alone, by its own p",
+)
