@@ -16,12 +16,15 @@ from table import peers, run
 from table.__main__ import main
 from table.checks import Bound, Exact, Limit, Minimiser, Number
 from table.data import sample
+from table.methods import module_of
 from table.page.schema import Table
 from table.run import CHECKS
 
 SLUGS = [m.slug for m in icon.methods()]
 EXACTS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Exact)]
 LIMITS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Limit)]
+#: How each method compares with its authors' own program, where they published one.
+PROGRAMS: dict[str, Any] = {s: module_of(s).PROGRAM for s in SLUGS if hasattr(module_of(s), "PROGRAM")}  # type: ignore
 BOUNDS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Bound)]
 
 
@@ -38,6 +41,25 @@ def test_every_method_is_verified(slug: str) -> None:
 def test_every_method_has_a_check_of_its_own() -> None:
     assert set(CHECKS) == set(SLUGS)
     assert all(any(not isinstance(c, Minimiser) for c in checks) for checks in CHECKS.values())
+
+
+@pytest.mark.parametrize("slug", PROGRAMS)
+def test_every_program_of_authors_agrees(slug: str) -> None:
+    assert callable(module_of(slug).program)  # type: ignore[union-attr]
+    results = PROGRAMS[slug].run(sample(0))
+    assert results
+    assert not [f"{r['name']}: {r['measured']} (tolerance {r['tolerance']})" for r in results if not r["passed"]]
+
+
+def test_every_method_with_a_program_is_compared_with_it() -> None:
+    assert set(PROGRAMS) == {m.slug for m in icon.methods() if m.program is not None and m.program.repository}
+
+
+@pytest.mark.parametrize("slug", [slug for slug, check in PROGRAMS.items() if isinstance(check, Exact)])
+def test_a_program_off_by_a_millionth_fails(slug: str) -> None:
+    check = PROGRAMS[slug]
+    off = replace(check, reference=lambda *a: check.reference(*a) * (1 + 1e-6))
+    assert not any(result["passed"] for result in off.run(sample(0)))
 
 
 @pytest.mark.parametrize(("slug", "k"), EXACTS)
@@ -94,7 +116,7 @@ def test_references_use_nothing_of_icon(slug: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(icon, name, refuse)
     monkeypatch.setattr("icon.core.loss.Loss.forward", refuse)
     s = sample(0)
-    for check in CHECKS[slug]:
+    for check in [*CHECKS[slug], PROGRAMS.get(slug)]:
         if isinstance(check, Exact):
             check.reference(s, *(getattr(s, name) for name in check.wrt))
         elif isinstance(check, (Limit, Bound)):
