@@ -8,7 +8,7 @@ from pathlib import Path
 import icon
 from icon.methods.program import Program
 from icon.methods.record import Method
-from table.cells import code
+from table.cells import code, usage
 from table.page.markdown import sheet
 
 PATH = Path(__file__).parent.parent / "docs" / "authors.md"
@@ -55,7 +55,8 @@ def _section(method: Method, program: Program) -> Iterator[str]:
         yield f"There: {program.call or 'the loss'} in {where}."
     else:
         yield "There: no program of the authors was found."
-    call = code(method.row, method.column, method.slug).removesuffix("\nvalue.backward()")
+    own = usage().get(f"{method.slug} as its authors run it")
+    call = own or code(method.row, method.column, method.slug).removesuffix("\nvalue.backward()")
     call = call.replace(f'icon.method("{method.slug}")', _made(method, program))
     if program.factor:
         call = call.replace("value = loss(", "number = loss.published(")

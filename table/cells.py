@@ -82,4 +82,4 @@ def code(row: str | None, column: str | None, slug: str | None = None) -> str:
 def usage() -> dict[str, str]:
     """The calls of usage.md, by the slug of their method."""
     text = Path(__file__).with_name("usage.md").read_text(encoding="utf-8")
-    return {slug: dedent(lines).strip() for slug, lines in re.findall(r"^## (\S+)\n\n((?: {4}.+\n)+)", text, re.M)}
+    return {slug: dedent(lines).strip() for slug, lines in re.findall(r"^## (.+)\n\n((?: {4}.+\n)+)", text, re.M)}

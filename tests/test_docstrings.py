@@ -47,6 +47,7 @@ def names_in_mind() -> dict[str, Any]:
         "x": x, "labels": y, "new": x[:5],
         "z": torch.randn(20, 3, requires_grad=True), "ids": torch.arange(20) // 2, "other_view": torch.randn(20, 3),
         "prototypes": torch.randn(4, 3), "n_prototypes": 4, "assignments": torch.arange(20) % 4,
+        "queries": torch.randn(6, 3), "keys": torch.randn(6, 3), "centroids": torch.randn(4, 3),
         "a": torch.randn(6, 4), "b": torch.randn(6, 4), "view_a": torch.randn(6, 4), "view_b": torch.randn(6, 4),
         "encoder": encoder, "student": encoder, "teacher": copy.deepcopy(encoder), "predictor": nn.Linear(3, 3),
         "optimizer": torch.optim.SGD(encoder.parameters(), lr=0.1),
