@@ -297,6 +297,8 @@ class Loss(nn.Module):
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         elif self.reduction == "none":
             partition, expected = (self.evaluator or evaluators.choose(d.problem)).per_anchor(problem)
+            if problem.p.requires_grad:  # sums of one, whose gradient makes that of p the one of -log q
+                partition = partition * problem.p.average(problem.candidates.new_ones(problem.support.m, 1)).squeeze(1)
             cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
         else:
             cross_entropy = (self.evaluator or evaluators.choose(problem)).total(problem, d.weights)
@@ -447,7 +449,7 @@ class Loss(nn.Module):
             except ValueError:
                 if k > 0 or self.p.column != "data-label":
                     raise
-                views[k] = masked_logits(view, views[1], target)
+                views[k] = masked_logits(view, views[1], target, self.p)
         shape, dtype = views[0].shape, views[0].dtype
         for view in views[1:]:
             if view.shape[1] != shape[1]:

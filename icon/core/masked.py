@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon.p.base import Distribution
 
 
-def masked_logits(logits: Any, prototypes: Any, target: Any) -> Tensor:
+def masked_logits(logits: Any, prototypes: Any, target: Any, p: Distribution) -> Tensor:
     """Logits ``[n, C]`` whose entries of -inf are low, finite numbers: an infinity times 0 would be NaN.
 
     Args:
         logits: the first of a pair ``(logits, prototypes)``.
         prototypes: the identity ``[C, C]``.
         target: labels ``[n]`` or soft targets ``[n, C]``, without mass where a logit is -inf.
+        p: what the target is given to; it may leave labels out, and no operation is to give mass to other classes.
 
     Raises:
         ValueError: not such logits, or a target that is masked.
@@ -28,9 +30,14 @@ def masked_logits(logits: Any, prototypes: Any, target: Any) -> Tensor:
     identity = torch.eye(logits.shape[1], dtype=torch.float64)
     if not rest_is_finite or not torch.equal(check.as_tensor(prototypes, "input[1]").detach().to(identity), identity):
         return check.matrix(logits, "input[0]")  # which says what is wrong
+    given = check.as_tensor(target, "labels").to(logits.device)
+    if given.ndim == 1 and p.leaves_out:
+        hidden = hidden & (given != p.ignore_index)[:, None]  # type: ignore[attr-defined]
+        logits = logits.masked_fill(given.eq(p.ignore_index)[:, None], 0.0)  # type: ignore[attr-defined]
     if bool(hidden.all(dim=1).any()):
         raise ValueError("input[0]: got -inf for every class of an anchor, expected some class that competes")
-    given = check.as_tensor(target, "labels").to(logits.device)
+    if p.operations and bool(hidden.any()):
+        raise ValueError(f"input[0]: got -inf for a class, to which {p!r} gives mass, expected a p without operations")
     mass = given > 0 if given.ndim == 2 else torch.zeros_like(hidden)
     if given.ndim == 1:
         known = (given >= 0) & (given < logits.shape[1])

@@ -145,6 +145,8 @@ class Problem:
             # Finite where self is hidden: p has no mass there, and none times infinity would be NaN.
             scores = self.support.hide(scores, start, torch.finfo(scores.dtype).min / 2)
         log_q, targets = scores.log_softmax(dim=1), self.p.hard_targets
+        if self.p.requires_grad:
+            log_q = self.support.hide(log_q, start, 0.0)  # the gradient of p where it has no candidate
         if targets is None:
             return -self.p.expectation(log_q, start)
         b = scores.shape[0]

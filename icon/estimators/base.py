@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon import features
+from icon.core.loss import Loss
 from icon.methods import axes
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
@@ -57,12 +59,23 @@ def sample_weights(given: Any, n: int) -> Tensor:
         ValueError, TypeError: no n finite numbers >= 0, some of them above.
     """
     weights = check.as_tensor(given, "sample_weight").detach().double()
-    finite = weights.shape == (n,) and bool((torch.isfinite(weights) & (weights >= 0)).all())
-    if not finite or not bool(weights.sum() > 0):
-        raise ValueError(
-            f"sample_weight: got shape {tuple(weights.shape)}, expected {n} finite numbers >= 0, some of them > 0"
-        )
+    found = f"shape {tuple(weights.shape)}" if weights.shape != (n,) else ""
+    if not found and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+        found = "negative, NaN or infinite entries"
+    if not found and not bool(weights.sum() > 0):
+        found = "zero for every point"
+    if found:
+        raise ValueError(f"sample_weight: got {found}, expected {n} finite numbers >= 0, some of them > 0")
     return weights
+
+
+def with_lower_perplexity(loss: Loss, n: int) -> Loss:
+    """The loss with the default perplexity of p lowered, where n points are too few for it; a warning tells it."""
+    perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
+    if perplexity is None or perplexity <= most:
+        return loss
+    check.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points")
+    return loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
 
 
 def made_from(column: str) -> str:

@@ -39,6 +39,7 @@ from icon.estimators.base import (
     sample_weights,
     target_of,
     validated,
+    with_lower_perplexity,
 )
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.methods import axes
@@ -285,7 +286,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         loss = axes.loss("clusters", self.column, **neighbours, **(self.hyper or {}), evaluator=self.evaluator)
         if self.column == "knn" and self.symmetrize is not None:
             loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
-        return loss
+        return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
 
     def _rows(self, loss: Loss, x: Any, y: Any, remember: bool = True) -> Rows:
         """p of the points before walks and debiasing."""

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
+from sklearn.exceptions import ConvergenceWarning
 
 from icon import _checks as check
 from icon import metrics
@@ -245,7 +246,10 @@ def suggest_n_clusters(
     given = {"walks": 2, "n_init": 1, **clustering}
     if metric != "sqeuclidean":
         given["hyper"] = {"metric": metric, **given.get("hyper", {})}
-    model = Clustering(max_clusters, n_neighbors=n_neighbors, random_state=random_state, **given).fit(array)
+    model = Clustering(max_clusters, n_neighbors=n_neighbors, random_state=random_state, **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # empty clusters are what is asked for here
+        model.fit(array)
     rows, _ = knn_rows(array, n_neighbors, metric=metric, seed=random_state)
     phi = model.predict_proba(array)
     # A cluster of no more points than k has its neighbours elsewhere: the walk leaves it, and its eigenvalue near 0

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +31,7 @@ from icon.estimators.base import (
     sample_weights,
     target_of,
     validated,
+    with_lower_perplexity,
 )
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.methods import axes, registry
@@ -146,7 +145,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check.count(self.max_iter, "max_iter")
         seed = draw_seed(self.random_state)
         features = on_device(x, self.device)
-        loss = self._loss(len(x)).to(features.device)
+        loss = self._loss(len(x), affinity is not None).to(features.device)
         weights = None if sample_weight is None else sample_weights(sample_weight, len(x))
         target = target_of(self.column, features, y) if affinity is None else _prepared(affinity)
         if made_from(self.column) == "labels":
@@ -192,15 +191,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
-    def _loss(self, n: int) -> Loss:
+    def _loss(self, n: int, p_is_given: bool) -> Loss:
         given = dict(self.hyper or {}) | {"evaluator": self.evaluator}
         cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
         loss = registry.method(cell[0].slug, **given) if cell else axes.loss(self.row, self.column, **given)
-        perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
-        if isinstance(perplexity, float) and perplexity > most and "perplexity" not in given:
-            warnings.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points", stacklevel=3)
-            loss = loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
-        return loss
+        return loss if p_is_given or "perplexity" in given else with_lower_perplexity(loss, n)
 
     def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
         """The mapper, and what gives the input of the loss: with data-label pairs, prototypes too."""

@@ -192,7 +192,7 @@ class DataLabel(Distribution):
     """
 
     n_classes: int | None = None
-    class_weights: tuple[float, ...] | None = None
+    class_weights: Any = None
     ignore_index: int | None = None
     detach: bool = True
 
@@ -226,33 +226,38 @@ class DataLabel(Distribution):
         labels = check.integers(tensor, "labels", sets.n, below=known)
         support = Support(len(labels), known or int(labels.max()) + 1)
         if ignored is None:
-            return Rows(Listed(labels.unsqueeze(1), support.m), support)
+            return self._weighted(Rows(Listed(labels.unsqueeze(1), support.m), support))
         kept = (~ignored).to(precise(ignored.device))
-        return Rows(ListedOrNone(labels.unsqueeze(1), support.m, kept), support)
+        return self._weighted(Rows(ListedOrNone(labels.unsqueeze(1), support.m, kept), support))
 
-    def finish(self, rows: Rows) -> Rows:
-        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
+    def _weighted(self, rows: Rows) -> Rows:
+        """The rows with the weights of their classes, before any operation."""
         if self.class_weights is None:
             return rows
         if len(self.class_weights) != rows.m:
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
-        own = rows.masses.own_part
-        like = own.sums()
-        of_classes = like.new_tensor(self.class_weights)
+        sums = rows.masses.sums()
+        weights = rows.masses.average(sums.new_tensor(self.class_weights)[:, None]).squeeze(1)
+        divisors = weights.detach() if rows.masses.is_listed else (sums > 0).to(sums)
+        return self._with(rows, weights, divisors)
+
+    def finish(self, rows: Rows) -> Rows:
+        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
+        if self.class_weights is None or (rows.masses.is_listed and isinstance(rows, WeightedRows)):
+            return rows
+        divisors = rows.divisors if isinstance(rows, WeightedRows) else (rows.masses.sums() > 0).double()
+        of_classes = divisors.new_tensor(self.class_weights)
         weights = rows.masses.average(of_classes[:, None]).squeeze(1)
-        if check.values_matter(weights) and not bool(weights.detach().sum() > 0) and not self.leaves_out:
-            raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0")
-        hard = own.is_listed
-        divisors = (
-            own.average(of_classes[:, None]).squeeze(1) / like.where(like > 0, 1) if hard else (like > 0).to(like)
-        )
-        masses = rows.masses
-        if not (hard and masses.uniform_mass is None):
-            dense, positive = rows.to_dense(), weights[:, None] > 0
-            masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))
+        dense, positive = rows.to_dense(), weights[:, None] > 0
+        masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))
+        return self._with(replace(rows, masses=masses), weights, divisors)
+
+    def _with(self, rows: Rows, weights: Tensor, divisors: Tensor) -> Rows:
         share = weights.detach()
+        if check.values_matter(share) and not bool(share.sum() > 0) and not self.leaves_out:
+            raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0")
         marginal = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
-        return WeightedRows(masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
+        return WeightedRows(rows.masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
 
     def _soft(self, targets: Tensor, sets: Sets) -> Rows:
         n, classes = targets.shape
@@ -267,7 +272,7 @@ class DataLabel(Distribution):
                 raise ValueError(
                     f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1"
                 )
-        return Rows(Dense(targets / sums.detach()), Support(n, classes))
+        return self._weighted(Rows(Dense(targets / sums.detach()), Support(n, classes)))
 
 
 def _is_label_matrix(target: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, confusion_matrix
 from sklearn.neighbors import kneighbors_graph
 from sklearn.pipeline import make_pipeline
@@ -25,8 +27,10 @@ from torch import nn
 import icon
 from icon.estimators.clustering import Clustering
 from icon.nn.mappers import CNN
+from icon.p.rows import Rows
 
 Data = tuple[np.ndarray, np.ndarray]
+pytestmark = pytest.mark.filterwarnings("ignore:n_clusters. got")  # of few steps
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +44,47 @@ def accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
     return table[linear_sum_assignment(-table)].sum() / len(truth)
 
 
-# No check is excused. The checks bring as few as 5 points: 2 clusters and 3 neighbours are what such data can hold.
+SHORT = {"max_iter": 20, "n_init": 1, "hidden": 32}
+REPEATED = "check_sample_weight_equivalence_on_dense_data"
+
+
+def excused(estimator: Clustering) -> dict[str, str]:
+    """The checks that ask for what no such estimator can do; scikit-learn excuses its k-means from the first, too."""
+    checks = {REPEATED: "a point that is repeated has itself as a neighbour, and other steps are drawn"}
+    if estimator.column in ("classes", "pairs"):
+        checks |= dict.fromkeys(("check_clustering", "check_clustering(readonly_memmap=True)"), "it is given no target")
+    return checks
+
+
+# The defaults pass the other checks, and so does every column, mapper and operation.
+SETTINGS = [
+    Clustering(),
+    Clustering(2, n_neighbors=3, **SHORT),
+    Clustering(2, walks=3, debias=0.3, **SHORT),
+    Clustering(2, mapper="linear", init="random", max_iter=100),
+    Clustering(2, mapper="lookup", **SHORT),
+    Clustering(2, batch_size=4, ema=0.5, **SHORT),
+    Clustering(2, column="gaussian", **SHORT),
+    Clustering(2, column="student-t", **SHORT),
+    Clustering(2, column="classes", **SHORT),
+    Clustering(2, column="pairs", **SHORT),
+    Clustering(2, symmetrize=None, walks=2, **SHORT),
+    Clustering(2, hyper={"metric": "cosine"}, init="k-means", **SHORT),
+]
+
+
 @parametrize_with_checks(
-    [
-        Clustering(2, n_neighbors=3, max_iter=40, hidden=32, n_init=1),
-        Clustering(2, n_neighbors=3, max_iter=60, mapper="lookup", n_init=1, init="k-means"),
-    ]
+    [Clustering(max_iter=10, n_init=1), Clustering(2, mapper="lookup", init="k-means", **SHORT)],
+    expected_failed_checks=excused,
 )
 def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:perplexity. lowered")
+@parametrize_with_checks(SETTINGS, expected_failed_checks=excused)
+def test_scikit_learn_contract_of_every_setting(estimator, check) -> None:  # type: ignore[no-untyped-def]
     check(estimator)
 
 
@@ -375,3 +412,71 @@ def test_a_killed_fit_resumes_to_the_same_result(tmp_path: Path) -> None:
 def test_more_bad_arguments(arguments: dict[str, Any], line: str, blobs: Data) -> None:
     with pytest.raises(ValueError, match=rf"^{line}"):
         Clustering(4, **{"max_iter": 3, **arguments}).fit(blobs[0])
+
+
+# -- what k-means users expect ----------------------------------------------------------------------------------------
+
+
+def test_fit_predict_passes_the_target_on(blobs: Data) -> None:
+    """Also at the end of a pipeline; without it the column has nothing to be made from."""
+    x, y = blobs
+    model = Clustering(4, "classes", max_iter=100, random_state=0)
+    assert adjusted_rand_score(y, model.fit_predict(x, y)) == 1
+    pipeline = make_pipeline(StandardScaler(), clone(model))
+    assert adjusted_rand_score(y, pipeline.fit_predict(x, y)) == 1
+    assert model.__sklearn_tags__().target_tags.required
+    assert not Clustering().__sklearn_tags__().target_tags.required
+    with pytest.raises(ValueError, match=r"^y: requires y"):
+        clone(model).fit_predict(x)
+
+
+def test_clusters_are_numbered_without_a_gap_and_the_empty_ones_are_told() -> None:
+    x = np.repeat(np.array([[0.0, 0], [9, 9], [0, 9]]), 20, axis=0)
+    x = x + np.random.default_rng(0).normal(scale=0.1, size=x.shape)
+    model = Clustering(6, n_neighbors=19, n_init=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"^n_clusters: got 6, of which \d stayed empty"):
+        model.fit(x)
+    assert model.n_empty_ > 0
+    assert set(model.labels_) == set(range(6 - model.n_empty_))
+    assert np.array_equal(model.predict(x), model.labels_)
+    assert np.array_equal(model.predict_proba(x).argmax(axis=1), model.labels_)
+    assert np.array_equal(model.restarts_[0], model.labels_)
+
+
+def test_the_defaults_hold_for_ten_points() -> None:
+    x, _ = make_blobs(10, centers=2, random_state=0)[:2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert Clustering(random_state=0).fit(x).labels_.shape == (10,)
+
+
+class TestSampleWeight:
+    @pytest.mark.parametrize("batch_size", [None, 64])
+    def test_equal_weights_change_nothing(self, blobs: Data, batch_size: int | None) -> None:
+        x, _ = blobs
+        model = Clustering(4, batch_size=batch_size, n_init=2, random_state=0)
+        plain, weighted = clone(model).fit(x), clone(model).fit(x, sample_weight=np.full(len(x), 3.0))
+        assert adjusted_rand_score(plain.labels_, weighted.labels_) > 0.95
+        if batch_size is None:
+            assert weighted.loss_ == pytest.approx(plain.loss_, rel=1e-4)
+
+    def test_the_loss_is_that_of_weighted_points(self, blobs: Data) -> None:
+        x, _ = blobs
+        weight = np.random.default_rng(0).uniform(0.1, 3, len(x))
+        model = Clustering(4, n_init=1, max_iter=50, random_state=0).fit(x, sample_weight=weight)
+        phi = torch.tensor(model.predict_proba(x)).double()
+        w = torch.tensor(weight)
+        p = model_rows(x).to_dense()
+        q = (phi / (w[:, None] * phi).sum(dim=0)) @ (phi * w[:, None]).T
+        kl = (torch.xlogy(p, p) - p * q.log()).sum(dim=1)
+        assert model.loss_ == pytest.approx(float((w * kl).sum() / w.sum()), rel=1e-4)
+
+    @pytest.mark.parametrize("bad", [np.ones(3), -np.ones(150), np.zeros(150), np.full(150, np.nan)])
+    def test_bad_weights(self, blobs: Data, bad: np.ndarray) -> None:
+        with pytest.raises(ValueError, match=r"^sample_weight: got"):
+            Clustering(4).fit(blobs[0], sample_weight=bad)
+
+
+def model_rows(x: np.ndarray) -> Rows:
+    """p of the default column, as `Clustering` makes it."""
+    return icon.p.KNN(10).symmetrize("union")(x)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -31,16 +33,39 @@ def adjacency(x: np.ndarray, k: int = 6) -> sp.csr_array:
     return graph.maximum(graph.T)
 
 
-# No check is excused. Few steps: the checks are about the contract, not about the map.
+# Few steps: the checks are about the contract, not about the map.
+EXCUSED = {
+    "check_sample_weight_equivalence_on_dense_data": "a point that is repeated has itself as a neighbour; its weight "
+    "counts its own divergence, as in scikit-learn's k-means, which is excused, too"
+}
+SETTINGS = [
+    Embedding(),
+    Embedding(max_iter=10, init="random", early_exaggeration=1.0, n_components=1),
+    Embedding(max_iter=5, row="gaussian"),
+    Embedding(max_iter=5, row="gaussian", column="classes", mapper="mlp"),
+    Embedding(max_iter=5, row="gaussian-wide", column="identity", mapper="linear"),
+    Embedding(max_iter=5, row="gaussian", column="data-label", mapper="linear"),
+    Embedding(max_iter=5, column="data-label"),
+    Embedding(max_iter=5, column="student-t"),
+    Embedding(max_iter=5, column="knn", hyper={"n_neighbors": 2}, mapper="linear"),
+    Embedding(max_iter=5, hyper={"perplexity": [1.5, 2]}),
+    Embedding(max_iter=5, row="clusters", column="classes", mapper="linear"),
+]
+
+
 @pytest.mark.filterwarnings("ignore:perplexity. lowered:UserWarning")
 @parametrize_with_checks(
-    [
-        Embedding(max_iter=15),
-        Embedding(max_iter=5, mapper="mlp"),
-        Embedding(max_iter=5, row="gaussian", column="data-label", mapper="linear"),
-    ]
+    [Embedding(max_iter=15), Embedding(max_iter=5, mapper="mlp")], expected_failed_checks=lambda _: EXCUSED
 )
 def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:perplexity. lowered:UserWarning")
+@pytest.mark.filterwarnings("ignore:target. got")
+@parametrize_with_checks(SETTINGS, expected_failed_checks=lambda _: EXCUSED)
+def test_scikit_learn_contract_of_every_setting(estimator, check) -> None:  # type: ignore[no-untyped-def]
     check(estimator)
 
 
@@ -280,3 +305,57 @@ def test_verbose_writes_to_standard_error_only(digits: Digits, capsys: pytest.Ca
 def test_bad_arguments(arguments, y, error, line: str, digits: Digits) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=rf"^{line}"):
         Embedding(**{"max_iter": 3, **arguments}).fit(digits[0], y)
+
+
+class TestWhatIsGiven:
+    """Sample weights, p itself, several perplexities, and output as a frame."""
+
+    def test_a_given_affinity_stands_for_p(self) -> None:
+        x = load_digits().data[:80]
+        rows = icon.p.Gaussian(perplexity=10)(x)
+        plain = Embedding(hyper={"perplexity": 10}, max_iter=30, random_state=0).fit(x)
+        joint = rows.symmetrize()
+        pairs = (joint.anchor_marginal[:, None] * joint.to_dense()).numpy()
+        for affinity in (rows, rows.to_dense().numpy(), pairs, sp.csr_array(pairs)):
+            given = Embedding(max_iter=30, random_state=0).fit(x, affinity=affinity)
+            np.testing.assert_allclose(given.embedding_, plain.embedding_, rtol=1e-3, atol=1e-3)
+        with pytest.raises(ValueError, match="expected 1"):
+            Embedding().fit(x, affinity=2 * pairs * len(x))
+
+    def test_several_perplexities_are_averaged(self) -> None:
+        x = load_digits().data[:60]
+        several = icon.p.Gaussian(perplexity=[5, 20])(x).to_dense()
+        each = [icon.p.Gaussian(perplexity=value)(x).to_dense() for value in (5, 20)]
+        torch.testing.assert_close(several, (each[0] + each[1]) / 2)
+        map_ = Embedding(hyper={"perplexity": [5, 20]}, max_iter=20, random_state=0).fit(x)
+        assert map_.loss_ > 0
+        with pytest.raises(ValueError, match=r"^perplexity: got 70"):
+            icon.p.Gaussian(perplexity=(5, 70))(x)
+
+    @pytest.mark.parametrize("row", ["student-t", "gaussian"])
+    def test_equal_weights_change_nothing_and_others_do(self, row: str) -> None:
+        x = load_digits().data[:60]
+        make = functools.partial(Embedding, row=row, hyper={"perplexity": 10}, max_iter=30, random_state=0)
+        plain = make().fit(x)
+        equal = make().fit(x, sample_weight=np.full(60, 2.0))
+        np.testing.assert_allclose(equal.embedding_, plain.embedding_, rtol=1e-3, atol=1e-3)
+        other = make().fit(x, sample_weight=np.arange(60))
+        assert np.abs(other.embedding_ - plain.embedding_).max() > 0.01
+        with pytest.raises(ValueError, match=r"^sample_weight: got negative"):
+            make().fit(x, sample_weight=-np.ones(60))
+
+    def test_without_early_exaggeration(self) -> None:
+        x = load_digits().data[:60]
+        plain, none = (
+            Embedding(early_exaggeration=f, hyper={"perplexity": 10}, max_iter=40, random_state=0).fit(x)
+            for f in (12.0, 1.0)
+        )
+        assert not np.allclose(plain.embedding_, none.embedding_)
+        with pytest.raises(ValueError, match=r"^early_exaggeration: got 0.5"):
+            Embedding(early_exaggeration=0.5, hyper={"perplexity": 10}).fit(x)
+
+    def test_output_as_a_frame(self) -> None:
+        x = load_digits().data[:40]
+        with sklearn.config_context(transform_output="pandas"):
+            found = Embedding(max_iter=10, hyper={"perplexity": 5}).fit_transform(x)
+        assert list(found.columns) == ["embedding0", "embedding1"]
