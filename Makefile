@@ -32,7 +32,7 @@ $(VENV)/.peers: $(VENV)/.ready
 table: $(VENV)/.peers
 	$(BIN)/python -m table
 
-test: $(VENV)/.ready
+test: $(VENV)/.peers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.ready

@@ -27,7 +27,7 @@ def merge(joint: Array, n_groups: int) -> NDArray[np.int64]:
     table = grouped(joint, groups)
     order = np.random.default_rng(0).permutation(len(joint))
     for _ in range(SWEEPS):
-        if sum(_moved(joint, groups, table, cluster) for cluster in order) == 0:
+        if sum(_moved(joint, groups, table, int(cluster)) for cluster in order) == 0:
             break
     return groups
 

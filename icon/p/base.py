@@ -73,7 +73,7 @@ class Distribution(Composable):
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         for operation in self.operations:
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
-        if self.finish is not None:
+        if self.operations and self.finish is not None:
             rows = self.finish(rows)
         if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
             _remember(rows, self, target)

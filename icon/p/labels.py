@@ -226,14 +226,14 @@ class DataLabel(Distribution):
         labels = check.integers(tensor, "labels", sets.n, below=known)
         support = Support(len(labels), known or int(labels.max()) + 1)
         if ignored is None:
-            return self._weighted(Rows(Listed(labels.unsqueeze(1), support.m), support))
-        kept = (~ignored).to(precise(ignored.device))
-        return self._weighted(Rows(ListedOrNone(labels.unsqueeze(1), support.m, kept), support))
+            rows = Rows(Listed(labels.unsqueeze(1), support.m), support)
+        else:
+            kept = (~ignored).to(precise(ignored.device))
+            rows = Rows(ListedOrNone(labels.unsqueeze(1), support.m, kept), support)
+        return rows if self.class_weights is None else self._weighted(rows)
 
     def _weighted(self, rows: Rows) -> Rows:
         """The rows with the weights of their classes, before any operation."""
-        if self.class_weights is None:
-            return rows
         if len(self.class_weights) != rows.m:
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
         sums = rows.masses.sums()
@@ -243,7 +243,7 @@ class DataLabel(Distribution):
 
     def finish(self, rows: Rows) -> Rows:
         """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
-        if self.class_weights is None or (rows.masses.is_listed and isinstance(rows, WeightedRows)):
+        if self.class_weights is None:
             return rows
         divisors = rows.divisors if isinstance(rows, WeightedRows) else (rows.masses.sums() > 0).double()
         of_classes = divisors.new_tensor(self.class_weights)
@@ -272,7 +272,11 @@ class DataLabel(Distribution):
                 raise ValueError(
                     f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1"
                 )
-        return self._weighted(Rows(Dense(targets / sums.detach()), Support(n, classes)))
+        rows = Rows(Dense(targets / sums.detach()), Support(n, classes))
+        if self.class_weights is None:
+            return rows
+        weighted = self._weighted(rows)
+        return weighted if self.operations else self.finish(weighted)
 
 
 def _is_label_matrix(target: Any) -> bool:

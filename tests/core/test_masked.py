@@ -49,3 +49,16 @@ def test_an_anchor_without_any_class_is_refused() -> None:
     logits = torch.full((1, CLASSES), -torch.inf)
     with pytest.raises(ValueError, match=r"^input\[0\]: got -inf for every class"):
         icon.method("cross-entropy")((logits, torch.eye(CLASSES)), torch.tensor([0]))
+
+
+def test_an_ignored_anchor_may_have_no_class() -> None:
+    logits = torch.zeros(2, 3)
+    logits[1] = -torch.inf
+    ours = icon.method("cross-entropy", ignore_index=-100)((logits, torch.eye(3)), torch.tensor([0, -100]))
+    torch.testing.assert_close(ours, torch.tensor(3.0).log())
+
+
+def test_smoothing_of_a_masked_class_is_refused() -> None:
+    logits = torch.tensor([[0.0, -torch.inf, 0.0]])
+    with pytest.raises(ValueError, match=r"^input\[0\]: got -inf for a class, to which DataLabel.*debias.* gives mass"):
+        icon.method("cross-entropy", label_smoothing=0.1)((logits, torch.eye(3)), torch.tensor([0]))

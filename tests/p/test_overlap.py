@@ -110,20 +110,29 @@ class TestIgnoredLabels:
         assert loss((torch.randn(4, 2), torch.randn(3, 2)), torch.full((4,), -100)) == 0
 
 
-def test_soft_targets_keep_their_gradient_when_asked() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_soft_targets_keep_their_gradient_when_asked(reduction: str) -> None:
     z, w = torch.randn(N, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
     y = torch.rand(N, 3, dtype=torch.float64).softmax(dim=1).requires_grad_()
-    ours = icon.method("cross-entropy", detach=False).terms((z, w), y).cross_entropy
-    theirs = torch.nn.functional.cross_entropy(z @ w.T, y)
-    torch.testing.assert_close(*(torch.autograd.grad(x, y)[0] for x in (ours, theirs)))
+    ours = icon.method("cross-entropy", detach=False, reduction=reduction).terms((z, w), y).cross_entropy
+    theirs = torch.nn.functional.cross_entropy(z @ w.T, y, reduction=reduction)
+    torch.testing.assert_close(*(torch.autograd.grad(x.sum(), y)[0] for x in (ours, theirs)))
     assert not icon.method("cross-entropy")((z, w), y).requires_grad
+
+
+def test_the_gradient_of_p_is_finite_where_it_has_no_candidate() -> None:
+    w = torch.rand(4, 4).fill_diagonal_(0).requires_grad_()
+    loss = icon.Loss(icon.p.Precomputed(detach=False), icon.q.Gaussian())
+    loss(torch.randn(4, 2), w / w.sum(dim=1, keepdim=True)).backward()
+    assert w.grad is not None
+    assert w.grad.abs().max() < 100
 
 
 class TestClassWeights:
     weights = (0.5, 2.0, 1.0)
 
     @pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft targets"])
-    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
     @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
     def test_as_in_torch(self, reduction: str, smoothing: float, soft: bool) -> None:
         z, w = torch.randn(N, 4, dtype=torch.float64, requires_grad=True), torch.randn(3, 4, dtype=torch.float64)
