@@ -45,30 +45,15 @@ class ContrastiveClustering(nn.Module):
 
 
 class TEMI(nn.Module):
-    """``-mean_(x,x') w(x,x') (pmi(x,x') + pmi(x',x)) / 2`` of student s and teacher t.
+    """`icon.method("temi")` of pairs of views, ``[b, 2 clusters]`` each: the student's logits, then the teacher's."""
 
-    ``pmi(x,x') = log sum_c (s(c|x) t(c|x'))^β / m(c)``, weighted by ``w(x,x') = sum_c t(c|x) t(c|x')``; m is the moving
-    average of the teacher's mean over both members of the pairs, from uniform. The input is a pair of views,
-    ``[b, 2 clusters]`` each: the student's logits, then the teacher's (`WithTeacher`), which get no gradient.
-
-    Source: Adaloglou, Michels, Kalisch, Kollmann 2023, Exploring the Limits of Deep Image Clustering using Pretrained
-    Models, BMVC (arXiv 2303.17896).
-    """
-
-    marginals: Tensor
-
-    def __init__(self, clusters: int, beta: float = 0.6, momentum: float = 0.9) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.beta, self.momentum = beta, momentum
-        self.register_buffer("marginals", torch.full((clusters,), 1 / clusters))
+        self.loss = icon.method("temi")
 
     def forward(self, views: tuple[Tensor, Tensor], target: Any = None) -> Tensor:
-        student, teacher = zip(*(view.chunk(2, dim=1) for view in views), strict=True)
-        s, t = ([z.log_softmax(dim=1) for z in logits] for logits in (student, [z.detach() for z in teacher]))
-        self.marginals = torch.cat(t).exp().mean(dim=0).lerp(self.marginals.to(t[0]), self.momentum)
-        pmi = [(self.beta * (s[i] + t[1 - i]) - self.marginals.log()).logsumexp(dim=1) for i in (0, 1)]
-        weight = (t[0] + t[1]).exp().sum(dim=1)
-        value: Tensor = -(weight * (pmi[0] + pmi[1])).mean() / 2
+        student, teacher = torch.cat(views).chunk(2, dim=1)
+        value: Tensor = self.loss((student, teacher), torch.arange(len(views[0])).repeat(2))
         return value
 
 
@@ -124,7 +109,7 @@ def _trained(name: str, dataset: Dataset, x: Tensor, pairs: PairSampler, seed: i
         if name == "contrastive":
             loss, mapper = ContrastiveClustering(dataset.classes, settings.hidden), WithHidden(head)
         elif name == "temi":
-            loss = TEMI(dataset.classes)
+            loss = TEMI()
             mapper = WithTeacher(head, decay=max(0.0, 1 - MEMORIES / settings.total_steps))
     steps = settings.total_steps
     done = fit(

@@ -30,7 +30,6 @@ from icon.nn.mappers import CNN
 from icon.p.rows import Rows
 
 Data = tuple[np.ndarray, np.ndarray]
-pytestmark = pytest.mark.filterwarnings("ignore:n_clusters. got")  # of few steps
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_scan() -> None:
 
 def test_temi() -> None:
     """Adaloglou et al. 2023: both directions, weighted by the teacher's agreement, over its moving mean m."""
-    loss = deep_baselines.TEMI(3).double()
+    loss = deep_baselines.TEMI()
     logits = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     m = torch.full((3,), 1 / 3, dtype=torch.float64)
     for views in logits.requires_grad_():  # two steps
