@@ -38,9 +38,11 @@ def program(method: Method) -> str:
     name = found["repository"].split("/")[-1] if found["repository"] else "none found"
     closest = worst(found["checks"])
     measured = f" ({number(closest['measured'])})" if closest else ""
+    if not found["repository"]:
+        return f"none found; the paper's: {found['factor']}" if found["factor"] else name
     if not found["factor"]:
-        return f"{name}: another loss{measured}" if found["repository"] else name
-    return f"{name}: {found['factor']}{measured}" if found["repository"] else f"{name}; {found['factor']}{measured}"
+        return f"{name}: another loss, a part of which agrees{measured}" if measured else f"{name}: another loss"
+    return f"{name}: {found['factor']}{measured}"
 
 
 def verdict(method: Method) -> bool | None:

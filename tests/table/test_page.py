@@ -22,7 +22,7 @@ from table import cells
 from table.page import csv, figure, html, markdown, palette, terminal
 from table.page.mathml import mathml
 from table.page.schema import Table
-from table.page.view import Counts, is_verified, number, worst
+from table.page.view import Counts, is_verified, number, program, worst
 
 HOSTILE = "</script><!-- <b>& \"quoted\" 'text'"
 
@@ -293,6 +293,38 @@ def test_every_method_shows_how_it_is_called() -> None:
         shown = cells.code(found.row, found.column, slug)
         compile(shown, slug, "exec")
         assert f'icon.method("{slug}"' in shown
+
+
+def test_how_a_method_stands_to_its_authors_program(table: Table) -> None:
+    found = next(m for m in table["methods"] if m["slug"] == "simclr")
+    assert program(found) == "–"
+    about: Any = {"repository": "group/code", "url": "https://example.org", "path": "loss.py", "commit": "0" * 40,
+                  "call": "loss", "settings": "", "traps": ["Mind the step."], "checks": [], "differs": "",
+                  "factor": "2 · CE"}  # fmt: skip
+    assert program({**found, "program": about}) == "code: 2 · CE"
+    measured = {**about, "checks": [check("program", 3e-16)]}
+    assert program({**found, "program": measured}) == "code: 2 · CE (3×10⁻¹⁶)"
+    assert "a part of which agrees (3×10⁻¹⁶)" in program({**found, "program": {**measured, "factor": ""}})
+    assert program({**found, "program": {**about, "factor": ""}}) == "code: another loss"
+    assert program({**found, "program": {**about, "repository": None}}) == "none found; the paper's: 2 · CE"
+    failed = {**about, "checks": [check("program", 1.0, passed=False)]}
+    assert is_verified(found)
+    assert not is_verified({**found, "program": failed})
+
+
+@pytest.mark.parametrize("view", [markdown.render, html.render])
+def test_the_headline_has_a_footnote_where_a_program_is_another_one(table: Table, view: Callable[[Table], str]) -> None:
+    assert "not all that their authors" not in view(table)
+    changed: Any = copy.deepcopy(table)
+    changed["methods"][0]["program"] = {
+        "repository": "group/code", "url": "https://example.org/code", "path": "loss.py", "commit": "0" * 40,
+        "call": "loss", "settings": "", "traps": ["Mind the step."], "checks": [], "differs": "It is <larger>.",
+        "factor": "",
+    }  # fmt: skip
+    text = unescape(view(changed))
+    assert "not all that their authors' programs are" in text
+    assert f"each says what differs: {changed['methods'][0]['name']}." in text
+    assert "https://example.org/code" in text
 
 
 def test_numbers() -> None:
