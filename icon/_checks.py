@@ -114,6 +114,8 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
     if tensor.dtype is not torch.int64:
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
+        if tensor.dtype is torch.uint64 and values_matter(tensor) and bool((tensor.to(torch.int64) < 0).any()):
+            raise ValueError(f"{name}: got numbers above 2^63 - 1, expected integers that fit 64 bits with a sign")
         tensor = tensor.to(torch.int64)
     if tensor.numel() == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")

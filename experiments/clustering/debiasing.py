@@ -16,7 +16,8 @@ from experiments.clustering.protocol import Settings as Common
 from experiments.clustering.protocol import fitted, inputs, scores, union
 from experiments.datasets import Array, Dataset
 from experiments.record import Configuration, Experiment, Measures, labels_of
-from icon.estimators.diagnostics import diagnose, matched, reliability
+from icon.estimators.diagnostics import diagnose, reliability
+from icon.metrics.clustering import matched
 
 BATCHES = (256, 1024)
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
@@ -60,7 +61,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         "held-out": held_out_loss(phi, held, settings.floor),
         "loss": float(model.loss_),
     }
-    calibration = reliability(phi, matched(phi.argmax(axis=1), y))
+    calibration = reliability(phi, matched(y, phi.argmax(axis=1)))
     for number in np.flatnonzero(calibration.share):
         for name, values in calibration._asdict().items():
             measures[f"bin {number} {name}"] = float(values[number])

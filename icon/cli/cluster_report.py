@@ -62,26 +62,6 @@ def check_parquet() -> None:
         raise ValueError("format: got parquet, expected pyarrow to be installed to write it")
 
 
-def known_labels(labels: NDArray[Any], n: int) -> NDArray[np.int64]:
-    """Labels of any kind as integers from 0, and -1 where they are unknown: missing, or -1.
-
-    Raises:
-        ValueError: not one per row, numbers that are no classes, or none that is known.
-    """
-    if len(labels) != n:
-        raise ValueError(f"labels: got {len(labels)}, expected {n} (one per row of the features)")
-    if labels.dtype.kind in "iuf":
-        finite = labels[~np.isnan(labels)] if labels.dtype.kind == "f" else labels
-        if (finite != np.round(finite)).any() or (finite < -1).any():
-            bad = finite[(finite != np.round(finite)) | (finite < -1)][0]
-            raise ValueError(f"labels: got {bad}, expected whole numbers from 0, or -1 for unknown")
-        labels = np.where(np.isnan(labels) | (labels == -1), np.nan, labels.astype(np.float64))
-    found = np.asarray(pd.factorize(labels)[0], dtype=np.int64)
-    if (found < 0).all():
-        raise ValueError("labels: got no label that is known (-1 is unknown), expected some")
-    return found
-
-
 @contextmanager
 def staged(out: Path | None) -> Iterator[Path | None]:
     """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed."""

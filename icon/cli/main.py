@@ -20,6 +20,7 @@ from rich.table import Table
 
 from icon.estimators.diagnostics import diagnose
 from icon.features import read_matrix, read_vector
+from icon.labels import known_labels
 from icon.methods import axes, registry
 from icon.methods.program import Program
 
@@ -182,7 +183,7 @@ def cluster(
         if form is Form.parquet or (out is not None and out.suffix == ".parquet"):
             report.check_parquet()
         x = read_matrix(features, key)
-        y = None if labels is None else report.known_labels(read_vector(labels, labels_key), len(x))
+        y = None if labels is None else known_labels(read_vector(labels, labels_key), n=len(x)).codes
         began = time.perf_counter()
         model = Clustering(
             clusters, n_neighbors=knn, walks=walks, debias=debias, n_init=restarts, random_state=seed, verbose=not quiet

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon import features
 from icon.core.loss import Loss
+from icon.labels import keys, known_labels
 from icon.methods import axes
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
@@ -98,12 +99,9 @@ def target_of(column: str, features: Tensor, y: Any) -> Any:
         raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
     if source == "graph":
         return y
-    labels = np.asarray(y)
-    if labels.shape != (len(features),):
-        raise ValueError(f"y: got shape {labels.shape}, expected ({len(features)},), one label per row of X")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError("y: got NaN or infinity, expected a label for each row of X")
-    return torch.from_numpy(np.unique(labels, return_inverse=True)[1])
+    labels = known_labels(y, "y", len(features))
+    # Between points an unknown label is a class of its own: nobody's positive. Of prototypes it has none: -1.
+    return torch.from_numpy(labels.codes if column == "data-label" else keys(labels))
 
 
 def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:

@@ -42,6 +42,7 @@ from icon.estimators.base import (
     with_lower_perplexity,
 )
 from icon.estimators.saved import load_estimator, save_estimator
+from icon.labels import Labels, read_labels
 from icon.methods import axes
 from icon.p.base import Sets
 from icon.p.rows import Rows
@@ -64,7 +65,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     >>> Clustering(10, n_neighbors=10, walks=3, debias=0.1, random_state=0).fit_predict(x)
 
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, an adjacency ``[n, n]`` for
-    ``"graph"``, labels ``[n]`` for ``"classes"``, where -1 is an unknown label: such points follow their nearest
+    ``"graph"``, labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest
     neighbours, the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch
     ``Dataset`` of feature rows.
 
@@ -291,9 +292,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _rows(self, loss: Loss, x: Any, y: Any, remember: bool = True) -> Rows:
         """p of the points before walks and debiasing."""
         n = len(x)
-        known = np.asarray(y) if self.column == "classes" and y is not None else None
+        known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
         recall = None
-        if known is not None and known.dtype.kind in "iuf" and known.shape == (n,) and (known == -1).any():
+        if known is not None and not known.known.all():
             rows = self._with_unknown(known, x)
         elif self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
             metric = (self.hyper or {}).get("metric", "sqeuclidean")
@@ -308,17 +309,16 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             self.knn_recall_ = recall
         return rows
 
-    def _with_unknown(self, labels: NDArray[Any], x: Any) -> Rows:
+    def _with_unknown(self, labels: Labels, x: Any) -> Rows:
         """Points of a known class follow the others of their class, the others their nearest neighbours."""
-        unknown = labels == -1
         near, _ = knn_rows(x, self._neighbours(len(x)), self.neighbors)
         near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
-        index = np.flatnonzero(~unknown)
-        _, sizes = np.unique(labels[index], return_counts=True)
+        index = np.flatnonzero(labels.known)
+        sizes = np.bincount(labels.codes[index])
         check.refuse_if_too_large(
             36 * int((sizes.astype(np.int64) ** 2).sum()), "p of the known labels", "make more of them unknown"
         )
-        same = sp.coo_array(icon_p.Classes()(np.unique(labels[index], return_inverse=True)[1]).to_scipy())
+        same = sp.coo_array(icon_p.Classes()(labels.codes[index]).to_scipy())
         classes = sp.csr_array((same.data, (index[same.coords[0]], index[same.coords[1]])), shape=(len(x), len(x)))
         alone = np.asarray(classes.sum(axis=1)).ravel() == 0  # unknown, or the only one of its class
         return Rows.from_scipy(classes + sp.diags_array(alone.astype(float)) @ near.to_scipy(), exclude_self=True)

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 
 from icon import _checks as check
 from icon import metrics
 from icon.estimators.clustering import Clustering
+from icon.labels import known_labels
+from icon.metrics.clustering import matched
 from icon.p.spatial import knn_rows
 
 BINS = 10
@@ -76,7 +77,7 @@ def diagnose(
     Args:
         probabilities: ``[n, C]``, rows that sum to one (``Clustering.predict_proba``).
         restarts: ``[s, n]`` clusters found by each restart (``Clustering.restarts_``).
-        labels: ``[n]`` classes from 0; -1 is unknown and left out of the scores.
+        labels: ``[n]`` names of any kind; None, NaN and -1 are unknown and left out of the scores.
         starts: the former name of ``restarts``.
 
     Raises:
@@ -95,8 +96,8 @@ def diagnose(
     entropy = float(entropies(phi).mean())
     scores: dict[str, Any] = {}
     if labels is not None:
-        known, y = _known(labels, n)
-        scores = _scores(phi[known], assigned[known], y)
+        given = known_labels(labels, n=n)
+        scores = _scores(phi[given.known], assigned[given.known], given.codes[given.known])
     return Diagnostics(
         n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,
         tuple(sizes.tolist()), tuple(np.flatnonzero(sizes == 0).tolist()),
@@ -163,23 +164,6 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
     """
     found = reliability(probabilities, correct, bins)
     return float(found.share @ np.abs(found.accuracy - found.confidence))
-
-
-def matched(clusters: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
-    """``[n]`` whether a point's label is the one that its cluster stands for, one-to-one (Hungarian).
-
-    Args:
-        clusters: ``[n]`` integers from 0.
-        labels: ``[n]`` integers from 0.
-    """
-    assigned, y = np.asarray(clusters), np.asarray(labels)
-    counts = np.zeros((assigned.max() + 1, y.max() + 1), dtype=np.int64)
-    np.add.at(counts, (assigned, y), 1)
-    label_of = np.full(len(counts), -1)
-    cluster, label = linear_sum_assignment(counts, maximize=True)
-    label_of[cluster] = label
-    found: NDArray[np.bool_] = label_of[assigned] == y
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,25 +296,11 @@ def _agreement(restarts: ArrayLike, n: int) -> float | None:
     return float(np.mean(pairs)) if pairs else None
 
 
-def _known(labels: ArrayLike, n: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    y = np.asarray(labels)
-    if y.shape != (n,):
-        raise ValueError(f"labels: got shape {y.shape}, expected ({n},), one per row of the probabilities")
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"labels: got dtype {y.dtype}, expected integers, -1 for unknown")
-    if y.min() < -1:
-        raise ValueError(f"labels: got {y.min()}, expected classes from 0, or -1 for unknown")
-    known = y >= 0
-    if not known.any():
-        raise ValueError("labels: got -1 (unknown) for all points, expected some that are known")
-    return known, np.unique(y[known], return_inverse=True)[1].astype(np.int64)
-
-
 def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:
     return {
         "n_labelled": len(y),
         "accuracy": metrics.clustering_accuracy(y, assigned),
         "nmi": metrics.nmi(y, assigned),
         "ari": metrics.ari(y, assigned),
-        "calibration_error": expected_calibration_error(np.minimum(phi, 1), matched(assigned, y)),
+        "calibration_error": expected_calibration_error(np.minimum(phi, 1), matched(y, assigned)),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,7 @@ from icon.estimators.base import (
     with_lower_perplexity,
 )
 from icon.estimators.saved import load_estimator, save_estimator
+from icon.labels import known_labels
 from icon.methods import axes, registry
 from icon.p.base import Sets
 from icon.p.graph import Precomputed
@@ -148,8 +150,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss = self._loss(len(x), affinity is not None).to(features.device)
         weights = None if sample_weight is None else sample_weights(sample_weight, len(x))
         target = target_of(self.column, features, y) if affinity is None else _prepared(affinity)
-        if made_from(self.column) == "labels":
-            self.classes_ = np.unique(np.asarray(y))
+        if made_from(self.column) == "labels" and affinity is None:
+            given = known_labels(y, "y", len(x))
+            self.classes_ = given.names
+            if self.column == "data-label" and not given.known.all():
+                loss = loss.replace(p=replace(loss.p, ignore_index=-1), name=loss.name)  # type: ignore[call-arg]
         with seeded(seed, features.device):
             mapper, model = self._model(loss, features, seed)
         if isinstance(mapper, icon_nn.Lookup):

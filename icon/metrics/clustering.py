@@ -1,12 +1,20 @@
-"""Agreement of clusters with classes."""
+"""Agreement of clusters with classes.
+
+Labels and clusters are names of any kind (`icon.labels.read_labels`). Points whose label is unknown (None, NaN, -1) are
+left out. A cluster -1, as of DBSCAN's noise, is a cluster like any other.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse.csgraph import connected_components
 
-from icon import _checks as check
+from icon.labels import known_labels, read_labels
+
+DENSE = 2**24  # entries of a contingency table that is matched as a whole
 
 
 def clustering_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
@@ -14,28 +22,53 @@ def clustering_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
 
     Source: Kuhn 1955, Naval Research Logistics 2.
     """
-    y, c = _same_length(labels, clusters)
-    counts = np.zeros((c.max() + 1, y.max() + 1), dtype=np.int64)
-    np.add.at(counts, (c, y), 1)
-    matched = linear_sum_assignment(counts, maximize=True)
-    return float(counts[matched].sum() / len(y))
+    return float(matched(*_codes(labels, clusters)).mean())
 
 
 def nmi(labels: ArrayLike, clusters: ArrayLike) -> float:
     """Normalised mutual information (arithmetic mean of the entropies), in [0, 1]."""
     from sklearn.metrics import normalized_mutual_info_score
 
-    return float(normalized_mutual_info_score(*_same_length(labels, clusters)))
+    return float(normalized_mutual_info_score(*_codes(labels, clusters)))
 
 
 def ari(labels: ArrayLike, clusters: ArrayLike) -> float:
     """Adjusted Rand index: 1 for the same partition, 0 in expectation for a random one."""
     from sklearn.metrics import adjusted_rand_score
 
-    return float(adjusted_rand_score(*_same_length(labels, clusters)))
+    return float(adjusted_rand_score(*_codes(labels, clusters)))
 
 
-def _same_length(labels: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    y = check.integers(labels, "labels").cpu().numpy()
-    c = check.integers(clusters, "clusters", len(y)).cpu().numpy()
-    return y, c
+def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """``[n]`` whether a point's label is the one that its cluster stands for; both integers from 0.
+
+    Classes and clusters that share no points, directly or by way of others, are matched apart: memory follows the
+    largest group that hangs together, and not the number of names.
+    """
+    shape = (int(clusters.max()) + 1, int(labels.max()) + 1)
+    counts = sp.csr_array((np.ones(len(labels), dtype=np.int64), (clusters, labels)), shape=shape)
+    label_of = np.full(shape[0], -1)
+    for rows, columns in _groups(counts):
+        row, column = linear_sum_assignment(counts[rows][:, columns].toarray(), maximize=True)
+        label_of[rows[row]] = columns[column]
+    found: NDArray[np.bool_] = label_of[clusters] == labels
+    return found
+
+
+def _groups(counts: sp.csr_array) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The rows and the columns that hang together by entries above 0."""
+    n, m = counts.shape
+    if n * m <= DENSE:
+        return [(np.arange(n), np.arange(m))]
+    _, group = connected_components(sp.block_array([[None, counts], [counts.T, None]]), directed=False)
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return [(part[part < n], part[part >= n] - n) for part in parts]
+
+
+def _codes(labels: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    y = known_labels(labels)
+    c = read_labels(clusters, "clusters", len(y.codes), minus_one_is_unknown=False)
+    if not c.known.all():
+        raise ValueError("clusters: got None or NaN, expected a cluster for each point")
+    return y.codes[y.known], c.codes[y.known]

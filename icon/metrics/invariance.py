@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from icon import _checks as check
+from icon.labels import known_labels
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +41,10 @@ def representation_invariance_score(activations: ArrayLike, labels: ArrayLike, t
     """
     x = _activations(activations)
     n, t, units = x.shape
-    classes, y = np.unique(check.integers(labels, "labels", n).cpu().numpy(), return_inverse=True)
+    given = known_labels(labels, n=n)
+    if not given.known.all():
+        raise ValueError("labels: got unknown ones (-1, None or NaN), expected a class for each instance")
+    y, classes = given.codes, given.names
     if len(classes) < 2:
         raise ValueError("labels: got 1 class, expected at least two")
     top = -(-units // 10) if top is None else check.count(top, "top")

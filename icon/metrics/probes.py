@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from icon import _checks as check
+from icon.labels import known_labels
 from icon.metrics._inputs import double_matrix
 from icon.p import KNN
 
@@ -58,9 +59,9 @@ def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
 def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, seed: int) -> Probe:
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    features, y = double_matrix(z, "z").numpy(), check.integers(labels, "labels").cpu().numpy()
-    if len(features) != len(y):
-        raise ValueError(f"labels: got {len(y)}, expected {len(features)} (one per row of z)")
+    features = double_matrix(z, "z").numpy()
+    given = known_labels(labels, n=len(features))  # points of an unknown label are left out
+    features, y = features[given.known], given.codes[given.known]
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     scores = cross_val_score(model, features, y, cv=split)
     protocol = f"{name}; {folds}-fold cross-validation, stratified and shuffled with seed {seed}; mean accuracy"

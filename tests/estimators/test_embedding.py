@@ -297,8 +297,8 @@ def test_verbose_writes_to_standard_error_only(digits: Digits, capsys: pytest.Ca
         ({"device": "gpu9"}, None, ValueError, "device: got 'gpu9'"),
         ({"hyper": {"perplexitty": 3}}, None, TypeError, "perplexitty: unknown hyper-parameter"),
         ({"column": "classes"}, None, ValueError, "y: requires y to be passed, but the target y is None"),
-        ({"column": "classes"}, np.zeros(5), ValueError, r"y: got shape \(5,\), expected \(120,\)"),
-        ({"column": "classes"}, np.full(120, np.nan), ValueError, "y: got NaN"),
+        ({"column": "classes"}, np.zeros(5), ValueError, r"y: got 5 entries, expected 120"),
+        ({"column": "classes"}, np.full(120, np.nan), ValueError, "y: got no label that is known"),
         ({"column": "graph"}, np.ones((5, 5)), ValueError, r"adjacency: got shape \(5, 5\), expected \(120, 120\)"),
     ],
 )

@@ -1,0 +1,129 @@
+"""Labels are names: of text, numbers or truth values, some of them unknown."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Labels(NamedTuple):
+    """Labels as classes.
+
+    ``codes [n]`` int64 is the number of each label's class, -1 where it is unknown; ``names [C]`` are the classes in
+    their order (of numbers and text; as they come where they have none).
+    """
+
+    codes: NDArray[np.int64]
+    names: NDArray[Any]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """``[n]`` bool: where the label is known."""
+        return self.codes >= 0
+
+
+def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_one_is_unknown: bool = True) -> Labels:
+    """The classes that labels name.
+
+    None, NaN, a missing value of pandas and the number -1 are unknown labels. Text is a name as it stands, ``"NA"`` and
+    ``"None"`` as well. Integers of any size stay exact, and memory is that of the labels, however large they are.
+
+    Args:
+        value: ``[n]`` a list, array, tensor or series of text, integers, whole numbers or truth values.
+        name: of the argument, for messages.
+        n: how many there must be.
+        minus_one_is_unknown: False takes -1 as a name like any other.
+
+    Raises:
+        ValueError: another shape or length, or numbers that are no classes (fractions, infinity).
+        TypeError: no labels at all.
+    """
+    array = _as_array(value, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name}: got shape {array.shape}, expected one label per row (n,)")
+    if n is not None and len(array) != n:
+        raise ValueError(f"{name}: got {len(array)} entries, expected {n} (one per row)")
+    if len(array) == 0:
+        raise ValueError(f"{name}: got an empty vector, expected at least one entry")
+    if array.dtype.kind == "f":
+        array = _whole(array, name)
+    elif array.dtype.kind not in "iubOUS":
+        raise TypeError(f"{name}: got dtype {array.dtype}, expected text, integers or truth values")
+    codes, names = pd.factorize(array)
+    names = np.asarray(names)
+    if minus_one_is_unknown:
+        lost = np.append(names == -1, True) if names.dtype.kind != "O" else np.array([*map(_is_minus_one, names), True])
+        place = np.where(lost, -1, np.cumsum(~lost) - 1)  # its last entry is what code -1 reads
+        codes, names = place[codes], names[~lost[:-1]]
+    return _in_order(codes.astype(np.int64), names)
+
+
+def _as_array(value: Any, name: str) -> NDArray[Any]:
+    if value is None:
+        raise TypeError(f"{name}: got None, expected one label per row (n,)")
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        array: NDArray[Any] = (value.double() if value.is_floating_point() else value).numpy()
+        return array
+    if hasattr(value, "to_numpy"):  # a series keeps missing values and large integers in a dtype of its own
+        dtype = value.dtype if hasattr(value, "dtype") else None
+        plain = isinstance(dtype, np.dtype)
+        return np.asarray(value if plain else value.astype(object))
+    array = np.asarray(value)
+    if array.dtype.kind in "US" and not isinstance(value, np.ndarray):  # a list of text and None is all text by now
+        array = np.asarray(value, dtype=object)
+    return array
+
+
+def _whole(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Whole numbers as integers, NaN as None."""
+    known = ~np.isnan(array)
+    wrong = known & (~np.isfinite(array) | (array != np.round(array)))
+    if wrong.any():
+        raise ValueError(f"{name}: got {array[wrong][0]}, expected whole numbers, text or truth values")
+    if known.all() and np.abs(array).max() < 2**53:
+        return array.astype(np.int64)
+    found = np.full(len(array), None, dtype=object)
+    found[known] = [int(each) for each in array[known]]
+    return found
+
+
+def _is_minus_one(name: Any) -> bool:
+    return isinstance(name, (int, float, np.number)) and not isinstance(name, (bool, np.bool_)) and name == -1
+
+
+def _in_order(codes: NDArray[np.int64], names: NDArray[Any]) -> Labels:
+    """The classes in the order of their names, where these can be compared."""
+    try:
+        order = np.argsort(names, kind="stable")
+    except TypeError:
+        return Labels(codes, names)
+    place = np.empty(len(names) + 1, dtype=np.int64)
+    place[order], place[-1] = np.arange(len(names)), -1
+    return Labels(place[codes], names[order])
+
+
+def known_labels(value: Any, name: str = "labels", n: int | None = None) -> Labels:
+    """`read_labels` of which at least one is known.
+
+    Raises:
+        ValueError, TypeError: as `read_labels`, or all of them unknown.
+    """
+    found = read_labels(value, name, n)
+    if not found.known.any():
+        raise ValueError(f"{name}: got no label that is known (-1, None and NaN are unknown), expected some")
+    return found
+
+
+def keys(labels: Labels) -> NDArray[np.int64]:
+    """``[n]`` classes, and for each unknown label a class of its own: such a point belongs to nobody."""
+    found = labels.codes.copy()
+    unknown = ~labels.known
+    found[unknown] = len(labels.names) + np.arange(unknown.sum())
+    return found
