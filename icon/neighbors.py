@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from icon import _checks as check
+from icon._scales import unit_of, unit_rows
 
 EXACT_UP_TO = 50_000  # points that the automatic choice searches exactly
 SEARCHES = ("auto", "exact", "approximate")
@@ -96,6 +97,8 @@ def exact_neighbors(
 ) -> tuple[Tensor, Tensor]:
     """The ``k`` nearest candidates ``[n, k]`` of each query and their distances, nearest first, on their device.
 
+    Distances are squared; where their squares would not be ordinary numbers, they are in a unit of their own.
+
     Scores in float32 choose a few candidates more than k; distances in float64 order them, equal ones by index. Where
     float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
 
@@ -110,13 +113,18 @@ def exact_neighbors(
         ValueError: NaN or infinity.
     """
     device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
+    if metric != "cosine" and isinstance(queries, Tensor) and isinstance(candidates, Tensor):
+        unit, same = unit_of(queries, candidates), queries is candidates
+        if unit != 1:
+            candidates = candidates.double() / unit
+            queries = candidates if same else queries.double() / unit
     centre, scale = _centre_and_scale(candidates, device)
     m, found, euclidean = len(candidates), [], metric == "sqeuclidean"
     keep = min(k + _SPARE, m)
 
     def prepared(rows: Tensor) -> Tensor:
         """In float32, without under- or overflow."""
-        return (_unit(rows) if metric == "cosine" else (rows - centre if euclidean else rows) / scale).float()
+        return (unit_rows(rows) if metric == "cosine" else (rows - centre if euclidean else rows) / scale).float()
 
     blocks = list(_parts(m, _CANDIDATES))
     read_again = isinstance(candidates, np.memmap) or m * candidates.shape[1] > KEPT
@@ -193,15 +201,10 @@ def _reader(features: Array, metric: str) -> Transform:
         return moved
 
     def normalised(rows: Array) -> NDArray[np.float32]:
-        unit: NDArray[np.float32] = _unit(torch.as_tensor(np.asarray(rows)).double()).float().numpy()
+        unit: NDArray[np.float32] = unit_rows(torch.as_tensor(np.asarray(rows)).double()).float().numpy()
         return unit
 
     return normalised if metric == "cosine" else centred
-
-
-def _unit(rows: Tensor) -> Tensor:
-    unit: Tensor = rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(1e-12)
-    return unit
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:
@@ -237,7 +240,7 @@ def _measured(a: Tensor, b: Tensor, metric: str) -> Tensor:
     """Distances ``[b, c]`` of rows ``[b, 1, d]`` and others ``[b, c, d]``."""
     if metric == "sqeuclidean":
         return (a - b).square().sum(dim=2)
-    return 1 - (_unit(a) * _unit(b)).sum(dim=2) if metric == "cosine" else -(a * b).sum(dim=2)
+    return 1 - (unit_rows(a) * unit_rows(b)).sum(dim=2) if metric == "cosine" else -(a * b).sum(dim=2)
 
 
 def _rows(x: Tensor | Array, at: slice | Tensor, device: torch.device) -> Tensor:

@@ -18,6 +18,7 @@ from icon import features
 from icon.core.loss import Loss
 from icon.labels import keys, known_labels
 from icon.methods import axes
+from icon.nn.mappers import as_seen
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 
@@ -118,9 +119,8 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     device = next(mapper.parameters()).device
 
     def block(start: int) -> NDArray[np.float32]:
-        x = check.as_tensor(X[start : start + BLOCK], "X").to(device, torch.float32)
-        z: Tensor = mapper(x)
-        return z.cpu().numpy()
+        z: Tensor = mapper(as_seen(mapper, check.as_tensor(X[start : start + BLOCK], "X").to(device)))
+        return z.float().cpu().numpy()
 
     with torch.no_grad():
         first = block(0)

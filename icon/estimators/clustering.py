@@ -44,6 +44,7 @@ from icon.estimators.base import (
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.labels import Labels, read_labels
 from icon.methods import axes
+from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
@@ -349,7 +350,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
         def phi(points: Tensor) -> NDArray[np.float32]:
             with torch.no_grad():
-                z: Tensor = mapper(rows_of(inputs, points, device))
+                z: Tensor = mapper(as_seen(mapper, rows_of(inputs, points, device)))
             return z.softmax(dim=1).cpu().numpy()
 
         with seeded(run.seed, torch.device("cpu")):
@@ -361,7 +362,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         with seeded(run.seed, device):
             mapper = self._mapper(x, run.start, stage.clusters).to(device)
             inputs = _inputs(mapper, x)
-            check_output(mapper, rows_of(inputs, torch.arange(2), device), stage.clusters)
+            check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
             if first is not None:
                 initialization.imitate(mapper, inputs, first, self.n_clusters)
         teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
@@ -382,13 +383,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _mapper(self, x: Any, start: int, outputs: int) -> nn.Module:
         part = slice(None, None, max(1, len(x) // 20_000))
-        known = x.float() if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part], dtype=np.float32))
+        known = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part]))
         if isinstance(self.mapper, str) and self.mapper == "lookup":
             if not isinstance(x, Tensor):
                 raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
             # A random projection and not independent draws: neighbours start together.
-            projection = torch.randn(x.shape[1], outputs).to(known) / x.shape[1] ** 0.5
-            return icon_nn.build("lookup", known, outputs, start=icon_nn.Rescale(known)(known) @ projection)
+            scaled = icon_nn.Rescale(known)(known)
+            projection = torch.randn(x.shape[1], outputs).to(scaled) / x.shape[1] ** 0.5
+            return icon_nn.build("lookup", known, outputs, start=scaled @ projection)
         own = isinstance(self.mapper, nn.Module)
         kind = "mlp" if own and outputs != self.n_clusters else deepcopy(self.mapper)
         mapper = icon_nn.build(kind, known, outputs, hidden=self.hidden, max_features=icon_nn.MAX_FEATURES)
@@ -486,10 +488,10 @@ def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
 
 
 def _inputs(mapper: nn.Module, x: Any) -> Any:
-    """What a mapper is called with: row numbers for a lookup, else float32 features, or the array on disk."""
+    """What a mapper is called with: row numbers for a lookup, else features, or the array on disk."""
     if isinstance(mapper, icon_nn.Lookup):
         return torch.arange(len(x), device=x.device)
-    return x.float() if isinstance(x, Tensor) else x
+    return as_seen(mapper, x) if isinstance(x, Tensor) else x
 
 
 READERS["Clustering"] = partial(load_estimator, Clustering)

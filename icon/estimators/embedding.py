@@ -37,6 +37,7 @@ from icon.estimators.base import (
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.labels import known_labels
 from icon.methods import axes, registry
+from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.graph import Precomputed
 from icon.p.rows import Rows
@@ -160,7 +161,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if isinstance(mapper, icon_nn.Lookup):
             inputs = torch.arange(len(x), device=features.device)
         else:
-            inputs = features.float()
+            inputs = as_seen(mapper, features)
         check_output(mapper, inputs, self.n_components)
         m = len(self.classes_) if self.column == "data-label" else len(x)
         rows = prepare(loss, target, Sets(len(x), m, self.column == "data-label"))
@@ -214,7 +215,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if isinstance(self.mapper, str) and self.mapper == "lookup":
             start = self._start(features, seed, 1e-4 if by_momentum(loss) else 1.0)
         mapper = icon_nn.build(
-            deepcopy(self.mapper), features.float(), self.n_components, start=start, orthonormal=unbounded
+            deepcopy(self.mapper), features, self.n_components, start=start, orthonormal=unbounded
         ).to(features.device)
         if self.column != "data-label":
             return mapper, mapper

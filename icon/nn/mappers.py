@@ -53,7 +53,7 @@ class Lookup(nn.Module):
     def _placed(self, x: Tensor) -> Tensor:
         if self.features is None:
             raise ValueError("x: got features, expected indices: this lookup knows no features of its points")
-        x = x.to(self.features.dtype)
+        x = x.to(torch.promote_types(x.dtype, self.features.dtype))
         # Distances by differences: that of a known point to itself is exactly zero.
         index, squares = exact_neighbors(x, self.features, self.n_neighbors)
         near, same = squares.sqrt(), squares == 0
@@ -78,13 +78,13 @@ class Rescale(nn.Module):
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()
-        mean = x.mean(dim=0)
-        rms = (x - mean).square().mean().sqrt()
+        centred, mean, unit = _centred(x)
+        rms = centred.square().mean().sqrt()
         self.register_buffer("mean", mean)
-        self.register_buffer("rms", torch.where(rms > 0, rms, torch.ones_like(rms)))
+        self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.rms
+        return ((x.to(self.mean) - self.mean) / self.rms).float()
 
 
 class Principal(nn.Module):
@@ -96,19 +96,59 @@ class Principal(nn.Module):
     """
 
     mean: Tensor
+    rms: Tensor
     basis: Tensor
 
     def __init__(self, x: Tensor, dims: int) -> None:
         super().__init__()
-        mean = x.mean(dim=0)
-        _, vectors = torch.linalg.eigh((x - mean).mT @ (x - mean))
-        basis = vectors.flip(1)[:, : check.count(dims, "dims")]
-        rms = ((x - mean) @ basis).square().mean().sqrt()
+        centred, mean, unit = _centred(x)
+        basis = _directions(centred.float(), min(check.count(dims, "dims"), x.shape[1]))
+        rms = (centred.float() @ basis).square().mean().sqrt()
         self.register_buffer("mean", mean)
-        self.register_buffer("basis", basis / torch.where(rms > 0, rms, torch.ones_like(rms)))
+        self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
+        self.register_buffer("basis", basis)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) @ self.basis
+        return ((x.to(self.mean) - self.mean) / self.rms).float() @ self.basis
+
+
+def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``(x - mean) / unit``, the mean and the unit, in double precision where the device has it.
+
+    Far from zero, single precision would lose what the features differ in. In their own unit their squares are
+    ordinary numbers.
+    """
+    x = x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
+    largest = x.abs().amax()
+    unit = torch.where(largest > 0, largest, torch.ones_like(largest))
+    mean = (x / unit).mean(dim=0)
+    centred = x / unit - mean
+    spread = centred.abs().amax()
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    return centred / spread, mean * unit, unit * spread
+
+
+def _directions(centred: Tensor, dims: int) -> Tensor:
+    """``[f, dims]`` the leading principal directions, the longest first; columns of zeros where there are no more.
+
+    O(n f min(n, f)): of fewer points than features their products are decomposed, and not those of the features.
+    """
+    n, width = centred.shape
+    if width <= n:
+        vectors: Tensor = torch.linalg.eigh(centred.mT @ centred).eigenvectors
+        return vectors.flip(1)[:, :dims]
+    found = torch.linalg.svd(centred, full_matrices=False).Vh[:dims].mT
+    return torch.nn.functional.pad(found, (0, dims - found.shape[1]))
+
+
+def as_seen(mapper: nn.Module, x: Tensor) -> Tensor:
+    """Features in the precision that a mapper takes: the named ones centre them in their own, others have a dtype."""
+    first = mapper
+    while isinstance(first, nn.Sequential) and len(first):
+        first = first[0]
+    if isinstance(first, (Rescale, Principal, Lookup)):
+        return x  # a lookup also takes row numbers
+    return x.to(next((p.dtype for p in mapper.parameters() if p.is_floating_point()), torch.float32))
 
 
 class Linear(nn.Module):

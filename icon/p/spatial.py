@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._scales import unit_of, unit_rows
 from icon.neighbors import METRICS, SEARCHES, exact_neighbors, nearest_neighbors
 from icon.p.base import Distribution, Sets
 from icon.p.masses import DenseFromLogs, Listed, Sparse
@@ -23,6 +24,7 @@ from icon.p.support import Support
 _TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 DEFAULT_PERPLEXITY = 30.0
 ALL_UP_TO = 3000  # points up to which a perplexity is sought among all candidates
+LARGEST_RATIO = 1e150  # of a unit and a bandwidth: its square is an ordinary number
 _GATHERED = 2**22  # entries of features gathered at a time
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
@@ -74,16 +76,21 @@ class _Kernel(_Spatial):
             f"an exact p of {support.n} x {support.m} points" if k is None else f"p with {k} neighbours",
             "give n_neighbors= to keep the nearest only",
         )
+        unit = 1.0
+        if self._similarity() == "sqeuclidean" and (unit := unit_of(xa, xb)) != 1:
+            xa, xb = (xa / unit,) * 2 if xa is xb else (xa / unit, xb / unit)
         if k is None:
             tiles = _score_tiles(xa, xb, self._similarity())
             logs = torch.cat(
-                [self.normalize(t, partial(_hide_self, start=i, support=support), support) for i, t in tiles]
+                [self.normalize(t, partial(_hide_self, start=i, support=support), support, unit) for i, t in tiles]
             )
+            _refuse_nan(logs)
             # Far candidates have a logarithm where their mass is too small for a float.
             return Rows(DenseFromLogs(logs.exp(), logs.detach()), support)
         index = self._nearest(xa, xb, k, support)
         scores = _edge_scores(xa, xb, index, self._similarity())
-        values = self.normalize(scores, _all, support).exp()
+        values = self.normalize(scores, _all, support, unit).exp()
+        _refuse_nan(values)
         return Rows(Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support)
 
     def _nearest(self, xa: Tensor, xb: Tensor, k: int, support: Support) -> Tensor:
@@ -102,8 +109,11 @@ class _Kernel(_Spatial):
         return "sqeuclidean"
 
     @abstractmethod
-    def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
-        """Log-masses ``[b, k]`` from similarities; ``mask`` puts minus infinity outside the support."""
+    def normalize(self, scores: Tensor, mask: Mask, support: Support, unit: float) -> Tensor:
+        """Log-masses ``[b, k]`` from similarities; ``mask`` puts minus infinity outside the support.
+
+        Squared distances are in multiples of ``unit²``.
+        """
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,9 +190,12 @@ class Gaussian(_Kernel):
         bandwidths = (self.perplexity, self.sigma, self.temperature)
         return given if any(b is not None for b in bandwidths) else {"perplexity": DEFAULT_PERPLEXITY, **given}
 
-    def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
+    def normalize(self, scores: Tensor, mask: Mask, support: Support, unit: float) -> Tensor:
         if self.sigma is not None:
-            return mask(scores / (2 * self.sigma**2)).log_softmax(dim=1)
+            # Shifted before they are scaled: the nearest keep a mass where all distances are many times σ.
+            shifted = scores - mask(scores.detach()).amax(dim=1, keepdim=True)
+            ratio = min(unit / self.sigma, LARGEST_RATIO)
+            return mask(shifted * (ratio * ratio / 2)).log_softmax(dim=1)
         if self.temperature is not None:
             return mask(scores / self.temperature).log_softmax(dim=1)
         competing = min(scores.shape[1], support.size)
@@ -225,9 +238,15 @@ class StudentT(_Kernel):
         check.positive(self.dof, "dof")
         check.positive(self.sigma, "sigma")
 
-    def normalize(self, scores: Tensor, mask: Mask, support: Support) -> Tensor:
-        log_kernel = -(self.dof + 1) / 2 * torch.log1p(-scores / (self.dof * self.sigma**2))
-        return mask(log_kernel).log_softmax(dim=1)
+    def normalize(self, scores: Tensor, mask: Mask, support: Support, unit: float) -> Tensor:
+        ratio = unit / self.sigma
+        if 1 / LARGEST_RATIO < ratio < LARGEST_RATIO:
+            log_kernel = torch.log1p(-scores * (ratio * ratio / self.dof))
+        else:  # the square of the ratio is no ordinary number, its logarithm is
+            squares = (-scores).clamp_min(torch.finfo(scores.dtype).tiny).log()
+            shift = 2 * (math.log(unit) - math.log(self.sigma)) - math.log(self.dof)
+            log_kernel = torch.nn.functional.softplus(squares + shift)
+        return mask(-(self.dof + 1) / 2 * log_kernel).log_softmax(dim=1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -294,6 +313,13 @@ def _hide_self(scores: Tensor, start: int, support: Support) -> Tensor:
     return support.hide(scores, start, -math.inf)
 
 
+def _refuse_nan(found: Tensor) -> None:
+    if check.values_matter(found) and bool(found.detach().isnan().any()):
+        raise ValueError(
+            "features: got numbers whose products are too large for float64, expected smaller ones (scale the features)"
+        )
+
+
 def _precise(x: Tensor) -> Tensor:
     """p is a constant of the optimisation and worth full precision (where the device has it); it is cast when used."""
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
@@ -312,7 +338,7 @@ def _centre(x: Tensor) -> Tensor:
 def _edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> Tensor:
     """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``."""
     if metric == "cosine":
-        xa, xb = (torch.nn.functional.normalize(x, dim=1) for x in (xa, xb))
+        xa, xb = (unit_rows(x) for x in (xa, xb))
     step, parts = max(1, _GATHERED // (index.shape[1] * xa.shape[1])), []
     for start in range(0, len(xa), step):
         rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
@@ -324,7 +350,7 @@ def _edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> Tensor:
 def _score_tiles(xa: Tensor, xb: Tensor, metric: str) -> Iterator[tuple[int, Tensor]]:
     """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine."""
     if metric == "cosine":
-        xa, xb = (torch.nn.functional.normalize(x, dim=1) for x in (xa, xb))
+        xa, xb = (unit_rows(x) for x in (xa, xb))
     elif metric == "sqeuclidean":
         xa, xb = (x - _centre(xb) for x in (xa, xb))
     block = max(1, _TILE // len(xb))

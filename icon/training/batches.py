@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.core.loss import Loss
+from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.labels import DataLabel
 from icon.p.rows import Rows
@@ -79,7 +80,8 @@ def batches(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, 
 
     def draw() -> tuple[Any, Any]:
         *views, target = sampler.draw(size)
-        z = mapper(rows_of(inputs, torch.cat(views), device))
+        x = rows_of(inputs, torch.cat(views), device)
+        z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
         return (z if len(views) == 1 else z.split([len(view) for view in views])), target
 
     return draw
@@ -107,4 +109,4 @@ def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:
     if isinstance(inputs, Tensor):
         return inputs[index.to(inputs.device)].to(device)
     order = index.numpy()
-    return torch.as_tensor(inputs[order]).float().to(device)
+    return torch.as_tensor(inputs[order]).to(device)

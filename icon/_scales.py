@@ -1,0 +1,29 @@
+"""Units of numbers: what keeps squares and lengths ordinary numbers, whatever the features are measured in."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_SAFE = 2.0**300  # squares of numbers up to it, and down to its inverse, are ordinary numbers of float64
+
+
+def unit_of(*features: Tensor) -> float:
+    """A power of two that the features are divided by, so that their squares are ordinary numbers; 1 if they are.
+
+    Dividing by a power of two changes no digit, and no tie.
+    """
+    largest = max(float(x.detach().abs().max()) for x in features)
+    if largest == 0 or 1 / _SAFE <= largest <= _SAFE:
+        return 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1])
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """Rows of length one, however long or short they were; a row of zeros stays zero."""
+    largest = x.detach().abs().amax(dim=-1, keepdim=True)
+    x = x / torch.where(largest > 0, largest, 1.0)
+    found: Tensor = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(0.5)
+    return found
