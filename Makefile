@@ -36,7 +36,7 @@ test: $(VENV)/.peers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-gpu: $(VENV)/.ready
 	$(BIN)/python -m pytest -m gpu

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import icon
 from experiments.datasets import Array
 from icon.training import fit
-from icon.training.fit import seeded
+from icon.training.state import seeded
 
 
 class Halves(NamedTuple):

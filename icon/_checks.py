@@ -77,6 +77,10 @@ def as_tensor(value: Any, name: str) -> Tensor:
         return value
     if value is None:
         raise TypeError(f"{name}: got None, expected an array or tensor")
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, Tensor) for each in value):
+        return torch.stack(list(value))
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name}: got a masked array with masked entries, expected known numbers (fill or drop them)")
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":

@@ -6,13 +6,12 @@ import dataclasses
 import inspect
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from icon import p as icon_p
@@ -40,15 +39,14 @@ def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], te
     target = Path(path)
     header = {"icon": json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True)}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    real = target.resolve()  # a link is followed
+    unfinished = real.with_name(f".{real.name}.{os.getpid()}")
     try:
-        handle, unfinished = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        os.close(handle)
         try:
-            save_file(stored, unfinished, metadata=header)
-            os.replace(unfinished, target)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
+            unfinished.write_bytes(to_bytes(stored, metadata=header))  # with the mode that the umask gives
+            os.replace(unfinished, real)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise ValueError(f"path: got {target}, expected a file that can be written ({error.strerror})") from None
 

@@ -14,7 +14,8 @@ from experiments.clustering.protocol import Clusters, Settings, inputs, union
 from experiments.datasets import Dataset
 from icon.nn import EMA, mappers
 from icon.training import PairSampler
-from icon.training.fit import fit, seeded
+from icon.training.fit import fit
+from icon.training.state import seeded
 
 PROJECTION = 128  # dimensions of the instance head of contrastive clustering
 INSTANCES = 256  # pairs of a batch whose instances are contrasted: the batch of the paper

@@ -43,15 +43,32 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         chosen = torch.device(device)
     except RuntimeError:
         raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
-    x = check.as_tensor(X, "X")
-    return (x.float() if chosen.type == "mps" else x).to(chosen)
+    x = check.as_tensor(X, "X").detach()
+    try:
+        return (x.float() if chosen.type == "mps" else x).to(chosen)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: got {device!r}, expected a device that is here ({reason})") from None
 
 
 def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray[Any]:
     """Features ``[n, f]`` as scikit-learn checks them; NaN and infinity are reported with their row numbers."""
+    X = _plain(X)
     x: NDArray[Any] = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, **options)
     check.matrix(x, "X")
     return x
+
+
+def _plain(X: Any) -> Any:
+    """Tensors as arrays, wherever they lie and whatever they keep a gradient for; masked entries are refused."""
+    if isinstance(X, (list, tuple)) and len(X) and all(isinstance(row, Tensor) for row in X):
+        X = torch.stack([row.detach() for row in X])
+    if isinstance(X, np.ma.MaskedArray):
+        return check.as_tensor(X, "X").numpy()
+    if not isinstance(X, Tensor):
+        return X
+    x = X.detach().cpu()
+    return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
 
 
 def sample_weights(given: Any, n: int) -> Tensor:
@@ -164,7 +181,12 @@ def features_of(X: Any) -> Any:
     def row(i: int) -> NDArray[np.float32]:
         item = X[i]
         item = item[0] if isinstance(item, (tuple, list)) else item
-        return np.asarray(item, dtype=np.float32)
+        try:
+            return np.asarray(_plain(item), dtype=np.float32)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"X: got items of {type(item).__name__}, expected feature rows (f,), or tuples that begin with one"
+            ) from None
 
     first = row(0)
     if first.ndim != 1:

@@ -50,8 +50,9 @@ from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
 from icon.serialization import READERS
 from icon.training.batches import prepare, rows_of
-from icon.training.fit import fit, seeded
+from icon.training.fit import fit
 from icon.training.sampler import PairSampler
+from icon.training.state import seeded, settled
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
@@ -96,13 +97,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
             50,000 points; see `icon.neighbors`.
         checkpoint: a path; every 100 steps each restart writes ``PATH.0``, ``PATH.1``, ... there, and a fit that was
-            interrupted goes on from them to the result that it would have had.
+            interrupted goes on from them to the result that it would have had. Files of another run (other data or
+            settings) are refused; delete them to start afresh.
         symmetrize: of the k-NN graph before it is normalised: ``"union"``, ``"intersection"``, ``"average"`` or None.
         hyper: further hyper-parameters of the column or of the clusters row, such as ``{"metric": "cosine"}``.
         random_state: an integer makes the result reproducible on one machine.
         verbose: a progress bar for each restart, on standard error.
         callback: called with (step from 1, loss, logits) at each step, as they were before its update, for
-            one restart after the other.
+            one restart after the other. Returning True ends the restart, which keeps what it has.
         device: ``"auto"`` takes an accelerator where there is one.
         evaluator: how the loss is computed; see `icon.Loss`.
 
@@ -172,6 +174,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.evaluator = evaluator
 
+    @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.
 
@@ -241,6 +244,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Probabilities φ ``[b, n_clusters]`` of the clusters for each row of ``X [b, f]``."""
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
+    @settled()
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Minus the loss of the clusters of X under the p of X (higher is better); y as in `fit`."""
         logits = torch.from_numpy(self._logits(X))
@@ -368,9 +372,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
         callback = stage.callback
 
-        def report(step: int, value: float, logits: Tensor) -> None:
-            if callback is not None:
-                callback(step, value, logits.cpu().numpy())
+        def report(step: int, value: float, logits: Tensor) -> object:
+            return None if callback is None else callback(step, value, logits.cpu().numpy())
 
         done = fit(
             run.loss.to(device), mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
@@ -425,8 +428,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")
         return self.batch_size
 
+    @settled()
     def _logits(self, X: Any) -> NDArray[np.float32]:
-        check_is_fitted(self)
+        check_is_fitted(self, "mapper_")
         x = features_of(X)
         x = self._features(x, reset=False)[0] if on_disk(x) else validated(self, x, reset=False)
         logits = apply(self.mapper_, x)

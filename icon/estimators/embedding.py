@@ -43,7 +43,8 @@ from icon.p.graph import Precomputed
 from icon.p.rows import Rows
 from icon.serialization import READERS
 from icon.training.batches import prepare
-from icon.training.fit import Callback, fit, seeded
+from icon.training.fit import Callback, fit
+from icon.training.state import seeded, settled
 
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
 
@@ -78,7 +79,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tol: stop when 50 steps improve the loss by less than this share of it; 0 never stops.
         random_state: an integer makes the result reproducible on one machine.
         verbose: progress bars on standard error.
-        callback: called with (step from 1, loss, embedding) at each step, as they were before its update.
+        callback: called with (step from 1, loss, embedding) at each step, as they were before its update. Returning
+            True ends the fit, which keeps what it has.
         device: ``"auto"`` takes an accelerator where there is one.
         evaluator: how the loss is computed; see `icon.Loss`.
 
@@ -133,6 +135,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.device = device
         self.evaluator = evaluator
 
+    @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None, *, affinity: Any = None) -> Embedding:
         """Learn the map of ``X [n, f]``; see the class for ``y``.
 
@@ -181,9 +184,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """`fit`, and the embedding ``[n, n_components]`` of X."""
         return self.fit(X, y, **fit_params).embedding_
 
+    @settled()
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does."""
-        check_is_fitted(self)
+        check_is_fitted(self, "mapper_")
         x = validated(self, X, reset=False)
         return apply(self.mapper_, x)
 
@@ -245,16 +249,18 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Train in place; the number of steps taken."""
         name, lookup = loss.name or "embedding", not inputs.is_floating_point()
         shared: dict[str, Any] = {"seed": seed, "verbose": self.verbose}
+        ended: list[bool] = []  # whether the callback asked for the end, at each step
 
         def seen(before: int, exaggerated: bool = False) -> Callback | None:
             callback = self.callback
             if callback is None:
                 return None
 
-            def call(step: int, value: float, z: Tensor) -> None:
+            def call(step: int, value: float, z: Tensor) -> object:
                 if exaggerated:
                     value = float(loss(z, rows))
-                callback(before + step, value, z.cpu().numpy())
+                ended.append(callback(before + step, value, z.cpu().numpy()) is True)
+                return ended[-1]
 
             return call
 
@@ -275,6 +281,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 optimizer=lambda ps: MomentumGains(ps, rate, momentum=0.5), callback=seen(0, exaggerated=True),
                 label=f"{name}, exaggerated", **shared,
             )  # fmt: skip
+        if ended and ended[-1]:
+            return len(ended)
         late = fit(
             loss, model, inputs, rows, steps=self.max_iter - early, tol=self.tol,
             optimizer=lambda ps: MomentumGains(ps, rate), callback=seen(early), label=name, **shared,

@@ -25,7 +25,8 @@ class Checkpoint:
         mapper: the same.
         optimizer: whose state is written.
         teacher: the moving average of the mapper, where there is one.
-        identity: what must agree for a run to go on from the file.
+        identity: what must agree for a run to go on from the file, by names that a refusal says.
+        path: of the file; a link is followed.
     """
 
     loss: Loss
@@ -33,6 +34,7 @@ class Checkpoint:
     optimizer: Optimizer
     teacher: EMA | None
     identity: dict[str, Any]
+    path: Path
 
     @property
     def _on_gpu(self) -> bool:
@@ -42,9 +44,30 @@ class Checkpoint:
         modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
         return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
 
-    def save(self, path: Path, losses: list[float]) -> None:
+    def begin(self, resume: bool) -> list[float]:
+        """The losses of the steps that the file has, whose state is put back; none where it starts afresh.
+
+        Raises:
+            ValueError: a place that cannot be written, a file of another run, or a broken one.
+        """
+        trial = self._partial
+        try:
+            trial.touch()
+            trial.unlink()
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint: got {self.path} ({error.strerror}), expected a file in a folder that can be written"
+            ) from None
+        return self._load() if resume and self.path.exists() else []
+
+    @property
+    def _partial(self) -> Path:
+        target = self.path.resolve()
+        return target.with_name(target.name + ".part")
+
+    def save(self, losses: list[float]) -> None:
         """Write the state after these losses; a kill leaves the old file or the new one."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state()}
         if self._on_gpu:
@@ -57,18 +80,17 @@ class Checkpoint:
             for key, value in entries.items():
                 (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
         header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
-        partial = path.with_name(path.name + ".part")
-        save_file(
-            {k: v.detach().contiguous().clone() for k, v in tensors.items()}, partial, {"icon": json.dumps(header)}
-        )
-        os.replace(partial, path)
+        # As bytes: a file that Python opens has the mode that the umask gives.
+        data = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, {"icon": json.dumps(header)})
+        try:
+            self._partial.write_bytes(data)
+            os.replace(self._partial, self.path.resolve())
+        finally:
+            self._partial.unlink(missing_ok=True)
 
-    def load(self, path: Path) -> list[float]:
-        """Put back the state of a file, and return the losses before it.
-
-        Raises:
-            ValueError: a file of another run, or a broken one.
-        """
+    def _load(self) -> list[float]:
+        """Put back the state of the file, and return the losses before it."""
+        path = self.path
         from safetensors import SafetensorError, safe_open
 
         try:

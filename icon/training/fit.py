@@ -17,6 +17,8 @@ from icon.core.loss import Loss
 from icon.nn import EMA
 from icon.training.batches import all_points, batches
 from icon.training.checkpoint import Checkpoint
+from icon.training.digest import digest
+from icon.training.state import Draws, settled
 
 Callback = Callable[[int, float, Tensor], object]
 
@@ -49,11 +51,12 @@ def fit(
     label: str = "fit",
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
+    resume: bool = True,
 ) -> Fit:
     """Minimise ``loss(mapper(inputs), target)`` over the parameters of both, in place.
 
     The same seed on the same machine gives the same numbers, and so does a run that was interrupted and called again
-    with its checkpoint. The global random state is left as it was.
+    with its checkpoint. Torch's global state (generator, modes, defaults) plays no part and is left as it was.
 
     Args:
         loss: what is minimised.
@@ -78,75 +81,86 @@ def fit(
             less than ``tol`` times its size; 0 never stops.
         patience: length of these windows, in steps.
         seed: of all that a run draws; None goes on with torch's global generator as it is.
-        callback: called with (step from 1, loss, embedding ``[n, d]``) as they were before the step's update.
+        callback: called with (step from 1, loss, embedding ``[n, d]``) as they were before the step's update. One that
+            returns True ends the run after that step, which keeps what it has.
         verbose: a progress bar with the loss and the time left, on standard error.
         label: what the progress bar calls the run.
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
         checkpoint_every: steps between two writes.
+        resume: False starts afresh and overwrites a checkpoint that exists.
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
-        ValueError: a checkpoint of another run, or a broken one.
+        ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
+            that cannot be written, found before the first step.
     """
     check.count(steps, "steps")
     check.count(patience, "patience")
     check.count(checkpoint_every, "checkpoint_every")
+    check.number(tol, "tol", least=0)
     parameters = [p for p in (*mapper.parameters(), *loss.parameters()) if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
     losses: list[float] = []
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
+    rates = [group["lr"] for group in method.param_groups]
+    draws, stopped = Draws(seed, parameters[0].device), False
     mapper.train()
-    with seeded(seed, parameters[0].device):
+    with settled(), draws:
         if batch_size is None:
             draw = all_points(loss, mapper, inputs, target)
         else:
             size = check.count(batch_size, "batch_size", 2)
             draw = batches(loss, mapper, inputs, target, size, negatives)
-        settings: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "tol": tol, "patience": patience}
-        settings |= {"steps": steps, "decay": True} if decay else {}
-        rates = [group["lr"] for group in method.param_groups]
-        settings |= {"format": 1, "loss": repr(loss), "optimizer": type(method).__name__}
-        run = Checkpoint(loss, mapper, method, teacher, settings)
-        if checkpoint is not None and Path(checkpoint).exists():
-            losses = run.load(Path(checkpoint))
-        with _progress(verbose, label, steps, len(losses)) as report:
-            while len(losses) < steps and not _stalled(losses, tol, patience):
-                z, rows = draw()
-                if losses and not _finite(z):
-                    raise _diverged("embedding: got NaN or infinity", len(losses))
-                value = loss(z, rows)
-                current = float(value.detach())
-                if not math.isfinite(current):
-                    raise _diverged(f"loss: got {current}", len(losses))
+        run: Checkpoint | None = None
+        if checkpoint is not None:
+            settings = {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
+            settings |= {"patience": patience, "steps": steps if decay else None}
+            identity = settings | _made_of(loss, mapper, method, inputs, target)
+            run = Checkpoint(loss, mapper, method, teacher, identity, Path(checkpoint))
+            losses = run.begin(resume)
+    with _progress(verbose, label, steps, len(losses)) as report:
+        while len(losses) < steps and not stopped and not _stalled(losses, tol, patience):
+            with settled():
+                with draws:
+                    z, rows = draw()
                 for group, rate in zip(method.param_groups, rates, strict=True) if decay else ():
                     group["lr"] = rate * min(1.0, 2 * (1 - len(losses) / steps))
-                method.zero_grad()
-                value.backward()
-                method.step()
+                current = _updated(loss, method, z, rows, len(losses))
                 follow(mapper)
-                losses.append(current)
-                report(current)
-                if callback is not None:
-                    callback(len(losses), current, (z if isinstance(z, Tensor) else z[0]).detach())
-                if checkpoint is not None and len(losses) % checkpoint_every == 0:
-                    run.save(Path(checkpoint), losses)
-        if checkpoint is not None:
-            run.save(Path(checkpoint), losses)
+            losses.append(current)
+            report(current)
+            if callback is not None:
+                stopped = callback(len(losses), current, (z if isinstance(z, Tensor) else z[0]).detach()) is True
+            if run is not None and len(losses) % checkpoint_every == 0:
+                with draws:
+                    run.save(losses)
+    if run is not None:
+        with draws:
+            run.save(losses)
     mapper.eval()
     return Fit(losses, _stalled(losses, tol, patience))
 
 
-@contextmanager
-def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    """Draws inside start from the seed; those outside are as if nothing had been drawn. None changes nothing."""
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+def _updated(loss: Loss, method: Optimizer, z: Any, rows: Any, done: int) -> float:
+    """The loss before an update of the parameters, which it makes."""
+    if done and not _finite(z):
+        raise _diverged("embedding: got NaN or infinity", done)
+    value = loss(z, rows)
+    current = float(value.detach())
+    if not math.isfinite(current):
+        raise _diverged(f"loss: got {current}", done)
+    method.zero_grad()
+    value.backward()
+    method.step()
+    return current
+
+
+def _made_of(loss: Loss, mapper: nn.Module, method: Optimizer, inputs: Any, target: Any) -> dict[str, Any]:
+    """What a run is made of, by the name under which another one is refused."""
+    made = {"format": "2", "loss": repr(loss), "optimizer": type(method).__name__, "rate": repr(method)}
+    return made | {"data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
 
 
 def _finite(z: Any) -> bool:

@@ -17,7 +17,8 @@ from icon.nn.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
 from icon.training import PairSampler, PointSampler
 from icon.training.batches import prepare
-from icon.training.fit import fit, seeded
+from icon.training.fit import fit
+from icon.training.state import seeded
 
 N = 30
 
@@ -264,7 +265,7 @@ def test_a_truncated_checkpoint_is_refused(x: Tensor, tmp_path: Path) -> None:
         ({"seed": 1}, "of a run with seed 0, expected 1"),
         ({"batch_size": 5}, "of a run with batch_size None, expected 5"),
         ({"loss": clusters(0.5)}, "of a run with loss"),
-        ({"mapper": MLP(5, 4)}, "of another model"),
+        ({"mapper": MLP(5, 4)}, "of a run with start"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(change, line: str, x: Tensor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

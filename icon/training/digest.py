@@ -1,0 +1,49 @@
+"""A digest of what a run is made of: two runs with the same one see the same numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+BLOCK = 2**20  # entries read at a time, of an array that may lie on disk
+
+
+def digest(*things: Any) -> str:
+    """A digest of tensors, arrays, modules, records of them (prepared p, samplers), and plain values."""
+    state = blake2b(digest_size=16)
+    for part in _parts(things):
+        state.update(part)
+    return state.hexdigest()
+
+
+def _parts(thing: Any) -> Iterator[Any]:
+    if isinstance(thing, Tensor):
+        thing = thing.detach().cpu()
+        thing = (thing if thing.dtype.is_complex or thing.element_size() != 2 else thing.float()).numpy()
+    if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufc":
+        yield f"{thing.dtype.str}{thing.shape}".encode()
+        step = max(1, BLOCK // max(1, thing[:1].size)) if thing.ndim else 1
+        for start in range(0, len(thing) if thing.ndim else 0, step):
+            yield np.ascontiguousarray(thing[start : start + step]).data.cast("B") if thing.size else b""
+        if not thing.ndim:
+            yield thing.tobytes()
+    elif isinstance(thing, nn.Module):
+        yield from _parts(dict(thing.state_dict()))
+    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        yield type(thing).__name__.encode()
+        yield from _parts({f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)})
+    elif isinstance(thing, Mapping):
+        for name, value in thing.items():
+            yield str(name).encode()
+            yield from _parts(value)
+    elif isinstance(thing, (list, tuple)):
+        yield f"{len(thing)}".encode()
+        for part in thing:
+            yield from _parts(part)
+    else:
+        yield repr(thing).encode()

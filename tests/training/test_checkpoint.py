@@ -1,0 +1,119 @@
+"""A checkpoint belongs to one run: of its data, its p, its start and its settings."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_blobs
+from torch import nn
+
+import icon
+from icon.training.digest import digest
+
+X = make_blobs(90, centers=3, n_features=4, random_state=0)[0]
+Z, IDS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), torch.arange(20) // 2
+
+
+def clustering(path: Path | None, **hyper: object) -> icon.Clustering:
+    settings = {"max_iter": 20, "n_init": 1, "random_state": 0, "init": "k-means", "n_neighbors": 5, **hyper}
+    return icon.Clustering(3, checkpoint=path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"walks": 3}, "p"), ({"debias": 0.5}, "p"), ({"n_neighbors": 6}, "loss"), ({"learning_rate": 1e-4}, "rate"),
+        ({"init": "random"}, "start"), ({"random_state": 1}, "seed"), ({"max_iter": 30}, "steps"),
+        ({"hidden": 32}, "start"), ({"mapper": "linear"}, "start"), ({"batch_size": 32}, "batch_size"),
+        ({"hyper": {"metric": "cosine"}}, "loss"),
+    ],
+)  # fmt: skip
+def test_a_run_of_another_setting_is_refused_by_its_name(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    clustering(tmp_path / "run").fit(X)
+    with pytest.raises(ValueError, match=rf"^checkpoint: got .*run.0 of a run with {named} "):
+        clustering(tmp_path / "run", **change).fit(X)
+
+
+def test_other_data_are_refused(tmp_path: Path) -> None:
+    clustering(tmp_path / "run").fit(X)
+    moved = X.copy()
+    moved[3, 1] += 1e-9  # p is the same
+    with pytest.raises(ValueError, match=r"^checkpoint: got .* of a run with (data|start) "):
+        clustering(tmp_path / "run").fit(moved)
+
+
+def fitted(path: Path, resume: bool = True, steps: int = 10) -> list[float]:
+    torch.manual_seed(0)
+    mapper = nn.Linear(3, 2)
+    return icon.training.fit(
+        icon.method("t-simcne"), mapper, Z, IDS, steps=steps, checkpoint=path, resume=resume, checkpoint_every=4
+    ).losses
+
+
+def test_it_starts_afresh_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(b"another file")
+    with pytest.raises(ValueError, match=r"^checkpoint: got .* expected a checkpoint of icon"):
+        fitted(tmp_path / "run")
+    first = fitted(tmp_path / "run", resume=False)
+    assert fitted(tmp_path / "run", steps=20)[:10] == first
+
+
+def test_the_folder_is_tried_before_the_first_step(tmp_path: Path) -> None:
+    steps: list[int] = []
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*nowhere.* expected a file in a folder"):
+        clustering(tmp_path / "nowhere" / "run", callback=lambda step, *_: steps.append(step)).fit(X)
+    assert not steps
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_files_have_the_mode_that_the_umask_gives(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        clustering(tmp_path / "run").fit(X).save(tmp_path / "model")
+        icon.method("clip", learnable=True).save(tmp_path / "loss")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o666 & ~mask}
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name, write in (("run", lambda path: fitted(path, resume=False)), ("loss", icon.method("clip").save)):
+        link = tmp_path / name
+        link.symlink_to(tmp_path / "elsewhere" / name)
+        write(link)
+        assert link.is_symlink()
+        assert (tmp_path / "elsewhere" / name).stat().st_size > 0
+
+
+def test_nothing_is_left_of_a_write_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        fitted(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_digests_tell_apart_what_differs() -> None:
+    x = np.arange(6.0)
+    things = [x, x.reshape(2, 3), x.astype(np.float32), x + 1e-15, [x], None, "x", 1, 1.0, torch.tensor(x), {"a": x}]
+    things += [
+        icon.p.KNN(1)(np.eye(3)),
+        icon.p.KNN(2)(np.eye(3)),
+        icon.p.KNN(1)(np.eye(3)).debias(0.1),
+        nn.Linear(2, 2),
+    ]
+    found = [digest(thing) for thing in things]
+    assert found[0] == found[9]  # a tensor and its array
+    assert len(set(found)) == len(things) - 1
+    assert digest(x, "a") != digest("a", x)
+    assert digest(torch.ones(3, dtype=torch.bfloat16)) == digest(torch.ones(3, dtype=torch.bfloat16))
