@@ -17,7 +17,7 @@ from icon import _checks as check
 from icon.core import evaluators
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
-from icon.core.masked import masked_logits
+from icon.core.masked import lowered_where_masked, masked_logits
 from icon.core.problem import Problem, block_size
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
@@ -447,9 +447,11 @@ class Loss(nn.Module):
             try:
                 views[k] = check.matrix(view, f"input[{k}]")
             except ValueError:
-                if k > 0 or self.p.column != "data-label":
+                if k > 0 or self.p.column != "data-label" or not self.q.takes_logits:
                     raise
                 views[k] = masked_logits(view, views[1], target, self.p)
+        if self.p.column == "data-label" and self.q.takes_logits and not check.values_matter(views[0]):
+            views[0] = lowered_where_masked(views[0], views[1])
         shape, dtype = views[0].shape, views[0].dtype
         for view in views[1:]:
             if view.shape[1] != shape[1]:

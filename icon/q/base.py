@@ -84,6 +84,8 @@ class Kernel(nn.Module):
     is_product: ClassVar[bool] = True
     #: Whether there are `anchor_factors`, a `penalty`, and a state to `advance`.
     has_factors: bool = False
+    #: Whether a candidate whose score is lower than all others by far is as good as none.
+    takes_logits: bool = False
     has_penalty: ClassVar[bool] = False
     has_state: ClassVar[bool] = False
 

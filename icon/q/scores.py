@@ -123,6 +123,10 @@ class Gaussian(Kernel):
         return self.metric == "cosine"
 
     @property
+    def takes_logits(self) -> bool:  # type: ignore[override]
+        return self.metric == "dot" and self.preprocess == "none" and self.partition_name in ("logsumexp", "max")
+
+    @property
     def is_symmetric(self) -> bool:
         return (
             self.metric != "sqeuclidean"
@@ -312,6 +316,10 @@ class Argmax(Kernel):
     @property
     def edges_suffice(self) -> bool:
         return False  # the arg-max needs the whole row
+
+    @property
+    def takes_logits(self) -> bool:  # type: ignore[override]
+        return self._scores.takes_logits
 
     def score(
         self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]

@@ -62,3 +62,37 @@ def test_smoothing_of_a_masked_class_is_refused() -> None:
     logits = torch.tensor([[0.0, -torch.inf, 0.0]])
     with pytest.raises(ValueError, match=r"^input\[0\]: got -inf for a class, to which DataLabel.*debias.* gives mass"):
         icon.method("cross-entropy", label_smoothing=0.1)((logits, torch.eye(3)), torch.tensor([0]))
+
+
+@pytest.mark.parametrize("name", ["cosface", "swav", "harmonic"])
+def test_a_score_that_is_no_dot_product_refuses_them(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^input\[0\]: got NaN or infinity in rows 0, 3"):
+        icon.method(name)((masked(), torch.eye(CLASSES)), torch.tensor([0, 1, 2, 3, 2, 0]))
+
+
+def test_low_logits_of_half_precision_stay_above_a_masked_class() -> None:
+    logits, labels = (masked(torch.float32).detach() - 300).half(), torch.tensor([0, 1, 2, 3, 2, 0])
+    ours = icon.method("cross-entropy")((logits, torch.eye(CLASSES).half()), labels)
+    torch.testing.assert_close(ours, cross_entropy(logits.float(), labels))
+
+
+def test_prepared_rows_are_asked_likewise() -> None:
+    loss, labels = icon.method("cross-entropy"), torch.tensor([0, 1, 2, 3, 2, 0])
+    pair = masked().detach(), torch.eye(CLASSES, dtype=torch.float64)
+    rows = icon.p.DataLabel(n_classes=CLASSES)(labels)
+    torch.testing.assert_close(loss(pair, rows), cross_entropy(pair[0], labels))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("how", ["grad", "compile"])
+def test_a_transform_and_a_compiler_see_masked_classes(how: str, dtype: torch.dtype) -> None:
+    loss, logits, labels = icon.method("cross-entropy"), masked(dtype).detach(), torch.tensor([0, 1, 2, 3, 2, 0])
+
+    def ours(z: torch.Tensor) -> torch.Tensor:
+        return loss((z, torch.eye(CLASSES, dtype=dtype)), labels)
+
+    if how == "grad":
+        found, expected = torch.func.grad(ours)(logits), torch.func.grad(lambda z: cross_entropy(z, labels))(logits)
+    else:
+        found, expected = torch.compile(ours, backend="eager", fullgraph=True)(logits), cross_entropy(logits, labels)
+    torch.testing.assert_close(found, expected, check_dtype=False)
