@@ -163,11 +163,11 @@ class Classes(_Members):
             raise ValueError(f"labels: got {a.shape[1]} and {b.shape[1]} columns, expected the same number")
         n, m = a.shape[0], b.shape[0]
         paired = sets.paired or two
-        support = self._support(n, m, replace(sets, paired=True) if two else sets)
+        # A lone point is its own candidate, and has no positive all the same.
+        lone = m == 1 and not paired
+        support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=True) if two else sets)
         if self.overlap == "jaccard":
             _refuse_other_than_sets(a, b)
-        if m == 1 and not paired:
-            support = Support(n, m, offset=0)
         if n * m <= PAIRS and isinstance(a, Tensor) and isinstance(b, Tensor):
             return Rows(_dense_overlap(a, b, self.overlap, None if paired else 0), support)
         return Rows.from_scipy(

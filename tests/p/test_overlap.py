@@ -179,3 +179,12 @@ class TestClassWeights:
 def test_counts_must_be_positive(name: str, argument: str) -> None:
     with pytest.raises(ValueError, match=f"^{argument}: got entries"):
         icon.method(name, **{argument: [1.0, 0.0]})
+
+
+@pytest.mark.parametrize("name", ["soft-supcon", "multi-label-supcon"])
+def test_a_lone_point_costs_0(name: str) -> None:
+    z = torch.ones(1, 4, requires_grad=True)
+    with pytest.warns(UserWarning, match="got 1 of 1 anchors without a positive; the loss is 0"):
+        value = icon.method(name)(z, torch.ones(1, 3))
+    assert value == 0
+    assert not torch.autograd.grad(value, z)[0].any()
