@@ -211,7 +211,11 @@ class Gaussian(_Kernel):
             mask(shifted * _precision(visible, math.log(each), competing)).log_softmax(dim=1)
             for each in self._perplexities
         ]
-        return logs[0] if len(logs) == 1 else torch.stack(logs).logsumexp(dim=0) - math.log(len(logs))
+        if len(logs) == 1:
+            return logs[0]
+        # Finite where self is hidden, so that the gradient is: infinity less infinity would be NaN.
+        finite = torch.stack(logs).clamp_min(torch.finfo(logs[0].dtype).min)
+        return mask(finite.logsumexp(dim=0) - math.log(len(logs)))
 
     @property
     def _perplexities(self) -> tuple[float, ...]:

@@ -235,3 +235,15 @@ def test_numpy_scalars_are_numbers() -> None:
     assert icon.p.KNN(n_neighbors=np.int64(5))(x).n_edges == 60
     assert_close(icon.p.KNN(n_neighbors=5).debias(np.float32(0.25))(x).to_dense(),
                  icon.p.KNN(n_neighbors=5).debias(0.25)(x).to_dense(), rtol=1e-7)  # fmt: skip
+
+
+def test_several_perplexities_have_the_average_of_their_gradients() -> None:
+    z = torch.from_numpy(points(12, 1)[:, :2].copy())
+
+    def gradient(*perplexities: float) -> torch.Tensor:
+        x = torch.from_numpy(points(12, 0)).requires_grad_()
+        p = icon.p.Gaussian(perplexity=perplexities, detach=False)  # type: ignore[arg-type]
+        scores = icon.Loss(p, icon.q.StudentT()).terms(z, x).cross_entropy
+        return torch.autograd.grad(scores, x)[0]
+
+    torch.testing.assert_close(gradient(2.0, 5.0), (gradient(2.0) + gradient(5.0)) / 2)
