@@ -229,7 +229,8 @@ class Loss(nn.Module):
     def published(self, input: Any, target: Any = None) -> Float[Tensor, ""] | Float[Tensor, " n"]:
         """The number that the authors' own program reports of this method, so that learning rates carry over.
 
-        It is a multiple of the cross-entropy form, plus a constant; ``docs/authors.md`` says which one. Differentiable.
+        It is a multiple of the cross-entropy form or of the loss, plus a constant; ``docs/authors.md`` says which one.
+        Differentiable. ``reduction="none"`` gives one number per anchor, whose mean it is; ``"sum"`` changes nothing.
 
         >>> icon.method("mocov3").published((queries, keys))   # 2τ · cross-entropy, as in moco-v3
 
@@ -238,7 +239,7 @@ class Loss(nn.Module):
             target: as in a call.
 
         Raises:
-            ValueError: no named method, or one whose program computes another thing.
+            ValueError: no named method, one whose program computes another thing, or another divergence than its own.
         """
         return type(self).find_published(self, input, target)
 

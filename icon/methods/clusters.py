@@ -22,10 +22,10 @@ def inertia(given: Loss, input: Any, target: Any) -> Tensor:
 
     Z normalises p, N are the sizes of the clusters. Equal to the inertia where the memberships are hard.
     """
-    x = target if isinstance(target, Tensor) else torch.as_tensor(target)
+    x, logits = check.matrix(target, "target"), check.matrix(input, "input")
     variance = given.p.sigma**2  # type: ignore[attr-defined]
     scores = -torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * variance)
-    sizes = input.softmax(dim=1).sum(dim=0)
+    sizes = (logits / given.q.softmax_temperature).softmax(dim=1).sum(dim=0)  # type: ignore[operator]
     value = given.replace(reduction="sum")(input, target)
     found: Tensor = variance * (value - scores.logsumexp(dim=1).sum().to(value) + torch.xlogy(sizes, sizes).sum())
     return found

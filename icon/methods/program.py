@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from icon import _checks as check
 from icon.core.loss import Loss
 
 if sys.version_info >= (3, 11):
@@ -70,7 +71,9 @@ class Program:
         return f"{product} + {self.offset}" if self.offset else product
 
     def published(self, loss: Loss, input: Any, target: Any) -> Tensor:
-        """The number of the program, differentiable."""
+        """The number of the program, differentiable; see `Loss.published`."""
+        if loss.reduction == "sum":
+            loss = loss.replace(reduction="mean")
         if self.number is not None:
             return self.number(loss, input, target)
         value = loss(input, target) if self.of == "loss" else loss.terms(input, target).cross_entropy
@@ -85,7 +88,7 @@ class _Quantities:
 
     def __init__(self, loss: Loss, input: Any) -> None:
         self.loss = loss
-        self.first = input[0] if isinstance(input, (tuple, list)) else input
+        self.first = check.as_tensor(input[0] if isinstance(input, (tuple, list)) else input, "input")
 
     def value(self, term: str) -> Any:
         """The value of a symbol, a number, a quotient ``a/b``, or ``log a``."""

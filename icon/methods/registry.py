@@ -153,16 +153,24 @@ def names_of(given: Loss) -> str | None:
 
 def published(given: Loss, input: Any, target: Any) -> Tensor:
     """What the authors' program reports; see `Loss.published`."""
-    names = given.name or names_of(given) or ""
-    record = next((m for m in methods() if m.name in names.split(" / ")), None)
-    if record is None:
+    found = _named(given.name) or _named(names_of(given))
+    if not found:
         raise ValueError(f"published: got a loss without the name of a method ({given.name}), expected a named one")
+    record = next((m for m in found if m.program is not None and m.program.factor), found[0])
     program = record.program
+    usual = method(record.slug).divergence_name
+    if given.divergence_name != usual:
+        raise ValueError(f"published: got divergence={given.divergence_name!r}, expected {usual!r} as in {record.name}")
     if program is None or not program.factor:
         why = "nobody published it" if record.citation is None else "its number does not follow from this loss"
         detail = f": {program.differs}" if program is not None and program.differs else ""
         raise ValueError(f"published: got {record.name}, expected a method with a program: {why}{detail}")
     return program.published(given, input, target)
+
+
+def _named(names: str | None) -> list[Method]:
+    """The methods of a name, or of several as `names_of` joins them."""
+    return [m for m in methods() if m.name in (names or "").split(" / ")]
 
 
 Loss.find_names = staticmethod(names_of)

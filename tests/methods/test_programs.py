@@ -109,3 +109,38 @@ def test_a_loss_without_a_name_is_refused() -> None:
     case = coordinate_input("gaussian", "pairs")
     with pytest.raises(ValueError, match="published: got a loss without the name of a method"):
         icon.Loss(icon.p.Pairs(), icon.q.Gaussian(margin=1.0)).published(case.input, case.target)
+
+
+@pytest.mark.parametrize("built", ["of parts", "under a name of one's own"])
+def test_a_loss_that_two_methods_share_has_the_number_of_the_one_with_a_program(built: str) -> None:
+    case = coordinate_input("gaussian", "pairs")
+    loss = icon.loss("gaussian", "pairs", temperature=0.1)  # InfoNCE / SimCLR
+    loss = loss if built == "of parts" else loss.replace(name="mine")
+    expected = icon.method("simclr").published(case.input, case.target)
+    assert_close(loss.published(case.input, case.target), expected, 0.0)
+
+
+@pytest.mark.parametrize("slug", ["byol", "sne", "scan", "simclr", "kmeans"])
+def test_the_number_does_not_depend_on_the_reduction(slug: str) -> None:
+    case = case_of(slug)
+    mean, total, each = (
+        icon.method(slug, reduction=reduction).published(case.input, case.target)
+        for reduction in ("mean", "sum", "none")
+    )
+    assert_close(total, mean, 1e-12)
+    assert_close(each.mean(), mean, 1e-12)
+
+
+def test_another_divergence_is_refused() -> None:
+    case = coordinate_input("gaussian", "pairs")
+    with pytest.raises(ValueError, match="published: got divergence='js', expected 'kl' as in SimCLR"):
+        icon.method("simclr", divergence="js").published(case.input, case.target)
+
+
+def test_the_inertia_of_arrays_and_of_logits_that_are_divided() -> None:
+    x = torch.randn(9, 2, dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 2])
+    logits = 1e3 * torch.nn.functional.one_hot(labels).double()
+    inertia = sum((x[labels == c] - x[labels == c].mean(dim=0)).square().sum() for c in range(3))
+    for loss, z in ((icon.method("kmeans"), logits), (icon.method("kmeans", softmax_temperature=0.01), logits / 1e3)):
+        assert_close(loss.published(z.numpy(), x.numpy()), inertia, 1e-9)
