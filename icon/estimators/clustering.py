@@ -231,9 +231,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.labels_ = self.order_.argsort()[labels]
         self.n_empty_ = clusters - len(used)
         if self.n_empty_:
-            warnings.warn(
-                f"n_clusters: got {clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning, stacklevel=3
-            )
+            check.warn(f"n_clusters: got {clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The most probable cluster ``[b]`` of each row of ``X [b, f]``."""
@@ -468,7 +466,11 @@ class _Stage(NamedTuple):
 
 def _weighted(loss: Loss, weights: Tensor) -> Loss:
     """The loss with weights ``[n]`` of the points, as anchors and in the sizes of the clusters."""
-    q = type(loss.q)(**{**loss.q.hyper_parameters(), "weights": weights})
+    given = loss.q.hyper_parameters()
+    for name in ("weights", "marginals", "exponent"):
+        if name in given:
+            raise ValueError(f"sample_weight: got some with hyper={{{name!r}: ...}}, expected one of them")
+    q = type(loss.q)(**{**given, "weights": weights})
     return loss.replace(q=q, anchor_weights=weights)
 
 

@@ -442,6 +442,15 @@ def test_clusters_are_numbered_without_a_gap_and_the_empty_ones_are_told() -> No
     assert np.array_equal(model.restarts_[0], model.labels_)
 
 
+@pytest.mark.parametrize("method", ["fit", "fit_predict"])
+def test_the_warning_of_empty_clusters_points_to_the_caller(method: str) -> None:
+    x, y = make_blobs(60, centers=3, random_state=0)[:2]
+    model = Clustering(8, "classes", max_iter=20, n_init=1, init="random", random_state=0)
+    with pytest.warns(ConvergenceWarning, match="stayed empty") as found:
+        getattr(model, method)(x, y)
+    assert [w.filename for w in found if w.category is ConvergenceWarning] == [__file__]
+
+
 def test_the_defaults_hold_for_ten_points() -> None:
     x, _ = make_blobs(10, centers=2, random_state=0)[:2]
     with warnings.catch_warnings():
@@ -474,6 +483,11 @@ class TestSampleWeight:
     def test_bad_weights(self, blobs: Data, bad: np.ndarray) -> None:
         with pytest.raises(ValueError, match=r"^sample_weight: got"):
             Clustering(4).fit(blobs[0], sample_weight=bad)
+
+    @pytest.mark.parametrize("hyper", [{"marginals": "uniform"}, {"exponent": 0.6}, {"weights": np.ones(150)}])
+    def test_weights_that_the_row_has_or_cannot_have(self, blobs: Data, hyper: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=rf"^sample_weight: got some with hyper={{'{next(iter(hyper))}': ...}}"):
+            Clustering(4, hyper=hyper).fit(blobs[0], sample_weight=np.ones(150))
 
 
 def model_rows(x: np.ndarray) -> Rows:
