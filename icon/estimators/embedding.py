@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -149,12 +150,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         x = validated(self, X, ensure_min_samples=2)
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
+        check.number(self.early_exaggeration, "early_exaggeration", least=1)
         seed = draw_seed(self.random_state)
         features = on_device(x, self.device)
         loss = self._loss(len(x), affinity is not None).to(features.device)
         weights = None if sample_weight is None else sample_weights(sample_weight, len(x))
-        target = target_of(self.column, features, y) if affinity is None else _prepared(affinity)
-        if made_from(self.column) == "labels" and affinity is None:
+        target = target_of(self.column, features, y) if affinity is None else _prepared(affinity, len(x))
+        if made_from(self.column) == "labels" and (y is not None or affinity is None):
             given = known_labels(y, "y", len(x))
             self.classes_ = given.names
             if self.column == "data-label" and not given.known.all():
@@ -273,7 +275,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 ).losses
             )
         rate = learning_rate(self.learning_rate, max(rows.n / EXAGGERATION / 4, 50.0))
-        factor = check.number(self.early_exaggeration, "early_exaggeration", least=1)
+        factor = float(self.early_exaggeration)
         early = min(EXAGGERATION_STEPS, self.max_iter // 4) if factor > 1 else 0
         if early:
             fit(
@@ -300,23 +302,29 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return tags
 
 
-def _prepared(affinity: Any) -> Any:
+def _prepared(affinity: Any, n: int) -> Rows:
     """Rows of p as they are; of a matrix those that it has, or the joint ones if all of it sums to one."""
     if isinstance(affinity, Rows):
-        return affinity
-    total = float(affinity.sum()) if hasattr(affinity, "sum") else float(np.asarray(affinity, dtype=float).sum())
-    return Precomputed(joint=bool(abs(total - 1) < 1e-3))(affinity)
+        rows = affinity
+    else:
+        given = (
+            affinity if sp.issparse(affinity) or isinstance(affinity, Tensor) else check.matrix(affinity, "affinity")
+        )
+        rows = Precomputed(joint=bool(abs(float(given.sum()) - 1) < 1e-3))(given)
+    if rows.n != n:
+        raise ValueError(f"affinity: got shape {(rows.n, rows.m)}, expected {(n, n)} (one row per row of X)")
+    return rows
 
 
 def _weighted(loss: Loss, rows: Rows, weights: Tensor) -> tuple[Loss, Rows]:
     """The loss and its p with weights ``[n]`` of the points: of the anchors, or of the joint distribution."""
     if loss.normalization == "row":
-        every = weights * rows.marginal if loss.stationary_anchors else weights
+        every = weights * rows.marginal.cpu() if loss.stationary_anchors else weights
         return loss.replace(anchor_weights=every), rows
     marginal = weights * rows.marginal.cpu()
     if not bool(marginal.sum() > 0):
         raise ValueError("sample_weight: got 0 for every point with a positive, expected some > 0")
-    return loss, rows.as_joint(rows.masses, (marginal / marginal.sum()).to(rows.marginal.device)).symmetrize()
+    return loss, rows.as_joint(rows.masses, (marginal / marginal.sum()).to(rows.marginal)).symmetrize()
 
 
 class MomentumGains(Optimizer):

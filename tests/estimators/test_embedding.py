@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import sklearn
@@ -321,6 +323,30 @@ class TestWhatIsGiven:
             np.testing.assert_allclose(given.embedding_, plain.embedding_, rtol=1e-3, atol=1e-3)
         with pytest.raises(ValueError, match="expected 1"):
             Embedding().fit(x, affinity=2 * pairs * len(x))
+
+    def test_an_affinity_may_be_a_frame_and_needs_no_labels(self) -> None:
+        x = load_digits().data[:40]
+        p = icon.p.Gaussian(perplexity=10)(x).to_dense().numpy()
+        make = functools.partial(Embedding, row="gaussian", column="classes", max_iter=5, random_state=0)
+        plain, framed = make().fit(x, affinity=p), make().fit(x, affinity=pd.DataFrame(p))
+        np.testing.assert_array_equal(plain.embedding_, framed.embedding_)
+        assert not hasattr(plain, "classes_")
+
+    @pytest.mark.parametrize(
+        ("affinity", "error", "line"),
+        [
+            (np.full((5, 5), 0.2), ValueError, r"affinity: got shape \(5, 5\), expected \(40, 40\)"),
+            ("precomputed", TypeError, "affinity: got str"),
+        ],
+    )
+    def test_bad_affinities(self, affinity: Any, error: type[Exception], line: str) -> None:
+        with pytest.raises(error, match=f"^{line}"):
+            Embedding(max_iter=3).fit(load_digits().data[:40], affinity=affinity)
+
+    @pytest.mark.parametrize("row", ["student-t", "gaussian"])
+    def test_early_exaggeration_is_checked_where_it_plays_no_part(self, row: str) -> None:
+        with pytest.raises(ValueError, match=r"^early_exaggeration: got 0.5"):
+            Embedding(row=row, early_exaggeration=0.5, max_iter=3).fit(load_digits().data[:100])
 
     def test_several_perplexities_are_averaged(self) -> None:
         x = load_digits().data[:60]
