@@ -238,14 +238,14 @@ class DataLabel(Distribution):
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
         sums = rows.masses.sums()
         weights = rows.masses.average(sums.new_tensor(self.class_weights)[:, None]).squeeze(1)
-        divisors = weights.detach() if rows.masses.is_listed else (sums > 0).to(sums)
+        divisors = weights.detach() if rows.masses.is_listed else _counted(rows)
         return self._with(rows, weights, divisors)
 
     def finish(self, rows: Rows) -> Rows:
         """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
         if self.class_weights is None:
             return rows
-        divisors = rows.divisors if isinstance(rows, WeightedRows) else (rows.masses.sums() > 0).double()
+        divisors = rows.divisors if isinstance(rows, WeightedRows) else _counted(rows)
         of_classes = divisors.new_tensor(self.class_weights)
         weights = rows.masses.average(of_classes[:, None]).squeeze(1)
         dense, positive = rows.to_dense(), weights[:, None] > 0
@@ -277,6 +277,12 @@ class DataLabel(Distribution):
             return rows
         weighted = self._weighted(rows)
         return weighted if self.operations else self.finish(weighted)
+
+
+def _counted(rows: Rows) -> Tensor:
+    """``[n]`` 1 for each anchor with a positive, in the precision of the masses."""
+    sums = rows.masses.sums().detach()
+    return (sums > 0).to(sums)
 
 
 def _is_label_matrix(target: Any) -> bool:
