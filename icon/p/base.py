@@ -87,7 +87,10 @@ class Distribution(Composable):
             raise ValueError(f"exclude_self: got True for {sets.n} anchors and {sets.m} candidates, expected one set")
         rows = self.rows(target, sets)
         if rows.has_self_mass():
-            raise ValueError("exclude_self: got True where i matches i of the other set, expected no mass there")
+            raise ValueError(
+                "exclude_self: got True where i matches i of the other set, expected no mass there; where both sets "
+                "are the same points, give what p is made from once, for both"
+            )
         return rows.on(Support(rows.n, rows.m, True))
 
     @staticmethod

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from icon._cached import cached
 from icon._lazy import Lazy
-from icon.p.masses import Masses, Sparse
+from icon.p.masses import Grouped, Masses, Sparse
 from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
 from icon.p.support import Support
@@ -181,6 +181,8 @@ class Rows(Composable):
         if offset is None:
             return False
         own = self.masses.own_part
+        if isinstance(own, Grouped) and own.own is not None:
+            return False  # known without a look at the keys, which a compiler may not take
         return any(bool(own.positives(start, stop).diagonal(offset + start).any()) for start, stop in own.spans())
 
     # -- the same p elsewhere -----------------------------------------------------------------------------------------

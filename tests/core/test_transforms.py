@@ -37,6 +37,15 @@ CELLS: dict[str, Callable[[], tuple[icon.Loss, Callable[[icon.Loss, Tensor], Ten
     ),
     "jensen-shannon": lambda: (icon.loss("student-t", "classes", divergence="js"), lambda loss, z: loss(z, LABELS)),
     "clusters": lambda: (icon.loss("clusters", "pairs"), lambda loss, z: loss(z, IDS)),
+    "temi": lambda: (icon.method("temi").eval(), lambda loss, z: loss((z, OTHER), IDS)),
+    "weighted-cross-entropy": lambda: (
+        icon.method("weighted-cross-entropy", class_weights=(1, 2, 0, 4), label_smoothing=0.1, ignore_index=3),
+        lambda loss, z: loss((z, PROTOTYPES), LABELS),
+    ),
+    "spectral-contrastive": lambda: (
+        icon.method("spectral-contrastive", unbiased=True),
+        lambda loss, z: loss((z, OTHER)),
+    ),
 }
 
 
