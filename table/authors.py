@@ -65,7 +65,7 @@ def _section(method: Method, program: Program) -> Iterator[str]:
         given = ", ".join(f"`{name}={value!r}`" for name, value in program.settings.items())
         yield f"Their settings are {given}."
     if program.factor:
-        yield f"Their number is {program.factor}."
+        yield f"`loss.published` gives {program.factor}."
     if program.differs:
         yield f"What differs: {program.differs}"
     if program.traps:

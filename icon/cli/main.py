@@ -32,6 +32,17 @@ Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same resul
 Out = Annotated[Optional[Path], typer.Option(help="Where to write (.npy or .csv); standard output as CSV if absent.")]  # noqa: UP045
 
 
+#: What the factor of a program is made of.
+SYMBOLS = {
+    "n": "anchors",
+    "k": "neighbours",
+    "C": "columns of the input",
+    "τ": "the temperature",
+    "CE": "the cross-entropy form",
+    "L": "the loss",
+}
+
+
 class Style(str, Enum):
     """How `icon table` prints."""
 
@@ -111,8 +122,11 @@ def show(
 def _show_program(console: Console, program: Program) -> None:
     """What the authors run, and what one who comes from there gets wrong."""
     where = f"{program.call}, {program.url}" if program.url else "none found"
-    number = f"; its number is {program.factor}" if program.factor else ""
-    console.print(f"authors' program: {where}{number}", markup=False)
+    console.print(f"authors' program: {where}", markup=False)
+    if program.factor:
+        meanings = ", ".join(f"{s}: {m}" for s, m in SYMBOLS.items() if s in program.factor.replace("/", " ").split())
+        number = f"{program.factor} ({meanings})" if meanings else program.factor
+        console.print(f"loss.published: {number}", markup=False)
     if program.settings:
         console.print("authors' settings: " + ", ".join(f"{k}={v}" for k, v in program.settings.items()), markup=False)
     if program.differs:

@@ -39,6 +39,12 @@ def test_show_a_method(name: str) -> None:
     assert "icon.method(" in done.stdout
 
 
+def test_the_symbols_of_a_published_number_are_explained() -> None:
+    shown = RUN.invoke(app, ["show", "scan"]).stdout
+    assert "loss.published: L + log C (C: columns of the input, L: the loss)" in shown
+    assert "authors' program: none found\nloss.published: CE" in RUN.invoke(app, ["show", "cross-entropy"]).stdout
+
+
 @pytest.mark.parametrize("row", icon.table().index)
 @pytest.mark.parametrize("column", icon.table().columns)
 def test_show_a_coordinate(row: str, column: str) -> None:

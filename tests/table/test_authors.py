@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import icon
 from table.authors import PATH, render
 
@@ -16,3 +18,16 @@ def test_it_says_for_every_published_method_with_a_record_what_to_call() -> None
         if method.program is not None:
             assert f"## {method.name}\n" in text
             assert f'icon.method("{method.slug}"' in text
+
+
+@pytest.mark.parametrize("name", ["SwAV", "PCL"])
+def test_an_example_that_gives_a_number_is_that_of_the_program(name: str) -> None:
+    """Where the call of the authors' program is another one than ours, the page shows theirs."""
+    example = render().split(f"## {name}\n")[1].split("```")[1]
+    assert {"SwAV": "0.05, 3, tolerance=None", "PCL": "centroids, clusters"}[name] in example
+    assert "number = loss.published(" in example
+
+
+def test_what_was_not_found_is_said_once() -> None:
+    for section in render().split("\n## ")[1:]:
+        assert section.count("No program of the authors was found") == 0
