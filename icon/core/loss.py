@@ -426,7 +426,15 @@ class Loss(nn.Module):
         if counted is not None and (self.on_no_positive == "skip" or self.p.leaves_out):
             divisors = divisors * counted
         whole = self.totals.sum(divisors.sum().detach())
-        if given is not None and check.values_matter(whole) and not bool(whole > 0) and rows.n_empty < n:
+        of_classes = rows.has_weights and not self.p.leaves_out
+        if (
+            (of_classes or given is not None)
+            and check.values_matter(whole)
+            and not bool(whole > 0)
+            and rows.n_empty < n
+        ):
+            if of_classes and not bool(rows.counts.any()):
+                raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
         return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 

@@ -254,8 +254,6 @@ class DataLabel(Distribution):
 
     def _with(self, rows: Rows, weights: Tensor, divisors: Tensor) -> Rows:
         share = weights.detach()
-        if check.values_matter(share) and not bool(share.sum() > 0) and not self.leaves_out:
-            raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0")
         marginal = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
         return WeightedRows(rows.masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
 

@@ -172,6 +172,12 @@ class TestClassWeights:
         with pytest.raises(ValueError, match=r"^class_weights: got 0 for every class"):
             icon.method("weighted-cross-entropy", class_weights=(0.0, 1.0, 1.0))((z, w), y)
 
+    @pytest.mark.parametrize("reduction", ["sum", "none"])
+    def test_a_batch_of_classes_that_weigh_nothing_costs_0(self, reduction: str) -> None:
+        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.zeros(N, dtype=torch.int64)
+        loss = icon.method("weighted-cross-entropy", class_weights=(0.0, 1.0, 1.0), reduction=reduction)
+        assert not loss((z, w), y).any()
+
 
 @pytest.mark.parametrize(
     ("name", "argument"), [("balanced-softmax", "class_counts"), ("sampled-softmax", "expected_counts")]
