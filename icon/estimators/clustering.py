@@ -116,11 +116,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         losses_: the loss of each restart.
         restarts_: ``[n_init, n]`` the labels of each restart.
         n_iter_: steps of the restart that was kept.
-        mapper_: the trained module.
+        mapper_: the trained module, whose columns are numbered as they were trained.
+        order_: ``[n_clusters]`` the column of ``mapper_`` that each cluster is.
         knn_recall_: of an approximate search for neighbours.
 
-    A single start often ends in a local minimum
-    (two clusters merged, a third one split), and its loss tells.
+    A single start often ends in a local minimum (two clusters merged, a third one split), and its loss tells.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
     """

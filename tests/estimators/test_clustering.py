@@ -440,6 +440,9 @@ def test_clusters_are_numbered_without_a_gap_and_the_empty_ones_are_told() -> No
     assert np.array_equal(model.predict(x), model.labels_)
     assert np.array_equal(model.predict_proba(x).argmax(axis=1), model.labels_)
     assert np.array_equal(model.restarts_[0], model.labels_)
+    with torch.no_grad():
+        logits = model.mapper_(torch.tensor(x, dtype=torch.float32)).numpy()
+    assert np.array_equal(logits[:, model.order_].argmax(axis=1), model.labels_)
 
 
 @pytest.mark.parametrize("method", ["fit", "fit_predict"])
