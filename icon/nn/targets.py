@@ -108,7 +108,8 @@ def _log_marginal(weights: Any, name: str, length: int, like: Tensor) -> Tensor:
         wrong = f"shape {tuple(given.shape)}"
     if wrong:
         raise ValueError(f"{name}: got {wrong}, expected {length} finite numbers >= 0, some of them > 0")
-    return (given / given.sum()).log()
+    shares = given / given.amax()  # whose sum does not overflow
+    return (shares / shares.sum()).log()
 
 
 class Centering(nn.Module):

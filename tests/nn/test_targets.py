@@ -52,6 +52,10 @@ class TestSinkhorn:
         np.testing.assert_allclose(codes[rows > 0][:, columns > 0], kept, atol=1e-6)
         np.testing.assert_allclose(codes.sum(dim=1), 1)
 
+    def test_weights_whose_sum_is_too_large_for_a_float(self) -> None:
+        scores, weights = cosines(6, 3, 0), torch.tensor([1e308, 1e308, 1e308], dtype=torch.float64)
+        torch.testing.assert_close(icon.sinkhorn(scores, column_weights=weights), icon.sinkhorn(scores))
+
     @pytest.mark.parametrize(
         ("weights", "found"),
         [
