@@ -119,7 +119,7 @@ class Distribution(Composable):
         return {name: value for name, (value, default) in own.items() if value != default or name in self.shown}
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.hyper_parameters().items())
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.hyper_parameters().items())
         return f"{type(self).__name__}({arguments})" + "".join(f".{operation}" for operation in self.operations)
 
     def _then(self: D, operation: Operation) -> D:
@@ -137,6 +137,11 @@ class Distribution(Composable):
         if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
             raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
         return rows
+
+
+def _shown(value: Any) -> str:
+    """A hyper-parameter as `repr` shows it; one per class is only counted."""
+    return f"({len(value)} numbers)" if isinstance(value, tuple) and len(value) > 4 else repr(value)
 
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:

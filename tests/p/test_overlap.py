@@ -163,6 +163,10 @@ class TestClassWeights:
         for weights in (None, (2.0, 2.0, 2.0)):
             torch.testing.assert_close(icon.method("weighted-cross-entropy", class_weights=weights)((z, w), y), plain)
 
+    def test_many_weights_are_counted_and_not_written_out(self) -> None:
+        assert "class_weights=(1.0, 2.0, 3.0)" in repr(icon.p.DataLabel(class_weights=[1, 2, 3]))
+        assert "class_weights=(1000 numbers)" in repr(icon.p.DataLabel(class_weights=np.ones(1000)))
+
     def test_bad_weights(self) -> None:
         z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.zeros(N, dtype=torch.int64)
         with pytest.raises(ValueError, match=r"^class_weights: got 2, expected 3"):
