@@ -28,6 +28,7 @@ import icon
 from icon.estimators.clustering import Clustering
 from icon.nn.mappers import CNN
 from icon.p.rows import Rows
+from icon.training.sampler import PairSampler
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -481,6 +482,23 @@ class TestSampleWeight:
         q = (phi / (w[:, None] * phi).sum(dim=0)) @ (phi * w[:, None]).T
         kl = (torch.xlogy(p, p) - p * q.log()).sum(dim=1)
         assert model.loss_ == pytest.approx(float((w * kl).sum() / w.sum()), rel=1e-4)
+
+    def test_anchors_are_drawn_by_their_weights(self, blobs: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+        drawn: list[torch.Tensor] = []
+        original = PairSampler.sample
+
+        def sample(self: PairSampler, size: int, negatives: int) -> Any:
+            found = original(self, size, negatives)
+            drawn.append(found[0])
+            return found
+
+        monkeypatch.setattr(PairSampler, "sample", sample)
+        monkeypatch.setattr("icon.estimators.clustering.EXACT", 50)  # the loss over all points is a sample, too
+        x, _ = blobs
+        weight = (np.arange(len(x)) < 60).astype(float)
+        Clustering(4, batch_size=32, n_init=1, max_iter=3, random_state=0).fit(x, sample_weight=weight)
+        assert drawn
+        assert max(int(anchors.max()) for anchors in drawn) < 60
 
     @pytest.mark.parametrize("bad", [np.ones(3), -np.ones(150), np.zeros(150), np.full(150, np.nan)])
     def test_bad_weights(self, blobs: Data, bad: np.ndarray) -> None:

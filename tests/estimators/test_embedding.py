@@ -343,6 +343,25 @@ class TestWhatIsGiven:
         with pytest.raises(error, match=f"^{line}"):
             Embedding(max_iter=3).fit(load_digits().data[:40], affinity=affinity)
 
+    def test_the_loss_is_that_of_weighted_points(self) -> None:
+        x, weight = load_digits().data[:40], np.arange(40.0)
+        found = Embedding(hyper={"perplexity": 10}, max_iter=8, random_state=0).fit(x, sample_weight=weight)
+        p = icon.p.Gaussian(perplexity=10)(x).to_dense().numpy()
+        p = (weight[:, None] + weight) * (p + p.T)  # the pairs of t-SNE, each weighted by both of its points
+        p /= p.sum()
+        q = (1 - np.eye(40)) / (1 + np.square(found.embedding_[:, None] - found.embedding_).sum(axis=2))
+        q, others = q / q.sum(), p > 0
+        assert found.loss_ == pytest.approx((p[others] * np.log(p[others] / q[others])).sum(), rel=1e-4)
+
+    def test_early_exaggeration_is_a_factor(self) -> None:
+        x = load_digits().data[:40]
+        make = functools.partial(Embedding, hyper={"perplexity": 10}, max_iter=4, random_state=0)
+        small, large, usual = (make(**given).fit(x).embedding_ for given in (
+            {"early_exaggeration": 4}, {"early_exaggeration": 12}, {},
+        ))  # fmt: skip
+        np.testing.assert_array_equal(large, usual)
+        assert np.abs(small - large).max() > 1e-6
+
     @pytest.mark.parametrize("row", ["student-t", "gaussian"])
     def test_early_exaggeration_is_checked_where_it_plays_no_part(self, row: str) -> None:
         with pytest.raises(ValueError, match=r"^early_exaggeration: got 0.5"):
