@@ -199,8 +199,11 @@ def refuse_if_too_large(needed: int, what: str, advice: str) -> None:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """A warning that points to the user's own line, past the frames of this package and of torch."""
+    """A warning that points to the user's own line, past the frames of this package and of what carries it."""
     depth, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("icon", "torch"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _CARRIERS:
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, category, stacklevel=depth)
+
+
+_CARRIERS = ("icon", "torch", "contextlib")

@@ -239,7 +239,8 @@ class Loss(nn.Module):
             target: as in a call.
 
         Raises:
-            ValueError: no named method, one whose program computes another thing, or another divergence than its own.
+            ValueError: no named method, one whose program computes another thing, or another form than it has (another
+                score, partition, p, divergence or normalisation; numbers such as temperatures may be any).
         """
         return type(self).find_published(self, input, target)
 

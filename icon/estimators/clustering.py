@@ -178,10 +178,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.
 
-        ``sample_weight [n]`` >= 0 says how much each point counts, as an anchor and in the size of its cluster.
+        ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
         x, n = self._features(X)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        if weights is not None and not bool((weights > 0).all()):
+            raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
         clusters = check.count(self.n_clusters, "n_clusters")
         if clusters > n:
             raise ValueError(f"n_clusters: got {clusters}, expected at most {n}, the number of points")
@@ -197,7 +199,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         base = self._rows(loss, x, y)
         whole = loss if weights is None else _weighted(loss, weights)
         if weights is not None:
-            base = base.as_joint(base.masses, weights / weights.sum())
+            base = _of_weighted(base, weights)
         pairs = cache(partial(self._pairs, base, weighted=weights is not None))
         composed = cache(partial(self._composed, base))
         judged = composed if self._is_exact(n) else pairs
@@ -472,6 +474,14 @@ def _weighted(loss: Loss, weights: Tensor) -> Loss:
             raise ValueError(f"sample_weight: got some with hyper={{{name!r}: ...}}, expected one of them")
     q = type(loss.q)(**{**given, "weights": weights})
     return loss.replace(q=q, anchor_weights=weights)
+
+
+def _of_weighted(rows: Rows, weights: Tensor) -> Rows:
+    """p of points that weigh ``[n]``: a neighbour counts as often as it weighs, and so does an anchor."""
+    edges = rows.to_scipy() @ sp.diags_array(weights.numpy())
+    marginal = weights / weights.sum()
+    support = rows.support
+    return Rows.from_scipy(edges, support.exclude_self, offset=support.offset, marginal=marginal, notes=rows.notes)
 
 
 def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:

@@ -158,14 +158,30 @@ def published(given: Loss, input: Any, target: Any) -> Tensor:
         raise ValueError(f"published: got a loss without the name of a method ({given.name}), expected a named one")
     record = next((m for m in found if m.program is not None and m.program.factor), found[0])
     program = record.program
-    usual = method(record.slug).divergence_name
-    if given.divergence_name != usual:
-        raise ValueError(f"published: got divergence={given.divergence_name!r}, expected {usual!r} as in {record.name}")
     if program is None or not program.factor:
         why = "nobody published it" if record.citation is None else "its number does not follow from this loss"
         detail = f": {program.differs}" if program is not None and program.differs else ""
         raise ValueError(f"published: got {record.name}, expected a method with a program: {why}{detail}")
+    _refuse_another_form(given, record)
     return program.published(given, input, target)
+
+
+def _refuse_another_form(given: Loss, record: Method) -> None:
+    """Raise where a loss differs from the authors' settings in kind, and not in a number."""
+    theirs = method(record.slug, settings="authors")
+    ours, expected = _parts(given), _parts(theirs)
+    ours["normalization"], expected["normalization"] = given.normalization, theirs.normalization
+    for name in sorted(_different(expected, ours) - {"q.learnable"}):
+        values = ours.get(name), expected.get(name)
+        if not any(_is_number(value) for value in values):
+            raise ValueError(
+                f"published: got {name.split('.')[-1]}={values[0]}, expected {values[1]} as in the authors' program of "
+                f'{record.name}: icon.method("{record.slug}", settings="authors")'
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, list, tuple, Tensor)) and not isinstance(value, bool)
 
 
 def _named(names: str | None) -> list[Method]:

@@ -149,7 +149,7 @@ class Gaussian(_Kernel):
         if isinstance(self.n_neighbors, str):
             check.choice(self.n_neighbors, "n_neighbors", ("auto",))
         given = [n for n in ("perplexity", "sigma", "temperature") if getattr(self, n) is not None]
-        if isinstance(self.perplexity, (list, tuple)):  # a record is not to change: no list
+        if isinstance(self.perplexity, (list, tuple, np.ndarray)):  # a record is not to change: no list
             object.__setattr__(
                 self, "perplexity", tuple(check.positive(each, "perplexity") for each in self.perplexity)
             )

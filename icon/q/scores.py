@@ -93,6 +93,7 @@ class Gaussian(Kernel):
         self.metric, self.partition_name, self.scale_name = metric, partition, name
         self.preprocess = check.choice(preprocess, "preprocess", _PREPROCESS)
         self.tau_plus, self.beta = tau_plus, beta
+        self.takes_logits = metric == "dot" and preprocess == "none" and partition in ("logsumexp", "max")
         self.has_scale = given is not None or learnable
         self.learnable = learnable
         self.fixed_scale: float | Tensor = 1.0
@@ -121,10 +122,6 @@ class Gaussian(Kernel):
     @property
     def means_are_exact(self) -> bool:
         return self.metric == "cosine"
-
-    @property
-    def takes_logits(self) -> bool:  # type: ignore[override]
-        return self.metric == "dot" and self.preprocess == "none" and self.partition_name in ("logsumexp", "max")
 
     @property
     def is_symmetric(self) -> bool:
@@ -300,6 +297,7 @@ class Argmax(Kernel):
         if self.leak == 0:
             raise ValueError("leak: got 0, expected a number in (0, 1]: without a leak an error costs infinity")
         self._scores = Gaussian(check.choice(metric, "metric", _METRICS))
+        self.takes_logits = self._scores.takes_logits
 
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
@@ -316,10 +314,6 @@ class Argmax(Kernel):
     @property
     def edges_suffice(self) -> bool:
         return False  # the arg-max needs the whole row
-
-    @property
-    def takes_logits(self) -> bool:  # type: ignore[override]
-        return self._scores.takes_logits
 
     def score(
         self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]

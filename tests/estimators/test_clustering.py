@@ -478,7 +478,8 @@ class TestSampleWeight:
         model = Clustering(4, n_init=1, max_iter=50, random_state=0).fit(x, sample_weight=weight)
         phi = torch.tensor(model.predict_proba(x)).double()
         w = torch.tensor(weight)
-        p = model_rows(x).to_dense()
+        p = model_rows(x).to_dense() * w
+        p = p / p.sum(dim=1, keepdim=True)  # a neighbour counts as often as it weighs
         q = (phi / (w[:, None] * phi).sum(dim=0)) @ (phi * w[:, None]).T
         kl = (torch.xlogy(p, p) - p * q.log()).sum(dim=1)
         assert model.loss_ == pytest.approx(float((w * kl).sum() / w.sum()), rel=1e-4)
@@ -495,12 +496,12 @@ class TestSampleWeight:
         monkeypatch.setattr(PairSampler, "sample", sample)
         monkeypatch.setattr("icon.estimators.clustering.EXACT", 50)  # the loss over all points is a sample, too
         x, _ = blobs
-        weight = (np.arange(len(x)) < 60).astype(float)
+        weight = np.where(np.arange(len(x)) < 60, 1.0, 1e-12)
         Clustering(4, batch_size=32, n_init=1, max_iter=3, random_state=0).fit(x, sample_weight=weight)
         assert drawn
         assert max(int(anchors.max()) for anchors in drawn) < 60
 
-    @pytest.mark.parametrize("bad", [np.ones(3), -np.ones(150), np.zeros(150), np.full(150, np.nan)])
+    @pytest.mark.parametrize("bad", [np.ones(3), -np.ones(150), np.zeros(150), np.full(150, np.nan), np.arange(150.0)])
     def test_bad_weights(self, blobs: Data, bad: np.ndarray) -> None:
         with pytest.raises(ValueError, match=r"^sample_weight: got"):
             Clustering(4).fit(blobs[0], sample_weight=bad)

@@ -133,7 +133,9 @@ def test_the_number_does_not_depend_on_the_reduction(slug: str) -> None:
 
 def test_another_divergence_is_refused() -> None:
     case = coordinate_input("gaussian", "pairs")
-    with pytest.raises(ValueError, match="published: got divergence='js', expected 'kl' as in SimCLR"):
+    with pytest.raises(
+        ValueError, match="published: got divergence=js, expected kl as in the authors' program of SimCLR"
+    ):
         icon.method("simclr", divergence="js").published(case.input, case.target)
 
 
