@@ -1,6 +1,7 @@
 """Networks and what goes with them: mappers, the teacher, and targets made from a teacher's scores."""
 
 from icon.nn.ema import EMA, cosine_decay
+from icon.nn.groups import parameter_groups
 from icon.nn.mappers import CNN, MAX_FEATURES, MLP, NAMES, Linear, Lookup, Principal, Prototypes, Rescale, build
 from icon.nn.targets import Centering, concentration, sinkhorn
 
@@ -19,5 +20,6 @@ __all__ = [
     "build",
     "concentration",
     "cosine_decay",
+    "parameter_groups",
     "sinkhorn",
 ]

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 
 from icon import _checks as check
 from icon.p.support import Support
 from icon.q.base import WHOLE, Kernel, Statistics, Totals, positive_scale
+from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
 
 _METRICS = ("sqeuclidean", "cosine", "dot")
@@ -36,6 +37,8 @@ class Gaussian(Kernel):
         learnable: make sigma or temperature a parameter.
         preprocess: ``"center"`` subtracts the mean of each dimension over the batch, ``"standardize"`` also divides by
             the standard deviation (a constant dimension becomes 0); two sets each by their own.
+        min: the smallest that a learned scale may become; None: 0.01 of a temperature, as in CLIP, and 1e-12 of sigma.
+        max: the largest; None: 1e12.
         tau_plus: of the partition ``"debiased"``.
         beta: of the partition ``"debiased"``.
 
@@ -55,6 +58,8 @@ class Gaussian(Kernel):
         preprocess: str = "none",
         tau_plus: float = 0.0,
         beta: float = 0.0,
+        min: float | None = None,
+        max: float | None = None,
     ) -> None:
         metric = metric or ("cosine" if temperature is not None else "sqeuclidean")
         check.choice(metric, "metric", _METRICS)
@@ -97,8 +102,10 @@ class Gaussian(Kernel):
         self.has_scale = given is not None or learnable
         self.learnable = learnable
         self.fixed_scale: float | Tensor = 1.0
+        self.range = (min, max)
         if learnable:
-            self.log_scale = nn.Parameter(torch.as_tensor(scale, dtype=torch.get_default_dtype()).log())
+            least = LEAST_TEMPERATURE if min is None and not euclidean else min
+            self.log_scale, self._low, self._high = learned_scale(scale, name, least, max)
         elif isinstance(scale, Tensor):
             del self.fixed_scale
             self.register_buffer("fixed_scale", scale)
@@ -113,7 +120,7 @@ class Gaussian(Kernel):
     @property
     def scale(self) -> float | Tensor:
         """σ or τ: a number, or one per candidate ``[m]``."""
-        return self.log_scale.exp() if self.learnable else self.fixed_scale
+        return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
 
     @property
     def score_parameters(self) -> tuple[Tensor, ...]:
@@ -155,7 +162,7 @@ class Gaussian(Kernel):
     def prepare(
         self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
     ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
-        scale = self.log_scale.exp() if self.learnable else self.fixed_scale
+        scale = self.scale if self.learnable else self.fixed_scale
         if isinstance(scale, Tensor):
             scale = scale.to(anchors)
             if scale.ndim and len(scale) != len(candidates):
@@ -202,6 +209,7 @@ class Gaussian(Kernel):
             given |= {"tau_plus": self.tau_plus, "beta": self.beta}
         if self.learnable:
             given["learnable"] = True
+            given |= {name: value for name, value in zip(("min", "max"), self.range, strict=True) if value is not None}
         return given | super().hyper_parameters()
 
 
@@ -212,7 +220,7 @@ class StudentT(Kernel):
         dof: degrees of freedom ν > 0.
         exponent: e > 0, default ``(ν + 1) / 2``.
         scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``.
-        learnable: make the scale a parameter (it must start above 0).
+        learnable: make the scale a parameter (it must start above 0), which stays between 1e-12 and 1e12.
 
     Source: van der Maaten & Hinton 2008; Hu et al. 2023 (t-SimCLR); Baek et al. 2025 (harmonic loss).
     """
@@ -236,11 +244,11 @@ class StudentT(Kernel):
         self.learnable = learnable
         self.initial_scale = check.number(scale, "scale", least=0)
         if learnable:
-            self.log_scale = nn.Parameter(torch.tensor(check.positive(scale, "scale")).log())
+            self.log_scale, self._low, self._high = learned_scale(check.positive(scale, "scale"), "scale", None, None)
 
     @property
     def scale(self) -> Tensor | float:
-        return self.log_scale.exp() if self.learnable else self.initial_scale
+        return in_range(self.log_scale, self._low, self._high) if self.learnable else self.initial_scale
 
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals

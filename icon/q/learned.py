@@ -1,0 +1,46 @@
+"""A learned scale: its logarithm is the parameter, and a range keeps it from running away."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from icon import _checks as check
+
+LEAST_TEMPERATURE = 0.01  # CLIP's: a score is multiplied with 100 at most (Radford et al. 2021)
+_WIDEST = (1e-12, 1e12)
+
+
+def learned_scale(start: Any, name: str, least: float | None, most: float | None) -> tuple[nn.Parameter, float, float]:
+    """The parameter of a scale that starts at a number, or at one per candidate ``[m]``, and its lowest and highest
+    logarithm.
+
+    Args:
+        start: > 0.
+        name: of the scale, for messages.
+        least: > 0, the smallest that it may become; None is 1e-12.
+        most: the largest; None is 1e12.
+
+    Raises:
+        ValueError: a range that is empty, or a start outside of it.
+    """
+    low = _WIDEST[0] if least is None else check.positive(least, "min")
+    high = _WIDEST[1] if most is None else check.positive(most, "max")
+    first = torch.as_tensor(start, dtype=torch.get_default_dtype())
+    if low > high:
+        raise ValueError(f"min: got {low:g} with max={high:g}, expected a range")
+    if not bool(((first >= low * (1 - 1e-6)) & (first <= high * (1 + 1e-6))).all()):
+        raise ValueError(f"{name}: got {start}, expected a start between min={low:g} and max={high:g}")
+    return nn.Parameter(first.log()), math.log(low), math.log(high)
+
+
+def in_range(log_scale: Tensor, low: float, high: float) -> Tensor:
+    """The scale, within its range: a step that left it is taken back before the next use."""
+    if not check.is_traced():
+        log_scale.data.clamp_(low, high)
+        return log_scale.exp()
+    # A compiler or a transform is to change nothing in place; the gradient still reaches a parameter outside.
+    return (log_scale + (log_scale.clamp(low, high) - log_scale).detach()).exp()
