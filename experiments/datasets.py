@@ -126,7 +126,7 @@ def from_files(features: Sequence[str], labels: str | None = None, key: str | No
             raise ValueError(f"features: got {len(view)} rows in {path}, expected {len(views[0])} as in {features[0]}")
     y = None
     if labels is not None:
-        y = pd.factorize(read_vector(labels), sort=True)[0].astype(np.int64)
+        y = pd.factorize(read_vector(labels, expected=len(views[0])), sort=True)[0].astype(np.int64)
         if len(y) != len(views[0]):
             raise ValueError(f"labels: got {len(y)}, expected {len(views[0])} (one per row of the features)")
     return Dataset(Path(features[0]).stem, np.hstack(views), tuple(views) if len(views) > 1 else (), y)

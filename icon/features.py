@@ -1,11 +1,12 @@
-"""Read features and labels from the files that people have: .npy .npz .csv .parquet .safetensors, or CSV on stdin."""
+"""Read features and labels from the files that people have: arrays, and tables as `icon.tables` understands them."""
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
+import logging
+import re
 import zipfile
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,111 +14,212 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from icon._columns import Features, chosen, numbers
+from icon._sniff import MISSING, TRUTH, parse
+from icon.tables import TableOptions, positions, quoted, read_columns, read_labels
+
 IN_MEMORY = 2**28  # bytes up to which a file is simply read
-SUFFIXES = (".npy", ".npz", ".csv", ".parquet", ".safetensors")
+TEXT = (".csv", ".tsv", ".txt")
+SUFFIXES = (".npy", ".npz", *TEXT, *(suffix + ".gz" for suffix in TEXT), ".xlsx", ".parquet", ".safetensors")
+_PACKAGES = {".xlsx": "openpyxl", ".parquet": "pyarrow"}
 
 
-def read_matrix(path: str, key: str | None = None) -> NDArray[Any]:
-    """Features ``[n, d]``. Of several arrays in a file, ``key`` names one; of a table, the numeric columns are taken.
+def read_matrix(path: str, key: str | None = None, options: TableOptions | None = None) -> NDArray[Any]:
+    """The values of `read_features`; its notes are logged.
 
     Raises:
-        ValueError: no such file, not readable, several arrays and no key, or no numeric matrix in it.
+        ValueError: as `read_features`.
     """
-    array = _read(path, key)
-    if array.ndim > 2:
-        array = array.reshape(len(array), -1)  # images become rows
-    if array.ndim != 2 or array.dtype.kind not in "biuf":
-        raise ValueError(f"features: got shape {array.shape} of {array.dtype} in {path}, expected numbers (n, d)")
-    return array
+    found = read_features(path, key, options)
+    for note in found.notes:
+        logging.getLogger(__name__).warning("%s: %s", path, note)
+    return found.values
 
 
-def read_vector(path: str, key: str | None = None) -> NDArray[Any]:
+def read_features(path: str, key: str | None = None, options: TableOptions | None = None) -> Features:
+    """Features ``[n, d]``: an array, or the columns of numbers of a table.
+
+    true and false become 1 and 0, lists of one length become columns. Columns of text, an index without a name and
+    empty columns are left out with a note.
+
+    Args:
+        path: of the file, or - for delimited text on standard input.
+        key: which of several arrays, or the column of a table.
+        options: what the file does not say.
+
+    Raises:
+        ValueError: no such file, not readable, several arrays and no key, a gap, or no numbers; or a table that can be
+            read in two ways.
+    """
+    options = options or TableOptions()
+    read = _read(path, "features", key, options)
+    if isinstance(read, Features):
+        return read
+    if read.ndim > 2:
+        read = read.reshape(len(read), -1)  # images become rows
+    if read.ndim != 2 or read.dtype.kind not in "biuf":
+        raise ValueError(f"features: got shape {read.shape} of {read.dtype} in {path}, expected numbers (n, d)")
+    read = read.astype(np.uint8) if read.dtype.kind == "b" else read
+    if options.columns is None and options.drop is None and options.id is None:
+        return Features(read)
+    used, kept = chosen([""] * read.shape[1], options)
+    return Features(read[:, used], ids=None if kept is None else pd.Series(read[:, kept], name="id"))
+
+
+def read_vector(
+    path: str, key: str | None = None, options: TableOptions | None = None, expected: int | None = None
+) -> NDArray[Any]:
     """Labels ``[n]`` from a file of one column.
 
+    Whole numbers are exact, true and false become 1 and 0, and an unknown label is None (NaN among decimals). Among
+    labels of text only an empty cell is unknown: NA and None may be classes.
+
+    Args:
+        path: of the file, or - for delimited text on standard input.
+        key: which of several arrays or columns.
+        options: what the file does not say.
+        expected: number of labels; it tells a header from a label.
+
     Raises:
-        ValueError: as `read_matrix`, or more than one column.
+        ValueError: as `read_features`, or more than one column.
     """
-    array = _read(path, key, numeric=False)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise ValueError(f"labels: got shape {array.shape} in {path}, expected one column (n,)")
+    read = _read(path, "labels", key, options or TableOptions(), expected)
+    if isinstance(read, list):
+        return _classes(read)
+    assert not isinstance(read, Features)
+    read = read[:, 0] if read.ndim == 2 and read.shape[1] == 1 else read
+    if read.ndim != 1:
+        raise ValueError(f"labels: got shape {read.shape} in {path}, expected one column (n,)")
+    return np.asarray(read.astype(np.int64) if read.dtype.kind == "b" else read)
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _read(path: str, argument: str, key: str | None, options: TableOptions, expected: int | None = None) -> Any:
+    """An array; of a table, `Features`, the cells of labels, or an array of labels."""
+    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.lower().endswith(s)), "")
+    if path != "-" and not suffix:
+        raise ValueError(
+            f"{argument}: got {path}, expected one of {', '.join(SUFFIXES)}, or - for text on standard input"
+        )
+    if path != "-" and not Path(path).is_file():
+        raise ValueError(f"{argument}: got {path}, expected a file that exists")
+    package = _PACKAGES.get(suffix)
+    if package and find_spec(package) is None and not (suffix == ".parquet" and find_spec("fastparquet")):
+        raise ValueError(f"{argument}: got {path}, expected {package} to be installed to read {suffix}")
+    try:
+        if suffix in (".npy", ".npz", ".safetensors"):
+            return _array(path, suffix, argument, key)
+        if argument == "features" and key is not None:
+            options = replace(options, columns=quoted(key))
+        return _table(path, suffix, argument, key, options, expected)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{argument}: got {path}, expected a readable file ({_first_line(error)})") from None
+    except Exception as error:  # parsers raise what they like on a broken file
+        if type(error) is ValueError and re.match(r"(features|labels|columns|drop|id|sep|decimal): got", str(error)):
+            raise
+        raise ValueError(f"{argument}: got {path}, expected a readable file ({_first_line(error)})") from None
+
+
+def _array(path: str, suffix: str, argument: str, key: str | None) -> NDArray[Any]:
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays[_choose(path, argument, key, list(arrays.files))])
+    if suffix == ".safetensors":
+        return _tensor(path, argument, key)
+    # A large array stays on disk: what reads it does so in blocks.
+    large = Path(path).stat().st_size > IN_MEMORY
+    array: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r" if large else None)
     return array
 
 
-def _read(path: str, key: str | None, numeric: bool = True) -> NDArray[Any]:
-    suffix = Path(path).suffix.lower()
-    if path != "-" and suffix not in SUFFIXES:
-        raise ValueError(f"features: got {path}, expected one of {', '.join(SUFFIXES)}, or - for CSV on standard input")
-    if path != "-" and not Path(path).is_file():
-        raise ValueError(f"features: got {path}, expected a file that exists")
-    try:
-        if suffix == ".npy":
-            # A large array stays on disk: what reads it does so in blocks.
-            large = Path(path).stat().st_size > IN_MEMORY
-            array: NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r" if large else None)
-            return array
-        if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return np.asarray(arrays[_choose(path, key, list(arrays.files))])
-        if suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            tensors = load_file(path)
-            return np.asarray(tensors[_choose(path, key, list(tensors))])
-        frame = pd.read_parquet(path) if suffix == ".parquet" else _csv(sys.stdin if path == "-" else path)
-    except ImportError:
-        raise ValueError(f"features: got {path}, expected pyarrow to be installed to read .parquet") from None
-    except (OSError, EOFError, zipfile.BadZipFile, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"features: got {path}, expected a readable file ({_first_line(error)})") from None
-    except Exception as error:  # parsers raise what they like on a broken file
-        if isinstance(error, ValueError) and str(error).startswith("features:"):
-            raise
-        raise ValueError(f"features: got {path}, expected a readable file ({_first_line(error)})") from None
-    if key is not None:
-        if key not in frame.columns:
-            raise ValueError(f"features: got key {key!r}, expected one of {', '.join(map(str, frame.columns))}")
-        return frame[key].to_numpy()
-    text = [str(name) for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    if numeric and text:
-        raise ValueError(f"features: got text in columns {', '.join(text[:5])} of {path}, expected numbers only")
-    return frame.to_numpy()
+def _table(path: str, suffix: str, argument: str, key: str | None, options: TableOptions, expected: int | None) -> Any:
+    if suffix == ".parquet":
+        return _parquet(path, argument, key, options)
+    source: str | bytes = path
+    notes: list[str] = []
+    if suffix == ".xlsx":
+        source, notes = _sheet(path)
+        options = replace(options, sep=",", decimal=".")
+    if argument == "labels":
+        return read_labels(source, path, options, key, expected)
+    frame, layout = read_columns(source, path, options)
+    index = layout.header and not layout.names[0] and len(layout.names) > 1
+    found = numbers(frame, layout.names, path, options, layout.decimal, 0 if index else None)
+    return Features(found.values, layout.header, found.ids, notes + layout.notes + found.notes)
 
 
-def _csv(source: Any) -> pd.DataFrame:
-    """A table with a header, or plain numbers without one; an index column as pandas writes it is left out."""
-    text = source.read() if hasattr(source, "read") else Path(source).read_text(encoding="utf-8")
-    first = next(csv.reader(io.StringIO(text)), [])
-    if all(_is_number(cell) for cell in first) and not _counts(first):
-        return pd.read_csv(io.StringIO(text), header=None).dropna(axis=1, how="all")
-    frame = pd.read_csv(io.StringIO(text))
-    return frame.iloc[:, 1:] if first[0] == "" else frame
+def _tensor(path: str, argument: str, key: str | None) -> NDArray[Any]:
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as tensors:
+        tensor = tensors.get_tensor(_choose(path, argument, key, list(tensors.keys())))
+    numpy_has = (torch.float16, torch.float32, torch.float64)
+    return np.asarray(tensor.float() if tensor.is_floating_point() and tensor.dtype not in numpy_has else tensor)
 
 
-def _counts(first: list[str]) -> bool:
-    """Whether a first line is the header that pandas gives columns without names: 0, 1, 2, ... One or two such numbers
-    may as well be data, unless an index column precedes them."""
-    indexed = first[:1] == [""]
-    names = first[1:] if indexed else first
-    return len(names) >= (1 if indexed else 3) and names == [str(number) for number in range(len(names))]
+def _sheet(path: str) -> tuple[bytes, list[str]]:
+    """The first sheet as CSV, so that all is understood as in other tables."""
+    with pd.ExcelFile(path) as book:
+        names = [str(name) for name in book.sheet_names]
+        frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
+    text = frame.to_csv(header=False, index=False)
+    return text.encode(), [f"read the sheet {names[0]} of {', '.join(names)}"] if len(names) > 1 else []
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return False
-    return True
+def _parquet(path: str, argument: str, key: str | None, options: TableOptions) -> Any:
+    frame = pd.read_parquet(path)
+    if options.id is not None and options.id in frame.index.names and options.id not in frame.columns:
+        frame = frame.reset_index()
+    names = [str(name) for name in frame.columns]
+    frame.columns = pd.RangeIndex(len(names))
+    if argument == "features":
+        return numbers(frame, names, path, options, None)
+    if key is None and len(names) != 1:
+        raise ValueError(f"labels: got columns {', '.join(names[:8])} in {path}, expected one (--labels-key)")
+    column = frame[0 if key is None else positions(names, quoted(key), "labels-key", "labels")[0]]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype if not column.hasnans else object)
+    if pd.api.types.is_extension_array_dtype(column.dtype) or column.dtype == object:
+        return _exact(column.astype(object).where(column.notna(), None).tolist())
+    return column.to_numpy()
 
 
-def _choose(path: str, key: str | None, names: list[str]) -> str:
+def _choose(path: str, argument: str, key: str | None, names: list[str]) -> str:
     if key is None and len(names) == 1:
         return names[0]
     if key in names:
         return str(key)
     given = "no key" if key is None else f"key {key!r}"
-    raise ValueError(f"features: got {given} for {path}, expected one of {', '.join(names)} (--key)")
+    option = "--key" if argument == "features" else "--labels-key"
+    raise ValueError(f"{argument}: got {given} for {path}, expected one of {', '.join(names)} ({option})")
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# -- labels -----------------------------------------------------------------------------------------------------------
+
+
+def _classes(cells: list[str]) -> NDArray[Any]:
+    known = [cell for cell in cells if cell not in MISSING]
+    if known and all(re.fullmatch(r"[+-]?\d+(\.0*)?", cell) for cell in known):
+        return _exact([None if cell in MISSING else int(cell.partition(".")[0]) for cell in cells])
+    if known and all(cell.lower() in TRUTH for cell in known):
+        return _exact([TRUTH.get(cell.lower()) for cell in cells])
+    numbers = [np.nan if cell in MISSING else parse(cell, ".") for cell in cells]
+    return np.array(numbers, np.float64) if known and None not in numbers else _exact([cell or None for cell in cells])
+
+
+def _exact(values: list[Any]) -> NDArray[Any]:
+    """Whole numbers as such where there are only those, else the objects themselves."""
+    if values and all(isinstance(value, int) for value in values):
+        for dtype in (np.int64, np.uint64):
+            if np.iinfo(dtype).min <= min(values) and max(values) <= np.iinfo(dtype).max:
+                return np.array(values, dtype)
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects

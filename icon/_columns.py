@@ -1,0 +1,147 @@
+"""Which columns of a table are features, and their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from icon._sniff import MISSING, TRUTH, parse
+from icon.tables import TableOptions, positions
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features and how they were understood.
+
+    Args:
+        values: ``[n, d]``.
+        header: whether the first line was one; None where the file has no lines.
+        ids: ``[n]``, the column that ``TableOptions.id`` names.
+        notes: what was left out, and what looks like a mistake; one line each.
+    """
+
+    values: NDArray[Any]
+    header: bool | None = None
+    ids: pd.Series[Any] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def chosen(names: list[str], options: TableOptions) -> tuple[list[int], int | None]:
+    """Positions of the features, and of the id."""
+    ids = positions(names, options.id, "id") if options.id else []
+    if len(ids) > 1:
+        raise ValueError(f"id: got {options.id}, which is {len(ids)} columns, expected one (--id)")
+    used = positions(names, options.columns, "columns") if options.columns else list(range(len(names)))
+    gone = {*(positions(names, options.drop, "drop") if options.drop else []), *ids}
+    if not (used := [j for j in used if j not in gone]):
+        raise ValueError("columns: got no column that is left, expected some (--columns, --drop, --id)")
+    return used, ids[0] if ids else None
+
+
+def numbers(
+    frame: pd.DataFrame,
+    names: list[str],
+    path: str,
+    options: TableOptions,
+    decimal: str | None,
+    index: int | None = None,
+) -> Features:
+    """The columns ``0, 1, ...`` of a table that are features; ``index`` is left out unless it is asked for."""
+    used, kept = chosen(names, options)
+    called = [name or str(j) for j, name in enumerate(names)]
+    notes: list[str] = []
+    if index is not None and index in used and options.columns is None:
+        used.remove(index)
+        notes.append(f"left out column {index}, which has no name: an index (--columns or --id takes it)")
+    left: dict[str, list[str]] = {"text": [], "nothing": []}
+    blocks: dict[str, NDArray[Any]] = {}
+    for j in used:
+        values, other = _column(frame[j], decimal)
+        if other in left and options.columns is None:
+            left[other] += [called[j]] if names[j] or other == "text" else []
+            continue
+        if other:
+            raise ValueError(
+                f"features: got text in columns {called[j]} of {path}, expected numbers only ({other}; "
+                f"--drop {called[j]})"
+            )
+        gaps = np.isnan(values).any(axis=1)
+        if gaps.any():
+            seen = f"row {gaps.argmax() + 1}" + (f" and {gaps.sum() - 1:,} more" if gaps.sum() > 1 else "")
+            raise ValueError(
+                f"features: got a gap in {seen} (from 1), column {called[j]} of {path}, expected a number in each cell "
+                f"(--drop {called[j]})"
+            )
+        blocks[called[j] if called[j] not in blocks else f"{called[j]} ({j})"] = values
+    notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]
+    if not blocks or not len(frame):
+        seen = f"only text in {', '.join(left['text'][:8])}" if left["text"] else f"{len(frame)} rows"
+        raise ValueError(f"features: got {seen} in {path}, expected numbers (--sep, --decimal, --header or --columns)")
+    rising = [name for name, values in blocks.items() if _counts(values)]
+    if options.columns is None and 0 < len(rising) < len(blocks):
+        some = ",".join(rising[:5])
+        notes.append(
+            f"warning: column {some} counts upwards and is used as a feature (--drop {some} or --id {rising[0]})"
+        )
+    ids = None if kept is None else frame[kept].rename(names[kept] or "id")
+    return Features(np.hstack(list(blocks.values())), None, ids, notes)
+
+
+def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:
+    """Numbers ``[n, k]``, or what else the column is: nothing, text, or text among numbers. ``decimal`` is None where
+    the file has types: there text is text.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Series(np.asarray(column))
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf" and column.notna().any():
+        return column.to_numpy()[:, None], ""
+    cells = column.dropna()
+    if cells.empty:
+        return np.empty((len(column), 0)), "nothing"
+    if pd.api.types.is_numeric_dtype(column.dtype):  # also Int64, boolean, Float64
+        plain: Any = getattr(column.dtype, "numpy_dtype", column.dtype) if len(cells) == len(column) else np.float64
+        values = column.to_numpy() if column.dtype == plain else column.to_numpy(plain, na_value=np.nan)
+        return (values.astype(np.uint8) if values.dtype.kind == "b" else values)[:, None], ""
+    if isinstance(cells.iloc[0], list | tuple | np.ndarray):
+        return _lists(column, cells)
+    return _words(column, cells, decimal)
+
+
+def _lists(column: pd.Series[Any], cells: pd.Series[Any]) -> tuple[NDArray[Any], str]:
+    lengths = cells.map(len)
+    if lengths.nunique() > 1:
+        odd = lengths.index[lengths != lengths.iloc[0]][0]
+        return np.empty(0), f"lists of {lengths.iloc[0]} and {lengths[odd]} numbers, in row {odd + 1}"
+    block = np.stack([np.asarray(value) for value in cells]).reshape(len(cells), -1)
+    if block.dtype.kind == "O":
+        block = np.array([[np.nan if x is None else x for x in row] for row in block])
+    if block.dtype.kind not in "biuf":
+        return np.empty(0), "text"
+    return pd.DataFrame(block).set_axis(cells.index).reindex(column.index).to_numpy(), ""
+
+
+def _words(column: pd.Series[Any], cells: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:
+    if decimal is None and isinstance(cells.iloc[0], str):
+        return np.empty(0), "text"
+    words = cells.astype(str).str.strip()
+    words = words[~words.isin(MISSING)]
+    parsed = words.map(lambda word: parse(word, decimal or ".")).astype(np.float64)
+    odd = words[parsed.isna()]
+    if len(odd):
+        numbers = len(words) - len(odd) + int(odd.str.fullmatch(r"[+-]?\d[\d.,' ]*%?").sum())
+        return np.empty(0), f"{odd.iloc[0]!r} in row {odd.index[0] + 1}" if numbers * 2 >= len(words) else "text"
+    values = parsed.reindex(column.index).to_numpy()
+    truth = len(words) == len(column) and words.str.lower().isin(TRUTH).all()
+    return (values.astype(np.uint8) if truth else values)[:, None], ""
+
+
+def _counts(values: NDArray[Any]) -> bool:
+    """Whether one column is a number of the row, or of a sample: distinct whole numbers that rise."""
+    column = values[:, 0]
+    if values.shape[1] != 1 or len(column) < 3 or not (column[:2] < column[1:3]).all():
+        return False
+    return bool((column[:-1] < column[1:]).all() and (column % 1 == 0).all())

@@ -1,0 +1,271 @@
+"""Delimited text as people write it: read as it is meant, or refused in one line that names the option that decides."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from icon import _sniff as sniff
+from icon._sniff import MISSING, SPACES
+
+_HEAD, _LINES = 2**16, 10  # characters and lines that are looked at, at least
+_SPELLED = {"tab": "\t", "\\t": "\t", "space": SPACES, " ": SPACES}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What decides how a table is read where the file does not say it; None is: look at the file.
+
+    Args:
+        sep: between cells: one character, or "tab" or "space" (any number of spaces).
+        decimal: mark of decimals, "." or ",".
+        header: whether the first line holds the names of the columns.
+        columns: the features: names or positions from 0, separated by commas; a:b are the positions a to b - 1.
+        drop: columns that are no features, written as ``columns``.
+        id: one column that is no feature but is kept beside the result, to join it by.
+
+    Raises:
+        ValueError: a separator of several characters, or another decimal mark.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+    columns: str | None = None
+    drop: str | None = None
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sep is not None and self.sep not in _SPELLED and (len(self.sep) != 1 or self.sep in '"\n\r'):
+            raise ValueError(f"sep: got {self.sep!r}, expected one character, tab or space (--sep)")
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"decimal: got {self.decimal!r}, expected . or , (--decimal)")
+
+    @property
+    def separator(self) -> str | None:
+        """``sep`` as pandas writes it."""
+        return self.sep and _SPELLED.get(self.sep, self.sep)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How delimited text is laid out. A column without a name has the name ``""``."""
+
+    sep: str
+    decimal: str
+    header: bool
+    names: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+def positions(names: Sequence[str], wanted: str, option: str, argument: str | None = None) -> list[int]:
+    """Positions of columns written as in `TableOptions`. A name goes before a position.
+
+    Raises:
+        ValueError: no such column, or several of that name.
+    """
+    found: list[int] = []
+    for item in next(csv.reader([wanted], skipinitialspace=True), []):
+        span = re.fullmatch(r"(\d*):(\d*)", item)
+        if (count := names.count(item)) > 1 or (count and not item):
+            what = f"{argument or option}: got {item!r}, the name of {count} columns"
+            raise ValueError(f"{what}, expected a position (--{option})")
+        if count:
+            found.append(names.index(item))
+        elif span:
+            found += range(len(names))[slice(*(int(end) if end else None for end in span.groups()))]
+        elif item.isdecimal() and int(item) < len(names):
+            found.append(int(item))
+        else:
+            some = ", ".join(filter(None, names[:8])) or "positions only"
+            wanted = f"names ({some}) or positions below {len(names)} (--{option})"
+            raise ValueError(f"{argument or option}: got {item!r}, expected {wanted}")
+    return list(dict.fromkeys(found))
+
+
+def quoted(name: str) -> str:
+    """A name as one item of `positions`."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+class _Lines(io.TextIOBase):
+    """Text without the lines that begin with #. (pandas would cut every cell at a #.)"""
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self._text, self._ahead, self._begun, self.comments = text, "", False, 0
+
+    def head(self) -> tuple[str, bool]:
+        """Whole lines from the beginning, and whether they are all; they will be read once more."""
+        head = self.read(_HEAD)
+        while head.count("\n") < _LINES and (more := self.read(1)):
+            head += more
+        self._ahead = head + (more := self.read(1))
+        return head, not more
+
+    def read(self, size: int | None = -1) -> str:
+        """At least ``size`` characters up to the end of a line; none at the end."""
+        text, self._ahead = self._ahead, ""
+        while not text and (text := self._text.read(size) + self._text.readline()):
+            if "\0" in text:
+                raise ValueError("no text")
+            text, comments = re.subn(r"(?m)^[ \t]*#.*\n?", "", text)
+            self.comments += comments
+            text = text if self._begun else text.lstrip("\n")
+            self._begun = self._begun or bool(text)
+        return text
+
+    def readable(self) -> bool:
+        return True
+
+
+@contextmanager
+def _opened(source: str | bytes) -> Iterator[_Lines]:
+    """Text of a file, of standard input (-) or of bytes; unpacked, and without a byte-order mark."""
+    if source == "-":
+        stdin = getattr(sys.stdin, "buffer", sys.stdin).read()
+        source = stdin.encode() if isinstance(stdin, str) else stdin
+    with ExitStack() as stack:
+        raw: Any = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(Path(source).open("rb"))
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        raw = stack.enter_context(gzip.GzipFile(fileobj=raw)) if packed else raw
+        encoding = "utf-16" if raw.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        raw.seek(0)
+        yield _Lines(stack.enter_context(io.TextIOWrapper(raw, encoding)))
+
+
+def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple[pd.DataFrame, Layout]:
+    """Columns ``0, 1, ...`` of delimited text and how it was understood.
+
+    The separator is the one that cuts all lines into equally many cells, most of them numbers; the decimal mark is the
+    one that the cells show (lines like 1,5 without a header are two columns); for the first line see `has_header`. If
+    it is one shorter than the others, the first column holds the names of the rows. The beginning is looked at, then
+    pandas reads the text once.
+
+    Args:
+        source: a path, - for standard input, or the text itself.
+        name: of the source in messages.
+        options: what the text does not say.
+
+    Raises:
+        ValueError: the text has rows of different lengths or can be read in two ways; the option that decides is named.
+    """
+    with _opened(source) as lines:
+        layout = _layout(*lines.head(), name, options)
+        count = range(len(layout.names))
+        kept = positions(layout.names, options.id, "id") if options.id else []
+        old = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
+        gaps: Any = list(MISSING)
+        exact = {"float_precision": "round_trip"} if old else {}  # what newer ones always do
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # it is of cells that are lost
+            frame = cast(Any, pd.read_csv)(
+                lines, sep=layout.sep, decimal=layout.decimal, header=None, names=count, index_col=False,
+                skiprows=int(layout.header), skipinitialspace=True, skip_blank_lines=len(count) > 1, low_memory=False,
+                keep_default_na=False, na_values={i: gaps for i in count if i not in kept} if kept else gaps,
+                dtype=dict.fromkeys(kept, str), **exact,
+            )  # fmt: skip
+        layout.notes.extend([f"left out {lines.comments:,} lines that begin with #"] if lines.comments else [])
+    return frame, layout
+
+
+def read_labels(
+    source: str | bytes, name: str, options: TableOptions, key: str | None = None, expected: int | None = None
+) -> list[str]:
+    """The cells of one column of delimited text; that of the index, as pandas writes it, is not counted.
+
+    The first cell is no header if it occurs again or if the number of rows is the expected one. Else it is one over
+    cells of another kind (text over numbers), where only that makes the number fit, and if it is a name that such
+    columns have (label, class, y, ...). A number over numbers is a label if the expected number is not known.
+
+    Args:
+        source: as in `read_columns`.
+        name: of the source in messages.
+        options: what the text does not say.
+        key: which of several columns, by name or position.
+        expected: number of labels.
+
+    Raises:
+        ValueError: as `read_columns`, several columns and no key, or a first cell that may be a header or a label.
+    """
+    with _opened(source) as lines:
+        head, whole = lines.head()
+        sep, sample = sniff.separator(head, whole, "labels", name, options.separator)
+        rows = sniff.cut("".join(iter(lines.read, "")), sep, None)
+    width = max(map(len, sample))
+    if lines.comments:
+        logging.getLogger(__name__).warning("labels: left out %d lines that begin with # in %s", lines.comments, name)
+    blank = 0
+    while not rows[-1]:
+        rows.pop()
+        blank += 1
+    rows = [row or [""] for row in rows if row or width == 1]
+    short = options.sep is not None and len(rows[0]) == width - 1
+    if (ragged := next((i for i, row in enumerate(rows) if len(row) != width and (i or not short)), None)) is not None:
+        seen = f"{len(rows[ragged])} cells in row {ragged + 1} of {name}"
+        raise ValueError(f"labels: got {seen}, expected {width} (--sep)")
+    rows[0] = [""] * (width - len(rows[0])) + rows[0]
+    header, first = options.header, 0
+    if key is not None:
+        header = True if key in rows[0] and not key.isdecimal() else header
+        first = positions(rows[0] if header is not False else [""] * width, quoted(key), "labels-key", "labels")[0]
+    elif width > 1 and not rows[0][0] and header is not False:
+        header, first = True, 1
+    if key is None and width - first != 1:
+        named = ", ".join(rows[0][first:][:8])
+        raise ValueError(f"labels: got {width} columns in {name} ({named}), expected one (--labels-key, or --sep)")
+    cells = [row[first] for row in rows]
+    if header is None and (header := sniff.is_label_header(cells, expected, blank if width == 1 else 0)) is None:
+        raise ValueError(
+            f"labels: got {cells[0]!r} in the first line of {name}, a label or a name, expected --header or "
+            "--no-header of the labels (--labels-header, --no-labels-header)"
+        )
+    cells = cells[int(header) :]
+    return cells + [""] * min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else cells
+
+
+def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
+    sep, rows = sniff.separator(head, whole, "features", name, options.separator)
+    first, body = rows[0], rows[1:]
+    decimal = options.decimal or sniff.decimal_mark(body or rows, name)
+    short = len(first) < max(map(len, rows))
+    trailing = short and not any(row[-1] for row in body)
+    header = options.header
+    mentioned = ",".join(filter(None, (options.columns, options.drop, options.id)))
+    if header is None and any(not sniff.is_value(c, ".") and c in first for c in next(csv.reader([mentioned]), [])):
+        header = True
+    if header is None:
+        counts = first in ([str(j) for j in range(len(first))], [str(j + 1) for j in range(len(first))])
+        quotes = [line.count('"') for line in head.split("\n")[:2]]
+        if short:
+            header = True if counts or not all(sniff.is_value(cell, decimal) for cell in first) else None
+        elif (
+            quotes[0] == 2 * len(first) > quotes[-1] and f'"{first[0]}"' in head.split("\n")[0] and "," not in first[0]
+        ):
+            header = True  # R puts names in quotes, and no numbers
+        else:
+            header = sniff.has_header(first, body, decimal)
+    if short and not header:
+        seen = f"{len(first)} cells in the first line of {name} and {len(first) + 1} below"
+        raise ValueError(f"features: got {seen}, expected rows of one length, or --header")
+    if header is None:
+        seen = " ".join(first[:4]) + (" ..." if len(first) > 4 else "")
+        what = f"{seen!r} in the first line of {name}, names or a row"
+        raise ValueError(f"features: got {what}, expected --header or --no-header")
+    names = ([*first, ""] if trailing else [""] * short + first) if header else [""] * len(first)
+    return Layout(sep, decimal, header, names)
