@@ -18,16 +18,30 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from icon._columns import Features as Read
 from icon.estimators.diagnostics import diagnose
-from icon.features import read_matrix, read_vector
+from icon.features import read_features, read_vector
 from icon.labels import known_labels
 from icon.methods import axes, registry
 from icon.methods.program import Program
+from icon.tables import TableOptions
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The periodic table of representation learning.")
 
-Features = Annotated[str, typer.Argument(help="Features: .npy .npz .csv .parquet .safetensors, or - for CSV on stdin.")]
+Features = Annotated[
+    str,
+    typer.Argument(help="Features: .npy .npz .csv .tsv .txt .xlsx .parquet .safetensors, or - for CSV on stdin."),
+]
 Key = Annotated[Optional[str], typer.Option(help="Which array or column of the file.")]  # noqa: UP045
+Sep = Annotated[Optional[str], typer.Option(help="Between the cells of a table: a character, tab or space.")]  # noqa: UP045
+Decimal = Annotated[Optional[str], typer.Option(help="Mark of decimals of a table: . or ,")]  # noqa: UP045
+Header = Annotated[Optional[bool], typer.Option(help="Whether the first line of a table holds names.")]  # noqa: UP045
+Columns = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (9 is not in it)."),
+]
+Drop = Annotated[Optional[str], typer.Option(help="Columns that are no features, written as --columns.")]  # noqa: UP045
+Id = Annotated[Optional[str], typer.Option("--id", help="A column that is no feature and goes into the output.")]  # noqa: UP045
 Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
 Out = Annotated[Optional[Path], typer.Option(help="Where to write (.npy or .csv); standard output as CSV if absent.")]  # noqa: UP045
 
@@ -143,19 +157,36 @@ def embed(
     column: Annotated[str, typer.Option(help="Column of the table (supervisory p).")] = "gaussian",
     components: Annotated[int, typer.Option("--components", "-d", help="Dimensions of the map.")] = 2,
     key: Key = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    header: Header = None,
+    columns: Columns = None,
+    drop: Drop = None,
+    id_: Id = None,
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Embed features with a loss of the table; the default is t-SNE."""
     from icon.estimators.embedding import Embedding
 
-    def run() -> NDArray[Any]:
+    def run() -> pd.DataFrame:
         _check_output(out)
-        x = read_matrix(features, key)
+        options = _options(
+            out is not None and out.suffix == ".npy",
+            sep=sep,
+            decimal=decimal,
+            header=header,
+            columns=columns,
+            drop=drop,
+            id=id_,
+        )
+        read = read_features(features, key, options)
         estimator = Embedding(components, row=row, column=column, random_state=seed, verbose=not quiet)
-        return np.asarray(estimator.fit_transform(x))
+        z = pd.DataFrame(np.asarray(estimator.fit_transform(read.values)), columns=[f"z{i}" for i in range(components)])
+        _say(read)
+        return _with_ids(z, read)
 
-    _write(_or_exit(run), [f"z{i}" for i in range(components)], out)
+    _write(_or_exit(run), out)
 
 
 @app.command("cluster", epilog="Example: icon cluster features.npy -k 10 --labels y.npy --out found")
@@ -179,7 +210,17 @@ def cluster(
         typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown."),
     ] = None,
     key: Key = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    header: Header = None,
+    columns: Columns = None,
+    drop: Drop = None,
+    id_: Id = None,
     labels_key: Annotated[Optional[str], typer.Option(help="Which array or column of the file of labels.")] = None,  # noqa: UP045
+    labels_header: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(help="Whether the first line of the file of labels is a name."),
+    ] = None,
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -187,17 +228,29 @@ def cluster(
     from icon.cli import cluster_report as report
     from icon.estimators.clustering import Clustering
 
+    table_settings = {
+        "sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_,
+    }  # fmt: skip
     settings = {
         "features": features, "key": key, "clusters": clusters, "knn": knn, "walks": walks, "debias": debias,
-        "restarts": restarts, "labels": labels, "labels_key": labels_key, "seed": seed,
+        "restarts": restarts, "labels": labels, "labels_key": labels_key, "labels_header": labels_header,
+        "seed": seed, **table_settings,
     }  # fmt: skip
 
     def run() -> dict[str, float] | None:
         report.check_output(out)
         if form is Form.parquet or (out is not None and out.suffix == ".parquet"):
             report.check_parquet()
-        x = read_matrix(features, key)
-        y = None if labels is None else known_labels(read_vector(labels, labels_key), n=len(x)).codes
+        read = read_features(
+            features,
+            key,
+            _options(out is not None and ".npy" in (out.suffix, out.suffix or f".{form.value}"), **table_settings),
+        )
+        x = read.values
+        y = None
+        if labels is not None:
+            how = TableOptions(sep=sep, header=labels_header)
+            y = known_labels(read_vector(labels, labels_key, how, expected=len(x)), n=len(x)).codes
         began = time.perf_counter()
         model = Clustering(
             clusters, n_neighbors=knn, walks=walks, debias=debias, n_init=restarts, random_state=seed, verbose=not quiet
@@ -206,7 +259,8 @@ def cluster(
             phi = model.fit(x).predict_proba(x)
             seconds = time.perf_counter() - began
             whole = out is not None and not out.suffix
-            table = report.assignments(model.labels_, phi, every=whole)
+            table = _with_ids(report.assignments(model.labels_, phi, every=whole), read)
+            _say(read, y)
             if stage is None:
                 table.to_csv(sys.stdout, index=False)
             elif not whole:
@@ -259,11 +313,33 @@ def _check_output(out: Path | None) -> None:
         raise ValueError(f"out: got {out}, expected a folder that exists")
 
 
-def _write(values: NDArray[Any] | pd.DataFrame, names: list[str] | None, out: Path | None) -> None:
+def _options(plain: bool, **given: Any) -> TableOptions:
+    """What is known of the table; ``plain``: the output is an array, which holds no names."""
+    if plain and given["id"] is not None:
+        raise ValueError(f"id: got {given['id']} and an output .npy, expected one that has columns with names, as .csv")
+    return TableOptions(**given)
+
+
+def _say(read: Read, labels: NDArray[np.int64] | None = None) -> None:
+    """What was understood, on standard error."""
+    for note in read.notes:
+        print(note if note.startswith("warning: ") else f"note: {note}", file=sys.stderr)
+    n, d = read.values.shape
+    header = "" if read.header is None else f", header: {'yes' if read.header else 'no'}"
+    classes = "" if labels is None else f", labels: {labels.max() + 1:,} classes"
+    print(f"{n:,} rows × {d:,} columns{header}{classes}", file=sys.stderr)
+
+
+def _with_ids(table: pd.DataFrame, read: Read) -> pd.DataFrame:
+    if read.ids is not None:
+        table.insert(0, str(read.ids.name), read.ids.to_numpy(), allow_duplicates=True)
+    return table
+
+
+def _write(frame: pd.DataFrame, out: Path | None) -> None:
     if out is not None and out.suffix == ".npy":
-        _or_exit(lambda: _save(lambda: np.save(out, np.asarray(values)), out))
+        _or_exit(lambda: _save(lambda: np.save(out, frame.to_numpy()), out))
         return
-    frame = values if isinstance(values, pd.DataFrame) else pd.DataFrame(values, columns=names)
     _or_exit(lambda: _save(lambda: frame.to_csv(sys.stdout if out is None else out, index=False), out))
 
 
