@@ -251,12 +251,11 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
         header = True
     if header is None:
         counts = first in ([str(j) for j in range(len(first))], [str(j + 1) for j in range(len(first))])
-        quotes = [line.count('"') for line in head.split("\n")[:2]]
+        lines = head.split("\n")[:2]
+        plain = not MISSING.intersection(first) and f'"{first[0]}"' in lines[0] and not any("," in c for c in first)
         if short:
             header = True if counts or not all(sniff.is_value(cell, decimal) for cell in first) else None
-        elif (
-            quotes[0] == 2 * len(first) > quotes[-1] and f'"{first[0]}"' in head.split("\n")[0] and "," not in first[0]
-        ):
+        elif plain and lines[0].count('"') == 2 * len(first) > lines[-1].count('"'):
             header = True  # R puts names in quotes, and no numbers
         else:
             header = sniff.has_header(first, body, decimal)
