@@ -112,7 +112,7 @@ def has_header(first: Sequence[str], body: Sequence[Sequence[str]], decimal: str
       so by their values, there have to be three rows, and not all of them rise or fall as it does.
     * It is a header if it counts, m >= 3, and half of the f_j are strange, or m >= 6 and the rows go otherwise.
     * It may be either if half of the f_j are strange (m < 3: all; if it rises or falls: any); if they are all written
-      with at most half of the digits of all numbers below; if it counts (m < 3: from 0); and if it rises or falls,
+      with at most half of the digits of all numbers below; if it counts (but for 1, 2); and if it rises or falls,
       evenly or with m >= 6, where the rows do not.
     * Else it is a row, but may be either beside text over numbers.
 
@@ -167,7 +167,7 @@ def _of_numbers(
         return True
     if enough and counts and (half or (m >= 6 and not alike)):
         return True
-    if short or all(strange) or (m >= 3 and any(strange)) or (counts and (m >= 3 or first[0] == "0")):
+    if short or all(strange) or (m >= 3 and any(strange)) or (counts and first != ["1", "2"]):
         return None
     even = m >= 3 and np.allclose(np.diff(f), f[1] - f[0], rtol=1e-6, atol=0)
     return None if (even or m >= 6) and not alike else False

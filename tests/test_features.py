@@ -347,6 +347,7 @@ def test_any_table_is_read_right_or_refused(
     expected = frame.to_numpy(dtype=float)
     assume(header or decimal == "." or len(frame.columns) > 1)  # 1,5 on each line is two columns
     assume(sep != " " or gap != "")  # nothing between two spaces
+    assume(not header or list(frame.columns) != [1, 2])  # two small numbers are a row
     index = index and header  # without a header an index is a column as any other
     if gap is not None:
         frame = frame.astype(float)
