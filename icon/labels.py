@@ -109,7 +109,7 @@ def _in_order(codes: NDArray[np.int64], names: NDArray[Any]) -> Labels:
     return Labels(place[codes], names[order])
 
 
-def known_labels(value: Any, name: str = "labels", n: int | None = None) -> Labels:
+def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels:
     """`read_labels` of which at least one is known.
 
     Raises:
@@ -119,6 +119,15 @@ def known_labels(value: Any, name: str = "labels", n: int | None = None) -> Labe
     if not found.known.any():
         raise ValueError(f"{name}: got no label that is known (-1, None and NaN are unknown), expected some")
     return found
+
+
+def known_labels(labels: Any, n: int) -> NDArray[np.int64]:
+    """``[n]`` the number of each label's class, from 0, and -1 where it is unknown; some of them are known.
+
+    Raises:
+        ValueError, TypeError: as `classes_of`.
+    """
+    return classes_of(labels, n=n).codes
 
 
 def keys(labels: Labels) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 import icon
-from icon.labels import keys, known_labels, read_labels
+from icon.labels import classes_of, keys, read_labels
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_kinds_of_names(labels: Any, codes: list[int], names: list[Any]) -> None
 )
 def test_what_is_no_label_is_refused(labels: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=f"^{message}"):
-        known_labels(labels)
+        classes_of(labels)
 
 
 @settings(max_examples=60, deadline=None)

@@ -250,7 +250,7 @@ def cluster(
         y = None
         if labels is not None:
             how = TableOptions(sep=sep, header=labels_header)
-            y = known_labels(read_vector(labels, labels_key, how, expected=len(x)), n=len(x)).codes
+            y = known_labels(read_vector(labels, labels_key, how, expected=len(x)), len(x))
         began = time.perf_counter()
         model = Clustering(
             clusters, n_neighbors=knn, walks=walks, debias=debias, n_init=restarts, random_state=seed, verbose=not quiet

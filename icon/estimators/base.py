@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon import features
 from icon.core.loss import Loss
-from icon.labels import keys, known_labels
+from icon.labels import classes_of, keys
 from icon.methods import axes
 from icon.nn.mappers import as_seen
 
@@ -117,7 +117,7 @@ def target_of(column: str, features: Tensor, y: Any) -> Any:
         raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
     if source == "graph":
         return y
-    labels = known_labels(y, "y", len(features))
+    labels = classes_of(y, "y", len(features))
     # Between points an unknown label is a class of its own: nobody's positive. Of prototypes it has none: -1.
     return torch.from_numpy(labels.codes if column == "data-label" else keys(labels))
 

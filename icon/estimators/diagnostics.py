@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from icon import _checks as check
 from icon import metrics
 from icon.estimators.clustering import Clustering
-from icon.labels import known_labels
+from icon.labels import classes_of
 from icon.metrics.clustering import matched
 from icon.p.spatial import knn_rows
 
@@ -96,7 +96,7 @@ def diagnose(
     entropy = float(entropies(phi).mean())
     scores: dict[str, Any] = {}
     if labels is not None:
-        given = known_labels(labels, n=n)
+        given = classes_of(labels, n=n)
         scores = _scores(phi[given.known], assigned[given.known], given.codes[given.known])
     return Diagnostics(
         n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,

@@ -36,7 +36,7 @@ from icon.estimators.base import (
     with_lower_perplexity,
 )
 from icon.estimators.saved import load_estimator, save_estimator
-from icon.labels import known_labels
+from icon.labels import classes_of
 from icon.methods import axes, registry
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
@@ -157,7 +157,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         weights = None if sample_weight is None else sample_weights(sample_weight, len(x))
         target = target_of(self.column, features, y) if affinity is None else _prepared(affinity, len(x))
         if made_from(self.column) == "labels" and (y is not None or affinity is None):
-            given = known_labels(y, "y", len(x))
+            given = classes_of(y, "y", len(x))
             self.classes_ = given.names
             if self.column == "data-label" and not given.known.all():
                 loss = loss.replace(p=replace(loss.p, ignore_index=-1), name=loss.name)  # type: ignore[call-arg]

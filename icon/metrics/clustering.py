@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import connected_components
 
-from icon.labels import known_labels, read_labels
+from icon.labels import classes_of, read_labels
 
 DENSE = 2**24  # entries of a contingency table that is matched as a whole
 
@@ -67,7 +67,7 @@ def _groups(counts: sp.csr_array) -> list[tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _codes(labels: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    y = known_labels(labels)
+    y = classes_of(labels)
     c = read_labels(clusters, "clusters", len(y.codes), minus_one_is_unknown=False)
     if not c.known.all():
         raise ValueError("clusters: got None or NaN, expected a cluster for each point")

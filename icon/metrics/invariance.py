@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from icon import _checks as check
-from icon.labels import known_labels
+from icon.labels import classes_of
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def representation_invariance_score(activations: ArrayLike, labels: ArrayLike, t
     """
     x = _activations(activations)
     n, t, units = x.shape
-    given = known_labels(labels, n=n)
+    given = classes_of(labels, n=n)
     if not given.known.all():
         raise ValueError("labels: got unknown ones (-1, None or NaN), expected a class for each instance")
     y, classes = given.codes, given.names

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from icon import _checks as check
-from icon.labels import known_labels
+from icon.labels import classes_of
 from icon.metrics._inputs import double_matrix
 from icon.p import KNN
 
@@ -60,7 +60,7 @@ def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, s
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     features = double_matrix(z, "z").numpy()
-    given = known_labels(labels, n=len(features))  # points of an unknown label are left out
+    given = classes_of(labels, n=len(features))  # points of an unknown label are left out
     features, y = features[given.known], given.codes[given.known]
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     scores = cross_val_score(model, features, y, cv=split)

@@ -27,8 +27,9 @@ FAINT = 1e-14  # of the largest entry: less is what rounding leaves
 class Graph(Distribution):
     """``p(j|i) = w_ij / d_i`` with the degree ``d_i = sum_j w_ij``; `Rows.marginal` is ``d_i / sum(d)``.
 
-    The target is an adjacency ``[n, n]`` (or ``[n, m]`` between two sets): a dense array, a scipy.sparse matrix or a
-    torch sparse tensor of weights >= 0. Self-loops count when ``exclude_self=False``; otherwise they are an error.
+    The target is an adjacency ``[n, n]`` (or ``[n, m]`` between two sets): a dense array, a scipy.sparse matrix, a
+    torch sparse tensor or a networkx graph, of weights >= 0. Self-loops count when ``exclude_self=False``; otherwise
+    they are an error.
     """
 
     column: ClassVar[str] = "graph"
@@ -128,6 +129,10 @@ def _weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
     """Validated non-negative weights as canonical CSR ``[n, m]``: sorted, without duplicates or explicit zeros."""
     if target is None:
         raise TypeError(f"{name}: got None, expected a dense or sparse matrix of weights")
+    if type(target).__module__.partition(".")[0] == "networkx":
+        from networkx import to_scipy_sparse_array  # type: ignore[import-untyped]
+
+        target = to_scipy_sparse_array(target)  # weights are the edges' "weight", 1 where there is none
     if isinstance(target, Tensor) and target.layout != torch.strided:
         coo = target.detach().to_sparse_coo()  # type: ignore[no-untyped-call]
         index, values = coo._indices().cpu().numpy(), coo._values().cpu().double().numpy()

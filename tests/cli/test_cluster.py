@@ -82,8 +82,8 @@ def test_unknown_labels_are_left_out() -> None:
     assert json.loads(Path("found/report.json").read_text())["diagnostics"]["n_labelled"] == 50
     words = np.where(Y == 0, "cat", "dog").astype(object)
     words[3] = None
-    assert (known_labels(words, n=60).codes == np.where(np.arange(60) == 3, -1, Y > 0)).all()
-    assert (known_labels(np.array([0.0, np.nan, 2.0, -1.0])).codes == [0, -1, 1, -1]).all()
+    assert (known_labels(words, 60) == np.where(np.arange(60) == 3, -1, Y > 0)).all()
+    assert (known_labels(np.array([0.0, np.nan, 2.0, -1.0]), 4) == [0, -1, 1, -1]).all()
 
 
 def test_keys(folder: Path) -> None:

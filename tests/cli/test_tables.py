@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from icon.cli import cluster_report
 from icon.cli.main import app
+from icon.labels import known_labels
 
 RUN = CliRunner()
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
@@ -80,7 +80,7 @@ def test_options_reach_standard_input() -> None:
         (["x.csv", "--labels", "absent.csv"], "labels: got absent.csv"),
         (["x.csv", "--labels", "x.csv"], "labels: got 5 columns"),
         (["x.csv", "--labels", "x.csv", "--labels-key", "z"], "labels: got 'z'"),
-        (["x.csv", "--labels", "y.csv", "--labels-header"], "labels: got 59, expected 60"),
+        (["x.csv", "--labels", "y.csv", "--labels-header"], "labels: got 59 entries, expected 60"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -97,6 +97,6 @@ def test_bad_tables_are_one_line_and_leave_nothing(arguments: list[str], named: 
 
 def test_labels_beyond_the_integers_of_floats_stay_apart() -> None:
     labels = np.array([2**53, 2**53 + 1, -1, 2**53], dtype=np.int64)
-    assert cluster_report.known_labels(labels, 4).tolist() == [0, 1, -1, 0]
+    assert known_labels(labels, 4).tolist() == [0, 1, -1, 0]
     objects = np.array([2**65, None, 2**65 + 1, -1], dtype=object)
-    assert cluster_report.known_labels(objects, 4).tolist() == [0, -1, 1, -1]
+    assert known_labels(objects, 4).tolist() == [0, -1, 1, -1]
