@@ -108,6 +108,14 @@ class TestEverywhere:
         names = np.arange(100_000)
         assert icon.metrics.clustering_accuracy(names, names[::-1]) == 1
 
+    def test_groups_that_are_matched_apart_are_matched_as_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for seed in range(20):
+            y, c = np.random.default_rng(seed).integers(0, 12, (2, 25))
+            whole = icon.metrics.clustering_accuracy(y, c)
+            with monkeypatch.context() as patch:
+                patch.setattr("icon.metrics.clustering.DENSE", 0)
+                assert icon.metrics.clustering_accuracy(y, c) == whole
+
     def test_estimators_take_names_of_which_some_are_unknown(self) -> None:
         labels = NAMES[self.y].copy()
         labels[::10] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 import warnings
@@ -278,6 +279,7 @@ def cluster(
 
 def main() -> None:
     """Entry point of the command line: bad usage, too, is one line and status 2."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         status = app(standalone_mode=False)
     except Exception as error:
@@ -290,6 +292,11 @@ def main() -> None:
             print(f"error: {message.splitlines()[0]} (see --help)", file=sys.stderr)
         status = getattr(error, "exit_code", 2)
     sys.exit(status or 0)
+
+
+def _terminated(number: int, frame: object) -> None:
+    """As any other end: what was begun and is not whole is taken away, and the status is that of the signal."""
+    sys.exit(128 + number)
 
 
 def _or_exit(run: Callable[[], Any]) -> Any:

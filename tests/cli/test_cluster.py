@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +174,17 @@ def test_as_a_module() -> None:
     done = subprocess.run(command, env=root, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 61
     assert "loss" in done.stderr  # the progress bar
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
+def test_sigterm_leaves_nothing_behind(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    command = [sys.executable, "-m", "icon", "cluster", "x.npy", "-k", "2", "--restarts", "500", "--out", "found", "-q"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    for _ in range(600):  # until it has begun to write
+        if sorted(folder.rglob("*")) != before or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert sorted(folder.rglob("*")) == before
