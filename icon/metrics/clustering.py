@@ -50,6 +50,7 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
     label_of = _stars(counts) if shape[0] * shape[1] > DENSE else np.full(shape[0], -1)
     for rows, columns in _groups(counts):
         row, column = linear_sum_assignment(counts[rows][:, columns].toarray(), maximize=True)
+        label_of[rows] = -1
         label_of[rows[row]] = columns[column]
     found: NDArray[np.bool_] = label_of[clusters] == labels
     return found
@@ -57,9 +58,8 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
 
 def _hanging_together(counts: sp.csr_array) -> NDArray[np.int32]:
     """``[n + m]`` the number of the group of each row, then of each column, joined by entries above 0."""
-    group: NDArray[np.int32] = connected_components(sp.block_array([[None, counts], [counts.T, None]]), directed=False)[
-        1
-    ]
+    both = sp.block_array([[None, counts], [counts.T, None]])
+    group: NDArray[np.int32] = connected_components(both, directed=False)[1]
     return group
 
 
