@@ -15,7 +15,7 @@ def unit_of(*features: Tensor) -> float:
 
     Dividing by a power of two changes no digit, and no tie.
     """
-    largest = max(float(x.detach().abs().max()) for x in features)
+    largest = max(abs(float(end)) for x in features for end in torch.aminmax(x.detach()))
     if largest == 0 or 1 / _SAFE <= largest <= _SAFE:
         return 1.0
     return math.ldexp(1.0, math.frexp(largest)[1])

@@ -47,8 +47,10 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
     """
     shape = (int(clusters.max()) + 1, int(labels.max()) + 1)
     counts = sp.csr_array((np.ones(len(labels), dtype=np.int64), (clusters, labels)), shape=shape)
-    label_of = _stars(counts) if shape[0] * shape[1] > DENSE else np.full(shape[0], -1)
-    for rows, columns in _groups(counts):
+    few = shape[0] * shape[1] <= DENSE
+    group = np.zeros(sum(shape), dtype=np.int32) if few else _hanging_together(counts)
+    label_of = np.full(shape[0], -1) if few else _stars(counts, group)
+    for rows, columns in _groups(shape[0], group):
         row, column = linear_sum_assignment(counts[rows][:, columns].toarray(), maximize=True)
         label_of[rows] = -1
         label_of[rows[row]] = columns[column]
@@ -63,31 +65,26 @@ def _hanging_together(counts: sp.csr_array) -> NDArray[np.int32]:
     return group
 
 
-def _stars(counts: sp.csr_array) -> NDArray[np.int64]:
+def _stars(counts: sp.csr_array, group: NDArray[np.int32]) -> NDArray[np.int64]:
     """``[n]`` the column of the largest entry of each group, in the row where that is; -1 in all other rows.
 
     Of a group with one row or one column this is the matching.
     """
     entries = counts.tocoo()
     row, column = entries.coords
-    group = _hanging_together(counts)[row]
-    order = np.lexsort((-entries.data, group))
-    first = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+    order = np.lexsort((-entries.data, group[row]))
+    first = order[np.flatnonzero(np.diff(group[row][order], prepend=-1))]
     found = np.full(counts.shape[0], -1)
     found[row[first]] = column[first]
     return found
 
 
-def _groups(counts: sp.csr_array) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The rows and the columns that hang together, several of each; all of them where they are few."""
-    n, m = counts.shape
-    if n * m <= DENSE:
-        return [(np.arange(n), np.arange(m))]
-    group = _hanging_together(counts)
+def _groups(n: int, group: NDArray[np.int32]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The ``n`` rows and the columns that hang together, several of each or all that there are."""
     rows, columns = (np.bincount(part, minlength=group.max() + 1) for part in (group[:n], group[n:]))
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    several = np.flatnonzero((rows > 1) & (columns > 1))
+    several = np.flatnonzero((rows > 1) & (columns > 1)) if len(parts) > 1 else [0]
     return [(parts[k][parts[k] < n], parts[k][parts[k] >= n] - n) for k in several]
 
 
