@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from icon import _checks as check
+from icon._scales import unit_rows
 from icon.metrics._inputs import double_matrix, two_views
 
 TILE_ENTRIES = 2**22
@@ -84,13 +85,10 @@ def effective_rank(z: ArrayLike, center: bool = True) -> float:
 
 
 def _unit(x: Tensor, name: str) -> Tensor:
-    largest = x.abs().amax(dim=1, keepdim=True)
-    zero = (largest == 0).flatten().nonzero().flatten().tolist()
+    zero = (x == 0).all(dim=1).nonzero().flatten().tolist()
     if zero:
         raise ValueError(f"{name}: got zeros only in rows {check.some(zero)}, expected rows with a direction")
-    x = x / largest  # its squares neither overflow nor vanish
-    length: Tensor = x.norm(dim=1, keepdim=True)
-    return x / length
+    return unit_rows(x)
 
 
 def _log_potential(units: Tensor, start: int, stop: int, t: float) -> Tensor:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._scales import unit_rows
 
 
 @torch.no_grad()
@@ -198,7 +199,7 @@ def concentration(
         raise ValueError(f"smoothing: got {smoothing:g}, expected a number >= 1")
     check.choice(rule, "rule", ("authors", "paper"))
     precise = torch.promote_types(points.dtype, torch.float32)
-    v, w = torch.nn.functional.normalize(points.to(precise), dim=1), centres.to(points.device, precise)
+    v, w = unit_rows(points.to(precise)), centres.to(points.device, precise)
     distance = (v - w[labels]).norm(dim=1)
     distance = distance.masked_fill(distance <= 4 * torch.finfo(points.dtype).eps, 0.0)  # no more than rounding
     count = torch.bincount(labels, minlength=len(centres)).to(distance)

@@ -183,6 +183,12 @@ class TestConcentration:
         expected = 0.2 * expected / expected.mean()
         np.testing.assert_allclose(icon.nn.concentration(z, centroids, labels), expected, rtol=1e-12)
 
+    def test_the_length_of_the_rows_plays_no_part(self) -> None:
+        rng = np.random.default_rng(0)
+        z, prototypes, labels = rng.normal(size=(30, 5)), rng.normal(size=(3, 5)), np.arange(30) % 3
+        expected = icon.nn.concentration(z, prototypes, labels)
+        np.testing.assert_allclose(icon.nn.concentration(1e-200 * z, prototypes, labels), expected, rtol=1e-9)
+
     @pytest.mark.parametrize("rule", ["authors", "paper"])
     def test_empty_and_point_clusters_are_usable_temperatures(self, rule: str) -> None:
         z = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
