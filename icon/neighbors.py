@@ -19,6 +19,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._scales import unit_of, unit_rows
+from icon._threads import paying
 
 EXACT_UP_TO = 50_000  # points that the automatic choice searches exactly
 SEARCHES = ("auto", "exact", "approximate")
@@ -74,7 +75,8 @@ def nearest_neighbors(
         raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {n}")
     where = x if isinstance(x, (Tensor, np.memmap)) else features
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
-        return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
+        with paying(min(n, _QUERIES) * min(n, _CANDIDATES) * features.shape[1]):
+            return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
     read = _reader(features, metric)
     library = approximate_library()
     sample = np.sort(np.random.default_rng(seed).choice(n, min(_PROBE, n), replace=False))

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon import nn as icon_nn
 from icon import p as icon_p
+from icon._threads import threaded
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimators import initialization
@@ -107,6 +108,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             one restart after the other. Returning True ends the restart, which keeps what it has.
         device: ``"auto"`` takes an accelerator where there is one.
         evaluator: how the loss is computed; see `icon.Loss`.
+        n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
+            torch is set to. Torch's own setting is restored after the fit.
 
     Attributes:
         labels_: ``[n]``, numbered without a gap.
@@ -150,6 +153,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
         device: str | torch.device = "auto",
         evaluator: str | Evaluator | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.column = column
@@ -173,7 +177,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.callback = callback
         self.device = device
         self.evaluator = evaluator
+        self.n_jobs = n_jobs
 
+    @threaded
     @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.

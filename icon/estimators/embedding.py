@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import nn as icon_nn
+from icon._threads import threaded
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimators.base import (
@@ -84,6 +85,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             True ends the fit, which keeps what it has.
         device: ``"auto"`` takes an accelerator where there is one.
         evaluator: how the loss is computed; see `icon.Loss`.
+        n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
+            torch is set to. Torch's own setting is restored after the fit.
 
     A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after steps
     in which the edges of p count more; callbacks see the loss without that exaggeration, the progress bar with it.
@@ -119,6 +122,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
         device: str | torch.device = "auto",
         evaluator: str | Evaluator | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.n_components = n_components
         self.row = row
@@ -135,7 +139,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.callback = callback
         self.device = device
         self.evaluator = evaluator
+        self.n_jobs = n_jobs
 
+    @threaded
     @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None, *, affinity: Any = None) -> Embedding:
         """Learn the map of ``X [n, f]``; see the class for ``y``.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from icon import _checks as check
+from icon._threads import paying
 from icon.core.loss import Loss
 from icon.nn import EMA
 from icon.training.batches import all_points, batches
@@ -120,7 +121,10 @@ def fit(
             identity = settings | _made_of(loss, mapper, method, inputs, target)
             run = Checkpoint(loss, mapper, method, teacher, identity, Path(checkpoint))
             losses = run.begin(resume)
-    with _progress(verbose, label, steps, len(losses)) as report:
+    # The largest product of a step is that of its points with the largest parameter.
+    points = batch_size or (len(inputs) if isinstance(inputs, Tensor) else 1)
+    work = points * max(p.numel() for p in parameters)
+    with _progress(verbose, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not stopped and not _stalled(losses, tol, patience):
             with settled():
                 with draws:
