@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import icon
 
@@ -65,3 +69,20 @@ def test_rooms_know_only_those_below() -> None:
                 )
             elif below and other.count(".") and other.split(".")[1] in ROOMS:
                 assert other.split(".")[1] in below, (name, other)
+
+
+@pytest.mark.parametrize("what", ["import icon", "import icon.cli.main", "icon --help", "icon cluster --help"])
+def test_nothing_heavy_is_imported_before_it_is_used(what: str) -> None:
+    """Neither by the import nor by the help of the command."""
+    code = what
+    if what.startswith("icon"):
+        code = f"import sys, icon.cli.main as m; sys.argv = {what.split()}\ntry: m.main()\nexcept SystemExit: pass"
+    code += "\nimport sys; print(sorted({'numpy', 'pandas', 'scipy', 'sklearn', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_methods_is_a_function_and_a_package() -> None:
+    code = "import icon.methods.record, icon; print(len(icon.methods()), icon.methods.registry.find('simclr').slug)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(icon.methods())), "simclr"]
