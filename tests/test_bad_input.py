@@ -128,7 +128,7 @@ WEIGHTS: list[Bad] = [
     ("duplicates, torch", graph(torch.sparse_coo_tensor(torch.tensor([[0, 0], [1, 1]]), torch.ones(2), (3, 3), check_invariants=True)), ValueError, r"^adjacency: got duplicate edges"),
     ("self-loops", graph(RING + np.eye(8)), ValueError, r"^adjacency: got self-loops on nodes 0, 1, 2, 3, 4, \.\.\. \(8 in all\), expected none"),
     ("no edge", graph(np.zeros((8, 8))), ValueError, r"^adjacency: got no edge, expected at least one"),
-    ("one dimension", graph(np.ones(8)), ValueError, r"^adjacency: got shape \(8,\), expected two dimensions"),
+    ("one dimension", graph(np.ones(8)), ValueError, r"^adjacency: got 8 entries in one dimension, such as labels, expected an adjacency"),
     ("text", graph("graph"), TypeError, r"^adjacency: got str"),
     ("complex", graph(sp.csr_array(RING.astype(complex))), TypeError, r"^adjacency: got dtype complex128, expected real"),
     ("empty", graph(sp.csr_array((0, 0))), ValueError, r"^adjacency: got shape \(0, 0\), expected at least one"),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._lazy import Lazy
+from icon.p import adjacency
 from icon.p.base import Distribution, Sets
 from icon.p.masses import Dense
 from icon.p.rows import Rows
@@ -27,16 +28,25 @@ FAINT = 1e-14  # of the largest entry: less is what rounding leaves
 class Graph(Distribution):
     """``p(j|i) = w_ij / d_i`` with the degree ``d_i = sum_j w_ij``; `Rows.marginal` is ``d_i / sum(d)``.
 
-    The target is an adjacency ``[n, n]`` (or ``[n, m]`` between two sets): a dense array, a scipy.sparse matrix, a
-    torch sparse tensor or a networkx graph, of weights >= 0. Self-loops count when ``exclude_self=False``; otherwise
-    they are an error.
+    The target has weights >= 0 in any of these forms:
+
+    - It is an adjacency ``[n, n]``, or ``[n, m]`` between two sets: an array, a tensor, a data frame or lists, or a
+      sparse matrix of scipy or torch in any format.
+    - It is a graph of networkx (its nodes in their order) or igraph. An edge weighs what its attribute ``"weight"``
+      says, or 1; an undirected edge counts both ways; parallel edges add up.
+    - It is an edge list: integers ``[2, E]``, a pair ``(edge_index, weights [E])``, or an object with an ``edge_index``
+      and maybe an ``edge_weight`` and ``num_nodes``, as in PyTorch Geometric. Each column is an edge from i to j and
+      not back. There are as many nodes as points, or, where these are not known, as the edges name. An array of the
+      shape ``[n, m]`` of p, and any ``[2, 2]``, is an adjacency.
+
+    Self-loops count when ``exclude_self=False``; otherwise they are an error.
     """
 
     column: ClassVar[str] = "graph"
     made_from: ClassVar[str] = "graph"
 
     def rows(self, target: Any, sets: Sets) -> Rows:
-        weights = _weights(target, "adjacency", sets)
+        weights = adjacency.weights(target, "adjacency", sets)
         n, m = weights.shape
         support = self._support(n, m, sets)
         if support.exclude_self and (weights.diagonal() > 0).any():
@@ -56,8 +66,9 @@ class Graph(Distribution):
 class Precomputed(Distribution):
     """Rows of the user's own: each sums to one (``joint=False``), or all pairs together do (``joint=True``).
 
-    Dense, scipy.sparse or torch sparse ``[n, m]``, entries >= 0. A row of zeros is an anchor without positives. By
-    default self is outside the support exactly when the matrix is of one set and has no mass on its diagonal.
+    The target has entries >= 0 and any form that `Graph` takes; only that integers ``[2, E]`` without weights are two
+    rows and no edge list. A row of zeros is an anchor without positives. By default self is outside the support exactly
+    when the matrix is of one set and has no mass on its diagonal.
 
     Args:
         detach: False lets gradients reach a dense tensor of rows.
@@ -69,8 +80,9 @@ class Precomputed(Distribution):
     made_from: ClassVar[str] = "graph"
 
     def rows(self, target: Any, sets: Sets) -> Rows:
-        dense = check.matrix(target, "p") if _is_dense(target) else None
-        weights = _weights(target if dense is None else dense.detach(), "p", sets)
+        dense = check.matrix(target, "p") if adjacency.is_matrix(target) else None
+        given = target if dense is None else sp.coo_array(dense.detach().cpu().double().numpy())
+        weights = adjacency.weights(given, "p", sets)
         square = weights.shape[0] == weights.shape[1] and not sets.paired
         self_mass = square and bool((weights.diagonal() > 0).any())
         exclude = self.exclude_self if self.exclude_self is not None else square and not self_mass
@@ -113,51 +125,9 @@ def _tell_of_a_faint_diagonal(weights: sp.csr_array) -> None:
         )
 
 
-def _is_dense(target: Any) -> bool:
-    return not sp.issparse(target) and not (isinstance(target, Tensor) and target.layout != torch.strided)
-
-
 def _resolution(target: Any) -> float:
     """Relative precision of the numbers in which a matrix was given."""
     if isinstance(target, Tensor):
         return torch.finfo(target.dtype).eps if target.is_floating_point() else 0.0
     dtype = np.dtype(getattr(target, "dtype", np.float64))
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
-
-
-def _weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
-    """Validated non-negative weights as canonical CSR ``[n, m]``: sorted, without duplicates or explicit zeros."""
-    if target is None:
-        raise TypeError(f"{name}: got None, expected a dense or sparse matrix of weights")
-    if type(target).__module__.partition(".")[0] == "networkx":
-        from networkx import to_scipy_sparse_array  # type: ignore[import-untyped]
-
-        target = to_scipy_sparse_array(target)  # weights are the edges' "weight", 1 where there is none
-    if isinstance(target, Tensor) and target.layout != torch.strided:
-        coo = target.detach().to_sparse_coo()  # type: ignore[no-untyped-call]
-        index, values = coo._indices().cpu().numpy(), coo._values().cpu().double().numpy()
-        target = sp.coo_array((values, (index[0], index[1])), shape=tuple(coo.shape))
-    if sp.issparse(target):
-        weights = sp.coo_array(target)
-        pairs = weights.coords[0].astype(np.int64) * weights.shape[1] + weights.coords[1]
-        distinct, counts = np.unique(pairs, return_counts=True)
-        if len(distinct) != len(pairs):
-            twice = [divmod(int(p), weights.shape[1]) for p in distinct[counts > 1][:3]]
-            raise ValueError(f"{name}: got duplicate edges, for example {twice}, expected each edge once")
-    else:
-        weights = sp.coo_array(check.matrix(target, name).detach().cpu().double().numpy())
-    if weights.shape[0] == 0 or weights.shape[1] == 0:
-        raise ValueError(f"{name}: got shape {weights.shape}, expected at least one row and one column")
-    if weights.data.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: got dtype {weights.data.dtype}, expected real numbers")
-    expected = (sets.n or weights.shape[0], sets.m or weights.shape[1])
-    if weights.shape != expected:
-        raise ValueError(f"{name}: got shape {weights.shape}, expected {expected} for this input")
-    for bad, kind in ((~np.isfinite(weights.data), "NaN or infinite"), (weights.data < 0, "negative")):
-        if bad.any():
-            rows = np.unique(weights.coords[0][bad]).tolist()
-            raise ValueError(f"{name}: got {kind} weights in rows {check.some(rows)}, expected finite weights >= 0")
-    weights = sp.csr_array(weights)
-    weights.sort_indices()
-    weights.eliminate_zeros()
-    return weights

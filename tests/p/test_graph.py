@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -138,13 +137,6 @@ def test_deepwalk_marginal_is_stationary() -> None:
 
 
 # -- the user's own ---------------------------------------------------------------------------------------------------
-
-
-def test_a_networkx_graph() -> None:
-    graph = nx.path_graph(5)
-    graph[1][2]["weight"] = 3.0
-    expected = icon.p.Graph()(nx.to_numpy_array(graph)).to_dense()
-    assert torch.equal(icon.p.Graph()(graph).to_dense(), expected)
 
 
 def test_precomputed_support() -> None:
