@@ -113,7 +113,7 @@ def target_of(column: str, features: Tensor, y: Any) -> Any:
     if source == "nothing":
         return None
     if y is None:
-        expected = "an adjacency [n, n]" if source == "graph" else "labels [n]"
+        expected = "a graph (an adjacency [n, n], say)" if source == "graph" else "labels [n]"
         raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
     if source == "graph":
         return y

@@ -67,10 +67,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     >>> Clustering(10, n_neighbors=10, walks=3, debias=0.1, random_state=0).fit_predict(x)
 
-    ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, an adjacency ``[n, n]`` for
-    ``"graph"``, labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest
-    neighbours, the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch
-    ``Dataset`` of feature rows.
+    ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
+    any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
+    labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest neighbours,
+    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
+    feature rows.
 
     Args:
         n_clusters: at most the number of points.

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -40,6 +39,7 @@ from icon.estimators.saved import load_estimator, save_estimator
 from icon.labels import classes_of
 from icon.methods import axes, registry
 from icon.nn.mappers import as_seen
+from icon.p import adjacency
 from icon.p.base import Sets
 from icon.p.graph import Precomputed
 from icon.p.rows import Rows
@@ -58,8 +58,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     >>> Embedding(row="gaussian", column="classes", mapper="mlp").fit(x, labels).transform(new)  # SupCon
 
     What ``fit(X, y)`` takes as ``y`` follows from the column: labels ``[n]`` for ``"classes"`` and ``"data-label"``,
-    instance ids ``[n]`` for ``"pairs"``, an adjacency ``[n, n]`` (dense or sparse) for ``"graph"``. The other columns
-    are made from X, or from nothing (``"identity"``), and ignore y. ``"cross-modal"`` needs two sets: use `icon.loss`.
+    instance ids ``[n]`` for ``"pairs"``, a graph of the n points in any form that `icon.p.Graph` takes (an adjacency, a
+    graph of networkx or igraph, an edge list) for ``"graph"``. The other columns are made from X, or from nothing
+    (``"identity"``), and ignore y. ``"cross-modal"`` needs two sets: use `icon.loss`.
 
     Args:
         n_components: dimensions of the map.
@@ -150,8 +151,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             X: ``[n, f]``.
             y: what p is made from, where that is not X.
             sample_weight: ``[n]`` >= 0, how much the divergence of each point counts.
-            affinity: p itself, in place of one that is made from X: rows that `icon.p` prepared, or a dense or sparse
-                matrix ``[n, n]`` whose rows sum to one, or all entries together.
+            affinity: p itself, in place of one that is made from X: rows that `icon.p` prepared, or whatever
+                `icon.p.Precomputed` takes (a dense or sparse matrix ``[n, n]``, a weighted graph) whose rows sum to
+                one, or all entries together.
         """
         x = validated(self, X, ensure_min_samples=2)
         check.count(self.n_components, "n_components")
@@ -313,9 +315,11 @@ def _prepared(affinity: Any, n: int) -> Rows:
     if isinstance(affinity, Rows):
         rows = affinity
     else:
-        given = (
-            affinity if sp.issparse(affinity) or isinstance(affinity, Tensor) else check.matrix(affinity, "affinity")
-        )
+        given = affinity
+        if adjacency.is_matrix(affinity):
+            given = check.matrix(affinity, "affinity")
+        elif not isinstance(affinity, Tensor):
+            given = adjacency.weights(affinity, "affinity", Sets(n, n))
         rows = Precomputed(joint=bool(abs(float(given.sum()) - 1) < 1e-3))(given)
     if rows.n != n:
         raise ValueError(f"affinity: got shape {(rows.n, rows.m)}, expected {(n, n)} (one row per row of X)")

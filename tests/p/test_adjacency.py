@@ -304,3 +304,53 @@ def test_node_numbers_that_no_memory_holds() -> None:
         MemoryError, match=r"^adjacency: an edge list of 1000000000000001 nodes needs .*number the nodes"
     ):
         icon.p.Graph()(np.array([[0, 1, 10**15], [1, 0, 1]]))
+
+
+# -- where graphs are given -------------------------------------------------------------------------------------------
+
+GIVEN = ["networkx", "igraph", "edge list", "edge list of torch", "record", "torch csr", "pandas", "lists"]
+
+
+@pytest.mark.parametrize("form", GIVEN)
+def test_a_loss_and_the_estimators(form: str) -> None:
+    target, z = DIRECTED[form](RING), normal(N, 4)
+    for loss in (icon.loss("gaussian", "graph"), icon.method("tsne-graph", walks=2), icon.method("ncut")):
+        assert loss(z, target) == loss(z, RING)
+    x = z.numpy()
+    embedding = icon.Embedding(column="graph", max_iter=5, random_state=0)
+    assert np.array_equal(embedding.fit(x, target).embedding_, embedding.fit(x, RING).embedding_)
+    assert np.array_equal(embedding.fit_transform(x, target), embedding.fit_transform(x, RING))
+    clustering = icon.Clustering(2, column="graph", n_init=1, max_iter=5, random_state=0)
+    assert np.array_equal(clustering.fit_predict(x, target), clustering.fit_predict(x, RING))
+    assert clustering.score(x, target) == clustering.score(x, RING)
+    weight = np.arange(1.0, N + 1)
+    assert clustering.fit(x, target, weight).loss_ == clustering.fit(x, RING, weight).loss_
+
+
+@pytest.mark.parametrize("form", GIVEN)
+def test_an_affinity(form: str) -> None:
+    p, x = dense.p_graph(RING), normal(N, 4).numpy()
+    embedding = icon.Embedding(max_iter=5, random_state=0)
+    assert_close(embedding.fit(x, affinity=DIRECTED[form](p)).loss_, embedding.fit(x, affinity=p).loss_, rtol=1e-5)
+
+
+def test_an_affinity_that_is_wrong() -> None:
+    with pytest.raises(ValueError, match=r"^affinity: got a graph of 5 nodes, expected 12"):
+        icon.Embedding().fit(normal(N, 4).numpy(), affinity=nx.path_graph(5))
+
+
+@pytest.mark.parametrize("form", ["networkx", "igraph", "edge list", "record"])
+def test_pairs_are_drawn_from_a_graph_of_many_points(form: str) -> None:
+    n = 4100  # more than are seen whole
+    x = normal(n, 3).numpy()
+    near = sp.coo_array(icon.p.KNN(3)(x).to_scipy())
+    index, weight = np.stack(near.coords), near.data
+    graphs = {
+        "networkx": lambda: nx.from_scipy_sparse_array(near, create_using=nx.DiGraph),
+        "igraph": lambda: igraph.Graph(n, index.T.tolist(), directed=True, edge_attrs={"weight": weight.tolist()}),
+        "edge list": lambda: (index, weight),
+        "record": lambda: SimpleNamespace(edge_index=torch.from_numpy(index), edge_weight=torch.from_numpy(weight)),
+    }
+    clustering = icon.Clustering(3, "graph", walks=2, n_init=1, max_iter=3, init="random", random_state=0)
+    expected = clustering.fit(x, near).loss_
+    assert clustering.fit(x, graphs[form]()).loss_ == expected
