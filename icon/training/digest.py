@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from torch import Tensor, nn
 
 BLOCK = 2**20  # entries read at a time, of an array that may lie on disk
@@ -32,6 +33,9 @@ def _parts(thing: Any) -> Iterator[Any]:
             yield np.ascontiguousarray(thing[start : start + step]).data.cast("B") if thing.size else b""
         if not thing.ndim:
             yield thing.tobytes()
+    elif sp.issparse(thing):
+        rows = sp.csr_array(thing)  # whose indices may be of 32 or 64 bits
+        yield from _parts((rows.shape, rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)))
     elif isinstance(thing, nn.Module):
         yield from _parts(dict(thing.state_dict()))
     elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):

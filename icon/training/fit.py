@@ -16,7 +16,10 @@ from icon import _checks as check
 from icon._threads import paying
 from icon.core.loss import Loss
 from icon.nn import EMA
-from icon.training.batches import all_points, batches
+from icon.p import adjacency
+from icon.p.base import Sets
+from icon.p.rows import Rows
+from icon.training.batches import Sampler, all_points, batches
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
 from icon.training.state import Draws, settled
@@ -163,6 +166,8 @@ def _updated(loss: Loss, method: Optimizer, z: Any, rows: Any, done: int) -> flo
 
 def _made_of(loss: Loss, mapper: nn.Module, method: Optimizer, inputs: Any, target: Any) -> dict[str, Any]:
     """What a run is made of, by the name under which another one is refused."""
+    if loss.p.made_from == "graph" and not isinstance(target, (Rows, Sampler)):
+        target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
     made = {"format": "2", "loss": repr(loss), "optimizer": type(method).__name__, "rate": repr(method)}
     return made | {"data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
 

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+import igraph
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,23 @@ def fitted(path: Path, resume: bool = True, steps: int = 10) -> list[float]:
     return icon.training.fit(
         icon.method("t-simcne"), mapper, Z, IDS, steps=steps, checkpoint=path, resume=resume, checkpoint_every=4
     ).losses
+
+
+def test_a_graph_is_known_by_its_edges(tmp_path: Path) -> None:
+    """Whatever form it has: scipy, igraph and networkx do not tell their edges when they are printed."""
+    ring = [(i, (i + 1) % 8) for i in range(8)]
+    loss = icon.loss("gaussian", "graph")
+
+    def run(graph: object, steps: int) -> None:
+        torch.manual_seed(0)
+        mapper = icon.nn.Lookup(8, 2)
+        icon.training.fit(loss, mapper, torch.arange(8), graph, steps=steps, checkpoint=tmp_path / "run")
+
+    run(igraph.Graph(8, ring), 2)
+    run(igraph.Graph(8, ring), 4)
+    run(nx.to_scipy_sparse_array(nx.cycle_graph(8)), 6)
+    with pytest.raises(ValueError, match=r"^checkpoint: got .* of a run with p "):
+        run(nx.to_scipy_sparse_array(nx.path_graph(8)), 8)
 
 
 def test_it_starts_afresh_when_asked(tmp_path: Path) -> None:
