@@ -107,9 +107,14 @@ def test_embedding_round_trips(arguments: dict[str, object], tmp_path: Path) -> 
     assert list(loaded.get_feature_names_out()) == list(fitted.get_feature_names_out())
 
 
-def test_an_unfitted_estimator_and_a_mapper_of_ones_own_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^estimator: got an unfitted Clustering, expected a fitted one"):
-        icon.Clustering(3).save(tmp_path / "clusters")
+def test_the_output_that_was_asked_for_is_kept(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    fitted = icon.Embedding(max_iter=5, random_state=0, hyper={"perplexity": 5}).set_output(transform="pandas").fit(x)
+    fitted.save(tmp_path / "map")
+    assert icon.load(tmp_path / "map").transform(x).equals(fitted.transform(x))
+
+
+def test_a_mapper_of_ones_own_is_refused(tmp_path: Path) -> None:
     fitted = icon.Clustering(3, n_neighbors=4, mapper=torch.nn.Linear(4, 3), max_iter=2).fit(X)
     with pytest.raises(TypeError, match=r"^mapper: got Linear, expected"):
         fitted.save(tmp_path / "clusters")

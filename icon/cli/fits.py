@@ -77,7 +77,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
         debias=given["debias"], n_init=given["restarts"], random_state=given["seed"], verbose=not quiet,
     )  # fmt: skip
     with report.staged(out) as stage:
-        phi = model.fit(x).predict_proba(x)
+        phi = model.fit(x).probabilities_
         seconds = time.perf_counter() - began
         whole = out is not None and not out.suffix
         assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read)
@@ -86,7 +86,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
             assignments.to_csv(sys.stdout, index=False)
         elif not whole:
             report.write_table(assignments, stage)
-        found = diagnose(phi, model.restarts_, y)
+        found = diagnose(model, labels=y)
         if stage is not None and whole:
             report.write(stage, form, x, model, phi, assignments, found, {**given, **table}, seconds)
     if y is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
+from scipy.special import rel_entr, softmax
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
@@ -65,7 +65,7 @@ NEIGHBOURS = 10
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
-    >>> Clustering(10, n_neighbors=10, walks=3, debias=0.1, random_state=0).fit_predict(x)
+    >>> Clustering(10, random_state=0).fit_predict(x)
 
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
@@ -77,9 +77,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_clusters: at most the number of points.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, and half of the others where they are fewer
-            than 20.
-        walks: K: average of the walks of 1 to K steps over p.
-        debias: α: ``(1-α) p + α u`` with u uniform.
+            than 20, with a warning.
+        walks: K: average of the walks of 1 to K steps over p. 1 leaves p as it is.
+        debias: α: ``(1-α) p + α u`` with u uniform. 0 leaves p as it is.
         mapper: ``"mlp"``, ``"linear"``, ``"lookup"``, or an ``nn.Module`` (copied) from features ``[b, f]`` to logits
             ``[b, n_clusters]``. The named ones see features that were centred and divided by one number, their root
             mean square; p and a module of your own see X as it is.
@@ -114,6 +114,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         labels_: ``[n]``, numbered without a gap.
+        probabilities_: ``[n, n_clusters]`` of the points of the fit.
         n_empty_: how many clusters stayed empty; a warning tells it, too. Their numbers are the last ones.
         loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
             restarts.
@@ -135,8 +136,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         column: str = "knn",
         *,
         n_neighbors: int | str = "auto",
-        walks: int = 1,
-        debias: float = 0.0,
+        walks: int = 3,
+        debias: float = 0.1,
         mapper: str | nn.Module = "mlp",
         hidden: int | Sequence[int] = 256,
         max_iter: int = 200,
@@ -203,6 +204,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )
         check.fraction(self.ema, "ema")
         loss = self._loss(n)
+        if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := self._neighbours(n)) < NEIGHBOURS:
+            check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
         base = self._rows(loss, x, y)
         whole = loss if weights is None else _weighted(loss, weights)
         if weights is not None:
@@ -211,7 +214,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         composed = cache(partial(self._composed, base))
         judged = composed if self._is_exact(n) else pairs
         random = check_random_state(self.random_state)
-        found = []
+        found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
         for start in range(check.count(self.n_init, "n_init")):
             seed = draw_seed(random)
             run = _Run(
@@ -220,12 +223,15 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
             value = _value(whole, torch.from_numpy(logits), judged(self.debias))
+            if not found or value < min(value for value, *_ in found):
+                self.probabilities_ = softmax(logits, axis=1)
             found.append((value, steps, mapper, logits.argmax(axis=1)))
         self.losses_ = np.array([value for value, *_ in found])
         self.restarts_ = np.stack([labels for *_, labels in found])
         best = int(self.losses_.argmin())
         self.loss_, self.n_iter_, self.mapper_, labels = found[best]
         self._number(labels, clusters)
+        self.probabilities_ = self.probabilities_[:, self.order_]
         self.restarts_[best] = self.labels_
         return self
 
@@ -253,13 +259,25 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     @settled()
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Minus the loss of the clusters of X under the p of X (higher is better); y as in `fit`."""
-        logits = torch.from_numpy(self._logits(X))
-        x, _ = self._features(X, reset=False)
-        loss = self._loss(len(logits))
-        base = self._rows(loss, x, y, remember=False)
-        target = self._composed if self._is_exact(len(logits)) else self._pairs
-        return -_value(loss, logits, target(base, self.debias))
+        """How much the clusters of neighbours tell of each other, in nats; higher is better.
+
+        The neighbours are those of one fixed p, so that the scores of other settings can be compared: the 10 nearest
+        (fewer among few points), or p of y where the column is made from it, without walks or debiasing. The score
+        grows with the number of clusters and cannot choose it. It is the mutual information
+        ``sum_ab J_ab log(J_ab / (J_a. J_.b))`` with ``J = Φᵀ P Φ / n``, Φ the most probable clusters.
+
+        Args:
+            X: ``[b, f]`` at least two points.
+            y: as in `fit`.
+        """
+        labels = self.predict(X)
+        x, n = self._features(X, reset=False)
+        column = "knn" if made_from(self.column) == "features" else self.column
+        fixed = Clustering(self.n_clusters, column, neighbors=self.neighbors)
+        joined = fixed._rows(fixed._loss(n), x, y, remember=False).to_scipy()
+        member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
+        joint = (member.T @ joined @ member).toarray() / joined.sum()
+        return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
 
     @property
     def starts_(self) -> NDArray[np.int64]:
@@ -271,7 +289,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
 
         Raises:
-            ValueError: not fitted, or the file cannot be written. TypeError: a mapper of your own.
+            NotFittedError: not fitted.
+            ValueError: the file cannot be written.
+            TypeError: a mapper of your own.
         """
         save_estimator(self, path)
 

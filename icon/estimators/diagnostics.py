@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 
 from icon import _checks as check
 from icon import metrics
@@ -67,25 +69,37 @@ class Diagnostics:
 
 
 def diagnose(
-    probabilities: ArrayLike,
+    probabilities: Clustering | ArrayLike,
     restarts: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     starts: ArrayLike | None = None,
 ) -> Diagnostics:
     """Diagnose a clustering.
 
+    >>> icon.diagnose(Clustering(3).fit(x), labels=labels)
+
     Args:
-        probabilities: ``[n, C]``, rows that sum to one (``Clustering.predict_proba``).
-        restarts: ``[s, n]`` clusters found by each restart (``Clustering.restarts_``).
+        probabilities: a fitted `Clustering`, of whose points it speaks, or ``[n, C]``, rows that sum to one
+            (``Clustering.predict_proba``).
+        restarts: ``[s, n]`` clusters found by each restart; those of a fitted `Clustering` are known.
         labels: ``[n]`` names of any kind; None, NaN and -1 are unknown and left out of the scores.
         starts: the former name of ``restarts``.
 
     Raises:
+        NotFittedError: the clustering is not fitted.
+        TypeError: neither a clustering nor numbers.
         ValueError: rows that do not sum to one, lengths that differ, no label that is known.
     """
     if starts is not None:
         warnings.warn("starts is now restarts", DeprecationWarning, stacklevel=2)
         restarts = starts
+    if isinstance(probabilities, Clustering):
+        check_is_fitted(probabilities, "probabilities_")
+        restarts = probabilities.restarts_ if restarts is None else restarts
+        probabilities = probabilities.probabilities_
+    if isinstance(probabilities, BaseEstimator):
+        kind = type(probabilities).__name__
+        raise TypeError(f"probabilities: got {kind}, expected a fitted Clustering or probabilities [n, C]")
     phi = check.matrix(probabilities, "probabilities").double().detach().cpu().numpy()
     wrong = np.flatnonzero((phi < 0).any(axis=1) | (np.abs(phi.sum(axis=1) - 1) > 1e-3))
     if len(wrong):

@@ -205,7 +205,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
 
         Raises:
-            ValueError: not fitted, or the file cannot be written. TypeError: a mapper of your own.
+            NotFittedError: not fitted.
+            ValueError: the file cannot be written.
+            TypeError: a mapper of your own.
         """
         save_estimator(self, path)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from icon.nn import MAX_FEATURES, build
@@ -19,13 +20,13 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Parameters and fitted attributes of an `Embedding` or `Clustering`.
 
     Raises:
-        ValueError: the estimator is not fitted, or the file cannot be written.
+        NotFittedError: the estimator is not fitted.
+        ValueError: the file cannot be written.
         TypeError: a mapper of your own: save its ``state_dict`` instead.
     """
+    check_is_fitted(estimator, "mapper_")
     fitted = {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
-    mapper = fitted.pop("mapper_", None)
-    if mapper is None:
-        raise ValueError(f"estimator: got an unfitted {type(estimator).__name__}, expected a fitted one")
+    mapper = fitted.pop("mapper_")
     params = estimator.get_params(deep=False)
     if not isinstance(params["mapper"], str):
         raise TypeError(f"mapper: got {type(mapper).__name__}, expected 'lookup', 'linear' or 'mlp'; use state_dict()")
@@ -40,8 +41,9 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
                 tensors[f"{group}.{name}"] = torch.from_numpy(array.copy())
             else:
                 plain[f"{group}.{name}"] = _plain(name, value if array is None else array.tolist())
-    width = {"n_features": estimator.n_features_in_, "orthonormal": _is_orthonormal(mapper)}
-    write(path, type(estimator).__name__, {**plain, **width}, tensors)
+    plain["n_features"], plain["orthonormal"] = estimator.n_features_in_, _is_orthonormal(mapper)
+    plain["output"] = getattr(estimator, "_sklearn_output_config", {}).get("transform")
+    write(path, type(estimator).__name__, plain, tensors)
 
 
 def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
@@ -69,6 +71,8 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         max_features=MAX_FEATURES if "n_clusters" in params else None,
     )
     estimator.mapper_.load_state_dict(state)
+    if config.get("output") is not None:
+        estimator.set_output(transform=config["output"])
     return estimator
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from icon import _checks as check
 from icon.labels import classes_of
@@ -28,7 +31,11 @@ def knn_probe(z: ArrayLike, labels: ArrayLike, k: int = 10, folds: int = 5, seed
     """Accuracy of k-nearest-neighbour classification (Euclidean) of ``z [n, d]``, cross-validated."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    return _probe(KNeighborsClassifier(check.count(k, "k")), f"{k}-NN, Euclidean", z, labels, folds, seed)
+    known = int(classes_of(labels, n=len(double_matrix(z, "z"))).known.sum())
+    seen = known - math.ceil(known / check.count(folds, "folds", 2))
+    if check.count(k, "k") > seen:
+        raise ValueError(f"k: got {k}, expected at most {seen}, the known points outside of a fold")
+    return _probe(KNeighborsClassifier(k), f"{k}-NN, Euclidean", z, labels, folds, seed)
 
 
 def linear_probe(z: ArrayLike, labels: ArrayLike, folds: int = 5, seed: int = 0) -> Probe:
@@ -45,15 +52,23 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     """How far the neighbours in ``z [n, d']`` were neighbours in ``x [n, d]`` (Venna & Kaski 2001), in [0, 1]."""
     from sklearn.manifold import trustworthiness as score
 
-    return float(
-        score(*(double_matrix(a, n).numpy() for a, n in ((x, "x"), (z, "z"))), n_neighbors=check.count(k, "k"))
-    )
+    first, second = _both(x, z)
+    if not check.count(k, "k") < len(first) / 2:
+        raise ValueError(f"k: got {k}, expected less than half of the {len(first)} points")
+    return float(score(first.numpy(), second.numpy(), n_neighbors=k))
 
 
 def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     """Mean share of the k nearest in ``x [n, d]`` that are among the k nearest in ``z [n, d']``, in [0, 1]."""
-    first, second = (KNN(k)(double_matrix(a, name)).to_scipy() for a, name in ((x, "x"), (z, "z")))
+    first, second = (KNN(k)(points).to_scipy() for points in _both(x, z))
     return float(first.multiply(second).sum() * k / first.shape[0])
+
+
+def _both(x: ArrayLike, z: ArrayLike) -> tuple[Tensor, Tensor]:
+    first, second = double_matrix(x, "x"), double_matrix(z, "z")
+    if len(first) != len(second):
+        raise ValueError(f"z: got {len(second)} rows, expected {len(first)} (one per row of x)")
+    return first, second
 
 
 def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, seed: int) -> Probe:
@@ -62,6 +77,12 @@ def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, s
     features = double_matrix(z, "z").numpy()
     given = classes_of(labels, n=len(features))  # points of an unknown label are left out
     features, y = features[given.known], given.codes[given.known]
+    sizes = np.bincount(y)
+    smallest = int(sizes[sizes > 0].min())
+    if len(sizes) < 2:
+        raise ValueError("labels: got one class, expected at least two")
+    if check.count(folds, "folds", 2) > smallest:
+        raise ValueError(f"folds: got {folds}, expected at most {smallest}, the known points of the smallest class")
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     scores = cross_val_score(model, features, y, cv=split)
     protocol = f"{name}; {folds}-fold cross-validation, stratified and shuffled with seed {seed}; mean accuracy"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import icon
-from icon.cli.main import app
+from icon.cli.main import app, cluster, embed
 from icon.features import read_matrix, read_vector
 
 RUN = CliRunner()
@@ -149,3 +151,30 @@ def test_labels_as_pandas_writes_them(tmp_path: Path) -> None:
     assert read_vector(str(tmp_path / "y.csv")).tolist() == [3, 4]
     (tmp_path / "y.csv").write_text("0\n1\n", encoding="utf-8")  # no header: labels often begin with 0
     assert read_vector(str(tmp_path / "y.csv")).tolist() == [0, 1]
+
+
+def test_the_command_and_the_class_have_the_same_defaults() -> None:
+    """An option that is absent leaves it to the class."""
+    for command, kind, names in (
+        (cluster, icon.Clustering, {"walks": "walks", "debias": "debias", "restarts": "n_init", "knn": "n_neighbors"}),
+        (embed, icon.Embedding, {"row": "row", "column": "column", "components": "n_components"}),
+    ):
+        own, theirs = inspect.signature(command).parameters, inspect.signature(kind).parameters
+        for option, argument in names.items():
+            default = theirs[argument].default
+            assert own[option].default == (None if default == "auto" else default), option
+
+
+def test_a_warning_is_one_line_without_source(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(8, 2)))
+    done = subprocess.run(
+        [sys.executable, "-m", "icon", "cluster", str(tmp_path / "x.npy"), "-k", "2", "--quiet"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines() == [
+        "warning: n_neighbors: lowered from 10 to 3 for 8 points", "8 rows × 2 columns",
+    ]  # fmt: skip
+
+
+def test_version() -> None:
+    assert RUN.invoke(app, ["--version"]).output == f"{icon.__version__}\n"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
+import icon
 from icon.estimators.diagnostics import (
     coarse_walk,
     diagnose,
@@ -157,3 +160,18 @@ def test_the_former_name_of_restarts() -> None:
     restarts = np.zeros((2, len(PHI)), dtype=int)
     with pytest.warns(DeprecationWarning, match="starts is now restarts"):
         assert diagnose(PHI, starts=restarts) == diagnose(PHI, restarts)
+
+
+def test_of_a_fitted_clustering(tmp_path: Path) -> None:
+    """What it knows is what its parts say, also when it was saved and loaded."""
+    x, y = make_blobs(60, centers=3, random_state=0)
+    fitted = icon.Clustering(3, max_iter=20, random_state=0).fit(x)
+    expected = diagnose(fitted.predict_proba(x), fitted.restarts_, y)
+    assert diagnose(fitted, labels=y) == expected
+    fitted.save(tmp_path / "clusters")
+    assert diagnose(icon.load(tmp_path / "clusters"), labels=y) == expected
+
+
+def test_another_estimator_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^probabilities: got Embedding, expected a fitted Clustering or"):
+        diagnose(icon.Embedding())

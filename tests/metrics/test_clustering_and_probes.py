@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -60,3 +62,19 @@ def test_neighbourhoods() -> None:
 def test_bad_input(call: object, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [
+        (lambda: metrics.knn_probe(np.eye(10), [0, 1] * 5), "k: got 10, expected at most 8, the known points"),
+        (lambda: metrics.knn_probe(np.eye(8), ["a", "b"] * 4, k=1), "folds: got 5, expected at most 4, the known"),
+        (lambda: metrics.linear_probe(np.eye(10), ["a"] * 10), "labels: got one class, expected at least two"),
+        (lambda: metrics.trustworthiness(np.eye(10), np.eye(10)), "k: got 10, expected less than half of the 10"),
+        (lambda: metrics.neighborhood_preservation(np.eye(9), np.eye(8), k=2), "z: got 8 rows, expected 9"),
+    ],
+)
+def test_few_points_are_told(measure: Callable[[], object], told: str) -> None:
+    """And never give NaN, as scikit-learn's cross-validation does."""
+    with pytest.raises(ValueError, match=f"^{told}"):
+        measure()

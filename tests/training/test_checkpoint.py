@@ -29,7 +29,7 @@ def clustering(path: Path | None, **hyper: object) -> icon.Clustering:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"walks": 3}, "p"), ({"debias": 0.5}, "p"), ({"n_neighbors": 6}, "loss"), ({"learning_rate": 1e-4}, "rate"),
+        ({"walks": 2}, "p"), ({"debias": 0.5}, "p"), ({"n_neighbors": 6}, "loss"), ({"learning_rate": 1e-4}, "rate"),
         ({"init": "random"}, "start"), ({"random_state": 1}, "seed"), ({"max_iter": 30}, "steps"),
         ({"hidden": 32}, "start"), ({"mapper": "linear"}, "start"), ({"batch_size": 32}, "batch_size"),
         ({"hyper": {"metric": "cosine"}}, "loss"),
