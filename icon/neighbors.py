@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from icon import _checks as check
+from icon import distances
 from icon._scales import unit_of, unit_rows
 from icon._threads import paying
 
@@ -29,6 +30,8 @@ _GATHERED = 2**20  # entries of gathered neighbours in float64: 8 MiB
 KEPT = 2**26  # entries of features that are kept in single precision during a search
 _SPARE = 8  # candidates kept beyond k, so that float32 may misplace the last ones
 _PROBE, _ENOUGH = 1000, 0.95  # points on which recall is measured, and the recall that ends the search for more
+
+_NAMES_THERE = {"sqeuclidean": "euclidean", "cityblock": "manhattan", "l1": "manhattan"}  # of NN-descent
 
 Array = NDArray[Any]
 Transform = Callable[[Array], NDArray[np.float32]]
@@ -49,17 +52,19 @@ class Neighbors:
 
 
 def nearest_neighbors(
-    x: ArrayLike | Tensor, k: int, search: str = "auto", metric: str = "sqeuclidean", seed: int = 0
+    x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean", seed: int = 0
 ) -> Neighbors:
     """The ``k`` nearest others of each row of ``x [n, d]``.
 
     Args:
-        x: features in memory, or a memmap; half precision is read as float32 a block at a time.
+        x: features in memory, dense or sparse (scipy), or a memmap; half precision is read as float32 a block at a
+            time.
         search: ``"exact"`` costs O(n² d) time and O(n k) memory; see `exact_neighbors`. ``"approximate"`` takes faiss
             where it is installed (an inverted file of half-precision vectors: 2 n d bytes; it probes more lists until
             recall is 0.95), else pynndescent (which needs all features in float32). ``"auto"`` is exact up to 50,000
             points.
-        metric: ``"sqeuclidean"`` or ``"cosine"``.
+        metric: ``"sqeuclidean"``, ``"cosine"``, or another one by its name in scikit-learn, a function of two rows, or
+            ``"precomputed"``, where x is ``[n, n]`` distances; the last two are always searched exactly.
         seed: of the approximate search and of the points on which its recall is measured.
 
     Raises:
@@ -68,30 +73,68 @@ def nearest_neighbors(
     Source: Jégou, Douze & Schmid 2011 (inverted files; faiss: arXiv 2401.08281); Dong, Moses & Li 2011 (NN-descent).
     """
     check.choice(search, "search", SEARCHES)
-    check.choice(metric, "metric", METRICS)
+    metric = distances.metric_of(metric, without=("dot",))
+    if callable(metric) or distances.needed(x, metric):
+        return _by_distances(distances.prepared(x, "features", metric), k, search, metric, seed)
     features = _features(x)
-    n = len(features)
-    if check.count(k, "n_neighbors") >= n:
-        raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {n}")
+    n = _points(features, k)
     where = x if isinstance(x, (Tensor, np.memmap)) else features
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
         with paying(min(n, _QUERIES) * min(n, _CANDIDATES) * features.shape[1]):
             return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
     read = _reader(features, metric)
     library = approximate_library()
-    sample = np.sort(np.random.default_rng(seed).choice(n, min(_PROBE, n), replace=False))
+    sample = _sample(n, seed)
     truth = _exact_rows(where, sample, k, metric)
     nearby = _distances(features, sample, truth, metric).max(axis=1)
 
     def recall(found: NDArray[np.int64]) -> float:
-        distances = _distances(features, sample, found, metric)
-        return float((distances <= nearby[:, None] * (1 + 1e-6) + 1e-12).mean())
+        reached = _distances(features, sample, found, metric)
+        return float((reached <= nearby[:, None] * (1 + 1e-6) + 1e-12).mean())
 
     if library == "faiss":
         found = _faiss(features, read, k, metric, seed, recall, sample)
     else:
-        found = _nn_descent(features, read, k, metric, seed)
+        wide = np.empty(features.shape, dtype=np.float32)
+        for part in _parts(n, _CANDIDATES):
+            wide[part] = read(features[part])
+        found = _nn_descent(wide, k, metric, seed)
+        short = np.flatnonzero((found < 0).any(axis=1))
+        for part in _parts(len(short), _QUERIES):
+            found[short[part]] = _exact_rows(features, short[part], k, metric)
     return Neighbors(found, recall(found[sample]))
+
+
+def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: int) -> Neighbors:
+    """The neighbours of sparse features, or by a metric that is not our own."""
+    n, given = _points(x, k), callable(metric) or metric == "precomputed"
+    if given and search == "approximate":
+        raise ValueError(f"search: got 'approximate' with metric={metric!r}, expected 'exact' or 'auto'")
+    if search == "exact" or given or (search == "auto" and n <= EXACT_UP_TO):
+        return Neighbors(distances.nearest(x, x, k, metric, own=True)[0])
+    found, sample = _nn_descent(x, k, str(metric), seed), _sample(n, seed)
+    short = np.flatnonzero((found < 0).any(axis=1))
+    if len(short):
+        found[short] = distances.nearest(x, x, k, metric, own=True, rows=short)[0]
+    furthest = distances.nearest(x, x, k, metric, own=True, rows=sample)[1][:, -1:] * (1 + 1e-6) + 1e-12
+    reached = [
+        np.take_along_axis(block, found[sample[start : start + len(block)]], axis=1)
+        for start, block in distances.blocks(x[sample], x, metric)
+    ]
+    return Neighbors(found, float((np.concatenate(reached) <= furthest).mean()))
+
+
+def _points(x: Any, k: int) -> int:
+    """How many there are; more than k."""
+    n = int(x.shape[0])
+    if check.count(k, "n_neighbors") >= n:
+        raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {n}")
+    return n
+
+
+def _sample(n: int, seed: int) -> NDArray[np.int64]:
+    """The points on which recall is measured."""
+    return np.sort(np.random.default_rng(seed).choice(n, min(_PROBE, n), replace=False))
 
 
 def exact_neighbors(
@@ -346,20 +389,13 @@ def _faiss(
     return found
 
 
-def _nn_descent(features: Array, read: Transform, k: int, metric: str, seed: int) -> NDArray[np.int64]:
-    """Search by NN-descent."""
+def _nn_descent(x: Any, k: int, metric: str, seed: int) -> NDArray[np.int64]:
+    """Search by NN-descent; -1 where it found too few."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pynndescent import NNDescent
 
-        wide = np.empty(features.shape, dtype=np.float32)
-        for part in _parts(len(features), _CANDIDATES):
-            wide[part] = read(features[part])
-        distance = "cosine" if metric == "cosine" else "euclidean"
-        index = NNDescent(wide, metric=distance, n_neighbors=max(k + 1, 15), random_state=seed)
+        distance = _NAMES_THERE.get(metric, metric)
+        index = NNDescent(x, metric=distance, n_neighbors=max(k + 1, 15), random_state=seed)
         found = np.asarray(index.neighbor_graph[0], dtype=np.int64)
-    found = _without_self(found, np.arange(len(found)))[:, :k]
-    short = np.flatnonzero((found < 0).any(axis=1))
-    for part in _parts(len(short), _QUERIES):
-        found[short[part]] = _exact_rows(features, short[part], k, metric)
-    return found
+    return _without_self(found, np.arange(len(found)))[:, :k]

@@ -6,19 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon import features
+from icon import distances, features
 from icon.core.loss import Loss
 from icon.labels import classes_of, keys
 from icon.methods import axes
-from icon.nn.mappers import as_seen
+from icon.nn.mappers import MAX_FEATURES, as_seen
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 
@@ -51,12 +53,36 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         raise ValueError(f"device: got {device!r}, expected a device that is here ({reason})") from None
 
 
-def validated(estimator: BaseEstimator, X: ArrayLike, **options: Any) -> NDArray[Any]:
-    """Features ``[n, f]`` as scikit-learn checks them; NaN and infinity are reported with their row numbers."""
-    X = _plain(X)
-    x: NDArray[Any] = validate_data(estimator, X, dtype=[np.float64, np.float32], ensure_all_finite=False, **options)
+def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
+    """Features ``[n, f]`` as scikit-learn checks them; NaN and infinity are reported with their row numbers.
+
+    Sparse ones are CSR.
+    """
+    options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False, "accept_sparse": "csr", **options}
+    x = validate_data(estimator, _plain(X), **options)
+    if sp.issparse(x):
+        return distances.prepared(x, "X", "sqeuclidean")
     check.matrix(x, "X")
     return x
+
+
+def as_dense(estimator: Any, x: Any, reset: bool = False) -> Any:
+    """What a mapper sees: dense features as they are, sparse ones ``[n, f]`` in their leading singular directions.
+
+    Args:
+        estimator: a fit on sparse features keeps the directions, ``basis_ [f, dims]``.
+        x: the features.
+        reset: find the directions anew.
+    """
+    if reset:
+        vars(estimator).pop("basis_", None)
+        if sp.issparse(x):
+            dims = min(MAX_FEATURES, *x.shape)
+            estimator.basis_ = randomized_svd(x / (abs(x).max() or 1.0), dims, random_state=0)[2].T
+    basis = getattr(estimator, "basis_", None)
+    if basis is not None:
+        return np.asarray(x @ basis)
+    return x.toarray() if sp.issparse(x) else x
 
 
 def _plain(X: Any) -> Any:
@@ -97,13 +123,18 @@ def with_lower_perplexity(loss: Loss, n: int) -> Loss:
     return loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
 
 
+def is_pairwise(hyper: Any) -> bool:
+    """Whether X holds the distances between all points, for `scikit-learn`'s tags."""
+    return bool((hyper or {}).get("metric") == "precomputed")
+
+
 def made_from(column: str) -> str:
     """What p of a column is made from; see `icon.p.Distribution`. A column that does not exist is refused later."""
     known = axes.COLUMNS.get(column)
     return "features" if known is None else str(getattr(known.build, "made_from", "features"))
 
 
-def target_of(column: str, features: Tensor, y: Any) -> Any:
+def target_of(column: str, features: Any, y: Any) -> Any:
     """What p of a column is made from, given scikit-learn's X and y."""
     source = made_from(column)
     if source == "two sets":
@@ -117,7 +148,7 @@ def target_of(column: str, features: Tensor, y: Any) -> Any:
         raise ValueError(f"y: requires y to be passed, but the target y is None: expected {expected} for {column!r}")
     if source == "graph":
         return y
-    labels = classes_of(y, "y", len(features))
+    labels = classes_of(y, "y", features.shape[0])
     # Between points an unknown label is a class of its own: nobody's positive. Of prototypes it has none: -1.
     return torch.from_numpy(labels.codes if column == "data-label" else keys(labels))
 

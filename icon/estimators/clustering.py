@@ -29,10 +29,12 @@ from icon.core.loss import Loss
 from icon.estimators import initialization
 from icon.estimators.base import (
     apply,
+    as_dense,
     check_on_disk,
     check_output,
     draw_seed,
     features_of,
+    is_pairwise,
     learning_rate,
     made_from,
     on_device,
@@ -70,8 +72,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
     labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest neighbours,
-    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
-    feature rows.
+    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, a torch ``Dataset`` of
+    feature rows, or sparse (scipy): p is then made from it as it is, and the mapper sees its leading singular
+    directions, at most 128. ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X, and a new point's
+    distances to these; other metrics stand in `icon.p.KNN`.
 
     Args:
         n_clusters: at most the number of points.
@@ -210,6 +214,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         whole = loss if weights is None else _weighted(loss, weights)
         if weights is not None:
             base = _of_weighted(base, weights)
+        x = as_dense(self, x, reset=True)
+        x = on_device(x, self.device) if "basis_" in vars(self) else x
         pairs = cache(partial(self._pairs, base, weighted=weights is not None))
         composed = cache(partial(self._composed, base))
         judged = composed if self._is_exact(n) else pairs
@@ -273,7 +279,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         labels = self.predict(X)
         x, n = self._features(X, reset=False)
         column = "knn" if made_from(self.column) == "features" else self.column
-        fixed = Clustering(self.n_clusters, column, neighbors=self.neighbors)
+        hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
+        fixed = Clustering(self.n_clusters, column, neighbors=self.neighbors, hyper=hyper)
         joined = fixed._rows(fixed._loss(n), x, y, remember=False).to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
@@ -299,6 +306,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 
@@ -323,7 +331,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, loss: Loss, x: Any, y: Any, remember: bool = True) -> Rows:
         """p of the points before walks and debiasing."""
-        n = len(x)
+        n = x.shape[0]
         known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
         recall = None
         if known is not None and not known.known.all():
@@ -332,10 +340,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             metric = (self.hyper or {}).get("metric", "sqeuclidean")
             rows, recall = knn_rows(x, self._neighbours(n), self.neighbors, metric)
             rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
-        elif not isinstance(x, Tensor) and self.column not in ("graph", "classes", "pairs"):
+        elif isinstance(x, np.ndarray) and self.column not in ("graph", "classes", "pairs"):
             raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
         else:
-            features = x if isinstance(x, Tensor) else torch.empty(n, 0)
+            features = torch.empty(n, 0) if isinstance(x, np.ndarray) else x
             rows = prepare(loss, target_of(self.column, features, y), Sets(n, n))
         if remember:
             self.knn_recall_ = recall
@@ -343,7 +351,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _with_unknown(self, labels: Labels, x: Any) -> Rows:
         """Points of a known class follow the others of their class, the others their nearest neighbours."""
-        near, _ = knn_rows(x, self._neighbours(len(x)), self.neighbors)
+        near, _ = knn_rows(x, self._neighbours(x.shape[0]), self.neighbors)
         near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
         index = np.flatnonzero(labels.known)
         sizes = np.bincount(labels.codes[index])
@@ -351,7 +359,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             36 * int((sizes.astype(np.int64) ** 2).sum()), "p of the known labels", "make more of them unknown"
         )
         same = sp.coo_array(icon_p.Classes()(labels.codes[index]).to_scipy())
-        classes = sp.csr_array((same.data, (index[same.coords[0]], index[same.coords[1]])), shape=(len(x), len(x)))
+        classes = sp.csr_array((same.data, (index[same.coords[0]], index[same.coords[1]])), shape=near.to_scipy().shape)
         alone = np.asarray(classes.sum(axis=1)).ravel() == 0  # unknown, or the only one of its class
         return Rows.from_scipy(classes + sp.diags_array(alone.astype(float)) @ near.to_scipy(), exclude_self=True)
 
@@ -433,11 +441,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     # -- the input ----------------------------------------------------------------------------------------------------
 
     def _features(self, X: Any, reset: bool = True) -> tuple[Any, int]:
-        """Features on the device, or as they lie on disk; and their number."""
+        """Features as p takes them: on the device, sparse, or as they lie on disk; and their number."""
         X = features_of(X)
         if not on_disk(X):
-            x = on_device(validated(self, X, reset=reset, ensure_min_samples=2), self.device)
-            return x, len(x)
+            x = validated(self, X, reset=reset, ensure_min_samples=2)
+            return x if sp.issparse(x) else on_device(x, self.device), x.shape[0]
         check_on_disk(X)
         if reset:
             self.n_features_in_ = X.shape[1]
@@ -459,7 +467,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self, "mapper_")
         x = features_of(X)
-        x = self._features(x, reset=False)[0] if on_disk(x) else validated(self, x, reset=False)
+        x = self._features(x, reset=False)[0] if on_disk(x) else as_dense(self, validated(self, x, reset=False))
         logits = apply(self.mapper_, x)
         order = getattr(self, "order_", None)  # files of older versions have none
         return logits if order is None else logits[:, order]

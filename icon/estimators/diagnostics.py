@@ -198,7 +198,7 @@ class Suggestion:
 
 
 def suggest_n_clusters(
-    x: ArrayLike,
+    x: Any,
     max_clusters: int = 30,
     *,
     n_neighbors: int = 10,
@@ -213,7 +213,7 @@ def suggest_n_clusters(
     eigengap counts the groups.
 
     Args:
-        x: ``[n, f]`` features.
+        x: ``[n, f]`` features, dense or sparse.
         max_clusters: how many to begin with, at most n; two or three times as many as are expected.
         n_neighbors: k of the graph.
         metric: of the neighbours.
@@ -237,8 +237,8 @@ def suggest_n_clusters(
 
     Source: von Luxburg 2007 (arXiv 0711.0189), eigengap; Stewart 2022 and Deng et al. 2022 for learned partitions.
     """
-    array = np.asarray(x)
-    n = len(array)
+    array: Any = x if sp.issparse(x) else np.asarray(x)
+    n = array.shape[0]
     if check.count(max_clusters, "max_clusters", 3) > n:
         raise ValueError(f"max_clusters: got {max_clusters}, expected at most {n}, the number of points")
     given = {"walks": 2, "n_init": 1, **clustering}

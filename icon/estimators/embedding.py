@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -25,8 +26,10 @@ from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimators.base import (
     apply,
+    as_dense,
     check_output,
     draw_seed,
+    is_pairwise,
     learning_rate,
     made_from,
     on_device,
@@ -96,6 +99,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ``transform`` applies the mapper. A lookup knows no function of the features: it puts a new point at the mean of the
     5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
 
+    X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper sees its leading
+    singular directions, at most 128. ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X; other metrics
+    stand in `icon.p.Gaussian`.
+
     Attributes:
         embedding_: ``[n, n_components]`` float32.
         loss_: the loss of the embedding.
@@ -148,7 +155,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Learn the map of ``X [n, f]``; see the class for ``y``.
 
         Args:
-            X: ``[n, f]``.
+            X: ``[n, f]``, dense or sparse.
             y: what p is made from, where that is not X.
             sample_weight: ``[n]`` >= 0, how much the divergence of each point counts.
             affinity: p itself, in place of one that is made from X: rows that `icon.p` prepared, or whatever
@@ -160,24 +167,27 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check.count(self.max_iter, "max_iter")
         check.number(self.early_exaggeration, "early_exaggeration", least=1)
         seed = draw_seed(self.random_state)
-        features = on_device(x, self.device)
-        loss = self._loss(len(x), affinity is not None).to(features.device)
-        weights = None if sample_weight is None else sample_weights(sample_weight, len(x))
-        target = target_of(self.column, features, y) if affinity is None else _prepared(affinity, len(x))
+        features, n = on_device(as_dense(self, x, reset=True), self.device), x.shape[0]
+        loss = self._loss(n, affinity is not None).to(features.device)
+        weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        if affinity is None:
+            target = target_of(self.column, x if sp.issparse(x) else features, y)
+        else:
+            target = _prepared(affinity, n)
         if made_from(self.column) == "labels" and (y is not None or affinity is None):
-            given = classes_of(y, "y", len(x))
+            given = classes_of(y, "y", n)
             self.classes_ = given.names
             if self.column == "data-label" and not given.known.all():
                 loss = loss.replace(p=replace(loss.p, ignore_index=-1), name=loss.name)  # type: ignore[call-arg]
         with seeded(seed, features.device):
             mapper, model = self._model(loss, features, seed)
         if isinstance(mapper, icon_nn.Lookup):
-            inputs = torch.arange(len(x), device=features.device)
+            inputs = torch.arange(n, device=features.device)
         else:
             inputs = as_seen(mapper, features)
         check_output(mapper, inputs, self.n_components)
-        m = len(self.classes_) if self.column == "data-label" else len(x)
-        rows = prepare(loss, target, Sets(len(x), m, self.column == "data-label"))
+        m = len(self.classes_) if self.column == "data-label" else n
+        rows = prepare(loss, target, Sets(n, m, self.column == "data-label"))
         if weights is not None:
             loss, rows = _weighted(loss, rows, weights)
         self.n_iter_ = self._optimise(loss, model, inputs, rows, seed)
@@ -198,8 +208,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does."""
         check_is_fitted(self, "mapper_")
-        x = validated(self, X, reset=False)
-        return apply(self.mapper_, x)
+        return apply(self.mapper_, as_dense(self, validated(self, X, reset=False)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -308,6 +317,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 

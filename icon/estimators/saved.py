@@ -64,7 +64,9 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
     d_out = params["n_clusters"] if "n_clusters" in params else params["n_components"]
     estimator.mapper_ = build(
         params["mapper"],
-        torch.zeros(2, config["n_features"]) if features is None else features,
+        torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
+        if features is None
+        else features,
         d_out,
         hidden=params.get("hidden", 256),
         orthonormal=config["orthonormal"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -14,18 +14,17 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon._scales import unit_of, unit_rows
+from icon import distances
 from icon.neighbors import METRICS, SEARCHES, exact_neighbors, nearest_neighbors
 from icon.p.base import Distribution, Sets
 from icon.p.masses import DenseFromLogs, Listed, Sparse
 from icon.p.rows import Rows
+from icon.p.similarities import edge_scores, nearest_by_distances, score_tiles
 from icon.p.support import Support
 
-_TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 DEFAULT_PERPLEXITY = 30.0
 ALL_UP_TO = 3000  # points up to which a perplexity is sought among all candidates
 LARGEST_RATIO = 1e150  # of a unit and a bandwidth: its square is an ordinary number
-_GATHERED = 2**22  # entries of features gathered at a time
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
 
@@ -34,15 +33,22 @@ _METRICS = ("sqeuclidean", "cosine", "dot")
 class _Spatial(Distribution):
     """Shared by the distributions that are made from features ``x [n, d]``, or ``(xa, xb)`` for two sets."""
 
-    def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
+    @property
+    def _metric(self) -> distances.Metric:
+        """The metric by the one name that it has here."""
+        return distances.metric_of(self.metric)  # type: ignore[attr-defined] # a field of each subclass, in its place
+
+    def features(self, target: Any, sets: Sets) -> tuple[Any, Any]:
+        """Both sets as tensors in double precision, or as `icon.distances` takes them."""
         pair = (target, target) if _is_one_set(target) else target
         if pair[0] is None:
             raise TypeError(f"target: got None, expected features [n, d] for icon.p.{type(self).__name__}")
+        elsewhere = any(distances.needed(x, self._metric) for x in pair)
+        read = partial(distances.prepared, metric=self._metric) if elsewhere else _precise
         if pair[0] is pair[1]:
-            xa = xb = check.matrix(pair[0], "features")
+            xa = xb = read(pair[0], "features")
         else:
-            xa, xb = check.matrix(pair[0], "features[0]"), check.matrix(pair[1], "features[1]")
-        xa, xb = _precise(xa), _precise(xb)
+            xa, xb = read(pair[0], "features[0]"), read(pair[1], "features[1]")
         for x, expected in ((xa, sets.n), (xb, sets.m)):
             if expected is not None and x.shape[0] != expected:
                 raise ValueError(f"features: got {x.shape[0]} rows, expected {expected} (one per row of the input)")
@@ -65,9 +71,9 @@ class _Kernel(_Spatial):
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         xa, xb = self.features(target, sets)
-        if self.detach:
+        if self.detach and isinstance(xa, Tensor):
             xa, xb = xa.detach(), xb.detach()
-        support = self._support(len(xa), len(xb), sets)
+        support = self._support(xa.shape[0], xb.shape[0], sets)
         k = self._kept(support)
         if k is not None and k > support.size:
             raise ValueError(f"n_neighbors: got {k}, expected at most {support.size} for {support.m} points")
@@ -76,37 +82,38 @@ class _Kernel(_Spatial):
             f"an exact p of {support.n} x {support.m} points" if k is None else f"p with {k} neighbours",
             "give n_neighbors= to keep the nearest only",
         )
-        unit = 1.0
-        if self._similarity() == "sqeuclidean" and (unit := unit_of(xa, xb)) != 1:
-            xa, xb = (xa / unit,) * 2 if xa is xb else (xa / unit, xb / unit)
         if k is None:
-            tiles = _score_tiles(xa, xb, self._similarity())
             logs = torch.cat(
-                [self.normalize(t, partial(_hide_self, start=i, support=support), support, unit) for i, t in tiles]
+                [
+                    self.normalize(tile, partial(_hide_self, start=start, support=support), support, unit)
+                    for start, tile, unit in score_tiles(xa, xb, self._metric)
+                ]
             )
             _refuse_nan(logs)
             # Far candidates have a logarithm where their mass is too small for a float.
             return Rows(DenseFromLogs(logs.exp(), logs.detach()), support)
-        index = self._nearest(xa, xb, k, support)
-        scores = _edge_scores(xa, xb, index, self._similarity())
+        index, scores, unit = self._nearest(xa, xb, k, support)
         values = self.normalize(scores, _all, support, unit).exp()
         _refuse_nan(values)
         return Rows(Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support)
 
-    def _nearest(self, xa: Tensor, xb: Tensor, k: int, support: Support) -> Tensor:
-        """``[n, k]`` in ascending order; of many points of one set by an approximate search."""
-        if support.exclude_self and self._similarity() in METRICS:
-            found = nearest_neighbors(xa, k, metric=self._similarity()).indices
-            return torch.from_numpy(np.sort(found, axis=1)).to(xa.device)
-        own = torch.arange(support.n) if support.exclude_self else None
-        return exact_neighbors(xa, xb, k, self._similarity(), own)[0].sort(dim=1).values
+    def _nearest(self, xa: Any, xb: Any, k: int, support: Support) -> tuple[Tensor, Tensor, float]:
+        """``[n, k]`` in ascending order, of many points of one set by an approximate search; their scores and unit."""
+        metric, own = self._metric, support.exclude_self
+        if not isinstance(xa, Tensor):
+            return nearest_by_distances(xa, xb, k, metric, own)
+        assert isinstance(metric, str)
+        if own and metric in METRICS:
+            found = nearest_neighbors(xa, k, metric=metric).indices
+            index = torch.from_numpy(np.sort(found, axis=1)).to(xa.device)
+        else:
+            self_index = torch.arange(support.n) if own else None
+            index = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values
+        return index, *edge_scores(xa, xb, index, metric)
 
     def _kept(self, support: Support) -> int | None:
         """How many neighbours are kept, or None where all candidates are."""
         return None if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")  # type: ignore[arg-type]
-
-    def _similarity(self) -> str:
-        return "sqeuclidean"
 
     @abstractmethod
     def normalize(self, scores: Tensor, mask: Mask, support: Support, unit: float) -> Tensor:
@@ -129,7 +136,9 @@ class Gaussian(_Kernel):
             three times as many as it, as implementations of t-SNE do; None keeps all, a number the nearest only.
         sigma: fixed bandwidth > 0, in the units of the features.
         temperature: > 0, with ``metric="cosine"`` or ``"dot"``.
-        metric: ``"sqeuclidean"``, ``"cosine"`` or ``"dot"``.
+        metric: ``"sqeuclidean"``, ``"cosine"``, ``"dot"``, or another distance d: its name in scikit-learn
+            (``"cityblock"``, ``"jaccard"``, ``"haversine"``, ...), a function of two rows, or ``"precomputed"``, where
+            the features are ``[n, n]`` distances. Then ``p ∝ exp(-d² / 2σ_i²)``.
         center: subtract the mean of the features first (two sets each its own); it matters to ``"dot"``, ``"cosine"``.
 
     Source: Hinton & Roweis 2002 (SNE); X-Sample contrastive (Sobal et al. 2025) for the similarity form.
@@ -139,13 +148,17 @@ class Gaussian(_Kernel):
     perplexity: float | tuple[float, ...] | None = None
     sigma: float | None = None
     temperature: float | None = None
-    metric: str = "sqeuclidean"
+    metric: distances.Metric = "sqeuclidean"
     center: bool = False
 
     column: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
-        check.choice(self.metric, "metric", _METRICS)
+        metric = self._metric
+        if self.center and metric not in _METRICS:
+            raise ValueError(
+                f"center: got True with metric={metric!r}, expected one of {', '.join(map(repr, _METRICS))}"
+            )
         if isinstance(self.n_neighbors, str):
             check.choice(self.n_neighbors, "n_neighbors", ("auto",))
         given = [n for n in ("perplexity", "sigma", "temperature") if getattr(self, n) is not None]
@@ -160,23 +173,22 @@ class Gaussian(_Kernel):
                 check.positive(getattr(self, name), name)
         if len(given) > 1:
             raise ValueError(f"{given[1]}: got both {given[0]} and {given[1]}, expected one of them")
-        if self.sigma is not None and self.metric != "sqeuclidean":
+        if self.sigma is not None and metric in ("cosine", "dot"):
             raise ValueError(
                 f"sigma: got {self.sigma!r} with metric={self.metric!r}, expected temperature (sigma scales distances)"
             )
-        if self.temperature is not None and self.metric == "sqeuclidean":
-            raise ValueError(f"temperature: got {self.temperature!r} with metric='sqeuclidean', expected sigma")
+        if self.temperature is not None and metric not in ("cosine", "dot"):
+            raise ValueError(f"temperature: got {self.temperature!r} with metric={self.metric!r}, expected sigma")
 
     def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
         xa, xb = super().features(target, sets)
         if not self.center:
             return xa, xb
+        if not isinstance(xa, Tensor):
+            raise TypeError("center: got True with sparse features, which would not stay sparse, expected False")
         one_set = xa is xb
         xa = xa - xa.mean(dim=0)
         return xa, xa if one_set else xb - xb.mean(dim=0)
-
-    def _similarity(self) -> str:
-        return self.metric
 
     def _kept(self, support: Support) -> int | None:
         if self.n_neighbors != "auto":
@@ -230,10 +242,12 @@ class StudentT(_Kernel):
     Args:
         dof: degrees of freedom ν > 0.
         sigma: scale > 0 of the distances.
+        metric: ``"sqeuclidean"``, or another distance, as in `Gaussian`.
     """
 
     dof: float = 1.0
     sigma: float = 1.0
+    metric: distances.Metric = "sqeuclidean"
 
     column: ClassVar[str] = "student-t"
     shown: ClassVar[tuple[str, ...]] = ("dof",)
@@ -241,6 +255,7 @@ class StudentT(_Kernel):
     def __post_init__(self) -> None:
         check.positive(self.dof, "dof")
         check.positive(self.sigma, "sigma")
+        distances.metric_of(self.metric, without=("cosine", "dot"))
 
     def normalize(self, scores: Tensor, mask: Mask, support: Support, unit: float) -> Tensor:
         ratio = unit / self.sigma
@@ -255,16 +270,16 @@ class StudentT(_Kernel):
 
 @dataclass(frozen=True, repr=False)
 class KNN(_Spatial):
-    """``p(j|i) = 1/k`` over the k nearest others by Euclidean (or cosine) distance; ties go to the smaller index.
+    """``p(j|i) = 1/k`` over the k nearest others by Euclidean (or another) distance; ties go to the smaller index.
 
     Args:
         n_neighbors: k, less than the number of points.
-        metric: ``"sqeuclidean"`` or ``"cosine"``.
+        metric: ``"sqeuclidean"``, ``"cosine"``, or another distance, as in `Gaussian`.
         search: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 50,000 points; see `icon.neighbors`.
     """
 
     n_neighbors: int = 15
-    metric: str = "sqeuclidean"
+    metric: distances.Metric = "sqeuclidean"
     search: str = "auto"
 
     column: ClassVar[str] = "knn"
@@ -272,25 +287,29 @@ class KNN(_Spatial):
 
     def __post_init__(self) -> None:
         check.count(self.n_neighbors, "n_neighbors")
-        check.choice(self.metric, "metric", _METRICS[:2])
+        distances.metric_of(self.metric, without=("dot",))
         check.choice(self.search, "search", SEARCHES)
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         xa, xb = self.features(target, sets)
-        n, m, k = len(xa), len(xb), self.n_neighbors
+        n, m, k = xa.shape[0], xb.shape[0], self.n_neighbors
         # Self is never its own neighbour within one set of features, whether or not it is in the support.
         one = _is_one_set(target) and n == m
         if k > m - one:
             raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
         support = self._support(n, m, sets)
         if not one:
-            return Rows(Listed(exact_neighbors(xa, xb, k, self.metric)[0].sort(dim=1).values, m), support)
+            if isinstance(xa, Tensor):
+                index = exact_neighbors(xa, xb, k, str(self._metric))[0].sort(dim=1).values
+            else:
+                index = nearest_by_distances(xa, xb, k, self._metric, False)[0]
+            return Rows(Listed(index, m), support)
         rows, _ = knn_rows(xa, k, self.search, self.metric)
         return replace(rows, support=support)
 
 
 def knn_rows(
-    x: Any, k: int, search: str = "auto", metric: str = "sqeuclidean", seed: int = 0
+    x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean", seed: int = 0
 ) -> tuple[Rows, float | None]:
     """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact).
 
@@ -324,47 +343,14 @@ def _refuse_nan(found: Tensor) -> None:
         )
 
 
-def _precise(x: Tensor) -> Tensor:
+def _precise(given: Any, name: str) -> Tensor:
     """p is a constant of the optimisation and worth full precision (where the device has it); it is cast when used."""
+    x = check.matrix(given, name)
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
 def _is_one_set(target: Any) -> bool:
     return not (isinstance(target, tuple) and len(target) == 2)
-
-
-def _centre(x: Tensor) -> Tensor:
-    """The mean, to keep rounding small; of integer features an integer, so that distances and ties stay exact."""
-    centre = x.detach().mean(dim=0)
-    return centre.round() if bool((x == x.round()).all()) else centre
-
-
-def _edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> Tensor:
-    """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``."""
-    if metric == "cosine":
-        xa, xb = (unit_rows(x) for x in (xa, xb))
-    step, parts = max(1, _GATHERED // (index.shape[1] * xa.shape[1])), []
-    for start in range(0, len(xa), step):
-        rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
-        products = -(rows - others).square() if metric == "sqeuclidean" else rows * others
-        parts.append(products.sum(dim=2))
-    return torch.cat(parts)
-
-
-def _score_tiles(xa: Tensor, xb: Tensor, metric: str) -> Iterator[tuple[int, Tensor]]:
-    """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine."""
-    if metric == "cosine":
-        xa, xb = (unit_rows(x) for x in (xa, xb))
-    elif metric == "sqeuclidean":
-        xa, xb = (x - _centre(xb) for x in (xa, xb))
-    block = max(1, _TILE // len(xb))
-    squares = (xb * xb).sum(dim=1)
-    for start in range(0, len(xa), block):
-        a = xa[start : start + block]
-        scores = a @ xb.T
-        if metric == "sqeuclidean":
-            scores = -((a * a).sum(dim=1)[:, None] + squares - 2 * scores).clamp_min(0)
-        yield start, scores
 
 
 def _precision(scores: Tensor, log_perplexity: float, competing: int) -> Tensor:

@@ -1,0 +1,188 @@
+"""Distances of sparse rows, by scikit-learn's metrics or a function, or given: in blocks of rows, never all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from icon import _checks as check
+from icon._lazy import Lazy
+from icon._scales import unit_of
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
+
+Metric: TypeAlias = str | Callable[[NDArray[Any], NDArray[Any]], float]
+Rows: TypeAlias = Any  # a scipy CSR matrix or an array, [n, d]
+
+#: What `icon.neighbors` and `icon.p` compute themselves, of dense features, and their other names.
+OWN = ("sqeuclidean", "cosine", "dot")
+_SAME = {"euclidean": "sqeuclidean", "l2": "sqeuclidean"}
+_OF_SPARSE = ("cityblock", "l1", "manhattan")  # beside our own
+_OF_SETS = ("dice", "jaccard", "rogerstanimoto", "russellrao", "sokalsneath", "yule")  # what is not 0 is in the set
+_OTHERS = ("braycurtis", "canberra", "chebyshev", "correlation", "hamming", "haversine", "precomputed")
+NAMES = (*OWN, *_SAME, *_OF_SPARSE, *_OTHERS, *_OF_SETS)
+_ENTRIES = 2**22  # of a block of distances: 32 MiB
+
+
+def metric_of(metric: Any, without: tuple[str, ...] = ()) -> Metric:
+    """A metric by its plain name, or a function of two rows.
+
+    Args:
+        metric: a name of scikit-learn's, ``"dot"``, ``"precomputed"``, or a function ``(a [d], b [d]) -> float``.
+        without: names that are not allowed here.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if callable(metric):
+        return metric  # type: ignore[no-any-return]
+    known = check.choice(metric, "metric", [name for name in NAMES if name not in without])
+    return _SAME.get(known, known)
+
+
+def needed(x: Any, metric: Metric) -> bool:
+    """Whether distances are computed here, and not by torch from dense features."""
+    return sp.issparse(x) or metric not in OWN
+
+
+def prepared(x: Any, name: str, metric: Metric) -> Rows:
+    """Validated features ``[n, d]`` in double precision, sparse ones as CSR.
+
+    Raises:
+        TypeError: no real numbers, or a metric that takes no sparse features.
+        ValueError: NaN or infinity, another shape, or distances that are negative.
+    """
+    if not sp.issparse(x):
+        x = check.matrix(x, name).detach().cpu().double().numpy()
+        if metric == "precomputed" and x.shape[0] != x.shape[1]:
+            raise ValueError(f"{name}: got shape {x.shape} with metric='precomputed', expected distances (n, n)")
+        if metric == "precomputed" and (x < 0).any():
+            rows = np.unique((x < 0).nonzero()[0]).tolist()
+            raise ValueError(f"{name}: got negative distances in rows {check.some(rows)}, expected distances >= 0")
+        return x
+    if callable(metric) or metric not in (*OWN, *_OF_SPARSE):
+        expected = " or ".join(map(repr, (*OWN, *_OF_SPARSE)))
+        raise TypeError(f"{name}: got a sparse matrix with metric={metric!r}, expected a dense one, or {expected}")
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: got dtype {x.dtype}, expected real numbers")
+    found = sp.csr_array(x, dtype=np.float64)
+    if not found.has_canonical_format:
+        found = found.copy()  # what is given stays as it is
+        found.sum_duplicates()
+    if 0 in found.shape:
+        raise ValueError(f"{name}: got shape {found.shape}, expected at least one row and one column")
+    wrong = np.unique(sp.coo_array(found).coords[0][~np.isfinite(found.data)]).tolist()
+    if wrong:
+        raise ValueError(f"{name}: got NaN or infinity in rows {check.some(wrong)}, expected finite numbers")
+    return found
+
+
+def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Distances ``[rows, m]`` of some rows of ``a [n, d]`` after another to all of ``b [m, d]``.
+
+    The distance is ``1 - cos`` for the cosine and minus the product for ``"dot"``; ``"sqeuclidean"`` is not squared.
+    Distances that are given, ``a [n, m]``, need no b.
+
+    Raises:
+        ValueError: the metric does not fit the features, or gives no number or a negative one.
+    """
+    unit = 1.0
+    if metric == "cosine":
+        a, b = _of_length_one(a), _of_length_one(b)
+    elif metric == "sqeuclidean":  # whose squares are then ordinary numbers
+        unit = unit_of(*(torch.from_numpy(_entries(x)) for x in (a, b)))
+        a, b = a / unit, b / unit
+    elif metric in _OF_SETS:
+        a, b = a != 0, b != 0
+    step = max(1, _ENTRIES // b.shape[0])
+    for start in range(0, a.shape[0], step):
+        found = unit * _between(a[start : start + step], b, metric)
+        wrong = ~np.isfinite(found)
+        if metric != "dot":
+            wrong |= found < (-1e-9 if metric == "cosine" else 0)
+        if wrong.any():
+            rows = (start + np.unique(wrong.nonzero()[0])).tolist()
+            raise ValueError(
+                f"metric: got {_shown(metric)}, which gives no finite distance >= 0 for rows {check.some(rows)} of the "
+                "features, expected one that does"
+            )
+        yield start, found
+
+
+def nearest(
+    a: Rows, b: Rows, k: int, metric: Metric, own: bool, rows: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The ``k`` nearest of ``b [m, d]`` for each row of a, ``[n, k]``, nearest first, and their distances.
+
+    Equal distances go by index.
+
+    Args:
+        a: ``[n, d]``, or distances that are given, ``[n, m]``.
+        b: ``[m, d]``.
+        k: at most m, less one if self is left out.
+        metric: as in `blocks`.
+        own: whether row i of b is row i of a, which is none of its neighbours.
+        rows: only these rows of a.
+    """
+    indices, distances = [], []
+    places = np.arange(a.shape[0]) if rows is None else rows
+    for start, found in blocks(a if rows is None else a[rows], b, metric):
+        if own:
+            found[np.arange(len(found)), places[start : start + len(found)]] = np.inf
+        last = np.partition(found, k - 1, axis=1)[:, k - 1 : k]
+        below, equal = found < last, found == last
+        chosen = below | (equal & (equal.cumsum(axis=1) <= k - below.sum(axis=1, keepdims=True)))
+        index = chosen.nonzero()[1].reshape(-1, k)
+        near = np.take_along_axis(found, index, axis=1)
+        order = near.argsort(axis=1, kind="stable")
+        indices.append(np.take_along_axis(index, order, axis=1))
+        distances.append(np.take_along_axis(near, order, axis=1))
+    return np.concatenate(indices), np.concatenate(distances)
+
+
+def of_edges(a: Rows, b: Rows, index: NDArray[np.int64], metric: Metric) -> NDArray[np.float64]:
+    """Distances ``[n, k]`` of each row of a to some rows ``index [n, k]`` of b; see `blocks`."""
+    rows = (next(blocks(a[i : i + 1], b[index[i]], metric))[1] for i in range(a.shape[0]))
+    return np.concatenate(list(rows))
+
+
+def _entries(x: Rows) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = (x.data if x.nnz else np.zeros(1)) if sp.issparse(x) else x
+    return found
+
+
+def _of_length_one(x: Rows) -> Rows:
+    from sklearn.preprocessing import normalize
+
+    found: Rows = normalize(normalize(x, "max"), "l2")  # in two steps: the squares of tiny or huge rows are no numbers
+    return found
+
+
+def _between(a: Rows, b: Rows, metric: Metric) -> NDArray[np.float64]:
+    from sklearn.metrics import pairwise_distances
+
+    if metric == "precomputed":
+        return np.array(a)
+    if metric in ("cosine", "dot"):
+        both = a @ b.T
+        product: NDArray[np.float64] = both.toarray() if sp.issparse(both) else both
+        return 1 - product if metric == "cosine" else -product
+    kind = "euclidean" if metric == "sqeuclidean" else metric
+    try:
+        return np.asarray(pairwise_distances(a, b, metric=kind), dtype=np.float64)
+    except ValueError as error:
+        if callable(metric):
+            raise
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"metric: got {metric!r}, expected one that fits the features ({reason})") from None
+
+
+def _shown(metric: Metric) -> str:
+    return repr(metric) if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)

@@ -1,0 +1,85 @@
+"""Similarities between points, of which p is made: of tiles of all pairs, or of each anchor and its nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from icon import distances
+from icon._scales import unit_of, unit_rows
+from icon.neighbors import EXACT_UP_TO, nearest_neighbors
+
+_TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
+_GATHERED = 2**22  # entries of features gathered at a time
+
+
+def _in_a_unit(xa: Tensor, xb: Tensor, metric: str) -> tuple[Tensor, Tensor, float]:
+    """Both in a unit in which squared distances are ordinary numbers, and the unit; unit rows for the cosine."""
+    if metric == "cosine":
+        return unit_rows(xa), unit_rows(xb), 1.0
+    if metric == "dot" or (unit := unit_of(xa, xb)) == 1:
+        return xa, xb, 1.0
+    return *((xa / unit,) * 2 if xa is xb else (xa / unit, xb / unit)), unit
+
+
+def _similarities(found: NDArray[np.float64], metric: distances.Metric) -> tuple[Tensor, float]:
+    """Similarities from distances: minus the square of those in a unit that is given as well, cosine or product."""
+    distance = torch.from_numpy(found)
+    if metric in ("cosine", "dot"):
+        return (1.0 if metric == "cosine" else 0.0) - distance, 1.0
+    unit = float(distance.max()) or 1.0
+    return -(distance / unit).square(), unit
+
+
+def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own: bool) -> tuple[Tensor, Tensor, float]:
+    """``[n, k]`` in ascending order, their similarities and the unit of these."""
+    if own and xa.shape[0] > EXACT_UP_TO:
+        index = nearest_neighbors(xa, k, metric=metric).indices
+        found = distances.of_edges(xa, xb, index, metric)
+    else:
+        index, found = distances.nearest(xa, xb, k, metric, own)
+    order = index.argsort(axis=1)
+    scores, unit = _similarities(np.take_along_axis(found, order, axis=1), metric)
+    return torch.from_numpy(np.take_along_axis(index, order, axis=1)), scores, unit
+
+
+def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Tensor, float]:
+    """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``, and the unit of the distances."""
+    xa, xb, unit = _in_a_unit(xa, xb, metric)
+    step, parts = max(1, _GATHERED // (index.shape[1] * xa.shape[1])), []
+    for start in range(0, len(xa), step):
+        rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
+        products = -(rows - others).square() if metric == "sqeuclidean" else rows * others
+        parts.append(products.sum(dim=2))
+    return torch.cat(parts), unit
+
+
+def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[int, Tensor, float]]:
+    """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine; and the unit of distances."""
+    if not isinstance(xa, Tensor):
+        for start, found in distances.blocks(xa, xb, metric):
+            yield start, *_similarities(found, metric)
+        return
+    assert isinstance(metric, str)
+    xa, xb, unit = _in_a_unit(xa, xb, metric)
+    if metric == "sqeuclidean":
+        xa, xb = (x - _centre(xb) for x in (xa, xb))
+    block = max(1, _TILE // len(xb))
+    squares = (xb * xb).sum(dim=1)
+    for start in range(0, len(xa), block):
+        a = xa[start : start + block]
+        scores = a @ xb.T
+        if metric == "sqeuclidean":
+            scores = -((a * a).sum(dim=1)[:, None] + squares - 2 * scores).clamp_min(0)
+        yield start, scores, unit
+
+
+def _centre(x: Tensor) -> Tensor:
+    """The mean, to keep rounding small; of integer features an integer, so that distances and ties stay exact."""
+    centre = x.detach().mean(dim=0)
+    return centre.round() if bool((x == x.round()).all()) else centre
