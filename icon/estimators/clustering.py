@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, softmax
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import ClassifierTags, Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -307,6 +307,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
+        # scikit-learn's check of sparse features reads them of everything that has a predict_proba.
+        tags.classifier_tags = ClassifierTags(multi_class=False)
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 

@@ -47,14 +47,11 @@ def accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
 
 SHORT = {"max_iter": 20, "n_init": 1, "hidden": 32}
 REPEATED = ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data")
-OF_CLASSIFIERS = ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
 
 
 def excused(estimator: Clustering) -> dict[str, str]:
     """The checks that ask for what no such estimator can do; scikit-learn excuses its k-means from the first, too."""
     checks = dict.fromkeys(REPEATED, "a point that is repeated has itself as a neighbour, and other steps are drawn")
-    # tests/estimators/test_sparse.py fits and predicts sparse features.
-    checks |= dict.fromkeys(OF_CLASSIFIERS, "it reads the tags of a classifier where there is a predict_proba")
     if estimator.column in ("classes", "pairs"):
         checks |= dict.fromkeys(("check_clustering", "check_clustering(readonly_memmap=True)"), "it is given no target")
     return checks
