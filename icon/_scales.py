@@ -27,3 +27,19 @@ def unit_rows(x: Tensor) -> Tensor:
     x = x / torch.where(largest > 0, largest, 1.0)
     found: Tensor = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(0.5)
     return found
+
+
+def centred_in_unit(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``(x - mean) / unit``, the mean and the unit, in double precision where the device has it.
+
+    Far from zero, single precision would lose what the features differ in. In their own unit their squares are
+    ordinary numbers.
+    """
+    x = x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
+    largest = x.abs().amax()
+    unit = torch.where(largest > 0, largest, torch.ones_like(largest))
+    mean = (x / unit).mean(dim=0)
+    centred = x / unit - mean
+    spread = centred.abs().amax()
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    return centred / spread, mean * unit, unit * spread

@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import icon
 from icon._scales import unit_of, unit_rows
+from icon.cli import cluster_report
 from icon.neighbors import nearest_neighbors
 from icon.nn import Lookup, Principal, Rescale
 
@@ -69,6 +70,14 @@ def test_mappers_see_the_same_features_in_any_unit_and_far_from_zero(scale: floa
     torch.testing.assert_close(a @ a.mT, b @ b.mT, atol=1e-3, rtol=1e-3)  # the directions have no sign
     lookup = Lookup(30, 2, features=moved)
     torch.testing.assert_close(lookup(moved), lookup.weight)
+
+
+def test_maps_of_features_with_a_huge_constant_start_somewhere() -> None:
+    x = np.hstack([X.numpy(), np.full((30, 2), 1e300)])
+    for scale in (1.0, 1e-150, 1e-300):
+        found = icon.Embedding(column="knn", hyper={"n_neighbors": 4}, max_iter=5, random_state=0).fit(scale * x)
+        assert np.isfinite(found.embedding_).all()
+    assert np.isfinite(cluster_report.planar(x[:5], 0)[1]).all()
 
 
 def test_units() -> None:

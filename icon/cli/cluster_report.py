@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 import icon
+from icon._scales import centred_in_unit
 from icon.estimators.clustering import Clustering
 from icon.estimators.diagnostics import Diagnostics, entropies
 
@@ -175,8 +177,7 @@ def planar(x: NDArray[Any], seed: int, verbose: bool = False) -> tuple[NDArray[n
     shown = np.arange(n, dtype=np.int64)
     if n > SHOWN:
         shown = np.sort(np.random.default_rng(seed).choice(n, SHOWN, replace=False))
-    centred = np.asarray(x[shown], dtype=np.float64)
-    centred = centred - centred.mean(axis=0)
+    centred = centred_in_unit(torch.from_numpy(np.asarray(x[shown], dtype=np.float64)))[0].numpy()
     vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
     z = np.zeros((len(shown), 2))
     z[:, : vectors.shape[1]] = centred @ vectors

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import nn as icon_nn
+from icon._scales import centred_in_unit
 from icon._threads import threaded
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
@@ -260,7 +261,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
             kept = min(d, *features.shape)
             pca = PCA(kept, random_state=seed).set_output(transform="default")  # whatever the user's own output is
-            principal = pca.fit_transform(features.cpu().numpy())
+            principal = pca.fit_transform(centred_in_unit(features)[0].cpu().numpy())
             spread = principal[:, 0].std()
             if spread > 0:  # where the features have fewer dimensions than the map, the others start at random
                 start[:, :kept] = torch.from_numpy(principal / spread * width)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._scales import centred_in_unit
 from icon.neighbors import exact_neighbors
 
 NAMES = ("lookup", "linear", "mlp")
@@ -78,7 +79,7 @@ class Rescale(nn.Module):
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()
-        centred, mean, unit = _centred(x)
+        centred, mean, unit = centred_in_unit(x)
         rms = centred.square().mean().sqrt()
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
@@ -101,7 +102,7 @@ class Principal(nn.Module):
 
     def __init__(self, x: Tensor, dims: int) -> None:
         super().__init__()
-        centred, mean, unit = _centred(x)
+        centred, mean, unit = centred_in_unit(x)
         basis = _directions(centred.float(), min(check.count(dims, "dims"), x.shape[1]))
         rms = (centred.float() @ basis).square().mean().sqrt()
         self.register_buffer("mean", mean)
@@ -110,22 +111,6 @@ class Principal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ((x.to(self.mean) - self.mean) / self.rms).float() @ self.basis
-
-
-def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``(x - mean) / unit``, the mean and the unit, in double precision where the device has it.
-
-    Far from zero, single precision would lose what the features differ in. In their own unit their squares are
-    ordinary numbers.
-    """
-    x = x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
-    largest = x.abs().amax()
-    unit = torch.where(largest > 0, largest, torch.ones_like(largest))
-    mean = (x / unit).mean(dim=0)
-    centred = x / unit - mean
-    spread = centred.abs().amax()
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    return centred / spread, mean * unit, unit * spread
 
 
 def _directions(centred: Tensor, dims: int) -> Tensor:
