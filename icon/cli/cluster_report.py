@@ -41,19 +41,22 @@ def check_output(out: Path | None) -> None:
     Raises:
         ValueError: an ending that is none of ours, a parent that is no folder, or a folder that holds other files.
     """
+    # The functions of os.path are False, and raise nothing, for a name that is too long.
     if out is None:
         return
+    if out.name in ("", ".."):  # it is replaced as a whole, which the folder where one stands cannot be
+        raise ValueError(f"out: got {out}, expected the name of a file or a folder")
     if out.suffix and out.suffix not in FILES:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix), or a file in {', '.join(FILES)}")
-    if not out.parent.is_dir():
+    if not os.path.isdir(out.parent):
         raise ValueError(f"out: got {out}, expected its parent to be a folder that exists")
     if out.suffix:
-        if out.is_dir():
+        if os.path.isdir(out):
             raise ValueError(f"out: got {out}, which is a folder, expected a file")
-    elif out.is_dir():
+    elif os.path.isdir(out):
         if others := sorted(entry.name for entry in out.iterdir() if entry.name not in OURS):
             raise ValueError(f"out: got {out}, which holds {others[0]}, expected an empty or a new folder")
-    elif out.exists():
+    elif os.path.exists(out):
         raise ValueError(f"out: got {out}, which is a file without a suffix, expected a folder")
     if not os.access(out.parent, os.W_OK):
         raise ValueError(f"out: got {out}, expected a place that can be written")
@@ -66,33 +69,31 @@ def check_parquet() -> None:
 
 @contextmanager
 def staged(out: Path | None) -> Iterator[Path | None]:
-    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed."""
+    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
     if out is None:
         yield None
         return
+    folder = None
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise _unwritable(out, error) from None
-    try:
         stage = folder / out.name
         if not out.suffix:
             stage.mkdir()
         yield stage
-        try:
-            if out.is_dir():
-                out.rename(folder / "before")  # an earlier result goes when the new one is complete
-            stage.replace(out)
-        except OSError as error:
-            if (folder / "before").exists() and not out.exists():
-                (folder / "before").rename(out)
-            raise _unwritable(out, error) from None
+        if out.is_dir():
+            out.rename(folder / "before")  # an earlier result goes when the new one is complete
+        stage.replace(out)
+    except OSError as error:
+        if folder and (folder / "before").exists() and not out.exists():
+            (folder / "before").rename(out)
+        raise ValueError(f"out: got {out}, expected a place that can be written ({error.strerror})") from None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _unwritable(out: Path, error: OSError) -> ValueError:
-    return ValueError(f"out: got {out}, expected a place that can be written ({error.strerror})")
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
@@ -109,15 +110,12 @@ def assignments(labels: NDArray[np.int64], probabilities: NDArray[np.float32], e
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """By the suffix: .csv, .parquet, or .npy (one matrix, the columns as in the others)."""
-    try:
-        if path.suffix == ".npy":
-            np.save(path, table.to_numpy(dtype=np.float64 if len(table.columns) == 2 else np.float32))
-        elif path.suffix == ".parquet":
-            table.to_parquet(path, index=False)
-        else:
-            table.to_csv(path, index=False)
-    except OSError as error:
-        raise _unwritable(path, error) from None
+    if path.suffix == ".npy":
+        np.save(path, table.to_numpy(dtype=np.float64 if len(table.columns) == 2 else np.float32))
+    elif path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False)
 
 
 def write(
@@ -143,11 +141,8 @@ def write(
         "seconds": round(seconds, 3),
         "versions": {"icon": icon.__version__, "python": platform.python_version(), **_versions()},
     }
-    try:
-        (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        draw(folder / "clusters.png", x, model.labels_, probabilities, int(arguments["seed"]), bool(model.verbose))
-    except OSError as error:
-        raise _unwritable(folder, error) from None
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    draw(folder / "clusters.png", x, model.labels_, probabilities, int(arguments["seed"]), bool(model.verbose))
 
 
 def _versions() -> dict[str, str]:

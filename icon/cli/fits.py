@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,18 @@ def embed(
     Raises:
         ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
     """
-    _check_output(out)
+    if out is not None and out.suffix not in (".npy", ".csv"):
+        raise ValueError(f"out: got {out}, expected a file ending in .npy or .csv")
+    report.check_output(out)
     read = read_features(features, key, _options(out is not None and out.suffix == ".npy", table))
     z = Embedding(components, **settings).fit_transform(read.values)
     _say(read)
     frame = _with_ids(pd.DataFrame(np.asarray(z), columns=[f"z{i}" for i in range(components)]), read)
-    if out is not None and out.suffix == ".npy":
-        _save(lambda: np.save(out, frame.to_numpy()), out)
-    else:
-        _save(lambda: frame.to_csv(sys.stdout if out is None else out, index=False), out)
+    with report.staged(out) as stage:
+        if stage is not None and stage.suffix == ".npy":
+            np.save(stage, frame.to_numpy())
+        else:
+            frame.to_csv(sys.stdout if stage is None else stage, index=False)
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], quiet: bool) -> None:
@@ -95,16 +97,6 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
         print(json.dumps(shown), file=sys.stderr)
 
 
-def _check_output(out: Path | None) -> None:
-    """Refuse before any work what could not be written after it."""
-    if out is None:
-        return
-    if out.suffix not in (".npy", ".csv"):
-        raise ValueError(f"out: got {out}, expected a file ending in .npy or .csv")
-    if not out.parent.is_dir():
-        raise ValueError(f"out: got {out}, expected a folder that exists")
-
-
 def _options(plain: bool, given: dict[str, Any]) -> TableOptions:
     """What is known of the table; ``plain``: the output is an array, which holds no names."""
     if plain and given["id"] is not None:
@@ -126,10 +118,3 @@ def _with_ids(table: pd.DataFrame, read: Features) -> pd.DataFrame:
     if read.ids is not None:
         table.insert(0, str(read.ids.name), read.ids.to_numpy(), allow_duplicates=True)
     return table
-
-
-def _save(write: Callable[[], Any], out: Path | None) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise ValueError(f"out: got {out}, expected a file that can be written ({error.strerror})") from None

@@ -111,6 +111,8 @@ def test_keys(folder: Path) -> None:
         (["--out", "others"], "out: got others, which holds mine.txt"),
         (["--out", "plain"], "out: got plain"),
         (["--out", "found.txt"], "out: got found.txt"),
+        (["--out", "."], "out: got ., expected the name of a file or a folder"),
+        (["--out", "a" * 300 + ".csv"], "expected a place that can be written (File name too long)"),
         (["--restarts", "0"], "n_init"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -145,6 +147,23 @@ def test_a_failure_while_writing_leaves_the_earlier_result(folder: Path, monkeyp
     assert done.exit_code == 2
     assert "No space left" in done.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX")
+def test_a_full_disk_leaves_the_earlier_map(folder: Path) -> None:
+    Path("map.csv").write_text("earlier")
+    before = sorted(folder.rglob("*"))
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); import icon.cli.main as m; m.main()"
+    )
+    command = [sys.executable, "-c", limited, "embed", "x.npy", "--column", "knn", "--out", "map.csv", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert (
+        done.stderr.splitlines()[-1] == "error: out: got map.csv, expected a place that can be written (File too large)"
+    )
+    assert sorted(folder.rglob("*")) == before
+    assert Path("map.csv").read_text() == "earlier"
 
 
 def test_the_learned_map(monkeypatch: pytest.MonkeyPatch) -> None:
