@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import zipfile
 from dataclasses import replace
@@ -103,7 +104,7 @@ def _read(path: str, argument: str, key: str | None, options: TableOptions, expe
         raise ValueError(
             f"{argument}: got {path}, expected one of {', '.join(SUFFIXES)}, or - for text on standard input"
         )
-    if path != "-" and not Path(path).is_file():
+    if path != "-" and not os.path.isfile(path):  # of a path that is too long, too
         raise ValueError(f"{argument}: got {path}, expected a file that exists")
     package = _PACKAGES.get(suffix)
     if package and find_spec(package) is None and not (suffix == ".parquet" and find_spec("fastparquet")):
@@ -124,7 +125,7 @@ def _read(path: str, argument: str, key: str | None, options: TableOptions, expe
 
 def _array(path: str, suffix: str, argument: str, key: str | None) -> NDArray[Any]:
     if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is no archive, too
             return np.asarray(arrays[_choose(path, argument, key, list(arrays.files))])
     if suffix == ".safetensors":
         return _tensor(path, argument, key)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,21 @@ def test_excel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.xlsx").write_bytes(b"PK no")
     with pytest.raises(ValueError, match=r"^features: got .*expected a readable file"):
         read_matrix(path)
+
+
+def test_a_broken_archive_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(b"PK\3\4 no")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match=r"^features: got .*expected a readable file"):
+            read_matrix(str(tmp_path / "x.npz"))
+        gc.collect()
+    assert not caught
+
+
+def test_a_name_that_is_too_long_is_no_file() -> None:
+    with pytest.raises(ValueError, match=r"^features: got a+\.csv, expected a file that exists"):
+        read_matrix("a" * 300 + ".csv")
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------
