@@ -54,7 +54,7 @@ def separator(
         if len(widths) > 1 or not shortest <= len(rows[0]) <= width or (width == 1 and not given):
             continue
         cells = [cell for row in rows[1:] or rows for cell in row]
-        if (sep, width) == (",", 2) and all(_WHOLE.fullmatch(cell) for cell in cells):
+        if not given and (sep, width) == (",", 2) and all(_WHOLE.fullmatch(cell) for cell in cells):
             headed = any(not is_value(cell, ".") for cell in rows[0])
             if len(rows[0]) == 1 or (not headed and any(_FRACTION.fullmatch(cell) for cell in cells[1::2])):
                 continue  # decimals with a comma, or names of rows
@@ -71,11 +71,19 @@ def separator(
         raise ValueError(f"{argument}: got {name}, expected lines of cells (--sep)")
     sep = max(found, key=lambda s: (s != SPACES, sum(map(len, found[s]))))
     usual = mode(len(row) for row in found[sep])
-    odd = next((i for i, row in enumerate(found[sep]) if len(row) != usual), 0)
+    odd = next((i for i, row in enumerate(found[sep]) if len(row) != usual), None)
+    if odd is None:
+        seen = f"{sep.join(found[sep][0])!r} in the first line of {name}, {counted(usual, 'cell')} or one"
+        raise ValueError(f"{argument}: got {seen}, expected --sep and --decimal")
     raise ValueError(
-        f"{argument}: got {len(found[sep][odd])} cells in row {odd + 1} of {name} and {usual} in others (separated by "
-        f"{sep!r}), expected rows of one length, or --sep and --decimal"
+        f"{argument}: got {counted(len(found[sep][odd]), 'cell')} in row {odd + 1} of {name} and {usual} in others "
+        f"(separated by {sep!r}), expected rows of one length, or --sep and --decimal"
     )
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things, in words: 1 cell, 2 cells."""
+    return f"{n:,} {what}" + "s" * (n != 1)
 
 
 def cut(text: str, sep: str, most: int | None) -> list[list[str]]:

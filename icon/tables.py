@@ -180,7 +180,8 @@ def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple
                 keep_default_na=False, na_values={i: gaps for i in count if i not in kept} if kept else gaps,
                 dtype=dict.fromkeys(kept, str), **exact,
             )  # fmt: skip
-        layout.notes.extend([f"left out {lines.comments:,} lines that begin with #"] if lines.comments else [])
+        if lines.comments:
+            layout.notes.append(f"left out {sniff.counted(lines.comments, 'line')} beginning with #")
     return frame, layout
 
 
@@ -189,9 +190,10 @@ def read_labels(
 ) -> list[str]:
     """The cells of one column of delimited text; that of the index, as pandas writes it, is not counted.
 
-    The first cell is no header if it occurs again or if the number of rows is the expected one. Else it is one over
-    cells of another kind (text over numbers), where only that makes the number fit, and if it is a name that such
-    columns have (label, class, y, ...). A number over numbers is a label if the expected number is not known.
+    The first cell is no header if it occurs again or if the number of rows is the expected one (then text over numbers
+    may be either). Else it is one over cells of another kind (text over numbers), where only that makes the number fit,
+    and if it is a name that such columns have (label, class, y, ...). A number over numbers is a label if the expected
+    number is not known.
 
     Args:
         source: as in `read_columns`.
@@ -209,7 +211,8 @@ def read_labels(
         rows = sniff.cut("".join(iter(lines.read, "")), sep, None)
     width = max(map(len, sample))
     if lines.comments:
-        logging.getLogger(__name__).warning("labels: left out %d lines that begin with # in %s", lines.comments, name)
+        left = sniff.counted(lines.comments, "line")
+        logging.getLogger(__name__).warning("labels: left out %s beginning with # in %s", left, name)
     blank = 0
     while not rows[-1]:
         rows.pop()
@@ -217,7 +220,7 @@ def read_labels(
     rows = [row or [""] for row in rows if row or width == 1]
     short = options.sep is not None and len(rows[0]) == width - 1
     if (ragged := next((i for i, row in enumerate(rows) if len(row) != width and (i or not short)), None)) is not None:
-        seen = f"{len(rows[ragged])} cells in row {ragged + 1} of {name}"
+        seen = f"{sniff.counted(len(rows[ragged]), 'cell')} in row {ragged + 1} of {name}"
         raise ValueError(f"labels: got {seen}, expected {width} (--sep)")
     rows[0] = [""] * (width - len(rows[0])) + rows[0]
     header, first = options.header, 0
@@ -260,7 +263,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
         else:
             header = sniff.has_header(first, body, decimal)
     if short and not header:
-        seen = f"{len(first)} cells in the first line of {name} and {len(first) + 1} below"
+        seen = f"{sniff.counted(len(first), 'cell')} in the first line of {name} and {len(first) + 1} below"
         raise ValueError(f"features: got {seen}, expected rows of one length, or --header")
     if header is None:
         seen = " ".join(first[:4]) + (" ..." if len(first) > 4 else "")

@@ -79,7 +79,7 @@ def test_read_right(
     [
         ("5.0,NA,3.0\n4,5,6\n7,8,1\n", "row 1 .*column 1 .*--drop 1"),
         ("p,q\n1,2\n3,?\n5,null\n", "row 2 and 1 more .*column q .*--drop q"),
-        ("p,q\n1,2\n3\n4,5\n", "1 cells in row 3 .*--sep"),
+        ("p,q\n1,2\n3\n4,5\n", "1 cell in row 3 .*--sep"),
         ("p\n1\n\n2\n", "row 2 .*column p"),
         ("p,q\n1,2\n3,4,5\n", "3 cells in row 3 .*--sep"),
         ("1,2,3\n4,5,6\n7,8,9\n", "--header or --no-header"),
@@ -93,6 +93,7 @@ def test_read_right(
         ("p;q\n1,234;2,345\n3,456;1,111\n", "--decimal"),
         ("p;q\n1,5;2.5\n3,4;1,1\n", "--decimal"),
         ("p\n1,5\n2,5\n", "--sep"),
+        ("1,5\n2,05\n", "'1,5' in the first line of .*, 2 cells or one, expected --sep and --decimal"),
         ("1.5,2.5\n1,2,3\n4,5,6\n", "--header"),
         ("p,q\na,b\nc,d\n", "only text in p, q .*--columns"),
         ("p,q\n", "expected"),
@@ -170,7 +171,7 @@ def test_notes(tmp_path: Path) -> None:
         assert part in notes
     assert read(tmp_path, text, drop="0,sample,kind,note").notes == []
     assert read(tmp_path, text, columns="0").values.tolist() == [[0], [1], [2]]
-    assert read(tmp_path, "# one\n5,6\n1,2\n3,4\n# two\n").notes == ["left out 2 lines that begin with #"]
+    assert read(tmp_path, "# one\n5,6\n1,2\n3,4\n# two\n").notes == ["left out 2 lines beginning with #"]
 
 
 def test_notes_of_the_array_alone_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -252,6 +253,10 @@ def test_excel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.xlsx").write_bytes(b"PK no")
     with pytest.raises(ValueError, match=r"^features: got .*expected a readable file"):
         read_matrix(path)
+
+
+def test_a_given_separator_is_not_doubted(tmp_path: Path) -> None:
+    assert read(tmp_path, "1,2e5\n3,4e5\n", sep=",").values.tolist() == [[1, 2e5], [3, 4e5]]
 
 
 def test_a_broken_archive_is_closed(tmp_path: Path) -> None:
