@@ -191,12 +191,15 @@ def is_label_header(cells: list[str], expected: int | None, blank: int) -> bool 
     first, rest = cells[0], cells[1:]
     known = [cell for cell in rest if cell not in MISSING]
     common = _NAMES.fullmatch(first) is not None
-    if not first or len(cells) in (1, expected):
-        return None if len(cells) == expected and blank and common else False
+    kind = next((kind for kind in (_NUMBER.fullmatch, lambda c: c.lower() in TRUTH) if all(map(kind, known))), None)
+    above = bool(known and kind and not (kind(first) or first in MISSING))  # text over numbers, which has to be a name
+    if first and len(cells) == expected:
+        return None if above or (blank and common) else False
+    if not first or len(cells) == 1:
+        return False
     fits = expected is not None and len(cells) == expected + 1
-    for kind in (_NUMBER.fullmatch, lambda c: c.lower() in TRUTH):
-        if known and all(kind(cell) for cell in known):
-            return fits or not (kind(first) or first in MISSING)
+    if known and kind:
+        return fits or above
     if first in rest:
         return None if fits else False
     return True if fits or common else None if expected is None else False

@@ -9,7 +9,7 @@ import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -141,7 +141,7 @@ def _table(path: str, suffix: str, argument: str, key: str | None, options: Tabl
     source: str | bytes = path
     notes: list[str] = []
     if suffix == ".xlsx":
-        source, notes = _sheet(path)
+        source, notes = _sheet(path, argument == "labels")
         options = replace(options, sep=",", decimal=".")
     if argument == "labels":
         return read_labels(source, path, options, key, expected)
@@ -161,12 +161,13 @@ def _tensor(path: str, argument: str, key: str | None) -> NDArray[Any]:
     return np.asarray(tensor.float() if tensor.is_floating_point() and tensor.dtype not in numpy_has else tensor)
 
 
-def _sheet(path: str) -> tuple[bytes, list[str]]:
-    """The first sheet as CSV, so that all is understood as in other tables."""
+def _sheet(path: str, blank: bool) -> tuple[bytes, list[str]]:
+    """The first sheet as CSV, so that all is understood as in other tables; with the ``blank`` rows at its end."""
     with pd.ExcelFile(path) as book:
         names = [str(name) for name in book.sheet_names]
         frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
-    text = frame.to_csv(header=False, index=False)
+        rows = cast(Any, book.book)[names[0]].max_row or 0  # pandas drops the rows at the end that are blank
+    text = frame.to_csv(header=False, index=False) + "\n" * (rows - len(frame) if blank else 0)
     return text.encode(), [f"read the sheet {names[0]} of {', '.join(names)}"] if len(names) > 1 else []
 
 
