@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -164,6 +165,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         status = app(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:  # of standard output: other files are seen to where they are read or written
+        if error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write would fail again at the end
+        print(f"error: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
+        status = 2
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

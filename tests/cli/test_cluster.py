@@ -149,21 +149,37 @@ def test_a_failure_while_writing_leaves_the_earlier_result(folder: Path, monkeyp
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a limit of POSIX")
-def test_a_full_disk_leaves_the_earlier_map(folder: Path) -> None:
+def test_a_full_disk_leaves_the_earlier_map(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("map.csv").write_text("earlier")
     before = sorted(folder.rglob("*"))
-    limited = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); import icon.cli.main as m; m.main()"
-    )
-    command = [sys.executable, "-c", limited, "embed", "x.npy", "--column", "knn", "--out", "map.csv", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    assert (
-        done.stderr.splitlines()[-1] == "error: out: got map.csv, expected a place that can be written (File too large)"
+
+    def full(table: pd.DataFrame, path: Path, **_: object) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    done = RUN.invoke(app, ["embed", "x.npy", "--column", "knn", "--out", "map.csv", "-q"])
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "got map.csv, expected a place that can be written (No space left on device)"
     )
     assert sorted(folder.rglob("*")) == before
     assert Path("map.csv").read_text() == "earlier"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize("command", [["cluster", "x.npy", *QUICK], ["show", "simclr"]], ids=" ".join)
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_one_line(command: list[str], buffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "icon", *command], stdout=full, stderr=subprocess.PIPE, text=True, env=environment,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: standard output: No space left on device"
+    assert "Traceback" not in done.stderr
 
 
 def test_the_learned_map(monkeypatch: pytest.MonkeyPatch) -> None:
