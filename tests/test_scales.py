@@ -80,6 +80,12 @@ def test_maps_of_features_with_a_huge_constant_start_somewhere() -> None:
     assert np.isfinite(cluster_report.planar(x[:5], 0)[1]).all()
 
 
+def test_maps_of_constant_features_start_at_random() -> None:
+    """And no warning tells of a division by a variance of zero."""
+    found = icon.Embedding(column="identity", max_iter=5, random_state=0).fit(np.ones((30, 2)))
+    assert np.isfinite(found.embedding_).all()
+
+
 def test_units() -> None:
     assert unit_of(X) == 1
     assert unit_of(1e200 * X) in (2.0**k for k in range(600, 700))

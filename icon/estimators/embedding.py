@@ -256,15 +256,15 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 raise ValueError(f"init: got shape {tuple(given.shape)}, expected {(n, d)}")
             return given
         start = width * torch.randn(n, d)  # drawn with the seed of the fit
-        if check.choice(self.init, "init", ("pca", "random")) == "pca":
+        centred = centred_in_unit(features)[0]
+        if check.choice(self.init, "init", ("pca", "random")) == "pca" and centred.any():
             from sklearn.decomposition import PCA
 
             kept = min(d, *features.shape)
             pca = PCA(kept, random_state=seed).set_output(transform="default")  # whatever the user's own output is
-            principal = pca.fit_transform(centred_in_unit(features)[0].cpu().numpy())
-            spread = principal[:, 0].std()
-            if spread > 0:  # where the features have fewer dimensions than the map, the others start at random
-                start[:, :kept] = torch.from_numpy(principal / spread * width)
+            principal = pca.fit_transform(centred.cpu().numpy())
+            # Where the features have fewer dimensions than the map, the others start at random.
+            start[:, :kept] = torch.from_numpy(principal / principal[:, 0].std() * width)
         return start
 
     def _optimise(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows, seed: int) -> int:
