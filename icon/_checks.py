@@ -110,6 +110,15 @@ def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
     return tensor
 
 
+def with_numbers(tensor: Tensor, name: str) -> Tensor:
+    """The tensor itself, which has to have data; for results that depend on values, and not on shapes alone."""
+    if tensor.is_meta:
+        raise TypeError(
+            f"{name}: got a tensor on the meta device, which holds no numbers, expected one on another device"
+        )
+    return tensor
+
+
 def integers(value: Any, name: str, length: int | None = None, below: int | None = None) -> Tensor:
     """A vector ``[n]`` of non-negative integers (labels, instance ids) as int64, where given all below a number."""
     tensor = value if type(value) is Tensor and value.dtype is torch.int64 else as_tensor(value, name)

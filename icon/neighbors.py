@@ -78,7 +78,9 @@ def nearest_neighbors(
         return _by_distances(distances.prepared(x, "features", metric), k, search, metric, seed)
     features = _features(x)
     n = _points(features, k)
-    where = x if isinstance(x, (Tensor, np.memmap)) else features
+    where: Any = x if isinstance(x, (Tensor, np.memmap)) else features
+    if isinstance(where, Tensor) and not where.is_floating_point():
+        where = where.double()  # torch compares no unsigned integers but bytes
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
         with paying(min(n, _QUERIES) * min(n, _CANDIDATES) * features.shape[1]):
             return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
@@ -226,7 +228,7 @@ def approximate_library() -> str:
 
 def _features(x: ArrayLike | Tensor) -> Array:
     """The features as an array, untouched where they already are one."""
-    array = x.detach().cpu() if isinstance(x, Tensor) else x
+    array = check.with_numbers(x, "features").detach().cpu() if isinstance(x, Tensor) else x
     if isinstance(array, Tensor):
         array = array.float().numpy() if array.dtype == torch.bfloat16 else array.numpy()
     array = np.asarray(array)

@@ -93,7 +93,7 @@ def _plain(X: Any) -> Any:
         return check.as_tensor(X, "X").numpy()
     if not isinstance(X, Tensor):
         return X
-    x = X.detach().cpu()
+    x = check.with_numbers(X, "X").detach().cpu()
     return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
 
 

@@ -11,7 +11,7 @@ from icon import _checks as check
 
 def double_matrix(value: Any, name: str) -> Tensor:
     """A finite matrix ``[n, d]`` in main memory and float64, without its gradient."""
-    return check.matrix(value, name).detach().cpu().double()
+    return check.with_numbers(check.matrix(value, name), name).detach().cpu().double()
 
 
 def two_views(za: Any, zb: Any) -> tuple[Tensor, Tensor]:

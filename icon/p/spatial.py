@@ -343,9 +343,9 @@ def _refuse_nan(found: Tensor) -> None:
         )
 
 
-def _precise(given: Any, name: str) -> Tensor:
+def _precise(value: Any, name: str) -> Tensor:
     """p is a constant of the optimisation and worth full precision (where the device has it); it is cast when used."""
-    x = check.matrix(given, name)
+    x = check.with_numbers(check.matrix(value, name), name)
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
