@@ -47,7 +47,9 @@ def separator(
             continue
         found[sep] = rows = rows if whole or len(rows) < 3 else rows[:-1]
         if not rows:
-            raise ValueError(f"{argument}: got {name}, expected a file that is not empty")
+            raise ValueError(
+                f"{argument}: got {name}, expected a file that is not empty (lines that begin with # are left out)"
+            )
         widths = {len(row) for row in rows[1:] or rows}
         width = max(widths)
         shortest = width if argument == "labels" and not given else width - 1  # a label may have a comma in it

@@ -180,6 +180,8 @@ def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple
                 keep_default_na=False, na_values={i: gaps for i in count if i not in kept} if kept else gaps,
                 dtype=dict.fromkeys(kept, str), **exact,
             )  # fmt: skip
+        if lines.comments and not len(frame):
+            raise ValueError(f"features: got only lines that begin with # below the first of {name}, expected rows")
         if lines.comments:
             layout.notes.append(f"left out {sniff.counted(lines.comments, 'line')} beginning with #")
     return frame, layout

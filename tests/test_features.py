@@ -100,7 +100,7 @@ def test_read_right(
         ("p,q\n1,2\n3,n.a.\n5,6\n", "'n.a.' in row 2; --drop q"),
         ("p,q\n1,5%\n3,4%\n", "'5%' in row 1; --drop q"),
         ("", "not empty"),
-        ("\n# nothing\n", "not empty"),
+        ("\n# nothing\n", "not empty .lines that begin with # are left out."),
         (b"\x00\x01\x02", "readable file"),
         (b"p\n\xe9\xe8\n", "readable file"),
         (b"\x1f\x8bno", "readable file"),
@@ -257,6 +257,11 @@ def test_excel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_given_separator_is_not_doubted(tmp_path: Path) -> None:
     assert read(tmp_path, "1,2e5\n3,4e5\n", sep=",").values.tolist() == [[1, 2e5], [3, 4e5]]
+
+
+def test_names_that_begin_with_a_hash_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^features: got only lines that begin with # below the first of .*x\.csv"):
+        read(tmp_path, "name,p\n#1,2\n#2,3\n", header=True)
 
 
 def test_a_broken_archive_is_closed(tmp_path: Path) -> None:
