@@ -38,8 +38,10 @@ def centred_in_unit(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x = x.detach().to(torch.float32 if x.device.type == "mps" else torch.float64)
     largest = x.abs().amax()
     unit = torch.where(largest > 0, largest, torch.ones_like(largest))
-    mean = (x / unit).mean(dim=0)
-    centred = x / unit - mean
+    first = x[:1] / unit
+    moved = x / unit - first  # a constant feature is 0, where a mean would be rounded
+    mean = moved.mean(dim=0)
+    centred, mean = moved - mean, first[0] + mean
     spread = centred.abs().amax()
     spread = torch.where(spread > 0, spread, torch.ones_like(spread))
     return centred / spread, mean * unit, unit * spread
