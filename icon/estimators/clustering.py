@@ -307,8 +307,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
-        # scikit-learn's check of sparse features reads them of everything that has a predict_proba.
-        tags.classifier_tags = ClassifierTags(multi_class=False)
+        # scikit-learn reads these of everything that has a predict_proba.
+        tags.classifier_tags = ClassifierTags(multi_class=self.n_clusters != 2)
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 

@@ -52,6 +52,9 @@ REPEATED = ("check_sample_weight_equivalence_on_dense_data", "check_sample_weigh
 def excused(estimator: Clustering) -> dict[str, str]:
     """The checks that ask for what no such estimator can do; scikit-learn excuses its k-means from the first, too."""
     checks = dict.fromkeys(REPEATED, "a point that is repeated has itself as a neighbour, and other steps are drawn")
+    if estimator.n_clusters not in (2, 4):
+        counted = ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
+        checks |= dict.fromkeys(counted, "it expects probabilities of as many classes as y has, in a clustering, too")
     if estimator.column in ("classes", "pairs"):
         checks |= dict.fromkeys(("check_clustering", "check_clustering(readonly_memmap=True)"), "it is given no target")
     return checks
