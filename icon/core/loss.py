@@ -10,15 +10,17 @@ from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon.core import evaluators
+from icon.core import evaluators, exchange
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
 from icon.core.masked import lowered_where_masked, masked_logits
 from icon.core.problem import Problem, block_size
+from icon.core.ranks import Ranks
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, shown
@@ -79,10 +81,16 @@ class Loss(nn.Module):
         matmul_precision: ``"tf32"`` or ``"bfloat16"``: the factors of the fused evaluator's products are rounded to
             that precision where the hardware can, and summed in float32. None leaves torch's own setting.
         totals: sums over the other parts of a batch whose anchors are evaluated in parts; see `forward`.
+        group: ``"world"`` or a process group of `torch.distributed`: the loss is that of the batches of all its ranks
+            together, which may be of any sizes. A rank gets W times its share, so that the average over W ranks of
+            values, and of gradients as `DistributedDataParallel` takes it, is that of one process with all of them.
+            Points and targets are given as in one process, each rank its own; prototypes, and parameters of the loss,
+            are the same on all. One value per anchor (``"none"``) is that of an own anchor, not multiplied.
         empty: the former name of ``on_no_positive``.
 
     Raises:
-        ValueError, TypeError: one line with the argument, what was given and what was expected.
+        ValueError, TypeError: one line with the argument, what was given and what was expected. With ``group``, an
+            error of one rank is raised on all.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929).
     """
@@ -109,6 +117,7 @@ class Loss(nn.Module):
         evaluator: str | Evaluator | None = None,
         matmul_precision: str | None = None,
         totals: Totals = WHOLE,
+        group: exchange.Group | None = None,
         empty: str | None = None,
     ) -> None:
         super().__init__()
@@ -127,7 +136,9 @@ class Loss(nn.Module):
         self.divergence = resolve(divergence)
         self.block = None if block is None else check.count(block, "block")
         self.evaluator = evaluators.resolve(evaluator, matmul_precision)
-        self.name, self.totals = name, totals
+        self.name, self.group = name, group
+        self._ranks = None if group is None else Ranks(group)
+        self.totals = self._ranks or totals
         self.stationary_anchors = isinstance(anchor_weights, str)
         if self.stationary_anchors:
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
@@ -140,6 +151,8 @@ class Loss(nn.Module):
                 raise ValueError(f"normalization: got 'joint', but {limit}")
             if self.divergence is not None:
                 raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
+        if group is not None and given is not None:
+            raise ValueError("anchor_weights: got numbers with group=, expected None or 'stationary'")
         if self.normalization == "joint" and anchor_weights is not None:
             raise ValueError(
                 "anchor_weights: got weights with normalization='joint', expected None: p weights its pairs"
@@ -166,6 +179,8 @@ class Loss(nn.Module):
         kept["divergence"] = "kl" if self.divergence is None else self.divergence
         if "matmul_precision" in changes:
             del kept["evaluator"]
+        if "group" in changes:
+            del kept["totals"]  # those of its ranks
         if changes.keys() & {"p", "q", "divergence"}:
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
@@ -205,6 +220,11 @@ class Loss(nn.Module):
             # Autocast would round the scores to half precision, whose partition is to be summed in float32.
             with _without_autocast(input):
                 return self.forward(input, target, anchors=anchors)
+        if self._ranks is not None and not self._ranks.inside:
+            together: Tensor = self._together(self.forward, input, target, anchors)
+            return together
+        if self._ranks is None and _HAS_RANKS and dist.is_initialized():
+            _warn_of_other_ranks()
         directions = self._directions(input, target, anchors)
         if self.reduction == "none":
             value = torch.cat([self._rowwise(d) for d in directions])
@@ -222,6 +242,9 @@ class Loss(nn.Module):
         if torch._C._is_any_autocast_enabled():
             with _without_autocast(input):
                 return self.terms(input, target, anchors=anchors)
+        if self._ranks is not None and not self._ranks.inside:
+            together: Terms = self._together(self.terms, input, target, anchors)
+            return together
         parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors)]
         joined = torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
         return Terms(*joined.unbind())
@@ -258,6 +281,13 @@ class Loss(nn.Module):
         """
         m = check.count(n, "n") if m is None else check.count(m, "m")
         return _memory(self.block, self.q.is_product, n, check.count(d, "d"), m)
+
+    def _together(self, evaluate: Callable[..., Any], input: Any, target: Any, anchors: slice | None) -> Any:
+        """The loss of the batches of all ranks."""
+        if anchors is not None:
+            raise ValueError("anchors: got a slice with group=, expected None: the anchors are those of each rank")
+        assert self._ranks is not None
+        return self._ranks.together(evaluate, input, target, replicated=self.p.column == "data-label")
 
     # -- one direction: anchors against candidates --------------------------------------------------------------------
 
@@ -495,6 +525,7 @@ class Loss(nn.Module):
             "on_no_positive": (self.on_no_positive, "skip"),
             "block": (self.block, None),
             "evaluator": (None if self.evaluator is None else self.evaluator.name, None),
+            "group": (self.group, None),
             "matmul_precision": (getattr(self.evaluator, "matmul_precision", None), None),
         }
         changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
@@ -521,6 +552,7 @@ _SETTINGS = (
     "evaluator",
     "name",
     "totals",
+    "group",
 )
 
 
@@ -544,6 +576,19 @@ def _without_autocast(input: Any) -> Iterator[None]:
     device = first.device.type if isinstance(first, Tensor) else "cpu"
     with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
         yield
+
+
+_HAS_RANKS = dist.is_available()
+_told: list[str] = []  # what is said once per process
+
+
+def _warn_of_other_ranks() -> None:
+    if not _told and dist.get_world_size() > 1:
+        _told.append("local")
+        check.warn(
+            f"group: got None on one of {dist.get_world_size()} ranks: the loss is that of the own batch; pass "
+            "group='world' for the loss of all of them"
+        )
 
 
 def _warn_of_empty() -> None:

@@ -1,0 +1,109 @@
+"""What ranks of `torch.distributed` exchange: sums and rows of all of them, with gradients, and plain objects."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+Group: TypeAlias = Any  # "world", or a process group of torch.distributed
+
+
+def check_group(group: Any) -> Group:
+    """``"world"``, or a process group.
+
+    Raises:
+        TypeError: neither.
+    """
+    is_group = dist.is_available() and isinstance(group, dist.ProcessGroup)
+    if not is_group and group != "world":
+        raise TypeError(f"group: got {group!r}, expected None, 'world', or a process group of torch.distributed")
+    return group
+
+
+def process_group(group: Group) -> Any:
+    """What torch.distributed takes for it, where None is the world.
+
+    Raises:
+        RuntimeError: torch.distributed is not initialised.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        raise RuntimeError(
+            f"group: got {group!r} where torch.distributed is not initialised, expected a call of init_process_group "
+            "before (torchrun starts the ranks)"
+        )
+    return None if isinstance(group, str) else group
+
+
+def is_one_of_many() -> bool:
+    """Whether this process is one of several ranks."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def objects(mine: Any, group: Any) -> list[Any]:
+    """What each rank gives, in their order."""
+    found: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(found, mine, group=group)
+    return found
+
+
+def largest(x: Tensor, group: Any) -> Tensor:
+    """The largest over ranks, entry by entry, without gradient."""
+    found = x.detach().clone()
+    dist.all_reduce(found, op=dist.ReduceOp.MAX, group=group)
+    return found
+
+
+def total(x: Tensor, group: Any) -> Tensor:
+    """The sum over ranks, the same on each. Its gradient is summed over ranks as well."""
+    found: Tensor = _Sum.apply(x, group)  # type: ignore[no-untyped-call]
+    return found
+
+
+def rows(x: Tensor, sizes: list[int], group: Any) -> Tensor:
+    """The rows ``[N, ...]`` of all ranks, in their order, of ``x [n, ...]``. Their gradient is summed over ranks.
+
+    Args:
+        x: what this rank has.
+        sizes: how many rows each rank has.
+        group: as torch.distributed takes it.
+    """
+    found: Tensor = _Rows.apply(x, sizes, group)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        return _reduced(x, group)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _reduced(gradient, ctx.group), None
+
+
+class _Rows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, sizes: list[int], group: Any) -> Tensor:
+        ctx.sizes, ctx.group = sizes, group
+        longest = max(sizes)
+        padded = x.new_zeros((longest, *x.shape[1:]))
+        padded[: len(x)] = x
+        found = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(found, padded, group=group)
+        return torch.cat([part[:size] for part, size in zip(found, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        start = sum(ctx.sizes[: dist.get_rank(ctx.group)])
+        whole = _reduced(gradient, ctx.group)
+        return whole[start : start + ctx.sizes[dist.get_rank(ctx.group)]], None, None
+
+
+def _reduced(x: Tensor, group: Any) -> Tensor:
+    found = x.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(found, group=group)
+    return found

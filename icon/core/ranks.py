@@ -1,0 +1,202 @@
+"""A loss over the batches of all ranks of a process group: each evaluates its own anchors against all candidates.
+
+Ranks exchange raw embeddings and targets, and then the few sums that `icon.q.base.Totals` names. The value on a rank is
+W times its share of the whole loss: the average over ranks, which is what distributed training takes of gradients, is
+then the loss of the whole batch, and its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from icon import _checks as check
+from icon._lazy import Lazy
+from icon.core import exchange
+from icon.p.rows import Rows
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
+
+_KINDS = (ValueError, TypeError, MemoryError, FloatingPointError)
+
+
+class Ranks:
+    """`Totals` over the ranks of a group, and the evaluation of a loss on the batches of all of them.
+
+    Where values are checked, the ranks tell each other before each exchange whether one has failed. Its error is then
+    raised on all of them, and nobody waits for ever.
+
+    Args:
+        group: ``"world"``, or a process group.
+
+    Raises:
+        TypeError: neither.
+    """
+
+    def __init__(self, group: exchange.Group) -> None:
+        self.given = exchange.check_group(group)
+        self.inside = False  # whether the batches of all ranks are here already
+        self._share = 1.0  # 0 where this rank has no point
+        self._all_know = False  # that one of them has failed
+        self._device = torch.device("cpu")
+
+    @property
+    def group(self) -> Any:
+        """As torch.distributed takes it."""
+        return exchange.process_group(self.given)
+
+    def together(self, evaluate: Callable[..., Any], input: Any, target: Any, replicated: bool) -> Any:
+        """W times what ``evaluate(input, target, anchors=part)`` gives of the own part of all batches.
+
+        Args:
+            evaluate: the loss.
+            input: of this rank, as the loss takes it.
+            target: of this rank.
+            replicated: whether each rank has the whole second set (prototypes), and not a part of it.
+
+        Raises:
+            ValueError, TypeError: bad input of any rank, on each of them.
+        """
+        group, error, mine, self._all_know = self.group, None, None, False
+        views = list(input) if isinstance(input, (tuple, list)) else [input]
+        shared = len(views) - replicated if len(views) == 2 else len(views)
+        try:
+            views = [_view(view, f"input[{k}]" if len(views) > 1 else "input") for k, view in enumerate(views)]
+            local = _local(target, [len(view) for view in views[:shared]])
+            self._device = views[0].device
+            mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local]
+        except _KINDS as found:
+            error = found
+        every = self._told(exchange.objects((_told(error), mine), group))
+        of_views, of_targets = zip(*every, strict=True)
+        _refuse_other_kinds(of_views, "input")
+        _refuse_other_kinds(of_targets, "target")
+        sizes = [facts[0].n for facts in of_views]
+        if not any(sizes):
+            raise ValueError("input: got no point on any rank, expected some")
+        views[:shared] = self._gathered(views[:shared], of_views)
+        targets = self._gathered(local, of_targets)
+        stop = list(accumulate(sizes))[dist.get_rank(group)]
+        start = stop - sizes[dist.get_rank(group)]
+        self._share = float(stop > start)
+        # A rank without points takes part as if it had the first one, which counts nothing.
+        part = slice(start, stop) if stop > start else slice(0, 1)
+        whole = targets[0] if len(targets) == 1 else tuple(targets) if targets else None
+        self.inside = True
+        try:
+            value = evaluate(views[0] if len(views) == 1 else tuple(views), whole, anchors=part)
+        except Exception as found:
+            if not self._all_know:
+                self._agree(found)
+            raise
+        finally:
+            self.inside = False
+        self._agree()
+        return self._scaled(value)
+
+    # -- totals -------------------------------------------------------------------------------------------------------
+
+    def sum(self, x: Tensor) -> Tensor:
+        """The sum over ranks, differentiable."""
+        self._agree()
+        return exchange.total(x * self._share, self.group)
+
+    def max(self, x: Tensor) -> Tensor:
+        """The largest over ranks, entry by entry, without gradient."""
+        self._agree()
+        return exchange.largest(x if self._share else torch.full_like(x, -torch.inf), self.group)
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    def _gathered(self, mine: list[Any], every: tuple[list[_Facts], ...]) -> list[Any]:
+        """The rows of all ranks; with a gradient where any of them has one."""
+        found = []
+        for x, facts in zip(mine, zip(*every, strict=True), strict=True):
+            if sp.issparse(x):
+                found.append(sp.vstack(exchange.objects(sp.csr_array(x), self.group)))
+                continue
+            if any(each.requires_grad for each in facts) and not x.requires_grad:
+                x = x.detach().requires_grad_()  # noqa: PLW2901 - each rank takes part in each exchange of gradients
+            found.append(exchange.rows(x.to(self._device), [each.n for each in facts], self.group).to(x.device))
+        return found
+
+    def _scaled(self, value: Any) -> Any:
+        """One number is W times the share of this rank; one per anchor stays as it is."""
+        if isinstance(value, tuple):
+            return type(value)(*map(self._scaled, value))
+        if value.ndim:
+            return value if self._share else value[:0]
+        return value * (self._share * dist.get_world_size(self.group))
+
+    def _agree(self, error: Exception | None = None) -> None:
+        """Raise the error of any rank on all of them."""
+        flag = torch.tensor(float(error is not None), device=self._device)
+        if check.values_matter(flag) and bool(exchange.largest(flag, self.group) > 0):
+            self._told(exchange.objects((_told(error), None), self.group))
+
+    def _told(self, every: list[tuple[Any, Any]]) -> list[Any]:
+        """What the ranks say, where none of them tells of an error."""
+        for rank, (error, _) in enumerate(every):
+            if error is not None:
+                kind, message = error
+                self._all_know = True
+                raise kind(f"{message} (on rank {rank} of {len(every)})")
+        return [said for _, said in every]
+
+
+class _Facts(NamedTuple):
+    """What ranks know of each other's tensors before they exchange them."""
+
+    n: int
+    kind: str
+    requires_grad: bool
+
+
+def _facts(x: Any) -> _Facts:
+    shape = ", ".join(["n", *map(str, x.shape[1:])])
+    return _Facts(x.shape[0], f"[{shape}] of {x.dtype}", not sp.issparse(x) and x.requires_grad)
+
+
+def _told(error: Exception | None) -> tuple[type[Exception], str] | None:
+    if error is None:
+        return None
+    kind = next((kind for kind in _KINDS if isinstance(error, kind)), RuntimeError)
+    return kind, str(error)
+
+
+def _view(view: Any, name: str) -> Tensor:
+    """The points of a rank, of which there may be none."""
+    tensor = check.as_tensor(view, name)
+    return tensor if tensor.ndim == 2 and len(tensor) == 0 and tensor.shape[1] else check.matrix(tensor, name)
+
+
+def _local(target: Any, sizes: list[int]) -> list[Any]:
+    """The parts of a target ``[n, ...]`` of this rank: none, one, or two of a pair."""
+    if target is None:
+        return []
+    if isinstance(target, Rows):
+        raise TypeError(
+            "target: got prepared rows with group=, expected what they are made from, of the points of this rank"
+        )
+    pair = target if isinstance(target, tuple) and len(target) == 2 else (target,)
+    parts = [part if sp.issparse(part) else check.as_tensor(part, "target") for part in pair]
+    for part, n in zip(parts, (sizes[0], sizes[-1]), strict=False):
+        if part.shape[0] != n:
+            raise ValueError(f"target: got {part.shape[0]} rows, expected {n} (one per point of this rank)")
+    return parts
+
+
+def _refuse_other_kinds(every: tuple[list[_Facts], ...], name: str) -> None:
+    """Raise on all ranks where what they have cannot be put together."""
+    kinds = [" and ".join(facts.kind for facts in each) or "None" for each in every]
+    for rank, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise ValueError(f"{name}: got {kinds[0]} on rank 0 and {kind} on rank {rank}, expected the same on each")

@@ -1,0 +1,178 @@
+"""A loss of the batches of several ranks is that of one process: value, and gradient after the average over ranks."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+import icon
+from tests.core.test_parts import METHODS, N, hyper_of, inputs
+from tests.ranks import run
+
+CUTS = {1: [[0, N]], 2: [[0, 6, N], [0, 4, N], [0, N, N]], 4: [[0, 3, 6, 9, N], [0, 2, 2, 8, N]]}
+FORMS = [
+    (row, column, debias, options)
+    for row in ("gaussian", "student-t", "clusters")
+    for column in ("knn", "pairs", "classes", "gaussian")
+    for debias, options in (
+        (0.0, {}), (0.3, {}), (0.0, {"normalization": "joint"}), (0.3, {"divergence": "js"}),
+        (0.0, {"reduction": "sum"}), (0.0, {"normalization": "joint", "divergence": "hellinger"}),
+    )
+]  # fmt: skip
+
+
+def share(x: Any, start: int, stop: int) -> Any:
+    """The rows of one rank, of which the gradient is asked."""
+    if isinstance(x, Tensor):
+        return x.detach()[start:stop].clone().requires_grad_(x.requires_grad)
+    return None if x is None else x[start:stop]
+
+
+def off_by(loss: icon.Loss, together: icon.Loss, input: Any, target: Any, cut: list[int]) -> float:
+    """The largest difference to one process, of the value and of the gradients, over its scale."""
+    rank, world = dist.get_rank(), dist.get_world_size()
+    part = cut[rank], cut[rank + 1]
+    views = input if isinstance(input, tuple) else (input,)
+    shared = 1 if loss.column == "data-label" else len(views)  # prototypes are the same on all ranks
+    own = [share(view, *(part if k < shared else (0, len(view)))) for k, view in enumerate(views)]
+    own += [p for p in together.parameters() if p.requires_grad]
+    whole = loss(input, target)
+    leaves = [*views, *(p for p in loss.parameters() if p.requires_grad)]
+    value = together(tuple(own[: len(views)]) if len(views) > 1 else own[0], share(target, *part))
+    mean = value.detach().clone()
+    dist.all_reduce(mean)
+    worst = float((mean / world - whole).abs() / (1 + whole.abs()))
+    gradients = (
+        torch.autograd.grad(each, over, materialize_grads=True) for each, over in ((value, own), (whole, leaves))
+    )
+    for k, (found, expected) in enumerate(zip(*gradients, strict=True)):
+        if k >= shared:  # of a parameter: what DistributedDataParallel does
+            dist.all_reduce(average := found.clone())
+        else:
+            average, expected = found, expected[slice(*part)]  # noqa: PLW2901
+        if expected.numel():
+            worst = max(worst, float((average / world - expected).abs().max() / (1 + expected.abs().max())))
+    return worst
+
+
+def every_method(rank: int, cuts: list[list[int]]) -> dict[str, float]:
+    found = {}
+    for slug in METHODS:
+        for cut in cuts:
+            input, target, _ = inputs(icon.method(slug).column or "")
+            loss = icon.method(slug, **hyper_of(slug)).double().eval()
+            together = icon.method(slug, **hyper_of(slug), group="world").double().eval()
+            together.load_state_dict(loss.state_dict())
+            found[f"{slug} {cut}"] = off_by(loss, together, input, target, cut)
+    return found
+
+
+def every_form(rank: int, cut: list[int]) -> dict[str, float]:
+    found = {}
+    for row, column, debias, options in FORMS:
+        hyper = {"gaussian": {"perplexity": 4.0}, "knn": {"n_neighbors": 3}}.get(column, {})
+        input, target, _ = inputs(column)
+        loss = icon.loss(row, column, **hyper, debias=debias, **options)
+        found[f"{row} {column} {debias} {options}"] = off_by(loss, loss.replace(group="world"), input, target, cut)
+    return found
+
+
+@pytest.mark.parametrize("world", [2, *(pytest.param(world, marks=pytest.mark.slow) for world in (1, 4))])
+def test_every_method(world: int) -> None:
+    for found in run(every_method, world, CUTS[world]):
+        assert len(found) == len(METHODS) * len(CUTS[world])
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
+@pytest.mark.slow
+def test_every_form() -> None:
+    for found in run(every_form, 2, [0, 5, N]):
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
+def learned(rank: int) -> dict[str, float]:
+    """With a learned temperature, half precision aside, and a loss that does not know of the other ranks."""
+    input, target, _ = inputs("pairs")
+    views, _, _ = inputs("cross-modal")
+    simclr = icon.method("simclr", temperature=0.2, learnable=True).double()
+    clip = icon.method("clip", temperature=0.2, learnable=True).double()
+    cut = [0, 5, N]
+    return {
+        "simclr": off_by(simclr, simclr.replace(group="world"), input, target, cut),
+        "clip": off_by(clip, clip.replace(group="world"), views, None, cut),
+        "local": off_by(simclr, simclr, input, target, cut),
+    }
+
+
+def test_a_learned_temperature_and_what_is_local() -> None:
+    for found in run(learned, 2):
+        assert found["simclr"] < 1e-12
+        assert found["clip"] < 1e-12
+        assert found["local"] > 0.01
+
+
+def refusals(rank: int) -> list[str]:
+    """What each rank is told of an error of one of them; afterwards all goes on."""
+    told = []
+    loss, z, ids = icon.method("simclr", group="world"), torch.ones(4, 3).cumsum(0), torch.arange(4) // 2
+
+    def tell(call: Any) -> None:
+        try:
+            call()
+            told.append("nothing")
+        except Exception as error:
+            told.append(f"{type(error).__name__}: {error}")
+
+    tell(lambda: loss(z if rank == 0 else z * torch.nan, ids))
+    tell(lambda: loss(z, ids if rank == 0 else ids[:3]))
+    tell(lambda: loss(z if rank == 0 else z.double(), ids))
+    tell(lambda: loss(z if rank == 0 else "z", ids))
+    strict = icon.method("simclr", group="world", on_no_positive="raise")
+    tell(lambda: strict(z, ids if rank == 0 else torch.tensor([4, 4, 5, 6])))
+    tell(lambda: loss(z[:0], ids[:0]))
+    tell(lambda: loss(z, ids, anchors=slice(0, 2)))
+    tell(lambda: loss(z, ids))
+    return told
+
+
+def test_an_error_of_one_rank_is_told_on_all() -> None:
+    first, second = run(refusals, 2)
+    assert first == second
+    expected = [
+        "ValueError: input: got NaN or infinity in rows 0, 1, 2, 3, expected finite numbers (on rank 1 of 2)",
+        "ValueError: target: got 3 rows, expected 4 (one per point of this rank) (on rank 1 of 2)",
+        "ValueError: input: got [n, 3] of torch.float32 on rank 0 and [n, 3] of torch.float64 on rank 1, expected",
+        "TypeError: input: got str",
+        "ValueError: target: got 2 of 4 anchors without a positive (rows 2, 3), expected none with on_no_positive=",
+        "ValueError: input: got no point on any rank, expected some",
+        "ValueError: anchors: got a slice with group=, expected None",
+        "nothing",
+    ]
+    for message, start in zip(first, expected, strict=True):
+        assert message.startswith(start)
+
+
+def told_once(rank: int) -> int:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            icon.method("simclr")(torch.ones(4, 3).cumsum(0), torch.arange(4) // 2)
+    return sum(str(each.message).startswith("group: got None on one of 2 ranks") for each in found)
+
+
+def test_a_loss_that_is_local_says_so_once() -> None:
+    assert run(told_once, 2) == [1, 1]
+
+
+def test_a_group_that_is_none() -> None:
+    with pytest.raises(TypeError, match=r"^group: got 'wrold', expected None, 'world', or a process group"):
+        icon.method("simclr", group="wrold")
+    with pytest.raises(RuntimeError, match=r"^group: got 'world' where torch.distributed is not initialised"):
+        icon.method("simclr", group="world")(torch.ones(4, 3), torch.arange(4) // 2)
+    with pytest.raises(ValueError, match=r"^anchor_weights: got numbers with group="):
+        icon.Loss(icon.p.Pairs(), icon.q.Gaussian(temperature=1.0), anchor_weights=[1.0, 2.0], group="world")

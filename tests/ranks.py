@@ -1,0 +1,36 @@
+"""Ranks as processes: a function run on each, over gloo."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def run(work: Callable[..., Any], world: int, *arguments: Any) -> list[Any]:
+    """What ``work(rank, *arguments)`` gives on each rank; an error of one of them is raised here."""
+    with tempfile.TemporaryDirectory() as folder:
+        mp.start_processes(_rank, (world, folder, work, arguments), nprocs=world, start_method="spawn")
+        return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(world)]
+
+
+def _rank(rank: int, world: int, folder: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
+    try:
+        torch.save(work(rank, *arguments), Path(folder) / f"{rank}.pt")
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        dist.destroy_process_group()
