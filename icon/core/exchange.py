@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 Group: TypeAlias = Any  # "world", or a process group of torch.distributed
+KINDS = (ValueError, TypeError, MemoryError, FloatingPointError)  # of errors that tell of bad input
 
 
 def check_group(group: Any) -> Group:
@@ -47,6 +48,31 @@ def objects(mine: Any, group: Any) -> list[Any]:
     found: list[Any] = [None] * dist.get_world_size(group)
     dist.all_gather_object(found, mine, group=group)
     return found
+
+
+def agreed(mine: Any, error: Exception | None, group: Any) -> list[Any]:
+    """What each rank gives, in their order; an error that any of them tells of is raised on all.
+
+    Args:
+        mine: what this rank gives.
+        error: what has failed on this rank.
+        group: as torch.distributed takes it.
+    """
+    told = None if error is None else (next((k for k in KINDS if isinstance(error, k)), RuntimeError), str(error))
+    every = objects((told, mine), group)
+    for rank, (failed, _) in enumerate(every):
+        if failed is not None:
+            found = failed[0](f"{failed[1]} (on rank {rank} of {len(every)})")
+            found.is_known_to_all = True
+            raise found
+    return [said for _, said in every]
+
+
+def rows_of_all(x: Tensor, error: Exception | None, group: Any) -> tuple[Tensor, slice]:
+    """The rows of all ranks, without gradient, and where those of this rank are; errors as in `agreed`."""
+    sizes = agreed(x.shape[0], error, group)
+    start = sum(sizes[: dist.get_rank(group)])
+    return rows(x.detach(), sizes, group), slice(start, start + sizes[dist.get_rank(group)])
 
 
 def largest(x: Tensor, group: Any) -> Tensor:

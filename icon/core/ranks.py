@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 else:
     sp = Lazy("scipy.sparse")
 
-_KINDS = (ValueError, TypeError, MemoryError, FloatingPointError)
-
 
 class Ranks:
     """`Totals` over the ranks of a group, and the evaluation of a loss on the batches of all of them.
@@ -45,7 +43,6 @@ class Ranks:
         self.given = exchange.check_group(group)
         self.inside = False  # whether the batches of all ranks are here already
         self._share = 1.0  # 0 where this rank has no point
-        self._all_know = False  # that one of them has failed
         self._device = torch.device("cpu")
 
     @property
@@ -65,7 +62,7 @@ class Ranks:
         Raises:
             ValueError, TypeError: bad input of any rank, on each of them.
         """
-        group, error, mine, self._all_know = self.group, None, None, False
+        group, error, mine = self.group, None, None
         views = list(input) if isinstance(input, (tuple, list)) else [input]
         shared = len(views) - replicated if len(views) == 2 else len(views)
         try:
@@ -73,9 +70,9 @@ class Ranks:
             local = _local(target, [len(view) for view in views[:shared]])
             self._device = views[0].device
             mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local]
-        except _KINDS as found:
+        except exchange.KINDS as found:
             error = found
-        every = self._told(exchange.objects((_told(error), mine), group))
+        every = exchange.agreed(mine, error, group)
         of_views, of_targets = zip(*every, strict=True)
         _refuse_other_kinds(of_views, "input")
         _refuse_other_kinds(of_targets, "target")
@@ -94,7 +91,7 @@ class Ranks:
         try:
             value = evaluate(views[0] if len(views) == 1 else tuple(views), whole, anchors=part)
         except Exception as found:
-            if not self._all_know:
+            if not getattr(found, "is_known_to_all", False):
                 self._agree(found)
             raise
         finally:
@@ -140,16 +137,7 @@ class Ranks:
         """Raise the error of any rank on all of them."""
         flag = torch.tensor(float(error is not None), device=self._device)
         if check.values_matter(flag) and bool(exchange.largest(flag, self.group) > 0):
-            self._told(exchange.objects((_told(error), None), self.group))
-
-    def _told(self, every: list[tuple[Any, Any]]) -> list[Any]:
-        """What the ranks say, where none of them tells of an error."""
-        for rank, (error, _) in enumerate(every):
-            if error is not None:
-                kind, message = error
-                self._all_know = True
-                raise kind(f"{message} (on rank {rank} of {len(every)})")
-        return [said for _, said in every]
+            exchange.agreed(None, error, self.group)
 
 
 class _Facts(NamedTuple):
@@ -163,13 +151,6 @@ class _Facts(NamedTuple):
 def _facts(x: Any) -> _Facts:
     shape = ", ".join(["n", *map(str, x.shape[1:])])
     return _Facts(x.shape[0], f"[{shape}] of {x.dtype}", not sp.issparse(x) and x.requires_grad)
-
-
-def _told(error: Exception | None) -> tuple[type[Exception], str] | None:
-    if error is None:
-        return None
-    kind = next((kind for kind in _KINDS if isinstance(error, kind)), RuntimeError)
-    return kind, str(error)
 
 
 def _view(view: Any, name: str) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon._scales import unit_rows
+from icon.core import exchange
 
 
 @torch.no_grad()
@@ -22,6 +23,7 @@ def sinkhorn(
     row_weights: Any = None,
     column_weights: Any = None,
     tolerance: float | None = 1e-6,
+    group: exchange.Group | None = None,
 ) -> Float[Tensor, "n c"]:
     """Balanced codes: ``softmax_c((s_ic + g_c) / ε)`` with the g that gives each column its share of the rows.
 
@@ -41,6 +43,7 @@ def sinkhorn(
         column_weights: the marginal ``[C]`` >= 0 of the columns, likewise. A column of weight 0 is in no code.
         tolerance: largest relative error of a column at which the iteration stops; None makes ``n_iters`` plain
             Sinkhorn-Knopp iterations, without momentum.
+        group: ``"world"`` or a process group: the codes are balanced over the rows of all its ranks; each gets its own.
 
     Returns:
         ``[n, C]`` in the dtype of the scores. A warning gives the residual where the tolerance was not reached.
@@ -50,6 +53,9 @@ def sinkhorn(
 
     Source: Cuturi 2013 (arXiv 1306.0895); Caron et al. 2020 (SwAV, arXiv 2006.09882).
     """
+    if group is not None:
+        settings = {"column_weights": column_weights, "tolerance": tolerance}
+        return _balanced_over_ranks(scores, row_weights, group, epsilon, n_iters, settings)
     s = check.matrix(scores, "scores")
     check.positive(epsilon, "epsilon")
     check.count(n_iters, "n_iters")
@@ -66,6 +72,24 @@ def sinkhorn(
     codes = torch.zeros_like(s)
     codes[:, used] = _balanced(kernel[:, used], rows, columns[used], n_iters, tolerance).to(s.dtype)
     return codes
+
+
+def _balanced_over_ranks(
+    scores: Any, row_weights: Any, group: exchange.Group, epsilon: float, n_iters: int, settings: dict[str, Any]
+) -> Tensor:
+    """The codes of this rank's rows among those of all ranks."""
+    ranks, error = exchange.process_group(exchange.check_group(group)), None
+    s = weights = torch.empty(0)
+    try:
+        s = check.matrix(scores, "scores")
+        weights = torch.ones_like(s[:, 0]) if row_weights is None else check.as_tensor(row_weights, "row_weights").to(s)
+        if weights.shape != s.shape[:1]:
+            raise ValueError(f"row_weights: got shape {tuple(weights.shape)}, expected {len(s)} numbers")
+    except exchange.KINDS as found:
+        error = found
+    every, mine = exchange.rows_of_all(s, error, ranks)
+    weights, _ = exchange.rows_of_all(weights, None, ranks)
+    return sinkhorn(every, epsilon, n_iters, row_weights=weights, **settings)[mine]
 
 
 def _balanced(kernel: Tensor, rows: Tensor, columns: Tensor, n_iters: int, tolerance: float | None) -> Tensor:
@@ -127,14 +151,22 @@ class Centering(nn.Module):
         n_prototypes: columns of the logits.
         temperature: τ_t > 0.
         momentum: μ in [0, 1].
+        group: ``"world"`` or a process group: the mean is that of the points of all its ranks.
 
     Source: Caron et al. 2021 (DINO, arXiv 2104.14294).
     """
 
     center: Tensor
 
-    def __init__(self, n_prototypes: int, temperature: float = 0.04, momentum: float = 0.9) -> None:
+    def __init__(
+        self,
+        n_prototypes: int,
+        temperature: float = 0.04,
+        momentum: float = 0.9,
+        group: exchange.Group | None = None,
+    ) -> None:
         super().__init__()
+        self.group = None if group is None else exchange.check_group(group)
         self.temperature = check.positive(temperature, "temperature")
         self.momentum = check.fraction(momentum, "momentum")
         self.register_buffer("center", torch.zeros(check.count(n_prototypes, "n_prototypes")))
@@ -149,8 +181,15 @@ class Centering(nn.Module):
         t = t.to(torch.promote_types(torch.promote_types(t.dtype, self.center.dtype), torch.float32))
         codes = ((t - self.center) / self.temperature).softmax(dim=1)
         if self.training:
-            self.center = self.center.to(t).lerp(t.mean(dim=0), 1 - self.momentum)
+            self.center = self.center.to(t).lerp(self._mean(t), 1 - self.momentum)
         return codes
+
+    def _mean(self, t: Tensor) -> Tensor:
+        if self.group is None:
+            return t.mean(dim=0)
+        sums = torch.cat([t.sum(dim=0), t.new_tensor([float(len(t))])])
+        found = exchange.total(sums, exchange.process_group(self.group))
+        return found[:-1] / found[-1]
 
     def extra_repr(self) -> str:
         return f"{len(self.center)}, temperature={self.temperature:g}, momentum={self.momentum:g}"

@@ -176,3 +176,23 @@ def test_a_group_that_is_none() -> None:
         icon.method("simclr", group="world")(torch.ones(4, 3), torch.arange(4) // 2)
     with pytest.raises(ValueError, match=r"^anchor_weights: got numbers with group="):
         icon.Loss(icon.p.Pairs(), icon.q.Gaussian(temperature=1.0), anchor_weights=[1.0, 2.0], group="world")
+
+
+def teachers(rank: int) -> list[float]:
+    """Balanced codes, and a centre that moves, over uneven ranks."""
+    scores, weights = torch.randn(12, 4, dtype=torch.float64), torch.rand(12, dtype=torch.float64)
+    part = slice(0, 5) if rank == 0 else slice(5, 12)
+    errors = []
+    for given in (None, weights):
+        whole = icon.sinkhorn(scores, row_weights=given)
+        own = icon.sinkhorn(scores[part], row_weights=None if given is None else given[part], group="world")
+        errors.append(float((own - whole[part]).abs().max()))
+    alone, together = icon.nn.Centering(4), icon.nn.Centering(4, group="world")
+    for _ in range(3):
+        errors.append(float((together(scores[part]) - alone(scores)[part]).abs().max()))
+    return [*errors, float((together.center - alone.center).abs().max())]
+
+
+def test_codes_and_centres_over_ranks() -> None:
+    for errors in run(teachers, 2):
+        assert max(errors) < 1e-10
