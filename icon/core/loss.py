@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -208,7 +208,8 @@ class Loss(nn.Module):
             input: embeddings ``[n, d]`` (cluster logits ``[n, C]`` for the clusters row); a pair
                 ``(anchors [n, d], candidates [m, d])`` of queries and keys, two modalities, or points and prototypes;
                 several aligned views for cross-modal pairs.
-            target: what p is made from (see its class), or prepared `Rows`.
+            target: what p is made from (see its class), or prepared `Rows`. Of aligned pairs it may be the second set:
+                ``loss(z1, z2)`` is ``loss((z1, z2))``.
             anchors: which points of the input are anchors; None: all. The others are candidates only: a memory behind
                 the batch (``loss(torch.cat([z, memory]), ids, anchors=slice(0, len(z)))``), or the points of other
                 ranks. Parts that cover all points, with `Totals` that sum over them, add up to the whole loss.
@@ -287,7 +288,17 @@ class Loss(nn.Module):
         if anchors is not None:
             raise ValueError("anchors: got a slice with group=, expected None: the anchors are those of each rank")
         assert self._ranks is not None
-        return self._ranks.together(evaluate, input, target, replicated=self.p.column == "data-label")
+        return self._ranks.together(evaluate, partial(self._own, input, target), self.p.column == "data-label")
+
+    def _own(self, input: Any, target: Any, rank: int) -> tuple[Any, Any]:
+        """What a rank gives to all: the points of its views are its own."""
+        if self.p.may_be_aligned and _is_a_view(target):
+            input, target = (input, target), None
+        if not isinstance(input, (tuple, list)):
+            return input, target
+        views, joined = self.p.joined([check.as_tensor(view, f"input[{k}]") for k, view in enumerate(input)], target)
+        own = target is None and joined is not None
+        return (views[0] if len(views) == 1 else tuple(views)), joined + (rank << 40) if own else joined
 
     # -- one direction: anchors against candidates --------------------------------------------------------------------
 
@@ -367,7 +378,12 @@ class Loss(nn.Module):
 
     def _directions(self, input: Any, target: Any, part: slice | None) -> list[_Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
-        views = self._views(input, target) if isinstance(input, (tuple, list)) else [check.matrix(input, "input")]
+        if self.p.may_be_aligned and _is_a_view(target):
+            input, target = (input, target), None
+        if isinstance(input, (tuple, list)):
+            views, target = self.p.joined(self._views(input, target), target)
+        else:
+            views = [check.matrix(input, "input")]
         found: list[_Direction] = []
         for i, j, given in self.p.directions(len(views), target):
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
@@ -593,6 +609,11 @@ def _warn_of_other_ranks() -> None:
 
 def _warn_of_empty() -> None:
     warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=3)
+
+
+def _is_a_view(target: Any) -> bool:
+    """Whether a target is embeddings: ``loss(z1, z2)`` is ``loss((z1, z2))``."""
+    return isinstance(target, Tensor) and target.ndim == 2 and target.is_floating_point()
 
 
 def _span(part: slice, n: int) -> tuple[int, int]:

@@ -50,23 +50,28 @@ class Ranks:
         """As torch.distributed takes it."""
         return exchange.process_group(self.given)
 
-    def together(self, evaluate: Callable[..., Any], input: Any, target: Any, replicated: bool) -> Any:
+    def together(self, evaluate: Callable[..., Any], own: Callable[[int], tuple[Any, Any]], replicated: bool) -> Any:
         """W times what ``evaluate(input, target, anchors=part)`` gives of the own part of all batches.
 
         Args:
             evaluate: the loss.
-            input: of this rank, as the loss takes it.
-            target: of this rank.
+            own: from the number of this rank to its input and its target.
             replicated: whether each rank has the whole second set (prototypes), and not a part of it.
 
         Raises:
             ValueError, TypeError: bad input of any rank, on each of them.
         """
         group, error, mine = self.group, None, None
-        views = list(input) if isinstance(input, (tuple, list)) else [input]
-        shared = len(views) - replicated if len(views) == 2 else len(views)
+        views: list[Any] = []
+        local: list[Any] = []
+        shared = 0
         try:
-            views = [_view(view, f"input[{k}]" if len(views) > 1 else "input") for k, view in enumerate(views)]
+            input, target = own(dist.get_rank(group))
+            views = list(input) if isinstance(input, (tuple, list)) else [input]
+            shared = len(views) - replicated if len(views) == 2 else len(views)
+            for k, view in enumerate(views):
+                # Logits of prototypes may be masked by minus infinity, which is looked at when all are together.
+                views[k] = _view(view, f"input[{k}]" if len(views) > 1 else "input", finite=not replicated)
             local = _local(target, [len(view) for view in views[:shared]])
             self._device = views[0].device
             mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local]
@@ -153,10 +158,11 @@ def _facts(x: Any) -> _Facts:
     return _Facts(x.shape[0], f"[{shape}] of {x.dtype}", not sp.issparse(x) and x.requires_grad)
 
 
-def _view(view: Any, name: str) -> Tensor:
+def _view(view: Any, name: str, finite: bool) -> Tensor:
     """The points of a rank, of which there may be none."""
     tensor = check.as_tensor(view, name)
-    return tensor if tensor.ndim == 2 and len(tensor) == 0 and tensor.shape[1] else check.matrix(tensor, name)
+    none = tensor.ndim == 2 and len(tensor) == 0 and tensor.shape[1] > 0
+    return tensor if none else check.matrix(tensor, name, finite=finite)
 
 
 def _local(target: Any, sizes: list[int]) -> list[Any]:

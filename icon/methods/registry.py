@@ -199,7 +199,8 @@ def _parts(given: Loss) -> dict[str, Any]:
     return {
         "p": type(given.p),
         "q": type(given.q),
-        **{f"p.{name}": value for name, value in given.p.hyper_parameters().items()},
+        # How views are given is no other loss.
+        **{f"p.{name}": value for name, value in given.p.hyper_parameters().items() if name != "join"},
         **{f"q.{name}": value for name, value in given.q.hyper_parameters().items()},
         **operations,
         **({"order": tuple(operations)} if len(operations) > 1 else {}),

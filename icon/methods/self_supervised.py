@@ -30,7 +30,7 @@ def infonce(temperature: float = 0.1, learnable: bool = False) -> Loss:
 
 @method("simclr", "SimCLR", cell=PAIRS, family=FAMILY, cite="chen2020simclr", relation=CE)
 def simclr(temperature: float = 0.1, learnable: bool = False) -> Loss:
-    return Loss(p.Pairs(), q.Gaussian(temperature=temperature, learnable=learnable))
+    return Loss(p.Pairs(join=True), q.Gaussian(temperature=temperature, learnable=learnable))
 
 
 @method("mocov3", "MoCo v3", cell=PAIRS, family=FAMILY, cite="chen2021mocov3",
@@ -53,13 +53,13 @@ def triplet(margin: float = 0.2) -> Loss:
 
 @method("t-simcne", "t-SimCNE", cell=("student-t", "pairs"), family=FAMILY, cite="bohm2023tsimcne", relation=CE)
 def t_simcne() -> Loss:
-    return Loss(p.Pairs(), q.StudentT())
+    return Loss(p.Pairs(join=True), q.StudentT())
 
 
 @method("t-simclr", "t-SimCLR", cell=("student-t", "pairs"), family=FAMILY, cite="hu2023tsimclr",
        relation="exact: cross-entropy = reference, joint normalisation and row by row")  # fmt: skip
 def t_simclr(dof: float = 5.0, scale: float = 1.0) -> Loss:
-    return Loss(p.Pairs(), q.StudentT(dof, scale=scale), normalization="joint")
+    return Loss(p.Pairs(join=True), q.StudentT(dof, scale=scale), normalization="joint")
 
 
 @method("barlow-twins", "Barlow Twins", cell=("gaussian-wide", "pairs"), family=FAMILY, cite="zbontar2021barlow",
@@ -94,19 +94,21 @@ def byol(temperature: float = 1.0) -> Loss:
 @method("debiased-contrastive", "Debiased Contrastive", cell=PAIRS, family=FAMILY, cite="chuang2020debiased",
        relation=CE, variant="Gaussian (debiased partition) × Positive pairs")  # fmt: skip
 def debiased_contrastive(temperature: float = 0.5, tau_plus: float = 0.1) -> Loss:
-    return Loss(p.Pairs(), q.Gaussian(temperature=temperature, partition="debiased", tau_plus=tau_plus))
+    return Loss(p.Pairs(join=True), q.Gaussian(temperature=temperature, partition="debiased", tau_plus=tau_plus))
 
 
 @method("hard-negatives", "Hard-Negative Contrastive", cell=PAIRS, family=FAMILY, cite="robinson2021hard", relation=CE,
        variant="Gaussian (debiased partition, weighted negatives) × Positive pairs")  # fmt: skip
 def hard_negatives(temperature: float = 0.5, tau_plus: float = 0.1, beta: float = 1.0) -> Loss:
-    return Loss(p.Pairs(), q.Gaussian(temperature=temperature, partition="debiased", tau_plus=tau_plus, beta=beta))
+    return Loss(
+        p.Pairs(join=True), q.Gaussian(temperature=temperature, partition="debiased", tau_plus=tau_plus, beta=beta)
+    )
 
 
 @method("decoupled-contrastive", "Decoupled Contrastive", cell=PAIRS, family=FAMILY, cite="yeh2022decoupled",
        relation=CE, variant="Gaussian (decoupled partition) × Positive pairs")  # fmt: skip
 def decoupled_contrastive(temperature: float = 0.1) -> Loss:
-    return Loss(p.Pairs(), q.Gaussian(temperature=temperature, partition="decoupled"))
+    return Loss(p.Pairs(join=True), q.Gaussian(temperature=temperature, partition="decoupled"))
 
 
 @method("swav", "SwAV", cell=("gaussian", "data-label"), family=FAMILY, cite="caron2020swav", relation=CE,

@@ -20,7 +20,7 @@ PROTOTYPES = ("gaussian", "data-label")
 
 @method("supcon", "SupCon", cell=("gaussian", "classes"), family=FAMILY, cite="khosla2020supcon", relation=CE)
 def supcon(temperature: float = 0.1, learnable: bool = False) -> Loss:
-    return Loss(p.Classes(), q.Gaussian(temperature=temperature, learnable=learnable))
+    return Loss(p.Classes(join=True), q.Gaussian(temperature=temperature, learnable=learnable))
 
 
 @method("average-margin-supcon", "Average Margin SupCon", cell=("gaussian-wide", "classes"), family="gap",
@@ -37,7 +37,7 @@ def triplet_supcon(margin: float = 0.2) -> Loss:
 
 @method("t-supcon", "t-SupCon", cell=("student-t", "classes"), family="gap", relation="exact: KL = reference")
 def t_supcon(dof: float = 1.0) -> Loss:
-    return Loss(p.Classes(), q.StudentT(dof))
+    return Loss(p.Classes(join=True), q.StudentT(dof))
 
 
 @method("cross-entropy", "Cross-Entropy", cell=PROTOTYPES, family=FAMILY, cite="good1963maximum", relation=CE)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import torch
+from torch import Tensor
 
 from icon.p.operations import Composable, Operation
 from icon.p.rows import Rows
@@ -54,6 +55,8 @@ class Distribution(Composable):
     leaves_out: ClassVar[bool] = False
     #: A method ``(rows) -> rows`` that comes after all operations, where there is one.
     finish: ClassVar[Any] = None
+    #: Whether two sets without a target are aligned row by row.
+    may_be_aligned: ClassVar[bool] = False
     #: Hyper-parameters that `repr` shows even where they are the default.
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -104,6 +107,10 @@ class Distribution(Composable):
     @abstractmethod
     def rows(self, target: Any, sets: Sets) -> Rows:
         """The rows before any operation."""
+
+    def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
+        """Several views ``[n, d]`` as the loss takes them: as they are, or as one set of points with its target."""
+        return views, target
 
     def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
         """The evaluations of the loss: the view of the anchors, that of the candidates, their part of the target."""

@@ -52,12 +52,17 @@ class _Members(Distribution):
 
     Within one set: ``keys [n]``. Between two: ``(keys_a, keys_b)``, or one vector that both share. The anchor itself
     is never its own positive within one set, nor between two that share their keys where ``exclude_self=True``.
+
+    Args:
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives (as NT-Xent does), and not as anchors and candidates. The keys ``[n]`` are then of the
+            points; without any, each point is an instance of its own.
     """
+
+    join: bool = False
 
     noun: ClassVar[str] = "keys"
     made_from: ClassVar[str] = "labels"
-    #: Whether two sets without a target are aligned row by row.
-    may_be_aligned: ClassVar[bool] = False
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if target is None:
@@ -65,6 +70,8 @@ class _Members(Distribution):
                 return _aligned(sets.n, sets.m, sets.device)
             raise TypeError(f"target: got None, expected {self.noun} [n] for icon.p.{type(self).__name__}")
         two = isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(t, "__len__") for t in target)
+        if two and sets.n is not None and not sets.paired:
+            raise ValueError(f"{self.noun}: got a pair for one set of points, expected one vector [n]")
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
         kb = check.integers(target[1], f"{self.noun}[1]", sets.m) if two else ka
         n, m = len(ka), len(kb)
@@ -77,6 +84,25 @@ class _Members(Distribution):
         own = 0 if one_set or (exclude and not two) else None  # two sets that share their keys are the same points
         # A lone point is its own candidate: a row needs one, and the point has no positive all the same.
         return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
+
+    def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
+        if not self.join or isinstance(target, Rows):
+            return views, target
+        n = len(views[0])
+        if any(len(view) != n for view in views):
+            sizes = ", ".join(str(len(view)) for view in views)
+            raise ValueError(f"input: got views of {sizes} points, expected the same points in each")
+        if target is None:
+            if not self.may_be_aligned:
+                return views, target
+            keys = torch.arange(n, device=views[0].device)
+        else:
+            keys = check.as_tensor(target, self.noun)
+            if len(keys) != n:
+                raise ValueError(
+                    f"{self.noun}: got {len(keys)} entries, expected {n} (one per point, for all its views)"
+                )
+        return [torch.cat(views)], torch.cat([keys] * len(views))
 
 
 @dataclass(frozen=True, repr=False)

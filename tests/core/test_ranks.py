@@ -105,6 +105,7 @@ def learned(rank: int) -> dict[str, float]:
     return {
         "simclr": off_by(simclr, simclr.replace(group="world"), input, target, cut),
         "clip": off_by(clip, clip.replace(group="world"), views, None, cut),
+        "two views": off_by(simclr, simclr.replace(group="world"), views, None, cut),
         "local": off_by(simclr, simclr, input, target, cut),
     }
 
@@ -113,6 +114,7 @@ def test_a_learned_temperature_and_what_is_local() -> None:
     for found in run(learned, 2):
         assert found["simclr"] < 1e-12
         assert found["clip"] < 1e-12
+        assert found["two views"] < 1e-12
         assert found["local"] > 0.01
 
 
