@@ -1,7 +1,10 @@
-"""Training: the loop and what draws its batches."""
+"""Training: the loop and what draws its batches, large batches in little memory, and queues."""
 
+from icon.nn.groups import parameter_groups
 from icon.training.batches import PointSampler, Sampler
 from icon.training.fit import Fit, fit
+from icon.training.grad_cache import GradCache
+from icon.training.queue import Queue
 from icon.training.sampler import PairSampler
 
-__all__ = ["Fit", "PairSampler", "PointSampler", "Sampler", "fit"]
+__all__ = ["Fit", "GradCache", "PairSampler", "PointSampler", "Queue", "Sampler", "fit", "parameter_groups"]

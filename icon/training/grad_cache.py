@@ -1,0 +1,123 @@
+"""Batches of any size in bounded memory: embeddings without a graph, the loss once, then the network chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import get_device_states, set_device_states
+
+from icon import _checks as check
+from icon.core.loss import Loss
+
+
+class GradCache:
+    """The loss of a batch, and its gradients, with the network's graph of one chunk at a time.
+
+    The embeddings of all chunks are computed without a graph, the loss of all of them gives the gradient of each
+    embedding, and each chunk is then computed again, from the same random numbers, to carry its part on to the
+    parameters. Value and gradients are those of the whole batch at once, as long as the network treats each point by
+    itself: batch normalisation in training mode sees chunks, and counts each of them twice.
+
+    >>> cache = icon.training.GradCache(icon.method("simclr"), encoder, chunk=8)
+    >>> value = cache((view_a, view_b))     # in place of loss((encoder(view_a), encoder(view_b))).backward()
+    >>> optimizer.step()
+
+    Args:
+        loss: any loss, over ranks as well (``group=``).
+        encoders: one network for all views, or one for each (images and texts). One in `DistributedDataParallel` waits
+            for the other ranks in its last chunk only.
+        chunk: points whose graph is kept at a time.
+
+    Raises:
+        TypeError, ValueError: an encoder that is no module, or a chunk < 1.
+
+    Source: Gao, Zhang, Han & Callan 2021 (arXiv 2101.06983).
+    """
+
+    def __init__(self, loss: Loss, encoders: nn.Module | Sequence[nn.Module], chunk: int) -> None:
+        self.loss, self.chunk = loss, check.count(chunk, "chunk")
+        self.encoders = [encoders] if isinstance(encoders, nn.Module) else list(encoders)
+        if not self.encoders or not all(isinstance(encoder, nn.Module) for encoder in self.encoders):
+            raise TypeError(f"encoders: got {type(encoders).__name__}, expected a module, or several")
+
+    def __call__(self, input: Any, target: Any = None, *, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The loss, whose gradients have been added to those of the parameters.
+
+        Args:
+            input: what the encoder takes, ``[n, ...]``: a tensor, or a mapping of tensors that it takes by keyword; a
+                tuple or list of these for several views.
+            target: as the loss takes it.
+            scale: of a loss in half precision: ``torch.amp.GradScaler().scale``.
+
+        Raises:
+            ValueError, TypeError: as the loss; an input of another number of views than encoders, or of no point.
+        """
+        views = list(input) if isinstance(input, (tuple, list)) else [input]
+        encoders = self.encoders * len(views) if len(self.encoders) == 1 else self.encoders
+        if len(encoders) != len(views):
+            raise ValueError(f"input: got {len(views)} views, expected {len(encoders)}, one for each encoder")
+        passes = [_Pass(encoder, view, self.chunk) for encoder, view in zip(encoders, views, strict=True)]
+        leaves = [each.embeddings() for each in passes]
+        value = self.loss(tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0], target)
+        (value if scale is None else scale(value)).backward()
+        last = {id(each.encoder): k for k, each in enumerate(passes)}
+        for k, (each, leaf) in enumerate(zip(passes, leaves, strict=True)):
+            if leaf.grad is not None:
+                each.carry_on(leaf.grad, waits=last[id(each.encoder)] == k)
+        found: Tensor = value.detach()
+        return found
+
+
+class _Pass:
+    """One view through one encoder, twice."""
+
+    def __init__(self, encoder: nn.Module, view: Any, chunk: int) -> None:
+        self.encoder, self.view, self.chunk = encoder, view, chunk
+        self.n = len(next(iter(view.values())) if isinstance(view, Mapping) else view)
+        if self.n == 0:
+            raise ValueError("input: got no point, expected some")
+        self.states: list[tuple[Tensor, Any]] = []
+
+    def embeddings(self) -> Tensor:
+        """All embeddings ``[n, d]`` as a leaf of the graph, and the random state before each chunk."""
+        found = []
+        with torch.no_grad():
+            for part in self._chunks():
+                self.states.append((torch.get_rng_state(), get_device_states(*_tensors(part))))
+                found.append(self._encoded(part))
+        return torch.cat(found).requires_grad_()
+
+    def carry_on(self, gradient: Tensor, waits: bool) -> None:
+        """Carry the gradient of the embeddings on to the parameters, as if the first pass had kept its graph."""
+        devices = [d for _, (d, _) in self.states for d in d]
+        with torch.random.fork_rng(devices=sorted(set(devices))):
+            for k, (part, own) in enumerate(zip(self._chunks(), torch.split(gradient, self.chunk), strict=True)):
+                cpu, (where, states) = self.states[k]
+                torch.set_rng_state(cpu)
+                set_device_states(where, states)
+                with self._alone(unless=waits and k == len(self.states) - 1):
+                    self._encoded(part).backward(own)  # type: ignore[no-untyped-call]
+
+    def _chunks(self) -> Iterator[Any]:
+        for start in range(0, self.n, self.chunk):
+            part = slice(start, start + self.chunk)
+            yield {k: v[part] for k, v in self.view.items()} if isinstance(self.view, Mapping) else self.view[part]
+
+    def _encoded(self, part: Any) -> Tensor:
+        found = self.encoder(**part) if isinstance(part, Mapping) else self.encoder(part)
+        if not isinstance(found, Tensor):
+            raise TypeError(f"encoders: got an output of {type(found).__name__}, expected embeddings (n, d)")
+        return found
+
+    def _alone(self, unless: bool) -> AbstractContextManager[Any]:
+        """Without the exchange of gradients over ranks, which comes once at the end."""
+        wait = getattr(self.encoder, "no_sync", None)
+        return nullcontext() if unless or wait is None else wait()
+
+
+def _tensors(part: Any) -> list[Tensor]:
+    return [x for x in (part.values() if isinstance(part, Mapping) else (part,)) if isinstance(x, Tensor)]

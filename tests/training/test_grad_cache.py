@@ -1,0 +1,118 @@
+"""Chunks of a batch give what the whole batch gives: value, gradients, and random numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import icon
+from icon.training import GradCache
+from tests.ranks import run
+
+N = 12
+
+
+def encoder(dropout: float = 0.0) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 3)).double()
+
+
+def data(seed: int) -> torch.Tensor:
+    return torch.randn(N, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def gradients(*modules: nn.Module) -> list[torch.Tensor]:
+    return [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, N, 50])
+def test_one_encoder_of_two_views(chunk: int) -> None:
+    whole, parts, loss = encoder(), encoder(), icon.method("simclr", temperature=0.3)
+    expected = loss((whole(data(0)), whole(data(1))))
+    expected.backward()
+    value = GradCache(loss, parts, chunk)((data(0), data(1)))
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    for ours, theirs in zip(gradients(parts), gradients(whole), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_two_encoders_a_mapping_and_a_learned_temperature() -> None:
+    class Text(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = encoder()
+
+        def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return self.net(tokens) * mask
+
+    found = []
+    mask = torch.linspace(0.5, 1, N, dtype=torch.float64)[:, None]
+    for chunk in (None, 5):
+        images, texts = encoder(), Text()
+        loss = icon.method("clip", temperature=0.2, learnable=True).double()
+        if chunk is None:
+            loss((images(data(0)), texts(data(1), mask))).backward()
+        else:
+            GradCache(loss, (images, texts), chunk)((data(0), {"tokens": data(1), "mask": mask}))
+        found.append(gradients(images, texts, loss))
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_dropout_is_the_same_in_both_passes() -> None:
+    """One chunk of all points draws what the whole batch draws; and the caller's stream goes on as after it."""
+    whole, parts, loss, ids = encoder(0.5), encoder(0.5), icon.method("simclr"), torch.arange(N) // 2
+    torch.manual_seed(1)
+    loss(whole(data(0)), ids).backward()
+    after = torch.rand(3)
+    torch.manual_seed(1)
+    GradCache(loss, parts, N)(data(0), ids)
+    assert torch.equal(torch.rand(3), after)
+    for ours, theirs in zip(gradients(parts), gradients(whole), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_the_graph_of_one_chunk_is_kept_at_a_time() -> None:
+    """Counted by what autograd saves: never more than a chunk's rows of the hidden layer."""
+    saved: list[int] = []
+
+    def pack(x: torch.Tensor) -> torch.Tensor:
+        if x.ndim == 2 and x.shape[1] == 8:
+            saved.append(len(x))
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        GradCache(icon.method("simclr"), encoder(), 3)((data(0), data(1)))
+    assert set(saved) == {3}  # rows of a chunk
+
+
+def over_ranks(rank: int) -> float:
+    """Through `DistributedDataParallel`, against one process."""
+    whole, loss = encoder(), icon.method("simclr", temperature=0.3)
+    loss((whole(data(0)), whole(data(1)))).backward()
+    part = slice(0, 5) if rank == 0 else slice(5, N)
+    parts = DistributedDataParallel(encoder())
+    GradCache(loss.replace(group="world"), parts, 2)((data(0)[part], data(1)[part]))
+    return max(float((a - b).abs().max()) for a, b in zip(gradients(parts), gradients(whole), strict=True))
+
+
+def test_over_ranks() -> None:
+    assert max(run(over_ranks, 2)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: GradCache(icon.method("simclr"), [], 3), "encoders: got list, expected a module"),
+        (lambda: GradCache(icon.method("simclr"), encoder(), 0), "chunk: got 0, expected an integer >= 1"),
+        (lambda: GradCache(icon.method("clip"), [encoder()] * 2, 3)((data(0),)), "input: got 1 views, expected 2, one"),
+        (lambda: GradCache(icon.method("simclr"), encoder(), 3)(data(0)[:0]), "input: got no point, expected some"),
+    ],
+)
+def test_bad_input(call: Any, told: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^{told}"):
+        call()
