@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Real
 from typing import Any
 
@@ -207,12 +210,32 @@ def refuse_if_too_large(needed: int, what: str, advice: str) -> None:
         raise MemoryError(f"{what} needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; {advice}")
 
 
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Within it, each kind of warning is given once, whatever its numbers are."""
+    token = _said.set(set()) if _said.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _said.reset(token)
+
+
+_said: ContextVar[set[str] | None] = ContextVar("kinds of warnings that were given", default=None)
+
+
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """A warning that points to the user's own line, past the frames of this package and of what carries it."""
+    said = _said.get()
+    if said is not None:
+        kind = re.sub(r"[0-9]+", "", message)
+        if kind in said:
+            return
+        said.add(kind)
     depth, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _CARRIERS:
         depth, frame = depth + 1, frame.f_back
     warnings.warn(message, category, stacklevel=depth)
 
 
-_CARRIERS = ("icon", "torch", "contextlib")
+_CARRIERS = ("icon", "torch", "contextlib", "sklearn", "joblib")

@@ -1,4 +1,4 @@
-"""A module that is imported when it is first used: `import icon` stays as fast as torch."""
+"""A module that is imported when it is first used: what few calls need delays no other one."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from icon import _checks as check
 
@@ -22,13 +21,10 @@ Fit = TypeVar("Fit", bound=Callable[..., Any])
 PAYS = 2**29
 
 _most: ContextVar[int] = ContextVar("threads that a fit may take for a large operation", default=0)
-_lock = threading.Lock()
-_open: list[int] = []  # the numbers of threads of the blocks that are open, in any thread
-_before = 0  # what torch was set to before the first of them
 
 
 def chosen(n_jobs: int | None) -> int | None:
-    """The number of threads that is asked for; None leaves it to the size of the operations.
+    """The number of threads that is asked for, at most the cores; None leaves it to the size of the operations.
 
     Raises:
         TypeError, ValueError: not an integer, or 0.
@@ -38,31 +34,24 @@ def chosen(n_jobs: int | None) -> int | None:
     expected = "None, a number of threads, or -1 for all cores"
     if check.integer(n_jobs, "n_jobs", expected) == 0:
         raise ValueError(f"n_jobs: got 0, expected {expected}")
-    from joblib import effective_n_jobs
+    from joblib import cpu_count, effective_n_jobs
 
-    return int(effective_n_jobs(int(n_jobs)))
+    return min(int(effective_n_jobs(int(n_jobs))), int(cpu_count()))
 
 
 def threaded(fit: Fit) -> Fit:
-    """A method of an estimator that computes with the threads of its ``n_jobs``, and leaves torch's setting as it was.
+    """A method of an estimator that computes with the threads of its ``n_jobs``, and leaves the setting as it was.
 
-    With None, small operations take one thread, and large ones (`paying`) as many as torch is set to. A module of the
-    user's own, whose cost is unknown, keeps torch's setting.
+    With None, small operations take one thread, and large ones (`paying`) as many as torch is set to. What is said of
+    the input is said once.
     """
 
     @wraps(fit)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         threads = chosen(self.n_jobs)
-        if threads is not None:
-            from threadpoolctl import threadpool_limits
-
-            with threadpool_limits(threads), _torch_threads(threads):
-                return fit(self, *args, **kwargs)
-        if isinstance(self.mapper, nn.Module):
-            return fit(self, *args, **kwargs)
-        token = _most.set(torch.get_num_threads())
+        token = _most.set(torch.get_num_threads() if threads is None else 0)
         try:
-            with _torch_threads(1):
+            with check.said_once(), _pools(threads), _torch_threads(threads or 1):
                 return fit(self, *args, **kwargs)
         finally:
             _most.reset(token)
@@ -81,18 +70,62 @@ def paying(work: int) -> Iterator[None]:
         yield
 
 
+class _Setting:
+    """A setting of the process that fits in several threads change: the last one restores what the first one found.
+
+    Some libraries keep it for each thread, so that each thread also restores its own.
+    """
+
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
+        self.read, self.write = read, write
+        self.lock, self.open, self.before = threading.Lock(), 0, None
+        self.own = threading.local()
+
+    @contextmanager
+    def set(self, value: Any) -> Iterator[None]:
+        stack = self.own.__dict__.setdefault("stack", [])
+        with self.lock:
+            if not self.open:
+                self.before = self.read()
+            self.open += 1
+            stack.append(value)
+            self.write(value)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.open -= 1
+                stack.pop()
+                self.write(stack[-1] if stack else self.before)
+
+
+_TORCH = _Setting(torch.get_num_threads, torch.set_num_threads)
+_torch_threads = _TORCH.set
+
+
 @contextmanager
-def _torch_threads(number: int) -> Iterator[None]:
-    """Torch's setting belongs to the process: the last of several fits at once restores what the first one found."""
-    global _before  # noqa: PLW0603
-    with _lock:
-        if not _open:
-            _before = torch.get_num_threads()
-        _open.append(number)
-        torch.set_num_threads(number)
-    try:
+def _pools(threads: int | None) -> Iterator[None]:
+    """The pools of the other libraries (BLAS, OpenMP), where a number of threads is asked for."""
+    if threads is None:
         yield
-    finally:
-        with _lock:
-            _open.remove(number)
-            torch.set_num_threads(_open[-1] if _open else _before)
+        return
+    with _POOLS.set(threads):
+        yield
+
+
+def _read_pools() -> dict[str, int]:
+    from threadpoolctl import ThreadpoolController
+
+    return {pool.filepath: pool.num_threads for pool in ThreadpoolController().lib_controllers}
+
+
+def _write_pools(threads: int | dict[str, int]) -> None:
+    from threadpoolctl import ThreadpoolController
+
+    for pool in ThreadpoolController().lib_controllers:
+        number = threads if isinstance(threads, int) else threads.get(pool.filepath)
+        if number is not None:
+            pool.set_num_threads(number)
+
+
+_POOLS = _Setting(_read_pools, _write_pools)

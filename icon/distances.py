@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -94,9 +95,12 @@ def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.f
         ValueError: the metric does not fit the features, or gives no number or a negative one.
     """
     unit = 1.0
+    if metric == "correlation":
+        a, b, metric = _about_their_mean(a), _about_their_mean(b), "cosine"
     if metric == "cosine":
         a, b = _of_length_one(a), _of_length_one(b)
-    elif metric == "sqeuclidean":  # whose squares are then ordinary numbers
+    elif metric == "sqeuclidean":  # whose squares are then ordinary numbers, and hardly larger than the distances
+        a, b = _moved(a, b)
         unit = unit_of(*(torch.from_numpy(_entries(x)) for x in (a, b)))
         a, b = a / unit, b / unit
     elif metric in _OF_SETS:
@@ -108,7 +112,8 @@ def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.f
         if metric != "dot":
             wrong |= found < (-1e-9 if metric == "cosine" else 0)
         if wrong.any():
-            rows = (start + np.unique(wrong.nonzero()[0])).tolist()
+            at_fault = wrong.all(axis=1) if wrong.all(axis=1).any() else wrong.any(axis=1)  # of one, all others suffer
+            rows = (start + np.flatnonzero(at_fault)).tolist()
             raise ValueError(
                 f"metric: got {_shown(metric)}, which gives no finite distance >= 0 for rows {check.some(rows)} of the "
                 "features, expected one that does"
@@ -158,6 +163,34 @@ def _entries(x: Rows) -> NDArray[np.float64]:
     return found
 
 
+def _moved(a: Rows, b: Rows) -> tuple[Rows, Rows]:
+    """Sparse rows, moved towards zero along the columns in which all have an entry: distances stay as they are."""
+    if not sp.issparse(b):
+        return a, b
+    both = (b,) if a is b else (a, b)
+    full = np.all([np.bincount(x.indices, minlength=x.shape[1]) == x.shape[0] for x in both], axis=0)
+    mean = np.where(full, np.asarray(b.mean(axis=0)).ravel(), 0.0)
+    if (b.data == np.round(b.data)).all():
+        mean = np.round(mean)  # of whole numbers ties stay exact
+    moved = [sp.csr_array((x.data - mean[x.indices], x.indices, x.indptr), shape=x.shape) for x in both]
+    return moved[0], moved[-1]
+
+
+def _about_their_mean(x: Rows) -> Rows:
+    """Rows less their means, in a unit of their own.
+
+    Raises:
+        ValueError: a constant row, which is not correlated with any.
+    """
+    x = x / np.maximum(np.abs(x).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    constant = np.flatnonzero(np.ptp(x, axis=1) == 0).tolist()
+    if constant:
+        raise ValueError(
+            f"features: got constant rows {check.some(constant)} with metric='correlation', expected rows that vary"
+        )
+    return x - x.mean(axis=1, keepdims=True)
+
+
 def _of_length_one(x: Rows) -> Rows:
     from sklearn.preprocessing import normalize
 
@@ -174,14 +207,23 @@ def _between(a: Rows, b: Rows, metric: Metric) -> NDArray[np.float64]:
         both = a @ b.T
         product: NDArray[np.float64] = both.toarray() if sp.issparse(both) else both
         return 1 - product if metric == "cosine" else -product
-    kind = "euclidean" if metric == "sqeuclidean" else metric
+    if callable(metric):
+        return np.asarray(pairwise_distances(a, b, metric=partial(_one_number, metric)), dtype=np.float64)
     try:
+        kind = "euclidean" if metric == "sqeuclidean" else metric
         return np.asarray(pairwise_distances(a, b, metric=kind), dtype=np.float64)
     except ValueError as error:
-        if callable(metric):
-            raise
         reason = str(error).splitlines()[0]
         raise ValueError(f"metric: got {metric!r}, expected one that fits the features ({reason})") from None
+
+
+def _one_number(metric: Callable[..., Any], a: NDArray[Any], b: NDArray[Any]) -> float:
+    found = metric(a, b)
+    if np.ndim(found) != 0:
+        raise TypeError(
+            f"metric: got {_shown(metric)}, which gives an array, expected a function that gives one number"
+        )
+    return float(found)
 
 
 def _shown(metric: Metric) -> str:

@@ -73,7 +73,7 @@ def read_vector(
     """Labels ``[n]`` from a file of one column.
 
     Whole numbers are exact, true and false become 1 and 0, and an unknown label is None (NaN among decimals). Among
-    labels of text only an empty cell is unknown: NA and None may be classes.
+    labels of text an empty cell and -1 are unknown: NA and None may be classes.
 
     Args:
         path: of the file, or - for delimited text on standard input.
@@ -213,7 +213,8 @@ def _classes(cells: list[str]) -> NDArray[Any]:
     if known and all(cell.lower() in TRUTH for cell in known):
         return _exact([TRUTH.get(cell.lower()) for cell in cells])
     numbers = [np.nan if cell in MISSING else parse(cell, ".") for cell in cells]
-    return np.array(numbers, np.float64) if known and None not in numbers else _exact([cell or None for cell in cells])
+    named = [None if cell in ("", "-1") else cell for cell in cells]
+    return np.array(numbers, np.float64) if known and None not in numbers else _exact(named)
 
 
 def _exact(values: list[Any]) -> NDArray[Any]:

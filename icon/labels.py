@@ -52,11 +52,16 @@ def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_on
     if len(array) == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if array.dtype.kind == "f":
-        array = _whole(array, name)
+        array = _whole(array.astype(np.float64), name)
     elif array.dtype.kind not in "iubOUS":
         raise TypeError(f"{name}: got dtype {array.dtype}, expected text, integers or truth values")
-    codes, names = pd.factorize(array)
+    try:
+        codes, names = pd.factorize(array)
+    except TypeError:
+        raise TypeError(f"{name}: got lists or mappings as labels, expected text, integers or truth values") from None
     names = np.asarray(names)
+    if names.dtype.kind == "O":
+        names = _whole_objects(names, name)
     if minus_one_is_unknown:
         lost = np.append(names == -1, True) if names.dtype.kind != "O" else np.array([*map(_is_minus_one, names), True])
         place = np.where(lost, -1, np.cumsum(~lost) - 1)  # its last entry is what code -1 reads
@@ -75,8 +80,16 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
         dtype = value.dtype if hasattr(value, "dtype") else None
         plain = isinstance(dtype, np.dtype)
         return np.asarray(value if plain else value.astype(object))
-    array = np.asarray(value)
-    if array.dtype.kind in "US" and not isinstance(value, np.ndarray):  # a list of text and None is all text by now
+    if isinstance(value, np.ma.MaskedArray):
+        found = np.array(value.data, dtype=object)
+        found[np.ma.getmaskarray(value)] = None
+        return found
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise TypeError(f"{name}: got lists of other lengths, expected one label per row (n,)") from None
+    if array.dtype.kind in "USf" and not isinstance(value, np.ndarray):
+        # A list of text and None is all text by now, and one of large integers and NaN has lost digits.
         array = np.asarray(value, dtype=object)
     return array
 
@@ -91,6 +104,15 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[Any]:
         return array.astype(np.int64)
     found = np.full(len(array), None, dtype=object)
     found[known] = [int(each) for each in array[known]]
+    return found
+
+
+def _whole_objects(names: NDArray[Any], name: str) -> NDArray[Any]:
+    """Objects of which those that are floats are whole numbers, as integers."""
+    found = names.copy()
+    for i, each in enumerate(names):
+        if isinstance(each, (float, np.floating)):
+            found[i] = int(_whole(np.array([each], dtype=np.float64), name)[0])
     return found
 
 

@@ -37,7 +37,8 @@ def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], te
         ValueError: the file cannot be written.
     """
     target = Path(path)
-    header = {"icon": json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True)}
+    text = json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True, default=_refused)
+    header = {"icon": text}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     real = target.resolve()  # a link is followed
     unfinished = real.with_name(f".{real.name}.{os.getpid()}")
@@ -220,3 +221,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 READERS["loss"] = load_loss
+
+
+def _refused(value: Any) -> Any:
+    name = getattr(value, "__name__", type(value).__name__)
+    raise TypeError(f"x: got a part with {name}, which no file can hold, expected numbers, strings, lists or mappings")

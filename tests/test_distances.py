@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ REFUSED: list[tuple[Any, Any, type[Exception], str]] = [
         ValueError,
         r"metric: got <lambda>, which gives no fin",
     ),
-    (lambda: icon.p.KNN(3, metric="correlation"), np.ones((8, 3)), ValueError, r"metric: got 'correlation', which giv"),
+    (lambda: icon.p.KNN(3, metric="correlation"), np.ones((8, 3)), ValueError, r"features: got constant rows 0, 1"),
     (lambda: icon.p.Gaussian(center=True, metric="cosine"), S, TypeError, r"center: got True with sparse features"),
     (lambda: icon.p.Gaussian(center=True, metric="l1"), COUNTS, ValueError, r"center: got True with metric='l1', exp"),
     (
@@ -195,3 +196,29 @@ def test_entries_that_stand_twice_add_up() -> None:
     assert np.allclose(icon.p.Gaussian(sigma=1)(x).to_dense(), icon.p.Gaussian(sigma=1)(x.toarray()).to_dense())
     assert np.array_equal(x.data, stored)
     assert x.nnz == 6
+
+
+def test_an_offset_of_sparse_features_does_not_matter() -> None:
+    """Far from zero, products of the rows would have no digit left of what they differ in."""
+    rng = np.random.default_rng(0)
+    x = np.hstack([2.46e6 + rng.random((60, 1)), (rng.random((60, 5)) < 0.3) * 1e-3])
+    assert np.array_equal(icon.p.KNN(5)(sp.csr_array(x)).to_dense(), icon.p.KNN(5)(x).to_dense())
+    p = icon.p.Gaussian(perplexity=5)
+    assert np.allclose(p(sp.csr_array(x)).to_dense(), p(x).to_dense(), atol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e200])
+def test_correlation_has_no_unit(unit: float) -> None:
+    x, p = np.random.default_rng(0).normal(size=(30, 5)), icon.p.Gaussian(sigma=0.5, metric="correlation")
+    assert np.allclose(p(x * unit).to_dense(), p(x).to_dense(), atol=1e-12)
+
+
+def test_what_a_function_gives_and_that_it_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(
+        TypeError, match=r"^metric: got <lambda>, which gives an array, expected one that gives a number"
+    ):
+        icon.p.KNN(3, metric=lambda a, b: a)(COUNTS)
+    loss = icon.Loss(icon.p.KNN(3, metric=cdist), icon.q.StudentT())
+    with pytest.raises(TypeError, match=r"^x: got a part with cdist, which no file can hold"):
+        loss.save(tmp_path / "loss")
+    assert not list(tmp_path.iterdir())

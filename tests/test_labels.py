@@ -131,3 +131,35 @@ class TestEverywhere:
     def test_a_diagnosis_takes_names(self) -> None:
         phi = np.eye(3)[self.y]
         assert icon.diagnose(phi, labels=NAMES[self.y]).accuracy == 1
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [2**60, 2**60 + 1, float("nan"), 2**60], [2**60, 2**60 + 1, 2**64 - 1], [-5, 2**63 + 1, 2**63 + 2],
+        [np.int64(2**60), np.int64(2**60 + 1), np.uint64(7)], [2**60, 2**60 + 1, None],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_large_integers_in_a_list_stay_apart(labels: list[object]) -> None:
+    """Also beside NaN, and beside what only another dtype holds."""
+    known = [label for label in labels if not pd.isna(label)]
+    assert len(read_labels(labels).names) == len(set(known))
+    assert (read_labels(labels).codes == -1).sum() == len(labels) - len(known)
+
+
+def test_masked_labels_are_unknown() -> None:
+    assert read_labels(np.ma.array([3, 4, 4, 3], mask=[1, 0, 0, 1])).codes.tolist() == [-1, 0, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0.5, None], "labels: got 0.5, expected whole numbers"),
+        ([np.inf, None], "labels: got inf, expected whole numbers"),
+        ([[1], [1, 2]], "labels: got lists of other lengths"),
+    ],
+)
+def test_what_is_no_label_in_a_list(labels: list[object], told: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^{told}"):
+        read_labels(labels)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 import icon
 from icon._threads import PAYS, paying
@@ -52,8 +55,16 @@ def test_n_jobs_is_what_a_fit_takes(kind: str) -> None:
 
 
 @KINDS
-def test_a_module_of_ones_own_keeps_the_setting(kind: str) -> None:
-    assert seen(kind, mapper=torch.nn.Linear(5, 2)) == {3}
+def test_a_module_of_ones_own_counts_by_its_operations(kind: str) -> None:
+    assert seen(kind, mapper=torch.nn.Linear(5, 2)) == {1}
+    wide = torch.nn.Sequential(torch.nn.Linear(5, 6000), torch.nn.Linear(6000, 6000), torch.nn.Linear(6000, 2))
+    assert seen(kind, mapper=wide, max_iter=1, init="random") == {40 * 6000**2 // PAYS}
+
+
+@KINDS
+def test_more_threads_than_cores_are_the_cores(kind: str) -> None:
+    """A million threads ended the process."""
+    assert seen(kind, n_jobs=10**6) == {joblib.cpu_count()}
 
 
 @KINDS
@@ -97,3 +108,24 @@ def test_fits_in_several_threads_restore_the_setting() -> None:
     assert torch.get_num_threads() == 3
     for labels in found[2:]:
         assert any(np.array_equal(labels, other) for other in found[:2])
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1])
+def test_a_fit_that_ends_while_another_goes_on(n_jobs: int | None) -> None:
+    """Each thread gets back what it had, and so does the last one."""
+    begun, ended, seen_after = threading.Event(), threading.Event(), []
+
+    def second() -> None:
+        icon.Embedding(max_iter=2, callback=lambda *_: begun.set() or ended.wait(60), n_jobs=n_jobs).fit(X)
+        seen_after.append(torch.get_num_threads())
+
+    other = threading.Thread(target=second)
+    icon.Embedding(
+        max_iter=2, callback=lambda step, *_: step == 1 and (other.start(), begun.wait(60)), n_jobs=n_jobs
+    ).fit(X)
+    assert torch.get_num_threads() == 3
+    ended.set()
+    other.join()
+    assert seen_after == [3]
+    assert torch.get_num_threads() == 3
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}  # as in conftest.py

@@ -162,7 +162,9 @@ def cluster(
 
 def main() -> None:
     """Entry point of the command line: bad usage, too, is one line and status 2."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has the first one alone
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
     try:
         status = app(standalone_mode=False)
         if sys.stdout is not None:

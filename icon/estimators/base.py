@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,8 +27,23 @@ from icon.nn.mappers import MAX_FEATURES, as_seen
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 
 
+def random_of(random_state: Any) -> np.random.RandomState:
+    """The generator of a ``random_state``.
+
+    Raises:
+        ValueError: no such thing.
+    """
+    try:
+        found: np.random.RandomState = check_random_state(random_state)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"random_state: got {random_state!r}, expected None, an integer from 0 to 2^32 - 1, or a RandomState"
+        ) from None
+    return found
+
+
 def draw_seed(random_state: Any) -> int:
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    return int(random_of(random_state).randint(np.iinfo(np.int32).max))
 
 
 def learning_rate(given: float | str, automatic: float) -> float:
@@ -43,7 +60,7 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         chosen = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
     x = check.as_tensor(X, "X").detach()
     try:
@@ -59,11 +76,25 @@ def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
     Sparse ones are CSR.
     """
     options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False, "accept_sparse": "csr", **options}
-    x = validate_data(estimator, _plain(X), **options)
+    if X is None:
+        raise ValueError("X: got None, expected features (n, f)")
+    try:
+        x = validate_data(estimator, plain(X), **options)
+    except (ValueError, TypeError) as error:
+        if "feature names" in str(error):  # whose lines name the columns
+            raise
+        raise type(error)(_in_one_line(error)) from None
     if sp.issparse(x):
         return distances.prepared(x, "X", "sqeuclidean")
     check.matrix(x, "X")
     return x
+
+
+def _in_one_line(error: Exception) -> str:
+    """What scikit-learn says of features, without the features."""
+    text = re.sub(r"(array=.*?|\n\s*[<\[(].*?)(?=(Reshape|$))", "", str(error), count=1, flags=re.DOTALL)
+    text = " ".join(text.split())
+    return text if text.startswith("X: ") else f"X: {text}"
 
 
 def as_dense(estimator: Any, x: Any, reset: bool = False) -> Any:
@@ -85,7 +116,7 @@ def as_dense(estimator: Any, x: Any, reset: bool = False) -> Any:
     return x.toarray() if sp.issparse(x) else x
 
 
-def _plain(X: Any) -> Any:
+def plain(X: Any) -> Any:
     """Tensors as arrays, wherever they lie and whatever they keep a gradient for; masked entries are refused."""
     if isinstance(X, (list, tuple)) and len(X) and all(isinstance(row, Tensor) for row in X):
         X = torch.stack([row.detach() for row in X])
@@ -94,6 +125,9 @@ def _plain(X: Any) -> Any:
     if not isinstance(X, Tensor):
         return X
     x = check.with_numbers(X, "X").detach().cpu()
+    if x.layout != torch.strided:
+        x = x.to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
+        return sp.csr_array((x.values().double().numpy(), tuple(x.indices().numpy())), shape=tuple(x.shape))
     return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
 
 
@@ -123,9 +157,27 @@ def with_lower_perplexity(loss: Loss, n: int) -> Loss:
     return loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
 
 
+def check_hyper(hyper: Any, taken: tuple[str, ...] = ()) -> None:
+    """Hyper-parameters by name, none of which is an argument of the estimator.
+
+    Raises:
+        TypeError, ValueError: no mapping, or such a name.
+    """
+    if hyper is not None and not isinstance(hyper, Mapping):
+        raise TypeError(f"hyper: got {hyper!r}, expected a mapping of names, such as {{'metric': 'cosine'}}")
+    for name in taken:
+        if name in (hyper or {}):
+            raise ValueError(f"hyper: got {name!r}, expected the argument {name}= of the estimator")
+
+
+def check_callback(callback: Any) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: got {callback!r}, expected None or a function")
+
+
 def is_pairwise(hyper: Any) -> bool:
     """Whether X holds the distances between all points, for `scikit-learn`'s tags."""
-    return bool((hyper or {}).get("metric") == "precomputed")
+    return isinstance(hyper, Mapping) and hyper.get("metric") == "precomputed"
 
 
 def made_from(column: str) -> str:
@@ -155,8 +207,15 @@ def target_of(column: str, features: Any, y: Any) -> Any:
 
 def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
     """A module of the user's own gives as many columns as are asked for."""
-    with torch.no_grad():
-        z = mapper.eval()(inputs[:2])
+    try:
+        with torch.no_grad():
+            z = mapper.eval()(inputs[:2])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"mapper: got a module that does not take features of shape {tuple(inputs[:2].shape)} ({reason}), expected "
+            "one that does"
+        ) from None
     if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
         found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")
@@ -213,7 +272,7 @@ def features_of(X: Any) -> Any:
         item = X[i]
         item = item[0] if isinstance(item, (tuple, list)) else item
         try:
-            return np.asarray(_plain(item), dtype=np.float32)
+            return np.asarray(plain(item), dtype=np.float32)
         except (TypeError, ValueError):
             raise TypeError(
                 f"X: got items of {type(item).__name__}, expected feature rows (f,), or tuples that begin with one"

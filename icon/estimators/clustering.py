@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, softmax
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import ClassifierTags, Tags, check_random_state
+from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -30,6 +30,8 @@ from icon.estimators import initialization
 from icon.estimators.base import (
     apply,
     as_dense,
+    check_callback,
+    check_hyper,
     check_on_disk,
     check_output,
     draw_seed,
@@ -39,6 +41,7 @@ from icon.estimators.base import (
     made_from,
     on_device,
     on_disk,
+    random_of,
     sample_weights,
     target_of,
     validated,
@@ -47,8 +50,10 @@ from icon.estimators.base import (
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.labels import Labels, read_labels
 from icon.methods import axes
+from icon.neighbors import SEARCHES
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
+from icon.p.operations import HOW
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
 from icon.serialization import READERS
@@ -62,6 +67,9 @@ EXACT = 4096  # points up to which the loss over all points is computed and not 
 SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
 NEGATIVES = 2  # of a step
 NEIGHBOURS = 10
+#: What a checkpoint is refused by, where it is of another run.
+IDENTITY = ("n_clusters", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
+            "learning_rate")  # fmt: skip
 
 
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -72,10 +80,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
     labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest neighbours,
-    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, a torch ``Dataset`` of
-    feature rows, or sparse (scipy): p is then made from it as it is, and the mapper sees its leading singular
-    directions, at most 128. ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X, and a new point's
-    distances to these; other metrics stand in `icon.p.KNN`.
+    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
+    feature rows. It may be sparse (scipy): p is then made from it as it is, and the mapper, also one of your own, sees
+    its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
+    ``[n, n]`` as X, and of a new point those to these n; other metrics stand in `icon.p.KNN`.
 
     Args:
         n_clusters: at most the number of points.
@@ -196,17 +204,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and not bool((weights > 0).all()):
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
-        clusters = check.count(self.n_clusters, "n_clusters")
-        if clusters > n:
-            raise ValueError(f"n_clusters: got {clusters}, expected at most {n}, the number of points")
-        size = self._batch_size(n)
-        kinds = (self.init,) if isinstance(self.init, str) else tuple(self.init)
-        for kind in kinds:
-            check.choice(kind, "init", initialization.KINDS)
-        last = _Stage(
-            "clustering", clusters, check.count(self.max_iter, "max_iter"), self.debias, self.ema, self.callback
-        )
-        check.fraction(self.ema, "ema")
+        kinds, size = self._checked(n), self._batch_size(n)
+        last = _Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
         loss = self._loss(n)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := self._neighbours(n)) < NEIGHBOURS:
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
@@ -214,18 +213,15 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         whole = loss if weights is None else _weighted(loss, weights)
         if weights is not None:
             base = _of_weighted(base, weights)
-        x = as_dense(self, x, reset=True)
-        x = on_device(x, self.device) if "basis_" in vars(self) else x
+        x, narrow = self._as_seen(x)
         pairs = cache(partial(self._pairs, base, weighted=weights is not None))
         composed = cache(partial(self._composed, base))
         judged = composed if self._is_exact(n) else pairs
-        random = check_random_state(self.random_state)
+        random = random_of(self.random_state)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
-        for start in range(check.count(self.n_init, "n_init")):
-            seed = draw_seed(random)
-            run = _Run(
-                whole if size is None else loss, x, size, composed if size is None else pairs, pairs, seed, start
-            )
+        for start in range(self.n_init):
+            of, target = (whole, composed) if size is None else (loss, pairs)
+            run = _Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
             mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
             logits = _whole(mapper, x)
             value = _value(whole, torch.from_numpy(logits), judged(self.debias))
@@ -236,7 +232,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.restarts_ = np.stack([labels for *_, labels in found])
         best = int(self.losses_.argmin())
         self.loss_, self.n_iter_, self.mapper_, labels = found[best]
-        self._number(labels, clusters)
+        if narrow is not None:
+            assert isinstance(self.mapper_, nn.Sequential)
+            self.mapper_[0] = narrow
+        self._number(labels, self.n_clusters)
         self.probabilities_ = self.probabilities_[:, self.order_]
         self.restarts_[best] = self.labels_
         return self
@@ -244,6 +243,33 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
         """`fit`, and the clusters ``[n]`` of X."""
         return self.fit(X, y, **fit_params).labels_
+
+    def _checked(self, n: int) -> tuple[str, ...]:
+        """The kinds of start, where all arguments are as they may be for n points."""
+        check_hyper(self.hyper, ("n_neighbors", "walks", "debias", "symmetrize"))
+        check_callback(self.callback)
+        check.choice(self.neighbors, "neighbors", SEARCHES)
+        if self.symmetrize is not None:
+            check.choice(self.symmetrize, "symmetrize", HOW)
+        if check.count(self.n_clusters, "n_clusters") > n:
+            raise ValueError(f"n_clusters: got {self.n_clusters}, expected at most {n}, the number of points")
+        kinds = tuple(self.init) if isinstance(self.init, (list, tuple)) else (self.init,)
+        for kind in kinds:
+            check.choice(kind, "init", initialization.KINDS)
+        check.count(self.max_iter, "max_iter")
+        check.count(self.n_init, "n_init")
+        check.fraction(self.ema, "ema")
+        return kinds
+
+    def _as_seen(self, x: Any) -> tuple[Any, icon_nn.Principal | None]:
+        """The features as heads see them, and what makes wide ones narrow: once, and not at every step of a start."""
+        x = as_dense(self, x, reset=True)
+        x = on_device(x, self.device) if "basis_" in vars(self) else x
+        named = self.mapper in ("mlp", "linear")
+        if not (named and isinstance(x, Tensor) and x.shape[1] > icon_nn.MAX_FEATURES):
+            return x, None
+        narrow = icon_nn.Principal(x, icon_nn.MAX_FEATURES)
+        return narrow(x), narrow
 
     def _number(self, labels: NDArray[np.int64], clusters: int) -> None:
         """Number the clusters that have points first, so that ``labels_`` has no gap."""
@@ -278,6 +304,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """
         labels = self.predict(X)
         x, n = self._features(X, reset=False)
+        if is_pairwise(self.hyper) and x.shape[1] != n:
+            raise ValueError(
+                f"X: got shape {tuple(x.shape)} with metric='precomputed', expected (n, n) distances of the points of "
+                "the fit: the score of others, as in cross-validation, would need those among themselves"
+            )
         column = "knn" if made_from(self.column) == "features" else self.column
         hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
         fixed = Clustering(self.n_clusters, column, neighbors=self.neighbors, hyper=hyper)
@@ -401,7 +432,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Train a head, from given clusters where there are some: the mapper and its number of steps."""
         x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), self.device).device
         with seeded(run.seed, device):
-            mapper = self._mapper(x, run.start, stage.clusters).to(device)
+            mapper = self._mapper(run, stage.clusters).to(device)
             inputs = _inputs(mapper, x)
             check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
             if first is not None:
@@ -418,10 +449,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             batch_size=run.size, seed=run.seed, callback=report,
             teacher=teacher, verbose=self.verbose, label=f"{stage.label}, start {run.start + 1} of {self.n_init}",
             checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}{stage.suffix}",
+            identity={name: getattr(self, name) for name in IDENTITY},
         )  # fmt: skip
         return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
-    def _mapper(self, x: Any, start: int, outputs: int) -> nn.Module:
+    def _mapper(self, run: _Run, outputs: int) -> nn.Module:
+        x = run.x
         part = slice(None, None, max(1, len(x) // 20_000))
         known = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part]))
         if isinstance(self.mapper, str) and self.mapper == "lookup":
@@ -433,8 +466,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             return icon_nn.build("lookup", known, outputs, start=scaled @ projection)
         own = isinstance(self.mapper, nn.Module)
         kind = "mlp" if own and outputs != self.n_clusters else deepcopy(self.mapper)
-        mapper = icon_nn.build(kind, known, outputs, hidden=self.hidden, max_features=icon_nn.MAX_FEATURES)
-        if start > 0 and own:
+        most, first = icon_nn.MAX_FEATURES, nn.Identity() if run.is_narrow else None
+        mapper = icon_nn.build(kind, known, outputs, hidden=self.hidden, max_features=most, first=first)
+        if run.start > 0 and own:
             for layer in mapper.modules():
                 if callable(reset := getattr(layer, "reset_parameters", None)):
                     reset()
@@ -479,7 +513,7 @@ class _Run(NamedTuple):
     """What the training from one start sees.
 
     ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `fit` takes it;
-    ``pairs(α)`` draws from it.
+    ``pairs(α)`` draws from it. Narrow features are principal directions already, in one unit.
     """
 
     loss: Loss
@@ -489,6 +523,7 @@ class _Run(NamedTuple):
     pairs: Callable[[float], PairSampler]
     seed: int
     start: int
+    is_narrow: bool
 
 
 class _Stage(NamedTuple):

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from icon import _checks as check
 from icon import metrics
+from icon.estimators.base import plain
 from icon.estimators.clustering import Clustering
 from icon.labels import classes_of
 from icon.metrics.clustering import matched
@@ -237,7 +238,8 @@ def suggest_n_clusters(
 
     Source: von Luxburg 2007 (arXiv 0711.0189), eigengap; Stewart 2022 and Deng et al. 2022 for learned partitions.
     """
-    array: Any = x if sp.issparse(x) else np.asarray(x)
+    array: Any = plain(x)
+    array = array if sp.issparse(array) else np.asarray(array)
     n = array.shape[0]
     if check.count(max_clusters, "max_clusters", 3) > n:
         raise ValueError(f"max_clusters: got {max_clusters}, expected at most {n}, the number of points")

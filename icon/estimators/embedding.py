@@ -28,6 +28,8 @@ from icon.core.loss import Loss
 from icon.estimators.base import (
     apply,
     as_dense,
+    check_callback,
+    check_hyper,
     check_output,
     draw_seed,
     is_pairwise,
@@ -100,9 +102,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     ``transform`` applies the mapper. A lookup knows no function of the features: it puts a new point at the mean of the
     5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
 
-    X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper sees its leading
-    singular directions, at most 128. ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X; other metrics
-    stand in `icon.p.Gaussian`.
+    X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper, also one of your own,
+    sees its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
+    ``[n, n]`` as X; other metrics stand in `icon.p.Gaussian`.
 
     Attributes:
         embedding_: ``[n, n_components]`` float32.
@@ -164,6 +166,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 one, or all entries together.
         """
         x = validated(self, X, ensure_min_samples=2)
+        check_hyper(self.hyper)
+        check_callback(self.callback)
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
         check.number(self.early_exaggeration, "early_exaggeration", least=1)
@@ -250,6 +254,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def _start(self, features: Tensor, seed: int, width: float) -> Tensor:
         n, d = len(features), self.n_components
+        if self.init is None:
+            raise TypeError("init: got None, expected 'pca', 'random', or an array")
         if not isinstance(self.init, str):
             given = check.matrix(self.init, "init").float()
             if given.shape != (n, d):

@@ -85,7 +85,9 @@ def _plain(name: str, value: Any) -> Any:
     try:
         return json.loads(json.dumps(value, default=_number))
     except TypeError:
-        raise TypeError(f"{name}: got {type(value).__name__}, expected numbers, strings, lists or mappings") from None
+        raise TypeError(
+            f"{name}: got {value!r}, which no file can hold, expected numbers, strings, lists or mappings"
+        ) from None
 
 
 def _number(value: Any) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from icon import _checks as check
+from icon._scales import centred_in_unit
 from icon.labels import classes_of
 from icon.metrics._inputs import double_matrix
 from icon.p import KNN
@@ -55,7 +56,7 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     first, second = _both(x, z)
     if not check.count(k, "k") < len(first) / 2:
         raise ValueError(f"k: got {k}, expected less than half of the {len(first)} points")
-    return float(score(first.numpy(), second.numpy(), n_neighbors=k))
+    return float(score(*(centred_in_unit(points)[0].numpy() for points in (first, second)), n_neighbors=k))
 
 
 def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
@@ -74,7 +75,7 @@ def _both(x: ArrayLike, z: ArrayLike) -> tuple[Tensor, Tensor]:
 def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, seed: int) -> Probe:
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    features = double_matrix(z, "z").numpy()
+    features = centred_in_unit(double_matrix(z, "z"))[0].numpy()  # as the units do not matter
     given = classes_of(labels, n=len(features))  # points of an unknown label are left out
     features, y = features[given.known], given.codes[given.known]
     sizes = np.bincount(y)

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from icon import _checks as check
+
 
 def parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The parameters of modules in two groups: matrices decay; biases, gains and learned temperatures do not.
@@ -18,7 +20,14 @@ def parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str,
     Args:
         modules: such as an encoder and a loss; a parameter that two of them share is taken once.
         weight_decay: >= 0, of the first group.
+
+    Raises:
+        TypeError, ValueError: no modules, or a negative decay.
     """
+    check.number(weight_decay, "weight_decay", least=0)
+    for module in modules:
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"modules: got {type(module).__name__}, expected modules, such as an encoder and a loss")
     parameters = list({id(p): p for module in modules for p in module.parameters() if p.requires_grad}.values())
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},

@@ -214,6 +214,7 @@ def build(
     start: Tensor | None = None,
     orthonormal: bool = False,
     max_features: int | None = None,
+    first: nn.Module | None = None,
 ) -> nn.Module:
     """The mapper of a name, for features ``x [n, f]``; a module passes through.
 
@@ -225,6 +226,7 @@ def build(
         start: ``[n, d_out]`` first values of the lookup.
         orthonormal: of the linear map.
         max_features: where x has more columns, the named ones see so many principal directions instead (`Principal`).
+        first: how linear maps and networks see the features, where it is not by `Rescale` or `Principal`.
 
     Raises:
         ValueError: an unknown name. TypeError: neither a name nor a module.
@@ -237,8 +239,8 @@ def build(
     n, width = x.shape
     if mapper == "lookup":
         return Lookup(n, d_out, start=start, features=x)
-    first: nn.Module = Rescale(x)
-    if max_features is not None and width > max_features:
+    if first is None and max_features is not None and width > max_features:
         first, width = Principal(x, max_features), max_features
+    first = Rescale(x) if first is None else first
     head = Linear(width, d_out, orthonormal=orthonormal) if mapper == "linear" else MLP(width, d_out, hidden)
     return nn.Sequential(first, head)

@@ -160,6 +160,12 @@ def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     object.__setattr__(rows, "_made_from", (p, made_from))
 
 
+def target_of(rows: Rows) -> Any:
+    """What prepared rows were made from, or None where it is gone or was never known."""
+    _, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
+    return made_from()
+
+
 def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
     """Rows that were prepared as of one set, prepared again as of two, once."""
     p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))

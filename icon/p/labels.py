@@ -11,7 +11,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._lazy import Lazy
-from icon.p.base import Distribution, Sets
+from icon.p.base import Distribution, Sets, target_of
 from icon.p.masses import Dense, Grouped, Listed, ListedOrNone
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
@@ -86,9 +86,15 @@ class _Members(Distribution):
         return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
-        if not self.join or isinstance(target, Rows):
+        if not self.join:
             return views, target
         n = len(views[0])
+        if isinstance(target, Rows):
+            if target.n == n * len(views):  # prepared from the keys of all views
+                return [torch.cat(views)], target
+            target = target_of(rows := target)
+            if target is None:
+                raise ValueError(f"target: got prepared rows of {rows.n} points, expected {n * len(views)}, all views")
         if any(len(view) != n for view in views):
             sizes = ", ".join(str(len(view)) for view in views)
             raise ValueError(f"input: got views of {sizes} points, expected the same points in each")

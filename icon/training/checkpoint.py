@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from icon.core.loss import Loss
 from icon.nn import EMA
 
+_DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -101,9 +103,9 @@ class Checkpoint:
             raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
         for key, value in self.identity.items():
             if header["run"].get(key) != value:
-                raise ValueError(
-                    f"checkpoint: got {path} of a run with {key} {header['run'].get(key)!r}, expected {value!r}"
-                )
+                theirs = header["run"].get(key)
+                differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
+                raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")
         try:
             for name, module in self._modules():
                 module.load_state_dict(_under(name, tensors))

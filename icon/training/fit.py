@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -56,6 +57,7 @@ def fit(
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 100,
     resume: bool = True,
+    identity: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Minimise ``loss(mapper(inputs), target)`` over the parameters of both, in place.
 
@@ -92,6 +94,7 @@ def fit(
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
         checkpoint_every: steps between two writes.
         resume: False starts afresh and overwrites a checkpoint that exists.
+        identity: what else makes this run, by name: a checkpoint of other values is refused by that name.
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
@@ -121,13 +124,12 @@ def fit(
         if checkpoint is not None:
             settings = {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
             settings |= {"patience": patience, "steps": steps if decay else None}
-            identity = settings | _made_of(loss, mapper, method, inputs, target)
-            run = Checkpoint(loss, mapper, method, teacher, identity, Path(checkpoint))
+            own = {name: str(value) for name, value in (identity or {}).items()}
+            made = own | settings | _made_of(loss, mapper, method, inputs, target)
+            run = Checkpoint(loss, mapper, method, teacher, made, Path(checkpoint))
             losses = run.begin(resume)
-    # The largest product of a step is that of its points with the largest parameter.
-    points = batch_size or (len(inputs) if isinstance(inputs, Tensor) else 1)
-    work = points * max(p.numel() for p in parameters)
-    with _progress(verbose, label, steps, len(losses)) as report, paying(work):
+    work = _work(mapper, inputs, batch_size)
+    with check.said_once(), _progress(verbose, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not stopped and not _stalled(losses, tol, patience):
             with settled():
                 with draws:
@@ -139,7 +141,8 @@ def fit(
             losses.append(current)
             report(current)
             if callback is not None:
-                stopped = callback(len(losses), current, (z if isinstance(z, Tensor) else z[0]).detach()) is True
+                said = callback(len(losses), current, (z if isinstance(z, Tensor) else z[0]).detach())
+                stopped = isinstance(said, (bool, np.bool_)) and bool(said)
             if run is not None and len(losses) % checkpoint_every == 0:
                 with draws:
                     run.save(losses)
@@ -148,6 +151,21 @@ def fit(
             run.save(losses)
     mapper.eval()
     return Fit(losses, _stalled(losses, tol, patience))
+
+
+def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
+    """Multiply-adds of a step: of the network, or of the products of all pairs of a lookup's rows."""
+    if not isinstance(inputs, Tensor):
+        return 0
+    from torch.utils.flop_counter import FlopCounterMode
+
+    points, tried = batch_size or len(inputs), min(2, len(inputs))
+    was_training = mapper.training
+    with settled(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        mapper.eval()(inputs[:tried])
+    mapper.train(was_training)
+    of_pairs = 0 if inputs.is_floating_point() else points * max(p.numel() for p in mapper.parameters())
+    return max(of_pairs, points * int(counter.get_total_flops()) // (2 * tried))
 
 
 def _updated(loss: Loss, method: Optimizer, z: Any, rows: Any, done: int) -> float:
@@ -168,7 +186,9 @@ def _made_of(loss: Loss, mapper: nn.Module, method: Optimizer, inputs: Any, targ
     """What a run is made of, by the name under which another one is refused."""
     if loss.p.made_from == "graph" and not isinstance(target, (Rows, Sampler)):
         target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
-    made = {"format": "2", "loss": repr(loss), "optimizer": type(method).__name__, "rate": repr(method)}
+    settings = {k: v for k, v in method.defaults.items() if k != "lr"}
+    made = {"format": "3", "loss": repr(loss), "optimizer": type(method).__name__}
+    made |= {"learning_rate": str([group["lr"] for group in method.param_groups]), "optimizer settings": str(settings)}
     return made | {"data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
 
 

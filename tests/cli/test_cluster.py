@@ -212,7 +212,8 @@ def test_as_a_module() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
-def test_sigterm_leaves_nothing_behind(folder: Path) -> None:
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_nothing_behind(ending: str, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     command = [sys.executable, "-m", "icon", "cluster", "x.npy", "-k", "2", "--restarts", "500", "--out", "found", "-q"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -220,6 +221,6 @@ def test_sigterm_leaves_nothing_behind(folder: Path) -> None:
         if sorted(folder.rglob("*")) != before or process.poll() is not None:
             break
         time.sleep(0.1)
-    process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
+    process.send_signal(getattr(signal, ending))
+    assert process.wait(60) == 128 + getattr(signal, ending)
     assert sorted(folder.rglob("*")) == before

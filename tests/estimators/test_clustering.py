@@ -281,7 +281,7 @@ def test_duplicate_points_and_constant_features() -> None:
         ({"n_neighbors": 150}, ValueError, "n_neighbors: got 150, expected less than the number of points, 150"),
         ({"walks": 0}, ValueError, "walks: got 0"),
         ({"debias": 1.5}, ValueError, "debias: got 1.5, expected a number in"),
-        ({"symmetrize": "or"}, ValueError, "how: got 'or'"),
+        ({"symmetrize": "or"}, ValueError, "symmetrize: got 'or'"),
         ({"n_init": 0}, ValueError, "n_init: got 0"),
         ({"max_iter": 0}, ValueError, "steps: got 0|max_iter: got 0"),
         ({"batch_size": 3}, ValueError, r"batch_size: got 3, expected from 8 \(n_clusters\) to 150 \(points\)"),
@@ -429,7 +429,7 @@ def test_a_killed_fit_resumes_to_the_same_result(tmp_path: Path) -> None:
     [
         ({"init": "kmeans"}, r"init: got 'kmeans' \(did you mean 'k-means'"),
         ({"ema": 1.5}, "ema: got 1.5"),
-        ({"neighbors": "fast"}, "search: got 'fast'"),
+        ({"neighbors": "fast"}, "neighbors: got 'fast'"),
         ({"batch_size": "all"}, "batch_size: got 'all'"),
     ],
 )
@@ -564,3 +564,45 @@ def test_a_fit_that_was_not_made_is_told_as_scikit_learn_does(tmp_path: Path) ->
         with pytest.raises(NotFittedError):
             use()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("x", "settings", "told"),
+    [
+        (np.ones(9), {}, "X: Expected 2D array, got 1D array instead: Reshape"),
+        (None, {}, "X: got None, expected features"),
+        (np.ones((9, 2)) * 1j, {}, "X: Complex data not supported$"),
+        ("abc", {}, "X: could not convert string to float"),
+        (np.eye(9), {"device": None}, "device: got None, expected 'auto'"),
+        (np.eye(9), {"device": "meta"}, "device: got 'meta'|features: got a tensor on the meta device"),
+        (np.eye(9), {"hyper": "cosine"}, "hyper: got 'cosine', expected a mapping"),
+        (np.eye(9), {"hyper": {"n_neighbors": 3}}, "hyper: got 'n_neighbors', expected the argument n_neighbors="),
+        (np.eye(9), {"init": None}, "init: got None"),
+        (np.eye(9), {"callback": 5}, "callback: got 5, expected None or a function"),
+        (np.eye(9), {"mapper": nn.Linear(7, 2)}, "mapper: got a module that does not take features of shape"),
+        (np.eye(9), {"random_state": -1}, "random_state: got -1, expected None, an integer"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(x: Any, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^({told})") as error:
+        Clustering(2, n_init=1, max_iter=2, **settings).fit(x)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_sparse_tensor_is_sparse_features(blobs: Data) -> None:
+    x = np.where(np.abs(blobs[0]) > 3, blobs[0], 0)
+    common = {"n_init": 1, "max_iter": 5, "random_state": 0}
+    fitted = Clustering(3, **common).fit(torch.from_numpy(x).to_sparse())
+    assert np.array_equal(fitted.labels_, Clustering(3, **common).fit(sp.csr_array(x)).labels_)
+
+
+def test_a_warning_is_given_once_per_fit(blobs: Data) -> None:
+    """Though each step meets nodes without edges."""
+    graph = sp.lil_array((150, 150))
+    graph[0, 1] = graph[1, 0] = 1
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        Clustering(2, "graph", n_init=1, max_iter=8, walks=1, debias=0, random_state=0).fit(blobs[0], graph)
+    told = [str(each.message) for each in found if "without a positive" in str(each.message)]
+    assert len(told) == 1
+    assert not [each for each in found if "sklearn" in each.filename]

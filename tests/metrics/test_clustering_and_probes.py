@@ -78,3 +78,13 @@ def test_few_points_are_told(measure: Callable[[], object], told: str) -> None:
     """And never give NaN, as scikit-learn's cross-validation does."""
     with pytest.raises(ValueError, match=f"^{told}"):
         measure()
+
+
+@pytest.mark.parametrize(
+    "moved", [lambda z: z * 1e-200, lambda z: z * 1e200, lambda z: z * 1e-3 + 2.46e6], ids=[0, 1, 2]
+)
+def test_units_and_offsets_do_not_matter(moved: Callable[[np.ndarray], np.ndarray]) -> None:
+    other = RNG.normal(size=(60, 2))
+    for measure in (metrics.knn_probe, metrics.linear_probe):
+        assert float(measure(moved(POINTS), LABELS)) == pytest.approx(float(measure(POINTS, LABELS)))
+    assert metrics.trustworthiness(moved(POINTS), other) == pytest.approx(metrics.trustworthiness(POINTS, other))

@@ -29,10 +29,10 @@ def clustering(path: Path | None, **hyper: object) -> icon.Clustering:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"walks": 2}, "p"), ({"debias": 0.5}, "p"), ({"n_neighbors": 6}, "loss"), ({"learning_rate": 1e-4}, "rate"),
-        ({"init": "random"}, "start"), ({"random_state": 1}, "seed"), ({"max_iter": 30}, "steps"),
-        ({"hidden": 32}, "start"), ({"mapper": "linear"}, "start"), ({"batch_size": 32}, "batch_size"),
-        ({"hyper": {"metric": "cosine"}}, "loss"),
+        ({"walks": 2}, "walks"), ({"debias": 0.5}, "debias"), ({"n_neighbors": 6}, "n_neighbors"),
+        ({"learning_rate": 1e-4}, "learning_rate"), ({"init": "random"}, "init"), ({"random_state": 1}, "seed"),
+        ({"max_iter": 30}, "steps"), ({"hidden": 32}, "hidden"), ({"mapper": "linear"}, "mapper"),
+        ({"batch_size": 32}, "batch_size"), ({"hyper": {"metric": "cosine"}}, "loss"), ({"ema": 0.5}, "ema"),
     ],
 )  # fmt: skip
 def test_a_run_of_another_setting_is_refused_by_its_name(tmp_path: Path, change: dict[str, object], named: str) -> None:
@@ -45,7 +45,7 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     clustering(tmp_path / "run").fit(X)
     moved = X.copy()
     moved[3, 1] += 1e-9  # p is the same
-    with pytest.raises(ValueError, match=r"^checkpoint: got .* of a run with (data|start) "):
+    with pytest.raises(ValueError, match=r"^checkpoint: got .* of a run with another (data|start) "):
         clustering(tmp_path / "run").fit(moved)
 
 
@@ -70,7 +70,7 @@ def test_a_graph_is_known_by_its_edges(tmp_path: Path) -> None:
     run(igraph.Graph(8, ring), 2)
     run(igraph.Graph(8, ring), 4)
     run(nx.to_scipy_sparse_array(nx.cycle_graph(8)), 6)
-    with pytest.raises(ValueError, match=r"^checkpoint: got .* of a run with p "):
+    with pytest.raises(ValueError, match=r"^checkpoint: got .* of a run with another p "):
         run(nx.to_scipy_sparse_array(nx.path_graph(8)), 8)
 
 

@@ -265,7 +265,7 @@ def test_a_truncated_checkpoint_is_refused(x: Tensor, tmp_path: Path) -> None:
         ({"seed": 1}, "of a run with seed 0, expected 1"),
         ({"batch_size": 5}, "of a run with batch_size None, expected 5"),
         ({"loss": clusters(0.5)}, "of a run with loss"),
-        ({"mapper": MLP(5, 4)}, "of a run with start"),
+        ({"mapper": MLP(5, 4)}, "of a run with another start"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(change, line: str, x: Tensor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
