@@ -292,9 +292,9 @@ class Loss(nn.Module):
 
     def _own(self, input: Any, target: Any, rank: int) -> tuple[Any, Any]:
         """What a rank gives to all: the points of its views are its own."""
-        if self.p.may_be_aligned and _is_a_view(target):
+        if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None
-        if not isinstance(input, (tuple, list)):
+        if not isinstance(input, (tuple, list)) or not self.p.join:
             return input, target
         views, joined = self.p.joined([check.as_tensor(view, f"input[{k}]") for k, view in enumerate(input)], target)
         own = target is None and joined is not None
@@ -378,10 +378,12 @@ class Loss(nn.Module):
 
     def _directions(self, input: Any, target: Any, part: slice | None) -> list[_Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
-        if self.p.may_be_aligned and _is_a_view(target):
-            input, target = (input, target), None
+        if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
+            input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
-            views, target = self.p.joined(self._views(input, target), target)
+            views = self._views(input, target)
+            if self.p.join:
+                views, target = self.p.joined(views, target)
         else:
             views = [check.matrix(input, "input")]
         found: list[_Direction] = []
@@ -609,11 +611,6 @@ def _warn_of_other_ranks() -> None:
 
 def _warn_of_empty() -> None:
     warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=3)
-
-
-def _is_a_view(target: Any) -> bool:
-    """Whether a target is embeddings: ``loss(z1, z2)`` is ``loss((z1, z2))``."""
-    return isinstance(target, Tensor) and target.ndim == 2 and target.is_floating_point()
 
 
 def _span(part: slice, n: int) -> tuple[int, int]:

@@ -55,6 +55,8 @@ class Distribution(Composable):
     leaves_out: ClassVar[bool] = False
     #: A method ``(rows) -> rows`` that comes after all operations, where there is one.
     finish: ClassVar[Any] = None
+    #: Whether several views are taken as one set of points; see `joined`.
+    join = False
     #: Whether two sets without a target are aligned row by row.
     may_be_aligned: ClassVar[bool] = False
     #: Hyper-parameters that `repr` shows even where they are the default.
@@ -109,8 +111,8 @@ class Distribution(Composable):
         """The rows before any operation."""
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
-        """Several views ``[n, d]`` as the loss takes them: as they are, or as one set of points with its target."""
-        return views, target
+        """Several views ``[n, d]`` as one set of points with its target, where p asks for it by ``join``."""
+        raise TypeError(f"icon.p.{type(self).__name__} joins no views")
 
     def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
         """The evaluations of the loss: the view of the anchors, that of the candidates, their part of the target."""

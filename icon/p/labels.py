@@ -86,8 +86,6 @@ class _Members(Distribution):
         return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
-        if not self.join:
-            return views, target
         n = len(views[0])
         if isinstance(target, Rows):
             if target.n == n * len(views):  # prepared from the keys of all views

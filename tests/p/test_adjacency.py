@@ -32,7 +32,7 @@ EIGHT = Sets(8, 8)
 EDGES = np.array([[0, 1, 2, 6], [1, 2, 3, 0]])
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Sparse [BC]S[CR] tensor support:UserWarning"),
     pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning"),
     pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning"),
 ]
