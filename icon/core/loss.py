@@ -522,6 +522,28 @@ class Loss(nn.Module):
                 views[k] = view.to(dtype)
         return views
 
+    @property
+    def temperature(self) -> float | Tensor | None:
+        """The temperature of q, a tensor (without gradient) where it is learned; None where q has none.
+
+        It can be set, within its range.
+
+        Raises:
+            ValueError: set to no number > 0, beyond the range of a learned one, or where q has none that can be set.
+        """
+        q: Any = self.q
+        if getattr(q, "scale_name", "") != "temperature":
+            return None
+        scale: float | Tensor = q.scale
+        return scale.detach() if isinstance(scale, Tensor) else scale
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if self.temperature is None:
+            raise ValueError(f"temperature: got {value!r} for a loss without one ({self.row} x {self.column})")
+        q: Any = self.q
+        q.set_scale(value)
+
     # -- what it is ---------------------------------------------------------------------------------------------------
 
     @property

@@ -37,6 +37,7 @@ class Axis:
 SETTINGS = ("normalization", "divergence", "reduction", "on_no_positive", "anchor_weights", "block", "evaluator",
             "matmul_precision", "totals", "group")  # fmt: skip
 OPERATIONS = ("symmetrize", "walks", "debias")
+_RANGE = {"min_temperature": "min", "max_temperature": "max"}  # of a learned temperature, by plain names
 
 
 def _narrow(leak: float | None = None, **hyper: Any) -> q.Kernel:
@@ -227,8 +228,8 @@ def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: 
             found["settings"][key] = value
         elif key in OPERATIONS:
             found["operations"][key] = value
-        elif key in q_names:
-            found["q"][key] = value
+        elif key in q_names or _RANGE.get(key) in q_names:
+            found["q"][_RANGE.get(key, key)] = value
         elif (own := key if key in p_names else key.removeprefix("target_")) in p_names:
             found["p"][own] = value
         else:

@@ -122,6 +122,27 @@ class Gaussian(Kernel):
         """σ or τ: a number, or one per candidate ``[m]``."""
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
 
+    def set_scale(self, value: float) -> None:
+        """Give σ or τ another value, in place where it is learned.
+
+        Raises:
+            ValueError: not > 0, beyond the range of a learned one, or where the partition is made of the scale.
+        """
+        found = check.positive(value, self.scale_name)
+        if not self.learnable:
+            if self.partition_name not in ("logsumexp", "constant", "decoupled"):
+                raise ValueError(
+                    f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition has it"
+                )
+            self.fixed_scale = found
+            return
+        with torch.no_grad():
+            before = self.log_scale.clone()
+            self.log_scale.fill_(math.log(found))
+            if not math.isclose(float(self.scale), found, rel_tol=1e-5):
+                self.log_scale.copy_(before)
+                raise ValueError(f"{self.scale_name}: got {value!r}, expected a number in its range {self.range}")
+
     @property
     def score_parameters(self) -> tuple[Tensor, ...]:
         return ()  # the scale is in the features

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 import icon
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
@@ -198,3 +201,41 @@ def teachers(rank: int) -> list[float]:
 def test_codes_and_centres_over_ranks() -> None:
     for errors in run(teachers, 2):
         assert max(errors) < 1e-10
+
+
+def in_use(rank: int) -> dict[str, float]:
+    """Through `DistributedDataParallel`, pickled, in a sub-group, under autocast, without validation."""
+    part = slice(0, 5) if rank == 0 else slice(5, N)
+    torch.manual_seed(0)
+    net, a, b = torch.nn.Linear(5, 3).double(), torch.randn(N, 5).double(), torch.randn(N, 5).double()
+    loss = icon.method("simclr", temperature=0.3, learnable=True).double()
+    whole, alone = copy.deepcopy(net), copy.deepcopy(loss)
+    expected = alone((whole(a), whole(b)))
+    expected.backward()
+    together = loss.replace(group="world")
+    ddp, loss_of_all = DistributedDataParallel(net), DistributedDataParallel(together)
+    loss_of_all((ddp(a[part]), ddp(b[part]))).backward()
+    pairs = zip([*net.parameters(), *together.parameters()], [*whole.parameters(), *alone.parameters()], strict=True)
+    found = {"gradients": max(float((p.grad - q.grad).abs().max()) for p, q in pairs)}
+    direct = alone((a, b)).detach()
+
+    def mean(value: Tensor) -> float:
+        total = value.detach().double().clone()
+        dist.all_reduce(total)
+        return float((total / 2 - direct).abs())
+
+    own = (a[part], b[part])
+    found["pickled"] = mean(pickle.loads(pickle.dumps(together))(own))
+    found["sub-group"] = mean(loss.replace(group=dist.new_group([0, 1]))(own))
+    found["terms"] = mean(together.terms(own).cross_entropy)
+    with icon.set_validation(False):
+        found["not validated"] = mean(together(own))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found["autocast"] = mean(together(own))
+    found["rows"] = float(together.replace(reduction="none")(own).shape[0] - 2 * (part.stop - part.start))
+    return found
+
+
+def test_as_it_is_used() -> None:
+    for found in run(in_use, 2):
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}

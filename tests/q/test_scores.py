@@ -341,3 +341,23 @@ def test_derivatives_of_unit_rows(length: float) -> None:
     expected = length * torch.tensor([[0.2 * 0.8 / 5e-30, -0.2 * 0.6 / 5e-30], [0.2 * 0.8 / 5e30, -0.2 * 0.6 / 5e30]])
     assert torch.allclose(far.grad[:2], expected, rtol=1e-5)
     assert not far.grad[2].any()
+
+
+def test_a_temperature_is_read_and_set() -> None:
+    z, ids = normal(8, 3), torch.arange(8) // 2
+    for learnable in (False, True):
+        loss = icon.method("simclr", temperature=0.2, learnable=learnable)
+        assert float(loss.temperature) == pytest.approx(0.2)
+        loss.temperature = 0.5
+        assert float(loss.temperature) == pytest.approx(0.5)
+        assert float(loss(z, ids)) == pytest.approx(float(icon.method("simclr", temperature=0.5)(z, ids)), rel=1e-6)
+        for wrong in (0, -1.0):
+            with pytest.raises(ValueError, match=r"^temperature: got "):
+                loss.temperature = wrong
+    loss = icon.method("clip", temperature=0.2, learnable=True, min_temperature=0.1)
+    with pytest.raises(ValueError, match=r"^temperature: got 0.05, expected a number in its range"):
+        loss.temperature = 0.05
+    assert float(loss.temperature) == pytest.approx(0.2)
+    assert icon.method("t-sne").temperature is None
+    with pytest.raises(ValueError, match=r"^temperature: got 0.1 for a loss without one"):
+        icon.method("t-sne").temperature = 0.1
