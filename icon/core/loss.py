@@ -218,6 +218,8 @@ class Loss(nn.Module):
             ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
         if torch._C._is_any_autocast_enabled():
+            if (lost := _lost_in_half_precision(input)) is not None:
+                return lost
             # Autocast would round the scores to half precision, whose partition is to be summed in float32.
             with _without_autocast(input):
                 return self.forward(input, target, anchors=anchors)
@@ -607,6 +609,16 @@ def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
     """Bytes of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""
     tile = block_size(n, m, block, torch.device("cpu")) * m
     return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
+
+
+def _lost_in_half_precision(input: Any) -> Tensor | None:
+    """NaN where a network under float16 autocast has overflowed: `torch.amp.GradScaler` then skips the step."""
+    views = [view for view in (input if isinstance(input, (tuple, list)) else (input,)) if isinstance(view, Tensor)]
+    if not views or torch.get_autocast_dtype(views[0].device.type) != torch.float16:
+        return None
+    if not all(map(check.values_matter, views)) or all(bool(torch.isfinite(view).all()) for view in views):
+        return None
+    return torch.stack([view.float().sum() for view in views]).sum() * torch.nan
 
 
 @contextmanager

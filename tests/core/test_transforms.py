@@ -276,3 +276,23 @@ def test_forward_over_reverse(name: str) -> None:
         (gradient,) = torch.autograd.grad(call(loss, torch.autograd.forward_ad.make_dual(leaf, v)), leaf)
         product = torch.autograd.forward_ad.unpack_dual(gradient).tangent
     assert_close(product, torch.autograd.functional.hvp(lambda x: call(loss, x), z, v)[1], rtol=1e-9)
+
+
+def test_a_scaler_skips_a_step_that_overflowed() -> None:
+    """The loss is NaN then, and no error, under float16 autocast; elsewhere it is refused as ever."""
+    net, loss, ids = nn.Linear(5, 3), icon.method("simclr"), torch.arange(8) // 2
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    before = net.weight.detach().clone()
+    with torch.autocast("cpu", dtype=torch.float16):
+        value = loss(net(torch.full((8, 5), 1e6)), ids)
+    assert bool(value.isnan())
+    scaler.scale(value).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert torch.equal(net.weight, before)
+    assert scaler.get_scale() == 512.0
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert bool(loss(net(torch.randn(8, 5)), ids).isfinite())
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ValueError, match=r"^input: got NaN or infinity"):
+        loss(torch.full((8, 5), torch.inf), ids)
