@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.core import evaluators, exchange
+from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
 from icon.core.masked import lowered_where_masked, masked_logits
@@ -218,10 +218,10 @@ class Loss(nn.Module):
             ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
         if torch._C._is_any_autocast_enabled():
-            if (lost := _lost_in_half_precision(input)) is not None:
+            if (lost := lost_in_half_precision(input)) is not None:
                 return lost
             # Autocast would round the scores to half precision, whose partition is to be summed in float32.
-            with _without_autocast(input):
+            with without_autocast(input):
                 return self.forward(input, target, anchors=anchors)
         if self._ranks is not None and not self._ranks.inside:
             together: Tensor = self._together(self.forward, input, target, anchors)
@@ -243,7 +243,7 @@ class Loss(nn.Module):
     def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Terms:
         """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
         if torch._C._is_any_autocast_enabled():
-            with _without_autocast(input):
+            with without_autocast(input):
                 return self.terms(input, target, anchors=anchors)
         if self._ranks is not None and not self._ranks.inside:
             together: Terms = self._together(self.terms, input, target, anchors)
@@ -609,25 +609,6 @@ def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
     """Bytes of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""
     tile = block_size(n, m, block, torch.device("cpu")) * m
     return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
-
-
-def _lost_in_half_precision(input: Any) -> Tensor | None:
-    """NaN where a network under float16 autocast has overflowed: `torch.amp.GradScaler` then skips the step."""
-    views = [view for view in (input if isinstance(input, (tuple, list)) else (input,)) if isinstance(view, Tensor)]
-    if not views or torch.get_autocast_dtype(views[0].device.type) != torch.float16:
-        return None
-    if not all(map(check.values_matter, views)) or all(bool(torch.isfinite(view).all()) for view in views):
-        return None
-    return torch.stack([view.float().sum() for view in views]).sum() * torch.nan
-
-
-@contextmanager
-def _without_autocast(input: Any) -> Iterator[None]:
-    """Every kind of autocast that is on, off: of the CPU, and of the device of the input."""
-    first = input[0] if isinstance(input, (tuple, list)) and input else input
-    device = first.device.type if isinstance(first, Tensor) else "cpu"
-    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
-        yield
 
 
 _HAS_RANKS = dist.is_available()

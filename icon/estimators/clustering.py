@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,6 +47,7 @@ from icon.estimators.base import (
     validated,
     with_lower_perplexity,
 )
+from icon.estimators.run import Run, Stage, inputs_of, logits_of, of_weighted, value_of, weighted
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.labels import Labels, read_labels
 from icon.methods import axes
@@ -64,7 +65,6 @@ from icon.training.state import seeded, settled
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
-SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
 NEGATIVES = 2  # of a step
 NEIGHBOURS = 10
 #: What a checkpoint is refused by, where it is of another run.
@@ -205,14 +205,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if weights is not None and not bool((weights > 0).all()):
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
         kinds, size = self._checked(n), self._batch_size(n)
-        last = _Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
+        last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
         loss = self._loss(n)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := self._neighbours(n)) < NEIGHBOURS:
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
         base = self._rows(loss, x, y)
-        whole = loss if weights is None else _weighted(loss, weights)
+        whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
-            base = _of_weighted(base, weights)
+            base = of_weighted(base, weights)
         x, narrow = self._as_seen(x)
         pairs = cache(partial(self._pairs, base, weighted=weights is not None))
         composed = cache(partial(self._composed, base))
@@ -221,10 +221,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
         for start in range(self.n_init):
             of, target = (whole, composed) if size is None else (loss, pairs)
-            run = _Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
+            run = Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
             mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
-            logits = _whole(mapper, x)
-            value = _value(whole, torch.from_numpy(logits), judged(self.debias))
+            logits = logits_of(mapper, x)
+            value = value_of(whole, torch.from_numpy(logits), judged(self.debias))
             if not found or value < min(value for value, *_ in found):
                 self.probabilities_ = softmax(logits, axis=1)
             found.append((value, steps, mapper, logits.argmax(axis=1)))
@@ -408,7 +408,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- one start ----------------------------------------------------------------------------------------------------
 
-    def _first(self, kind: str, run: _Run) -> NDArray[np.int64] | None:
+    def _first(self, kind: str, run: Run) -> NDArray[np.int64] | None:
         """The clusters ``[n]`` that the head is trained to give first; None leaves it as it was drawn."""
         n = len(run.x)
         many = initialization.over(self.n_clusters, run.size or n)
@@ -417,8 +417,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if kind == "k-means" or many == self.n_clusters:
             return initialization.k_means(run.x, self.n_clusters, run.seed)
         # Clusters to be merged need neither the last digit nor balance.
-        mapper, _ = self._trained(run, _Stage("over-clustering", many, max(1, self.max_iter // 2), suffix=".over"))
-        inputs, device = _inputs(mapper, run.x), next(mapper.parameters()).device
+        mapper, _ = self._trained(run, Stage("over-clustering", many, max(1, self.max_iter // 2), suffix=".over"))
+        inputs, device = inputs_of(mapper, run.x), next(mapper.parameters()).device
 
         def phi(points: Tensor) -> NDArray[np.float32]:
             with torch.no_grad():
@@ -428,12 +428,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         with seeded(run.seed, torch.device("cpu")):
             return initialization.merged(phi, n, run.pairs(0.0), self.n_clusters)
 
-    def _trained(self, run: _Run, stage: _Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
+    def _trained(self, run: Run, stage: Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
         """Train a head, from given clusters where there are some: the mapper and its number of steps."""
         x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), self.device).device
         with seeded(run.seed, device):
             mapper = self._mapper(run, stage.clusters).to(device)
-            inputs = _inputs(mapper, x)
+            inputs = inputs_of(mapper, x)
             check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
             if first is not None:
                 initialization.imitate(mapper, inputs, first, self.n_clusters)
@@ -453,7 +453,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
-    def _mapper(self, run: _Run, outputs: int) -> nn.Module:
+    def _mapper(self, run: Run, outputs: int) -> nn.Module:
         x = run.x
         part = slice(None, None, max(1, len(x) // 20_000))
         known = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part]))
@@ -507,79 +507,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         logits = apply(self.mapper_, x)
         order = getattr(self, "order_", None)  # files of older versions have none
         return logits if order is None else logits[:, order]
-
-
-class _Run(NamedTuple):
-    """What the training from one start sees.
-
-    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `fit` takes it;
-    ``pairs(α)`` draws from it. Narrow features are principal directions already, in one unit.
-    """
-
-    loss: Loss
-    x: Any
-    size: int | None
-    target: Callable[[float], Rows | PairSampler]
-    pairs: Callable[[float], PairSampler]
-    seed: int
-    start: int
-    is_narrow: bool
-
-
-class _Stage(NamedTuple):
-    """A training of a start: for how many clusters, and how; ``suffix`` of its checkpoint."""
-
-    label: str
-    clusters: int
-    steps: int
-    alpha: float = 0.0
-    ema: float = 0.0
-    callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
-    suffix: str = ""
-
-
-def _weighted(loss: Loss, weights: Tensor) -> Loss:
-    """The loss with weights ``[n]`` of the points, as anchors and in the sizes of the clusters."""
-    given = loss.q.hyper_parameters()
-    for name in ("weights", "marginals", "exponent"):
-        if name in given:
-            raise ValueError(f"sample_weight: got some with hyper={{{name!r}: ...}}, expected one of them")
-    q = type(loss.q)(**{**given, "weights": weights})
-    return loss.replace(q=q, anchor_weights=weights)
-
-
-def _of_weighted(rows: Rows, weights: Tensor) -> Rows:
-    """p of points that weigh ``[n]``: a neighbour counts as often as it weighs, and so does an anchor."""
-    edges = rows.to_scipy() @ sp.diags_array(weights.numpy())
-    marginal = weights / weights.sum()
-    support = rows.support
-    return Rows.from_scipy(edges, support.exclude_self, offset=support.offset, marginal=marginal, notes=rows.notes)
-
-
-def _value(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
-    """The loss over all points, or a sample of it that is the same for all restarts on the same points."""
-    with torch.no_grad():
-        if isinstance(target, Rows):
-            return float(loss(logits, target))
-        with seeded(0, logits.device):
-            anchors, sampled = target.sample(SAMPLED, SAMPLED_NEGATIVES)
-        if target.weighted:  # the anchors were drawn by their weights
-            loss = loss.replace(anchor_weights=None)
-        return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
-
-
-def _whole(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
-    """The logits of the points that a mapper was trained on."""
-    if isinstance(mapper, icon_nn.Lookup):
-        return mapper.weight.detach().cpu().numpy().copy()
-    return apply(mapper, x)
-
-
-def _inputs(mapper: nn.Module, x: Any) -> Any:
-    """What a mapper is called with: row numbers for a lookup, else features, or the array on disk."""
-    if isinstance(mapper, icon_nn.Lookup):
-        return torch.arange(len(x), device=x.device)
-    return as_seen(mapper, x) if isinstance(x, Tensor) else x
 
 
 READERS["Clustering"] = partial(load_estimator, Clustering)

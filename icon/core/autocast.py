@@ -1,0 +1,31 @@
+"""A loss under autocast: computed without it, and NaN where half precision was not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icon import _checks as check
+
+
+def lost_in_half_precision(input: Any) -> Tensor | None:
+    """NaN where a network under float16 autocast has overflowed: `torch.amp.GradScaler` then skips the step."""
+    views = [view for view in (input if isinstance(input, (tuple, list)) else (input,)) if isinstance(view, Tensor)]
+    if not views or torch.get_autocast_dtype(views[0].device.type) != torch.float16:
+        return None
+    if not all(map(check.values_matter, views)) or all(bool(torch.isfinite(view).all()) for view in views):
+        return None
+    return torch.stack([view.float().sum() for view in views]).sum() * torch.nan
+
+
+@contextmanager
+def without_autocast(input: Any) -> Iterator[None]:
+    """Every kind of autocast that is on, off: of the CPU, and of the device of the input."""
+    first = input[0] if isinstance(input, (tuple, list)) and input else input
+    device = first.device.type if isinstance(first, Tensor) else "cpu"
+    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
+        yield

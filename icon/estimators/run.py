@@ -1,0 +1,95 @@
+"""One start of a clustering: what its training sees, and what is computed of it and of weighted points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from icon import nn as icon_nn
+from icon.core.loss import Loss
+from icon.estimators.base import apply
+from icon.nn.mappers import as_seen
+from icon.p.rows import Rows
+from icon.training.sampler import PairSampler
+from icon.training.state import seeded
+
+SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
+
+
+class Run(NamedTuple):
+    """What the training from one start sees.
+
+    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `fit` takes it;
+    ``pairs(α)`` draws from it. Narrow features are principal directions already, in one unit.
+    """
+
+    loss: Loss
+    x: Any
+    size: int | None
+    target: Callable[[float], Rows | PairSampler]
+    pairs: Callable[[float], PairSampler]
+    seed: int
+    start: int
+    is_narrow: bool
+
+
+class Stage(NamedTuple):
+    """A training of a start: for how many clusters, and how; ``suffix`` of its checkpoint."""
+
+    label: str
+    clusters: int
+    steps: int
+    alpha: float = 0.0
+    ema: float = 0.0
+    callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
+    suffix: str = ""
+
+
+def weighted(loss: Loss, weights: Tensor) -> Loss:
+    """The loss with weights ``[n]`` of the points, as anchors and in the sizes of the clusters."""
+    given = loss.q.hyper_parameters()
+    for name in ("weights", "marginals", "exponent"):
+        if name in given:
+            raise ValueError(f"sample_weight: got some with hyper={{{name!r}: ...}}, expected one of them")
+    q = type(loss.q)(**{**given, "weights": weights})
+    return loss.replace(q=q, anchor_weights=weights)
+
+
+def of_weighted(rows: Rows, weights: Tensor) -> Rows:
+    """p of points that weigh ``[n]``: a neighbour counts as often as it weighs, and so does an anchor."""
+    edges = rows.to_scipy() @ sp.diags_array(weights.numpy())
+    marginal = weights / weights.sum()
+    support = rows.support
+    return Rows.from_scipy(edges, support.exclude_self, offset=support.offset, marginal=marginal, notes=rows.notes)
+
+
+def value_of(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
+    """The loss over all points, or a sample of it that is the same for all restarts on the same points."""
+    with torch.no_grad():
+        if isinstance(target, Rows):
+            return float(loss(logits, target))
+        with seeded(0, logits.device):
+            anchors, sampled = target.sample(SAMPLED, SAMPLED_NEGATIVES)
+        if target.weighted:  # the anchors were drawn by their weights
+            loss = loss.replace(anchor_weights=None)
+        return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
+
+
+def logits_of(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
+    """The logits of the points that a mapper was trained on."""
+    if isinstance(mapper, icon_nn.Lookup):
+        return mapper.weight.detach().cpu().numpy().copy()
+    return apply(mapper, x)
+
+
+def inputs_of(mapper: nn.Module, x: Any) -> Any:
+    """What a mapper is called with: row numbers for a lookup, else features, or the array on disk."""
+    if isinstance(mapper, icon_nn.Lookup):
+        return torch.arange(len(x), device=x.device)
+    return as_seen(mapper, x) if isinstance(x, Tensor) else x

@@ -1,0 +1,85 @@
+"""The habits of scikit-learn: small data, what is not fitted, what is wrong, and how it is told."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from torch import nn
+
+import icon
+from icon.estimators.clustering import Clustering
+
+X = make_blobs(150, n_features=5, centers=4, random_state=3)[0]
+
+
+def test_defaults_fit_eight_points_with_a_warning() -> None:
+    x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 4, axis=0) + np.arange(8)[:, None] / 50
+    with pytest.warns(UserWarning, match=r"^n_neighbors: lowered from 10 to 3 for 8 points$") as told:
+        fitted = Clustering(2, random_state=0).fit(x)
+    assert len(told) == 1
+    assert adjusted_rand_score(np.repeat([0, 1], 4), fitted.labels_) == 1
+
+
+def test_a_fit_that_was_not_made_is_told_as_scikit_learn_does(tmp_path: Path) -> None:
+    for use in (
+        lambda: Clustering(2).predict([[0.0]]),
+        lambda: Clustering(2).score([[0.0]]),
+        lambda: Clustering(2).save(tmp_path / "c"),
+        lambda: icon.save(icon.Embedding(), tmp_path / "e"),
+        lambda: icon.diagnose(Clustering(2)),
+        lambda: icon.Embedding().get_feature_names_out(),
+    ):
+        with pytest.raises(NotFittedError):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("x", "settings", "told"),
+    [
+        (np.ones(9), {}, "X: Expected 2D array, got 1D array instead: Reshape"),
+        (None, {}, "X: got None, expected features"),
+        (np.ones((9, 2)) * 1j, {}, "X: Complex data not supported$"),
+        ("abc", {}, "X: could not convert string to float"),
+        (np.eye(9), {"device": None}, "device: got None, expected 'auto'"),
+        (np.eye(9), {"device": "meta"}, "device: got 'meta'|features: got a tensor on the meta device"),
+        (np.eye(9), {"hyper": "cosine"}, "hyper: got 'cosine', expected a mapping"),
+        (np.eye(9), {"hyper": {"n_neighbors": 3}}, "hyper: got 'n_neighbors', expected the argument n_neighbors="),
+        (np.eye(9), {"init": None}, "init: got None"),
+        (np.eye(9), {"callback": 5}, "callback: got 5, expected None or a function"),
+        (np.eye(9), {"mapper": nn.Linear(7, 2)}, "mapper: got a module that does not take features of shape"),
+        (np.eye(9), {"random_state": -1}, "random_state: got -1, expected None, an integer"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(x: Any, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^({told})") as error:
+        Clustering(2, n_init=1, max_iter=2, **settings).fit(x)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_sparse_tensor_is_sparse_features() -> None:
+    x = np.where(np.abs(X) > 3, X, 0)
+    common = {"n_init": 1, "max_iter": 5, "random_state": 0}
+    fitted = Clustering(3, **common).fit(torch.from_numpy(x).to_sparse())
+    assert np.array_equal(fitted.labels_, Clustering(3, **common).fit(sp.csr_array(x)).labels_)
+
+
+def test_a_warning_is_given_once_per_fit() -> None:
+    """Though each step meets nodes without edges."""
+    graph = sp.lil_array((150, 150))
+    graph[0, 1] = graph[1, 0] = 1
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        Clustering(2, "graph", n_init=1, max_iter=8, walks=1, debias=0, random_state=0).fit(X, graph)
+    told = [str(each.message) for each in found if "without a positive" in str(each.message)]
+    assert len(told) == 1
+    assert not [each for each in found if "sklearn" in each.filename]
