@@ -3,8 +3,9 @@
 from icon.nn.groups import parameter_groups
 from icon.training.batches import PointSampler, Sampler
 from icon.training.fit import Fit, fit
+from icon.training.gather import gather
 from icon.training.grad_cache import GradCache
 from icon.training.queue import Queue
 from icon.training.sampler import PairSampler
 
-__all__ = ["Fit", "GradCache", "PairSampler", "PointSampler", "Queue", "Sampler", "fit", "parameter_groups"]
+__all__ = ["Fit", "GradCache", "PairSampler", "PointSampler", "Queue", "Sampler", "fit", "gather", "parameter_groups"]

@@ -239,3 +239,23 @@ def in_use(rank: int) -> dict[str, float]:
 def test_as_it_is_used() -> None:
     for found in run(in_use, 2):
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
+def shards(rank: int) -> float:
+    """Prototypes of which each rank holds some: the gradient of a shard is that of one process."""
+    torch.manual_seed(0)
+    z, prototypes, labels = torch.randn(N, 3).double(), torch.randn(5, 3).double(), torch.arange(N) % 5
+    part, own = (slice(0, 4), slice(0, 2)) if rank == 0 else (slice(4, N), slice(2, 5))
+    loss = icon.method("cross-entropy").double()
+    prototypes.requires_grad_()
+    (expected,) = torch.autograd.grad(loss((z, prototypes), labels), [prototypes])
+    shard = prototypes.detach()[own].clone().requires_grad_()
+    every = icon.training.gather(shard, sharded=True)
+    assert torch.equal(every, prototypes)
+    value = loss.replace(group="world")((z[part], every), labels[part])
+    (found,) = torch.autograd.grad(value, [shard])
+    return float((found - expected[own]).abs().max())
+
+
+def test_prototypes_in_shards() -> None:
+    assert max(run(shards, 2)) < 1e-12
