@@ -200,7 +200,7 @@ class Loss(nn.Module):
     # -- use ----------------------------------------------------------------------------------------------------------
 
     def forward(
-        self, input: Any, target: Any = None, *, anchors: slice | None = None
+        self, input: Any, target: Any = None, *, anchors: slice | None = None, weights: Any = None
     ) -> Float[Tensor, ""] | Float[Tensor, " n"]:
         """The loss, a scalar (``[n]`` with ``reduction="none"``).
 
@@ -213,6 +213,8 @@ class Loss(nn.Module):
             anchors: which points of the input are anchors; None: all. The others are candidates only: a memory behind
                 the batch (``loss(torch.cat([z, memory]), ids, anchors=slice(0, len(z)))``), or the points of other
                 ranks. Parts that cover all points, with `Totals` that sum over them, add up to the whole loss.
+            weights: ``[n]`` >= 0 of the anchors in this call, in place of ``anchor_weights``; of views that are joined,
+                of the points.
 
         Raises:
             ValueError, TypeError: one line with the argument, what was given and what was expected.
@@ -222,13 +224,13 @@ class Loss(nn.Module):
                 return lost
             # Autocast would round the scores to half precision, whose partition is to be summed in float32.
             with without_autocast(input):
-                return self.forward(input, target, anchors=anchors)
+                return self.forward(input, target, anchors=anchors, weights=weights)
         if self._ranks is not None and not self._ranks.inside:
-            together: Tensor = self._together(self.forward, input, target, anchors)
+            together: Tensor = self._together(self.forward, input, target, anchors, weights)
             return together
         if self._ranks is None and _HAS_RANKS and dist.is_initialized():
             _warn_of_other_ranks()
-        directions = self._directions(input, target, anchors)
+        directions = self._directions(input, target, anchors, weights)
         if self.reduction == "none":
             value = torch.cat([self._rowwise(d) for d in directions])
         elif len(directions) == 1 or (len(directions) == 2 and self._share_scores(*directions)):
@@ -240,15 +242,15 @@ class Loss(nn.Module):
             q.advance()
         return value
 
-    def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> Terms:
+    def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None, weights: Any = None) -> Terms:
         """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
         if torch._C._is_any_autocast_enabled():
             with without_autocast(input):
-                return self.terms(input, target, anchors=anchors)
+                return self.terms(input, target, anchors=anchors, weights=weights)
         if self._ranks is not None and not self._ranks.inside:
-            together: Terms = self._together(self.terms, input, target, anchors)
+            together: Terms = self._together(self.terms, input, target, anchors, weights)
             return together
-        parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors)]
+        parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors, weights)]
         joined = torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
         return Terms(*joined.unbind())
 
@@ -285,8 +287,12 @@ class Loss(nn.Module):
         m = check.count(n, "n") if m is None else check.count(m, "m")
         return _memory(self.block, self.q.is_product, n, check.count(d, "d"), m)
 
-    def _together(self, evaluate: Callable[..., Any], input: Any, target: Any, anchors: slice | None) -> Any:
+    def _together(
+        self, evaluate: Callable[..., Any], input: Any, target: Any, anchors: slice | None, weights: Any
+    ) -> Any:
         """The loss of the batches of all ranks."""
+        if weights is not None:
+            raise ValueError("weights: got some with group=, expected None")
         if anchors is not None:
             raise ValueError("anchors: got a slice with group=, expected None: the anchors are those of each rank")
         assert self._ranks is not None
@@ -378,31 +384,41 @@ class Loss(nn.Module):
 
     # -- what a direction is made of ----------------------------------------------------------------------------------
 
-    def _directions(self, input: Any, target: Any, part: slice | None) -> list[_Direction]:
+    def _directions(self, input: Any, target: Any, part: slice | None, weights: Any = None) -> list[_Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
+        of_anchors = self.anchor_weights if weights is None else self._weights_of_a_call(weights)
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
             views = self._views(input, target)
             if self.p.join:
+                if weights is not None and of_anchors is not None:
+                    of_anchors = of_anchors.repeat(len(views))
                 views, target = self.p.joined(views, target)
         else:
             views = [check.matrix(input, "input")]
         found: list[_Direction] = []
         for i, j, given in self.p.directions(len(views), target):
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
-                found.append(self._back(found[0], views, given))
+                found.append(self._back(found[0], views, given, of_anchors))
             else:
-                found.append(self._direction(views[i], views[j], given, len(views) > 1, part, None))
+                found.append(self._direction(views[i], views[j], given, len(views) > 1, part, None, of_anchors))
         return found
 
-    def _back(self, forth: _Direction, views: list[Tensor], target: Any) -> _Direction:
+    def _weights_of_a_call(self, weights: Any) -> Tensor:
+        """The weights of the anchors of one call, in place of those of the loss."""
+        if self.normalization == "joint" or self.stationary_anchors:
+            how = "normalization='joint'" if self.normalization == "joint" else "anchor_weights='stationary'"
+            raise ValueError(f"weights: got some with {how}, expected None: p weights its anchors")
+        return _anchor_weights(weights, "weights")
+
+    def _back(self, forth: _Direction, views: list[Tensor], target: Any, given: Tensor | None) -> _Direction:
         """The direction from the second set to the first, from the same features."""
         problem = forth.problem.exchanged()
         if target is None and self.p.aligned and not self.p.operations:  # p is the same both ways
             return forth._replace(problem=problem)
         features = Features(problem.anchors, problem.candidates, problem.statistics)
-        return self._direction(views[1], views[0], target, True, None, features)
+        return self._direction(views[1], views[0], target, True, None, features, given)
 
     def _direction(
         self,
@@ -412,6 +428,7 @@ class Loss(nn.Module):
         paired: bool,
         part: slice | None,
         features: Features | None,
+        given: Tensor | None,
     ) -> _Direction:
         (n, d), m, q = anchors.shape, candidates.shape[0], self.q
         if m < 2 and not paired and self.p.made_from not in ("labels", "nothing"):
@@ -422,9 +439,9 @@ class Loss(nn.Module):
         if q.needs_self and rows.support.exclude_self:
             rows = rows.on(rows.support.including_self())
         of_candidates = rows.marginal if q.needs_marginal else None
-        given = self.anchor_weights
         if given is not None and len(given) != n:
-            raise ValueError(f"anchor_weights: got {len(given)}, expected {n} (one per anchor)")
+            name = "anchor_weights" if given is self.anchor_weights else "weights"
+            raise ValueError(f"{name}: got {len(given)}, expected {n} (one per anchor)")
         if part is not None:
             start, stop = _span(part, n)
             anchors, rows, n = anchors[start:stop], rows.part(start, stop), stop - start
@@ -638,10 +655,8 @@ def _span(part: slice, n: int) -> tuple[int, int]:
     return start, stop
 
 
-def _anchor_weights(given: Any) -> Tensor:
-    weights = check.as_tensor(given, "anchor_weights").detach().clone()
+def _anchor_weights(given: Any, name: str = "anchor_weights") -> Tensor:
+    weights = check.as_tensor(given, name).detach().clone()
     if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not bool(weights.sum() > 0):
-        raise ValueError(
-            f"anchor_weights: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0"
-        )
+        raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
     return weights if weights.is_floating_point() else weights.double()

@@ -1,5 +1,6 @@
 """Networks and what goes with them: mappers, the teacher, and targets made from a teacher's scores."""
 
+from icon.nn.crops import multi_crop
 from icon.nn.ema import EMA, cosine_decay
 from icon.nn.groups import parameter_groups
 from icon.nn.mappers import CNN, MAX_FEATURES, MLP, NAMES, Linear, Lookup, Principal, Prototypes, Rescale, build
@@ -20,6 +21,7 @@ __all__ = [
     "build",
     "concentration",
     "cosine_decay",
+    "multi_crop",
     "parameter_groups",
     "sinkhorn",
 ]

@@ -603,3 +603,34 @@ def test_a_penalty_is_added_in_the_joint_form_too() -> None:
 def test_a_copy_refuses_what_the_original_refuses(copied: Callable[[icon.Loss], icon.Loss]) -> None:
     with pytest.raises(ValueError, match="6 of 6 anchors without a positive"):
         copied(icon.method("supcon", on_no_positive="raise"))(normal(6, 3), np.arange(6))
+
+
+def test_weights_of_a_call_are_anchor_weights() -> None:
+    z, other, w, ids = normal(8, 3, grad=True), normal(8, 3, seed=1, grad=True), np.linspace(0, 1, 8), np.arange(8) // 2
+    for slug, input, target in (("infonce", z, ids), ("clip", (z, other), None), ("cross-entropy", (z, other), ids)):
+        loss = icon.method(slug)
+        assert_same(loss(input, target, weights=w), loss.replace(anchor_weights=w)(input, target), [z, other])
+        expected = loss.replace(anchor_weights=w).terms(input, target).cross_entropy
+        assert_same(loss.terms(input, target, weights=w).cross_entropy, expected, [z, other])
+    both = icon.method("simclr")((z, other), weights=w)
+    every = icon.method("simclr").replace(anchor_weights=np.tile(w, 2))
+    assert_same(both, every(torch.cat([z, other]), np.tile(np.arange(8), 2)), [z, other])
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights", "told"),
+    [
+        (lambda: icon.method("infonce"), [1.0, 2.0], r"weights: got 2, expected 8 \(one per anchor\)"),
+        (lambda: icon.method("infonce"), [-1.0] * 8, "weights: got shape"),
+        (lambda: icon.method("t-simclr"), [1.0] * 8, "weights: got some with normalization='joint'"),
+        (
+            lambda: icon.method("infonce", anchor_weights="stationary"),
+            [1.0] * 8,
+            "weights: got some with anchor_weights",
+        ),
+        (lambda: icon.method("infonce", group="world"), [1.0] * 8, "weights: got some with group="),
+    ],
+)
+def test_weights_that_cannot_be(loss: Callable[[], icon.Loss], weights: list[float], told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{told}"):
+        loss()(normal(8, 3), np.arange(8) // 2, weights=weights)
