@@ -220,7 +220,8 @@ class Loss(nn.Module):
             ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
         if torch._C._is_any_autocast_enabled():
-            if (lost := lost_in_half_precision(input)) is not None:
+            # Of several ranks, all are to go the same way.
+            if self._ranks is None and (lost := lost_in_half_precision(input)) is not None:
                 return lost
             # Autocast would round the scores to half precision, whose partition is to be summed in float32.
             with without_autocast(input):

@@ -75,7 +75,7 @@ class Ranks:
             local = _local(target, [len(view) for view in views[:shared]])
             self._device = views[0].device
             mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local]
-        except exchange.KINDS as found:
+        except Exception as found:
             error = found
         every = exchange.agreed(mine, error, group)
         of_views, of_targets = zip(*every, strict=True)

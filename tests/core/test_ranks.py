@@ -139,6 +139,9 @@ def refusals(rank: int) -> list[str]:
     tell(lambda: loss(z if rank == 0 else "z", ids))
     strict = icon.method("simclr", group="world", on_no_positive="raise")
     tell(lambda: strict(z, ids if rank == 0 else torch.tensor([4, 4, 5, 6])))
+    tell(lambda: loss(z if rank == 0 else object(), ids))
+    with torch.autocast("cpu", dtype=torch.float16):
+        tell(lambda: loss(z if rank == 0 else z * torch.inf, ids))
     tell(lambda: loss(z[:0], ids[:0]))
     tell(lambda: loss(z, ids, anchors=slice(0, 2)))
     tell(lambda: loss(z, ids))
@@ -154,6 +157,8 @@ def test_an_error_of_one_rank_is_told_on_all() -> None:
         "ValueError: input: got [n, 3] of torch.float32 on rank 0 and [n, 3] of torch.float64 on rank 1, expected",
         "TypeError: input: got str",
         "ValueError: target: got 2 of 4 anchors without a positive (rows 2, 3), expected none with on_no_positive=",
+        "TypeError: input: got object",
+        "ValueError: input: got NaN or infinity in rows 0, 1, 2, 3, expected finite numbers (on rank 1 of 2)",
         "ValueError: input: got no point on any rank, expected some",
         "ValueError: anchors: got a slice with group=, expected None",
         "nothing",
