@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import traceback
 import warnings
@@ -23,7 +24,8 @@ def run(work: Callable[..., Any], world: int, *arguments: Any) -> list[Any]:
 
 
 def _rank(rank: int, world: int, folder: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    if sys.platform == "linux":
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # whatever the network is
     torch.set_num_threads(1)
     torch.manual_seed(0)
     warnings.simplefilter("ignore")
