@@ -30,6 +30,7 @@ def _rank(rank: int, world: int, folder: str, work: Callable[..., Any], argument
     torch.manual_seed(0)
     warnings.simplefilter("ignore")
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
+    dist.barrier()  # or a rank that has nothing to exchange leaves while another still connects
     try:
         torch.save(work(rank, *arguments), Path(folder) / f"{rank}.pt")
     except BaseException:
