@@ -17,7 +17,12 @@ def multi_crop(codes: Sequence[Float[Tensor, "n c"]], n_views: int) -> tuple[Flo
     Each view is to predict the codes of every global view but itself:
     ``1 / (G (V-1)) sum_g sum_{v != g} CE(code_g, z_v)``. The cross-entropy is linear in its target, so that this is one
     loss: a view's target is the mean of the codes that it predicts, and it counts as often as there are some.
+    The papers' number is ``loss.terms(...).cross_entropy``; the loss has the same gradient.
 
+    >>> global_codes = [icon.sinkhorn(z @ prototypes.T), icon.sinkhorn(other_view @ prototypes.T)]
+    >>> targets, weights = icon.nn.multi_crop(global_codes, n_views=3)
+    >>> crops = torch.cat([z, other_view, z + 0.1])        # the last one stands for a local crop
+    >>> value = icon.method("swav")((crops, prototypes), targets, weights=weights)
 
     Args:
         codes: ``[n, C]`` of each global view, rows that sum to one.
