@@ -38,11 +38,6 @@ def process_group(group: Group) -> Any:
     return None if isinstance(group, str) else group
 
 
-def is_one_of_many() -> bool:
-    """Whether this process is one of several ranks."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
 def objects(mine: Any, group: Any) -> list[Any]:
     """What each rank gives, in their order."""
     found: list[Any] = [None] * dist.get_world_size(group)
