@@ -96,15 +96,15 @@ def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.f
     """
     unit = 1.0
     if metric == "correlation":
-        a, b, metric = _about_their_mean(a), _about_their_mean(b), "cosine"
+        a, b, metric = *_each(_about_their_mean, a, b), "cosine"
     if metric == "cosine":
-        a, b = _of_length_one(a), _of_length_one(b)
+        a, b = _each(_of_length_one, a, b)
     elif metric == "sqeuclidean":  # whose squares are then ordinary numbers, and hardly larger than the distances
         a, b = _moved(a, b)
-        unit = unit_of(*(torch.from_numpy(_entries(x)) for x in (a, b)))
-        a, b = a / unit, b / unit
+        unit = unit_of(*(torch.from_numpy(_entries(x)) for x in ((a,) if a is b else (a, b))))
+        a, b = _each(lambda x: x / unit, a, b)
     elif metric in _OF_SETS:
-        a, b = a != 0, b != 0
+        a, b = _each(lambda x: x != 0, a, b)
     step = max(1, _ENTRIES // b.shape[0])
     for start in range(0, a.shape[0], step):
         found = unit * _between(a[start : start + step], b, metric)
@@ -161,6 +161,12 @@ def of_edges(a: Rows, b: Rows, index: NDArray[np.int64], metric: Metric) -> NDAr
 def _entries(x: Rows) -> NDArray[np.float64]:
     found: NDArray[np.float64] = (x.data if x.nnz else np.zeros(1)) if sp.issparse(x) else x
     return found
+
+
+def _each(change: Callable[[Rows], Rows], a: Rows, b: Rows) -> tuple[Rows, Rows]:
+    """Both sets changed, once where they are one."""
+    changed = change(a)
+    return changed, changed if a is b else change(b)
 
 
 def _moved(a: Rows, b: Rows) -> tuple[Rows, Rows]:
