@@ -60,13 +60,17 @@ def threaded(fit: Fit) -> Fit:
 
 
 @contextmanager
-def paying(work: int) -> Iterator[None]:
-    """Within a fit that leaves it to the size: the threads that pay for operations of so many multiply-adds."""
+def paying(work: Callable[[], int]) -> Iterator[None]:
+    """Within a fit that leaves it to the size: the threads that pay for operations of so many multiply-adds.
+
+    Args:
+        work: tells how many; it is asked within such a fit alone.
+    """
     most = _most.get()
     if not most:
         yield
         return
-    with _torch_threads(max(1, min(most, work // PAYS))):
+    with _torch_threads(max(1, min(most, work() // PAYS))):
         yield
 
 

@@ -82,7 +82,7 @@ def nearest_neighbors(
     if isinstance(where, Tensor) and not where.is_floating_point():
         where = where.double()  # torch compares no unsigned integers but bytes
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
-        with paying(min(n, _QUERIES) * min(n, _CANDIDATES) * features.shape[1]):
+        with paying(lambda: min(n, _QUERIES) * min(n, _CANDIDATES) * features.shape[1]):
             return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
     read = _reader(features, metric)
     library = approximate_library()

@@ -91,12 +91,12 @@ def test_large_operations_take_what_pays() -> None:
 
     def look(*_: Any) -> None:
         for work in (PAYS // 2, 2 * PAYS, 100 * PAYS):
-            with paying(work):
+            with paying(lambda work=work: work):
                 found.append(torch.get_num_threads())
 
     icon.Clustering(2, n_init=1, max_iter=1, init="random", callback=look).fit(X)
     assert found == [1, 2, 3]
-    with paying(100 * PAYS):
+    with paying(lambda: 100 * PAYS):
         assert torch.get_num_threads() == 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from icon.p.rows import Rows
 from icon.training.batches import Sampler, all_points, batches
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
-from icon.training.state import Draws, settled
+from icon.training.state import Draws, seeded, settled
 
 Callback = Callable[[int, float, Tensor], object]
 
@@ -128,7 +129,7 @@ def fit(
             made = own | settings | _made_of(loss, mapper, method, inputs, target)
             run = Checkpoint(loss, mapper, method, teacher, made, Path(checkpoint))
             losses = run.begin(resume)
-    work = _work(mapper, inputs, batch_size)
+    work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not stopped and not _stalled(losses, tol, patience):
             with settled():
@@ -161,7 +162,8 @@ def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
 
     points, tried = batch_size or len(inputs), min(2, len(inputs))
     was_training = mapper.training
-    with settled(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # What a module draws here is no part of the run.
+    with settled(), seeded(0, inputs.device), torch.no_grad(), FlopCounterMode(display=False) as counter:
         mapper.eval()(inputs[:tried])
     mapper.train(was_training)
     of_pairs = 0 if inputs.is_floating_point() else points * max(p.numel() for p in mapper.parameters())
