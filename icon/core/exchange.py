@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+T = TypeVar("T")
 Group: TypeAlias = Any  # "world", or a process group of torch.distributed
 KINDS = (ValueError, TypeError, MemoryError, FloatingPointError)  # of errors that tell of bad input
 
@@ -63,11 +65,22 @@ def agreed(mine: Any, error: Exception | None, group: Any) -> list[Any]:
     return [said for _, said in every]
 
 
-def rows_of_all(x: Tensor, error: Exception | None, group: Any) -> tuple[Tensor, slice]:
-    """The rows of all ranks, without gradient, and where those of this rank are; errors as in `agreed`."""
-    sizes = agreed(x.shape[0], error, group)
+def checked(given: Callable[[], T], group: Any) -> T:
+    """What this rank is given, where all ranks find that theirs is right; the error of any is raised on all."""
+    found, error = None, None
+    try:
+        found = given()
+    except Exception as failed:
+        error = failed
+    agreed(None, error, group)
+    return found  # type: ignore[return-value] # an error has been raised
+
+
+def rows_of_all(x: Tensor, group: Any) -> tuple[Tensor, slice]:
+    """The rows of all ranks, as in `rows`, and where those of this rank are."""
+    sizes = objects(x.shape[0], group)
     start = sum(sizes[: dist.get_rank(group)])
-    return rows(x.detach(), sizes, group), slice(start, start + sizes[dist.get_rank(group)])
+    return rows(x, sizes, group), slice(start, start + sizes[dist.get_rank(group)])
 
 
 def largest(x: Tensor, group: Any) -> Tensor:

@@ -78,17 +78,16 @@ def _balanced_over_ranks(
     scores: Any, row_weights: Any, group: exchange.Group, epsilon: float, n_iters: int, settings: dict[str, Any]
 ) -> Tensor:
     """The codes of this rank's rows among those of all ranks."""
-    ranks, error = exchange.process_group(exchange.check_group(group)), None
-    s = weights = torch.empty(0)
-    try:
+    ranks = exchange.process_group(exchange.check_group(group))
+
+    def given() -> tuple[Tensor, Tensor]:
         s = check.matrix(scores, "scores")
         weights = torch.ones_like(s[:, 0]) if row_weights is None else check.as_tensor(row_weights, "row_weights").to(s)
         if weights.shape != s.shape[:1]:
             raise ValueError(f"row_weights: got shape {tuple(weights.shape)}, expected {len(s)} numbers")
-    except exchange.KINDS as found:
-        error = found
-    every, mine = exchange.rows_of_all(s, error, ranks)
-    weights, _ = exchange.rows_of_all(weights, None, ranks)
+        return s, weights
+
+    (every, mine), (weights, _) = (exchange.rows_of_all(x, ranks) for x in exchange.checked(given, ranks))
     return sinkhorn(every, epsilon, n_iters, row_weights=weights, **settings)[mine]
 
 
@@ -174,15 +173,22 @@ class Centering(nn.Module):
     @torch.no_grad()
     def forward(self, logits: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         """``[n, C] -> [n, C]``, rows that sum to one."""
-        t = check.matrix(logits, "logits")
-        if t.shape[1] != len(self.center):
-            raise ValueError(f"logits: got {t.shape[1]} columns, expected {len(self.center)} (one per prototype)")
+        if self.group is None or not self.training:  # then nothing is exchanged
+            t = self._given(logits)
+        else:
+            t = exchange.checked(lambda: self._given(logits), exchange.process_group(self.group))
         # In half precision a moving average stops moving.
         t = t.to(torch.promote_types(torch.promote_types(t.dtype, self.center.dtype), torch.float32))
         codes = ((t - self.center) / self.temperature).softmax(dim=1)
         if self.training:
             self.center = self.center.to(t).lerp(self._mean(t), 1 - self.momentum)
         return codes
+
+    def _given(self, logits: Any) -> Tensor:
+        t = check.matrix(logits, "logits")
+        if t.shape[1] != len(self.center):
+            raise ValueError(f"logits: got {t.shape[1]} columns, expected {len(self.center)} (one per prototype)")
+        return t
 
     def _mean(self, t: Tensor) -> Tensor:
         if self.group is None:

@@ -26,14 +26,9 @@ def gather(x: Tensor, group: exchange.Group = "world", *, sharded: bool = False)
     Raises:
         TypeError, ValueError: no matrix with a row and a column, on any rank.
     """
-    ranks, error = exchange.process_group(exchange.check_group(group)), None
-    try:
-        check.matrix(x, "x")
-    except exchange.KINDS as found:
-        error = found
-    sizes = exchange.agreed(x.shape[0] if error is None else 0, error, ranks)
-    found_rows = exchange.rows(x, sizes, ranks)
+    ranks = exchange.process_group(exchange.check_group(group))
+    rows, _ = exchange.rows_of_all(exchange.checked(lambda: check.matrix(x, "x"), ranks), ranks)
     if not sharded:
-        return found_rows
+        return rows
     share = 1 / dist.get_world_size(ranks)
-    return found_rows.detach() + (found_rows - found_rows.detach()) * share
+    return rows.detach() + (rows - rows.detach()) * share

@@ -71,14 +71,12 @@ class Queue(nn.Module):
         Raises:
             ValueError, TypeError: no finite matrix of the queue's columns, or other labels than one for each row.
         """
-        given = check.matrix(z, "z").detach()
-        if given.shape[1] != self.held.shape[1]:
-            raise ValueError(f"z: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
-        known = torch.full((len(given),), -1) if labels is None else check.integers(labels, "labels", len(given))
-        if self.group is not None:
+        if self.group is None:
+            given, known = self._given(z, labels)
+        else:
             ranks = exchange.process_group(self.group)
-            given, _ = exchange.rows_of_all(given, None, ranks)
-            known, _ = exchange.rows_of_all(known.to(given.device), None, ranks)
+            own = exchange.checked(lambda: self._given(z, labels), ranks)
+            given, known = (exchange.rows_of_all(x, ranks)[0] for x in own)
         size = len(self.held)
         given, known = given[-size:], known[-size:]
         places = (self._next + torch.arange(len(given))) % size
@@ -86,6 +84,14 @@ class Queue(nn.Module):
         self.held.index_copy_(0, places, given.to(self.held))
         self.held_labels.index_copy_(0, places, known.to(self.held_labels))
         self._next, self._count = (self._next + len(given)) % size, min(self._count + len(given), size)
+
+    def _given(self, z: Any, labels: Any) -> tuple[Tensor, Tensor]:
+        """Rows and labels that can be taken in, where the rows are."""
+        given = check.matrix(z, "z").detach()
+        if given.shape[1] != self.held.shape[1]:
+            raise ValueError(f"z: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
+        known = torch.full((len(given),), -1) if labels is None else check.integers(labels, "labels", len(given))
+        return given, known.to(given.device)
 
     def beside(self, keys: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "m d"], tuple[Tensor, Tensor]]:
         """The keys and the queue as candidates ``[n + k, d]``, and the ids of queries and candidates.

@@ -264,3 +264,31 @@ def shards(rank: int) -> float:
 
 def test_prototypes_in_shards() -> None:
     assert max(run(shards, 2)) < 1e-12
+
+
+def refusals_of_parts(rank: int) -> list[str]:
+    """What each rank is told where the rows of one are wrong, of all that exchanges rows."""
+    good, bad = torch.rand(4, 3), torch.full((4, 3), torch.nan)
+    own, told = good if rank == 0 else bad, []
+    queue = icon.training.Queue(8, 3, group="world")
+    for call in (
+        lambda x: icon.sinkhorn(x, group="world"),
+        icon.nn.Centering(3, group="world"),
+        queue.push,
+        icon.training.gather,
+    ):
+        try:
+            call(own)
+            told.append("nothing")
+        except ValueError as error:
+            told.append(str(error))
+        call(good)  # and afterwards all goes on
+    return told
+
+
+def test_an_error_of_one_rank_is_told_on_all_by_every_part() -> None:
+    first, second = run(refusals_of_parts, 2)
+    assert first == second
+    for name, message in zip(("scores", "logits", "z", "x"), first, strict=True):
+        assert message.startswith(f"{name}: got NaN or infinity in rows 0, 1, 2, 3")
+        assert message.endswith("(on rank 1 of 2)")
