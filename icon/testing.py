@@ -86,6 +86,14 @@ def check_masses(masses: Masses, dense: Tensor) -> None:
             bool((masses.positives(start, stop) == (own.tile(start, stop, like) > 0)).all()),
             "positives are not where p itself has mass",
         )
+        whole = masses.part(start, stop)
+        for first, last in ((0, start), (start, stop), (stop, m), (0, m)):  # all anchors are among them, or none is
+            if min(last, m) - first > 1:
+                last = min(last, m)  # noqa: PLW2901 - of two sets, there may be fewer candidates than anchors
+                here = whole.columns(first, last)
+                _close(here.tile(0, stop - start, like), dense[some, first:last], "columns")
+                own_mass = whole.own_part.columns(first, last).tile(0, stop - start, like)
+                _that(bool((here.positives(0, stop - start) == (own_mass > 0)).all()), "positives of columns")
     _close(masses.sums(), dense.sum(dim=1), "sums")
     _close((masses.presence() > 0).double(), (dense.sum(dim=1) > 0).double(), "presence")
     _close(masses.average(features), dense @ features, "average")

@@ -69,6 +69,24 @@ class Support:
         offset = None if self.offset is None else self.offset + start
         return Support(stop - start, self.m, self.exclude_self, offset)
 
+    def columns(self, start: int, stop: int) -> Support:
+        """The support among the candidates ``start`` to ``stop``, where all anchors have themselves, or none has.
+
+        Raises:
+            ValueError: self is excluded and only some of the anchors are among them, or nobody would have a candidate.
+        """
+        offset = self.offset
+        if offset is not None and (offset >= stop or offset + self.n <= start):
+            offset = None  # none of the anchors is among them
+        elif offset is not None and not (start <= offset and offset + self.n <= stop):
+            if self.exclude_self:
+                raise ValueError(
+                    f"columns: got {start} to {stop}, expected all of the anchors {offset} to {offset + self.n}, or none"
+                )
+            offset = None
+        exclude = self.exclude_self and offset is not None
+        return Support(self.n, stop - start, exclude, None if offset is None else offset - start)
+
     def including_self(self) -> Support:
         """The same sets with every candidate in the support."""
         return Support(self.n, self.m, False, self.offset)

@@ -104,6 +104,14 @@ class Masses(ABC):
         """The rows ``start`` to ``stop``."""
 
     @abstractmethod
+    def columns(self, start: int, stop: int) -> Masses:
+        """The candidates ``start`` to ``stop``: ``[n, stop - start]``, each row with the mass that it has there.
+
+        Raises:
+            ValueError: the anchors are candidates without mass of their own, and only some of them are among these.
+        """
+
+    @abstractmethod
     def transposed(self) -> Masses:
         """The conditional of the other direction: ``[m, n]``, each row with mass scaled to sum to one."""
 

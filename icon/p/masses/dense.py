@@ -59,6 +59,9 @@ class Dense(Valued):
     def part(self, start: int, stop: int) -> Dense:
         return replace(self, values=self.values[start:stop])
 
+    def columns(self, start: int, stop: int) -> Dense:
+        return Dense(self.values[:, start:stop])
+
     def transposed(self) -> Dense:
         flipped = self.values.T
         return Dense(flipped / flipped.sum(dim=1, keepdim=True).clamp_min(torch.finfo(flipped.dtype).tiny))
@@ -97,6 +100,9 @@ class DenseFromLogs(Dense):
 
     def part(self, start: int, stop: int) -> DenseFromLogs:
         return DenseFromLogs(self.values[start:stop], self.logs[start:stop])
+
+    def columns(self, start: int, stop: int) -> DenseFromLogs:
+        return DenseFromLogs(self.values[:, start:stop], self.logs[:, start:stop])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> DenseFromLogs:
         if (self.values.device, self.values.dtype) == (device, dtype):

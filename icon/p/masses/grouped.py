@@ -12,6 +12,7 @@ from icon import _checks as check
 from icon._cached import cached
 from icon.p.masses.base import Edges, Masses, per_row, precise
 from icon.p.masses.sparse import Sparse
+from icon.p.support import Support
 
 WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix
 
@@ -188,6 +189,14 @@ class Grouped(Masses):
     def part(self, start: int, stop: int) -> Grouped:
         own = None if self.own is None else self.own + start
         return Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
+
+    def columns(self, start: int, stop: int) -> Grouped:
+        own = self.own
+        if own is not None:
+            own = Support(self.n, self.m, True, own).columns(start, stop).offset
+        found = Grouped(self.keys, self.candidate_keys[start:stop], own=own)
+        precision = precise(self.keys.device)
+        return found.scaled(self.mass * found.counts.to(precision) / self.counts.clamp_min(1).to(precision))
 
     def transposed(self) -> Masses:
         if self.own is not None and (self.own, self.n) != (0, self.m):  # a part: its anchors are some candidates

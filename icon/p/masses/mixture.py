@@ -65,6 +65,9 @@ class Mixture(Masses):
     def part(self, start: int, stop: int) -> Mixture:
         return Mixture(self.own.part(start, stop), self.spread.part(start, stop))
 
+    def columns(self, start: int, stop: int) -> Mixture:
+        return Mixture(self.own.columns(start, stop), self.spread.columns(start, stop))
+
     def transposed(self) -> Mixture:
         share = torch.unique(self.spread.mass[self.spread.mass > 0])
         if len(share) != 1:

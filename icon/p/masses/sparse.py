@@ -102,6 +102,12 @@ class Sparse(Valued):
         span = self.span(start, stop)
         return Sparse(self.indptr[start : stop + 1] - span.start, self.indices[span], self.values[span], self.m)
 
+    def columns(self, start: int, stop: int) -> Sparse:
+        kept = (self.indices >= start) & (self.indices < stop)
+        counts = torch.bincount(self.rows[kept], minlength=self.n)
+        indptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).cpu()
+        return Sparse(indptr, self.indices[kept] - start, self.values[kept], stop - start)
+
     def transposed(self) -> Sparse:
         order = torch.argsort(self.indices, stable=True)  # within a row the anchors are in order already
         counts = torch.bincount(self.indices, minlength=self.m)
@@ -217,6 +223,9 @@ class Listed(Masses):
 
     def part(self, start: int, stop: int) -> Listed:
         return Listed(self.indices[start:stop], self.m, per_row(self.mass, start, stop))
+
+    def columns(self, start: int, stop: int) -> Sparse:
+        return self.csr().columns(start, stop)
 
     def transposed(self) -> Sparse:
         return self.csr().transposed()

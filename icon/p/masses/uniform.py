@@ -78,6 +78,10 @@ class Uniform(Masses):
     def part(self, start: int, stop: int) -> Uniform:
         return Uniform(self.support.part(start, stop), self.mass[start:stop])
 
+    def columns(self, start: int, stop: int) -> Uniform:
+        support = self.support.columns(start, stop)
+        return Uniform(support, self.mass * (support.size / self.support.size))
+
     def transposed(self) -> Uniform:
         support = self.support
         if support.exclude_self and support.n != support.m:
