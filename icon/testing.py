@@ -11,6 +11,7 @@ Each check raises an AssertionError that says what does not hold, and returns no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +28,7 @@ from icon.p.masses import Masses
 from icon.p.rows import Rows
 from icon.p.support import Support
 from icon.q.base import Kernel
-from icon.q.partitions import Competition, Partition
+from icon.q.partitions import Competition, Mergeable, Partition
 
 TOLERANCE = 1e-12
 _N, _D = 12, 3
@@ -134,7 +135,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
 def check_partition(partition: Partition) -> None:
     """A partition gives one number per row, sees no hidden candidate, and has a right derivative.
 
-    One that calls itself a normaliser makes ``exp(s - A)`` sum to one.
+    One that can be merged gives the same from summaries of tiles. One that calls itself a normaliser makes ``exp(s - A)`` sum to one.
 
     Args:
         partition: the function of a tile of scores and who competes.
@@ -154,12 +155,24 @@ def check_partition(partition: Partition) -> None:
     part = Competition(Support(3, 6, True, 2), 0, lambda: masses[2:5])
     _close(partition(scores[2:5], part), value[2:5], "the partition of a block")
     _gradient(lambda s: partition(s, row), scores, "partition")
+    if isinstance(partition, Mergeable):
+        tiles = []
+        for first, last in ((0, 2), (2, 5), (5, 6)):  # rows 2 to 5 of all candidates, in three tiles
+            own = Support(3, 6, True, 2).columns(first, last)
+            seen = Competition(own, 0, partial(_columns, masses[2:5], first, last))
+            tiles.append(partition.summary(scores[2:5, first:last], seen))
+        together = partition.merged(*(torch.stack(number) for number in zip(*tiles, strict=True)))
+        _close(together, value[2:5], "the partition from summaries of tiles")
     if partition.is_normalizer:
         normalised = row.hide(scores, -torch.inf).log_softmax(dim=1)
         found = [(row.hide(s, -torch.inf) - partition(s, row)[:, None]).exp().sum(dim=1) for s in (scores, normalised)]
         known = bool((value == 0).all())  # the scores are log-probabilities already
         _close(found[1], 1.0, "the sum of exp(s - A), of a partition with is_normalizer=True")
         _that(known or bool(((found[0] - 1).abs() < 1e-9).all()), "exp(s - A) does not sum to one, is_normalizer=True")
+
+
+def _columns(matrix: Tensor, start: int, stop: int) -> Tensor:
+    return matrix[:, start:stop]
 
 
 def check_divergence(divergence: Divergence) -> None:

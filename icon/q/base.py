@@ -18,7 +18,10 @@ from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition
 
 @runtime_checkable
 class Totals(Protocol):
-    """Sums over all parts of a batch whose anchors are evaluated in parts (by several ranks, say)."""
+    """Sums over all parts of a batch whose anchors are evaluated in parts (by several ranks, say).
+
+    Where no part holds all candidates either, ``candidates`` are the sums over their parts.
+    """
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum of what each part gives, differentiable; the same on every part."""
@@ -35,6 +38,27 @@ class Whole:
 
     def max(self, x: Tensor) -> Tensor:
         return x.detach()
+
+
+def over_candidates(totals: Totals) -> Totals:
+    """Sums over the candidates of all parts; each part holds all of them unless it says otherwise."""
+    found: Totals = getattr(totals, "candidates", WHOLE)
+    return found
+
+
+def mean_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
+    """``[d]`` the mean row of all parts."""
+    if isinstance(totals, Whole):
+        return x.mean(dim=0)
+    return totals.sum(x.sum(dim=0)) / totals.sum(x.new_tensor(float(len(x))))
+
+
+def log_sum_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
+    """``[d]`` the logarithm of the sum of ``exp`` over the rows of all parts."""
+    if isinstance(totals, Whole):
+        return x.logsumexp(dim=0)
+    highest = totals.max(x.amax(dim=0))
+    return highest + totals.sum((x - highest).exp().sum(dim=0)).log()
 
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -88,9 +112,13 @@ class Kernel(nn.Module):
     takes_logits: bool = False
     has_penalty: ClassVar[bool] = False
     has_state: ClassVar[bool] = False
+    #: Whether `statistics` sums over the parts of the candidates (`over_candidates`), where there are some.
+    joins_candidates: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "statistics" in vars(cls):  # another one knows only what it says that it knows
+            cls.joins_candidates = vars(cls).get("joins_candidates", False)
         cls.is_product = cls.score is Kernel.score
         cls.has_penalty = cls.penalty is not Kernel.penalty
         cls.has_state = cls.advance is not Kernel.advance

@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel, Statistics, Totals, at_least_float32
+from icon.q.base import Kernel, Statistics, Totals, at_least_float32, log_sum_of, mean_of, over_candidates
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -46,6 +46,7 @@ class Clusters(Kernel):
 
     row: ClassVar[str] = "clusters"
     needs_self: ClassVar[bool] = True
+    joins_candidates: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -97,20 +98,21 @@ class Clusters(Kernel):
     ) -> Statistics:
         if self.agreement and support.offset is None:
             raise ValueError("target: got aligned rows, expected ids [n] of the points, of whom both sets have a row")
-        log_phi = self._log_phi(candidates)
-        marginals = self._marginals(log_phi)
+        log_phi, every = self._log_phi(candidates), over_candidates(totals)
+        marginals = self._marginals(log_phi, every)
         if marginals is not None:
             return {"log phi": log_phi, "marginals": marginals}
-        if anchors.shape[1] > len(candidates):
-            raise ValueError(f"input: got {anchors.shape[1]} clusters for {len(candidates)} points, expected no more")
+        if anchors.shape[1] > support.m:
+            raise ValueError(f"input: got {anchors.shape[1]} clusters for {support.m} points, expected no more")
         d = weights if self.stationary else self.weights
         if d is None:
-            return {"log phi": log_phi, "log sizes": log_phi.logsumexp(dim=0)}
+            sizes = {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every)}
+            return sizes | {"number": log_phi.new_tensor(support.m)} if self.leak else sizes
         if len(d) != len(log_phi):
             raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
         d = d.to(log_phi)
         log_phi = log_phi + d.log()[:, None]
-        return {"log phi": log_phi, "log sizes": log_phi.logsumexp(dim=0), "weights": d}
+        return {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every), "weights": d / every.sum(d.sum())}
 
     def prepare(
         self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
@@ -123,8 +125,10 @@ class Clusters(Kernel):
         share = (log_phi - statistics["log sizes"]).exp()
         if self.leak == 0:
             return phi_anchors, share
-        d = statistics.get("weights")
-        u = torch.full_like(share[:, :1], 1 / len(share)) if d is None else (d / d.sum())[:, None]
+        if "weights" in statistics:
+            u = statistics["weights"][:, None]
+        else:
+            u = torch.ones_like(share[:, :1]) / statistics["number"]
         leak = torch.full_like(phi_anchors[:, :1], self.leak)
         return torch.cat([(1 - self.leak) * phi_anchors, leak], 1), torch.cat([share, u], 1)
 
@@ -136,13 +140,13 @@ class Clusters(Kernel):
         """``log φ^β``, without a copy where β is one: n × C numbers are much of what a large clustering takes."""
         return log_phi if self.exponent == 1 else self.exponent * log_phi
 
-    def _marginals(self, log_phi: Tensor) -> Tensor | None:
+    def _marginals(self, log_phi: Tensor, totals: Totals) -> Tensor | None:
         """``[C]`` the marginals of this call, or None where they are the candidates' own sizes."""
         if self.marginals_name == "uniform":
             return torch.full_like(log_phi[0], 1 / log_phi.shape[1])
         if self.marginals is None:
             return None
-        current = log_phi.detach().exp().mean(dim=0)
+        current = mean_of(log_phi.detach().exp(), totals)
         uniform = torch.full_like(current, 1 / len(current))
         marginals = self.marginals.to(current) if self.marginals.numel() else uniform
         if len(marginals) != len(current):

@@ -6,6 +6,7 @@ A partition is a differentiable function from a tile of scores ``[b, m]`` and wh
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -51,8 +52,23 @@ class Partition(Protocol):
     def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]: ...
 
 
+class Mergeable(ABC):
+    """A partition of candidates that need not all be there at once: each tile of them is summed up in a few numbers."""
+
+    @abstractmethod
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        """What of a tile of scores ``[b, m]`` the partition depends on: some numbers for each anchor."""
+
+    @abstractmethod
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        """``A [b]`` from the summaries of ``t`` tiles, each number of which is stacked ``[t, b]``."""
+
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
+        return self.merged(*(number.unsqueeze(0) for number in self.summary(scores, row)))
+
+
 @dataclass(frozen=True)
-class LogSumExp:
+class LogSumExp(Mergeable):
     """``A = log sum_k exp s_k``: the softmax."""
 
     is_normalizer: ClassVar[bool] = True
@@ -60,32 +76,49 @@ class LogSumExp:
     def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
         return row.hide(scores, -math.inf).logsumexp(dim=1)
 
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        return (self(scores, row),)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        return numbers[0].logsumexp(dim=0)
+
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(Mergeable):
     """``A = mean_k s_k``: the rescaled limit of a bandwidth σ → ∞, on scores of unit scale."""
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
-        return row.hide(scores, 0.0).sum(dim=1) / row.size
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        return row.hide(scores, 0.0).sum(dim=1), scores.new_full((len(scores),), row.size)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        sums, counts = numbers
+        return sums.sum(dim=0) / counts.sum(dim=0)
 
 
 @dataclass(frozen=True)
-class SecondOrder:
+class SecondOrder(Mergeable):
     """``A = mean_k s_k + Var_k(s_k) / 2T``: one more order of σ → ∞ (Barlow Twins, spectral contrastive)."""
 
     temperature: float = 1.0
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         mean = row.hide(scores, 0.0).sum(dim=1, keepdim=True) / row.size
-        variance = row.hide(scores - mean, 0.0).square().sum(dim=1) / row.size
-        return mean.squeeze(1) + variance / (2 * self.temperature)
+        squares = row.hide(scores - mean, 0.0).square().sum(dim=1)
+        return mean.squeeze(1), squares, scores.new_full((len(scores),), row.size)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        means, squares, counts = numbers
+        size = counts.sum(dim=0)
+        mean = (counts * means).sum(dim=0) / size
+        variance = (squares + counts * (means - mean).square()).sum(dim=0) / size
+        return mean + variance / (2 * self.temperature)
 
 
 @dataclass(frozen=True)
-class SecondMoment:
+class SecondMoment(Mergeable):
     """``A = mean_k s_k² / 2T`` over the negatives: the second order without its mean, unbiased (HaoChen et al. 2021).
 
     With two independent views of each of n points the n (n - 1) negatives estimate ``E (f·f')²`` without bias.
@@ -94,30 +127,39 @@ class SecondMoment:
     temperature: float = 1.0
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
-        negative = _negatives(row, row.masses())
-        squares = scores.square().masked_fill(~negative, 0.0).sum(dim=1)
-        return squares / (2 * self.temperature * negative.sum(dim=1))
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        negative = row.hide(row.masses() == 0, False)
+        return scores.square().masked_fill(~negative, 0.0).sum(dim=1), negative.sum(dim=1).to(scores)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        squares, counts = numbers
+        return squares.sum(dim=0) / (2 * self.temperature * _some(counts.sum(dim=0)))
 
 
 @dataclass(frozen=True)
-class Max:
+class Max(Mergeable):
     """``A = max_k s_k``: the rescaled limit of a bandwidth σ → 0; ties share the derivative."""
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
-        return row.hide(scores, -math.inf).amax(dim=1)
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        return (row.hide(scores, -math.inf).amax(dim=1),)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        return numbers[0].amax(dim=0)
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Mergeable):
     """``A = 0``: no negatives; a density whose normaliser does not depend on the embedding (BYOL)."""
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
-        return scores.new_zeros(len(scores))
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        return (scores.new_zeros(len(scores)),)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        return numbers[0][0]
 
 
 @dataclass(frozen=True)
@@ -128,18 +170,23 @@ class AlreadyNormalized(Constant):
 
 
 @dataclass(frozen=True)
-class Decoupled:
+class Decoupled(Mergeable):
     """``A = log sum over the negatives of exp s_k``: the positives are out of the partition (Yeh et al. 2022)."""
 
     is_normalizer: ClassVar[bool] = False
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
-        negative = _negatives(row, row.masses())
-        return scores.masked_fill(~negative, -math.inf).logsumexp(dim=1)
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
+        negative = row.hide(row.masses() == 0, False)
+        return scores.masked_fill(~negative, -math.inf).logsumexp(dim=1), negative.sum(dim=1).to(scores)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        logs, counts = numbers
+        _some(counts.sum(dim=0))
+        return logs.logsumexp(dim=0)
 
 
 @dataclass(frozen=True)
-class Debiased:
+class Debiased(Mergeable):
     """``A = log(e^{s+} + N g)`` with an estimate g of the mean over true negatives (Chuang et al. 2020).
 
     ``g = max((h - τ⁺ e^{s+}) / (1 - τ⁺), e^lowest)`` with h the mean of ``e^s`` over the N negatives, or their mean
@@ -162,30 +209,37 @@ class Debiased:
             raise ValueError("tau_plus: got 1, expected a number in [0, 1)")
         check.number(self.beta, "beta", least=0)
 
-    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
+    def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         p = row.masses().to(scores)
-        negative = _negatives(row, p)
-        hidden = row.hide(scores, -math.inf)
-        highest = hidden.detach().amax(dim=1, keepdim=True)
-        mass = (hidden - highest).exp()
-        share = (self.beta * scores).masked_fill(~negative, -math.inf).softmax(dim=1)
-        kept, hard = (p * mass).sum(dim=1), (share * mass).sum(dim=1)
-        estimate = (hard - self.tau_plus * kept) / (1 - self.tau_plus)
-        floor = (self.lowest - highest).exp().squeeze(1)
-        total = kept + negative.sum(dim=1) * torch.where(estimate > floor, estimate, floor)
-        return highest.squeeze(1) + total.log()
+        negative = row.hide(p == 0, False)
+        # Masked last, so that a tile without any has no gradient.
+        logs = (
+            (scores + p.log()).masked_fill(p == 0, -math.inf),
+            (self.beta * scores).masked_fill(~negative, -math.inf),
+            ((1 + self.beta) * scores).masked_fill(~negative, -math.inf),
+        )
+        return *(each.logsumexp(dim=1) for each in logs), negative.sum(dim=1).to(scores)
+
+    def merged(self, *numbers: Float[Tensor, "t b"]) -> Float[Tensor, " b"]:
+        *logs, counts = numbers
+        count = _some(counts.sum(dim=0))
+        log_kept, weight, weighted = (each.logsumexp(dim=0) for each in logs)
+        log_hard = weighted - weight
+        highest = torch.maximum(log_kept, log_hard).detach()
+        kept, hard = (log_kept - highest).exp(), (log_hard - highest).exp()
+        estimate, floor = (hard - self.tau_plus * kept) / (1 - self.tau_plus), (self.lowest - highest).exp()
+        return highest + (kept + count * torch.where(estimate > floor, estimate, floor)).log()
 
 
-def _negatives(row: Competition, p: Tensor) -> Tensor:
-    """Where the candidates are that compete and are no positives; every row must have one."""
-    negative = row.hide(p == 0, False)
-    if check.values_matter(negative):
-        without = int((~negative.any(dim=1)).sum())
+def _some(negatives: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """How many negatives each row has, which must have some."""
+    if check.values_matter(negatives):
+        without = int((negatives == 0).sum())
         if without:
             raise ValueError(
                 f"target: got {without} anchors whose candidates are all positives, expected some negatives"
             )
-    return negative
+    return negatives
 
 
 PARTITIONS: dict[str, type[LogSumExp | Mean | SecondOrder | SecondMoment | Max | Constant | Decoupled | Debiased]] = {

@@ -13,7 +13,7 @@ from torch.autograd import forward_ad
 
 from icon import _checks as check
 from icon.p.support import Support
-from icon.q.base import WHOLE, Kernel, Statistics, Totals, positive_scale
+from icon.q.base import Kernel, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
 
@@ -44,6 +44,8 @@ class Gaussian(Kernel):
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """
+
+    joins_candidates: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -171,13 +173,13 @@ class Gaussian(Kernel):
     ) -> Statistics:
         found = {}
         if self.preprocess != "none":
-            of_candidates = moments(candidates, WHOLE)
+            of_candidates = moments(candidates, over_candidates(totals))
             # Anchors that are a part of the candidates are measured by all of them.
             of_anchors = moments(anchors, totals) if support.offset is None else of_candidates
             found = {"anchor mean": of_anchors[0], "anchor variance": of_anchors[1]}
             found |= {"candidate mean": of_candidates[0], "candidate variance": of_candidates[1]}
         elif self.metric == "sqeuclidean":
-            found = {"centre": candidates.detach().mean(dim=0)}
+            found = {"centre": mean_of(candidates.detach(), over_candidates(totals))}
         return found
 
     def prepare(
@@ -247,6 +249,7 @@ class StudentT(Kernel):
     """
 
     row: ClassVar[str] = "student-t"
+    joins_candidates: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -274,7 +277,7 @@ class StudentT(Kernel):
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
     ) -> Statistics:
-        return {"centre": candidates.detach().mean(dim=0)}
+        return {"centre": mean_of(candidates.detach(), over_candidates(totals))}
 
     def prepare(
         self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
