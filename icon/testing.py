@@ -135,7 +135,8 @@ def check_score(q: Kernel, d: int = _D) -> None:
 def check_partition(partition: Partition) -> None:
     """A partition gives one number per row, sees no hidden candidate, and has a right derivative.
 
-    One that can be merged gives the same from summaries of tiles. One that calls itself a normaliser makes ``exp(s - A)`` sum to one.
+    One that can be merged gives the same from summaries of tiles. One that calls itself a normaliser makes
+    ``exp(s - A)`` sum to one.
 
     Args:
         partition: the function of a tile of scores and who competes.

@@ -108,6 +108,30 @@ def rows(x: Tensor, sizes: list[int], group: Any) -> Tensor:
     return found
 
 
+def start_passing(mine: list[Tensor], shapes: list[Any], group: Any) -> tuple[list[Tensor], list[Any]]:
+    """Give tensors to the next rank: what comes from the one before, once the works that come with it are waited for.
+
+    Args:
+        mine: what this rank gives.
+        shapes: of what it will be given.
+        group: as torch.distributed takes it.
+    """
+    rank, world = dist.get_rank(group), dist.get_world_size(group)
+    if world == 1:
+        return mine, []
+    after, before = (rank + 1) % world, (rank - 1) % world
+    if group is not None:
+        after, before = (dist.get_global_rank(group, each) for each in (after, before))
+    coming = [x.new_empty(shape) for x, shape in zip(mine, shapes, strict=True)]
+    works = []
+    for k, (x, buffer) in enumerate(zip(mine, coming, strict=True)):
+        if x.numel():
+            works.append(dist.P2POp(dist.isend, x.contiguous(), after, group, tag=k))
+        if buffer.numel():
+            works.append(dist.P2POp(dist.irecv, buffer, before, group, tag=k))
+    return coming, dist.batch_isend_irecv(works) if works else []
+
+
 class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:

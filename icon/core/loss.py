@@ -14,16 +14,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon.core import evaluators, exchange
+from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
+from icon.core.evaluators.ring import Ring
+from icon.core.exchange import Group
 from icon.core.masked import lowered_where_masked, masked_logits
 from icon.core.problem import Problem, block_size
 from icon.core.ranks import Ranks
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, shown
+from icon.q.partitions import Mergeable
 
 
 class Terms(NamedTuple):
@@ -40,10 +43,11 @@ class Terms(NamedTuple):
 
 
 class _Direction(NamedTuple):
-    """One evaluation of the loss: the problem, p, its entropies ``[n]`` unless all are 0, the weights ``[n]``, a
-    penalty ``[n]``."""
+    """One evaluation of the loss: the problem, what evaluates it, p, its entropies ``[n]`` unless all are 0, the
+    weights ``[n]``, a penalty ``[n]``."""
 
     problem: Problem
+    evaluator: Evaluator
     rows: Rows
     entropy: Tensor | None
     weights: Tensor
@@ -86,6 +90,8 @@ class Loss(nn.Module):
             values, and of gradients as `DistributedDataParallel` takes it, is that of one process with all of them.
             Points and targets are given as in one process, each rank its own; prototypes, and parameters of the loss,
             are the same on all. One value per anchor (``"none"``) is that of an own anchor, not multiplied.
+        exchange: how points reach the other ranks of the group. ``"gather"``: each rank has those of all; ``"ring"``:
+            it has those of one other at a time, which travel twice. Targets are gathered in both.
         empty: the former name of ``on_no_positive``.
 
     Raises:
@@ -117,7 +123,8 @@ class Loss(nn.Module):
         evaluator: str | Evaluator | None = None,
         matmul_precision: str | None = None,
         totals: Totals = WHOLE,
-        group: exchange.Group | None = None,
+        group: Group | None = None,
+        exchange: str = "gather",
         empty: str | None = None,
     ) -> None:
         super().__init__()
@@ -137,7 +144,8 @@ class Loss(nn.Module):
         self.block = None if block is None else check.count(block, "block")
         self.evaluator = evaluators.resolve(evaluator, matmul_precision)
         self.name, self.group = name, group
-        self._ranks = None if group is None else Ranks(group)
+        self.exchange = check.choice(exchange, "exchange", ("gather", "ring"))
+        self._ranks = None if group is None else Ranks(group, exchange == "ring", p.column == "data-label")
         self.totals = self._ranks or totals
         self.stationary_anchors = isinstance(anchor_weights, str)
         if self.stationary_anchors:
@@ -161,6 +169,8 @@ class Loss(nn.Module):
             raise ValueError(
                 "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
             )
+        if exchange == "ring":
+            _refuse_without_all(self)
         self._is_built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -179,7 +189,7 @@ class Loss(nn.Module):
         kept["divergence"] = "kl" if self.divergence is None else self.divergence
         if "matmul_precision" in changes:
             del kept["evaluator"]
-        if "group" in changes:
+        if changes.keys() & {"group", "exchange"}:
             del kept["totals"]  # those of its ranks
         if changes.keys() & {"p", "q", "divergence"}:
             kept["name"] = None  # other parts are another method, if any
@@ -297,7 +307,7 @@ class Loss(nn.Module):
         if anchors is not None:
             raise ValueError("anchors: got a slice with group=, expected None: the anchors are those of each rank")
         assert self._ranks is not None
-        return self._ranks.together(evaluate, partial(self._own, input, target), self.p.column == "data-label")
+        return self._ranks.together(evaluate, partial(self._own, input, target))
 
     def _own(self, input: Any, target: Any, rank: int) -> tuple[Any, Any]:
         """What a rank gives to all: the points of its views are its own."""
@@ -318,11 +328,10 @@ class Loss(nn.Module):
             value = self._terms(first).kl if self.divergence is None else self._joint_divergence(first)
             return value if first.penalty is None else value + first.penalty @ first.weights
         problem, weights = first.problem, first.weights
-        evaluator = self.evaluator or evaluators.choose(problem)
         if first is last:
-            value = evaluator.total(problem, weights)
+            value = first.evaluator.total(problem, weights)
         else:
-            value = evaluator.total_of_both(problem, last.problem, weights, last.weights)
+            value = first.evaluator.total_of_both(problem, last.problem, weights, last.weights)
         for d in directions:
             # KL from the cross-entropy, where that is what the loss is.
             if d.entropy is not None and problem.divergence is None and problem.q.partition.is_normalizer:
@@ -335,7 +344,7 @@ class Loss(nn.Module):
         if self.divergence is None:
             values = self._terms(d).kl
         else:
-            (values,) = (self.evaluator or evaluators.choose(d.problem)).per_anchor(d.problem)
+            (values,) = d.evaluator.per_anchor(d.problem)
             values = values * d.weights
         return values if d.penalty is None else values + d.penalty * d.weights
 
@@ -343,27 +352,26 @@ class Loss(nn.Module):
         problem = replace(d.problem, divergence=None)
         entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
         if self.normalization == "joint":
-            partition, expected = (self.evaluator or evaluators.choose(d.problem)).per_anchor(problem)
+            partition, expected = d.evaluator.per_anchor(problem)
             marginal = self._marginal(d.rows, d.problem.counted, partition)
             cross_entropy = self._log_sum(partition) * marginal.sum() - marginal @ expected
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         elif self.reduction == "none":
-            partition, expected = (self.evaluator or evaluators.choose(d.problem)).per_anchor(problem)
+            partition, expected = d.evaluator.per_anchor(problem)
             if problem.p.requires_grad:  # sums of one, whose gradient makes that of p the one of -log q
                 partition = partition * problem.p.average(problem.candidates.new_ones(problem.support.m, 1)).squeeze(1)
             cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
         else:
-            cross_entropy = (self.evaluator or evaluators.choose(problem)).total(problem, d.weights)
+            cross_entropy = d.evaluator.total(problem, d.weights)
             entropy = entropy @ d.weights
         kl = cross_entropy - entropy if self.q.partition.is_normalizer else cross_entropy
         return Terms(kl, cross_entropy, entropy)
 
     def _joint_divergence(self, d: _Direction) -> Tensor:
-        evaluator = self.evaluator or evaluators.choose(d.problem)
-        partition, _ = evaluator.per_anchor(replace(d.problem, divergence=None))
+        partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
         pairs = d.problem.p.scaled(self._marginal(d.rows, d.problem.counted, partition))
         problem = replace(d.problem, p=pairs, log_normalizer=self._log_sum(partition))
-        return evaluator.total(problem, torch.ones_like(partition))
+        return d.evaluator.total(problem, torch.ones_like(partition))
 
     def _marginal(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` the weight of each anchor among those of all parts: p's own, or equal for all with a positive."""
@@ -403,7 +411,8 @@ class Loss(nn.Module):
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
                 found.append(self._back(found[0], views, given, of_anchors))
             else:
-                found.append(self._direction(views[i], views[j], given, len(views) > 1, part, None, of_anchors))
+                ring = None if self._ranks is None else self._ranks.ring(j)
+                found.append(self._direction(views[i], views[j], given, len(views) > 1, part, None, of_anchors, ring))
         return found
 
     def _weights_of_a_call(self, weights: Any) -> Tensor:
@@ -430,8 +439,12 @@ class Loss(nn.Module):
         part: slice | None,
         features: Features | None,
         given: Tensor | None,
+        ring: Ring | None = None,
     ) -> _Direction:
         (n, d), m, q = anchors.shape, candidates.shape[0], self.q
+        anchors_of_all = None if self._ranks is None else self._ranks.n
+        n = anchors_of_all or n
+        m = m if ring is None else sum(ring.sizes)
         if m < 2 and not paired and self.p.made_from not in ("labels", "nothing"):
             raise ValueError("input: got 1 point, expected at least two")
         rows = self.p(target, Sets(n, m, paired, anchors.device))
@@ -445,13 +458,18 @@ class Loss(nn.Module):
             raise ValueError(f"{name}: got {len(given)}, expected {n} (one per anchor)")
         if part is not None:
             start, stop = _span(part, n)
-            anchors, rows, n = anchors[start:stop], rows.part(start, stop), stop - start
+            rows, n = rows.part(start, stop), stop - start
             given = None if given is None else given[start:stop]
+            anchors = anchors[start:stop] if anchors_of_all is None else anchors
+            if ring is not None and of_candidates is not None:
+                of_candidates = ring.own(of_candidates)
         if anchors.is_cpu and not torch.compiler.is_compiling():
             _refuse_if_too_large(self.block, q.is_product, n, d, m)
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
         counted = self._counted(rows, moved) if rows.masses.may_be_empty else None
+        if ring is not None and moved.masses.requires_grad:
+            raise ValueError("exchange: got 'ring' for a p with gradient, expected detach=True or exchange='gather'")
         if self.divergence is not None and moved.masses.requires_grad:
             raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
         p, sums_to_one = moved.masses, rows.is_distribution
@@ -461,7 +479,8 @@ class Loss(nn.Module):
         weights = self._weights(moved, counted, given, a)
         if q.has_factors:
             weights = weights * q.anchor_factors(c, p, rows.support, statistics).to(weights)
-        return _Direction(problem, moved, entropy, weights, penalty)
+        evaluator = ring or self.evaluator or evaluators.choose(problem)
+        return _Direction(problem, evaluator, moved, entropy, weights, penalty)
 
     def _counted(self, rows: Rows, moved: Rows) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
@@ -586,6 +605,7 @@ class Loss(nn.Module):
             "block": (self.block, None),
             "evaluator": (None if self.evaluator is None else self.evaluator.name, None),
             "group": (self.group, None),
+            "exchange": (self.exchange, "gather"),
             "matmul_precision": (getattr(self.evaluator, "matmul_precision", None), None),
         }
         changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
@@ -613,6 +633,7 @@ _SETTINGS = (
     "name",
     "totals",
     "group",
+    "exchange",
 )
 
 
@@ -627,6 +648,28 @@ def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
     """Bytes of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""
     tile = block_size(n, m, block, torch.device("cpu")) * m
     return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
+
+
+def _refuse_without_all(loss: Loss) -> None:
+    """Raise where a loss needs all candidates at once."""
+    q = loss.q
+    sets = {"a temperature per candidate": getattr(q, "scale", 1.0), "log_weights": q.log_weights}
+    sets["weights"] = getattr(q, "weights", None)
+    why = next((name for name, x in sets.items() if isinstance(x, Tensor) and x.ndim), None)
+    if loss.divergence is not None:
+        why = f"divergence={loss.divergence_name!r}"
+    elif not isinstance(q.partition, Mergeable):
+        why = f"the partition {type(q.partition).__name__}, which has no summary and merged"
+    elif not q.joins_candidates:
+        why = f"{type(q).__name__}, whose statistics are of all candidates"
+    elif q.has_factors:
+        why = "agreement=True"
+    elif not (loss.evaluator is None or loss.evaluator.name == "autograd"):
+        why = f"evaluator={loss.evaluator.name!r}"
+    if why is not None and loss.column != "data-label":
+        raise ValueError(f"exchange: got 'ring' with {why}, expected 'gather': it needs all candidates at once")
+    if loss.group is None:
+        raise ValueError("exchange: got 'ring' without group=, expected a group of ranks to exchange with")
 
 
 _HAS_RANKS = dist.is_available()

@@ -18,7 +18,9 @@ from torch import Tensor
 from icon import _checks as check
 from icon._lazy import Lazy
 from icon.core import exchange
+from icon.core.evaluators.ring import Ring
 from icon.p.rows import Rows
+from icon.q.base import WHOLE, Totals
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -34,14 +36,20 @@ class Ranks:
 
     Args:
         group: ``"world"``, or a process group.
+        by_ring: whether candidates travel from rank to rank, and are not gathered.
+        replicated: whether each rank has the whole second set (prototypes), and not a part of it.
 
     Raises:
         TypeError: neither.
     """
 
-    def __init__(self, group: exchange.Group) -> None:
+    def __init__(self, group: exchange.Group, by_ring: bool = False, replicated: bool = False) -> None:
         self.given = exchange.check_group(group)
-        self.inside = False  # whether the batches of all ranks are here already
+        self.replicated, self.by_ring = replicated, by_ring and not replicated
+        self.inside = False  # whether a loss is evaluated on the batches of all ranks
+        self._sizes: list[list[int]] = []  # of each view, what each rank has of it
+        #: How many anchors all ranks have, where only those of this rank are here.
+        self.n: int | None = None
         self._share = 1.0  # 0 where this rank has no point
         self._device = torch.device("cpu")
 
@@ -50,18 +58,17 @@ class Ranks:
         """As torch.distributed takes it."""
         return exchange.process_group(self.given)
 
-    def together(self, evaluate: Callable[..., Any], own: Callable[[int], tuple[Any, Any]], replicated: bool) -> Any:
+    def together(self, evaluate: Callable[..., Any], own: Callable[[int], tuple[Any, Any]]) -> Any:
         """W times what ``evaluate(input, target, anchors=part)`` gives of the own part of all batches.
 
         Args:
             evaluate: the loss.
             own: from the number of this rank to its input and its target.
-            replicated: whether each rank has the whole second set (prototypes), and not a part of it.
 
         Raises:
             ValueError, TypeError: bad input of any rank, on each of them.
         """
-        group, error, mine = self.group, None, None
+        group, error, mine, replicated = self.group, None, None, self.replicated
         views: list[Any] = []
         local: list[Any] = []
         shared = 0
@@ -81,10 +88,16 @@ class Ranks:
         of_views, of_targets = zip(*every, strict=True)
         _refuse_other_kinds(of_views, "input")
         _refuse_other_kinds(of_targets, "target")
-        sizes = [facts[0].n for facts in of_views]
+        self._sizes = [[facts[k].n for facts in of_views] for k in range(shared)]
+        sizes = self._sizes[0]
         if not any(sizes):
             raise ValueError("input: got no point on any rank, expected some")
-        views[:shared] = self._gathered(views[:shared], of_views)
+        # Prototypes that each rank has compete for its own points alone, whichever way points are exchanged.
+        self.n = sum(sizes) if self.by_ring or replicated else None
+        if self.n is not None:
+            views[:shared] = [torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x for x in views[:shared]]
+        else:
+            views[:shared] = self._gathered(views[:shared], of_views)
         targets = self._gathered(local, of_targets)
         stop = list(accumulate(sizes))[dist.get_rank(group)]
         start = stop - sizes[dist.get_rank(group)]
@@ -100,11 +113,22 @@ class Ranks:
                 self._agree(found)
             raise
         finally:
-            self.inside = False
+            self.inside, self.n = False, None
         self._agree()
         return self._scaled(value)
 
+    def ring(self, view: int) -> Ring | None:
+        """What evaluates anchors against the points of a view that travel; None where they are all here."""
+        if not (self.by_ring and self.inside):
+            return None
+        return Ring(self._sizes[view], self.group, self._agree)
+
     # -- totals -------------------------------------------------------------------------------------------------------
+
+    @property
+    def candidates(self) -> Totals:
+        """Sums over the candidates: each rank has all of them, or its own."""
+        return self if self.by_ring else WHOLE
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum over ranks, differentiable."""
@@ -168,6 +192,9 @@ def _view(view: Any, name: str, finite: bool) -> Tensor:
 def _local(target: Any, sizes: list[int]) -> list[Any]:
     """The parts of a target ``[n, ...]`` of this rank: none, one, or two of a pair."""
     if target is None:
+        if len(set(sizes)) > 1:
+            counts = " and ".join(map(str, sizes))
+            raise ValueError(f"input: got {counts} rows, expected as many of each (aligned), or ids of both")
         return []
     if isinstance(target, Rows):
         raise TypeError(

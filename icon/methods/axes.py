@@ -35,7 +35,7 @@ class Axis:
 
 #: Settings of a loss and operations on p that `loss` takes by keyword; operations are applied in this order.
 SETTINGS = ("normalization", "divergence", "reduction", "on_no_positive", "anchor_weights", "block", "evaluator",
-            "matmul_precision", "totals", "group")  # fmt: skip
+            "matmul_precision", "totals", "group", "exchange")  # fmt: skip
 OPERATIONS = ("symmetrize", "walks", "debias")
 _RANGE = {"min_temperature": "min", "max_temperature": "max"}  # of a learned temperature, by plain names
 

@@ -75,18 +75,27 @@ class Support:
         Raises:
             ValueError: self is excluded and only some of the anchors are among them, or nobody would have a candidate.
         """
-        offset = self.offset
-        if offset is not None and (offset >= stop or offset + self.n <= start):
-            offset = None  # none of the anchors is among them
-        elif offset is not None and not (start <= offset and offset + self.n <= stop):
-            if self.exclude_self:
-                raise ValueError(
-                    f"columns: got {start} to {stop}, expected all of the anchors {offset} to {offset + self.n}, or none"
-                )
-            offset = None
-        exclude = self.exclude_self and offset is not None
-        return Support(self.n, stop - start, exclude, None if offset is None else offset - start)
+        offset = place(self.n, self.offset, start, stop, self.exclude_self)
+        return Support(self.n, stop - start, self.exclude_self and offset is not None, offset)
 
     def including_self(self) -> Support:
         """The same sets with every candidate in the support."""
         return Support(self.n, self.m, False, self.offset)
+
+
+def place(n: int, offset: int | None, start: int, stop: int, all_or_none: bool = True) -> int | None:
+    """Where ``n`` anchors, the candidates from ``offset`` on, stand among the candidates ``start`` to ``stop``.
+
+    None where they do not.
+
+    Raises:
+        ValueError: some of them do, where all or none are expected to.
+    """
+    if offset is None or offset >= stop or offset + n <= start:
+        return None
+    if start <= offset and offset + n <= stop:
+        return offset - start
+    if all_or_none:
+        anchors = f"{offset} to {offset + n}"
+        raise ValueError(f"columns: got {start} to {stop}, expected all of the anchors {anchors}, or none of them")
+    return None

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
@@ -63,15 +64,20 @@ def off_by(loss: icon.Loss, together: icon.Loss, input: Any, target: Any, cut: l
     return worst
 
 
+#: Methods that need all candidates at once, whose points cannot go round in a ring.
+OF_ALL = {"kmeans", "temi"}
+
+
 def every_method(rank: int, cuts: list[list[int]]) -> dict[str, float]:
     found = {}
     for slug in METHODS:
-        for cut in cuts:
-            input, target, _ = inputs(icon.method(slug).column or "")
+        for exchange in ("gather",) if slug in OF_ALL else ("gather", "ring"):
             loss = icon.method(slug, **hyper_of(slug)).double().eval()
-            together = icon.method(slug, **hyper_of(slug), group="world").double().eval()
+            together = icon.method(slug, **hyper_of(slug), group="world", exchange=exchange).double().eval()
             together.load_state_dict(loss.state_dict())
-            found[f"{slug} {cut}"] = off_by(loss, together, input, target, cut)
+            for cut in cuts:
+                input, target, _ = inputs(loss.column or "")
+                found[f"{slug} {exchange} {cut}"] = off_by(loss, together, input, target, cut)
     return found
 
 
@@ -81,14 +87,16 @@ def every_form(rank: int, cut: list[int]) -> dict[str, float]:
         hyper = {"gaussian": {"perplexity": 4.0}, "knn": {"n_neighbors": 3}}.get(column, {})
         input, target, _ = inputs(column)
         loss = icon.loss(row, column, **hyper, debias=debias, **options)
-        found[f"{row} {column} {debias} {options}"] = off_by(loss, loss.replace(group="world"), input, target, cut)
+        for exchange in ("gather",) if "divergence" in options else ("gather", "ring"):
+            together = loss.replace(group="world", exchange=exchange)
+            found[f"{row} {column} {debias} {options} {exchange}"] = off_by(loss, together, input, target, cut)
     return found
 
 
 @pytest.mark.parametrize("world", [2, *(pytest.param(world, marks=pytest.mark.slow) for world in (1, 4))])
 def test_every_method(world: int) -> None:
     for found in run(every_method, world, CUTS[world]):
-        assert len(found) == len(METHODS) * len(CUTS[world])
+        assert len(found) == (2 * len(METHODS) - len(OF_ALL)) * len(CUTS[world])
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
@@ -96,6 +104,105 @@ def test_every_method(world: int) -> None:
 def test_every_form() -> None:
     for found in run(every_form, 2, [0, 5, N]):
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
+class Sizes(TorchDispatchMode):
+    """The number of floating-point numbers in the largest tensor that any operation gives."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for x in found if isinstance(found, (tuple, list)) else [found]:
+            if isinstance(x, Tensor) and x.is_floating_point():
+                self.largest = max(self.largest, x.numel())
+        return found
+
+
+def largest(rank: int, exchange: str) -> int:
+    """Of a step of 64 points on each of four ranks, in 300 dimensions."""
+    z = torch.randn(64, 300, requires_grad=True)
+    loss = icon.method("simclr", group="world", exchange=exchange, block=16)
+    with Sizes() as sizes:
+        loss(z, torch.arange(64) // 2 + 32 * rank).backward()
+    return sizes.largest
+
+
+def test_a_ring_never_holds_all_candidates() -> None:
+    assert run(largest, 4, "gather") == [4 * 64 * 300] * 4
+    assert run(largest, 4, "ring") == [64 * 300] * 4
+
+
+def options_of_a_ring(rank: int) -> dict[str, float]:
+    """What else is asked of candidates that travel: parameters of a score, margins, weights of a graph, marginals."""
+    cut, found = [0, 5, N], {}
+    input, target, _ = inputs("pairs")
+    input = input[0] if isinstance(input, tuple) else input
+    graph = inputs("graph")
+    losses = {
+        "learned": (icon.method("simclr", temperature=0.3, learnable=True), target),
+        "margin": (icon.loss("gaussian", "pairs", temperature=0.5, margin=0.2), target),
+        "moving": (icon.Loss(icon.p.Pairs(), icon.q.Clusters(marginals="moving", exponent=0.8)), target),
+        "stationary": (icon.Loss(icon.p.Graph(), icon.q.Clusters(leak=0.1, weights="stationary")), graph[1]),
+        "score": (icon.Loss(icon.p.Pairs(), Bilinear(input.shape[1])), target),
+        "decoupled": (icon.loss("gaussian", "pairs", temperature=0.5, partition="decoupled"), target),
+        "single": (icon.loss("gaussian", "classes", temperature=0.5), torch.arange(N) % 3),
+    }
+    for name, (loss, given) in losses.items():
+        for part in (cut, [0, 1, N]):
+            alone = loss.double()
+            together = copy.deepcopy(alone).replace(group="world", exchange="ring")
+            found[f"{name} {part}"] = off_by(alone, together, input, given, part)
+    return found
+
+
+class Bilinear(icon.q.Kernel):
+    """A score with a parameter of its own."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.eye(d) + 0.1)
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return anchors @ self.weight @ candidates.mT
+
+
+def test_options_of_a_ring() -> None:
+    for found in run(options_of_a_ring, 2):
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
+class Centred(icon.q.Kernel):
+    def statistics(self, anchors: Tensor, candidates: Tensor, *rest: Any) -> dict[str, Tensor]:
+        return {"mean": candidates.mean(dim=0)}
+
+
+@pytest.mark.parametrize(
+    ("q", "options", "why"),
+    [
+        (icon.q.Gaussian(temperature=1.0), {"divergence": "js"}, "divergence='js'"),
+        (icon.q.Gaussian(temperature=1.0), {"evaluator": "fused"}, "evaluator='fused'"),
+        (icon.q.Gaussian(temperature=[1.0, 2.0]), {}, "a temperature per candidate"),
+        (icon.q.Gaussian(temperature=1.0, log_weights=[1.0, 2.0]), {}, "log_weights"),
+        (icon.q.Clusters(weights=[1.0, 2.0]), {}, "weights"),
+        (icon.q.Clusters(agreement=True, exponent=0.5), {}, "agreement=True"),
+        (Centred(), {}, "Centred, whose statistics are of all candidates"),
+        (icon.q.Kernel(partition=lambda scores, row: scores.sum(dim=1)), {}, "the partition function"),
+    ],
+)
+def test_what_a_ring_cannot_do(q: Any, options: dict[str, Any], why: str) -> None:
+    if why == "the partition function":
+        q.partition.is_normalizer = True
+    with pytest.raises(ValueError, match=r"^exchange: got 'ring' with " + why):
+        icon.Loss(icon.p.Pairs(), q, **options, group="world", exchange="ring")
+
+
+def test_a_ring_of_no_group() -> None:
+    with pytest.raises(ValueError, match=r"^exchange: got 'ring' without group="):
+        icon.method("simclr", exchange="ring")
+    loss = icon.method("simclr", group="world", exchange="ring")
+    assert "exchange='ring'" in repr(loss)
+    assert loss.replace(exchange="gather").exchange == "gather"
 
 
 def learned(rank: int) -> dict[str, float]:
@@ -137,6 +244,12 @@ def refusals(rank: int) -> list[str]:
     tell(lambda: loss(z, ids if rank == 0 else ids[:3]))
     tell(lambda: loss(z if rank == 0 else z.double(), ids))
     tell(lambda: loss(z if rank == 0 else "z", ids))
+    ring = loss.replace(exchange="ring")
+    tell(lambda: ring(z if rank == 0 else z * torch.nan, ids))
+    decoupled = icon.loss("gaussian", "classes", temperature=1.0, partition="decoupled", group="world", exchange="ring")
+    tell(lambda: decoupled(z, torch.zeros(4, dtype=torch.int64)))
+    clip = icon.method("clip", group="world")
+    tell(lambda: clip((z, z[: 4 - rank])))
     strict = icon.method("simclr", group="world", on_no_positive="raise")
     tell(lambda: strict(z, ids if rank == 0 else torch.tensor([4, 4, 5, 6])))
     tell(lambda: loss(z if rank == 0 else object(), ids))
@@ -156,6 +269,9 @@ def test_an_error_of_one_rank_is_told_on_all() -> None:
         "ValueError: target: got 3 rows, expected 4 (one per point of this rank) (on rank 1 of 2)",
         "ValueError: input: got [n, 3] of torch.float32 on rank 0 and [n, 3] of torch.float64 on rank 1, expected",
         "TypeError: input: got str",
+        "ValueError: input: got NaN or infinity in rows 0, 1, 2, 3, expected finite numbers (on rank 1 of 2)",
+        "ValueError: target: got 4 anchors whose candidates are all positives, expected some negatives",
+        "ValueError: input: got 4 and 3 rows",
         "ValueError: target: got 2 of 4 anchors without a positive (rows 2, 3), expected none with on_no_positive=",
         "TypeError: input: got object",
         "ValueError: input: got NaN or infinity in rows 0, 1, 2, 3, expected finite numbers (on rank 1 of 2)",

@@ -85,13 +85,7 @@ class _PerAnchor(torch.autograd.Function):
         needed = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
             return (None, *second_order(ctx.problem, None, anchors, tensors, needed, upstream))
-        gradients = _Gradients(anchors, tuple(tensors), needed)
-        for start, stop in ctx.problem.blocks():
-            with torch.enable_grad():
-                block, leaves = gradients.leaves(start, stop)
-                outputs = ctx.problem.with_tensors(leaves).per_anchor(block, start)
-            gradients.add(outputs, tuple(u[start:stop] for u in upstream), start, stop)
-        return (None, *gradients.found)
+        return (None, *first_order(ctx.problem, anchors, tensors, needed, upstream))
 
 
 class _Gradients:
@@ -132,6 +126,27 @@ class _Gradients:
                 total[start:stop] = part
             else:
                 total.add_(part)
+
+
+def first_order(
+    problem: Problem, anchors: Tensor, tensors: Sequence[Tensor], needed: Sequence[bool], upstream: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradients by the anchors and all else of `Problem.per_anchor`, block by block.
+
+    Args:
+        problem: as given.
+        anchors: ``[n, r]``.
+        tensors: all else that it is computed from.
+        needed: whether a gradient is wanted, for each of them.
+        upstream: the gradient by each of its numbers ``[n]``.
+    """
+    gradients = _Gradients(anchors, tuple(tensors), needed)
+    for start, stop in problem.blocks():
+        with torch.enable_grad():
+            block, leaves = gradients.leaves(start, stop)
+            outputs = problem.with_tensors(leaves).per_anchor(block, start)
+        gradients.add(outputs, tuple(u[start:stop] for u in upstream), start, stop)
+    return gradients.found
 
 
 def second_order(

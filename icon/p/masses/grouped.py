@@ -12,7 +12,7 @@ from icon import _checks as check
 from icon._cached import cached
 from icon.p.masses.base import Edges, Masses, per_row, precise
 from icon.p.masses.sparse import Sparse
-from icon.p.support import Support
+from icon.p.support import place
 
 WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix
 
@@ -191,10 +191,7 @@ class Grouped(Masses):
         return Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
 
     def columns(self, start: int, stop: int) -> Grouped:
-        own = self.own
-        if own is not None:
-            own = Support(self.n, self.m, True, own).columns(start, stop).offset
-        found = Grouped(self.keys, self.candidate_keys[start:stop], own=own)
+        found = Grouped(self.keys, self.candidate_keys[start:stop], own=place(self.n, self.own, start, stop))
         precision = precise(self.keys.device)
         return found.scaled(self.mass * found.counts.to(precision) / self.counts.clamp_min(1).to(precision))
 

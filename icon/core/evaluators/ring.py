@@ -1,0 +1,144 @@
+"""Candidates that travel from rank to rank: each rank has its own and those of one other, and never all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from icon.core import exchange
+from icon.core.evaluators.autograd import Autograd, first_order
+from icon.core.evaluators.base import Evaluator
+from icon.core.problem import Problem
+from icon.q.partitions import Competition, Mergeable
+
+
+class Ring(Evaluator):
+    """Evaluates the anchors of this rank against the candidates of all, of a problem that has those of this rank alone.
+
+    Going round once, the candidates of each rank are summed up in the few numbers on which the partition depends;
+    they go round a second time for the gradients, which come home with them.
+
+    Args:
+        sizes: how many candidates each rank has.
+        group: as torch.distributed takes it.
+        agree: raises the error that it is given, on any rank, on all of them.
+    """
+
+    name = "ring"
+
+    def __init__(self, sizes: list[int], group: Any, agree: Callable[[Exception | None], None]) -> None:
+        self.sizes, self.group, self.agree = sizes, group, agree
+        self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
+
+    def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
+        tensors = problem.candidates, *problem.q.score_parameters
+        found = _Around.apply(problem, self, problem.anchors, *tensors)  # type: ignore[no-untyped-call]
+        *summaries, expected = found
+        partition = problem.q.partition
+        assert isinstance(partition, Mergeable)
+        return partition.merged(*summaries), expected
+
+    def own(self, x: Tensor) -> Tensor:
+        """Of one number per candidate of all ranks, those of this rank; one of a point that counts nothing if none."""
+        stop = sum(self.sizes[: self.rank + 1])
+        start = stop - self.sizes[self.rank]
+        return x[start:stop] if stop > start else x.new_ones(1)
+
+    def tile(self, problem: Problem, source: int, guest: Tensor) -> _Tile | None:
+        """The problem of the candidates of one rank; None where it has none for the anchors here."""
+        stop = sum(self.sizes[: source + 1])
+        start, support = stop - self.sizes[source], problem.support
+        inside = support.offset is not None and start <= support.offset < stop
+        if stop - start - (support.exclude_self and inside) < 1:
+            return None
+        kept = {each.name: getattr(problem, each.name) for each in fields(problem)}
+        here = {"p": problem.p.columns(start, stop), "support": support.columns(start, stop), "candidates": guest}
+        return _Tile(**{**kept, **here})
+
+    def hops(self) -> list[int]:
+        """Whose candidates are here at each step: the own ones first."""
+        return [(self.rank - step) % self.world for step in range(self.world)]
+
+    def coming(self, step: int, like: Tensor) -> torch.Size:
+        """The shape of what the rank before has at a step."""
+        return torch.Size((self.sizes[(self.rank - step - 1) % self.world], *like.shape[1:]))
+
+
+class _Tile(Problem):
+    """A problem of some of the candidates, of which the partition is summed up."""
+
+    def per_anchor(self, anchors: Tensor, start: int) -> tuple[Tensor, ...]:
+        if self.only_edges:
+            return super().per_anchor(anchors, start)
+        scores, partition = self.scores(anchors, start), self.q.partition
+        assert isinstance(partition, Mergeable)
+
+        def masses() -> Tensor:
+            return self._masses(start, start + len(scores))
+
+        summary = partition.summary(scores, Competition(self.support, start, masses))
+        return *summary, self.p.expectation(scores, start)
+
+
+class _Around(torch.autograd.Function):
+    """The summaries of all tiles, each ``[t, n]``, and the mean scores under p ``[n]``."""
+
+    @staticmethod
+    def forward(ctx: Any, problem: Problem, ring: Ring, anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.problem, ctx.ring = problem, ring
+        ctx.save_for_backward(anchors, *tensors)
+        guest, found, error = tensors[0][: ring.sizes[ring.rank]], [], None
+        for step, source in enumerate(ring.hops()):
+            last = step == ring.world - 1
+            moving = [] if last else [guest]
+            coming, works = exchange.start_passing(moving, [ring.coming(step, x) for x in moving], ring.group)
+            try:
+                tile = None if error else ring.tile(problem, source, guest)
+                if tile is not None:
+                    found.append(Autograd().per_anchor(tile))
+            except Exception as failed:  # told when all have been served
+                error = failed
+            for work in works:
+                work.wait()
+            guest = guest if last else coming[0]
+        ring.agree(error)
+        *summaries, expected = (torch.stack(number) for number in zip(*found, strict=True))
+        return *summaries, expected.sum(dim=0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        anchors, candidates, *rest = ctx.saved_tensors
+        needed, ring = ctx.needs_input_grad[2:], ctx.ring
+        total = [torch.zeros_like(x) for x in (anchors, candidates, *rest)]
+        own = candidates[: ring.sizes[ring.rank]]
+        guest, carried, seen = own, torch.zeros_like(own), 0
+        *of_summaries, of_mean = upstream
+        for step, source in enumerate(ring.hops()):
+            last = step == ring.world - 1
+            tile = ring.tile(ctx.problem, source, guest)
+            if tile is not None:
+                sent = [*(each[seen] for each in of_summaries), of_mean]
+                wanted = (*needed[:2], *[False] * len(tile.p.leaves), *needed[2:])
+                found = first_order(tile, anchors, (guest, *tile.p.leaves, *rest), wanted, sent)
+                by_anchor, by_guest, *others = found[:2] + found[2 + len(tile.p.leaves) :]
+                seen += 1
+                for k, part in ((0, by_anchor), *enumerate(others, start=2)):
+                    if part is not None:
+                        total[k] += part
+                if by_guest is not None:
+                    carried = carried + by_guest
+            # The gradient takes the last hop home as well; the candidates need not.
+            moving = [carried] if last else [carried, guest]
+            coming, works = exchange.start_passing(moving, [ring.coming(step, x) for x in moving], ring.group)
+            for work in works:
+                work.wait()
+            carried, guest = coming[0], guest if last else coming[1]
+        total[1][: len(carried)] = carried
+        return (None, None, *(x if wanted else None for x, wanted in zip(total, needed, strict=True)))
