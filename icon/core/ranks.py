@@ -146,6 +146,9 @@ class Ranks:
         """The rows of all ranks; with a gradient where any of them has one."""
         found = []
         for x, facts in zip(mine, zip(*every, strict=True), strict=True):
+            if isinstance(x, Rows):
+                found.append(x)
+                continue
             if sp.issparse(x):
                 found.append(sp.vstack(exchange.objects(sp.csr_array(x), self.group)))
                 continue
@@ -178,6 +181,8 @@ class _Facts(NamedTuple):
 
 
 def _facts(x: Any) -> _Facts:
+    if isinstance(x, Rows):
+        return _Facts(x.n, f"prepared rows {x.n} x {x.m}", False)
     shape = ", ".join(["n", *map(str, x.shape[1:])])
     return _Facts(x.shape[0], f"[{shape}] of {x.dtype}", not sp.issparse(x) and x.requires_grad)
 
@@ -190,16 +195,14 @@ def _view(view: Any, name: str, finite: bool) -> Tensor:
 
 
 def _local(target: Any, sizes: list[int]) -> list[Any]:
-    """The parts of a target ``[n, ...]`` of this rank: none, one, or two of a pair."""
+    """The parts of a target ``[n, ...]`` of this rank: none, one, or two of a pair; or prepared rows."""
     if target is None:
         if len(set(sizes)) > 1:
             counts = " and ".join(map(str, sizes))
             raise ValueError(f"input: got {counts} rows, expected as many of each (aligned), or ids of both")
         return []
-    if isinstance(target, Rows):
-        raise TypeError(
-            "target: got prepared rows with group=, expected what they are made from, of the points of this rank"
-        )
+    if isinstance(target, Rows):  # of the points of all ranks already
+        return [target]
     pair = target if isinstance(target, tuple) and len(target) == 2 else (target,)
     parts = [part if sp.issparse(part) else check.as_tensor(part, "target") for part in pair]
     for part, n in zip(parts, (sizes[0], sizes[-1]), strict=False):

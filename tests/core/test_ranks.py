@@ -408,3 +408,27 @@ def test_an_error_of_one_rank_is_told_on_all_by_every_part() -> None:
     for name, message in zip(("scores", "logits", "z", "x"), first, strict=True):
         assert message.startswith(f"{name}: got NaN or infinity in rows 0, 1, 2, 3")
         assert message.endswith("(on rank 1 of 2)")
+
+
+def prepared(rank: int) -> dict[str, float]:
+    """p that was prepared once, of the points of all ranks in their order."""
+    x, z = torch.randn(20, 4).double(), torch.randn(20, 3).double().requires_grad_()
+    part, found = slice(0, 7) if rank == 0 else slice(7, 20), {}
+    losses = {
+        "t-SNE": icon.method("tsne", perplexity=5.0),
+        "k-NN": icon.loss("gaussian", "knn", n_neighbors=3, temperature=0.5, debias=0.2),
+        "clusters": icon.Loss(icon.p.KNN(3), icon.q.Clusters()),
+    }
+    for name, loss in losses.items():
+        rows = loss.p(x)
+        (expected,) = torch.autograd.grad(loss(z, rows), [z])
+        for exchange in ("gather", "ring"):
+            own = z.detach()[part].clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(loss.replace(group="world", exchange=exchange)(own, rows), [own])
+            found[f"{name} {exchange}"] = float((gradient / 2 - expected[part]).abs().max())
+    return found
+
+
+def test_prepared_rows() -> None:
+    for found in run(prepared, 2):
+        assert {name: error for name, error in found.items() if not error < 1e-12} == {}
