@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from icon import _checks as check
+
 T = TypeVar("T")
 Group: TypeAlias = Any  # "world", or a process group of torch.distributed
 KINDS = (ValueError, TypeError, MemoryError, FloatingPointError)  # of errors that tell of bad input
@@ -63,6 +65,19 @@ def agreed(mine: Any, error: Exception | None, group: Any) -> list[Any]:
             found.is_known_to_all = True
             raise found
     return [said for _, said in every]
+
+
+def agree(error: Exception | None, device: torch.device, group: Any) -> None:
+    """Raise the error of any rank on all of them, where values are checked.
+
+    Args:
+        error: what has failed on this rank.
+        device: of the tensors that the ranks exchange.
+        group: as torch.distributed takes it.
+    """
+    flag = torch.tensor(float(error is not None), device=device)
+    if check.values_matter(flag) and bool(largest(flag, group) > 0):
+        agreed(None, error, group)
 
 
 def checked(given: Callable[[], T], group: Any) -> T:

@@ -88,8 +88,9 @@ class Loss(nn.Module):
         group: ``"world"`` or a process group of `torch.distributed`: the loss is that of the batches of all its ranks
             together, which may be of any sizes. A rank gets W times its share, so that the average over W ranks of
             values, and of gradients as `DistributedDataParallel` takes it, is that of one process with all of them.
-            Points and targets are given as in one process, each rank its own; prototypes, parameters of the loss, and
-            prepared rows (of the points of all ranks, in their order) are the same on all. One value per anchor (``"none"``) is that of an own anchor, not multiplied.
+            Points and targets are given as in one process, each rank its own. The same on all are prototypes,
+            parameters of the loss, and prepared rows (of the points of all ranks, in their order). One value per anchor
+            (``"none"``) is that of an own anchor, not multiplied.
         exchange: how points reach the other ranks of the group. ``"gather"``: each rank has those of all; ``"ring"``:
             it has those of one other at a time, which travel twice. Targets are gathered in both.
         empty: the former name of ``on_no_positive``.

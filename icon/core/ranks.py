@@ -144,7 +144,7 @@ class Ranks:
 
     def _gathered(self, mine: list[Any], every: tuple[list[_Facts], ...]) -> list[Any]:
         """The rows of all ranks; with a gradient where any of them has one."""
-        found = []
+        found: list[Any] = []
         for x, facts in zip(mine, zip(*every, strict=True), strict=True):
             if isinstance(x, Rows):
                 found.append(x)
@@ -166,10 +166,7 @@ class Ranks:
         return value * (self._share * dist.get_world_size(self.group))
 
     def _agree(self, error: Exception | None = None) -> None:
-        """Raise the error of any rank on all of them."""
-        flag = torch.tensor(float(error is not None), device=self._device)
-        if check.values_matter(flag) and bool(exchange.largest(flag, self.group) > 0):
-            exchange.agreed(None, error, self.group)
+        exchange.agree(error, self._device, self.group)
 
 
 class _Facts(NamedTuple):

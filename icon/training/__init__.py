@@ -7,5 +7,17 @@ from icon.training.gather import gather
 from icon.training.grad_cache import GradCache
 from icon.training.queue import Queue
 from icon.training.sampler import PairSampler
+from icon.training.tensorboard import TensorBoard
 
-__all__ = ["Fit", "GradCache", "PairSampler", "PointSampler", "Queue", "Sampler", "fit", "gather", "parameter_groups"]
+__all__ = [
+    "Fit",
+    "GradCache",
+    "PairSampler",
+    "PointSampler",
+    "Queue",
+    "Sampler",
+    "TensorBoard",
+    "fit",
+    "gather",
+    "parameter_groups",
+]

@@ -16,6 +16,7 @@ from icon.p.base import Sets
 from icon.p.labels import DataLabel
 from icon.p.rows import Rows
 from icon.training.sampler import PairSampler
+from icon.training.shares import Alone
 
 Draw = Callable[[], tuple[Any, Any]]
 
@@ -55,24 +56,40 @@ def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
     return rows
 
 
-def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any) -> Draw:
+def what_is_seen(
+    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, batch_size: int | None, negatives: int | None, ranks: Alone
+) -> Draw:
+    """What gives the embedding and p of a step; the arguments are those of `icon.training.fit`."""
+    if batch_size is None:
+        return all_points(loss, mapper, inputs, target, ranks)
+    return batches(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2), negatives, ranks)
+
+
+def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Alone) -> Draw:
     """Every step sees all points; p is made at the first one, when the sizes of both sets are known."""
     prepared: list[Any] = []
+    n = len(inputs[0] if isinstance(inputs, (tuple, list)) else inputs) if ranks.world > 1 else 0
+    share = ranks.share(inputs, n)
 
     def draw() -> tuple[Any, Any]:
-        z = mapper(inputs)
+        with ranks.own_draws():
+            z = mapper(share)
         if not prepared:
             views = (z,) if isinstance(z, Tensor) else tuple(z)
             one_way = len(loss.p.directions(len(views))) == 1
-            sets = Sets(len(views[0]), len(views[-1]), len(views) > 1)
-            prepared.append(prepare(loss, target, sets) if one_way else target)
+            candidates = len(views[-1]) if len(views) > 1 and loss.p.column == "data-label" else n
+            sizes = (n, candidates) if ranks.world > 1 else (len(views[0]), len(views[-1]))
+            sets = Sets(*sizes, len(views) > 1)
+            prepared.append(prepare(loss, target, sets) if one_way else ranks.share(target, n))
         return z, prepared[0]
 
     return draw
 
 
-def batches(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None) -> Draw:
-    """Every step sees a batch that a sampler draws."""
+def batches(
+    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None, ranks: Alone
+) -> Draw:
+    """Every step sees a batch that a sampler draws, of which each rank embeds its share."""
     if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
         raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
     sampler = _sampler(loss, len(inputs), target, negatives)
@@ -80,8 +97,11 @@ def batches(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, 
 
     def draw() -> tuple[Any, Any]:
         *views, target = sampler.draw(size)
+        target = ranks.share(target, len(views[0]))
+        views = [ranks.share(view, len(view)) for view in views]
         x = rows_of(inputs, torch.cat(views), device)
-        z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
+        with ranks.own_draws():
+            z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
         return (z if len(views) == 1 else z.split([len(view) for view in views])), target
 
     return draw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 
 from icon.core.loss import Loss
 from icon.nn import EMA
+from icon.training.shares import Alone
 
 _DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
 
@@ -28,7 +30,8 @@ class Checkpoint:
         optimizer: whose state is written.
         teacher: the moving average of the mapper, where there is one.
         identity: what must agree for a run to go on from the file, by names that a refusal says.
-        path: of the file; a link is followed.
+        path: of the file, where a link is followed; None neither reads nor writes.
+        ranks: of which the first one writes the file, and all read it.
     """
 
     loss: Loss
@@ -36,7 +39,8 @@ class Checkpoint:
     optimizer: Optimizer
     teacher: EMA | None
     identity: dict[str, Any]
-    path: Path
+    path: Path | None
+    ranks: Alone
 
     @property
     def _on_gpu(self) -> bool:
@@ -52,26 +56,37 @@ class Checkpoint:
         Raises:
             ValueError: a place that cannot be written, a file of another run, or a broken one.
         """
-        trial = self._partial
+        if self.path is None:
+            return []
+        losses: list[float] = self.ranks.checked(partial(self._begin, self.path, resume))
+        self.ranks.same({"checkpoint": len(losses)})
+        return losses
+
+    def _begin(self, path: Path, resume: bool) -> list[float]:
+        trial = _partial(path)
         try:
-            trial.touch()
-            trial.unlink()
+            if self.ranks.rank == 0:
+                trial.touch()
+                trial.unlink()
         except OSError as error:
             raise ValueError(
-                f"checkpoint: got {self.path} ({error.strerror}), expected a file in a folder that can be written"
+                f"checkpoint: got {path} ({error.strerror}), expected a file in a folder that can be written"
             ) from None
-        return self._load() if resume and self.path.exists() else []
-
-    @property
-    def _partial(self) -> Path:
-        target = self.path.resolve()
-        return target.with_name(target.name + ".part")
+        return self._load(path) if resume and path.exists() else []
 
     def save(self, losses: list[float]) -> None:
         """Write the state after these losses; a kill leaves the old file or the new one."""
+        if self.path is None:
+            return
+        self.ranks.buffers(module for _, module in self._modules())
+        states = self.ranks.states()
+        write = partial(self._save, self.path, losses, states)
+        self.ranks.checked(write if self.ranks.rank == 0 else lambda: None)
+
+    def _save(self, path: Path, losses: list[float], states: dict[str, Tensor]) -> None:
         from safetensors.torch import save
 
-        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state()}
+        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **states}
         if self._on_gpu:
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         for name, module in self._modules():
@@ -85,14 +100,13 @@ class Checkpoint:
         # As bytes: a file that Python opens has the mode that the umask gives.
         data = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, {"icon": json.dumps(header)})
         try:
-            self._partial.write_bytes(data)
-            os.replace(self._partial, self.path.resolve())
+            _partial(path).write_bytes(data)
+            os.replace(_partial(path), path.resolve())
         finally:
-            self._partial.unlink(missing_ok=True)
+            _partial(path).unlink(missing_ok=True)
 
-    def _load(self) -> list[float]:
+    def _load(self, path: Path) -> list[float]:
         """Put back the state of the file, and return the losses before it."""
-        path = self.path
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -116,11 +130,18 @@ class Checkpoint:
             index, entry = key.split(".", 1)
             state.setdefault(int(index), {})[entry] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": header["groups"]})
+        self.ranks.set_states(tensors)
         torch.set_rng_state(tensors["random.cpu"])
         if self._on_gpu and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         losses: list[float] = tensors["losses"].tolist()
         return losses
+
+
+def _partial(path: Path) -> Path:
+    """Where a file is written before it takes the place of the one that is there."""
+    target = path.resolve()
+    return target.with_name(target.name + ".part")
 
 
 def _under(name: str, entries: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from icon import _checks as check
 from icon._threads import paying
@@ -21,9 +22,11 @@ from icon.nn import EMA
 from icon.p import adjacency
 from icon.p.base import Sets
 from icon.p.rows import Rows
-from icon.training.batches import Sampler, all_points, batches
+from icon.training.batches import Draw, Sampler, what_is_seen
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
+from icon.training.schedules import advance, catch_up, described, scheduler_of
+from icon.training.shares import Alone, shares_of
 from icon.training.state import Draws, seeded, settled
 
 Callback = Callable[[int, float, Tensor], object]
@@ -48,6 +51,8 @@ def fit(
     batch_size: int | None = None,
     negatives: int | None = None,
     decay: bool = False,
+    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+    max_norm: float | None = None,
     teacher: EMA | None = None,
     tol: float = 0.0,
     patience: int = 50,
@@ -64,6 +69,11 @@ def fit(
 
     The same seed on the same machine gives the same numbers, and so does a run that was interrupted and called again
     with its checkpoint. Torch's global state (generator, modes, defaults) plays no part and is left as it was.
+
+    A loss with ``group=`` is minimised over its ranks, each of which calls this with the same arguments and embeds its
+    share of the points of a step. All make the same update: that of one process with all points, to rounding, where
+    the mapper treats points one by one (batch normalisation does not, unless it is synchronised). What the mapper
+    draws (dropout) is drawn by each rank, and its buffers are in the end those of the first one.
 
     Args:
         loss: what is minimised.
@@ -84,12 +94,16 @@ def fit(
             (clusters), costs O(b) instead of O(b²).
         teacher: a moving average of the mapper, updated after each step.
         decay: let the learning rate fall linearly to zero over the second half of the steps.
+        schedule: from the optimiser to a scheduler of `torch.optim.lr_scheduler`, which moves once per step; one that
+            watches a number (``ReduceLROnPlateau``) is given the loss.
+        max_norm: > 0; longer gradients, of all parameters together, are scaled to this length before each update.
         tol: stop when the mean loss of the last ``patience`` steps improves on that of the ``patience`` steps before by
             less than ``tol`` times its size; 0 never stops.
         patience: length of these windows, in steps.
         seed: of all that a run draws; None goes on with torch's global generator as it is.
         callback: called with (step from 1, loss, embedding ``[n, d]``) as they were before the step's update. One that
-            returns True ends the run after that step, which keeps what it has.
+            returns True ends the run after that step, which keeps what it has. On several ranks the embedding is that
+            of the rank's share.
         verbose: a progress bar with the loss and the time left, on standard error.
         label: what the progress bar calls the run.
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
@@ -100,56 +114,53 @@ def fit(
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
         ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
-            that cannot be written, found before the first step.
+            that cannot be written, found before the first step; ranks with other data, p or settings.
     """
-    check.count(steps, "steps")
-    check.count(patience, "patience")
-    check.count(checkpoint_every, "checkpoint_every")
+    for name, number in {"steps": steps, "patience": patience, "checkpoint_every": checkpoint_every}.items():
+        check.count(number, name)
     check.number(tol, "tol", least=0)
+    limit = None if max_norm is None else check.positive(max_norm, "max_norm")
     parameters = [p for p in (*mapper.parameters(), *loss.parameters()) if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
-    losses: list[float] = []
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
-    rates = [group["lr"] for group in method.param_groups]
-    draws, stopped = Draws(seed, parameters[0].device), False
+    ranks = shares_of(loss.group, seed, parameters[0].device)
+    draws, stopped = Draws(ranks.seed(seed), parameters[0].device), False
+    ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
     mapper.train()
     with settled(), draws:
-        if batch_size is None:
-            draw = all_points(loss, mapper, inputs, target)
-        else:
-            size = check.count(batch_size, "batch_size", 2)
-            draw = batches(loss, mapper, inputs, target, size, negatives)
-        run: Checkpoint | None = None
-        if checkpoint is not None:
-            settings = {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
-            settings |= {"patience": patience, "steps": steps if decay else None}
-            own = {name: str(value) for name, value in (identity or {}).items()}
-            made = own | settings | _made_of(loss, mapper, method, inputs, target)
-            run = Checkpoint(loss, mapper, method, teacher, made, Path(checkpoint))
-            losses = run.begin(resume)
+        draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
+        rates = scheduler_of(method, schedule, decay, steps)
+        made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
+        if checkpoint is not None or ranks.world > 1:
+            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
+            made |= {"patience": patience, "steps": steps if decay else None, "max_norm": limit}
+            made |= {"schedule": described(rates)} | ({"ranks": ranks.world} if ranks.world > 1 else {})
+            made |= _made_of(loss, mapper, method, inputs, target)
+            ranks.same(made)
+        file = None if checkpoint is None else Path(checkpoint)
+        run = Checkpoint(loss, mapper, method, teacher, made, file, ranks)
+        losses = run.begin(resume)
+        catch_up(rates, method, losses)
     work = partial(_work, mapper, inputs, batch_size)
-    with check.said_once(), _progress(verbose, label, steps, len(losses)) as report, paying(work):
+    with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not stopped and not _stalled(losses, tol, patience):
             with settled():
                 with draws:
-                    z, rows = draw()
-                for group, rate in zip(method.param_groups, rates, strict=True) if decay else ():
-                    group["lr"] = rate * min(1.0, 2 * (1 - len(losses) / steps))
-                current = _updated(loss, method, z, rows, len(losses))
+                    z, rows = ranks.checked(partial(_drawn, draw, len(losses)))
+                current = _updated(loss, method, z, rows, len(losses), ranks, limit)
                 follow(mapper)
             losses.append(current)
+            advance(rates, current)
             report(current)
-            if callback is not None:
-                said = callback(len(losses), current, (z if isinstance(z, Tensor) else z[0]).detach())
-                stopped = isinstance(said, (bool, np.bool_)) and bool(said)
-            if run is not None and len(losses) % checkpoint_every == 0:
+            stopped = ranks.any(_is_told_to_stop(callback, len(losses), current, z))
+            if len(losses) % checkpoint_every == 0:
                 with draws:
                     run.save(losses)
-    if run is not None:
-        with draws:
-            run.save(losses)
+    with draws:
+        run.save(losses)
+    ranks.buffers([mapper])
     mapper.eval()
     return Fit(losses, _stalled(losses, tol, patience))
 
@@ -170,16 +181,35 @@ def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
     return max(of_pairs, points * int(counter.get_total_flops()) // (2 * tried))
 
 
-def _updated(loss: Loss, method: Optimizer, z: Any, rows: Any, done: int) -> float:
-    """The loss before an update of the parameters, which it makes."""
+def _is_told_to_stop(callback: Callback | None, step: int, loss: float, z: Any) -> bool:
+    if callback is None:
+        return False
+    said = callback(step, loss, (z if isinstance(z, Tensor) else z[0]).detach())
+    return isinstance(said, (bool, np.bool_)) and bool(said)
+
+
+def _drawn(draw: Draw, done: int) -> tuple[Any, Any]:
+    """The embedding of a step, which is finite, and its p."""
+    z, rows = draw()
     if done and not _finite(z):
         raise _diverged("embedding: got NaN or infinity", done)
+    return z, rows
+
+
+def _updated(
+    loss: Loss, method: Optimizer, z: Any, rows: Any, done: int, ranks: Alone, max_norm: float | None
+) -> float:
+    """The loss before an update of the parameters, which it makes."""
     value = loss(z, rows)
-    current = float(value.detach())
+    current = ranks.mean(float(value.detach()))
     if not math.isfinite(current):
         raise _diverged(f"loss: got {current}", done)
     method.zero_grad()
     value.backward()
+    parameters = [parameter for group in method.param_groups for parameter in group["params"]]
+    ranks.average(parameters)
+    if max_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, max_norm)
     method.step()
     return current
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 import icon
 from icon.estimators.embedding import MomentumGains
@@ -443,3 +449,90 @@ def test_batches_need_a_label_for_each_input() -> None:
     rows = icon.p.DataLabel(n_classes=5)(torch.zeros(20, dtype=torch.int64))
     with pytest.raises(TypeError, match=r"^target: got prepared rows with batch_size"):
         fit(loss, model, x, rows, steps=2, learning_rate=0.01, batch_size=4)
+
+
+# -- schedules, clipping, curves --------------------------------------------------------------------------------------
+
+SCHEDULES: dict[str, Callable[[Optimizer], LRScheduler]] = {
+    "one cycle": lambda method: lr_scheduler.OneCycleLR(method, 0.1, total_steps=20),
+    "plateau": lambda method: lr_scheduler.ReduceLROnPlateau(method, patience=0, threshold=0.05),
+    "warm-up": lambda method: lr_scheduler.SequentialLR(
+        method, [lr_scheduler.LinearLR(method, 0.1, total_iters=4), lr_scheduler.ExponentialLR(method, 0.9)], [4]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_a_schedule_of_torch_moves_the_rate_and_resumes(name: str, x: Tensor, tmp_path: Path) -> None:
+    def one(steps: int, checkpoint: Path | None) -> tuple[list[float], Tensor]:
+        methods: list[Optimizer] = []
+
+        def optimizer(parameters: list[nn.Parameter]) -> Optimizer:
+            methods.append(torch.optim.Adam(parameters, lr=0.05))
+            return methods[0]
+
+        def note(*_: Any) -> None:
+            rates.append(methods[0].param_groups[0]["lr"])
+
+        rates: list[float] = []
+        torch.manual_seed(0)
+        model = MLP(5, 2, 8)
+        fit(icon.method("sne", perplexity=5.0), model, x, x, steps=steps, optimizer=optimizer, callback=note,
+            schedule=SCHEDULES[name], checkpoint=checkpoint, checkpoint_every=3)  # fmt: skip
+        return rates, nn.utils.parameters_to_vector(model.parameters()).detach()
+
+    rates, whole = one(14, None)
+    assert len(set(rates)) > 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, _ = one(7, tmp_path / "run")
+        rest, resumed = one(14, tmp_path / "run")
+    assert first + rest == rates
+    assert torch.equal(whole, resumed)
+    with pytest.raises(ValueError, match="with schedule"):
+        fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, checkpoint=tmp_path / "run")
+
+
+def test_a_schedule_that_is_none(x: Tensor) -> None:
+    loss, model = icon.method("sne", perplexity=5.0), MLP(5, 2, 8)
+    with pytest.raises(ValueError, match=r"^schedule: got one with decay=True"):
+        fit(loss, model, x, x, decay=True, schedule=SCHEDULES["one cycle"])
+    with pytest.raises(TypeError, match=r"^schedule: got one that gives NoneType"):
+        fit(loss, model, x, x, schedule=lambda method: None)
+
+
+def test_long_gradients_are_shortened(x: Tensor) -> None:
+    def moved(max_norm: float | None) -> float:
+        torch.manual_seed(0)
+        model = MLP(5, 2, 8)
+        before = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        fit(icon.method("sne", perplexity=5.0), model, x, x, steps=1, max_norm=max_norm,
+            optimizer=lambda ps: torch.optim.SGD(ps, lr=1.0))  # fmt: skip
+        return float((nn.utils.parameters_to_vector(model.parameters()).detach() - before).norm())
+
+    free = moved(None)
+    assert moved(free / 2) == pytest.approx(free / 2, rel=1e-4)
+    assert moved(free * 2) == pytest.approx(free, rel=1e-6)
+    with pytest.raises(ValueError, match=r"^max_norm: got 0"):
+        moved(0.0)
+
+
+def test_curves_for_tensorboard(x: Tensor, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = icon.training.TensorBoard(tmp_path / "run")
+    done = fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, steps=5, callback=board)
+    again = copy.deepcopy(board)
+    again.folder = str(tmp_path / "restarts")
+    icon.Clustering(3, max_iter=4, n_init=2, init="random", callback=again).fit(x.numpy())
+    board.close()
+    again.close()
+    events, others = (EventAccumulator(str(tmp_path / name)).Reload() for name in ("run", "restarts"))
+    assert np.allclose([event.value for event in events.Scalars("loss")], done.losses)
+    assert [len(others.Scalars(tag)) for tag in ("loss", "loss 2")] == [4, 4]
+
+
+def test_curves_without_tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icon.training.tensorboard.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"^tensorboard: not installed"):
+        icon.training.TensorBoard("runs")

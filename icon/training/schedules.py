@@ -1,0 +1,66 @@
+"""Schedules of the learning rate: those of torch, one move per step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+
+def scheduler_of(
+    method: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, decay: bool, steps: int
+) -> LRScheduler | None:
+    """The scheduler that is asked for, or None.
+
+    Args:
+        method: the optimiser.
+        schedule: makes a scheduler of it.
+        decay: the rate falls linearly to zero over the second half of the steps.
+        steps: of the run.
+
+    Raises:
+        ValueError: both a schedule and decay.
+        TypeError: the schedule gives no scheduler.
+    """
+    if decay:
+        if schedule is not None:
+            raise ValueError("schedule: got one with decay=True, expected one of them")
+        return LambdaLR(method, lambda done: min(1.0, 2 * (1 - done / steps)))
+    if schedule is None:
+        return None
+    found: Any = schedule(method)
+    if not isinstance(found, LRScheduler):
+        raise TypeError(f"schedule: got one that gives {type(found).__name__}, expected a scheduler of torch.optim")
+    return found
+
+
+def advance(scheduler: LRScheduler | None, loss: float) -> None:
+    """Move to the rate of the next step."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(loss)
+    elif scheduler is not None:
+        scheduler.step()
+
+
+def catch_up(scheduler: LRScheduler | None, method: Optimizer, losses: Sequence[float]) -> None:
+    """Move as often as a run did that is resumed; the optimiser keeps the rates that it was loaded with."""
+    if scheduler is None:
+        return
+    loaded = [{name: value for name, value in group.items() if name != "params"} for group in method.param_groups]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the optimiser has made no step
+        for loss in losses:
+            advance(scheduler, loss)
+    for group, kept in zip(method.param_groups, loaded, strict=True):
+        group.update(kept)
+
+
+def described(scheduler: LRScheduler | None) -> str:
+    """What a run with another schedule is told from."""
+    if scheduler is None:
+        return "None"
+    plain = {k: v for k, v in scheduler.state_dict().items() if isinstance(v, (int, float, str, list, tuple))}
+    return f"{type(scheduler).__name__}({plain})"
