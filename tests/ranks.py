@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -21,6 +22,17 @@ def run(work: Callable[..., Any], world: int, *arguments: Any) -> list[Any]:
     with tempfile.TemporaryDirectory() as folder:
         mp.start_processes(_rank, (world, folder, work, arguments), nprocs=world, start_method="spawn")
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(world)]
+
+
+def torchrun(world: int, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command of Python on so many ranks."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    if sys.platform == "linux":
+        environment["GLOO_SOCKET_IFNAME"] = "lo"
+    return subprocess.run(
+        [*start, *command], check=False, env=environment, capture_output=True, text=True, timeout=300, **options
+    )
 
 
 def _rank(rank: int, world: int, folder: str, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

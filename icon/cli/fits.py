@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from icon._columns import Features
 from icon.cli import cluster_report as report
+from icon.cli.ranks import joined
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.features import read_features, read_vector
 from icon.labels import known_labels
@@ -38,16 +40,24 @@ def embed(
     """
     if out is not None and out.suffix not in (".npy", ".csv"):
         raise ValueError(f"out: got {out}, expected a file ending in .npy or .csv")
+    with joined() as ranks:
+        read = ranks.on_all(partial(_read_for_map, features, out, key, table))
+        quiet = {"verbose": settings["verbose"] and ranks.is_first}
+        z = Embedding(components, **{**settings, **quiet}, group=ranks.group).fit_transform(read.values)
+        if not ranks.is_first:
+            return
+        _say(read)
+        frame = _with_ids(pd.DataFrame(np.asarray(z), columns=[f"z{i}" for i in range(components)]), read)
+        with report.staged(out) as stage:
+            if stage is not None and stage.suffix == ".npy":
+                np.save(stage, frame.to_numpy())
+            else:
+                frame.to_csv(sys.stdout if stage is None else stage, index=False)
+
+
+def _read_for_map(features: str, out: Path | None, key: str | None, table: dict[str, Any]) -> Features:
     report.check_output(out)
-    read = read_features(features, key, _options(out is not None and out.suffix == ".npy", table))
-    z = Embedding(components, **settings).fit_transform(read.values)
-    _say(read)
-    frame = _with_ids(pd.DataFrame(np.asarray(z), columns=[f"z{i}" for i in range(components)]), read)
-    with report.staged(out) as stage:
-        if stage is not None and stage.suffix == ".npy":
-            np.save(stage, frame.to_numpy())
-        else:
-            frame.to_csv(sys.stdout if stage is None else stage, index=False)
+    return read_features(features, key, _options(out is not None and out.suffix == ".npy", table))
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], quiet: bool) -> None:
@@ -63,38 +73,50 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
     Raises:
         ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
     """
+    with joined() as ranks:
+        read, y = ranks.on_all(partial(_read_for_clusters, out, form, table, given))
+        x = read.values
+        began = time.perf_counter()
+        model = Clustering(
+            given["clusters"], n_neighbors="auto" if given["knn"] is None else given["knn"], walks=given["walks"],
+            debias=given["debias"], n_init=given["restarts"], random_state=given["seed"],
+            verbose=not quiet and ranks.is_first, group=ranks.group,
+        )  # fmt: skip
+        with report.staged(out if ranks.is_first else None) as stage:
+            phi = model.fit(x).probabilities_
+            if not ranks.is_first:
+                return
+            seconds = time.perf_counter() - began
+            whole = out is not None and not out.suffix
+            assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read)
+            _say(read, y)
+            if stage is None:
+                assignments.to_csv(sys.stdout, index=False)
+            elif not whole:
+                report.write_table(assignments, stage)
+            found = diagnose(model, labels=y)
+            if stage is not None and whole:
+                report.write(stage, form, x, model, phi, assignments, found, {**given, **table}, seconds)
+    if y is not None:
+        scores = found.as_dict()
+        shown = {name: round(scores[name], 4) for name in ("accuracy", "nmi", "ari", "calibration_error")}
+        print(json.dumps(shown), file=sys.stderr)
+
+
+def _read_for_clusters(
+    out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any]
+) -> tuple[Features, NDArray[np.int64] | None]:
+    """The features, and the labels where some are given."""
     report.check_output(out)
     if form == "parquet" or (out is not None and out.suffix == ".parquet"):
         report.check_parquet()
     plain = out is not None and ".npy" in (out.suffix, out.suffix or f".{form}")
     read = read_features(given["features"], given["key"], _options(plain, table))
-    x = read.values
-    y = None
-    if given["labels"] is not None:
-        how = TableOptions(sep=table["sep"], header=given["labels_header"])
-        y = known_labels(read_vector(given["labels"], given["labels_key"], how, expected=len(x)), len(x))
-    began = time.perf_counter()
-    model = Clustering(
-        given["clusters"], n_neighbors="auto" if given["knn"] is None else given["knn"], walks=given["walks"],
-        debias=given["debias"], n_init=given["restarts"], random_state=given["seed"], verbose=not quiet,
-    )  # fmt: skip
-    with report.staged(out) as stage:
-        phi = model.fit(x).probabilities_
-        seconds = time.perf_counter() - began
-        whole = out is not None and not out.suffix
-        assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read)
-        _say(read, y)
-        if stage is None:
-            assignments.to_csv(sys.stdout, index=False)
-        elif not whole:
-            report.write_table(assignments, stage)
-        found = diagnose(model, labels=y)
-        if stage is not None and whole:
-            report.write(stage, form, x, model, phi, assignments, found, {**given, **table}, seconds)
-    if y is not None:
-        scores = found.as_dict()
-        shown = {name: round(scores[name], 4) for name in ("accuracy", "nmi", "ari", "calibration_error")}
-        print(json.dumps(shown), file=sys.stderr)
+    if given["labels"] is None:
+        return read, None
+    how = TableOptions(sep=table["sep"], header=given["labels_header"])
+    n = len(read.values)
+    return read, known_labels(read_vector(given["labels"], given["labels_key"], how, expected=n), n)
 
 
 def _options(plain: bool, given: dict[str, Any]) -> TableOptions:

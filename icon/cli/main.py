@@ -103,7 +103,7 @@ def embed(
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Embed features with a loss of the table; the default is t-SNE."""
+    """Embed features with a loss of the table; the default is t-SNE. Under torchrun, ranks share each step."""
     from icon.cli import fits
 
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
@@ -149,7 +149,10 @@ def cluster(
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table."""
+    """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table.
+
+    Under torchrun (torchrun --nproc-per-node 2 -m icon cluster ...), ranks share the points of each step.
+    """
     from icon.cli import fits
 
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
@@ -191,8 +194,14 @@ def _terminated(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
+def _is_first() -> bool:
+    """Whether this is the first of the ranks that torchrun has started, or the only process."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print("warning: " + str(message).splitlines()[0], file=sys.stderr)
+    if _is_first():
+        print("warning: " + str(message).splitlines()[0], file=sys.stderr)
 
 
 def _or_exit(run: Callable[[], Any]) -> Any:
@@ -203,5 +212,6 @@ def _or_exit(run: Callable[[], Any]) -> Any:
             warnings.showwarning = _warn
             return run()
     except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
-        print("error: " + str(error).splitlines()[0], file=sys.stderr)
+        if _is_first() or not getattr(error, "is_known_to_all", False):
+            print("error: " + str(error).splitlines()[0], file=sys.stderr)
         raise typer.Exit(2) from None

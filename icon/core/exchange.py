@@ -91,6 +91,30 @@ def checked(given: Callable[[], T], group: Any) -> T:
     return found  # type: ignore[return-value] # an error has been raised
 
 
+def from_first(given: Callable[[], T], group: Group | None) -> T:
+    """What the first rank is given, on all of them; its error is raised on all. Without a group, what is given here."""
+    if group is None:
+        return given()
+    ranks = process_group(group)
+    found: list[Any] = [None]
+    if dist.get_rank(ranks) == 0:
+        try:
+            found = [(given(), None)]
+        except Exception as error:
+            found = [(None, error)]
+    dist.broadcast_object_list(found, 0 if ranks is None else dist.get_global_rank(ranks, 0), group=ranks)
+    value, failed = found[0]
+    if failed is not None:
+        failed.is_known_to_all = True
+        raise failed
+    return value  # type: ignore[no-any-return]
+
+
+def on_all(given: Callable[[], T], group: Group | None) -> T:
+    """What is given here; where that fails on any rank, its error is raised on all. Without a group, as it is."""
+    return given() if group is None else checked(given, process_group(group))
+
+
 def rows_of_all(x: Tensor, group: Any) -> tuple[Tensor, slice]:
     """The rows of all ranks, as in `rows`, and where those of this rank are."""
     sizes = objects(x.shape[0], group)

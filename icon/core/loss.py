@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
@@ -679,10 +681,21 @@ def _refuse_without_all(loss: Loss) -> None:
 
 _HAS_RANKS = dist.is_available()
 _told: list[str] = []  # what is said once per process
+_is_local: ContextVar[bool] = ContextVar("whether losses without a group are meant to be local", default=False)
+
+
+@contextmanager
+def meant_to_be_local() -> Iterator[None]:
+    """Within it, a loss without a group is that of this rank on purpose, and says nothing of it."""
+    token = _is_local.set(True)
+    try:
+        yield
+    finally:
+        _is_local.reset(token)
 
 
 def _warn_of_other_ranks() -> None:
-    if not _told and dist.get_world_size() > 1:
+    if not _told and not _is_local.get() and dist.get_world_size() > 1:
         _told.append("local")
         check.warn(
             f"group: got None on one of {dist.get_world_size()} ranks: the loss is that of the own batch; pass "

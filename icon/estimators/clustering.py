@@ -24,8 +24,10 @@ from icon import _checks as check
 from icon import nn as icon_nn
 from icon import p as icon_p
 from icon._threads import threaded
+from icon.core import exchange
 from icon.core.evaluators import Evaluator
-from icon.core.loss import Loss
+from icon.core.exchange import Group
+from icon.core.loss import Loss, meant_to_be_local
 from icon.estimators import initialization
 from icon.estimators.base import (
     apply,
@@ -123,6 +125,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         evaluator: how the loss is computed; see `icon.Loss`.
         n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
             torch is set to. Torch's own setting is restored after the fit.
+        group: ``"world"`` or a process group of `torch.distributed`, each rank of which calls `fit` with the same
+            arguments: they share the points of each step, and all end with the same clusters. A callback sees the
+            logits of its rank's share.
 
     Attributes:
         labels_: ``[n]``, numbered without a gap.
@@ -168,6 +173,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         device: str | torch.device = "auto",
         evaluator: str | Evaluator | None = None,
         n_jobs: int | None = None,
+        group: Group | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.column = column
@@ -192,24 +198,20 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.evaluator = evaluator
         self.n_jobs = n_jobs
+        self.group = group
 
     @threaded
+    @meant_to_be_local()
     @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.
 
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
-        x, n = self._features(X)
-        weights = None if sample_weight is None else sample_weights(sample_weight, n)
-        if weights is not None and not bool((weights > 0).all()):
-            raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
-        kinds, size = self._checked(n), self._batch_size(n)
+        x, n, weights, kinds, loss = exchange.on_all(partial(self._checked, X, sample_weight), self.group)
+        size = self._batch_size(n)
         last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
-        loss = self._loss(n)
-        if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := self._neighbours(n)) < NEIGHBOURS:
-            check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
-        base = self._rows(loss, x, y)
+        base, self.knn_recall_ = exchange.from_first(partial(self._rows, loss, x, y), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
             base = of_weighted(base, weights)
@@ -217,7 +219,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         pairs = cache(partial(self._pairs, base, weighted=weights is not None))
         composed = cache(partial(self._composed, base))
         judged = composed if self._is_exact(n) else pairs
-        random = random_of(self.random_state)
+        random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
         for start in range(self.n_init):
             of, target = (whole, composed) if size is None else (loss, pairs)
@@ -244,7 +246,21 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """`fit`, and the clusters ``[n]`` of X."""
         return self.fit(X, y, **fit_params).labels_
 
-    def _checked(self, n: int) -> tuple[str, ...]:
+    def _checked(self, X: Any, sample_weight: Any) -> tuple[Any, int, Tensor | None, tuple[str, ...], Loss]:
+        """The features, their number and weights, the kinds of start, and the loss, where all arguments are right."""
+        x, n = self._features(X)
+        weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        if weights is not None and not bool((weights > 0).all()):
+            raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
+        if weights is not None and self.group is not None:
+            raise ValueError("sample_weight: got some with group=, expected None")
+        kinds, loss = self._kinds(n), self._loss(n)
+        self._batch_size(n)
+        if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := self._neighbours(n)) < NEIGHBOURS:
+            check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
+        return x, n, weights, kinds, loss
+
+    def _kinds(self, n: int) -> tuple[str, ...]:
         """The kinds of start, where all arguments are as they may be for n points."""
         check_hyper(self.hyper, ("n_neighbors", "walks", "debias", "symmetrize"))
         check_callback(self.callback)
@@ -312,7 +328,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         column = "knn" if made_from(self.column) == "features" else self.column
         hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
         fixed = Clustering(self.n_clusters, column, neighbors=self.neighbors, hyper=hyper)
-        joined = fixed._rows(fixed._loss(n), x, y, remember=False).to_scipy()
+        joined = fixed._rows(fixed._loss(n), x, y)[0].to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
@@ -362,8 +378,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
         return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
 
-    def _rows(self, loss: Loss, x: Any, y: Any, remember: bool = True) -> Rows:
-        """p of the points before walks and debiasing."""
+    def _rows(self, loss: Loss, x: Any, y: Any) -> tuple[Rows, float | None]:
+        """p of the points before walks and debiasing, and the recall of an approximate search."""
         n = x.shape[0]
         known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
         recall = None
@@ -378,9 +394,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         else:
             features = torch.empty(n, 0) if isinstance(x, np.ndarray) else x
             rows = prepare(loss, target_of(self.column, features, y), Sets(n, n))
-        if remember:
-            self.knn_recall_ = recall
-        return rows
+        return rows, recall
 
     def _with_unknown(self, labels: Labels, x: Any) -> Rows:
         """Points of a known class follow the others of their class, the others their nearest neighbours."""
@@ -415,7 +429,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if kind == "random" or self.n_clusters == 1:
             return None
         if kind == "k-means" or many == self.n_clusters:
-            return initialization.k_means(run.x, self.n_clusters, run.seed)
+            k_means = partial(initialization.k_means, run.x, self.n_clusters, run.seed)
+            return exchange.from_first(k_means, self.group)
         # Clusters to be merged need neither the last digit nor balance.
         mapper, _ = self._trained(run, Stage("over-clustering", many, max(1, self.max_iter // 2), suffix=".over"))
         inputs, device = inputs_of(mapper, run.x), next(mapper.parameters()).device
@@ -426,7 +441,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             return z.softmax(dim=1).cpu().numpy()
 
         with seeded(run.seed, torch.device("cpu")):
-            return initialization.merged(phi, n, run.pairs(0.0), self.n_clusters)
+            merged = partial(initialization.merged, phi, n, run.pairs(0.0), self.n_clusters)
+            return exchange.from_first(merged, self.group)
 
     def _trained(self, run: Run, stage: Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
         """Train a head, from given clusters where there are some: the mapper and its number of steps."""
@@ -443,8 +459,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         def report(step: int, value: float, logits: Tensor) -> object:
             return None if callback is None else callback(step, value, logits.cpu().numpy())
 
+        loss = run.loss.to(device).replace(group=self.group)
         done = fit(
-            run.loss.to(device), mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
+            loss, mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
             learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
             batch_size=run.size, seed=run.seed, callback=report,
             teacher=teacher, verbose=self.verbose, label=f"{stage.label}, start {run.start + 1} of {self.n_init}",

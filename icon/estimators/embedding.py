@@ -23,8 +23,10 @@ from icon import _checks as check
 from icon import nn as icon_nn
 from icon._scales import centred_in_unit
 from icon._threads import threaded
+from icon.core import exchange
 from icon.core.evaluators import Evaluator
-from icon.core.loss import Loss
+from icon.core.exchange import Group
+from icon.core.loss import Loss, meant_to_be_local
 from icon.estimators.base import (
     apply,
     as_dense,
@@ -94,6 +96,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         evaluator: how the loss is computed; see `icon.Loss`.
         n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
             torch is set to. Torch's own setting is restored after the fit.
+        group: ``"world"`` or a process group of `torch.distributed`, each rank of which calls `fit` with the same
+            arguments: they share the points of each step, and all end with the same map. A callback sees the
+            embedding of its rank's share.
 
     A lookup with the Student-t row is optimised as t-SNE always was: momentum with a gain per coordinate, after steps
     in which the edges of p count more; callbacks see the loss without that exaggeration, the progress bar with it.
@@ -134,6 +139,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         device: str | torch.device = "auto",
         evaluator: str | Evaluator | None = None,
         n_jobs: int | None = None,
+        group: Group | None = None,
     ) -> None:
         self.n_components = n_components
         self.row = row
@@ -151,8 +157,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.device = device
         self.evaluator = evaluator
         self.n_jobs = n_jobs
+        self.group = group
 
     @threaded
+    @meant_to_be_local()
     @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None, *, affinity: Any = None) -> Embedding:
         """Learn the map of ``X [n, f]``; see the class for ``y``.
@@ -165,6 +173,28 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 `icon.p.Precomputed` takes (a dense or sparse matrix ``[n, n]``, a weighted graph) whose rows sum to
                 one, or all entries together.
         """
+        begun = partial(self._begun, X, y, sample_weight, affinity)
+        loss, model, mapper, inputs, target, weights, drawn = exchange.on_all(begun, self.group)
+        seed = exchange.from_first(lambda: drawn, self.group)  # without one of the caller's, each rank has drawn one
+        n = len(inputs)
+        m = len(self.classes_) if self.column == "data-label" else n
+        made = partial(prepare, loss, target, Sets(n, m, self.column == "data-label"))
+        rows = exchange.from_first(made, self.group)
+        if weights is not None:
+            loss, rows = _weighted(loss, rows, weights)
+        self.n_iter_ = self._optimise(loss.replace(group=self.group), model, inputs, rows, seed)
+        with torch.no_grad():
+            z = model(inputs)
+            self.loss_ = float(loss(z, rows))
+        if isinstance(z, tuple):
+            self.prototypes_ = z[1].detach().cpu().numpy()
+        self.mapper_ = mapper
+        self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
+        return self
+
+    def _begun(self, X: Any, y: Any, sample_weight: Any, affinity: Any) -> tuple[Any, ...]:
+        """What a fit is made of, where all arguments are right: the loss, the module that it trains and the mapper,
+        their input, what p is made from, the weights of the points, the seed."""
         x = validated(self, X, ensure_min_samples=2)
         check_hyper(self.hyper)
         check_callback(self.callback)
@@ -175,6 +205,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         features, n = on_device(as_dense(self, x, reset=True), self.device), x.shape[0]
         loss = self._loss(n, affinity is not None).to(features.device)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        if weights is not None and self.group is not None:
+            raise ValueError("sample_weight: got some with group=, expected None")
         if affinity is None:
             target = target_of(self.column, x if sp.issparse(x) else features, y)
         else:
@@ -191,19 +223,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         else:
             inputs = as_seen(mapper, features)
         check_output(mapper, inputs, self.n_components)
-        m = len(self.classes_) if self.column == "data-label" else n
-        rows = prepare(loss, target, Sets(n, m, self.column == "data-label"))
-        if weights is not None:
-            loss, rows = _weighted(loss, rows, weights)
-        self.n_iter_ = self._optimise(loss, model, inputs, rows, seed)
-        with torch.no_grad():
-            z = model(inputs)
-            self.loss_ = float(loss(z, rows))
-        if isinstance(z, tuple):
-            self.prototypes_ = z[1].detach().cpu().numpy()
-        self.mapper_ = mapper
-        self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
-        return self
+        return loss, model, mapper, inputs, target, weights, seed
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
         """`fit`, and the embedding ``[n, n_components]`` of X."""

@@ -80,7 +80,9 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
 
 def _plain(name: str, value: Any) -> Any:
     """A value that JSON can keep; what only matters while fitting (a callback, a random state) is left out."""
-    if name in ("callback", "verbose", "checkpoint") or (name == "random_state" and not isinstance(value, int)):
+    if name in ("callback", "verbose", "checkpoint", "group") or (
+        name == "random_state" and not isinstance(value, int)
+    ):
         return None if name != "verbose" else False
     try:
         return json.loads(json.dumps(value, default=_number))
