@@ -1,5 +1,6 @@
 """Networks and what goes with them: mappers, the teacher, and targets made from a teacher's scores."""
 
+from icon.nn.augment import RandomViews
 from icon.nn.crops import multi_crop
 from icon.nn.ema import EMA, cosine_decay
 from icon.nn.groups import parameter_groups
@@ -17,6 +18,7 @@ __all__ = [
     "Lookup",
     "Principal",
     "Prototypes",
+    "RandomViews",
     "Rescale",
     "build",
     "concentration",
