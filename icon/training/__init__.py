@@ -5,6 +5,7 @@ from icon.training.batches import PointSampler, Sampler
 from icon.training.fit import Fit, fit
 from icon.training.gather import gather
 from icon.training.grad_cache import GradCache
+from icon.training.per_class import MPerClassBatchSampler
 from icon.training.queue import Queue
 from icon.training.sampler import PairSampler
 from icon.training.tensorboard import TensorBoard
@@ -12,6 +13,7 @@ from icon.training.tensorboard import TensorBoard
 __all__ = [
     "Fit",
     "GradCache",
+    "MPerClassBatchSampler",
     "PairSampler",
     "PointSampler",
     "Queue",
