@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -127,6 +128,38 @@ def test_compile_the_loss_itself() -> None:
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     z = normal(N, 3, grad=True)
     assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore::FutureWarning:torch.*")
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own, of the value after `backward`
+def test_compile_a_step_of_training(backend: str) -> None:
+    """Encoder, loss and backward as one function: three steps are those of the same code without a compiler."""
+    if backend == "inductor" and not (shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("inductor: no C++ compiler")
+    torch._dynamo.reset()
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).double()
+    loss = icon.method("simclr", learnable=True).double()
+    batches = [(normal(N, 8, seed=k), normal(N, 8, seed=10 + k)) for k in range(3)]
+
+    def trained(compiled: bool) -> list[Tensor]:
+        modules = copy.deepcopy(nn.ModuleList([net, loss]))
+        optimizer = torch.optim.SGD(modules.parameters(), lr=0.1)
+
+        def step(view_a: Tensor, view_b: Tensor) -> Tensor:
+            value = modules[1](modules[0](view_a), modules[0](view_b))
+            value.backward()
+            return value
+
+        call, values = torch.compile(step, backend=backend) if compiled else step, []
+        for batch in batches:
+            optimizer.zero_grad()
+            values.append(call(*batch).detach())
+            optimizer.step()
+        return [*values, *(p.detach() for p in modules.parameters())]
+
+    for found, expected in zip(trained(True), trained(False), strict=True):
+        assert_close(found, expected, rtol=1e-10)
 
 
 def test_export() -> None:
@@ -296,3 +329,22 @@ def test_a_scaler_skips_a_step_that_overflowed() -> None:
         assert bool(loss(net(torch.randn(8, 5)), ids).isfinite())
     with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ValueError, match=r"^input: got NaN or infinity"):
         loss(torch.full((8, 5), torch.inf), ids)
+
+
+def test_after_a_step_that_was_skipped_training_goes_on() -> None:
+    net, loss = nn.Linear(5, 3), icon.method("simclr", learnable=True)
+    optimizer = torch.optim.SGD([*net.parameters(), *loss.parameters()], lr=0.1)
+    scaler, ids = torch.amp.GradScaler("cpu", init_scale=1024.0), torch.arange(8) // 2
+    x, moved = torch.randn(8, 5), []
+    for scale in (1, 1e6, 1, 1):
+        before = [p.detach().clone() for p in (net.weight, *loss.parameters())]
+        with torch.autocast("cpu", dtype=torch.float16):
+            value = loss(net(x * scale), ids)
+        optimizer.zero_grad()
+        scaler.scale(value).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        moved.append([not torch.equal(p, q) for p, q in zip((net.weight, *loss.parameters()), before, strict=True)])
+        assert bool(value.isfinite()) == (scale == 1)
+    assert moved == [[True, True], [False, False], [True, True], [True, True]]
+    assert all(bool(p.isfinite().all()) for p in (*net.parameters(), *loss.parameters()))
