@@ -75,10 +75,10 @@ class MPerClassBatchSampler(Sampler[list[int]]):
         given = labels.cpu().numpy()
         names, sizes = np.unique(given, return_counts=True)
         members = [each.tolist() for each in np.split(np.argsort(given, kind="stable"), sizes.cumsum()[:-1])]
-        m, small = self.per_class, names[sizes < self.per_class]
+        m, small = self.per_class, names[sizes < self.per_class].tolist()
         if len(small) == len(members):
             raise ValueError(f"labels: got at most {sizes.max()} points of a class, expected {m} of some")
-        if len(small):
+        if small:
             check.warn(f"labels: got fewer than per_class={m} points of classes {check.some(small)}: they are left out")
         return [each for each in members if len(each) >= m]
 
