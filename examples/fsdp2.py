@@ -28,7 +28,7 @@ def main(steps: int, batch: int) -> None:
             fully_shard(layer, mesh=mesh)
     fully_shard(encoder, mesh=mesh)
     loss = icon.method("supcon", temperature=0.2, group="world")
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1, momentum=0.9)
     for step in range(1, steps + 1):
         mine = torch.randint(len(points), (batch,))[rank::world].to(device)
         value = loss(encoder(points[mine]), labels[mine])
