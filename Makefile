@@ -43,6 +43,7 @@ test-gpu: $(VENV)/.ready
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.ranks
 
 notebooks: $(VENV)/.ready
 	$(BIN)/python -m notebooks.execute

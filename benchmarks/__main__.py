@@ -15,9 +15,8 @@ from rich.table import Table
 
 import icon
 from benchmarks.contenders import CONTENDERS, of_icon
-from benchmarks.measure import import_seconds, interleaved, median_ratio, peak_memory
+from benchmarks.measure import as_markdown, import_seconds, interleaved, median_ratio, peak_memory
 from benchmarks.overhead import overhead
-from table.page.markdown import sheet
 
 SMALL, LARGE = [64, 128, 256, 512, 1024], [4096, 8192, 16384]
 PACKAGES = {"lightly NTXentLoss": "lightly"} | {
@@ -53,7 +52,7 @@ def main(
     ]
     for table in tables:
         console.print(table)
-        lines += [*_markdown(table), ""]
+        lines += [*as_markdown(table), ""]
     (out / "benchmark.md").write_text("\n".join(lines), encoding="utf-8")
     console.print(f"written to {out / 'benchmark.md'}", highlight=False)
 
@@ -126,12 +125,6 @@ def _imports(rounds: int) -> Table:
     for name, seconds in (("torch", torch_seconds), ("icon", icon_seconds)):
         table.add_row(name, f"{statistics.median(seconds):.2f}", f"{median_ratio(seconds, torch_seconds):.2f}")
     return table
-
-
-def _markdown(table: Table) -> list[str]:
-    rows = zip(*(column.cells for column in table.columns), strict=True)
-    heads = [str(column.header) for column in table.columns]
-    return [f"**{table.title}**", "", sheet(heads, (list(map(str, row)) for row in rows))]
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from rich.table import Table
 
 from benchmarks.contenders import CONTENDERS
+from table.page.markdown import sheet
 
 Step = Callable[[], None]
 
@@ -74,6 +76,13 @@ def peak_of_this_process() -> float:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (20 if sys.platform == "darwin" else 10)
+
+
+def as_markdown(table: Table) -> list[str]:
+    """The lines of a table."""
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    heads = [str(column.header) for column in table.columns]
+    return [f"**{table.title}**", "", sheet(heads, (list(map(str, row)) for row in rows))]
 
 
 def _main(task: str, name: str, n: int, threads: int) -> None:

@@ -87,14 +87,18 @@ def _torch_cross_entropy(s: Sample) -> float:
     return _relative(_ce("cross-entropy", (z, w), s.y, label_smoothing=0.1), theirs)
 
 
-def _open_clip(s: Sample) -> float:
-    # The loss alone: the package's front door imports vision models.
+def open_clip_loss() -> Any:
+    """The class of the loss alone: the package's front door imports vision models."""
     path = Path(importlib.util.find_spec("open_clip").submodule_search_locations[0]) / "loss.py"  # type: ignore
     spec = importlib.util.spec_from_file_location("open_clip_loss", path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module.ClipLoss
+
+
+def _open_clip(s: Sample) -> float:
     a, b = (torch.nn.functional.normalize(torch.tensor(v), dim=1) for v in (s.za, s.zb))
-    theirs = module.ClipLoss()(a, b, torch.tensor(1 / 0.07, dtype=torch.float64)).item()
+    theirs = open_clip_loss()()(a, b, torch.tensor(1 / 0.07, dtype=torch.float64)).item()
     return _relative(_ce("clip", (a, b), temperature=0.07), theirs)
 
 

@@ -310,7 +310,7 @@ class Loss(nn.Module):
         if anchors is not None:
             raise ValueError("anchors: got a slice with group=, expected None: the anchors are those of each rank")
         assert self._ranks is not None
-        return self._ranks.together(evaluate, partial(self._own, input, target))
+        return self._ranks.together(evaluate, partial(self._own, input, target), self.named_parameters())
 
     def _own(self, input: Any, target: Any, rank: int) -> tuple[Any, Any]:
         """What a rank gives to all: the points of its views are its own."""

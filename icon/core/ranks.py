@@ -7,7 +7,7 @@ then the loss of the whole batch, and its gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,15 +58,21 @@ class Ranks:
         """As torch.distributed takes it."""
         return exchange.process_group(self.given)
 
-    def together(self, evaluate: Callable[..., Any], own: Callable[[int], tuple[Any, Any]]) -> Any:
+    def together(
+        self,
+        evaluate: Callable[..., Any],
+        own: Callable[[int], tuple[Any, Any]],
+        parameters: Iterable[tuple[str, Tensor]] = (),
+    ) -> Any:
         """W times what ``evaluate(input, target, anchors=part)`` gives of the own part of all batches.
 
         Args:
             evaluate: the loss.
             own: from the number of this rank to its input and its target.
+            parameters: of the loss, by name, which are the same on all ranks.
 
         Raises:
-            ValueError, TypeError: bad input of any rank, on each of them.
+            ValueError, TypeError: bad input of any rank, on each of them; a parameter that is not the same.
         """
         group, error, mine, replicated = self.group, None, None, self.replicated
         views: list[Any] = []
@@ -81,13 +87,15 @@ class Ranks:
                 views[k] = _view(view, f"input[{k}]" if len(views) > 1 else "input", finite=not replicated)
             local = _local(target, [len(view) for view in views[:shared]])
             self._device = views[0].device
-            mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local]
+            learned = {name: float(x.detach().sum()) for name, x in parameters if check.values_matter(x)}
+            mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local], learned
         except Exception as found:
             error = found
         every = exchange.agreed(mine, error, group)
-        of_views, of_targets = zip(*every, strict=True)
+        of_views, of_targets, of_parameters = zip(*every, strict=True)
         _refuse_other_kinds(of_views, "input")
         _refuse_other_kinds(of_targets, "target")
+        _refuse_other_parameters(of_parameters)
         self._sizes = [[facts[k].n for facts in of_views] for k in range(shared)]
         sizes = self._sizes[0]
         if not any(sizes):
@@ -214,3 +222,15 @@ def _refuse_other_kinds(every: tuple[list[_Facts], ...], name: str) -> None:
     for rank, kind in enumerate(kinds):
         if kind != kinds[0]:
             raise ValueError(f"{name}: got {kinds[0]} on rank 0 and {kind} on rank {rank}, expected the same on each")
+
+
+def _refuse_other_parameters(every: tuple[dict[str, float], ...]) -> None:
+    """Raise on all ranks where a parameter of the loss has come apart."""
+    for name in every[0]:
+        values = [each[name] for each in every]
+        for rank, value in enumerate(values):
+            if value != values[0]:
+                raise ValueError(
+                    f"{name}: got {values[0]:.6g} on rank 0 and {value:.6g} on rank {rank}, expected the same on all: "
+                    "wrap the loss in DistributedDataParallel, which averages the gradients of its parameters"
+                )

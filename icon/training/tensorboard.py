@@ -13,8 +13,8 @@ import torch.distributed as dist
 class TensorBoard:
     """Writes the loss of each step into a folder that TensorBoard shows; of several ranks, the first one writes.
 
-    >>> fit(loss, mapper, x, target, callback=icon.training.TensorBoard("runs/one"))
-    >>> icon.Clustering(10, callback=icon.training.TensorBoard("runs/two")).fit(x)
+    >>> board = icon.training.TensorBoard("runs/one")
+    >>> model = icon.Clustering(10, callback=board)   # or icon.training.fit(..., callback=board)
 
     Args:
         folder: where to write; it is made where there is none.

@@ -432,3 +432,30 @@ def prepared(rank: int) -> dict[str, float]:
 def test_prepared_rows() -> None:
     for found in run(prepared, 2):
         assert {name: error for name, error in found.items() if not error < 1e-12} == {}
+
+
+def apart(rank: int) -> list[str]:
+    """Steps of a learned temperature inside and outside of `DistributedDataParallel`, of uneven ranks."""
+    told = []
+    for wrap in (DistributedDataParallel, lambda loss: loss):
+        torch.manual_seed(rank)
+        loss = icon.method("simclr", temperature=0.3, learnable=True, group="world")
+        module, z, ids = wrap(loss), torch.randn(8 - 4 * rank, 3), torch.arange(8 - 4 * rank) // 2 + 4 * rank
+        optimizer = torch.optim.SGD(loss.parameters(), lr=0.1)
+        try:
+            for _ in range(3):
+                optimizer.zero_grad()
+                module(z, ids).backward()
+                optimizer.step()
+            told.append("nothing")
+        except ValueError as error:
+            told.append(str(error))
+    return told
+
+
+def test_a_temperature_that_comes_apart_is_reported() -> None:
+    first, second = run(apart, 2)
+    assert first == second
+    assert first[0] == "nothing"
+    assert first[1].startswith("q.log_scale: got ")
+    assert first[1].endswith("wrap the loss in DistributedDataParallel, which averages the gradients of its parameters")
