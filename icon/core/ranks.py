@@ -91,11 +91,13 @@ class Ranks:
             mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local], learned
         except Exception as found:
             error = found
-        every = exchange.agreed(mine, error, group)
-        of_views, of_targets, of_parameters = zip(*every, strict=True)
-        _refuse_other_kinds(of_views, "input")
-        _refuse_other_kinds(of_targets, "target")
-        _refuse_other_parameters(of_parameters)
+        every = _known_to_all(mine, group)
+        if every is None:
+            every = exchange.agreed(mine, error, group)
+            _refuse_other_parameters(tuple(learned for *_, learned in every))
+            _refuse_other_kinds(tuple(of_views for of_views, *_ in every), "input")
+            _refuse_other_kinds(tuple(of_targets for _, of_targets, _ in every), "target")
+        of_views, of_targets, _ = zip(*every, strict=True)
         self._sizes = [[facts[k].n for facts in of_views] for k in range(shared)]
         sizes = self._sizes[0]
         if not any(sizes):
@@ -183,6 +185,26 @@ class _Facts(NamedTuple):
     n: int
     kind: str
     requires_grad: bool
+
+
+Known = tuple[list[_Facts], list[_Facts], dict[str, float]]  # of views, of targets, and the learned parameters
+
+
+def _known_to_all(mine: Known | None, group: Any) -> list[Known] | None:
+    """What each rank knows, where all have the same but for numbers of points; None where one has failed or has not."""
+    if mine is None:
+        exchange.alike([], None, group)
+        return None
+    views, targets, learned = mine
+    kind = f"{[x.kind for x in views]} {[x.kind for x in targets]} {learned}"
+    found = exchange.alike([2 * x.n + x.requires_grad for x in (*views, *targets)], kind, group)
+    if found is None:
+        return None
+    every = []
+    for numbers in found:
+        facts = [_Facts(k // 2, x.kind, bool(k % 2)) for k, x in zip(numbers, (*views, *targets), strict=True)]
+        every.append((facts[: len(views)], facts[len(views) :], learned))
+    return every
 
 
 def _facts(x: Any) -> _Facts:
