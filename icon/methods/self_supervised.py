@@ -123,6 +123,12 @@ def dino(temperature: float = 0.1) -> Loss:
     return Loss(p.DataLabel(), q.Gaussian("dot", temperature=temperature))
 
 
+@method("multi-crop", "Multi-Crop", cell=("gaussian", "data-label"), family=FAMILY, cite="caron2020swav", relation=CE,
+       variant="Gaussian × Data-label pairs, codes of the global views")  # fmt: skip
+def multi_crop(temperature: float = 0.1) -> Loss:
+    return Loss(p.DataLabel(), q.Gaussian(temperature=temperature))
+
+
 @method("pcl", "PCL", cell=("gaussian", "data-label"), family=FAMILY, cite="li2021pcl",
        relation="exact: InfoNCE + mean cross-entropy over the clusterings = reference (ProtoNCE)",
        variant="Gaussian (a concentration per prototype) × Data-label pairs, clusters")  # fmt: skip
