@@ -20,7 +20,7 @@ from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
-from icon.core.evaluators.ring import Ring
+from icon.core.evaluators.ring import Ring, refuse_without_all
 from icon.core.exchange import Group
 from icon.core.masked import lowered_where_masked, masked_logits
 from icon.core.problem import Problem, block_size
@@ -28,7 +28,6 @@ from icon.core.ranks import Ranks
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, shown
-from icon.q.partitions import Mergeable
 
 
 class Terms(NamedTuple):
@@ -172,8 +171,10 @@ class Loss(nn.Module):
             raise ValueError(
                 "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
             )
-        if exchange == "ring":
-            _refuse_without_all(self)
+        if exchange == "ring" and p.column != "data-label":
+            refuse_without_all(q, self.divergence_name, self.evaluator)
+        if exchange == "ring" and group is None:
+            raise ValueError("exchange: got 'ring' without group=, expected a group of ranks to exchange with")
         self._is_built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -655,28 +656,6 @@ def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
     """Bytes of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""
     tile = block_size(n, m, block, torch.device("cpu")) * m
     return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
-
-
-def _refuse_without_all(loss: Loss) -> None:
-    """Raise where a loss needs all candidates at once."""
-    q = loss.q
-    sets = {"a temperature per candidate": getattr(q, "scale", 1.0), "log_weights": q.log_weights}
-    sets["weights"] = getattr(q, "weights", None)
-    why = next((name for name, x in sets.items() if isinstance(x, Tensor) and x.ndim), None)
-    if loss.divergence is not None:
-        why = f"divergence={loss.divergence_name!r}"
-    elif not isinstance(q.partition, Mergeable):
-        why = f"the partition {type(q.partition).__name__}, which has no summary and merged"
-    elif not q.joins_candidates:
-        why = f"{type(q).__name__}, whose statistics are of all candidates"
-    elif q.has_factors:
-        why = "agreement=True"
-    elif not (loss.evaluator is None or loss.evaluator.name == "autograd"):
-        why = f"evaluator={loss.evaluator.name!r}"
-    if why is not None and loss.column != "data-label":
-        raise ValueError(f"exchange: got 'ring' with {why}, expected 'gather': it needs all candidates at once")
-    if loss.group is None:
-        raise ValueError("exchange: got 'ring' without group=, expected a group of ranks to exchange with")
 
 
 _HAS_RANKS = dist.is_available()

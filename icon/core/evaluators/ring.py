@@ -15,6 +15,7 @@ from icon.core import exchange
 from icon.core.evaluators.autograd import Autograd, first_order
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
+from icon.q.base import Kernel
 from icon.q.partitions import Competition, Mergeable
 
 
@@ -68,6 +69,34 @@ class Ring(Evaluator):
     def coming(self, step: int, like: Tensor) -> torch.Size:
         """The shape of what the rank before has at a step."""
         return torch.Size((self.sizes[(self.rank - step - 1) % self.world], *like.shape[1:]))
+
+
+def refuse_without_all(q: Kernel, divergence: str, evaluator: Evaluator | None) -> None:
+    """Raise where a loss needs all candidates at once.
+
+    Args:
+        q: its learned distribution.
+        divergence: its name.
+        evaluator: that is asked for.
+
+    Raises:
+        ValueError: it does.
+    """
+    per_candidate = {"a temperature per candidate": getattr(q, "scale", 1.0), "log_weights": q.log_weights}
+    per_candidate["weights"] = getattr(q, "weights", None)
+    why = next((name for name, x in per_candidate.items() if isinstance(x, Tensor) and x.ndim), None)
+    if divergence != "kl":
+        why = f"divergence={divergence!r}"
+    elif not isinstance(q.partition, Mergeable):
+        why = f"the partition {type(q.partition).__name__}, which has no summary and merged"
+    elif not q.joins_candidates:
+        why = f"{type(q).__name__}, whose statistics are of all candidates"
+    elif q.has_factors:
+        why = "agreement=True"
+    elif evaluator is not None and evaluator.name != "autograd":
+        why = f"evaluator={evaluator.name!r}"
+    if why is not None:
+        raise ValueError(f"exchange: got 'ring' with {why}, expected 'gather': it needs all candidates at once")
 
 
 class _Tile(Problem):
