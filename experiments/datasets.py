@@ -35,7 +35,7 @@ class Dataset:
         x: float32 ``[n, d]``, the views side by side where there are several.
         views: float32 ``[n, d_v]`` each, where the data set comes in several views.
         y: int64 ``[n]``, 0 to classes - 1, or -1 for an unknown label; None: no labels.
-        shape: ``(height, width)`` where a row of x is the pixels of an image, in [0, 1].
+        shape: ``(height, width)`` where a row of x is the pixels of an image, in [0, 1], channel by channel.
     """
 
     name: str
@@ -139,9 +139,10 @@ def _vectors(name: str, arrays: Arrays, key: str = "X") -> Dataset:
 def _images(name: str, arrays: Arrays, test_half: bool = False) -> Dataset:
     kept = ~arrays["is_train"] if test_half else slice(None)
     pixels = arrays["X"][kept].astype(np.float32)
+    pixels = np.moveaxis(pixels, 3, 1) if pixels.ndim == 4 else pixels  # channels first
     low, high = pixels.min(), pixels.max()
     x = ((pixels - low) / (high - low)).reshape(len(pixels), -1)
-    return Dataset(name, x, y=_labels(arrays["y"][kept]), shape=(pixels.shape[1], pixels.shape[2]))
+    return Dataset(name, x, y=_labels(arrays["y"][kept]), shape=(pixels.shape[-2], pixels.shape[-1]))
 
 
 def _views(name: str, arrays: Arrays, number: int) -> Dataset:
@@ -179,6 +180,7 @@ SOURCES: dict[str, tuple[str, Reader]] = {
     "fashion-mnist": ("fashion_mnist.npz", _images),
     "fashion-mnist-10k": ("fashion_mnist.npz", partial(_images, test_half=True)),
     "usps": ("usps.npz", _images),
+    "cifar10-images": ("cifar10_test_images.npz", _images),
     "coil20": ("coil20_32x32.npz", _images),
     "mfeat": ("mfeat_6views.npz", partial(_views, number=6)),
     "scene15": ("scene15_3views.npz", partial(_views, number=3)),

@@ -81,9 +81,8 @@ def views_of(dataset: Dataset) -> list[Array]:
         return list(dataset.views)
     if dataset.shape is None:
         raise ValueError(f"dataset: got {dataset.name}, expected several views (digits, mfeat, scene15) or images")
-    height, width = dataset.shape
-    images = dataset.x.reshape(-1, height, width)
-    return [band.reshape(len(images), -1) for band in np.array_split(images, BANDS, axis=1)]
+    images = dataset.x.reshape(dataset.n, -1, *dataset.shape)
+    return [band.reshape(dataset.n, -1) for band in np.array_split(images, BANDS, axis=2)]
 
 
 class Encoders(nn.Module):

@@ -17,7 +17,9 @@ def _write(folder: Path, name: str) -> None:
     """A file with the arrays of the named data set, of twelve points."""
     n, y = 12, np.arange(12) % 3 + 1
     arrays: dict[str, np.ndarray] = {"y": y}
-    if name in ("fashion-mnist", "fashion-mnist-10k", "usps", "coil20"):
+    if name == "cifar10-images":
+        arrays["X"] = RNG.integers(0, 256, size=(n, 5, 4, 3)).astype(np.uint8)
+    elif name in ("fashion-mnist", "fashion-mnist-10k", "usps", "coil20"):
         pixels = RNG.integers(0, 256, size=(n, 5, 4))
         arrays["X"] = pixels.astype(np.uint8) if name.startswith("fashion-mnist") else pixels / 255.0 * 2 - 1
         arrays["is_train"] = np.arange(n) < 6
@@ -52,8 +54,17 @@ def test_files_of_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert given.x.dtype == np.float32
     assert len(given.views) == {"mfeat": 6, "scene15": 3}.get(name, 0)
     if given.shape is not None:
-        assert given.x.shape == (given.n, 20)
+        assert given.shape == (5, 4)
+        assert given.x.shape == (given.n, 60 if name == "cifar10-images" else 20)
         assert (given.x.min(), given.x.max()) == (pytest.approx(0), pytest.approx(1))
+
+
+def test_colours_come_channel_by_channel(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 5, 4, 3), dtype=np.uint8)
+    pixels[..., 1] = 255
+    np.savez(tmp_path / "cifar10_test_images.npz", X=pixels, y=np.arange(2))
+    images = load("cifar10-images", tmp_path).x.reshape(2, 3, 5, 4)
+    assert images.mean(axis=(0, 2, 3)).tolist() == [0, 1, 0]
 
 
 def test_alias() -> None:
