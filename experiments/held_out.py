@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import icon
 from experiments.datasets import Array
+from icon.nn import EMA
 from icon.training import fit
 from icon.training.state import seeded
 
@@ -86,6 +87,20 @@ class TwoViews(Epochs):
     def draw(self, size: int) -> tuple[Tensor, Any]:
         index, _ = super().draw(size)
         return index.repeat(2), torch.arange(len(index)).repeat(2)
+
+
+class WithTeacher(nn.Module):
+    """What a mapper gives ``[b, d]``; while training, beside it what the moving average of its steps so far gives."""
+
+    def __init__(self, mapper: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.mapper, self.teacher = mapper, EMA(mapper, decay)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.teacher.update(self.mapper)
+        z: Tensor = self.mapper(x)
+        return torch.cat([z, self.teacher(x)], dim=1) if self.training else z
 
 
 def trained(

@@ -116,7 +116,6 @@ def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Se
 
 # -- reading the results ----------------------------------------------------------------------------------------------
 
-GRAPHS = ("core", "full")
 ACCURACIES = {"embedding 1": "view 1", "embedding all": "all views", "raw 1": "raw view 1", "raw all": "raw all views"}
 WITH_FIRST, OTHERS = "bound, pairs with view 1", "bound, other pairs"
 #: Of a line: its name, graph and measure, and how it looks.

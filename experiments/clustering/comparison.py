@@ -18,7 +18,6 @@ SELECTED = "ours, walks and α selected without labels"
 #: By the experiment `model-selection`.
 WITHOUT_LABELS: dict[str, Any] = {"walks": 3, "debias": 0.1}
 
-
 METHODS: dict[str, Callable[[Dataset, int, Settings], Clusters]] = {
     "k-means": baselines.k_means,
     "spectral clustering": baselines.spectral,

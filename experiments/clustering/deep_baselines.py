@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import icon
 from experiments.clustering.protocol import Clusters, Settings, inputs, union
 from experiments.datasets import Dataset
-from icon.nn import EMA, mappers
+from experiments.held_out import WithTeacher
+from icon.nn import mappers
 from icon.training import PairSampler
 from icon.training.fit import fit
 from icon.training.state import seeded
@@ -56,20 +57,6 @@ class TEMI(nn.Module):
         student, teacher = torch.cat(views).chunk(2, dim=1)
         value: Tensor = self.loss((student, teacher), torch.arange(len(views[0])).repeat(2))
         return value
-
-
-class WithTeacher(nn.Module):
-    """The logits of a head, and beside them those of its moving average, which `follow` moves after each step."""
-
-    def __init__(self, head: nn.Module, decay: float) -> None:
-        super().__init__()
-        self.head, self.teacher = head, EMA(head, decay)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.head(x), self.teacher(x)], dim=1)
-
-    def follow(self, *_: Any) -> None:
-        self.teacher.update(self.head)
 
 
 class WithHidden(nn.Module):
@@ -116,7 +103,6 @@ def _trained(name: str, dataset: Dataset, x: Tensor, pairs: PairSampler, seed: i
     done = fit(
         loss or icon.method(name), mapper, x, pairs, steps=steps, learning_rate=5e-3,
         batch_size=settings.batch_size(dataset), decay=True, seed=seed,
-        callback=mapper.follow if isinstance(mapper, WithTeacher) else None,
     )  # fmt: skip
     with torch.no_grad():
         labels = head(x).argmax(dim=1).numpy()

@@ -16,6 +16,7 @@ import icon
 from experiments.__main__ import main
 from experiments.clustering import comparison, deep_baselines, ingredients, model_selection, protocol, reading
 from experiments.datasets import Dataset, load
+from experiments.held_out import WithTeacher
 from experiments.registry import EXPERIMENTS
 from experiments.run import tasks
 from icon.training import PairSampler
@@ -125,17 +126,18 @@ def test_temi() -> None:
     assert gradient[..., 3:].abs().max() == 0
 
 
-def test_the_teacher_beside_the_logits() -> None:
+def test_the_teacher_beside_the_mapper() -> None:
     x = torch.rand(7, 4)
     head = torch.nn.Linear(4, 3)
-    mapper = deep_baselines.WithTeacher(head, decay=0.75)
+    mapper = WithTeacher(head, decay=0.75)
     before = head.weight.detach().clone()
     assert torch.equal(*mapper(x).split(3, dim=1))
     with torch.no_grad():
         head.weight += 1
-    mapper.follow(1, 0.0, x)
-    assert torch.equal(mapper(x)[:, :3], head(x))
-    assert torch.allclose(mapper(x)[:, 3:], x @ (before + 0.25).mT + head.bias)
+    both = mapper(x)
+    assert torch.equal(both[:, :3], head(x))
+    assert torch.allclose(both[:, 3:], x @ (before + 0.25).mT + head.bias)
+    assert torch.equal(mapper.eval()(x), head(x))
     assert not mapper.teacher(x).requires_grad
 
 
