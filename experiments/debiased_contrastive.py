@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Any
 
 import pandas as pd
 import torch
@@ -11,27 +14,21 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
-from experiments import record
-from experiments.datasets import Array, Dataset, at_most
-from experiments.held_out import (
-    Halves,
-    TwoViews,
-    embedded,
-    halves,
-    knn_accuracy,
-    linear_accuracy,
-    standardised,
-    trained,
-)
+from experiments import held_out, record
+from experiments.datasets import Dataset, at_most
+from experiments.held_out import WithTeacher, embedded, halves, knn_accuracy, linear_accuracy, trained
 from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panels
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import long, ordered, percent
 from icon.nn.mappers import MLP
+from icon.training import Queue
 
 RAW, UNTRAINED = "raw features", "untrained encoder"
-SIMCLR, T_SIMCLR, CHUANG = "SimCLR", "t-SimCLR", "SimCLR, Chuang's estimator"
+METHODS = SIMCLR, T_SIMCLR, CHUANG = "SimCLR", "t-SimCLR", "SimCLR, Chuang's estimator"
 ALPHAS = (0.0, 0.1, 0.2, 0.4, 0.6)
-BATCHES = (64, 256)
+ENCODER, AVERAGE = "encoder", "moving average"
+#: Points of a batch, what gives its keys, and length of the queue: 64 + 448 candidates are as many as 2 · 256 views.
+SIZES = ((64, ENCODER, 0), (256, ENCODER, 0), (64, AVERAGE, 0), (64, AVERAGE, 448))
 
 
 @dataclass(frozen=True)
@@ -42,97 +39,122 @@ class Settings(record.Settings):
     epochs: int = 12
     learning_rate: float = 3e-3
     temperature: float = 0.5
+    decay: float = 0.99
+    channels: int = 8
     hidden: int = 128
     dimensions: int = 32
     neighbors: int = 10
     noise: float = 0.1
+    gain: float = 0.4
     vector_noise: float = 0.5
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
-    """The raw features, the untrained encoder, and each method with each α and batch size.
+    """The raw features, the untrained encoder, and each method with each batch size, keys, queue and α.
 
     At α = 0 Chuang's estimator is SimCLR itself, and is not run.
     """
-    learned = [
-        {"method": method, "alpha": alpha, "batch": batch}
-        for method in (SIMCLR, T_SIMCLR, CHUANG)
-        for batch in BATCHES
-        for alpha in ALPHAS
+    cells = [*product((RAW, UNTRAINED), ((0, ENCODER, 0),), (0.0,)), *product(METHODS, SIZES, ALPHAS)]
+    return [
+        {"method": method, "alpha": alpha, "batch": batch, "keys": keys, "queue": queue}
+        for method, (batch, keys, queue), alpha in cells
         if alpha > 0 or method != CHUANG
     ]
-    return [*({"method": method, "alpha": 0.0, "batch": 0} for method in (RAW, UNTRAINED)), *learned]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Accuracies on the held-out half, both fitted on the other half: ``knn`` and ``linear``."""
     dataset = at_most(dataset, settings.points)
-    y, method = labels_of(dataset), configuration["method"]
+    y, method, average = labels_of(dataset), configuration["method"], configuration["keys"] == AVERAGE
     split = halves(y, seed)
-    z, shape = _inputs(dataset, split)
+    z = dataset.views[0] if dataset.views else dataset.x
+    z = held_out.standardised(z, split.train) if dataset.shape is None else z  # pixels stay as they are
     if method != RAW:
         encoder = trained(
-            lambda: nn.Sequential(View(shape, settings), MLP(z.shape[1], settings.dimensions, settings.hidden)),
-            method_of(configuration, settings), z, TwoViews(split.train),
-            epochs=0 if method == UNTRAINED else settings.epochs, batch=configuration["batch"],
-            learning_rate=settings.learning_rate, seed=seed,
+            partial(encoder_of, z.shape[1], dataset.shape, average, settings), loss_of(configuration, settings), z,
+            held_out.Epochs(split.train, lambda index: index, 1 if average else 2), batch=configuration["batch"],
+            epochs=0 if method == UNTRAINED else settings.epochs, learning_rate=settings.learning_rate, seed=seed,
         )  # fmt: skip
         z = embedded(encoder, z, unit=method != T_SIMCLR)
     return {"knn": knn_accuracy(z, y, split, settings.neighbors), "linear": linear_accuracy(z, y, split)}
 
 
-def method_of(configuration: Configuration, settings: Settings) -> icon.Loss:
+def encoder_of(width: int, shape: tuple[int, int] | None, average: bool, settings: Settings) -> nn.Module:
+    """Random views, of images two convolutions that halve height and width, and a network with one hidden layer."""
+    layers: list[nn.Module] = [View(settings)]
+    if shape is not None:
+        few, channels = settings.channels, width // (shape[0] * shape[1])
+        layers = [
+            nn.Unflatten(1, (channels, *shape)), *layers, nn.Conv2d(channels, few, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(few, 2 * few, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
+        ]  # fmt: skip
+        width = 2 * few * -(-shape[0] // 4) * -(-shape[1] // 4)
+    encoder = nn.Sequential(*layers, MLP(width, settings.dimensions, settings.hidden))
+    return WithTeacher(encoder, settings.decay) if average else encoder
+
+
+def loss_of(configuration: Configuration, settings: Settings) -> Any:
     """The loss of a configuration; its target is the number of the point that each view is of."""
     method, alpha = configuration["method"], configuration["alpha"]
     if method == T_SIMCLR:
-        return icon.method("t-simclr", debias=alpha)
-    if method == CHUANG:
-        return icon.method("debiased-contrastive", temperature=settings.temperature, tau_plus=alpha)
-    return icon.method("simclr", temperature=settings.temperature, debias=alpha)
+        loss = icon.method("t-simclr", debias=alpha)
+    elif method == CHUANG:
+        loss = icon.method("debiased-contrastive", temperature=settings.temperature, tau_plus=alpha)
+    else:
+        loss = icon.method("simclr", temperature=settings.temperature, debias=alpha)
+    return loss if configuration["keys"] == ENCODER else AgainstKeys(loss, configuration["queue"], settings.dimensions)
+
+
+class AgainstKeys(nn.Module):
+    """MoCo: the candidates of an embedding are the keys of the batch and a queue of those of earlier batches.
+
+    By the number of the point, an earlier key of an anchor's own point is a positive, and not a false negative.
+    """
+
+    def __init__(self, loss: Any, length: int, dimensions: int) -> None:
+        super().__init__()
+        self.loss = loss.replace(p=replace(loss.p, join=False))
+        self.length, self.queue = length, Queue(max(1, length), dimensions)
+
+    def forward(self, both: Tensor, points: Tensor) -> Any:
+        z, keys = both.chunk(2, dim=1)
+        candidates, ids, _ = self.queue.behind(keys, points)
+        if self.length:
+            self.queue.push(keys, points)
+        return self.loss((z, candidates), (points, ids))
 
 
 class View(nn.Module):
-    """A random view of points ``[b, d]``: noise, and of images a shift by at most an eighth of the width as well.
+    """A random view, while training, of points ``[b, d]`` or images ``[b, c, h, w]``: noise is added.
 
-    After the training it lets the points through as they are.
-
-    Args:
-        shape: height and width of the images; None where they are none.
-        settings: how much noise.
+    An image is moved by at most an eighth of its width before, and each of its channels gets another brightness.
     """
 
-    def __init__(self, shape: tuple[int, int] | None, settings: Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.shape, self.noise = shape, settings.vector_noise if shape is None else settings.noise
+        self.settings = settings
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        if self.shape is not None:
-            x = _shifted(x.reshape(len(x), *self.shape), max(1, self.shape[1] // 8)).flatten(1)
-        return x + self.noise * torch.randn(x.shape)
+        if x.ndim == 2:
+            return x + self.settings.vector_noise * torch.randn(x.shape)
+        brightness = 1 + self.settings.gain * (2 * torch.rand(*x.shape[:2], 1, 1) - 1)
+        return brightness * _moved(x, max(1, x.shape[3] // 8)) + self.settings.noise * torch.randn(x.shape)
 
 
-def _shifted(images: Tensor, most: int) -> Tensor:
-    """``[b, h, w]`` each image moved by up to ``most`` pixels either way; what comes in is 0."""
-    b, height, width = images.shape
-    padded = nn.functional.pad(images, (most, most, most, most))
-    down, right = torch.randint(2 * most + 1, (2, b, 1))
-    rows, columns = torch.arange(height) + down, torch.arange(width) + right
-    return padded[torch.arange(b)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def _inputs(dataset: Dataset, split: Halves) -> tuple[Array, tuple[int, int] | None]:
-    """Pixels as they are with the shape of the image, or the (first view's) features standardised."""
-    if dataset.shape is not None:
-        return dataset.x, dataset.shape
-    return standardised(dataset.views[0] if dataset.views else dataset.x, split.train), None
+def _moved(images: Tensor, most: int) -> Tensor:
+    """``[b, c, h, w]`` each image moved by up to ``most`` pixels either way; what comes in is 0."""
+    b, _, height, width = images.shape
+    places = nn.functional.pad(images, 4 * (most,)).unfold(2, height, 1).unfold(3, width, 1)
+    down, right = torch.randint(2 * most + 1, (2, b))
+    return places[torch.arange(b), :, down, right]
 
 
 # -- reading the results ----------------------------------------------------------------------------------------------
 
-METHODS = {SIMCLR: COLOURS[0], T_SIMCLR: COLOURS[2], CHUANG: COLOURS[3]}
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
+LABELS = ("batch 64", "batch 256", "batch 64, moving-average keys", "batch 64, moving-average keys, queue 448")
 
 
 def with_plain(frame: DataFrame) -> DataFrame:
@@ -142,33 +164,33 @@ def with_plain(frame: DataFrame) -> DataFrame:
 
 
 def table(frame: DataFrame) -> DataFrame:
-    """A row per data set, probe, method and batch size, a column per α."""
+    """A row per data set, probe, method, batch size, keys and queue, a column per α."""
     runs = ordered(long(with_plain(frame), PROBES, "accuracy (%)"), method=[RAW, UNTRAINED, *METHODS])
     runs = runs.assign(alpha=runs["alpha"].map("α = {:g}".format))
-    rows = ["dataset", "accuracy (%)", "method", "batch"]
-    found = runs.pivot_table("value", rows, "alpha", percent, observed=True).reset_index()
-    return found.assign(batch=found["batch"].map(lambda batch: str(batch) if batch else None))
+    rows, sizes = ["dataset", "accuracy (%)", "method"], ["batch", "keys", "queue"]
+    found = runs.pivot_table("value", rows + sizes, "alpha", percent, observed=True).reset_index()
+    return found.assign(**{size: found[size].astype(str).where(found["batch"] > 0, None) for size in sizes})
 
 
-def accuracy(frame: DataFrame) -> Figure:
-    """A row per probe, a column per data set."""
+def accuracy(frame: DataFrame, probe: str) -> Figure:
+    """A row per method, a column per data set, a line per batch size, keys and queue."""
     frame, datasets = with_plain(frame), sorted(frame["dataset"].unique())
-    figure, places = panels(len(PROBES), len(datasets), (max(2.8, 5.6 / len(datasets)), 2.4), sharex=True)
-    for row, (probe, name) in enumerate(PROBES.items()):
-        for panel, dataset in zip(places[row], datasets, strict=True):
-            some = frame[frame["dataset"] == dataset]
-            for number, ((method, batch), runs) in enumerate(some[some["batch"] > 0].groupby(["method", "batch"])):
-                odd = number % 2
-                line(
-                    panel, runs, "alpha", probe, 100, 0.006 * (number - 2.5), label=f"{method}, batch {batch}",
-                    color=METHODS[method], marker=MARKERS[odd], linestyle=LINES[odd],
-                )  # fmt: skip
-            for method, style in ((RAW, ":"), (UNTRAINED, "-.")):
-                level = 100 * some.loc[some["method"] == method, probe].mean()
-                panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=method)
-            panel.set_title(dataset if row == 0 else "")
-        label(places[row], "α (of Chuang's estimator: τ⁺)" if row else "", f"{name} accuracy (%)")
-    legend(figure, places[0, 0], 2)
+    figure, places = panels(len(METHODS), len(datasets), (2.6, 2.1), sharex=True, sharey="col")
+    for panel, (method, dataset) in zip(places.flat, product(METHODS, datasets), strict=True):
+        some = frame[frame["dataset"] == dataset]
+        runs = some[some["method"] == method].groupby(["batch", "keys", "queue"])
+        for number, size in enumerate(SIZES):
+            line(
+                panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), label=LABELS[number],
+                color=COLOURS[number], marker=MARKERS[number], linestyle=LINES[number // 2],
+            )  # fmt: skip
+        for other, style in ((RAW, ":"), (UNTRAINED, "-.")):
+            level = 100 * some.loc[some["method"] == other, probe].mean()
+            panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=other)
+        panel.set_title(f"{dataset}\n{method}" if method == SIMCLR else method)
+    label(places[-1], "α (of Chuang's estimator: τ⁺)", "")
+    legend(figure, places[0, 0], 3)
+    figure.supylabel(f"{PROBES[probe]} accuracy (%)", fontsize="medium")
     return figure
 
 
@@ -179,5 +201,5 @@ EXPERIMENT = Experiment(
     configurations=configurations,
     run=run,
     table=table,
-    figures={"accuracy": accuracy},
+    figures={probe: partial(accuracy, probe=probe) for probe in PROBES},
 )

@@ -12,7 +12,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
-import icon
 from experiments.datasets import Array
 from icon.nn import EMA
 from icon.training import fit
@@ -63,30 +62,23 @@ class Epochs:
     Args:
         points: ``[n]`` the row numbers of the points.
         target: from the row numbers ``[b]`` of a batch to what the loss takes as its target.
+        views: how often each point of a batch is in it.
     """
 
-    def __init__(self, points: Array, target: Callable[[Tensor], Any] = lambda index: None) -> None:
-        self.points, self.target = torch.from_numpy(points), target
+    def __init__(self, points: Array, target: Callable[[Tensor], Any] = lambda index: None, views: int = 1) -> None:
+        self.points, self.target, self.views = torch.from_numpy(points), target, views
         self._left: list[Tensor] = []
 
     def draw(self, size: int) -> tuple[Tensor, Any]:
         if not self._left:
             order = torch.randperm(len(self.points))
             self._left = list(self.points[order].chunk(self.batches(size)))
-        index = self._left.pop(0)
+        index = self._left.pop(0).repeat(self.views)
         return index, self.target(index)
 
     def batches(self, size: int) -> int:
         """Batches of an epoch."""
         return -(-len(self.points) // size)
-
-
-class TwoViews(Epochs):
-    """Draws every point twice; the target is the number of the point within its batch."""
-
-    def draw(self, size: int) -> tuple[Tensor, Any]:
-        index, _ = super().draw(size)
-        return index.repeat(2), torch.arange(len(index)).repeat(2)
 
 
 class WithTeacher(nn.Module):
@@ -105,7 +97,7 @@ class WithTeacher(nn.Module):
 
 def trained(
     make: Callable[[], nn.Module],
-    loss: icon.Loss,
+    loss: Any,
     x: Array,
     points: Epochs,
     *,
@@ -118,6 +110,7 @@ def trained(
 
     Args:
         make: the mapper, which draws with torch's global generator.
+        loss: an `icon.Loss`, or a module that is called as one is.
         x: ``[n, d]`` the features of all points.
         epochs: 0 leaves the mapper as it was made.
     """
