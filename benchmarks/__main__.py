@@ -89,15 +89,18 @@ def _speed(task: str, sizes: list[int], rounds: int, reference: str) -> Table:
 
 
 def _overhead() -> Table:
-    """Counts that do not depend on how busy the machine is, at n = 64."""
-    title = "one call at n = 64: calls into icon and hops between its files (forward), tensor operations (both ways)"
-    table = Table("task", "calls", "hops", "operations", "looks at values", "without validation", title=title)
+    """Counts that do not depend on how busy the machine is."""
+    title = "one call: calls into icon, hops between its files (forward), tensor operations (both ways), new memory"
+    heads = ("task", "n", "calls", "hops", "operations", "looks at values", "MiB written", "without validation")
+    table = Table(*heads, title=title)
     for task in CONTENDERS:
-        _, loss = of_icon(task, 64)
-        checked = overhead(loss)
-        with icon.set_validation(False):
-            unchecked = overhead(loss)
-        table.add_row(task, *map(str, checked), f"{unchecked.operations} operations, {unchecked.looks} looks")
+        for n in (64, 1024, 4096):
+            _, loss = of_icon(task, n)
+            *checked, written = overhead(loss)
+            with icon.set_validation(False):
+                unchecked = overhead(loss)
+            bare = f"{unchecked.operations} operations, {unchecked.looks} looks"
+            table.add_row(task, str(n), *map(str, checked), f"{written / 2**20:.3g}", bare)
     return table
 
 

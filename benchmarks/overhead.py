@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import icon
 
@@ -19,22 +20,29 @@ ROOT = str(Path(icon.__file__).parent)
 
 class Overhead(NamedTuple):
     """Python calls into the package and hops between its files (forward); operations (forward and backward); looks at
-    values, each of which waits for an accelerator."""
+    values, each of which waits for an accelerator; bytes that operations wrote to new memory."""
 
     calls: int
     hops: int
     operations: int
     looks: int
+    bytes: int
 
 
 class _Operations(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
+        self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.names.append(str(func))
-        return func(*args, **(kwargs or {}))
+        found = func(*args, **(kwargs or {}))
+        given = {x.untyped_storage().data_ptr() for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        for x in tree_leaves(found):
+            if isinstance(x, Tensor) and x.untyped_storage().data_ptr() not in given:
+                self.bytes += x.nbytes
+        return found
 
 
 def overhead(loss: Callable[[], Tensor]) -> Overhead:
@@ -55,4 +63,4 @@ def overhead(loss: Callable[[], Tensor]) -> Overhead:
         loss().backward()
     hops = sum(a != b for a, b in itertools.pairwise(files))
     looks = sum("_local_scalar_dense" in name for name in operations.names)
-    return Overhead(len(files), hops, len(operations.names), looks)
+    return Overhead(len(files), hops, len(operations.names), looks, operations.bytes)

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from benchmarks.contenders import CONTENDERS, of_icon
+from benchmarks.contenders import CONTENDERS, PROTOTYPES, of_icon
 from benchmarks.overhead import overhead
 
 #: Calls into the package and tensor operations of one step at n = 64; the first engine had 151 and 295 (SimCLR).
@@ -20,6 +20,22 @@ def test_calls_and_operations_of_a_small_batch(task: str) -> None:
     calls, operations = MOST[task]
     assert found.calls <= calls
     assert found.operations <= operations
+
+
+#: Operations of a step up to a tile (2,048 points), and new memory of 4,096 points in matrices of all pairs.
+UP_TO_A_TILE = {"simclr": (110, 1.3), "supcon": (110, 1.3), "clip": (135, 2.6), "cross-entropy": (50, 4.0)}
+
+
+@pytest.mark.parametrize("task", list(CONTENDERS))
+def test_operations_do_not_grow_with_the_batch_up_to_a_tile(task: str) -> None:
+    """Nor do waits for an accelerator at any size; beyond a tile, operations grow with the number of tiles."""
+    found = {n: overhead(of_icon(task, n)[1]) for n in (64, 256, 362, 1024, 2048, 4096)}
+    operations, matrices = UP_TO_A_TILE[task]
+    assert len({found[n].operations for n in (64, 256, 362)}) == 1
+    assert max(found[n].operations for n in (1024, 2048)) <= operations
+    assert len({counts.looks for counts in found.values()}) == 1
+    pairs = 4096 * (PROTOTYPES if task == "cross-entropy" else 4096)
+    assert found[4096].bytes <= matrices * 4 * pairs
 
 
 @pytest.mark.parametrize("task", list(CONTENDERS))
