@@ -84,12 +84,27 @@ class _Pass:
 
     def embeddings(self) -> Tensor:
         """All embeddings ``[n, d]`` as a leaf of the graph, and the random state before each chunk."""
-        found = []
+        found: Tensor | None = None
         with torch.no_grad():
-            for part in self._chunks():
-                self.states.append((torch.get_rng_state(), get_device_states(*_tensors(part))))
-                found.append(self._encoded(part))
-        return torch.cat(found).requires_grad_()
+            for k, part in enumerate(self._chunks()):
+                self._remember_draws(part)
+                encoded = self._encoded(part)
+                # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
+                found = encoded.new_empty(self.n, *encoded.shape[1:]) if found is None else found
+                own = found[k * self.chunk : (k + 1) * self.chunk]
+                if encoded.shape != own.shape:
+                    shapes = f"got an output of shape {tuple(encoded.shape)}, expected {tuple(own.shape)}"
+                    raise ValueError(f"encoders: {shapes}, a row for each point")
+                own.copy_(encoded)
+        assert found is not None
+        return found.requires_grad_()
+
+    def _remember_draws(self, part: Any) -> None:
+        """Keep the random state before a chunk; once, where nothing is drawn."""
+        cpu = torch.get_rng_state()
+        if self.states and torch.equal(cpu, self.states[-1][0]):
+            cpu = self.states[-1][0]
+        self.states.append((cpu, get_device_states(*_tensors(part))))
 
     def carry_on(self, gradient: Tensor, waits: bool) -> None:
         """Carry the gradient of the embeddings on to the parameters, as if the first pass had kept its graph."""

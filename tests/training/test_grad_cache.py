@@ -116,3 +116,9 @@ def test_over_ranks() -> None:
 def test_bad_input(call: Any, told: str) -> None:
     with pytest.raises((ValueError, TypeError), match=f"^{told}"):
         call()
+
+
+def test_an_encoder_without_a_row_for_each_point() -> None:
+    cache = icon.training.GradCache(icon.method("simclr"), nn.Flatten(0), chunk=2)
+    with pytest.raises(ValueError, match=r"^encoders: got an output of shape \(6,\), expected \(2,\), a row"):
+        cache(torch.randn(4, 3), torch.arange(4) // 2)
