@@ -125,7 +125,8 @@ def fit(
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
-    ranks = shares_of(loss.group, seed, parameters[0].device)
+    group = getattr(loss, "group", None)  # any module of the same form will do as a loss
+    ranks = shares_of(group, seed, parameters[0].device)
     draws, stopped = Draws(ranks.seed(seed), parameters[0].device), False
     ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
     mapper.train()
