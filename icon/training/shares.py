@@ -124,6 +124,8 @@ class Shares(Alone):
                 raise
             error = failed
         exchange.agree(error, self.device, self.group)
+        if error is not None:  # values are not checked, and the other ranks not told
+            raise error
         return found  # type: ignore[return-value] # an error has been raised
 
     def mean(self, value: float) -> float:
