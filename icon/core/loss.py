@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -22,8 +20,10 @@ from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
 from icon.core.evaluators.ring import Ring, refuse_without_all
 from icon.core.exchange import Group
+from icon.core.local import HAS_RANKS, warn_of_other_ranks
 from icon.core.masked import lowered_where_masked, masked_logits
-from icon.core.problem import Problem, block_size
+from icon.core.memory import bytes_needed, refuse_if_too_large
+from icon.core.problem import Problem
 from icon.core.ranks import Ranks
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
@@ -243,8 +243,8 @@ class Loss(nn.Module):
         if self._ranks is not None and not self._ranks.inside:
             together: Tensor = self._together(self.forward, input, target, anchors, weights)
             return together
-        if self._ranks is None and _HAS_RANKS and dist.is_initialized():
-            _warn_of_other_ranks()
+        if self._ranks is None and HAS_RANKS and dist.is_initialized():
+            warn_of_other_ranks()
         directions = self._directions(input, target, anchors, weights)
         if self.reduction == "none":
             value = torch.cat([self._rowwise(d) for d in directions])
@@ -300,7 +300,7 @@ class Loss(nn.Module):
             m: candidates, where they are another set.
         """
         m = check.count(n, "n") if m is None else check.count(m, "m")
-        return _memory(self.block, self.q.is_product, n, check.count(d, "d"), m)
+        return bytes_needed(self.block, self.q.is_product, n, check.count(d, "d"), m)
 
     def _together(
         self, evaluate: Callable[..., Any], input: Any, target: Any, anchors: slice | None, weights: Any
@@ -472,7 +472,7 @@ class Loss(nn.Module):
             if ring is not None and of_candidates is not None:
                 of_candidates = ring.own(of_candidates)
         if anchors.is_cpu and not torch.compiler.is_compiling():
-            _refuse_if_too_large(self.block, q.is_product, n, d, m)
+            refuse_if_too_large(self.block, q.is_product, n, d, m)
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
         counted = self._counted(rows, moved) if rows.masses.may_be_empty else None
@@ -643,43 +643,6 @@ _SETTINGS = (
     "group",
     "exchange",
 )
-
-
-@lru_cache(maxsize=256)
-def _refuse_if_too_large(block: int | None, is_product: bool, n: int, d: int, m: int) -> None:
-    """Raise MemoryError where a loss of this shape does not fit; asked once per shape."""
-    needed = _memory(block, is_product, n, d, m)
-    check.refuse_if_too_large(needed, f"a loss of {n} x {m} points", "give block= a smaller number, or use minibatches")
-
-
-def _memory(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
-    """Bytes of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""
-    tile = block_size(n, m, block, torch.device("cpu")) * m
-    return 4 * ((2 if is_product else 5) * tile + 4 * (n + m) * (d + 2))
-
-
-_HAS_RANKS = dist.is_available()
-_told: list[str] = []  # what is said once per process
-_is_local: ContextVar[bool] = ContextVar("whether losses without a group are meant to be local", default=False)
-
-
-@contextmanager
-def meant_to_be_local() -> Iterator[None]:
-    """Within it, a loss without a group is that of this rank on purpose, and says nothing of it."""
-    token = _is_local.set(True)
-    try:
-        yield
-    finally:
-        _is_local.reset(token)
-
-
-def _warn_of_other_ranks() -> None:
-    if not _told and not _is_local.get() and dist.get_world_size() > 1:
-        _told.append("local")
-        check.warn(
-            f"group: got None on one of {dist.get_world_size()} ranks: the loss is that of the own batch; pass "
-            "group='world' for the loss of all of them"
-        )
 
 
 def _warn_of_empty() -> None:

@@ -27,7 +27,8 @@ from icon._threads import threaded
 from icon.core import exchange
 from icon.core.evaluators import Evaluator
 from icon.core.exchange import Group
-from icon.core.loss import Loss, meant_to_be_local
+from icon.core.local import meant_to_be_local
+from icon.core.loss import Loss
 from icon.estimators import initialization
 from icon.estimators.base import (
     apply,

@@ -1,0 +1,35 @@
+"""Losses without a group where there are several ranks: they are local, and say so once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch.distributed as dist
+
+from icon import _checks as check
+
+HAS_RANKS = dist.is_available()
+_told: list[str] = []  # what is said once per process
+_is_meant: ContextVar[bool] = ContextVar("whether losses without a group are meant to be local", default=False)
+
+
+@contextmanager
+def meant_to_be_local() -> Iterator[None]:
+    """Within it, a loss without a group is that of this rank on purpose, and says nothing of it."""
+    token = _is_meant.set(True)
+    try:
+        yield
+    finally:
+        _is_meant.reset(token)
+
+
+def warn_of_other_ranks() -> None:
+    """Warn once that a loss without a group is that of the own batch, where there are other ranks."""
+    if not _told and not _is_meant.get() and dist.get_world_size() > 1:
+        _told.append("local")
+        check.warn(
+            f"group: got None on one of {dist.get_world_size()} ranks: the loss is that of the own batch; pass "
+            "group='world' for the loss of all of them"
+        )
