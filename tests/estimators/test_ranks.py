@@ -12,6 +12,8 @@ import icon
 from tests.cases import digits
 from tests.ranks import run
 
+pytestmark = pytest.mark.slow
+
 CLUSTERINGS: dict[str, dict[str, Any]] = {
     "over-clustering": {},
     "k-means": {"init": "k-means", "ema": 0.9, "batch_size": 64},
