@@ -18,6 +18,8 @@ from icon.core.problem import Problem
 from icon.q.base import Kernel
 from icon.q.partitions import Competition, Mergeable
 
+TILE_ENTRIES = 2**20
+
 
 class Ring(Evaluator):
     """Evaluates the anchors of this rank against the candidates of all, of a problem that has those of this rank alone.
@@ -101,6 +103,11 @@ def refuse_without_all(q: Kernel, divergence: str, evaluator: Evaluator | None) 
 
 class _Tile(Problem):
     """A problem of some of the candidates, of which the partition is summed up."""
+
+    @property
+    def step(self) -> int:
+        """Anchors per block: of smaller tiles than elsewhere, since autograd keeps several copies of one."""
+        return min(super().step, max(64, TILE_ENTRIES // self.support.m))
 
     def per_anchor(self, anchors: Tensor, start: int) -> tuple[Tensor, ...]:
         if self.only_edges:
