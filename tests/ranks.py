@@ -24,6 +24,14 @@ def run(work: Callable[..., Any], world: int, *arguments: Any) -> list[Any]:
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(world)]
 
 
+def assert_told(every: list[list[str]], expected: list[str]) -> None:
+    """All ranks were told the same, and each message begins as expected."""
+    first, *others = every
+    assert all(told == first for told in others)
+    for message, start in zip(first, expected, strict=True):
+        assert message.startswith(start), message
+
+
 def torchrun(world: int, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """A command of Python on so many ranks."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]

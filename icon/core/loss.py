@@ -27,7 +27,7 @@ from icon.core.problem import Problem
 from icon.core.ranks import Ranks
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, shown
+from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, log_sum_of, shown
 
 
 class Terms(NamedTuple):
@@ -362,7 +362,7 @@ class Loss(nn.Module):
         if self.normalization == "joint":
             partition, expected = d.evaluator.per_anchor(problem)
             marginal = self._marginal(d.rows, d.problem.counted, partition)
-            cross_entropy = self._log_sum(partition) * marginal.sum() - marginal @ expected
+            cross_entropy = log_sum_of(partition, self.totals) * marginal.sum() - marginal @ expected
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         elif self.reduction == "none":
             partition, expected = d.evaluator.per_anchor(problem)
@@ -378,7 +378,7 @@ class Loss(nn.Module):
     def _joint_divergence(self, d: _Direction) -> Tensor:
         partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
         pairs = d.problem.p.scaled(self._marginal(d.rows, d.problem.counted, partition))
-        problem = replace(d.problem, p=pairs, log_normalizer=self._log_sum(partition))
+        problem = replace(d.problem, p=pairs, log_normalizer=log_sum_of(partition, self.totals))
         return d.evaluator.total(problem, torch.ones_like(partition))
 
     def _marginal(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
@@ -387,11 +387,6 @@ class Loss(nn.Module):
             return rows.marginal.to(like)
         ones = like.new_ones(rows.n) if counted is None else counted.to(like)
         return ones / self.totals.sum(ones.sum())
-
-    def _log_sum(self, partition: Tensor) -> Tensor:
-        """``log sum_i exp A_i`` over all parts."""
-        highest = self.totals.max(partition.amax())
-        return highest + self.totals.sum((partition - highest).exp().sum()).log()
 
     def _share_scores(self, d: _Direction, e: _Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""

@@ -53,8 +53,8 @@ def mean_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
     return totals.sum(x.sum(dim=0)) / totals.sum(x.new_tensor(float(len(x))))
 
 
-def log_sum_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
-    """``[d]`` the logarithm of the sum of ``exp`` over the rows of all parts."""
+def log_sum_of(x: Float[Tensor, n * d], totals: Totals) -> Float[Tensor, "*d"]:
+    """The logarithm of the sum of ``exp`` over the first dimension, of all parts."""
     if isinstance(totals, Whole):
         return x.logsumexp(dim=0)
     highest = totals.max(x.amax(dim=0))

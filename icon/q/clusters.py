@@ -185,9 +185,7 @@ class Clusters(Kernel):
         value = -self.log_prior * log_phi.sum(dim=1)
         if self.entropy_weight:
             phi = log_phi.exp()
-            count = totals.sum(phi.new_tensor(float(len(phi))))
-            mean = totals.sum(phi.sum(dim=0)) / count
-            value = value + self.entropy_weight * (phi * floored_log(mean)).sum(dim=1)
+            value = value + self.entropy_weight * (phi * floored_log(mean_of(phi, totals))).sum(dim=1)
         return value
 
     def hyper_parameters(self) -> dict[str, Any]:

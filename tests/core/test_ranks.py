@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
-from tests.ranks import run
+from tests.ranks import assert_told, run
 
 CUTS = {1: [[0, N]], 2: [[0, 6, N], [0, 4, N], [0, N, N]], 4: [[0, 3, 6, 9, N], [0, 2, 2, 8, N]]}
 FORMS = [
@@ -262,8 +262,6 @@ def refusals(rank: int) -> list[str]:
 
 
 def test_an_error_of_one_rank_is_told_on_all() -> None:
-    first, second = run(refusals, 2)
-    assert first == second
     expected = [
         "ValueError: input: got NaN or infinity in rows 0, 1, 2, 3, expected finite numbers (on rank 1 of 2)",
         "ValueError: target: got 3 rows, expected 4 (one per point of this rank) (on rank 1 of 2)",
@@ -279,8 +277,7 @@ def test_an_error_of_one_rank_is_told_on_all() -> None:
         "ValueError: anchors: got a slice with group=, expected None",
         "nothing",
     ]
-    for message, start in zip(first, expected, strict=True):
-        assert message.startswith(start)
+    assert_told(run(refusals, 2), expected)
 
 
 def told_once(rank: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 import icon
 from tests.cases import digits
-from tests.ranks import run
+from tests.ranks import assert_told, run
 
 pytestmark = pytest.mark.slow
 
@@ -87,8 +87,6 @@ def refusals(rank: int) -> list[str]:
 
 
 def test_errors_are_told_on_all_ranks() -> None:
-    first, second = run(refusals, 2)
-    assert first == second
     expected = [
         "X: got NaN or infinity in rows 0",
         "n_clusters: got 0",
@@ -97,8 +95,7 @@ def test_errors_are_told_on_all_ranks() -> None:
         "nothing",
         "data: got another on rank 1 than on rank 0",
     ]
-    for message, start in zip(first, expected, strict=True):
-        assert message.startswith(start), message
+    assert_told(run(refusals, 2), expected)
 
 
 def saved(rank: int, folder: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import icon
 from icon.training import fit
-from tests.ranks import run
+from tests.ranks import assert_told, run
 
 N = 30
 CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
@@ -104,8 +104,6 @@ class Failing(nn.Linear):
 
 
 def test_what_ranks_are_told() -> None:
-    first, second = run(disagreements, 2)
-    assert first == second
     expected = [
         "ValueError: data: got another on rank 1 than on rank 0, expected the same on all",
         "ValueError: seed: got another on rank 1 than on rank 0",
@@ -115,8 +113,7 @@ def test_what_ranks_are_told() -> None:
         "ValueError: checkpoint: got /nowhere/0 (No such file or directory)",
         "3 steps",
     ]
-    for message, start in zip(first, expected, strict=True):
-        assert message.startswith(start), message
+    assert_told(run(disagreements, 2), expected)
 
 
 def own_draws(rank: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -47,16 +47,19 @@ class Ring(Evaluator):
         assert isinstance(partition, Mergeable)
         return partition.merged(*summaries), expected
 
+    def span(self, source: int) -> tuple[int, int]:
+        """Where the candidates of a rank begin and end among those of all."""
+        stop = sum(self.sizes[: source + 1])
+        return stop - self.sizes[source], stop
+
     def own(self, x: Tensor) -> Tensor:
         """Of one number per candidate of all ranks, those of this rank; one of a point that counts nothing if none."""
-        stop = sum(self.sizes[: self.rank + 1])
-        start = stop - self.sizes[self.rank]
+        start, stop = self.span(self.rank)
         return x[start:stop] if stop > start else x.new_ones(1)
 
     def tile(self, problem: Problem, source: int, guest: Tensor) -> _Tile | None:
         """The problem of the candidates of one rank; None where it has none for the anchors here."""
-        stop = sum(self.sizes[: source + 1])
-        start, support = stop - self.sizes[source], problem.support
+        (start, stop), support = self.span(source), problem.support
         inside = support.offset is not None and start <= support.offset < stop
         if stop - start - (support.exclude_self and inside) < 1:
             return None
