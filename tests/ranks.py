@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+ROOT = Path(__file__).parents[1]
+
 
 def run(work: Callable[..., Any], world: int, *arguments: Any) -> list[Any]:
     """What ``work(rank, *arguments)`` gives on each rank; an error of one of them is raised here."""
@@ -32,14 +34,19 @@ def assert_told(every: list[list[str]], expected: list[str]) -> None:
         assert message.startswith(start), message
 
 
-def torchrun(world: int, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def environment(**more: str) -> dict[str, str]:
+    """Of a process that a test starts from the checkout: one thread, and ranks meet on this machine alone."""
+    own = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    if sys.platform == "linux":
+        own["GLOO_SOCKET_IFNAME"] = "lo"  # whatever the network is
+    return own | more
+
+
+def torchrun(world: int, *command: str) -> subprocess.CompletedProcess[str]:
     """A command of Python on so many ranks."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    if sys.platform == "linux":
-        environment["GLOO_SOCKET_IFNAME"] = "lo"
     return subprocess.run(
-        [*start, *command], check=False, env=environment, capture_output=True, text=True, timeout=300, **options
+        [*start, *command], check=False, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300
     )
 
 

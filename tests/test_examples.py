@@ -11,21 +11,23 @@ from pathlib import Path
 import pytest
 
 from experiments.datasets import FOLDER_VARIABLE
+from tests import ranks as ranks_of
+from tests.ranks import ROOT, environment
 
-ROOT = Path(__file__).parents[1]
 
-
-def run(*command: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    if sys.platform == "linux":
-        environment["GLOO_SOCKET_IFNAME"] = "lo"  # whatever the network is
-    done = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+def output(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+def run(*command: str) -> str:
+    return output(
+        subprocess.run(command, check=False, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+    )
+
+
 def torchrun(ranks: str, *command: str) -> str:
-    return run(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", ranks, *command)
+    return output(ranks_of.torchrun(int(ranks), *command))
 
 
 def numbers(pattern: str, found: str) -> list[float]:

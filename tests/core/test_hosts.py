@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.ranks import ROOT, environment
+
 ADDRESSES = ("10.213.77.1", "10.213.77.2")
 
 
@@ -53,11 +53,10 @@ def test_two_hosts_of_two_ranks_give_the_loss_of_one_process(hosts: list[list[st
         meet = ["--node-rank", str(node), "--rdzv-backend", "c10d", "--rdzv-id", "icon"]
         meet += ["--rdzv-endpoint", f"{ADDRESSES[0]}:29517", "--local-addr", ADDRESSES[node]]
         meet += ["--rdzv-conf", f"is_host={int(node == 0)}"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         command = [*host, *launch, *meet, "-m", "tests.core.on_hosts"]
         running.append(
             subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
         )
     said = [process.communicate(timeout=240) for process in running]

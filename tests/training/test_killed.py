@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
+from tests.ranks import ROOT, environment
 
 
 def started(world: int, *arguments: str) -> list[subprocess.Popen[str]]:
@@ -23,14 +22,10 @@ def started(world: int, *arguments: str) -> list[subprocess.Popen[str]]:
         port = free.getsockname()[1]
     ranks = []
     for rank in range(world):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        if world > 1:
-            environment |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
-            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        if sys.platform == "linux":
-            environment["GLOO_SOCKET_IFNAME"] = "lo"
+        meet = {"RANK": str(rank), "WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        own = environment(**meet) if world > 1 else environment()
         command = [sys.executable, "-m", "tests.training.killed", *arguments]
-        ranks.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True))
+        ranks.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True))
     return ranks
 
 
