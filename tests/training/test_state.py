@@ -126,7 +126,10 @@ def test_settled_leaves_all_as_it_was() -> None:
 )
 @each_fit
 def test_features_of_any_kind(name: str, features: object) -> None:
-    np.testing.assert_allclose(FITS[name](features), FITS[name](), rtol=1e-3, atol=1e-3)
+    found, expected = FITS[name](features), FITS[name]()
+    if name == "Embedding":  # no loss of distances knows where a map stands: rounding alone moves it
+        found, expected = found - found.mean(0), expected - expected.mean(0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 @each_fit
