@@ -43,6 +43,14 @@ def test_simclr() -> None:
 
 
 @pytest.mark.slow
+def test_multi_crop() -> None:
+    found = run(sys.executable, "examples/multi_crop.py", "--steps", "100")
+    losses = numbers("loss ", found)
+    assert losses[-1] < losses[0]
+    assert numbers("k-NN accuracy ", found)[0] > 0.9
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", ["1", "2"])
 def test_ranks(ranks: str) -> None:
     found = numbers("loss of all . ranks ", torchrun(ranks, "examples/ddp.py"))

@@ -59,9 +59,9 @@ def _codes(s: Sample) -> tuple[Array, Array]:
 
 
 def _loss(s: Sample, a: torch.Tensor, b: torch.Tensor, local: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
-    targets, weights = icon.nn.multi_crop([torch.tensor(code) for code in _codes(s)], n_views=3)
+    crops, targets, weights = icon.nn.multi_crop([a, b, local], [torch.tensor(code) for code in _codes(s)])
     loss = icon.method("multi-crop", temperature=0.3)
-    return loss.terms((torch.cat([a, b, local]), prototypes), targets, weights=weights).cross_entropy
+    return loss.terms((crops, prototypes), targets, weights=weights).cross_entropy
 
 
 CHECKS = [

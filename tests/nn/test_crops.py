@@ -30,8 +30,8 @@ def test_multi_crop(n_global: int, n_views: int) -> None:
     codes = [normal(N, C, seed=g).softmax(dim=1) for g in range(n_global)]
     views = [normal(N, D, seed=10 + v, grad=True) for v in range(n_views)]
     prototypes = normal(C, D, seed=30, grad=True)
-    targets, weights = icon.nn.multi_crop(codes, n_views)
-    loss, input = icon.method("swav", temperature=0.3), (torch.cat(views), prototypes)
+    crops, targets, weights = icon.nn.multi_crop(views, codes)
+    loss, input = icon.method("swav", temperature=0.3), (crops, prototypes)
     as_numpy = [x.detach().numpy() for x in views]
     expected = by_pairs([code.numpy() for code in codes], as_numpy, prototypes.detach().numpy(), 0.3)
     assert loss.terms(input, targets, weights=weights).cross_entropy.item() == pytest.approx(expected, rel=1e-12)
@@ -46,14 +46,17 @@ def test_multi_crop(n_global: int, n_views: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "n_views", "told"),
+    ("views", "codes", "told"),
     [
-        ([], 2, "codes: got none"),
-        ([torch.ones(3, 2), torch.ones(2, 2)], 2, "codes: got shapes"),
-        ([torch.ones(3, 2)] * 3, 2, "n_views: got 2, expected an integer >= 3"),
-        ([torch.ones(3, 2)], 1, "n_views: got 1, expected an integer >= 2"),
+        ([(3, 2)] * 2, [], "codes: got none"),
+        ([], [(3, 2)], "views: got none"),
+        ([(3, 2)] * 2, [(3, 2), (2, 2)], r"codes: got shapes \(3, 2\), \(2, 2\)"),
+        ([(3, 2), (3, 4)], [(3, 2)], r"views: got shapes \(3, 2\), \(3, 4\)"),
+        ([(3, 2)] * 2, [(3, 2)] * 3, "views: got 2, expected at least 3"),
+        ([(3, 2)], [(3, 2)], "views: got 1, expected at least 2"),
+        ([(3, 2)] * 2, [(2, 5)], r"codes: got 2 rows, expected 3"),
     ],
 )
-def test_bad_input(codes: list[torch.Tensor], n_views: int, told: str) -> None:
+def test_bad_input(views: list[tuple[int, int]], codes: list[tuple[int, int]], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{told}"):
-        icon.nn.multi_crop(codes, n_views)
+        icon.nn.multi_crop([torch.ones(shape) for shape in views], [torch.ones(shape) for shape in codes])
