@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
+from itertools import accumulate
+from math import prod
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -145,7 +147,7 @@ def rows_of_all(x: Tensor, group: Any) -> tuple[Tensor, slice]:
     """The rows of all ranks, as in `rows`, and where those of this rank are."""
     sizes = objects(x.shape[0], group)
     start = sum(sizes[: dist.get_rank(group)])
-    return rows(x, sizes, group), slice(start, start + sizes[dist.get_rank(group)])
+    return rows([x], [sizes], group)[0], slice(start, start + sizes[dist.get_rank(group)])
 
 
 def largest(x: Tensor, group: Any) -> Tensor:
@@ -161,16 +163,17 @@ def total(x: Tensor, group: Any) -> Tensor:
     return found
 
 
-def rows(x: Tensor, sizes: list[int], group: Any) -> Tensor:
-    """The rows ``[N, ...]`` of all ranks, in their order, of ``x [n, ...]``. Their gradient is summed over ranks.
+def rows(mine: list[Tensor], sizes: list[list[int]], group: Any) -> list[Tensor]:
+    """The rows ``[N, ...]`` of all ranks, in their order, of each ``[n, ...]``. Their gradient is summed over ranks.
+
+    All travel in one message, since small ones take as long as their number.
 
     Args:
-        x: what this rank has.
-        sizes: how many rows each rank has.
+        mine: what this rank has.
+        sizes: how many rows each rank has of each.
         group: as torch.distributed takes it.
     """
-    found: Tensor = _Rows.apply(x, sizes, group)  # type: ignore[no-untyped-call]
-    return found
+    return list(_Rows.apply(sizes, group, *mine)) if mine else []  # type: ignore[no-untyped-call]
 
 
 def start_passing(mine: list[Tensor], shapes: list[Any], group: Any) -> tuple[list[Tensor], list[Any]]:
@@ -210,20 +213,46 @@ class _Sum(torch.autograd.Function):
 
 class _Rows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sizes: list[int], group: Any) -> Tensor:
-        ctx.sizes, ctx.group = sizes, group
-        longest = max(sizes)
-        padded = x.new_zeros((longest, *x.shape[1:]))
-        padded[: len(x)] = x
-        found = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(found, padded, group=group)
-        return torch.cat([part[:size] for part, size in zip(found, sizes, strict=True)])
+    def forward(ctx: Any, sizes: list[list[int]], group: Any, *mine: Tensor) -> tuple[Tensor, ...]:
+        ctx.sizes, ctx.group, ctx.rank = sizes, group, dist.get_rank(group)
+        widths = [x.element_size() * prod(x.shape[1:]) for x in mine]
+        # Where each tensor begins in the message of each rank; the longest message is the length of all.
+        starts = [
+            list(accumulate((_aligned(width * n) for width, n in zip(widths, of_rank, strict=True)), initial=0))
+            for of_rank in zip(*sizes, strict=True)
+        ]
+        message = torch.zeros(max(of_rank[-1] for of_rank in starts), dtype=torch.uint8, device=mine[0].device)
+        for start, x in zip(starts[ctx.rank], mine, strict=False):
+            own = x.detach().contiguous().view(-1).view(torch.uint8)
+            message[start : start + len(own)] = own
+        received = [torch.empty_like(message) for _ in starts]
+        dist.all_gather(received, message, group=group)
+        found = []
+        for k, (x, width) in enumerate(zip(mine, widths, strict=True)):
+            parts = [
+                whole[of_rank[k] : of_rank[k] + width * n].view(x.dtype)
+                for whole, of_rank, n in zip(received, starts, sizes[k], strict=True)
+            ]
+            found.append(torch.cat(parts).view(-1, *x.shape[1:]))
+        ctx.mark_non_differentiable(*(x for x in found if not x.is_floating_point()))
+        return tuple(found)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        start = sum(ctx.sizes[: dist.get_rank(ctx.group)])
-        whole = _reduced(gradient, ctx.group)
-        return whole[start : start + ctx.sizes[dist.get_rank(ctx.group)]], None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        learned = [k for k, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
+        whole = torch.cat([gradients[k].reshape(-1) for k in learned])
+        dist.all_reduce(whole, group=ctx.group)
+        found: list[Tensor | None] = [None] * len(gradients)
+        for k, part in zip(learned, torch.split(whole, [gradients[k].numel() for k in learned]), strict=True):
+            start = sum(ctx.sizes[k][: ctx.rank])
+            own = part.view_as(gradients[k])[start : start + ctx.sizes[k][ctx.rank]]
+            found[k] = own.to(gradients[k].dtype)
+        return None, None, *found
+
+
+def _aligned(size: int) -> int:
+    """The bytes after which a tensor of any dtype may begin."""
+    return -(-size // 16) * 16
 
 
 def _reduced(x: Tensor, group: Any) -> Tensor:

@@ -89,9 +89,9 @@ class Loss(nn.Module):
         group: ``"world"`` or a process group of `torch.distributed`: the loss is that of the batches of all its ranks
             together, which may be of any sizes. A rank gets W times its share, so that the average over W ranks of
             values, and of gradients as `DistributedDataParallel` takes it, is that of one process with all of them.
-            Points and targets are given as in one process, each rank its own. The same on all are prototypes,
-            parameters of the loss, and prepared rows (of the points of all ranks, in their order). One value per anchor
-            (``"none"``) is that of an own anchor, not multiplied.
+            Points, targets and the weights of a call are given as in one process, each rank its own. The same on all
+            are prototypes, parameters of the loss, and prepared rows and ``anchor_weights`` (of the points of all
+            ranks, in their order). One value per anchor (``"none"``) is that of an own anchor, not multiplied.
         exchange: how points reach the other ranks of the group. ``"gather"``: each rank has those of all; ``"ring"``:
             it has those of one other at a time, which travel twice. Targets are gathered in both.
         empty: the former name of ``on_no_positive``.
@@ -161,8 +161,6 @@ class Loss(nn.Module):
                 raise ValueError(f"normalization: got 'joint', but {limit}")
             if self.divergence is not None:
                 raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
-        if group is not None and given is not None:
-            raise ValueError("anchor_weights: got numbers with group=, expected None or 'stationary'")
         if self.normalization == "joint" and anchor_weights is not None:
             raise ValueError(
                 "anchor_weights: got weights with normalization='joint', expected None: p weights its pairs"
@@ -306,26 +304,29 @@ class Loss(nn.Module):
         self, evaluate: Callable[..., Any], input: Any, target: Any, anchors: slice | None, weights: Any
     ) -> Any:
         """The loss of the batches of all ranks."""
-        if weights is not None:
-            raise ValueError("weights: got some with group=, expected None")
         if anchors is not None:
             raise ValueError("anchors: got a slice with group=, expected None: the anchors are those of each rank")
         assert self._ranks is not None
-        return self._ranks.together(evaluate, partial(self._own, input, target), self.named_parameters())
+        return self._ranks.together(evaluate, partial(self._own, input, target, weights), self.named_parameters())
 
-    def _own(self, input: Any, target: Any, rank: int) -> tuple[Any, Any]:
-        """What a rank gives to all: the points of its views are its own."""
+    def _own(self, input: Any, target: Any, weights: Any, rank: int) -> tuple[Any, Any, Any]:
+        """What a rank gives to all, its input, target and weights: the points of its views are its own."""
+        if weights is not None:
+            weights = check.as_tensor(weights, "weights")
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None
         if not isinstance(input, (tuple, list)) or not self.p.join:
-            return input, target
+            return input, target, weights
         if isinstance(target, Rows):
             raise TypeError(
                 "target: got prepared rows for joined views with group=, expected ids of the points or None"
             )
         views, joined = self.p.joined([check.as_tensor(view, f"input[{k}]") for k, view in enumerate(input)], target)
-        own = target is None and joined is not None
-        return (views[0] if len(views) == 1 else tuple(views)), joined + (rank << 40) if own else joined
+        if target is None and joined is not None:
+            joined = joined + (rank << 40)
+        if weights is not None:
+            weights = weights.repeat(len(input))
+        return (views[0] if len(views) == 1 else tuple(views)), joined, weights
 
     # -- one direction: anchors against candidates --------------------------------------------------------------------
 
@@ -361,7 +362,7 @@ class Loss(nn.Module):
         entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
         if self.normalization == "joint":
             partition, expected = d.evaluator.per_anchor(problem)
-            marginal = self._marginal(d.rows, d.problem.counted, partition)
+            marginal = self._marginal(d.rows, d.problem.counted, partition, self.totals)
             cross_entropy = log_sum_of(partition, self.totals) * marginal.sum() - marginal @ expected
             entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
         elif self.reduction == "none":
@@ -377,16 +378,17 @@ class Loss(nn.Module):
 
     def _joint_divergence(self, d: _Direction) -> Tensor:
         partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
-        pairs = d.problem.p.scaled(self._marginal(d.rows, d.problem.counted, partition))
+        pairs = d.problem.p.scaled(self._marginal(d.rows, d.problem.counted, partition, self.totals))
         problem = replace(d.problem, p=pairs, log_normalizer=log_sum_of(partition, self.totals))
         return d.evaluator.total(problem, torch.ones_like(partition))
 
-    def _marginal(self, rows: Rows, counted: Tensor | None, like: Tensor) -> Tensor:
+    @staticmethod
+    def _marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -> Tensor:
         """``[n]`` the weight of each anchor among those of all parts: p's own, or equal for all with a positive."""
         if rows.is_joint:
             return rows.marginal.to(like)
         ones = like.new_ones(rows.n) if counted is None else counted.to(like)
-        return ones / self.totals.sum(ones.sum())
+        return ones / totals.sum(ones.sum())
 
     def _share_scores(self, d: _Direction, e: _Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""
@@ -459,10 +461,12 @@ class Loss(nn.Module):
         if given is not None and len(given) != n:
             name = "anchor_weights" if given is self.anchor_weights else "weights"
             raise ValueError(f"{name}: got {len(given)}, expected {n} (one per anchor)")
+        whole = rows  # what its anchors weigh is known of all ranks without an exchange
         if part is not None:
             start, stop = _span(part, n)
             rows, n = rows.part(start, stop), stop - start
-            given = None if given is None else given[start:stop]
+            if self._ranks is None:
+                whole, given = rows, None if given is None else given[start:stop]
             anchors = anchors[start:stop] if anchors_of_all is None else anchors
             if ring is not None and of_candidates is not None:
                 of_candidates = ring.own(of_candidates)
@@ -470,7 +474,10 @@ class Loss(nn.Module):
             refuse_if_too_large(self.block, q.is_product, n, d, m)
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
-        counted = self._counted(rows, moved) if rows.masses.may_be_empty else None
+        counted = self._counted(whole, rows, a.device) if whole.masses.may_be_empty else None
+        weights = self._weights(whole, counted, given, a)
+        if whole is not rows:
+            weights, counted = weights[start:stop], None if counted is None else counted[start:stop]
         if ring is not None and moved.masses.requires_grad:
             raise ValueError("exchange: got 'ring' for a p with gradient, expected detach=True or exchange='gather'")
         if self.divergence is not None and moved.masses.requires_grad:
@@ -479,34 +486,34 @@ class Loss(nn.Module):
         problem = Problem(q, p, rows.support, a, c, counted, statistics, self.divergence, None, self.block, sums_to_one)
         entropy = None if p.hard_targets is not None else moved.entropy()
         penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
-        weights = self._weights(moved, counted, given, a)
         if q.has_factors:
             weights = weights * q.anchor_factors(c, p, rows.support, statistics).to(weights)
         evaluator = ring or self.evaluator or evaluators.choose(problem)
         return _Direction(problem, evaluator, moved, entropy, weights, penalty)
 
-    def _counted(self, rows: Rows, moved: Rows) -> Tensor | None:
-        """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the others."""
+    def _counted(self, rows: Rows, own: Rows, device: torch.device) -> Tensor | None:
+        """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the own others."""
         presence = rows.masses.presence()
         if check.values_matter(presence):
             if int(torch.count_nonzero(presence)) == rows.support.n:
                 return None
-            if not self.p.leaves_out:
-                self._report_empty(rows)
-        return ~moved.empty
+            if not self.p.leaves_out and own.n_empty:
+                self._report_empty(own)
+        return ~rows.empty.to(device)
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
         n, mean = rows.support.n, self.reduction == "mean"
+        totals = self.totals if self._ranks is None else WHOLE  # rows are those of all ranks
         every: Tensor | None = None
         if rows.has_weights:
             every = rows.anchor_weights.to(like)
         elif self.stationary_anchors:
-            every = self._marginal(rows, counted, like)
+            every = self._marginal(rows, counted, like, totals)
         if given is not None:
             every = given.to(like) if every is None else every * given.to(like)
         if every is None:
-            if counted is None and isinstance(self.totals, Whole):
+            if counted is None and isinstance(totals, Whole):
                 return like.new_full((n,), 1 / n if mean else 1.0)
             every = like.new_ones(n)
         weights = every if counted is None else every * counted
@@ -516,7 +523,7 @@ class Loss(nn.Module):
         divisors = every if not rows.has_weights else rows.counts.to(like) * (1.0 if given is None else given.to(like))
         if counted is not None and (self.on_no_positive == "skip" or self.p.leaves_out):
             divisors = divisors * counted
-        whole = self.totals.sum(divisors.sum().detach())
+        whole = totals.sum(divisors.sum().detach())
         of_classes = rows.has_weights and not self.p.leaves_out
         if (
             (of_classes or given is not None)

@@ -8,7 +8,6 @@ then the loss of the whole batch, and its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -61,63 +60,28 @@ class Ranks:
     def together(
         self,
         evaluate: Callable[..., Any],
-        own: Callable[[int], tuple[Any, Any]],
+        own: Callable[[int], tuple[Any, Any, Any]],
         parameters: Iterable[tuple[str, Tensor]] = (),
     ) -> Any:
-        """W times what ``evaluate(input, target, anchors=part)`` gives of the own part of all batches.
+        """W times what ``evaluate(input, target, anchors=part, weights=weights)`` gives of the part of this rank.
 
         Args:
             evaluate: the loss.
-            own: from the number of this rank to its input and its target.
+            own: from the number of this rank to its input, its target, and what its anchors weigh.
             parameters: of the loss, by name, which are the same on all ranks.
 
         Raises:
             ValueError, TypeError: bad input of any rank, on each of them; a parameter that is not the same.
         """
-        group, error, mine, replicated = self.group, None, None, self.replicated
-        views: list[Any] = []
-        local: list[Any] = []
-        shared = 0
-        try:
-            input, target = own(dist.get_rank(group))
-            views = list(input) if isinstance(input, (tuple, list)) else [input]
-            shared = len(views) - replicated if len(views) == 2 else len(views)
-            for k, view in enumerate(views):
-                # Logits of prototypes may be masked by minus infinity, which is looked at when all are together.
-                views[k] = _view(view, f"input[{k}]" if len(views) > 1 else "input", finite=not replicated)
-            local = _local(target, [len(view) for view in views[:shared]])
-            self._device = views[0].device
-            learned = {name: float(x.detach().sum()) for name, x in parameters if check.values_matter(x)}
-            mine = [_facts(view) for view in views[:shared]], [_facts(part) for part in local], learned
-        except Exception as found:
-            error = found
-        every = _known_to_all(mine, group)
-        if every is None:
-            every = exchange.agreed(mine, error, group)
-            _refuse_other_parameters(tuple(learned for *_, learned in every))
-            _refuse_other_kinds(tuple(of_views for of_views, *_ in every), "input")
-            _refuse_other_kinds(tuple(of_targets for _, of_targets, _ in every), "target")
-        of_views, of_targets, _ = zip(*every, strict=True)
-        self._sizes = [[facts[k].n for facts in of_views] for k in range(shared)]
-        sizes = self._sizes[0]
-        if not any(sizes):
-            raise ValueError("input: got no point on any rank, expected some")
-        # Prototypes that each rank has compete for its own points alone, whichever way points are exchanged.
-        self.n = sum(sizes) if self.by_ring or replicated else None
-        if self.n is not None:
-            views[:shared] = [torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x for x in views[:shared]]
-        else:
-            views[:shared] = self._gathered(views[:shared], of_views)
-        targets = self._gathered(local, of_targets)
-        stop = list(accumulate(sizes))[dist.get_rank(group)]
-        start = stop - sizes[dist.get_rank(group)]
+        input, target, weights = self._of_all(own, parameters)
+        rank, sizes = dist.get_rank(self.group), self._sizes[0]
+        start, stop = sum(sizes[:rank]), sum(sizes[: rank + 1])
         self._share = float(stop > start)
         # A rank without points takes part as if it had the first one, which counts nothing.
         part = slice(start, stop) if stop > start else slice(0, 1)
-        whole = targets[0] if len(targets) == 1 else tuple(targets) if targets else None
         self.inside = True
         try:
-            value = evaluate(views[0] if len(views) == 1 else tuple(views), whole, anchors=part)
+            value = evaluate(input, target, anchors=part, weights=weights)
         except Exception as found:
             if not getattr(found, "is_known_to_all", False):
                 self._agree(found)
@@ -152,19 +116,69 @@ class Ranks:
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
-    def _gathered(self, mine: list[Any], every: tuple[list[_Facts], ...]) -> list[Any]:
+    def _of_all(
+        self, own: Callable[[int], tuple[Any, Any, Any]], parameters: Iterable[tuple[str, Tensor]]
+    ) -> list[Any]:
+        """The input, the target and the weights of all ranks, from those of this one; points that travel stay here."""
+        group, error, mine, replicated = self.group, None, None, self.replicated
+        views: list[Any] = []
+        local: list[Any] = []
+        given: list[Any] = []
+        shared = 0
+        try:
+            input, target, weights = own(dist.get_rank(group))
+            views = list(input) if isinstance(input, (tuple, list)) else [input]
+            shared = len(views) - replicated if len(views) == 2 else len(views)
+            for k, view in enumerate(views):
+                # Logits of prototypes may be masked by minus infinity, which is looked at when all are together.
+                views[k] = _view(view, f"input[{k}]" if len(views) > 1 else "input", finite=not replicated)
+            local = _local(target, [len(view) for view in views[:shared]])
+            given = [] if weights is None else _local(weights, [len(views[0])], "weights")
+            self._device = views[0].device
+            learned = {name: float(x.detach().sum()) for name, x in parameters if check.values_matter(x)}
+            mine = _Known(
+                [_facts(x) for x in views[:shared]], [_facts(x) for x in local], [_facts(x) for x in given], learned
+            )
+        except Exception as found:
+            error = found
+        every = _known_to_all(mine, group)
+        if every is None:
+            every = exchange.agreed(mine, error, group)
+            _refuse_other_parameters([each.learned for each in every])
+            for name in ("input", "target", "weights"):
+                _refuse_other_kinds([getattr(each, name) for each in every], name)
+        self._sizes = [[each.input[k].n for each in every] for k in range(shared)]
+        sizes = self._sizes[0]
+        if not any(sizes):
+            raise ValueError("input: got no point on any rank, expected some")
+        # Prototypes that each rank has compete for its own points alone, whichever way points are exchanged.
+        self.n = sum(sizes) if self.by_ring or replicated else None
+        if self.n is not None:
+            views[:shared] = [torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x for x in views[:shared]]
+            targets = self._gathered(local + given, [each.target + each.weights for each in every])
+        else:
+            whole = self._gathered(views[:shared] + local + given, [[*e.input, *e.target, *e.weights] for e in every])
+            views[:shared], targets = whole[:shared], whole[shared:]
+        weights = targets.pop() if given else None
+        target = targets[0] if len(targets) == 1 else tuple(targets) if targets else None
+        return [views[0] if len(views) == 1 else tuple(views), target, weights]
+
+    def _gathered(self, mine: list[Any], every: list[list[_Facts]]) -> list[Any]:
         """The rows of all ranks; with a gradient where any of them has one."""
-        found: list[Any] = []
-        for x, facts in zip(mine, zip(*every, strict=True), strict=True):
+        found: list[Any] = list(mine)
+        tensors: dict[int, Tensor] = {}
+        for k, x in enumerate(mine):
             if isinstance(x, Rows):
-                found.append(x)
                 continue
             if sp.issparse(x):
-                found.append(sp.vstack(exchange.objects(sp.csr_array(x), self.group)))
+                found[k] = sp.vstack(exchange.objects(sp.csr_array(x), self.group))
                 continue
-            if any(each.requires_grad for each in facts) and not x.requires_grad:
-                x = x.detach().requires_grad_()  # noqa: PLW2901 - each rank takes part in each exchange of gradients
-            found.append(exchange.rows(x.to(self._device), [each.n for each in facts], self.group).to(x.device))
+            # Each rank takes part in each exchange of gradients.
+            learns = any(facts[k].requires_grad for facts in every) and not x.requires_grad
+            tensors[k] = (x.detach().requires_grad_() if learns else x).to(self._device)
+        sizes = [[facts[k].n for facts in every] for k in tensors]
+        for k, rows in zip(tensors, exchange.rows(list(tensors.values()), sizes, self.group), strict=True):
+            found[k] = rows.to(mine[k].device)
         return found
 
     def _scaled(self, value: Any) -> Any:
@@ -187,23 +201,30 @@ class _Facts(NamedTuple):
     requires_grad: bool
 
 
-Known = tuple[list[_Facts], list[_Facts], dict[str, float]]  # of views, of targets, and the learned parameters
+class _Known(NamedTuple):
+    """What a rank has, and the learned parameters of its loss."""
+
+    input: list[_Facts]
+    target: list[_Facts]
+    weights: list[_Facts]
+    learned: dict[str, float]
 
 
-def _known_to_all(mine: Known | None, group: Any) -> list[Known] | None:
+def _known_to_all(mine: _Known | None, group: Any) -> list[_Known] | None:
     """What each rank knows, where all have the same but for numbers of points; None where one has failed or has not."""
     if mine is None:
         exchange.alike([], None, group)
         return None
-    views, targets, learned = mine
-    kind = f"{[x.kind for x in views]} {[x.kind for x in targets]} {learned}"
-    found = exchange.alike([2 * x.n + x.requires_grad for x in (*views, *targets)], kind, group)
+    facts = [*mine.input, *mine.target, *mine.weights]
+    kind = f"{[[x.kind for x in part] for part in mine[:3]]} {mine.learned}"
+    found = exchange.alike([2 * x.n + x.requires_grad for x in facts], kind, group)
     if found is None:
         return None
     every = []
     for numbers in found:
-        facts = [_Facts(k // 2, x.kind, bool(k % 2)) for k, x in zip(numbers, (*views, *targets), strict=True)]
-        every.append((facts[: len(views)], facts[len(views) :], learned))
+        told = iter([_Facts(k // 2, x.kind, bool(k % 2)) for k, x in zip(numbers, facts, strict=True)])
+        views, targets, weights = ([next(told) for _ in part] for part in mine[:3])
+        every.append(_Known(views, targets, weights, mine.learned))
     return every
 
 
@@ -221,7 +242,7 @@ def _view(view: Any, name: str, finite: bool) -> Tensor:
     return tensor if none else check.matrix(tensor, name, finite=finite)
 
 
-def _local(target: Any, sizes: list[int]) -> list[Any]:
+def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:
     """The parts of a target ``[n, ...]`` of this rank: none, one, or two of a pair; or prepared rows."""
     if target is None:
         if len(set(sizes)) > 1:
@@ -231,14 +252,14 @@ def _local(target: Any, sizes: list[int]) -> list[Any]:
     if isinstance(target, Rows):  # of the points of all ranks already
         return [target]
     pair = target if isinstance(target, tuple) and len(target) == 2 else (target,)
-    parts = [part if sp.issparse(part) else check.as_tensor(part, "target") for part in pair]
+    parts = [part if sp.issparse(part) else check.as_tensor(part, name) for part in pair]
     for part, n in zip(parts, (sizes[0], sizes[-1]), strict=False):
         if part.shape[0] != n:
-            raise ValueError(f"target: got {part.shape[0]} rows, expected {n} (one per point of this rank)")
+            raise ValueError(f"{name}: got {part.shape[0]} rows, expected {n} (one per point of this rank)")
     return parts
 
 
-def _refuse_other_kinds(every: tuple[list[_Facts], ...], name: str) -> None:
+def _refuse_other_kinds(every: list[list[_Facts]], name: str) -> None:
     """Raise on all ranks where what they have cannot be put together."""
     kinds = [" and ".join(facts.kind for facts in each) or "None" for each in every]
     for rank, kind in enumerate(kinds):
@@ -246,7 +267,7 @@ def _refuse_other_kinds(every: tuple[list[_Facts], ...], name: str) -> None:
             raise ValueError(f"{name}: got {kinds[0]} on rank 0 and {kind} on rank {rank}, expected the same on each")
 
 
-def _refuse_other_parameters(every: tuple[dict[str, float], ...]) -> None:
+def _refuse_other_parameters(every: list[dict[str, float]]) -> None:
     """Raise on all ranks where a parameter of the loss has come apart."""
     for name in every[0]:
         values = [each[name] for each in every]

@@ -206,8 +206,6 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         features, n = on_device(as_dense(self, x, reset=True), self.device), x.shape[0]
         loss = self._loss(n, affinity is not None).to(features.device)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
-        if weights is not None and self.group is not None:
-            raise ValueError("sample_weight: got some with group=, expected None")
         if affinity is None:
             target = target_of(self.column, x if sp.issparse(x) else features, y)
         else:

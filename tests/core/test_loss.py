@@ -628,7 +628,6 @@ def test_weights_of_a_call_are_anchor_weights() -> None:
             [1.0] * 8,
             "weights: got some with anchor_weights",
         ),
-        (lambda: icon.method("infonce", group="world"), [1.0] * 8, "weights: got some with group="),
     ],
 )
 def test_weights_that_cannot_be(loss: Callable[[], icon.Loss], weights: list[float], told: str) -> None:

@@ -120,17 +120,17 @@ class Sizes(TorchDispatchMode):
 
 
 def largest(rank: int, exchange: str) -> int:
-    """Of a step of 64 points on each of four ranks, in 300 dimensions."""
-    z = torch.randn(64, 300, requires_grad=True)
+    """Of a step of 520 points on each of four ranks, in 1,000 dimensions."""
+    z = torch.randn(520, 1000, requires_grad=True)
     loss = icon.method("simclr", group="world", exchange=exchange, block=16)
     with Sizes() as sizes:
-        loss(z, torch.arange(64) // 2 + 32 * rank).backward()
+        loss(z, torch.arange(520) // 2 + 260 * rank).backward()
     return sizes.largest
 
 
 def test_a_ring_never_holds_all_candidates() -> None:
-    assert run(largest, 4, "gather") == [4 * 64 * 300] * 4
-    assert run(largest, 4, "ring") == [64 * 300] * 4
+    assert run(largest, 4, "gather") == [4 * 520 * 1000] * 4
+    assert run(largest, 4, "ring") == [520 * 1000] * 4
 
 
 def options_of_a_ring(rank: int) -> dict[str, float]:
@@ -297,8 +297,34 @@ def test_a_group_that_is_none() -> None:
         icon.method("simclr", group="wrold")
     with pytest.raises(RuntimeError, match=r"^group: got 'world' where torch.distributed is not initialised"):
         icon.method("simclr", group="world")(torch.ones(4, 3), torch.arange(4) // 2)
-    with pytest.raises(ValueError, match=r"^anchor_weights: got numbers with group="):
-        icon.Loss(icon.p.Pairs(), icon.q.Gaussian(temperature=1.0), anchor_weights=[1.0, 2.0], group="world")
+
+
+def mean(value: Tensor) -> Tensor:
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
+def weighted(rank: int) -> dict[str, float]:
+    """Weights of a call, each rank its own, and weights of a loss, of the points of all ranks in their order."""
+    torch.manual_seed(0)
+    (z, other), weights, ids = torch.randn(2, N, 3).double(), torch.rand(N).double(), torch.arange(N) // 2
+    part, found = (slice(0, 4), slice(4, N))[rank], {}
+    loss, views = icon.method("infonce", temperature=0.5), icon.method("simclr")
+    of_loss = loss.replace(anchor_weights=weights)
+    for exchange in ("gather", "ring"):
+        a, b, c = (each.replace(group="world", exchange=exchange) for each in (loss, of_loss, views))
+        found[f"call {exchange}"] = mean(a(z[part], ids[part], weights=weights[part])) - loss(z, ids, weights=weights)
+        found[f"loss {exchange}"] = mean(b(z[part], ids[part])) - of_loss(z, ids)
+        own = (z[part], other[part])
+        found[f"views {exchange}"] = mean(c(own, weights=weights[part])) - views((z, other), weights=weights)
+    return {name: abs(float(error)) for name, error in found.items()}
+
+
+def test_weights() -> None:
+    for found in run(weighted, 2):
+        assert len(found) == 6
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
 def teachers(rank: int) -> list[float]:

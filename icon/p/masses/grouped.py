@@ -188,7 +188,11 @@ class Grouped(Masses):
 
     def part(self, start: int, stop: int) -> Grouped:
         own = None if self.own is None else self.own + start
-        return Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
+        found = Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
+        few = self.__dict__.get("_few")
+        if few is not None:  # known already: not to be found again
+            object.__setattr__(found, "_few", (few[0][start:stop], few[1][start:stop]))
+        return found
 
     def columns(self, start: int, stop: int) -> Grouped:
         found = Grouped(self.keys, self.candidate_keys[start:stop], own=place(self.n, self.own, start, stop))
