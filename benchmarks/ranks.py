@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
 from benchmarks.contenders import TEMPERATURE
-from benchmarks.measure import as_markdown, peak_of_this_process
+from benchmarks.measure import as_markdown, forget_peak, peak_of_this_process
 from table.peers import lightly_ntxent, open_clip_loss
 
 D = 128
@@ -151,13 +151,6 @@ def memory(rank: int, world: int, task: str, sizes: list[int], name: str) -> dic
             step(loss, own)
         found[n] = largest.bytes / 2**20, peak
     return found
-
-
-def forget_peak() -> None:
-    """Let the peak of this process begin anew, where the system can (Linux)."""
-    switch = Path("/proc/self/clear_refs")
-    if switch.exists():
-        switch.write_text("5")
 
 
 def on_ranks(work: Callable[..., Any], world: int, *arguments: Any) -> Any:
