@@ -76,8 +76,14 @@ class _PerAnchor(torch.autograd.Function):
         ctx.problem = problem
         ctx.save_for_backward(anchors, *tensors)
         here = problem.with_tensors(tensors)
-        parts = [here.per_anchor(anchors[start:stop], start) for start, stop in problem.blocks()]
-        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+        found: list[Tensor] = []
+        for start, stop in problem.blocks():
+            block = here.per_anchor(anchors[start:stop], start)
+            # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
+            found = found or [x.new_empty(problem.support.n) for x in block]
+            for whole, part in zip(found, block, strict=True):
+                whole[start:stop] = part
+        return tuple(found)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
