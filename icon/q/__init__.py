@@ -3,6 +3,7 @@
 from icon.q.base import Kernel
 from icon.q.clusters import Clusters
 from icon.q.partitions import PARTITIONS, Partition
+from icon.q.radial import Radial
 from icon.q.scores import Argmax, Gaussian, StudentT
 
-__all__ = ["PARTITIONS", "Argmax", "Clusters", "Gaussian", "Kernel", "Partition", "StudentT"]
+__all__ = ["PARTITIONS", "Argmax", "Clusters", "Gaussian", "Kernel", "Partition", "Radial", "StudentT"]

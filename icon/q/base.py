@@ -196,6 +196,33 @@ class Kernel(nn.Module):
         """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product."""
         return anchors @ candidates.mT
 
+    # -- scores that depend on the distance alone ---------------------------------------------------------------------
+
+    @property
+    def is_radial(self) -> bool:
+        """Whether the score is `radial` of the squared distance of `coordinates`, and nothing of it is learned."""
+        return False
+
+    def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
+        """The score of points at a squared distance, finite at 0, where `is_radial`."""
+        raise NotImplementedError
+
+    def coordinates(self, candidates: Float[Tensor, "m r"]) -> Float[Tensor, "m d"]:
+        """The points, moved by a constant, from their prepared features, where `is_radial`."""
+        raise NotImplementedError
+
+    @property
+    def law(self) -> tuple[str, tuple[float, ...]] | None:
+        """A name and numbers of the form that `radial` has: ``("power", (e, b, c))`` is ``-e log(b + c r²)``, and
+        ``("gaussian", (a,))`` is ``-a r²``; None: another form."""
+        return None
+
+    @property
+    def _is_bare(self) -> bool:
+        return not (self.margin or self.detach_candidates) and self.log_weights is None
+
+    # -- what else belongs to a distribution --------------------------------------------------------------------------
+
     def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
         """``[n]`` a term beside the divergence (a prior), or None."""
         return None

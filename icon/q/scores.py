@@ -16,6 +16,7 @@ from icon.p.support import Support
 from icon.q.base import Kernel, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
+from icon.q.radial import Radial, squared_distance_features
 
 _METRICS = ("sqeuclidean", "cosine", "dot")
 _SECOND = ("second-order", "second-moment")
@@ -163,6 +164,21 @@ class Gaussian(Kernel):
         )
 
     @property
+    def is_radial(self) -> bool:
+        fixed = not (self.learnable or isinstance(self.fixed_scale, Tensor))
+        return self.metric == "sqeuclidean" and self.preprocess == "none" and fixed and self._is_bare
+
+    @property
+    def law(self) -> tuple[str, tuple[float, ...]]:
+        return "gaussian", (1 / (2 * float(self.scale) ** 2),)
+
+    def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
+        return -squared / (2 * float(self.scale) ** 2)
+
+    def coordinates(self, candidates: Float[Tensor, "m r"]) -> Float[Tensor, "m d"]:
+        return candidates[:, :-2]
+
+    @property
     def largest_score(self) -> float:
         if self.metric != "cosine" or isinstance(self.scale, Tensor) or self.log_weights is not None:
             return math.inf
@@ -236,7 +252,7 @@ class Gaussian(Kernel):
         return given | super().hyper_parameters()
 
 
-class StudentT(Kernel):
+class StudentT(Radial):
     """``s_ij = -e log(c² + ‖z_i - z_j‖² / ν)``.
 
     Args:
@@ -249,7 +265,6 @@ class StudentT(Kernel):
     """
 
     row: ClassVar[str] = "student-t"
-    joins_candidates: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -274,15 +289,10 @@ class StudentT(Kernel):
     def scale(self) -> Tensor | float:
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.initial_scale
 
-    def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
-    ) -> Statistics:
-        return {"centre": mean_of(candidates.detach(), over_candidates(totals))}
-
     def prepare(
         self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
     ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
-        a, c = squared_distance_features(anchors, candidates, statistics["centre"])
+        a, c = super().prepare(anchors, candidates, statistics)
         # c² + d²/ν straight from the product: the scale joins the column of squared norms.
         scale = self.scale.to(a) if isinstance(self.scale, Tensor) else self.scale
         norms = torch.zeros(a.shape[1], dtype=a.dtype, device=a.device)
@@ -292,6 +302,17 @@ class StudentT(Kernel):
     @property
     def score_parameters(self) -> tuple[Tensor, ...]:
         return ()  # the scale is in the features
+
+    @property
+    def is_radial(self) -> bool:
+        return not self.learnable and self.initial_scale > 0 and self._is_bare
+
+    @property
+    def law(self) -> tuple[str, tuple[float, ...]]:
+        return "power", (self.exponent, float(self.scale) ** 2, 1 / self.dof)
+
+    def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
+        return -self.exponent * (float(self.scale) ** 2 + squared / self.dof).log()
 
     def score(
         self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
@@ -427,19 +448,6 @@ def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = Fals
     rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
     constant = variance <= (4 * rounding) ** 2
     return (x - mean) * torch.where(constant, torch.inf, variance).rsqrt()
-
-
-def squared_distance_features(a: Tensor, c: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """Features whose product is the squared distance: ``[-2a, ‖a‖², 1] · [c, 1, ‖c‖²]``.
-
-    Both sets are first moved by the same centre, which changes no distance and keeps rounding small.
-    """
-    one_set = a is c
-    a = a - centre
-    c = a if one_set else c - centre
-    a_square, c_square = ((x * x).sum(dim=1, keepdim=True) for x in (a, c))
-    one_a, one_c = torch.ones_like(a_square), torch.ones_like(c_square)
-    return torch.cat([-2 * a, a_square, one_a], dim=1), torch.cat([c, one_c, c_square], dim=1)
 
 
 def _times(anchors: Tensor, candidates: Tensor, scale: float | Tensor) -> tuple[Tensor, Tensor]:
