@@ -74,6 +74,13 @@ class Sparse(Valued):
     def sums(self) -> Float[Tensor, " n"]:
         return self.row_sums(self.values.detach())
 
+    def presence(self) -> Real[Tensor, " n"]:
+        return self._sums
+
+    @cached
+    def _sums(self) -> Tensor:
+        return self.sums()
+
     def row_sums(self, numbers: Tensor) -> Tensor:
         """``[n]`` sums of one number per edge."""
         return numbers.new_zeros(self.n).index_add(0, self.rows, numbers)
