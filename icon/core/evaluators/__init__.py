@@ -6,15 +6,19 @@ from icon import _checks as check
 from icon.core.evaluators.autograd import Autograd
 from icon.core.evaluators.base import Evaluator
 from icon.core.evaluators.fused import Fused
+from icon.core.evaluators.grid import Grid
 from icon.core.problem import Problem
 
-__all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "choose", "resolve"]
+__all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "Grid", "choose", "resolve"]
 
-EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused}
+EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused, "grid": Grid}
 #: Pairs up to which ordinary PyTorch is as fast as the fused evaluator, and open to every transform.
 SMALL = 2**17
 
-_AUTOGRAD, _FUSED = Autograd(), Fused()
+#: Pairs from which a map is evaluated on a grid, within its tolerance, and not exactly.
+MAP = 2**24
+
+_AUTOGRAD, _FUSED, _GRID = Autograd(), Fused(), Grid()
 
 
 def resolve(evaluator: str | Evaluator | None, matmul_precision: str | None = None) -> Evaluator | None:
@@ -42,7 +46,12 @@ def resolve(evaluator: str | Evaluator | None, matmul_precision: str | None = No
 
 
 def choose(problem: Problem) -> Evaluator:
-    """Fused for large product scores with a softmax, autograd for all else and under transforms and compilers."""
-    if problem.support.n * problem.support.m < SMALL or not Fused.can(problem):
+    """Fused for large product scores with a softmax, a grid for maps of many points, autograd for all else and under
+    transforms and compilers."""
+    pairs = problem.support.n * problem.support.m
+    if pairs < SMALL:
         return _AUTOGRAD
-    return _AUTOGRAD if check.is_traced() else _FUSED
+    if Fused.can(problem):
+        return _AUTOGRAD if check.is_traced() else _FUSED
+    on_a_grid = pairs >= MAP and not check.is_traced() and Grid.can(problem)
+    return _GRID if on_a_grid else _AUTOGRAD

@@ -1,0 +1,118 @@
+"""The attractive part of a map: mean scores over the edges of p, and their derivatives from both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from icon.core.evaluators.nodes import loops_for, shared
+from icon.p.masses import Masses
+from icon.q.base import Kernel
+
+_CHUNK = 2**22  # edges whose scores are kept at a time, where they are computed by PyTorch
+
+
+class Links:
+    """The pairs with mass of p, each listed at both of its ends, with ``p_ij`` and ``p_ji``.
+
+    Args:
+        masses: p, whose pairs are listed.
+        like: gives the precision and the device.
+    """
+
+    def __init__(self, masses: Masses, like: Tensor) -> None:
+        import scipy.sparse as sp
+
+        row, col, mass = (x.detach().cpu().numpy() for x in masses.edges(0, masses.n))
+        forth = sp.csr_array((mass.astype(np.float64 if like.dtype == torch.float64 else np.float32), (row, col)),
+                             shape=(masses.n, masses.m))  # fmt: skip
+        both = sp.csr_array(forth + 1j * forth.T)
+        both.sort_indices()
+        self.indptr = torch.from_numpy(both.indptr.astype(np.int64))
+        self.indices = torch.from_numpy(both.indices.astype(np.int32 if masses.m < 2**31 else np.int64)).to(like.device)
+        self.forth, self.back = (torch.from_numpy(part.copy()).to(like) for part in (both.data.real, both.data.imag))
+        self._known: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def guess(self) -> Tensor:
+        """``[e]`` the pulls of the last upstream: a loop of training sends a multiple of it at each step."""
+        return self.forth if self._known is None else self._known[1]
+
+    def pulls(self, upstream: Float[Tensor, " n"]) -> tuple[Tensor, Tensor]:
+        """``[e]`` what each entry pulls with, ``u_i p_ij + u_j p_ji`` but for a factor, and the factor."""
+        if self._known is not None:
+            known, pulls = self._known
+            largest = known.abs().argmax()
+            factor = upstream[largest] / known[largest]
+            if torch.allclose(known * factor, upstream, rtol=1e-6, atol=0.0):
+                return pulls, factor
+        rows = torch.repeat_interleave(self.indptr.diff()).to(upstream.device)
+        pulls = upstream[rows] * self.forth + upstream[self.indices] * self.back
+        self._known = (upstream.clone(), pulls)
+        return pulls, upstream.new_ones(())
+
+
+def mean_scores(z: Float[Tensor, "n 2"], links: Links, q: Kernel) -> Float[Tensor, " n"]:
+    """``E_i = sum_j p_ij s_ij`` of the pairs that are listed; differentiable in ``z``."""
+    found: Tensor = _MeanScores.apply(z, links, q)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _MeanScores(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, links: Links, q: Kernel) -> Tensor:
+        ctx.links, ctx.q, ctx.guess = links, q, links.guess
+        ctx.save_for_backward(z)
+        values, ctx.forces = _sums(z, links, q, ctx.guess)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        (z,) = ctx.saved_tensors
+        pulls, factor = ctx.links.pulls(upstream)
+        forces = ctx.forces if pulls is ctx.guess else _sums(z, ctx.links, ctx.q, pulls)[1]
+        return forces * factor, None, None
+
+
+def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
+    """``sum_j p_ij s_ij`` ``[n]`` and ``sum_j pull_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
+    loops, law = loops_for(z), q.law
+    if loops is None or law is None:
+        return _sums_by_torch(z, links, q, pulls)
+    name, numbers = law
+    loop = {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name]
+    z = z.detach().contiguous()
+    values, forces = z.new_empty(len(z)), torch.empty_like(z)
+    given = [x.numpy() for x in (links.indptr, links.indices, links.forth, pulls, z)]
+    constants = np.asarray(numbers, given[-1].dtype)
+    into = values.numpy(), forces.numpy()
+    shared(lambda _, start, stop: loop(*given, constants, *into, start, stop), len(z))
+    return values, forces
+
+
+def _sums_by_torch(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
+    values, forces = z.new_zeros(len(z)), torch.zeros_like(z)
+    for rows, part in _chunks(links):
+        apart = z[rows] - z[links.indices[part]]
+        with torch.enable_grad():
+            squared = apart.square().sum(dim=1).detach().requires_grad_()
+            scores = q.radial(squared)
+            (slopes,) = torch.autograd.grad(scores.sum(), squared)
+        values.index_add_(0, rows, links.forth[part] * scores.detach())
+        forces.index_add_(0, rows, (2 * pulls[part] * slopes)[:, None] * apart)
+    return values, forces
+
+
+def _chunks(links: Links) -> Iterator[tuple[Tensor, slice]]:
+    """The anchors of some entries, and where these are."""
+    n, total = len(links.indptr) - 1, len(links.indices)
+    step = max(1, _CHUNK * n // max(1, total))
+    for start in range(0, n, step):
+        ends = links.indptr[start : start + step + 1]
+        rows = torch.repeat_interleave(ends.diff()).to(links.indices.device) + start
+        yield rows, slice(int(ends[0]), int(ends[-1]))

@@ -1,0 +1,258 @@
+"""Maps of many points in one or two dimensions: sums over all pairs by FFT on a grid, in O(n)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from icon import _checks as check
+from icon.core.evaluators.autograd import Autograd
+from icon.core.evaluators.base import Evaluator
+from icon.core.evaluators.edges import Links, mean_scores
+from icon.core.evaluators.nodes import Nodes, Pairs, compiled, shape_of
+from icon.core.problem import Problem
+from icon.p.masses import Masses
+from icon.q.base import Kernel
+from icon.q.partitions import LogSumExp
+
+Law = Callable[[Tensor], Tensor]  # of the squared distance
+
+MOST_NODES = 2**25
+PAIRS = 6  # that take as long as a node
+MOST_EDGES = 2**8  # of a point, on average: beyond, p is as good as dense
+SAMPLE, EVERY = 32, 50  # points whose sums are computed exactly, at so many calls
+_EXACT_ROWS = 2**22  # pairs of exact sums at a time
+
+
+class Errors(NamedTuple):
+    """How far sums on the grid were from exact ones, at a sample of points.
+
+    Args:
+        value: the largest error of a partition ``A_i``.
+        gradient: the error of the partitions' derivatives, over their size (root mean squares).
+        absolute: the largest error of a sum.
+    """
+
+    value: float
+    gradient: float
+    absolute: float
+
+
+class Grid(Evaluator):
+    """Evaluates maps: a radial score in one or two dimensions, a softmax over all points, and a p with few edges.
+
+    ``sum_k K(z_i - z_k)`` is interpolated on a grid and convolved by FFT; the edges of p are summed exactly. Points so
+    far from others that the grid tells too little of their sum, and maps of too few points for the space that they
+    take, are summed exactly.
+
+    Args:
+        tolerance: what `error` is kept below, > 0: the grid is made finer where a sample of exact sums, at the first
+            call and every fiftieth, tells that it is too coarse.
+
+    Raises:
+        ValueError: a tolerance that is not > 0.
+    """
+
+    name: ClassVar[str] = "grid"
+
+    def __init__(self, tolerance: float = 1e-3) -> None:
+        self.tolerance = check.positive(tolerance, "tolerance")
+        #: What the last sample told; None before the first call.
+        self.error: Errors | None = None
+        self._of: WeakKeyDictionary[Kernel, _Spaced] = WeakKeyDictionary()
+        self._links: WeakKeyDictionary[Masses, Links] = WeakKeyDictionary()
+
+    @staticmethod
+    def can(problem: Problem) -> bool:
+        """Whether a grid can evaluate it."""
+        support, q, own = problem.support, problem.q, problem.p.own_part
+        if not (q.is_radial and type(q.partition) is LogSumExp and problem.divergence is None):
+            return False
+        if support.offset != 0 or support.n != support.m or problem.p.requires_grad or not own.is_listed:
+            return False
+        pairs = own.listed_pairs
+        return pairs is not None and pairs <= MOST_EDGES * support.n and q.coordinates(problem.candidates).shape[1] <= 2
+
+    def per_anchor(self, problem: Problem) -> tuple[Float[Tensor, " n"], ...]:
+        if not self.can(problem):
+            raise ValueError(
+                "evaluator: got 'grid', expected one set of points in at most two dimensions, a score of the distance "
+                f"with fixed parameters, and a p of at most {MOST_EDGES} edges a point without gradient"
+            )
+        q, z = problem.q, problem.q.coordinates(problem.candidates)
+        z = torch.nn.functional.pad(z, (0, 2 - z.shape[1]))
+        spaced = self._of.get(q) or self._of.setdefault(q, _Spaced(q))
+        spaced.by_pairs = problem.p.uniform_mass is None and Pairs.law_of(q.law, z) is not None
+        if not self._fits(spaced, z.detach()):
+            return Autograd().per_anchor(problem)
+        itself = float(problem.support.exclude_self)
+        sums = _sums(z, spaced.nodes, spaced.spectrum(spaced.kernel))
+        partition = spaced.top + self._logs(spaced, z, sums - itself, problem.support.exclude_self)
+        if problem.p.own_part not in self._links:
+            self._links[problem.p.own_part] = Links(problem.p.own_part, z)
+        expected = mean_scores(z, self._links[problem.p.own_part], q)
+        if problem.p.uniform_mass is not None:
+            of_all = _sums(z, spaced.nodes, spaced.spectrum(q.radial)) - itself * spaced.top
+            expected = expected + (problem.p.uniform_mass.to(z) / problem.support.size) * of_all.to(z)
+        return partition.to(z), expected
+
+    def _fits(self, spaced: _Spaced, z: Tensor) -> bool:
+        """Lay the grid about the points, as fine as it must be; whether that is worth it."""
+        n = len(z)
+        if not spaced.place(z, n):
+            return False
+        if isinstance(spaced.nodes, Pairs):
+            self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
+        elif spaced.calls % EVERY == 0 or spaced.n != n:
+            error = spaced.errors(z)
+            while max(error[:2]) > self.tolerance:
+                spaced.spacing *= 0.8
+                if not spaced.place(z, n):
+                    return False
+                before, error = error, spaced.errors(z)
+                if error.gradient > 0.9 * before.gradient and error.value > 0.9 * before.value:
+                    break  # that is rounding, which no finer grid mends
+            if max(error[:2]) < self.tolerance / 3:
+                spaced.spacing *= 1.1
+            spaced.n, spaced.error = n, error
+            self.error = error
+        spaced.calls += 1
+        return True
+
+    def _logs(self, spaced: _Spaced, z: Tensor, sums: Tensor, exclude_self: bool) -> Tensor:
+        """The logarithms of the sums, exact where these are too small for what the grid tells."""
+        rounding = 8 * torch.finfo(spaced.nodes.dtype).eps * float(sums.detach().max())
+        least = max(spaced.error.absolute, rounding) / self.tolerance
+        lonely = (sums.detach() < least).nonzero().flatten()
+        logs = sums.clamp_min(least).log()
+        if len(lonely) == 0:
+            return logs
+        step = max(1, _EXACT_ROWS // len(z))
+        exact = [
+            checkpoint(_log_sums, z.to(sums), rows, spaced, exclude_self, use_reentrant=False)
+            for rows in torch.split(lonely, step)
+        ]
+        return logs.index_put((lonely,), torch.cat(exact))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.tolerance,)  # what it learned of other objects is no part of a copy
+
+    def __repr__(self) -> str:
+        return f"Grid(tolerance={self.tolerance:g}, {'PyTorch' if compiled() is None else 'numba'})"
+
+
+class _Spaced:
+    """The grid of a score: how far apart its nodes are, and its kernels on them."""
+
+    def __init__(self, q: Kernel) -> None:
+        self.q = q
+        zero = torch.zeros((), dtype=torch.float64)
+        self.top = float(q.radial(zero))
+        self.spacing = 0.5 * _width(q, self.top)
+        self.n = self.calls = 0
+        self.error = Errors(0.0, 0.0, 0.0)
+        self.by_pairs = False  # whether sums by the pair are there to be chosen
+        self.nodes: Nodes | Pairs
+        self._spectra: dict[Any, Tensor] = {}
+
+    def kernel(self, squared: Tensor) -> Tensor:
+        """What a distance counts, over what the distance 0 does."""
+        return (self.q.radial(squared) - self.top).exp()
+
+    def place(self, z: Tensor, n: int) -> bool:
+        """Lay the nodes about the points; False where exact sums take less, or memory would not do."""
+        first, second = shape_of(z, self.spacing)
+        law = Pairs.law_of(self.q.law, z) if self.by_pairs else None
+        if law is not None and n * n < PAIRS * first * second:
+            self.nodes = Pairs(z, law)
+            return True
+        if first * second > min(n * n, MOST_NODES):
+            if n * n > MOST_NODES:
+                warnings.warn(
+                    f"evaluator: got a map as wide as {first // 2} nodes of its grid, which is too wide for it; its "
+                    "sums are computed exactly, which is slow",
+                    stacklevel=2,
+                )
+            return False
+        self.nodes = Nodes(z, self.spacing)
+        return True
+
+    def spectrum(self, law: Law) -> Tensor:
+        """The spectrum of a function of the squared distance on these nodes; that of a like grid is kept."""
+        nodes = self.nodes
+        key = law.__name__, nodes.shape, nodes.spacing, nodes.dtype, nodes.z.device
+        if key not in self._spectra:
+            self._spectra = {k: v for k, v in self._spectra.items() if k[1:] == key[1:]}
+            self._spectra[key] = nodes.spectrum(law)
+        return self._spectra[key]
+
+    def errors(self, z: Tensor) -> Errors:
+        """Against exact sums, at points that are evenly spaced by their number."""
+        rows = torch.linspace(0, len(z) - 1, min(SAMPLE, len(z)), dtype=torch.float64).round().long().to(z.device)
+        with torch.enable_grad():
+            anchors = z[rows].double().requires_grad_()
+            exact = self.kernel(_squared(anchors, z.double())).sum(dim=1)
+            (slopes,) = torch.autograd.grad(exact.sum(), anchors)
+        exact = exact.detach()
+        found = self.nodes.sums(z.new_ones(len(z)), self.spectrum(self.kernel))[rows].double()
+        off, size = (found[:, 0] - exact).abs(), slopes.square().sum().sqrt()
+        gradient = (found[:, 1:] - slopes).square().sum().sqrt() / size if bool(size > 0) else size
+        return Errors(float((off / exact).max()), float(gradient), float(off.max()))
+
+
+def _log_sums(z: Tensor, rows: Tensor, spaced: _Spaced, exclude_self: bool) -> Tensor:
+    """The logarithms of the sums of some rows, by the pair; without the point itself where that is excluded."""
+    scores = spaced.q.radial(_squared(z[rows], z)) - spaced.top
+    if exclude_self:
+        scores = scores.scatter(1, rows[:, None], -torch.inf)
+    return scores.logsumexp(dim=1)
+
+
+def _squared(anchors: Tensor, z: Tensor) -> Tensor:
+    return (anchors[:, None, 0] - z[:, 0]).square() + (anchors[:, None, 1] - z[:, 1]).square()
+
+
+def _width(q: Kernel, top: float) -> float:
+    """The distance at which a score has fallen by a half: the scale of its kernel."""
+    low, high = 1e-150, 1e150
+    for _ in range(1000):
+        middle = (low * high) ** 0.5
+        fallen = top - float(q.radial(torch.tensor(middle**2, dtype=torch.float64)))
+        low, high = (middle, high) if fallen < 0.5 else (low, middle)
+        if high / low < 1.01:
+            break
+    return high
+
+
+def _sums(z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor) -> Tensor:
+    found: Tensor = _Sums.apply(z, nodes, spectrum)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Sums(torch.autograd.Function):
+    """``φ_i = sum_k K(z_i - z_k)``; its derivative is ``c_i ∇φ(z_i) + ∇φ_c(z_i)``, with charges c for the last."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor) -> Tensor:
+        found = nodes.sums(nodes.z.new_ones(len(z)), spectrum)
+        ctx.nodes, ctx.spectrum, ctx.dtype = nodes, spectrum, z.dtype
+        ctx.save_for_backward(found[:, 1:])
+        return found[:, 0].clone()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("create_graph: got True with evaluator='grid', expected evaluator='autograd'")
+        (slopes,) = ctx.saved_tensors
+        lowest, highest = upstream.aminmax()
+        if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
+            return (2 * upstream[:, None] * slopes).to(ctx.dtype), None, None
+        charged = ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
+        return (upstream[:, None] * slopes + charged).to(ctx.dtype), None, None

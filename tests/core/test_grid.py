@@ -1,0 +1,234 @@
+"""Maps on a grid: values and gradients against exact sums, within one tolerance, wherever the points are."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import icon
+from icon.core.evaluators import Grid, edges, nodes
+from icon.core.evaluators.nodes import Nodes, Pairs
+from icon.p.rows import Rows
+
+N = 1500
+
+
+class Rational(icon.q.Radial):
+    def radial(self, squared: Tensor) -> Tensor:
+        return -torch.log1p(squared + 0.1 * squared**2)
+
+
+SCORES: dict[str, icon.q.Kernel] = {
+    "Student-t": icon.q.StudentT(),
+    "heavy tails": icon.q.StudentT(dof=0.5),
+    "light tails": icon.q.StudentT(dof=100),
+    "exponent and scale": icon.q.StudentT(dof=2, exponent=1, scale=0.5),
+    "Gaussian": icon.q.Gaussian(sigma=0.7),
+    "a user's own": Rational(),
+}
+
+
+def maps(n: int) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    z, clusters = torch.randn(n, 2).double(), 12 * torch.randn(20, 2).double()
+    return {
+        "clusters": z + clusters[torch.arange(n) % 20],
+        "tiny": 1e-4 * z,
+        "duplicates": (z + clusters[torch.arange(n) % 20])[torch.arange(n) % (n // 3)],
+        "far spread": 1000 * z,
+        "an outlier": torch.cat([5 * z[1:], z.new_tensor([[60.0, 60.0]])]),
+        "a line": 10 * z[:, :1],
+    }
+
+
+MAPS = list(maps(30))
+
+
+def rows_of(n: int, debias: float) -> tuple[Any, Rows]:
+    torch.manual_seed(1)
+    p = icon.p.KNN(5)
+    if debias:
+        p = p.debias(debias)
+    return p, p(torch.randn(n, 6))
+
+
+def with_gradient(loss: icon.Loss, z: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+    z = z.clone().requires_grad_()
+    value = loss(z, rows)
+    return value.detach(), torch.autograd.grad(value, z)[0]
+
+
+def of_partition(loss: icon.Loss, z: Tensor, rows: Rows) -> Tensor:
+    """The gradient of the partitions alone, that of the whole less the attractive part."""
+    z = z.clone().requires_grad_()
+    squared = (z[:, None] - z).square().sum(dim=2)
+    masses = rows.to_dense().double() * rows.marginal[:, None]
+    attraction = (masses * loss.q.radial(squared)).sum()
+    return with_gradient(loss, z.detach(), rows)[1] + torch.autograd.grad(attraction, z)[0]
+
+
+def off_by(score: str, where: str, normalization: str, debias: float, tolerance: float, n: int = N) -> None:
+    p, rows = rows_of(n, debias)
+    exact = icon.Loss(p, copy.deepcopy(SCORES[score]), normalization=normalization, evaluator="autograd")
+    grid, z = Grid(tolerance), maps(n)[where]
+    rows = rows.symmetrized if normalization == "joint" else rows
+    expected, direction = with_gradient(exact, z, rows)
+    value, gradient = with_gradient(exact.replace(evaluator=grid), z, rows)
+    scale = max(float(of_partition(exact, z, rows).norm()), 1e-9)
+    assert abs(float(value - expected)) <= tolerance + 1e-6 * abs(float(expected))
+    assert float((gradient - direction).norm()) <= 3 * tolerance * scale + 1e-6 * float(direction.norm())
+    assert grid.error is None or max(grid.error[:2]) <= tolerance
+
+
+@pytest.mark.parametrize("where", MAPS)
+@pytest.mark.parametrize("score", list(SCORES))
+def test_row_form(score: str, where: str) -> None:
+    off_by(score, where, "row", 0.0, 1e-3)
+
+
+@pytest.mark.parametrize("where", MAPS)
+@pytest.mark.parametrize("score", list(SCORES))
+def test_joint_form(score: str, where: str) -> None:
+    off_by(score, where, "joint", 0.0, 1e-3)
+
+
+@pytest.mark.parametrize("normalization", ["row", "joint"])
+@pytest.mark.parametrize("score", list(SCORES))
+def test_debiased(score: str, normalization: str) -> None:
+    off_by(score, "clusters", normalization, 0.3, 1e-3)
+
+
+@pytest.mark.parametrize("score", ["heavy tails", "Gaussian"])
+def test_a_tolerance_is_kept(score: str) -> None:
+    off_by(score, "clusters", "row", 0.0, 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", MAPS)
+@pytest.mark.parametrize("score", ["Student-t", "heavy tails", "Gaussian"])
+def test_five_thousand_points(score: str, where: str) -> None:
+    for normalization in ("row", "joint"):
+        off_by(score, where, normalization, 0.0, 1e-3, n=5000)
+
+
+def test_pairs_are_exact() -> None:
+    z, charges = maps(N)["clusters"], torch.rand(N).double()
+    found = Pairs(z, (0.5, 2.0)).sums(charges, z.new_empty(0))
+    z = z.requires_grad_()
+    apart = z[:, None].detach() - z
+    kernel = 0.5 / (0.5 + 2 * (z[:, None] - z.detach()).square().sum(dim=2))
+    sums = kernel @ charges
+    (slopes,) = torch.autograd.grad(sums.sum(), z)
+    assert apart.shape == (N, N, 2)
+    torch.testing.assert_close(found[:, 0], sums.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(found[:, 1:], slopes, rtol=1e-9, atol=1e-9)
+
+
+def test_without_numba_the_numbers_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = maps(N)["clusters"]
+    p, rows = rows_of(N, 0.2)
+    loss = icon.Loss(p, icon.q.StudentT(dof=2), evaluator=Grid())
+    expected = with_gradient(loss, z, rows)
+    for module in (nodes, edges):
+        monkeypatch.setattr(module, "loops_for", lambda x: None)
+    found = with_gradient(loss.replace(evaluator=Grid()), z, rows)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_float32_is_evaluated_in_it() -> None:
+    z = maps(N)["clusters"].float().requires_grad_()
+    p, rows = rows_of(N, 0.0)
+    value = icon.Loss(p, icon.q.StudentT(dof=2), evaluator="grid")(z, rows)
+    value.backward()
+    assert value.dtype == z.grad.dtype == torch.float32
+    exact, _ = with_gradient(icon.Loss(p, icon.q.StudentT(dof=2), evaluator="autograd"), z.detach(), rows)
+    assert abs(float(value.detach() - exact)) < 1e-3
+
+
+class Largest(TorchDispatchMode):
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for x in found if isinstance(found, (tuple, list)) else [found]:
+            if isinstance(x, Tensor):
+                self.numbers = max(self.numbers, x.numel())
+        return found
+
+
+def test_memory_is_linear() -> None:
+    """No tensor has more numbers than the sample of exact sums, the grid or the edges."""
+    n = 20_000
+    p, rows = rows_of(n, 0.0)
+    z = (10 * torch.randn(n, 2, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    loss = icon.Loss(p, icon.q.StudentT(), evaluator="grid")
+    with Largest() as largest:
+        loss(z, rows).backward()
+    assert largest.numbers < 40 * n
+    assert not isinstance(next(iter(loss.evaluator._of.values())).nodes, Pairs)
+
+
+def test_it_is_chosen_for_many_points() -> None:
+    p, rows = rows_of(5000, 0.0)
+    for d, expected in ((1, "grid"), (2, "grid"), (3, "autograd")):
+        loss = icon.Loss(p, icon.q.StudentT())
+        (problem,) = loss.problems(torch.randn(5000, d), rows)
+        assert icon.core.evaluators.choose(problem).name == expected
+    assert not Grid.can(icon.Loss(p, icon.q.StudentT(learnable=True)).problems(torch.randn(5000, 2), rows)[0])
+
+
+@pytest.mark.parametrize(
+    ("q", "d"),
+    [
+        (icon.q.StudentT(), 3),
+        (icon.q.StudentT(learnable=True), 2),
+        (icon.q.StudentT(margin=0.5), 2),
+        (icon.q.Gaussian(temperature=0.1), 2),
+        (icon.q.Gaussian(partition="mean"), 2),
+    ],
+)
+def test_what_it_does_not_evaluate_is_refused(q: icon.q.Kernel, d: int) -> None:
+    p, rows = rows_of(60, 0.0)
+    with pytest.raises(ValueError, match=r"^evaluator: got 'grid', expected one set of points"):
+        icon.Loss(p, q, evaluator="grid")(torch.randn(60, d), rows)
+
+
+def test_a_second_derivative_is_refused() -> None:
+    p, rows = rows_of(N, 0.0)
+    z = maps(N)["clusters"].requires_grad_()
+    value = icon.Loss(p, icon.q.StudentT(), evaluator="grid")(z, rows)
+    with pytest.raises(RuntimeError, match=r"^create_graph: got True with evaluator='grid'"):
+        torch.autograd.grad(value, z, create_graph=True)
+
+
+def test_it_is_copied_and_shown() -> None:
+    p, rows = rows_of(N, 0.0)
+    loss = icon.Loss(p, icon.q.StudentT(), evaluator=Grid(1e-4))
+    z = maps(N)["clusters"]
+    value = loss(z, rows)
+    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert other.evaluator.tolerance == 1e-4
+        assert other(z, rows) == value
+    assert repr(loss.evaluator).startswith("Grid(tolerance=0.0001, ")
+
+
+def test_weights_splines_and_shapes() -> None:
+    u = torch.rand(100, dtype=torch.float64).requires_grad_()
+    weights, slopes = nodes.spline_weights(u)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones_like(u))
+    (expected,) = torch.autograd.grad(weights[:, 2].sum(), u)
+    torch.testing.assert_close(slopes[:, 2].detach(), expected)
+    laid = Nodes(maps(N)["clusters"], 0.4)
+    assert min(laid.shape) >= 2 * int(float((laid.z.amax(0) - laid.z.amin(0)).min()) / 0.4)
+
+
+def test_bad_tolerance() -> None:
+    with pytest.raises(ValueError, match=r"^tolerance: got 0"):
+        Grid(0)
