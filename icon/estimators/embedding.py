@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -24,7 +25,7 @@ from icon import nn as icon_nn
 from icon._scales import centred_in_unit
 from icon._threads import threaded
 from icon.core import exchange
-from icon.core.evaluators import Evaluator
+from icon.core.evaluators import Evaluator, Grid
 from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.core.loss import Loss
@@ -58,6 +59,7 @@ from icon.training.fit import Callback, fit
 from icon.training.state import seeded, settled
 
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
+GRID_FROM = 1000  # points from which a map on a grid takes less time than one of exact sums
 
 
 class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -75,16 +77,19 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         n_components: dimensions of the map.
         row: of the table.
         column: of the table; the loss is that of the first method that the table names in the cell.
-        hyper: hyper-parameters of the loss (``{"perplexity": 50}``, or several, whose p are averaged). The default
-            perplexity is lowered to a third of the other points where there are fewer than that, with a warning; a
-            given one never is.
+        method: a named method (``"tsne"``, ``"sne"``), in place of a row and a column.
+        perplexity: of a p that has one, or several, whose p are averaged. The default of 30 is lowered to a third of
+            the other points where there are fewer than that, with a warning; a given one never is.
+        n_neighbors: of p; ``"auto"`` keeps three times as many as the perplexity where maps are made on a grid.
+        dof: degrees of freedom > 0 of the Student-t row.
+        hyper: other hyper-parameters of the loss, by name.
         mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
             features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
             one number, their root mean square; p and a module of your own see X as it is.
         init: of a lookup: ``"pca"``, ``"random"`` (both of standard deviation 1; 1e-4 for t-SNE), or an array
             ``[n, n_components]`` taken as it is.
-        learning_rate: ``"auto"``: for t-SNE ``max(n / 48, 50)``; otherwise of Adam, 0.1 for a
-            lookup and 5e-3 for the others.
+        learning_rate: ``"auto"``: for t-SNE ``max(n / 4e, 50)`` with e the exaggeration of the moment; otherwise of
+            Adam, 0.1 for a lookup and 5e-3 for the others.
         early_exaggeration: factor >= 1 of p's edges in the first 250 steps of t-SNE (a quarter of ``max_iter``, if that
             is less); 1 leaves them out.
         max_iter: steps in all.
@@ -94,7 +99,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         callback: called with (step from 1, loss, embedding) at each step, as they were before its update. Returning
             True ends the fit, which keeps what it has.
         device: ``"auto"`` takes an accelerator where there is one.
-        evaluator: how the loss is computed; see `icon.Loss`.
+        evaluator: how the loss is computed; see `icon.Loss`. None takes a grid for lookups of 1,000 points and more in
+            at most two dimensions, where it can (`icon.core.evaluators.Grid`): O(n) at each step, where exact sums
+            are O(n²).
+        tolerance: > 0, of that grid: how far its sums may be from exact ones.
         n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
             torch is set to. Torch's own setting is restored after the fit.
         group: ``"world"`` or a process group of `torch.distributed`, each rank of which calls `fit` with the same
@@ -127,6 +135,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         row: str = "student-t",
         column: str = "gaussian",
         *,
+        method: str | None = None,
+        perplexity: float | None = None,
+        n_neighbors: int | str | None = None,
+        dof: float | None = None,
         hyper: Mapping[str, Any] | None = None,
         mapper: str | nn.Module = "lookup",
         init: str | ArrayLike = "pca",
@@ -139,12 +151,17 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
         device: str | torch.device = "auto",
         evaluator: str | Evaluator | None = None,
+        tolerance: float = 1e-3,
         n_jobs: int | None = None,
         group: Group | None = None,
     ) -> None:
         self.n_components = n_components
         self.row = row
         self.column = column
+        self.method = method
+        self.perplexity = perplexity
+        self.n_neighbors = n_neighbors
+        self.dof = dof
         self.hyper = hyper
         self.mapper = mapper
         self.init = init
@@ -157,6 +174,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.callback = callback
         self.device = device
         self.evaluator = evaluator
+        self.tolerance = tolerance
         self.n_jobs = n_jobs
         self.group = group
 
@@ -178,11 +196,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss, model, mapper, inputs, target, weights, drawn = exchange.on_all(begun, self.group)
         seed = exchange.from_first(lambda: drawn, self.group)  # without one of the caller's, each rank has drawn one
         n = len(inputs)
-        m = len(self.classes_) if self.column == "data-label" else n
-        made = partial(prepare, loss, target, Sets(n, m, self.column == "data-label"))
+        labelled = loss.column == "data-label"
+        m = len(self.classes_) if labelled else n
+        made = partial(prepare, loss, target, Sets(n, m, labelled))
         rows = exchange.from_first(made, self.group)
         if weights is not None:
             loss, rows = _weighted(loss, rows, weights)
+        loss = self._on_a_grid(loss, model, inputs, rows)
         self.n_iter_ = self._optimise(loss.replace(group=self.group), model, inputs, rows, seed)
         with torch.no_grad():
             z = model(inputs)
@@ -207,13 +227,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss = self._loss(n, affinity is not None).to(features.device)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if affinity is None:
-            target = target_of(self.column, x if sp.issparse(x) else features, y)
+            target = target_of(str(loss.column), x if sp.issparse(x) else features, y)
         else:
             target = _prepared(affinity, n)
-        if made_from(self.column) == "labels" and (y is not None or affinity is None):
+        if made_from(str(loss.column)) == "labels" and (y is not None or affinity is None):
             given = classes_of(y, "y", n)
             self.classes_ = given.names
-            if self.column == "data-label" and not given.known.all():
+            if loss.column == "data-label" and not given.known.all():
                 loss = loss.replace(p=replace(loss.p, ignore_index=-1), name=loss.name)  # type: ignore[call-arg]
         with seeded(seed, features.device):
             mapper, model = self._model(loss, features, seed)
@@ -247,10 +267,40 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _loss(self, n: int, p_is_given: bool) -> Loss:
-        given = dict(self.hyper or {}) | {"evaluator": self.evaluator}
+        own = {name: getattr(self, name) for name in ("perplexity", "n_neighbors", "dof")}
+        own = {name: value for name, value in own.items() if value is not None}
+        check_hyper(self.hyper, tuple(own))
+        given = {**(self.hyper or {}), **own, "evaluator": self.evaluator}
+        slug = self._slug
+        loss = axes.loss(self.row, self.column, **given) if slug is None else registry.method(slug, **given)
+        if not p_is_given and "perplexity" not in given:
+            loss = with_lower_perplexity(loss, n)
+        perplexity = loss.p.hyper_parameters().get("perplexity")
+        if perplexity is not None and getattr(loss.p, "n_neighbors", 0) == "auto" and self._is_large_map(loss, n):
+            kept = min(n - 1, math.ceil(3 * np.max(perplexity)))
+            loss = loss.replace(p=replace(loss.p, n_neighbors=kept))  # type: ignore[call-arg]
+        return loss
+
+    @property
+    def _slug(self) -> str | None:
+        """The method that is asked for, by name or as the first one of its cell."""
+        if self.method is not None:
+            return self.method
         cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
-        loss = registry.method(cell[0].slug, **given) if cell else axes.loss(self.row, self.column, **given)
-        return loss if p_is_given or "perplexity" in given else with_lower_perplexity(loss, n)
+        return cell[0].slug if cell else None
+
+    def _is_large_map(self, loss: Loss, n: int) -> bool:
+        """Whether a grid is looked for: free points in two dimensions at most, many of them, on one rank."""
+        free = self.evaluator is None and self.mapper == "lookup" and self.group is None
+        return free and self.n_components <= 2 and n >= GRID_FROM and loss.q.is_radial
+
+    def _on_a_grid(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows) -> Loss:
+        """The loss with a grid to evaluate it, where one can."""
+        if not self._is_large_map(loss, rows.n) or loss.column == "data-label":
+            return loss
+        with torch.no_grad():
+            (problem,) = loss.problems(model(inputs), rows)
+        return loss.replace(evaluator=Grid(self.tolerance)) if Grid.can(problem) else loss
 
     def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
         """The mapper, and what gives the input of the loss: with data-label pairs, prototypes too."""
@@ -266,7 +316,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         mapper = icon_nn.build(
             deepcopy(self.mapper), features, self.n_components, start=start, orthonormal=unbounded
         ).to(features.device)
-        if self.column != "data-label":
+        if loss.column != "data-label":
             return mapper, mapper
         prototypes = icon_nn.Prototypes(len(self.classes_), self.n_components).to(features.device)
         return mapper, nn.Sequential(mapper, prototypes)
@@ -319,13 +369,14 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                     loss, model, inputs, rows, steps=self.max_iter, learning_rate=rate, callback=seen(0), **shared
                 ).losses
             )
-        rate = learning_rate(self.learning_rate, max(rows.n / EXAGGERATION / 4, 50.0))
         factor = float(self.early_exaggeration)
         early = min(EXAGGERATION_STEPS, self.max_iter // 4) if factor > 1 else 0
+        # The gradient is that of the loss, four times what some programs take: their rate is n / exaggeration.
+        first, rate = (learning_rate(self.learning_rate, max(rows.n / each / 4, 50.0)) for each in (factor, 1.0))
         if early:
             fit(
                 loss, model, inputs, rows.exaggerated(factor), steps=early,
-                optimizer=lambda ps: MomentumGains(ps, rate, momentum=0.5), callback=seen(0, exaggerated=True),
+                optimizer=lambda ps: MomentumGains(ps, first, momentum=0.5), callback=seen(0, exaggerated=True),
                 label=f"{name}, exaggerated", **shared,
             )  # fmt: skip
         if ended and ended[-1]:
@@ -344,7 +395,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
-        tags.target_tags.required = made_from(self.column) in ("labels", "graph")
+        column = next((m.column for m in registry.methods() if m.slug == self.method), self.column)
+        tags.target_tags.required = made_from(column) in ("labels", "graph")
         return tags
 
 
