@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -18,11 +18,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from icon import _checks as check
 from icon import nn as icon_nn
-from icon._scales import centred_in_unit
 from icon._threads import threaded
 from icon.core import exchange
 from icon.core.evaluators import Evaluator, Grid
@@ -37,7 +35,6 @@ from icon.estimators.base import (
     check_output,
     draw_seed,
     is_pairwise,
-    learning_rate,
     made_from,
     on_device,
     sample_weights,
@@ -45,9 +42,13 @@ from icon.estimators.base import (
     validated,
     with_lower_perplexity,
 )
+from icon.estimators.momentum import EXAGGERATION, Schedule, by_momentum
+from icon.estimators.placing import placed
 from icon.estimators.saved import load_estimator, save_estimator
+from icon.estimators.starts import spectral, start_of
 from icon.labels import classes_of
 from icon.methods import axes, registry
+from icon.neighbors import exact_neighbors
 from icon.nn.mappers import as_seen
 from icon.p import adjacency
 from icon.p.base import Sets
@@ -55,10 +56,8 @@ from icon.p.graph import Precomputed
 from icon.p.rows import Rows
 from icon.serialization import READERS
 from icon.training.batches import prepare
-from icon.training.fit import Callback, fit
 from icon.training.state import seeded, settled
 
-EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
 GRID_FROM = 1000  # points from which a map on a grid takes less time than one of exact sums
 
 
@@ -86,14 +85,16 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
             features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
             one number, their root mean square; p and a module of your own see X as it is.
-        init: of a lookup: ``"pca"``, ``"random"`` (both of standard deviation 1; 1e-4 for t-SNE), or an array
-            ``[n, n_components]`` taken as it is.
+        init: of a lookup: ``"pca"``, ``"spectral"`` (eigenvectors of p's graph), ``"random"`` (all of standard
+            deviation 1; 1e-4 for t-SNE), or an array ``[n, n_components]`` taken as it is: an earlier map goes on.
         learning_rate: ``"auto"``: for t-SNE ``max(n / 4e, 50)`` with e the exaggeration of the moment; otherwise of
             Adam, 0.1 for a lookup and 5e-3 for the others.
         early_exaggeration: factor >= 1 of p's edges in the first 250 steps of t-SNE (a quarter of ``max_iter``, if that
             is less); 1 leaves them out.
+        late_exaggeration: the same factor in the steps after these, which makes clusters denser.
         max_iter: steps in all.
         tol: stop when 50 steps improve the loss by less than this share of it; 0 never stops.
+        min_grad_norm: stop when the gradient, of all parameters together, is shorter than this; 0 never stops.
         random_state: an integer makes the result reproducible on one machine.
         verbose: progress bars on standard error.
         callback: called with (step from 1, loss, embedding) at each step, as they were before its update. Returning
@@ -113,8 +114,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     in which the edges of p count more; callbacks see the loss without that exaggeration, the progress bar with it.
     Everything else is optimised by Adam.
 
-    ``transform`` applies the mapper. A lookup knows no function of the features: it puts a new point at the mean of the
-    5 nearest training points, weighted by one over the distance, which is an interpolation and no optimisation.
+    ``transform`` applies the mapper. A lookup knows no function of the features: it starts a new point at the mean of
+    the 5 nearest training points, weighted by one over the distance. Where p is made from the features, each new point
+    is then moved by 100 steps on its own loss against the map, which stays as it is; a known point keeps its place.
 
     X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper, also one of your own,
     sees its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
@@ -124,6 +126,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         embedding_: ``[n, n_components]`` float32.
         loss_: the loss of the embedding.
         n_iter_: steps taken.
+        places_new_: whether ``transform`` can optimise new points: p was made from the features that the map has.
         mapper_: the trained module.
         prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
         classes_: the labels in the order of the prototypes, for the columns made from labels.
@@ -144,8 +147,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         init: str | ArrayLike = "pca",
         learning_rate: float | str = "auto",
         early_exaggeration: float = EXAGGERATION,
+        late_exaggeration: float = 1.0,
         max_iter: int = 1000,
         tol: float = 1e-4,
+        min_grad_norm: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
         callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
@@ -167,8 +172,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.init = init
         self.learning_rate = learning_rate
         self.early_exaggeration = early_exaggeration
+        self.late_exaggeration = late_exaggeration
         self.max_iter = max_iter
         self.tol = tol
+        self.min_grad_norm = min_grad_norm
         self.random_state = random_state
         self.verbose = verbose
         self.callback = callback
@@ -202,13 +209,22 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         rows = exchange.from_first(made, self.group)
         if weights is not None:
             loss, rows = _weighted(loss, rows, weights)
+        if isinstance(mapper, icon_nn.Lookup) and isinstance(self.init, str) and self.init == "spectral":
+            mapper.weight.data.copy_(spectral(rows, self.n_components, seed, self._width(loss)))
         loss = self._on_a_grid(loss, model, inputs, rows)
-        self.n_iter_ = self._optimise(loss.replace(group=self.group), model, inputs, rows, seed)
+        schedule = Schedule(
+            self.max_iter, self.learning_rate, float(self.early_exaggeration), float(self.late_exaggeration), self.tol,
+            self.min_grad_norm, self.callback, {"seed": seed, "verbose": self.verbose},
+        )  # fmt: skip
+        self.n_iter_ = schedule.run(loss.replace(group=self.group), model, inputs, rows)
         with torch.no_grad():
             z = model(inputs)
             self.loss_ = float(loss(z, rows))
         if isinstance(z, tuple):
             self.prototypes_ = z[1].detach().cpu().numpy()
+        # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
+        from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
+        self.places_new_ = from_features and not is_pairwise(self.hyper)
         self.mapper_ = mapper
         self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
         return self
@@ -222,6 +238,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
         check.number(self.early_exaggeration, "early_exaggeration", least=1)
+        check.number(self.late_exaggeration, "late_exaggeration", least=1)
+        check.number(self.min_grad_norm, "min_grad_norm", least=0)
         seed = draw_seed(self.random_state)
         features, n = on_device(as_dense(self, x, reset=True), self.device), x.shape[0]
         loss = self._loss(n, affinity is not None).to(features.device)
@@ -248,11 +266,29 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """`fit`, and the embedding ``[n, n_components]`` of X."""
         return self.fit(X, y, **fit_params).embedding_
 
+    @threaded
     @settled()
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does."""
+    def transform(self, X: ArrayLike, optimize: bool = True) -> NDArray[np.float32]:
+        """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does.
+
+        Args:
+            X: ``[b, f]``.
+            optimize: of a lookup whose p is made from the features: False leaves new points where the interpolation
+                put them.
+        """
         check_is_fitted(self, "mapper_")
-        return apply(self.mapper_, as_dense(self, validated(self, X, reset=False)))
+        x = as_dense(self, validated(self, X, reset=False))
+        found = apply(self.mapper_, x)
+        if not (optimize and isinstance(self.mapper_, icon_nn.Lookup) and self.places_new_):
+            return found
+        known_x, known = self.mapper_.features, self.mapper_.weight.detach()
+        assert known_x is not None
+        x, start = check.as_tensor(x, "X").to(known_x), torch.from_numpy(found).to(known)
+        new = exact_neighbors(x, known_x, 1)[1][:, 0] > 0  # a known point stays where it is
+        if bool(new.any()):
+            loss = self._loss(len(known), False).to(known.device)
+            start[new] = placed(loss, x[new], known_x, start[new], known)
+        return start.cpu().numpy()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -312,7 +348,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             )
         start = None
         if isinstance(self.mapper, str) and self.mapper == "lookup":
-            start = self._start(features, seed, 1e-4 if by_momentum(loss) else 1.0)
+            start = start_of(self.init, features, self.n_components, seed, self._width(loss))
         mapper = icon_nn.build(
             deepcopy(self.mapper), features, self.n_components, start=start, orthonormal=unbounded
         ).to(features.device)
@@ -321,71 +357,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         prototypes = icon_nn.Prototypes(len(self.classes_), self.n_components).to(features.device)
         return mapper, nn.Sequential(mapper, prototypes)
 
-    def _start(self, features: Tensor, seed: int, width: float) -> Tensor:
-        n, d = len(features), self.n_components
-        if self.init is None:
-            raise TypeError("init: got None, expected 'pca', 'random', or an array")
-        if not isinstance(self.init, str):
-            given = check.matrix(self.init, "init").float()
-            if given.shape != (n, d):
-                raise ValueError(f"init: got shape {tuple(given.shape)}, expected {(n, d)}")
-            return given
-        start = width * torch.randn(n, d)  # drawn with the seed of the fit
-        centred = centred_in_unit(features)[0]
-        if check.choice(self.init, "init", ("pca", "random")) == "pca" and centred.any():
-            from sklearn.decomposition import PCA
-
-            kept = min(d, *features.shape)
-            pca = PCA(kept, random_state=seed).set_output(transform="default")  # whatever the user's own output is
-            principal = pca.fit_transform(centred.cpu().numpy())
-            # Where the features have fewer dimensions than the map, the others start at random.
-            start[:, :kept] = torch.from_numpy(principal / principal[:, 0].std() * width)
-        return start
-
-    def _optimise(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows, seed: int) -> int:
-        """Train in place; the number of steps taken."""
-        name, lookup = loss.name or "embedding", not inputs.is_floating_point()
-        shared: dict[str, Any] = {"seed": seed, "verbose": self.verbose}
-        ended: list[bool] = []  # whether the callback asked for the end, at each step
-
-        def seen(before: int, exaggerated: bool = False) -> Callback | None:
-            callback = self.callback
-            if callback is None:
-                return None
-
-            def call(step: int, value: float, z: Tensor) -> object:
-                if exaggerated:
-                    value = float(loss(z, rows))
-                ended.append(callback(before + step, value, z.cpu().numpy()) is True)
-                return ended[-1]
-
-            return call
-
-        if not (lookup and by_momentum(loss)):
-            rate = learning_rate(self.learning_rate, 0.1 if lookup else 5e-3)
-            shared |= {"label": name, "tol": self.tol}
-            return len(
-                fit(
-                    loss, model, inputs, rows, steps=self.max_iter, learning_rate=rate, callback=seen(0), **shared
-                ).losses
-            )
-        factor = float(self.early_exaggeration)
-        early = min(EXAGGERATION_STEPS, self.max_iter // 4) if factor > 1 else 0
-        # The gradient is that of the loss, four times what some programs take: their rate is n / exaggeration.
-        first, rate = (learning_rate(self.learning_rate, max(rows.n / each / 4, 50.0)) for each in (factor, 1.0))
-        if early:
-            fit(
-                loss, model, inputs, rows.exaggerated(factor), steps=early,
-                optimizer=lambda ps: MomentumGains(ps, first, momentum=0.5), callback=seen(0, exaggerated=True),
-                label=f"{name}, exaggerated", **shared,
-            )  # fmt: skip
-        if ended and ended[-1]:
-            return len(ended)
-        late = fit(
-            loss, model, inputs, rows, steps=self.max_iter - early, tol=self.tol,
-            optimizer=lambda ps: MomentumGains(ps, rate), callback=seen(early), label=name, **shared,
-        )  # fmt: skip
-        return early + len(late.losses)
+    @staticmethod
+    def _width(loss: Loss) -> float:
+        """The standard deviation of a start."""
+        return 1e-4 if by_momentum(loss) else 1.0
 
     @property
     def _n_features_out(self) -> int:
@@ -425,33 +400,6 @@ def _weighted(loss: Loss, rows: Rows, weights: Tensor) -> tuple[Loss, Rows]:
     if not bool(marginal.sum() > 0):
         raise ValueError("sample_weight: got 0 for every point with a positive, expected some > 0")
     return loss, rows.as_joint(rows.masses, (marginal / marginal.sum()).to(rows.marginal)).symmetrize()
-
-
-class MomentumGains(Optimizer):
-    """Gradient descent with momentum and a gain per coordinate: up by 0.2 while its direction holds, else times 0.8.
-
-    Source: Jacobs 1988 (delta-bar-delta), as in van der Maaten & Hinton 2008 (t-SNE).
-    """
-
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.8) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                state = self.state[parameter]
-                if not state:
-                    state["update"], state["gain"] = torch.zeros_like(parameter), torch.ones_like(parameter)
-                update, gain, gradient = state["update"], state["gain"], parameter.grad
-                gain.copy_(torch.where(update * gradient < 0, gain + 0.2, gain * 0.8).clamp_(min=0.01))
-                update.mul_(group["momentum"]).sub_(gain * gradient, alpha=group["lr"])
-                parameter.add_(update)
-
-
-def by_momentum(loss: Loss) -> bool:
-    """Whether a lookup under this loss is optimised as in t-SNE: Student-t maps of points that attract each other."""
-    return loss.row == "student-t" and loss.column not in ("identity", "data-label")
 
 
 READERS["Embedding"] = partial(load_estimator, Embedding)

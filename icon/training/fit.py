@@ -56,6 +56,7 @@ def fit(
     teacher: EMA | None = None,
     tol: float = 0.0,
     patience: int = 50,
+    min_grad_norm: float = 0.0,
     seed: int | None = 0,
     callback: Callback | None = None,
     verbose: bool = False,
@@ -100,6 +101,7 @@ def fit(
         tol: stop when the mean loss of the last ``patience`` steps improves on that of the ``patience`` steps before by
             less than ``tol`` times its size; 0 never stops.
         patience: length of these windows, in steps.
+        min_grad_norm: stop after a step whose gradient, of all parameters together, is shorter; 0 never stops.
         seed: of all that a run draws; None goes on with torch's global generator as it is.
         callback: called with (step from 1, loss, embedding ``[n, d]``) as they were before the step's update. One that
             returns True ends the run after that step, which keeps what it has. On several ranks the embedding is that
@@ -119,6 +121,7 @@ def fit(
     for name, number in {"steps": steps, "patience": patience, "checkpoint_every": checkpoint_every}.items():
         check.count(number, name)
     check.number(tol, "tol", least=0)
+    check.number(min_grad_norm, "min_grad_norm", least=0)
     limit = None if max_norm is None else check.positive(max_norm, "max_norm")
     parameters = [p for p in (*mapper.parameters(), *loss.parameters()) if p.requires_grad]
     if not parameters:
@@ -127,7 +130,7 @@ def fit(
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     group = getattr(loss, "group", None)  # any module of the same form will do as a loss
     ranks = shares_of(group, seed, parameters[0].device)
-    draws, stopped = Draws(ranks.seed(seed), parameters[0].device), False
+    draws, stopped, flat = Draws(ranks.seed(seed), parameters[0].device), False, False
     ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
     mapper.train()
     with settled(), draws:
@@ -136,6 +139,7 @@ def fit(
         made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
         if checkpoint is not None or ranks.world > 1:
             made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
+            made |= {"min_grad_norm": min_grad_norm}
             made |= {"patience": patience, "steps": steps if decay else None, "max_norm": limit}
             made |= {"schedule": described(rates)} | ({"ranks": ranks.world} if ranks.world > 1 else {})
             made |= _made_of(loss, mapper, method, inputs, target)
@@ -146,11 +150,12 @@ def fit(
         catch_up(rates, method, losses)
     work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
-        while len(losses) < steps and not stopped and not _stalled(losses, tol, patience):
+        while len(losses) < steps and not (stopped or flat or _stalled(losses, tol, patience)):
             with settled():
                 with draws:
                     z, rows = ranks.checked(partial(_drawn, draw, len(losses)))
                 current = _updated(loss, method, z, rows, len(losses), ranks, limit)
+                flat = min_grad_norm > 0 and _length(parameters) < min_grad_norm
                 follow(mapper)
             losses.append(current)
             advance(rates, current)
@@ -163,7 +168,12 @@ def fit(
         run.save(losses)
     ranks.buffers([mapper])
     mapper.eval()
-    return Fit(losses, _stalled(losses, tol, patience))
+    return Fit(losses, flat or _stalled(losses, tol, patience))
+
+
+def _length(parameters: list[nn.Parameter]) -> float:
+    """The norm of the gradient of all of them together."""
+    return float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
 def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 import icon
-from icon.estimators.embedding import MomentumGains
+from icon.estimators.momentum import MomentumGains
 from icon.nn.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
 from icon.training import PairSampler, PointSampler
