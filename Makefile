@@ -25,7 +25,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 # The packages that the table and the benchmarks compare with. Without them all works, and says that they are missing.
 # lightly and open_clip ask for torchvision, which their losses do not use: hence --no-deps.
 $(VENV)/.peers: $(VENV)/.ready
-	-$(PIP) pytorch-metric-learning openTSNE POT sentence-transformers
+	-$(PIP) pytorch-metric-learning openTSNE POT sentence-transformers umap-learn
 	-$(PIP) --no-deps lightly lightly-utils open_clip_torch
 	@touch $@
 
@@ -45,6 +45,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.ranks
 	$(BIN)/python -m benchmarks.caching
+	$(BIN)/python -m benchmarks.maps
 
 notebooks: $(VENV)/.ready
 	$(BIN)/python -m notebooks.execute

@@ -1,0 +1,170 @@
+"""``python -m benchmarks.maps``: maps beside openTSNE, scikit-learn and UMAP: time, memory, and how good they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+import icon
+from benchmarks.measure import as_markdown, forget_peak, peak_of_this_process
+from icon.core.evaluators import Grid
+
+Map = NDArray[np.float32]
+Timed = tuple[Map, float, float, int]  # a map, the seconds of its p and of its steps, and how many these were
+EARLY, LATE = 250, 500
+JUDGED, LARGEST = 5000, 20_000  # points of the measures that take n² numbers; those that scikit-learn is given
+
+
+@cache
+def data(name: str) -> tuple[Map, NDArray[Any]]:
+    """Features and labels: the digits, Fashion-MNIST by 50 principal components, or so many points of 100 clusters."""
+    if name == "digits":
+        from sklearn.datasets import load_digits
+
+        x, y = load_digits(return_X_y=True)
+        return x.astype(np.float32), y
+    if name == "fashion-mnist":
+        from sklearn.decomposition import PCA
+
+        from experiments.datasets import FOLDER_VARIABLE
+
+        with np.load(Path(os.environ[FOLDER_VARIABLE]) / "fashion_mnist.npz") as file:
+            pixels, y = file["X"].reshape(-1, 784).astype(np.float32) / 255, file["y"]
+        return PCA(50, random_state=0).fit_transform(pixels).astype(np.float32), y
+    n, random = int(name), np.random.default_rng(0)
+    y = random.integers(100, size=n)
+    centres = 4 * random.standard_normal((100, 50), dtype=np.float32)
+    return centres[y] + random.standard_normal((n, 50), dtype=np.float32), y
+
+
+def by_icon(x: Map) -> Timed:
+    start = time.perf_counter()
+    rows = icon.p.Gaussian(perplexity=30, n_neighbors=90)(torch.from_numpy(x)).symmetrize()
+    prepared = time.perf_counter()
+    model = icon.Embedding(max_iter=EARLY + LATE, tol=0, random_state=0, n_jobs=2).fit(x, affinity=rows)
+    return model.embedding_, prepared - start, time.perf_counter() - prepared, EARLY + LATE
+
+
+def by_opentsne(x: Map) -> Timed:
+    from openTSNE import TSNEEmbedding, affinity, initialization
+
+    start = time.perf_counter()
+    p = affinity.PerplexityBasedNN(x, perplexity=30, n_jobs=2, random_state=0)
+    first = initialization.pca(x, random_state=0)
+    prepared = time.perf_counter()
+    z = TSNEEmbedding(first, p, n_jobs=2, random_state=0)
+    z = z.optimize(EARLY, exaggeration=12, momentum=0.5).optimize(LATE, momentum=0.8)
+    return np.asarray(z, dtype=np.float32), prepared - start, time.perf_counter() - prepared, EARLY + LATE
+
+
+def by_scikit_learn(x: Map) -> Timed:
+    from sklearn.manifold import TSNE
+
+    start = time.perf_counter()
+    z = TSNE(init="pca", max_iter=EARLY + LATE, n_jobs=2, random_state=0).fit_transform(x)
+    return z, 0.0, time.perf_counter() - start, EARLY + LATE
+
+
+def by_umap(x: Map) -> Timed:
+    from umap import UMAP
+
+    start = time.perf_counter()
+    z = UMAP(random_state=0, n_jobs=1).fit_transform(x)
+    return z.astype(np.float32), 0.0, time.perf_counter() - start, 200
+
+
+CONTENDERS: dict[str, Callable[[Map], Timed]] = {
+    "icon": by_icon,
+    "openTSNE": by_opentsne,
+    "scikit-learn, Barnes-Hut": by_scikit_learn,
+    "UMAP": by_umap,
+}
+
+
+def measured(contender: str, name: str, file: Path) -> dict[str, float] | None:
+    """Seconds and MiB above the data, in a process of its own that leaves its map in a file; None: not installed."""
+    command = [sys.executable, "-m", "benchmarks.maps", "--of", contender, "--data", name, "--out", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
+
+
+def _measure(contender: str, name: str, file: Path) -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(2)
+    x = data(name)[0]
+    CONTENDERS[contender](data("digits")[0][:1200])  # what is compiled or loaded once is no part of it
+    forget_peak()
+    before = peak_of_this_process()
+    z, of_p, of_steps, steps = CONTENDERS[contender](x)
+    np.save(file, z)
+    peak = peak_of_this_process() - before
+    print(json.dumps({"p": of_p, "steps": of_steps, "each": 1e3 * of_steps / steps, "peak": peak}))
+
+
+def judged(z: Map, name: str) -> tuple[float, float, float]:
+    """KL under one p for all, trustworthiness of a sample, and accuracy of the nearest neighbours in the map."""
+    from sklearn.manifold import trustworthiness
+
+    x, y = data(name)
+    loss = icon.method("tsne").replace(evaluator=Grid(1e-4))
+    some = np.random.default_rng(0).permutation(len(x))[:JUDGED]
+    value = float(loss(torch.from_numpy(z), _rows(name)))
+    return value, float(trustworthiness(x[some], z[some])), float(icon.metrics.knn_probe(z, y))
+
+
+@cache
+def _rows(name: str) -> Any:
+    return icon.p.Gaussian(perplexity=30, n_neighbors=90)(torch.from_numpy(data(name)[0])).symmetrize()
+
+
+def main(
+    name: Annotated[Optional[list[str]], typer.Option("--data", help="digits, fashion-mnist, or a number.")] = None,  # noqa: UP045
+    of: Annotated[str, typer.Option(help="Measure this contender alone, and write its map.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for maps.md.")] = Path("out/bench"),
+) -> None:
+    """t-SNE of 750 steps, perplexity 30, from principal components, on two threads; UMAP as it comes."""
+    names = name or ["digits", "20000"]
+    if of:
+        _measure(of, names[0], out)
+        return
+    warnings.simplefilter("ignore")
+    out.mkdir(parents=True, exist_ok=True)
+    lines = [f"PyTorch {torch.__version__}, 2 threads, one run each.", ""]
+    for each in names:
+        columns = ("s: p", "s: steps", "ms a step", "peak MiB", "KL", "trustworthiness", "k-NN accuracy")
+        table = Table("contender", *columns, title=f"maps of {each}, {len(data(each)[0]):,} points")
+        for contender in CONTENDERS:
+            if contender.startswith("scikit-learn") and len(data(each)[0]) > LARGEST:
+                continue
+            file = out / "map.npy"
+            found = measured(contender, each, file)
+            if found is None:
+                table.add_row(contender, "not installed")
+                continue
+            value, trusted, accuracy = judged(np.load(file), each)
+            times = (f"{found[key]:.3g}" for key in ("p", "steps", "each", "peak"))
+            kl = "-" if contender == "UMAP" else f"{value:.4f}"
+            table.add_row(contender, *times, kl, f"{trusted:.4f}", f"{accuracy:.4f}")
+            file.unlink()
+        Console(width=140).print(table)
+        lines += [*as_markdown(table), ""]
+        (out / "maps.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
