@@ -6,18 +6,25 @@ import logging
 import os
 import re
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from icon._columns import Features, chosen, numbers
+from icon._lazy import Lazy
 from icon._sniff import MISSING, TRUTH, parse
 from icon.tables import TableOptions, positions, quoted, read_columns, read_labels
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
 
 IN_MEMORY = 2**28  # bytes up to which a file is simply read
 TEXT = (".csv", ".tsv", ".txt")
@@ -65,6 +72,31 @@ def read_features(path: str, key: str | None = None, options: TableOptions | Non
         return Features(read)
     used, kept = chosen([""] * read.shape[1], options)
     return Features(read[:, used], ids=None if kept is None else pd.Series(read[:, kept], name="id"))
+
+
+def read_graph(path: str, n: int) -> Any:
+    """What `icon.p.Graph` takes, from the file of a graph of n points.
+
+    Args:
+        path: of a matrix ``[n, n]``, of SciPy's (.npz), or of edges: from, to, and a weight if there is a third column.
+        n: points, which edges count from 0.
+
+    Raises:
+        ValueError: as `read_features`, or another shape, or ends of edges that are no integers.
+    """
+    if path.endswith(".npz"):
+        with suppress(ValueError, OSError, KeyError):
+            return sp.load_npz(path)
+    values = read_features(path).values
+    if values.shape == (n, n):
+        return values
+    if values.shape[1] not in (2, 3):
+        expected = f"{(n, n)}, or edges of two or three columns"
+        raise ValueError(f"graph: got shape {values.shape} in {path}, expected {expected}")
+    ends = values[:, :2].astype(np.int64)
+    if not (ends == values[:, :2]).all():
+        raise ValueError(f"graph: got ends of edges that are no integers in {path}, expected numbers of points from 0")
+    return ends.T, (values[:, 2] if values.shape[1] == 3 else np.ones(len(values)))
 
 
 def read_vector(

@@ -31,6 +31,8 @@ from icon.methods.axes import COLUMNS, ROWS
 from icon.q import PARTITIONS
 from tests import cases
 
+pytest_plugins = ["tests.browser"]
+
 settings.register_profile(
     "icon",
     deadline=None,

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,79 +14,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-import icon
 from icon._scales import centred_in_unit
+from icon.cli.output import palette, versions, write_table
 from icon.estimators.clustering import Clustering
 from icon.estimators.diagnostics import Diagnostics, entropies
 
-FILES = (".csv", ".npy", ".parquet")  # an output that ends so is a file, any other a folder
 OURS = ("assignments.csv", "assignments.npy", "assignments.parquet", "report.json", "clusters.png")
 LEARNED_MAP, SHOWN = 2000, 20_000  # points up to which the map is learned; points that a map of more shows
-_COUNTED = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "pynndescent")
-
-
-# -- before anything is computed --------------------------------------------------------------------------------------
-
-
-def check_output(out: Path | None) -> None:
-    """Refuse before any work what could not be written after it.
-
-    Raises:
-        ValueError: an ending that is none of ours, a parent that is no folder, or a folder that holds other files.
-    """
-    # The functions of os.path are False, and raise nothing, for a name that is too long.
-    if out is None:
-        return
-    if out.name in ("", ".."):  # it is replaced as a whole, which the folder where one stands cannot be
-        raise ValueError(f"out: got {out}, expected the name of a file or a folder")
-    if out.suffix and out.suffix not in FILES:
-        raise ValueError(f"out: got {out}, expected a folder (without a suffix), or a file in {', '.join(FILES)}")
-    if not os.path.isdir(out.parent):
-        raise ValueError(f"out: got {out}, expected its parent to be a folder that exists")
-    if out.suffix:
-        if os.path.isdir(out):
-            raise ValueError(f"out: got {out}, which is a folder, expected a file")
-    elif os.path.isdir(out):
-        if others := sorted(entry.name for entry in out.iterdir() if entry.name not in OURS):
-            raise ValueError(f"out: got {out}, which holds {others[0]}, expected an empty or a new folder")
-    elif os.path.exists(out):
-        raise ValueError(f"out: got {out}, which is a file without a suffix, expected a folder")
-    if not os.access(out.parent, os.W_OK):
-        raise ValueError(f"out: got {out}, expected a place that can be written")
-
-
-def check_parquet() -> None:
-    if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
-        raise ValueError("format: got parquet, expected pyarrow to be installed to write it")
-
-
-@contextmanager
-def staged(out: Path | None) -> Iterator[Path | None]:
-    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed.
-
-    Raises:
-        ValueError: it cannot be written.
-    """
-    if out is None:
-        yield None
-        return
-    folder = None
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        stage = folder / out.name
-        if not out.suffix:
-            stage.mkdir()
-        yield stage
-        if out.is_dir():
-            out.rename(folder / "before")  # an earlier result goes when the new one is complete
-        stage.replace(out)
-    except OSError as error:
-        if folder and (folder / "before").exists() and not out.exists():
-            (folder / "before").rename(out)
-        raise ValueError(f"out: got {out}, expected a place that can be written ({error.strerror})") from None
-    finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 # -- what is written --------------------------------------------------------------------------------------------------
@@ -106,16 +33,6 @@ def assignments(labels: NDArray[np.int64], probabilities: NDArray[np.float32], e
         return table
     columns = [f"p{c}" for c in range(probabilities.shape[1])]
     return pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1)
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """By the suffix: .csv, .parquet, or .npy (one matrix, the columns as in the others)."""
-    if path.suffix == ".npy":
-        np.save(path, table.to_numpy(dtype=np.float64 if len(table.columns) == 2 else np.float32))
-    elif path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    else:
-        table.to_csv(path, index=False)
 
 
 def write(
@@ -139,20 +56,10 @@ def write(
         "knn_recall": getattr(model, "knn_recall_", None),
         "diagnostics": {k: v for k, v in diagnostics.as_dict().items() if v is not None},
         "seconds": round(seconds, 3),
-        "versions": {"icon": icon.__version__, "python": platform.python_version(), **_versions()},
+        "versions": versions(),
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     draw(folder / "clusters.png", x, model.labels_, probabilities, int(arguments["seed"]), bool(model.verbose))
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _COUNTED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 # -- the figure -------------------------------------------------------------------------------------------------------
@@ -177,18 +84,6 @@ def planar(x: NDArray[Any], seed: int, verbose: bool = False) -> tuple[NDArray[n
     z = np.zeros((len(shown), 2))
     z[:, : vectors.shape[1]] = centred @ vectors
     return shown, z, "PCA of " + (f"{SHOWN:,} of " if n > SHOWN else "") + f"{n:,} points"
-
-
-def palette(clusters: int) -> list[Any]:
-    """Colours that can be told apart where there are few, and run around the circle where there are many."""
-    import matplotlib as mpl
-
-    if clusters <= 10:
-        return list(mpl.colormaps["tab10"].colors)[:clusters]  # type: ignore[attr-defined]
-    if clusters <= 20:
-        return list(mpl.colormaps["tab20"].colors)[:clusters]  # type: ignore[attr-defined]
-    golden = (np.arange(clusters) * 0.618034) % 1  # neighbouring numbers get distant hues
-    return [mpl.colors.hsv_to_rgb((hue, 0.75, 0.6 + 0.3 * (c % 2))) for c, hue in enumerate(golden)]
 
 
 def draw(

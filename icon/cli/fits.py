@@ -15,49 +15,71 @@ from numpy.typing import NDArray
 
 from icon._columns import Features
 from icon.cli import cluster_report as report
+from icon.cli import map_report as maps
+from icon.cli import output
 from icon.cli.ranks import joined
 from icon.estimators import Clustering, Embedding, diagnose
-from icon.features import read_features, read_vector
+from icon.features import read_features, read_graph, read_vector
 from icon.labels import known_labels
+from icon.methods.registry import find
 from icon.tables import TableOptions
 
 
 def embed(
-    features: str, out: Path | None, key: str | None, table: dict[str, Any], components: int, settings: dict[str, Any]
+    out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool
 ) -> None:
     """Write the map of features.
 
     Args:
-        features: the file.
-        out: .npy or .csv; None writes CSV to standard output.
-        key: which array of the file.
+        out: a folder, or one file; None writes CSV to standard output.
+        form: of the coordinates in the folder.
         table: `TableOptions`.
-        components: dimensions of the map.
-        settings: further arguments of `icon.Embedding`.
+        given: the files of the command: features, labels, graph, pairs, and the keys of their arrays.
+        settings: arguments of `icon.Embedding`.
+        quiet: no progress bar.
 
     Raises:
         ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
     """
-    if out is not None and out.suffix not in (".npy", ".csv"):
-        raise ValueError(f"out: got {out}, expected a file ending in .npy or .csv")
     with joined() as ranks:
-        read = ranks.on_all(partial(_read_for_map, features, out, key, table))
-        quiet = {"verbose": settings["verbose"] and ranks.is_first}
-        z = Embedding(components, **{**settings, **quiet}, group=ranks.group).fit_transform(read.values)
+        column = settings["column"] if settings["method"] is None else find(settings["method"]).column
+        read, y, labels = ranks.on_all(partial(_read_for_map, out, form, table, given, column))
+        began = time.perf_counter()
+        model = Embedding(**settings, verbose=not quiet and ranks.is_first, group=ranks.group).fit(read.values, y)
         if not ranks.is_first:
             return
-        _say(read)
-        frame = _with_ids(pd.DataFrame(np.asarray(z), columns=[f"z{i}" for i in range(components)]), read)
-        with report.staged(out) as stage:
-            if stage is not None and stage.suffix == ".npy":
+        _say(read, labels)
+        seconds, names = time.perf_counter() - began, [f"z{i}" for i in range(settings["n_components"])]
+        frame = _with_ids(pd.DataFrame(model.embedding_, columns=names), read)
+        with output.staged(out) as stage:
+            if stage is None:
+                frame.to_csv(sys.stdout, index=False)
+            elif stage.suffix == ".npy":
                 np.save(stage, frame.to_numpy())
+            elif stage.suffix:
+                output.write_table(frame, stage)
             else:
-                frame.to_csv(sys.stdout if stage is None else stage, index=False)
+                maps.write(stage, form, model, frame, labels, {**given, **settings, **table}, seconds)
 
 
-def _read_for_map(features: str, out: Path | None, key: str | None, table: dict[str, Any]) -> Features:
-    report.check_output(out)
-    return read_features(features, key, _options(out is not None and out.suffix == ".npy", table))
+def _read_for_map(
+    out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], column: str
+) -> tuple[Features, Any, NDArray[np.int64] | None]:
+    """The features, what p is made from beside them, and the labels where some are given."""
+    output.check_output(out, maps.OURS)
+    if form == "parquet" or (out is not None and out.suffix == ".parquet"):
+        output.check_parquet()
+    read = read_features(given["features"], given["key"], _options(out is not None and out.suffix == ".npy", table))
+    n = len(read.values)
+    labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
+    name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
+    if name is None:
+        return read, None, labels
+    if given[name] is None:
+        raise ValueError(f"{name}: got no file, expected --{name} FILE for the column {column}")
+    if name == "graph":
+        return read, read_graph(given["graph"], n), labels
+    return read, labels if name == "labels" else known_labels(read_vector(given["pairs"], expected=n), n), labels
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], quiet: bool) -> None:
@@ -82,7 +104,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
             debias=given["debias"], n_init=given["restarts"], random_state=given["seed"],
             verbose=not quiet and ranks.is_first, group=ranks.group,
         )  # fmt: skip
-        with report.staged(out if ranks.is_first else None) as stage:
+        with output.staged(out if ranks.is_first else None) as stage:
             phi = model.fit(x).probabilities_
             if not ranks.is_first:
                 return
@@ -93,7 +115,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
             if stage is None:
                 assignments.to_csv(sys.stdout, index=False)
             elif not whole:
-                report.write_table(assignments, stage)
+                output.write_table(assignments, stage)
             found = diagnose(model, labels=y)
             if stage is not None and whole:
                 report.write(stage, form, x, model, phi, assignments, found, {**given, **table}, seconds)
@@ -107,9 +129,9 @@ def _read_for_clusters(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any]
 ) -> tuple[Features, NDArray[np.int64] | None]:
     """The features, and the labels where some are given."""
-    report.check_output(out)
+    output.check_output(out, report.OURS)
     if form == "parquet" or (out is not None and out.suffix == ".parquet"):
-        report.check_parquet()
+        output.check_parquet()
     plain = out is not None and ".npy" in (out.suffix, out.suffix or f".{form}")
     read = read_features(given["features"], given["key"], _options(plain, table))
     if given["labels"] is None:

@@ -47,7 +47,6 @@ Columns = Annotated[
 Drop = Annotated[Optional[str], typer.Option(help="Columns that are no features, written as --columns.")]  # noqa: UP045
 Id = Annotated[Optional[str], typer.Option("--id", help="A column that is no feature and goes into the output.")]  # noqa: UP045
 Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
-Out = Annotated[Optional[Path], typer.Option(help="Where to write (.npy or .csv); standard output as CSV if absent.")]  # noqa: UP045
 
 
 class Style(str, Enum):
@@ -86,13 +85,34 @@ def show_one(
     _or_exit(lambda: show.method(name) if column is None else show.cell(name, column))
 
 
-@app.command("embed", epilog="Example: icon embed features.npy --out map.csv")
+@app.command("embed", epilog="Example: icon embed features.npy --labels y.npy --out map")
 def embed(
     features: Features,
-    out: Out = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="A folder for the coordinates, a picture, a page to look around in and a report; or one file (.csv, "
+            ".npy or .parquet) for the coordinates alone; CSV on standard output if absent."
+        ),
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="Form of the coordinates in the folder.")] = Form.csv,
+    method: Annotated[Optional[str], typer.Option(help="A method of the table, for a row and a column.")] = None,  # noqa: UP045
     row: Annotated[str, typer.Option(help="Row of the table (learned q).")] = "student-t",
     column: Annotated[str, typer.Option(help="Column of the table (supervisory p).")] = "gaussian",
     components: Annotated[int, typer.Option("--components", "-d", help="Dimensions of the map.")] = 2,
+    perplexity: Annotated[Optional[float], typer.Option(help="Of the Gaussian column; 30 if absent.")] = None,  # noqa: UP045
+    neighbors: Annotated[Optional[int], typer.Option(help="Nearest neighbours of p.")] = None,  # noqa: UP045
+    dof: Annotated[Optional[float], typer.Option(help="Degrees of freedom of the Student-t row.")] = None,  # noqa: UP045
+    iterations: Annotated[int, typer.Option(help="Steps.")] = 1000,
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="File of labels: of the columns classes and data-label, and to colour the picture with."),
+    ] = None,
+    graph: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="File of the column graph: edges (two numbers of points and a weight), or a matrix."),
+    ] = None,
+    pairs: Annotated[Optional[str], typer.Option(help="File of the column pairs: an id for each point.")] = None,  # noqa: UP045
     key: Key = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -107,8 +127,12 @@ def embed(
     from icon.cli import fits
 
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
-    settings = {"row": row, "column": column, "random_state": seed, "verbose": not quiet}
-    _or_exit(lambda: fits.embed(features, out, key, table, components, settings))
+    given = {"features": features, "key": key, "labels": labels, "graph": graph, "pairs": pairs}
+    settings = {
+        "n_components": components, "method": method, "row": row, "column": column, "perplexity": perplexity,
+        "n_neighbors": neighbors, "dof": dof, "max_iter": iterations, "random_state": seed,
+    }  # fmt: skip
+    _or_exit(lambda: fits.embed(out, form.value, table, given, settings, quiet))
 
 
 @app.command("cluster", epilog="Example: icon cluster features.npy -k 10 --labels y.npy --out found")

@@ -300,6 +300,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         save_estimator(self, path)
 
+    @property
+    def method_name(self) -> str:
+        """The name in the table of the method, or of its row and column where these have none."""
+        return f"{self.row} × {self.column}" if self._slug is None else registry.find(self._slug).name
+
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _loss(self, n: int, p_is_given: bool) -> Loss:

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
+from PIL import Image
 from typer.testing import CliRunner
 
 import icon
 from icon.cli.main import app, cluster, embed
+from icon.cli.map_report import draw
 from icon.features import read_matrix, read_vector
 
 RUN = CliRunner()
@@ -69,6 +72,11 @@ def test_show_a_coordinate(row: str, column: str) -> None:
         ["cluster", "nan.npy", "-k", "3"],
         ["embed", "x.npy", "--row", "gauss"],
         ["embed", "x.npy", "--out", "map.txt"],
+        ["embed", "x.npy", "--method", "tsen"],
+        ["embed", "x.npy", "--column", "classes"],
+        ["embed", "x.npy", "--column", "graph", "--graph", "x.npy", "--iterations", "2"],
+        ["embed", "x.npy", "--labels", "short.npy"],
+        ["embed", "x.npy", "--perplexity", "100"],
         ["embed", "broken.npz"],
         ["embed", "x.txt"],
     ],
@@ -113,6 +121,51 @@ def test_embed_standard_input() -> None:
     assert np.isfinite(frame.to_numpy()).all()
 
 
+def test_embed_writes_a_folder(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    files = [str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--out", str(tmp_path / "map")]
+    for form in ("csv", "npy", "parquet"):
+        how = ["--perplexity", "5", "--iterations", "60", "--format", form, "-q"]
+        done = RUN.invoke(app, ["embed", *files, *how])
+        assert done.exit_code == 0, done.output
+        names = {path.name for path in (tmp_path / "map").iterdir()}
+        assert names == {f"map.{form}", "map.png", "map.html", "report.json"}
+    assert pd.read_parquet(tmp_path / "map/map.parquet").shape == (60, 2)
+    report = json.loads((tmp_path / "map/report.json").read_text())
+    assert report["k-NN accuracy in the map"] > 0.9
+    assert report["steps"] == 60
+    assert report["arguments"]["perplexity"] == 5
+
+
+def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    edges = [(i, (i + step) % 60) for i in range(60) for step in (1, 59)]
+    pd.DataFrame(edges, columns=["from", "to"]).to_csv(tmp_path / "edges.csv", index=False)
+    sp.save_npz(tmp_path / "edges.npz", sp.coo_array((np.ones(120), tuple(np.array(edges).T)), shape=(60, 60)))
+    np.save(tmp_path / "ids.npy", np.arange(60) // 2)
+    base, found = ["embed", str(tmp_path / "x.npy"), "--iterations", "20", "-q"], []
+    for options in (
+        ["--column", "graph", "--graph", str(tmp_path / "edges.csv")],
+        ["--method", "tsne-graph", "--graph", str(tmp_path / "edges.npz")],
+        ["--row", "gaussian", "--column", "pairs", "--pairs", str(tmp_path / "ids.npy")],
+    ):
+        done = RUN.invoke(app, [*base, *options])
+        assert done.exit_code == 0, done.output
+        found.append(done.stdout)
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("n", [300, 20_000])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_picture_of_a_map_is_neither_empty_nor_full(n: int, labelled: bool, tmp_path: Path) -> None:
+    z = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+    draw(tmp_path / "map.png", z, np.arange(n) % 3 if labelled else None, "a map")
+    pixels = np.asarray(Image.open(tmp_path / "map.png").convert("RGB")).reshape(-1, 3)
+    coloured = (pixels.max(axis=1) - pixels.min(axis=1) > 30).mean()
+    assert 0.01 < coloured < 0.7
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".safetensors"])
 def test_formats(suffix: str, tmp_path: Path) -> None:
     path = str(tmp_path / f"x{suffix}")
@@ -153,12 +206,19 @@ def test_labels_as_pandas_writes_them(tmp_path: Path) -> None:
     assert read_vector(str(tmp_path / "y.csv")).tolist() == [0, 1]
 
 
+SAME = {
+    cluster: (icon.Clustering, {"walks": "walks", "debias": "debias", "restarts": "n_init", "knn": "n_neighbors"}),
+    embed: (
+        icon.Embedding,
+        {"row": "row", "column": "column", "components": "n_components", "method": "method", "dof": "dof"}
+        | {"perplexity": "perplexity", "neighbors": "n_neighbors", "iterations": "max_iter"},
+    ),
+}
+
+
 def test_the_command_and_the_class_have_the_same_defaults() -> None:
     """An option that is absent leaves it to the class."""
-    for command, kind, names in (
-        (cluster, icon.Clustering, {"walks": "walks", "debias": "debias", "restarts": "n_init", "knn": "n_neighbors"}),
-        (embed, icon.Embedding, {"row": "row", "column": "column", "components": "n_components"}),
-    ):
+    for command, (kind, names) in SAME.items():
         own, theirs = inspect.signature(command).parameters, inspect.signature(kind).parameters
         for option, argument in names.items():
             default = theirs[argument].default

@@ -6,7 +6,6 @@ import copy
 import io
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from html import unescape
 from html.parser import HTMLParser
@@ -400,38 +399,10 @@ def test_csv(table: Table) -> None:
 
 # In a browser --------------------------------------------------------------------------------------------------------
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 # Keys as WebDriver spells them, so that this file can be read in without selenium.
 TAB, ENTER, ESCAPE, END, HOME, RIGHT, DOWN = "\ue004", "\ue007", "\ue00c", "\ue010", "\ue011", "\ue014", "\ue015"
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    chromedriver = shutil.which("chromedriver")
-    if browser is None or chromedriver is None:
-        pytest.skip("chromium or chromedriver is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
-    yield session
-    session.quit()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,123 @@
+"""What `icon embed` writes into a folder: the coordinates, a picture, a page to look around in, and a report."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from icon.cli.output import palette, versions, write_table
+from icon.estimators.embedding import Embedding
+
+OURS = ("map.csv", "map.npy", "map.parquet", "map.png", "map.html", "report.json")
+SCATTERED, PIXELS = 5000, 1000  # points up to which each is drawn; the longest side of a picture of more
+NAMED = 30  # classes up to which they are named beside a picture
+
+
+def write(
+    folder: Path,
+    form: str,
+    model: Embedding,
+    table: pd.DataFrame,
+    labels: NDArray[np.int64] | None,
+    arguments: dict[str, Any],
+    seconds: float,
+) -> None:
+    """The files of a map.
+
+    Args:
+        folder: to write into.
+        form: of the coordinates.
+        model: fitted.
+        table: the coordinates, ids before them.
+        labels: ``[n]``, -1 unknown, to colour and to score with.
+        arguments: of the command.
+        seconds: of the fit.
+    """
+    from icon.metrics import knn_probe
+
+    write_table(table, folder / f"map.{form}")
+    z = model.embedding_
+    report = {"arguments": arguments, "points": list(z.shape), "loss": float(model.loss_), "steps": model.n_iter_}
+    known = np.zeros(0, dtype=bool) if labels is None else labels >= 0
+    if labels is not None and len(np.unique(labels[known])) > 1:
+        report["k-NN accuracy in the map"] = float(knn_probe(z[known], labels[known]))
+    report |= {"seconds": round(seconds, 3), "versions": versions()}
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if z.shape[1] <= 2:
+        flat, name = np.pad(z, ((0, 0), (0, 2 - z.shape[1]))), model.method_name
+        draw(folder / "map.png", flat, labels, f"{name} of {len(z):,} points")
+        page(folder / "map.html", flat, labels, name)
+
+
+def draw(path: Path, z: NDArray[np.float32], labels: NDArray[np.int64] | None, title: str) -> None:
+    """A picture of a map ``[n, 2]``: its points, or where there are many how many lie at each pixel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 6.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
+    colours = np.array([(0.25, 0.35, 0.6) if classes == 0 else (0.7, 0.7, 0.7), *palette(classes)])  # unknown first
+    own = np.zeros(len(z), dtype=np.int64) if labels is None else labels + 1
+    if len(z) <= SCATTERED:
+        order = np.random.default_rng(0).permutation(len(z))  # no class lies on top of all others
+        size = float(np.clip(9000 / len(z), 3, 40))
+        panel.scatter(z[order, 0], z[order, 1], c=colours[own[order]], s=size, linewidths=0, alpha=0.8)
+    else:
+        picture, box = shaded(z, colours[own])
+        panel.imshow(picture, extent=box, origin="lower", interpolation="nearest")
+    for label in range(classes if classes <= NAMED else 0):
+        panel.scatter([], [], color=colours[label + 1], s=25, label=str(label))
+    if 1 < classes <= NAMED:
+        panel.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="label")
+    panel.set_title(title, fontsize=10, loc="left")
+    panel.set_aspect("equal", adjustable="datalim" if len(z) <= SCATTERED else "box")
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.spines[:].set_color("0.8")
+    figure.savefig(path)
+
+
+def shaded(
+    z: NDArray[np.float32], colours: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], tuple[float, float, float, float]]:
+    """An image ``[h, w, 4]`` and its box: the mean colour at each pixel, the more opaque the more points lie there."""
+    low, high = z.min(axis=0), z.max(axis=0)
+    side = min(PIXELS, 3 * int(len(z) ** 0.5))  # single points are to be seen
+    pixel = max(float((high - low).max()), 1e-30) / (side - 1)
+    place = ((z - low) / pixel).round().astype(np.int64)
+    shape = tuple(int(side) for side in place.max(axis=0)[::-1] + 1)
+    index = place[:, 1] * shape[1] + place[:, 0]
+    counts = np.bincount(index, minlength=shape[0] * shape[1])
+    mean = [np.bincount(index, colours[:, k], len(counts)) / np.maximum(counts, 1) for k in range(3)]
+    values, ranks = np.unique(counts, return_inverse=True)
+    share = np.bincount(ranks, minlength=len(values)).astype(float)
+    share[values == 0] = 0
+    opacity = np.where(values == 0, 0.0, 0.35 + 0.65 * share.cumsum() / max(share.sum(), 1))[ranks]
+    picture = np.stack([*mean, opacity], axis=1).reshape(*shape, 4)
+    return picture, (float(low[0]), float(high[0] + pixel), float(low[1]), float(high[1] + pixel))
+
+
+def page(path: Path, z: NDArray[np.float32], labels: NDArray[np.int64] | None, title: str) -> None:
+    """One HTML file that shows the map, moves and zooms, and tells number and label of the point under the pointer."""
+    from matplotlib.colors import to_hex
+
+    classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
+    own = np.zeros(len(z), np.int32) - 1 if labels is None else labels.astype(np.int32)
+    data = {
+        "title": f"{title}, {len(z):,} points",
+        "points": base64.b64encode(np.ascontiguousarray(z, "<f4").tobytes()).decode(),
+        "labels": base64.b64encode(own.astype("<i4").tobytes()).decode(),
+        "colours": [to_hex(c) for c in palette(classes)],
+        "unknown": "#40599b" if classes == 0 else "#a0a0a0",
+    }
+    template = (Path(__file__).parent / "scatter.html").read_text(encoding="utf-8")
+    safe = json.dumps(data).replace("</", "<\\/")
+    path.write_text(template.replace("/* DATA */ null", safe), encoding="utf-8")

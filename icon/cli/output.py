@@ -1,0 +1,120 @@
+"""Where a command writes: a file, or a folder of files, all of them or nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import icon
+
+FILES = (".csv", ".npy", ".parquet")  # an output that ends so is a file, any other a folder
+_COUNTED = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "pynndescent")
+
+
+def check_output(out: Path | None, ours: Sequence[str]) -> None:
+    """Refuse before any work what could not be written after it.
+
+    Args:
+        out: a file, or a folder.
+        ours: the files that the folder may hold.
+
+    Raises:
+        ValueError: an ending that is none of `FILES`, a parent that is no folder, or a folder that holds other files.
+    """
+    # The functions of os.path are False, and raise nothing, for a name that is too long.
+    if out is None:
+        return
+    if out.name in ("", ".."):  # it is replaced as a whole, which the folder where one stands cannot be
+        raise ValueError(f"out: got {out}, expected the name of a file or a folder")
+    if out.suffix and out.suffix not in FILES:
+        raise ValueError(f"out: got {out}, expected a folder (without a suffix), or a file in {', '.join(FILES)}")
+    if not os.path.isdir(out.parent):
+        raise ValueError(f"out: got {out}, expected its parent to be a folder that exists")
+    if out.suffix:
+        if os.path.isdir(out):
+            raise ValueError(f"out: got {out}, which is a folder, expected a file")
+    elif os.path.isdir(out):
+        if others := sorted(entry.name for entry in out.iterdir() if entry.name not in ours):
+            raise ValueError(f"out: got {out}, which holds {others[0]}, expected an empty or a new folder")
+    elif os.path.exists(out):
+        raise ValueError(f"out: got {out}, which is a file without a suffix, expected a folder")
+    if not os.access(out.parent, os.W_OK):
+        raise ValueError(f"out: got {out}, expected a place that can be written")
+
+
+def check_parquet() -> None:
+    if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
+        raise ValueError("format: got parquet, expected pyarrow to be installed to write it")
+
+
+@contextmanager
+def staged(out: Path | None) -> Iterator[Path | None]:
+    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    if out is None:
+        yield None
+        return
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        stage = folder / out.name
+        if not out.suffix:
+            stage.mkdir()
+        yield stage
+        if out.is_dir():
+            out.rename(folder / "before")  # an earlier result goes when the new one is complete
+        stage.replace(out)
+    except OSError as error:
+        if folder and (folder / "before").exists() and not out.exists():
+            (folder / "before").rename(out)
+        raise ValueError(f"out: got {out}, expected a place that can be written ({error.strerror})") from None
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """By the suffix: .csv, .parquet, or .npy (one matrix, the columns as in the others)."""
+    if path.suffix == ".npy":
+        np.save(path, table.to_numpy(dtype=np.float64 if len(table.columns) == 2 else np.float32))
+    elif path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False)
+
+
+def versions() -> dict[str, str]:
+    """Of the package, of Python, and of what results depend on."""
+    found = {"icon": icon.__version__, "python": platform.python_version()}
+    for name in _COUNTED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def palette(clusters: int) -> list[Any]:
+    """Colours that can be told apart where there are few, and run around the circle where there are many."""
+    import matplotlib as mpl
+
+    if clusters <= 10:
+        return list(mpl.colormaps["tab10"].colors)[:clusters]  # type: ignore[attr-defined]
+    if clusters <= 20:
+        return list(mpl.colormaps["tab20"].colors)[:clusters]  # type: ignore[attr-defined]
+    golden = (np.arange(clusters) * 0.618034) % 1  # neighbouring numbers get distant hues
+    return [mpl.colors.hsv_to_rgb((hue, 0.75, 0.6 + 0.3 * (c % 2))) for c, hue in enumerate(golden)]
