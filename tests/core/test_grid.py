@@ -208,6 +208,41 @@ def test_a_second_derivative_is_refused() -> None:
         torch.autograd.grad(value, z, create_graph=True)
 
 
+def test_a_bandwidth_that_is_set_anew_counts() -> None:
+    p, rows = rows_of(N, 0.0)
+    loss, z = icon.Loss(p, icon.q.Gaussian(sigma=1.0), evaluator="grid"), maps(N)["clusters"]
+    loss(z, rows)
+    loss.q.set_scale(2.0)
+    exact = icon.Loss(p, icon.q.Gaussian(sigma=2.0), evaluator="autograd")
+    assert float(loss(z, rows)) == pytest.approx(float(exact(z, rows)), abs=1e-3)
+
+
+class Kinked(icon.q.Radial):
+    def radial(self, squared: Tensor) -> Tensor:
+        return -(squared + 1e-24).sqrt()
+
+
+class Infinite(icon.q.Radial):
+    def radial(self, squared: Tensor) -> Tensor:
+        return -squared.log()
+
+
+def test_a_score_that_no_grid_can_tell_is_summed_exactly() -> None:
+    """Its kernel has a kink, so that no grid that pays is within the tolerance."""
+    p, rows = rows_of(N, 0.0)
+    loss, z = icon.Loss(p, Kinked(), evaluator=Grid(1e-6)), maps(N)["clusters"]
+    exact = loss.replace(evaluator="autograd")
+    for _ in range(2):
+        for found, expected in zip(with_gradient(loss, z, rows), with_gradient(exact, z, rows), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_score_without_an_end_is_refused() -> None:
+    p, rows = rows_of(N, 0.0)
+    with pytest.raises(ValueError, match=r"^radial: got inf at the distance 0, expected a finite score"):
+        icon.Loss(p, Infinite(), evaluator="grid")(maps(N)["clusters"], rows)
+
+
 def test_it_is_copied_and_shown() -> None:
     p, rows = rows_of(N, 0.0)
     loss = icon.Loss(p, icon.q.StudentT(), evaluator=Grid(1e-4))

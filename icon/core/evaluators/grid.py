@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
@@ -29,6 +30,7 @@ PAIRS = 6  # that take as long as a node
 MOST_EDGES = 2**8  # of a point, on average: beyond, p is as good as dense
 SAMPLE, EVERY = 32, 50  # points whose sums are computed exactly, at so many calls
 _EXACT_ROWS = 2**22  # pairs of exact sums at a time
+_FINER = 40  # grids that are tried, each a fifth finer than the last
 
 
 class Errors(NamedTuple):
@@ -88,7 +90,9 @@ class Grid(Evaluator):
             )
         q, z = problem.q, problem.q.coordinates(problem.candidates)
         z = torch.nn.functional.pad(z, (0, 2 - z.shape[1]))
-        spaced = self._of.get(q) or self._of.setdefault(q, _Spaced(q))
+        spaced = self._of.get(q)
+        if spaced is None or spaced.law != _law(q):  # a bandwidth may be set anew
+            spaced = self._of[q] = _Spaced(q)
         spaced.by_pairs = problem.p.uniform_mass is None and Pairs.law_of(q.law, z) is not None
         if not self._fits(spaced, z.detach()):
             return Autograd().per_anchor(problem)
@@ -111,20 +115,27 @@ class Grid(Evaluator):
         if isinstance(spaced.nodes, Pairs):
             self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
         elif spaced.calls % EVERY == 0 or spaced.n != n:
-            error = spaced.errors(z)
-            while max(error[:2]) > self.tolerance:
-                spaced.spacing *= 0.8
-                if not spaced.place(z, n):
-                    return False
-                before, error = error, spaced.errors(z)
-                if error.gradient > 0.9 * before.gradient and error.value > 0.9 * before.value:
-                    break  # that is rounding, which no finer grid mends
-            if max(error[:2]) < self.tolerance / 3:
-                spaced.spacing *= 1.1
-            spaced.n, spaced.error = n, error
-            self.error = error
+            found = self._fine_enough(spaced, z)
+            if found is None:
+                return False
+            spaced.n, spaced.error, self.error = n, found, found
         spaced.calls += 1
         return True
+
+    def _fine_enough(self, spaced: _Spaced, z: Tensor) -> Errors | None:
+        """Make the grid finer until a sample of exact sums agrees with it; None where that is not worth it."""
+        spacing = spaced.spacing
+        for _ in range(_FINER):
+            error = spaced.errors(z)
+            if max(error[:2]) <= self.tolerance:
+                if max(error[:2]) < self.tolerance / 3:
+                    spaced.spacing *= 1.1
+                return error
+            spaced.spacing *= 0.8
+            if not spaced.place(z, len(z)):
+                break
+        spaced.spacing = spacing
+        return None
 
     def _logs(self, spaced: _Spaced, z: Tensor, sums: Tensor, exclude_self: bool) -> Tensor:
         """The logarithms of the sums, exact where these are too small for what the grid tells."""
@@ -152,9 +163,10 @@ class _Spaced:
     """The grid of a score: how far apart its nodes are, and its kernels on them."""
 
     def __init__(self, q: Kernel) -> None:
-        self.q = q
-        zero = torch.zeros((), dtype=torch.float64)
-        self.top = float(q.radial(zero))
+        self.q, self.law = q, _law(q)
+        self.top = float(q.radial(torch.zeros((), dtype=torch.float64)))
+        if not math.isfinite(self.top):
+            raise ValueError(f"radial: got {self.top} at the distance 0, expected a finite score for evaluator='grid'")
         self.spacing = 0.5 * _width(q, self.top)
         self.n = self.calls = 0
         self.error = Errors(0.0, 0.0, 0.0)
@@ -205,6 +217,11 @@ class _Spaced:
         off, size = (found[:, 0] - exact).abs(), slopes.square().sum().sqrt()
         gradient = (found[:, 1:] - slopes).square().sum().sqrt() / size if bool(size > 0) else size
         return Errors(float((off / exact).max()), float(gradient), float(off.max()))
+
+
+def _law(q: Kernel) -> Any:
+    """What tells whether a score is still the same."""
+    return q.law or repr(q)
 
 
 def _log_sums(z: Tensor, rows: Tensor, spaced: _Spaced, exclude_self: bool) -> Tensor:

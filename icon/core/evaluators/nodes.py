@@ -20,10 +20,10 @@ _ROUNDED = 16  # sizes that are multiples, so that a map that grows slowly keeps
 
 @cache
 def compiled() -> ModuleType | None:
-    """The compiled loops, where numba is installed."""
+    """The compiled loops, where numba is installed and finds a place to keep them."""
     try:
         from icon.core.evaluators import compiled as loops
-    except ImportError:
+    except (ImportError, RuntimeError):
         return None
     return loops
 
