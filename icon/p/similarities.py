@@ -51,12 +51,17 @@ def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own
 def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Tensor, float]:
     """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``, and the unit of the distances."""
     xa, xb, unit = _in_a_unit(xa, xb, metric)
-    step, parts = max(1, _GATHERED // (index.shape[1] * xa.shape[1])), []
+    step = max(1, _GATHERED // (index.shape[1] * xa.shape[1]))
+    found = None if xa.requires_grad or xb.requires_grad else xa.new_empty(index.shape)
+    parts = []
     for start in range(0, len(xa), step):
         rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
         products = -(rows - others).square() if metric == "sqeuclidean" else rows * others
-        parts.append(products.sum(dim=2))
-    return torch.cat(parts), unit
+        if found is None:
+            parts.append(products.sum(dim=2))
+        else:
+            torch.sum(products, dim=2, out=found[start : start + step])
+    return torch.cat(parts) if found is None else found, unit
 
 
 def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[int, Tensor, float]]:

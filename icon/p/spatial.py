@@ -24,6 +24,7 @@ from icon.p.support import Support
 
 DEFAULT_PERPLEXITY = 30.0
 ALL_UP_TO = 3000  # points up to which a perplexity is sought among all candidates
+_BLOCK = 2**22  # entries of p that are made at a time
 LARGEST_RATIO = 1e150  # of a unit and a bandwidth: its square is an ordinary number
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
@@ -93,9 +94,18 @@ class _Kernel(_Spatial):
             # Far candidates have a logarithm where their mass is too small for a float.
             return Rows(DenseFromLogs(logs.exp(), logs.detach()), support)
         index, scores, unit = self._nearest(xa, xb, k, support)
-        values = self.normalize(scores, _all, support, unit).exp()
+        values = self._of_blocks(scores, support, unit)
         _refuse_nan(values)
         return Rows(Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support)
+
+    def _of_blocks(self, scores: Tensor, support: Support, unit: float) -> Tensor:
+        """Masses ``[n, k]``, some rows at a time and in place of their scores: a search for bandwidths takes several
+        copies of what it is given."""
+        if scores.requires_grad:
+            return self.normalize(scores, _all, support, unit).exp()
+        for part in torch.split(scores, max(1, _BLOCK // scores.shape[1])):
+            part.copy_(self.normalize(part, _all, support, unit).exp())
+        return scores
 
     def _nearest(self, xa: Any, xb: Any, k: int, support: Support) -> tuple[Tensor, Tensor, float]:
         """``[n, k]`` in ascending order, of many points of one set by an approximate search; their scores and unit."""
@@ -105,7 +115,8 @@ class _Kernel(_Spatial):
         assert isinstance(metric, str)
         if own and metric in METRICS:
             found = nearest_neighbors(xa, k, metric=metric).indices
-            index = torch.from_numpy(np.sort(found, axis=1)).to(xa.device)
+            found.sort(axis=1)
+            index = torch.from_numpy(found).to(xa.device)
         else:
             self_index = torch.arange(support.n) if own else None
             index = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values
