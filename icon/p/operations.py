@@ -170,10 +170,12 @@ class Symmetrize:
         _refuse_gradient(rows, "symmetrize")
         joint = sp.diags_array(rows.marginal.cpu().numpy()) @ rows.to_scipy()
         merged = {
-            "average": lambda: (joint + joint.T) / 2,
+            "average": lambda: joint + joint.T,
             "union": lambda: joint.maximum(joint.T),
             "intersection": lambda: joint.minimum(joint.T),
         }[self.how]()
+        if self.how == "average":
+            merged.data /= 2
         mass = np.asarray(merged.sum(axis=1)).ravel()
         exclude, notes, uniform = rows.support.exclude_self, rows.notes, rows.masses.uniform_mass
         if uniform is None:

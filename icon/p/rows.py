@@ -64,11 +64,13 @@ class Rows(Composable):
             marginal: ``[n]`` weights of the anchors, where they and the rows are a joint distribution.
             notes: see the class.
         """
-        weights = sp.csr_array(matrix).astype(np.float64)
-        weights.sort_indices()
+        weights = sp.csr_array(matrix).astype(np.float64, copy=False)
+        if not weights.has_sorted_indices:
+            weights = weights.sorted_indices()
         sums = np.asarray(weights.sum(axis=1)).ravel()
         scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
-        values = weights.data * np.repeat(scale, np.diff(weights.indptr))
+        values = np.repeat(scale, np.diff(weights.indptr))
+        values *= weights.data
         n, m = weights.shape
         masses = Sparse(
             torch.from_numpy(weights.indptr.astype(np.int64)),
@@ -161,15 +163,7 @@ class Rows(Composable):
 
     def to_scipy(self) -> sp.csr_array:
         """The edges as a sparse matrix ``[n, m]``, without the uniform mass."""
-        own = self.masses.own_part
-        parts = []
-        for start, stop in own.spans():
-            if own.is_listed:
-                row, col, mass = (t.detach().cpu().numpy() for t in own.edges(start, stop))
-                parts.append(sp.csr_array((mass, (row, col)), shape=(stop - start, self.m)))
-            else:
-                parts.append(sp.csr_array(own.tile(start, stop, own.sums()).detach().cpu().numpy()))
-        return sp.csr_array(sp.vstack(parts, format="csr"))
+        return self.masses.own_part.to_scipy()
 
     def has_self_mass(self) -> bool:
         """Whether some anchor is its own neighbour."""

@@ -28,9 +28,7 @@ class Links:
     def __init__(self, masses: Masses, like: Tensor) -> None:
         import scipy.sparse as sp
 
-        row, col, mass = (x.detach().cpu().numpy() for x in masses.edges(0, masses.n))
-        forth = sp.csr_array((mass.astype(np.float64 if like.dtype == torch.float64 else np.float32), (row, col)),
-                             shape=(masses.n, masses.m))  # fmt: skip
+        forth = masses.to_scipy().astype(np.float64 if like.dtype == torch.float64 else np.float32, copy=False)
         both = sp.csr_array(forth + 1j * forth.T)
         both.sort_indices()
         self.indptr = torch.from_numpy(both.indptr.astype(np.int64))

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from icon._lazy import Lazy
 from icon.p.support import Support
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
 
 TILE_ENTRIES = 2**22
 
@@ -92,6 +98,15 @@ class Masses(ABC):
     def edges(self, start: int, stop: int) -> Edges:
         """The pairs with mass of some anchors; ``row`` counts from ``start``."""
         raise NotImplementedError(f"{type(self).__name__} does not list its pairs")
+
+    def to_scipy(self) -> sp.csr_array:
+        """The pairs with mass as a sparse matrix ``[n, m]`` of its own."""
+        if self.is_listed:
+            row, col, mass = (t.detach().cpu().numpy() for t in self.edges(0, self.n))
+            return sp.csr_array((mass, (row, col)), shape=(self.n, self.m))
+        like = self.sums()
+        parts = [self.tile(start, stop, like).detach().cpu().numpy() for start, stop in self.spans()]
+        return sp.csr_array(sp.vstack([sp.csr_array(part) for part in parts], format="csr"))
 
     # -- the same masses otherwise ------------------------------------------------------------------------------------
 

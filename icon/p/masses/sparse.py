@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from icon._cached import cached
+from icon._lazy import Lazy
 from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+else:
+    sp = Lazy("scipy.sparse")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +73,11 @@ class Sparse(Valued):
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
         return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
+
+    def to_scipy(self) -> sp.csr_array:
+        short = np.int32 if max(self.m, len(self.indices)) < 2**31 else np.int64
+        indptr, indices = (x.cpu().numpy().astype(short) for x in (self.indptr, self.indices))
+        return sp.csr_array((self.values.detach().cpu().numpy().copy(), indices, indptr), shape=(self.n, self.m))
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
