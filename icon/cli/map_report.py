@@ -44,6 +44,7 @@ def write(
     write_table(table, folder / f"map.{form}")
     z = model.embedding_
     report = {"arguments": arguments, "points": list(z.shape), "loss": float(model.loss_), "steps": model.n_iter_}
+    report["notes"] = model.notes_
     known = np.zeros(0, dtype=bool) if labels is None else labels >= 0
     if labels is not None and len(np.unique(labels[known])) > 1:
         report["k-NN accuracy in the map"] = float(knn_probe(z[known], labels[known]))

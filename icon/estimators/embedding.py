@@ -126,6 +126,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         embedding_: ``[n, n_components]`` float32.
         loss_: the loss of the embedding.
         n_iter_: steps taken.
+        notes_: what was done on the way to p that changes its numbers, in words: the recall of an approximate search.
         places_new_: whether ``transform`` can optimise new points: p was made from the features that the map has.
         mapper_: the trained module.
         prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
@@ -222,6 +223,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.loss_ = float(loss(z, rows))
         if isinstance(z, tuple):
             self.prototypes_ = z[1].detach().cpu().numpy()
+        self.notes_ = list(rows.notes)
         # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
         from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
         self.places_new_ = from_features and not is_pairwise(self.hyper)

@@ -93,10 +93,12 @@ class _Kernel(_Spatial):
             _refuse_nan(logs)
             # Far candidates have a logarithm where their mass is too small for a float.
             return Rows(DenseFromLogs(logs.exp(), logs.detach()), support)
-        index, scores, unit = self._nearest(xa, xb, k, support)
+        index, scores, unit, notes = self._nearest(xa, xb, k, support)
         values = self._of_blocks(scores, support, unit)
         _refuse_nan(values)
-        return Rows(Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support)
+        return Rows(
+            Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support, notes
+        )
 
     def _of_blocks(self, scores: Tensor, support: Support, unit: float) -> Tensor:
         """Masses ``[n, k]``, some rows at a time and in place of their scores: a search for bandwidths takes several
@@ -107,20 +109,21 @@ class _Kernel(_Spatial):
             part.copy_(self.normalize(part, _all, support, unit).exp())
         return scores
 
-    def _nearest(self, xa: Any, xb: Any, k: int, support: Support) -> tuple[Tensor, Tensor, float]:
-        """``[n, k]`` in ascending order, of many points of one set by an approximate search; their scores and unit."""
+    def _nearest(self, xa: Any, xb: Any, k: int, support: Support) -> tuple[Tensor, Tensor, float, tuple[str, ...]]:
+        """``[n, k]`` in ascending order, of many points of one set by an approximate search; their scores, the unit of
+        these, and the recall in words."""
         metric, own = self._metric, support.exclude_self
         if not isinstance(xa, Tensor):
-            return nearest_by_distances(xa, xb, k, metric, own)
+            return *nearest_by_distances(xa, xb, k, metric, own), ()
         assert isinstance(metric, str)
         if own and metric in METRICS:
-            found = nearest_neighbors(xa, k, metric=metric).indices
-            found.sort(axis=1)
-            index = torch.from_numpy(found).to(xa.device)
+            found = nearest_neighbors(xa, k, metric=metric)
+            found.indices.sort(axis=1)
+            index, notes = torch.from_numpy(found.indices).to(xa.device), _notes(found.recall)
         else:
             self_index = torch.arange(support.n) if own else None
-            index = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values
-        return index, *edge_scores(xa, xb, index, metric)
+            index, notes = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values, ()
+        return index, *edge_scores(xa, xb, index, metric), notes
 
     def _kept(self, support: Support) -> int | None:
         """How many neighbours are kept, or None where all candidates are."""
@@ -335,8 +338,12 @@ def knn_rows(
     index = torch.from_numpy(np.sort(found.indices, axis=1))
     index = index.to(x.device) if isinstance(x, Tensor) else index
     n = len(index)
-    notes = () if found.recall is None else (f"approximate neighbours with a recall of {found.recall:.3f}",)
-    return Rows(Listed(index, n), Support(n, n, True), notes), found.recall
+    return Rows(Listed(index, n), Support(n, n, True), _notes(found.recall)), found.recall
+
+
+def _notes(recall: float | None) -> tuple[str, ...]:
+    """The recall of a search, where it was not exact, in words."""
+    return () if recall is None else (f"approximate neighbours with a recall of {recall:.3f}",)
 
 
 def _all(scores: Tensor) -> Tensor:

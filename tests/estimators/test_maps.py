@@ -165,3 +165,10 @@ def test_without_features_new_points_are_interpolated(digits: Digits) -> None:
     assert np.array_equal(given.transform(x[80:]), given.transform(x[80:], optimize=False))
     with sklearn.config_context(transform_output="pandas"):
         assert len(icon.Embedding(max_iter=20, perplexity=5).fit(x[:80]).transform(x[80:])) == len(x) - 80
+
+
+def test_the_recall_of_an_approximate_search_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icon.neighbors.EXACT_UP_TO", 500)
+    found = icon.Embedding(max_iter=5, random_state=0).fit(X[:GRID_FROM])
+    assert [note.rsplit(" ", 1)[0] for note in found.notes_] == ["approximate neighbours with a recall of"]
+    assert float(found.notes_[0].rsplit(" ", 1)[1]) > 0.9

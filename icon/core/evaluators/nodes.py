@@ -15,6 +15,7 @@ from torch import Tensor
 
 ORDER = 6  # nodes that a point gives to in each dimension
 _MARGIN = 4  # free nodes at each side: what a spline took from a field is put back by a filter of some width
+_PAIRS_OF_A_THREAD = 2**22  # that take longer than to start one
 _ROUNDED = 16  # sizes that are multiples, so that a map that grows slowly keeps its kernel
 
 
@@ -176,7 +177,7 @@ class Pairs:
         own = charges.double().contiguous().numpy()
         assert loops is not None
         loop = partial(loops.cauchy_pairs, x, y, own, self.law, found.numpy())
-        shared(lambda _, start, stop: loop(start, stop), len(self.z), least=2**9)
+        shared(lambda _, start, stop: loop(start, stop), len(self.z), least=max(1, _PAIRS_OF_A_THREAD // len(self.z)))
         return found
 
 
