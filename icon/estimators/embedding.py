@@ -91,6 +91,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             Adam, 0.1 for a lookup and 5e-3 for the others.
         early_exaggeration: factor >= 1 of p's edges in the first 250 steps of t-SNE (a quarter of ``max_iter``, if that
             is less); 1 leaves them out.
+        batch_size: points of a step; None takes all. Partners are drawn from p, as in `icon.training.fit`, and Adam
+            follows the loss of the batch.
         late_exaggeration: the same factor in the steps after these, which makes clusters denser.
         max_iter: steps in all.
         tol: stop when 50 steps improve the loss by less than this share of it; 0 never stops.
@@ -148,6 +150,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         init: str | ArrayLike = "pca",
         learning_rate: float | str = "auto",
         early_exaggeration: float = EXAGGERATION,
+        batch_size: int | None = None,
         late_exaggeration: float = 1.0,
         max_iter: int = 1000,
         tol: float = 1e-4,
@@ -173,6 +176,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.init = init
         self.learning_rate = learning_rate
         self.early_exaggeration = early_exaggeration
+        self.batch_size = batch_size
         self.late_exaggeration = late_exaggeration
         self.max_iter = max_iter
         self.tol = tol
@@ -212,10 +216,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             loss, rows = _weighted(loss, rows, weights)
         if isinstance(mapper, icon_nn.Lookup) and isinstance(self.init, str) and self.init == "spectral":
             mapper.weight.data.copy_(spectral(rows, self.n_components, seed, self._width(loss)))
-        loss = self._on_a_grid(loss, model, inputs, rows)
+        if self.batch_size is None:
+            loss = self._on_a_grid(loss, model, inputs, rows)
         schedule = Schedule(
             self.max_iter, self.learning_rate, float(self.early_exaggeration), float(self.late_exaggeration), self.tol,
-            self.min_grad_norm, self.callback, {"seed": seed, "verbose": self.verbose},
+            self.min_grad_norm, self.callback, {"seed": seed, "verbose": self.verbose}, self.batch_size,
         )  # fmt: skip
         self.n_iter_ = schedule.run(loss.replace(group=self.group), model, inputs, rows)
         with torch.no_grad():
@@ -242,6 +247,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check.number(self.early_exaggeration, "early_exaggeration", least=1)
         check.number(self.late_exaggeration, "late_exaggeration", least=1)
         check.number(self.min_grad_norm, "min_grad_norm", least=0)
+        if self.batch_size is not None:
+            check.count(self.batch_size, "batch_size", 2)
         seed = draw_seed(self.random_state)
         features, n = on_device(as_dense(self, x, reset=True), self.device), x.shape[0]
         loss = self._loss(n, affinity is not None).to(features.device)

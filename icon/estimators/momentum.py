@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,7 @@ class Schedule:
         min_grad_norm: stop of a gradient that is shorter.
         callback: of the estimator; see `icon.Embedding`.
         shared: further arguments of `icon.training.fit`.
+        batch_size: points of a step of Adam; None takes all.
     """
 
     steps: int
@@ -70,17 +71,20 @@ class Schedule:
     min_grad_norm: float
     callback: Callable[[int, float, NDArray[np.float32]], object] | None
     shared: dict[str, Any]
+    batch_size: int | None = None
 
     def run(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows) -> int:
         """Train in place; the number of steps taken."""
         name, lookup = loss.name or "embedding", not inputs.is_floating_point()
         self._ended: list[bool] = []  # whether the callback asked for the end, at each step
         stops: dict[str, Any] = {"tol": self.tol, "min_grad_norm": self.min_grad_norm, **self.shared}
-        if not (lookup and by_momentum(loss)):
+        if self.batch_size is not None and getattr(loss.p, "join", False):
+            loss = loss.replace(p=replace(loss.p, join=False))  # type: ignore[call-arg] # a batch is points and partners
+        if self.batch_size is not None or not (lookup and by_momentum(loss)):
             rate = learning_rate(self.rate, 0.1 if lookup else 5e-3)
             found = fit(
                 loss, model, inputs, rows, steps=self.steps, learning_rate=rate, callback=self._seen(loss, rows),
-                label=name, **stops,
+                label=name, batch_size=self.batch_size, **stops,
             )  # fmt: skip
             return len(found.losses)
         early = min(EXAGGERATION_STEPS, self.steps // 4) if self.early > 1 else 0

@@ -172,3 +172,17 @@ def test_the_recall_of_an_approximate_search_is_told(monkeypatch: pytest.MonkeyP
     found = icon.Embedding(max_iter=5, random_state=0).fit(X[:GRID_FROM])
     assert [note.rsplit(" ", 1)[0] for note in found.notes_] == ["approximate neighbours with a recall of"]
     assert float(found.notes_[0].rsplit(" ", 1)[1]) > 0.9
+
+
+@pytest.mark.parametrize("column", ["gaussian", "classes"])
+def test_a_mapper_learns_from_batches(column: str) -> None:
+    seen: list[int] = []
+    learned = icon.Embedding(
+        column=column, mapper="mlp", batch_size=128, max_iter=150, tol=0, learning_rate=5e-3, random_state=0,
+        callback=lambda step, loss, z: seen.append(len(z)),
+    ).fit(X[:600], Y[:600])  # fmt: skip
+    assert max(seen) <= 2 * 128
+    probe = KNeighborsClassifier(10).fit(learned.embedding_, Y[:600])
+    assert probe.score(learned.transform(X[600:900]), Y[600:900]) > 0.7
+    with pytest.raises(ValueError, match=r"^batch_size: got 1"):
+        icon.Embedding(batch_size=1).fit(X[:100])
