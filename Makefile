@@ -26,7 +26,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 # lightly and open_clip ask for torchvision, which their losses do not use: hence --no-deps.
 $(VENV)/.peers: $(VENV)/.ready
 	-$(PIP) pytorch-metric-learning openTSNE POT sentence-transformers umap-learn
-	-$(PIP) --no-deps lightly lightly-utils open_clip_torch
+	-$(PIP) --no-deps lightly lightly-utils open_clip_torch torchdr
 	@touch $@
 
 table: $(VENV)/.peers
