@@ -384,7 +384,9 @@ def _faiss(
         if (tried >= 0).all() and recall(tried) >= _ENOUGH:
             break
         index.nprobe = min(2 * index.nprobe, lists)
-    found = np.concatenate([search(np.arange(part.start, part.stop)) for part in _parts(n, _CANDIDATES)])
+    found = np.empty((n, k), dtype=np.int64)  # parts and their whole would be twice as much
+    for part in _parts(n, _CANDIDATES):
+        found[part] = search(np.arange(part.start, part.stop))
     short = np.flatnonzero((found < 0).any(axis=1))  # the lists probed held too few
     for part in _parts(len(short), _QUERIES):
         found[short[part]] = _exact_rows(features, short[part], k, metric)
