@@ -168,7 +168,8 @@ class Symmetrize:
 
     def _of_edges(self, rows: Rows) -> Rows:
         _refuse_gradient(rows, "symmetrize")
-        joint = sp.diags_array(rows.marginal.cpu().numpy()) @ rows.to_scipy()
+        joint = rows.to_scipy()
+        joint.data = joint.data * np.repeat(rows.marginal.cpu().numpy(), np.diff(joint.indptr))
         merged = {
             "average": lambda: joint + joint.T,
             "union": lambda: joint.maximum(joint.T),
