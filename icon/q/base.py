@@ -207,8 +207,10 @@ class Kernel(nn.Module):
         """The score of points at a squared distance, finite at 0, where `is_radial`."""
         raise NotImplementedError
 
-    def coordinates(self, candidates: Float[Tensor, "m r"]) -> Float[Tensor, "m d"]:
-        """The points, moved by a constant, from their prepared features, where `is_radial`."""
+    def coordinates(
+        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+        """The points, all moved by the same, from their prepared features, where `is_radial`."""
         raise NotImplementedError
 
     @property

@@ -39,8 +39,10 @@ class Radial(Kernel):
     @abstractmethod
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]: ...
 
-    def coordinates(self, candidates: Float[Tensor, "m r"]) -> Float[Tensor, "m d"]:
-        return candidates[:, :-2]
+    def coordinates(
+        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+        return anchors[:, :-2] / -2, candidates[:, :-2]
 
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals

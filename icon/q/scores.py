@@ -175,8 +175,10 @@ class Gaussian(Kernel):
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
         return -squared / (2 * float(self.scale) ** 2)
 
-    def coordinates(self, candidates: Float[Tensor, "m r"]) -> Float[Tensor, "m d"]:
-        return candidates[:, :-2]
+    def coordinates(
+        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+        return anchors[:, :-2] * float(self.scale) ** 2, candidates[:, :-2]
 
     @property
     def largest_score(self) -> float:
@@ -310,6 +312,11 @@ class StudentT(Radial):
     @property
     def law(self) -> tuple[str, tuple[float, ...]]:
         return "power", (self.exponent, float(self.scale) ** 2, 1 / self.dof)
+
+    def coordinates(
+        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+        return anchors[:, :-2] * (self.dof / -2), candidates[:, :-2]
 
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
         return -self.exponent * (float(self.scale) ** 2 + squared / self.dof).log()

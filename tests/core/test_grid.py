@@ -117,6 +117,29 @@ def test_five_thousand_points(score: str, where: str) -> None:
         off_by(score, where, normalization, 0.0, 1e-3, n=5000)
 
 
+@pytest.mark.parametrize("where", MAPS)
+@pytest.mark.parametrize("score", ["Student-t", "exponent and scale", "Gaussian", "a user's own"])
+@pytest.mark.parametrize("debias", [0.0, 0.2])
+def test_points_against_others(score: str, where: str, debias: float) -> None:
+    """Anchors and candidates are two sets, both of which have a gradient, or the anchors alone."""
+    torch.manual_seed(2)
+    n, m = 300, N - 300
+    p = icon.p.KNN(4).debias(debias) if debias else icon.p.KNN(4)
+    rows = p((torch.randn(n, 5), torch.randn(m, 5)), icon.p.Sets(n, m, True))
+    z, grid = maps(N)[where], Grid()
+    exact = icon.Loss(p, copy.deepcopy(SCORES[score]), evaluator="autograd")
+    for moves in (True, False):
+        found = []
+        for loss in (exact, exact.replace(evaluator=grid)):
+            pair = [z[:n].clone().requires_grad_(), z[n:].clone().requires_grad_(moves)]
+            value = loss(tuple(pair), rows)
+            found.append([value.detach(), *torch.autograd.grad(value, pair[: 1 + moves])])
+        size = max(float(found[0][1].norm()), 1e-6)
+        assert abs(float(found[1][0] - found[0][0])) < 1e-3 + 1e-6 * abs(float(found[0][0]))
+        for one, other in zip(found[0][1:], found[1][1:], strict=True):
+            assert float((one - other).norm()) < 5e-3 * size
+
+
 def test_pairs_are_exact() -> None:
     z, charges = maps(N)["clusters"], torch.rand(N).double()
     found = Pairs(z, (0.5, 2.0)).sums(charges, z.new_empty(0))
@@ -196,7 +219,7 @@ def test_it_is_chosen_for_many_points() -> None:
 )
 def test_what_it_does_not_evaluate_is_refused(q: icon.q.Kernel, d: int) -> None:
     p, rows = rows_of(60, 0.0)
-    with pytest.raises(ValueError, match=r"^evaluator: got 'grid', expected one set of points"):
+    with pytest.raises(ValueError, match=r"^evaluator: got 'grid', expected points in at most two"):
         icon.Loss(p, q, evaluator="grid")(torch.randn(60, d), rows)
 
 

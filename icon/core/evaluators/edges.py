@@ -23,16 +23,22 @@ class Links:
     Args:
         masses: p, whose pairs are listed.
         like: gives the precision and the device.
+        two_sets: whether the candidates are other points, which are counted after the anchors.
     """
 
-    def __init__(self, masses: Masses, like: Tensor) -> None:
+    def __init__(self, masses: Masses, like: Tensor, two_sets: bool = False) -> None:
         import scipy.sparse as sp
 
         forth = masses.to_scipy().astype(np.float64 if like.dtype == torch.float64 else np.float32, copy=False)
+        if two_sets:
+            indptr = np.concatenate([forth.indptr, np.full(masses.m, forth.indptr[-1])])
+            forth = sp.csr_array((forth.data, forth.indices + masses.n, indptr), shape=(masses.n + masses.m,) * 2)
         both = sp.csr_array(forth + 1j * forth.T)
         both.sort_indices()
         self.indptr = torch.from_numpy(both.indptr.astype(np.int64))
-        self.indices = torch.from_numpy(both.indices.astype(np.int32 if masses.m < 2**31 else np.int64)).to(like.device)
+        self.indices = torch.from_numpy(both.indices.astype(np.int32 if both.shape[0] < 2**31 else np.int64)).to(
+            like.device
+        )
         self.forth, self.back = (torch.from_numpy(part.copy()).to(like) for part in (both.data.real, both.data.imag))
         self._known: tuple[Tensor, Tensor] | None = None
 

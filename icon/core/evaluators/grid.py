@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -77,67 +78,69 @@ class Grid(Evaluator):
         support, q, own = problem.support, problem.q, problem.p.own_part
         if not (q.is_radial and type(q.partition) is LogSumExp and problem.divergence is None):
             return False
-        if support.offset != 0 or support.n != support.m or problem.p.requires_grad or not own.is_listed:
+        whole = support.offset is None or (support.offset == 0 and support.n == support.m)
+        if not whole or problem.p.requires_grad or not own.is_listed:
             return False
         pairs = own.listed_pairs
-        return pairs is not None and pairs <= MOST_EDGES * support.n and q.coordinates(problem.candidates).shape[1] <= 2
+        few = pairs is not None and pairs <= MOST_EDGES * support.n
+        return few and q.coordinates(problem.anchors, problem.candidates)[1].shape[1] <= 2
 
     def per_anchor(self, problem: Problem) -> tuple[Float[Tensor, " n"], ...]:
         if not self.can(problem):
             raise ValueError(
-                "evaluator: got 'grid', expected one set of points in at most two dimensions, a score of the distance "
-                f"with fixed parameters, and a p of at most {MOST_EDGES} edges a point without gradient"
+                "evaluator: got 'grid', expected points in at most two dimensions, a score of the distance with fixed "
+                f"parameters, and a p of at most {MOST_EDGES} edges a point without gradient"
             )
-        q, z = problem.q, problem.q.coordinates(problem.candidates)
-        z = torch.nn.functional.pad(z, (0, 2 - z.shape[1]))
+        q, support, own = problem.q, problem.support, problem.p.own_part
+        points = _Points.of(problem)
+        z, n = points.z, support.n
         spaced = self._of.get(q)
         if spaced is None or spaced.law != _law(q):  # a bandwidth may be set anew
             spaced = self._of[q] = _Spaced(q)
         spaced.by_pairs = problem.p.uniform_mass is None and Pairs.law_of(q.law, z) is not None
-        if not self._fits(spaced, z.detach()):
+        if not self._fits(spaced, points):
             return Autograd().per_anchor(problem)
-        itself = float(problem.support.exclude_self)
-        sums = _sums(z, spaced.nodes, spaced.spectrum(spaced.kernel))
-        partition = spaced.top + self._logs(spaced, z, sums - itself, problem.support.exclude_self)
-        if problem.p.own_part not in self._links:
-            self._links[problem.p.own_part] = Links(problem.p.own_part, z)
-        expected = mean_scores(z, self._links[problem.p.own_part], q)
+        itself = float(support.exclude_self)
+        sums = points.sums(spaced, spaced.kernel) - itself
+        partition = spaced.top + self._logs(spaced, points, sums, support.exclude_self)
+        if own not in self._links:
+            self._links[own] = Links(own, z, two_sets=points.charges is not None)
+        expected = mean_scores(z, self._links[own], q)[:n]
         if problem.p.uniform_mass is not None:
-            of_all = _sums(z, spaced.nodes, spaced.spectrum(q.radial)) - itself * spaced.top
-            expected = expected + (problem.p.uniform_mass.to(z) / problem.support.size) * of_all.to(z)
+            of_all = points.sums(spaced, q.radial) - itself * spaced.top
+            expected = expected + (problem.p.uniform_mass.to(z) / support.size) * of_all.to(z)
         return partition.to(z), expected
 
-    def _fits(self, spaced: _Spaced, z: Tensor) -> bool:
+    def _fits(self, spaced: _Spaced, points: _Points) -> bool:
         """Lay the grid about the points, as fine as it must be; whether that is worth it."""
-        n = len(z)
-        if not spaced.place(z, n):
+        if not spaced.place(points):
             return False
         if isinstance(spaced.nodes, Pairs):
             self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
-        elif spaced.calls % EVERY == 0 or spaced.n != n:
-            found = self._fine_enough(spaced, z)
+        elif spaced.calls % EVERY == 0 or spaced.n != len(points.z):
+            found = self._fine_enough(spaced, points)
             if found is None:
                 return False
-            spaced.n, spaced.error, self.error = n, found, found
+            spaced.n, spaced.error, self.error = len(points.z), found, found
         spaced.calls += 1
         return True
 
-    def _fine_enough(self, spaced: _Spaced, z: Tensor) -> Errors | None:
+    def _fine_enough(self, spaced: _Spaced, points: _Points) -> Errors | None:
         """Make the grid finer until a sample of exact sums agrees with it; None where that is not worth it."""
         spacing = spaced.spacing
         for _ in range(_FINER):
-            error = spaced.errors(z)
+            error = spaced.errors(points)
             if max(error[:2]) <= self.tolerance:
                 if max(error[:2]) < self.tolerance / 3:
                     spaced.spacing *= 1.1
                 return error
             spaced.spacing *= 0.8
-            if not spaced.place(z, len(z)):
+            if not spaced.place(points):
                 break
         spaced.spacing = spacing
         return None
 
-    def _logs(self, spaced: _Spaced, z: Tensor, sums: Tensor, exclude_self: bool) -> Tensor:
+    def _logs(self, spaced: _Spaced, points: _Points, sums: Tensor, exclude_self: bool) -> Tensor:
         """The logarithms of the sums, exact where these are too small for what the grid tells."""
         rounding = 8 * torch.finfo(spaced.nodes.dtype).eps * float(sums.detach().max())
         least = max(spaced.error.absolute, rounding) / self.tolerance
@@ -145,9 +148,10 @@ class Grid(Evaluator):
         logs = sums.clamp_min(least).log()
         if len(lonely) == 0:
             return logs
-        step = max(1, _EXACT_ROWS // len(z))
+        z, candidates = points.z.to(sums), points.candidates.to(sums)
+        step = max(1, _EXACT_ROWS // len(candidates))
         exact = [
-            checkpoint(_log_sums, z.to(sums), rows, spaced, exclude_self, use_reentrant=False)
+            checkpoint(_log_sums, z, candidates, rows, spaced, exclude_self, use_reentrant=False)
             for rows in torch.split(lonely, step)
         ]
         return logs.index_put((lonely,), torch.cat(exact))
@@ -178,15 +182,16 @@ class _Spaced:
         """What a distance counts, over what the distance 0 does."""
         return (self.q.radial(squared) - self.top).exp()
 
-    def place(self, z: Tensor, n: int) -> bool:
+    def place(self, points: _Points) -> bool:
         """Lay the nodes about the points; False where exact sums take less, or memory would not do."""
+        z, pairs = points.z.detach(), points.pairs
         first, second = shape_of(z, self.spacing)
         law = Pairs.law_of(self.q.law, z) if self.by_pairs else None
-        if law is not None and n * n < PAIRS * first * second:
+        if law is not None and len(z) ** 2 < PAIRS * first * second:
             self.nodes = Pairs(z, law)
             return True
-        if first * second > min(n * n, MOST_NODES):
-            if n * n > MOST_NODES:
+        if first * second > min(pairs, MOST_NODES):
+            if pairs > MOST_NODES:
                 warnings.warn(
                     f"evaluator: got a map as wide as {first // 2} nodes of its grid, which is too wide for it; its "
                     "sums are computed exactly, which is slow",
@@ -205,18 +210,60 @@ class _Spaced:
             self._spectra[key] = nodes.spectrum(law)
         return self._spectra[key]
 
-    def errors(self, z: Tensor) -> Errors:
-        """Against exact sums, at points that are evenly spaced by their number."""
-        rows = torch.linspace(0, len(z) - 1, min(SAMPLE, len(z)), dtype=torch.float64).round().long().to(z.device)
+    def errors(self, points: _Points) -> Errors:
+        """Against exact sums, at anchors that are evenly spaced by their number."""
+        z, candidates, n = points.z.detach(), points.candidates.detach().double(), points.n
+        rows = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(z.device)
         with torch.enable_grad():
             anchors = z[rows].double().requires_grad_()
-            exact = self.kernel(_squared(anchors, z.double())).sum(dim=1)
+            exact = self.kernel(_squared(anchors, candidates)).sum(dim=1)
             (slopes,) = torch.autograd.grad(exact.sum(), anchors)
         exact = exact.detach()
-        found = self.nodes.sums(z.new_ones(len(z)), self.spectrum(self.kernel))[rows].double()
+        charges = z.new_ones(len(z)) if points.charges is None else points.charges
+        found = self.nodes.sums(charges, self.spectrum(self.kernel))[rows].double()
         off, size = (found[:, 0] - exact).abs(), slopes.square().sum().sqrt()
         gradient = (found[:, 1:] - slopes).square().sum().sqrt() / size if bool(size > 0) else size
         return Errors(float((off / exact).max()), float(gradient), float(off.max()))
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The points of a problem in one array, in two dimensions.
+
+    Args:
+        z: of one set; or the anchors, and after them the candidates.
+        n: anchors.
+        charges: of two sets, 0 for anchors and 1 for candidates; None where all are both.
+        moves: whether a gradient of the candidates is wanted.
+    """
+
+    z: Tensor
+    n: int
+    charges: Tensor | None
+    moves: bool
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Points:
+        anchors, candidates = problem.q.coordinates(problem.anchors, problem.candidates)
+        one_set, n, charges = problem.support.offset is not None, problem.support.n, None
+        z = candidates if one_set else torch.cat([anchors, candidates])
+        if not one_set:
+            charges = torch.cat([z.new_zeros(n), z.new_ones(len(candidates))])
+        return cls(torch.nn.functional.pad(z, (0, 2 - z.shape[1])), n, charges, candidates.requires_grad)
+
+    @property
+    def candidates(self) -> Tensor:
+        return self.z if self.charges is None else self.z[self.n :]
+
+    @property
+    def pairs(self) -> int:
+        return self.n * len(self.candidates)
+
+    def sums(self, spaced: _Spaced, law: Law) -> Tensor:
+        """``[n]`` sums over the candidates, an anchor that is one of them included; differentiable."""
+        spectrum = spaced.spectrum(law)
+        found: Tensor = _Sums.apply(self.z, spaced.nodes, spectrum, self.charges, self.moves)  # type: ignore[no-untyped-call]
+        return found[: self.n]
 
 
 def _law(q: Kernel) -> Any:
@@ -224,9 +271,9 @@ def _law(q: Kernel) -> Any:
     return q.law or repr(q)
 
 
-def _log_sums(z: Tensor, rows: Tensor, spaced: _Spaced, exclude_self: bool) -> Tensor:
+def _log_sums(z: Tensor, candidates: Tensor, rows: Tensor, spaced: _Spaced, exclude_self: bool) -> Tensor:
     """The logarithms of the sums of some rows, by the pair; without the point itself where that is excluded."""
-    scores = spaced.q.radial(_squared(z[rows], z)) - spaced.top
+    scores = spaced.q.radial(_squared(z[rows], candidates)) - spaced.top
     if exclude_self:
         scores = scores.scatter(1, rows[:, None], -torch.inf)
     return scores.logsumexp(dim=1)
@@ -248,28 +295,32 @@ def _width(q: Kernel, top: float) -> float:
     return high
 
 
-def _sums(z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor) -> Tensor:
-    found: Tensor = _Sums.apply(z, nodes, spectrum)  # type: ignore[no-untyped-call]
-    return found
-
-
 class _Sums(torch.autograd.Function):
-    """``φ_i = sum_k K(z_i - z_k)``; its derivative is ``c_i ∇φ(z_i) + ∇φ_c(z_i)``, with charges c for the last."""
+    """``φ_i = sum_k q_k K(z_i - z_k)`` of charges q.
+
+    The derivative is ``c_i ∇φ(z_i) + q_i ∇φ_c(z_i)``, with what is sent back as the charges c of the last.
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor) -> Tensor:
-        found = nodes.sums(nodes.z.new_ones(len(z)), spectrum)
-        ctx.nodes, ctx.spectrum, ctx.dtype = nodes, spectrum, z.dtype
+    def forward(
+        ctx: Any, z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor, charges: Tensor | None, moves: bool
+    ) -> Tensor:
+        found = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
+        ctx.nodes, ctx.spectrum, ctx.charges, ctx.moves, ctx.dtype = nodes, spectrum, charges, moves, z.dtype
         ctx.save_for_backward(found[:, 1:])
         return found[:, 0].clone()
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError("create_graph: got True with evaluator='grid', expected evaluator='autograd'")
         (slopes,) = ctx.saved_tensors
-        lowest, highest = upstream.aminmax()
-        if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
-            return (2 * upstream[:, None] * slopes).to(ctx.dtype), None, None
-        charged = ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
-        return (upstream[:, None] * slopes + charged).to(ctx.dtype), None, None
+        own = upstream[:, None] * slopes
+        if ctx.charges is None:
+            lowest, highest = upstream.aminmax()
+            if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
+                return (2 * own).to(ctx.dtype), None, None, None, None
+            own = own + ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
+        elif ctx.moves:
+            own = own + ctx.charges[:, None] * ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
+        return own.to(ctx.dtype), None, None, None, None
