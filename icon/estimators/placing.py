@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from icon.core.evaluators import Grid
 from icon.core.loss import Loss
 from icon.estimators.momentum import MomentumGains
 from icon.p.base import Sets
 from icon.training.fit import fit
 
 STEPS, RATE = 100, 0.5
-_PAIRS = 2**24  # of new and known points at a time
+_PAIRS = 2**24  # of new and known points at a time, where sums are exact
 
 
 def placed(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) -> Tensor:
@@ -29,19 +30,20 @@ def placed(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor)
 
     Source: Poličar et al. 2023 (embedding into a reference t-SNE map), whose q has one normaliser for all new points.
     """
-    own = loss.replace(normalization="row", reduction="sum", evaluator=None, anchor_weights=None)
+    own, n = loss.replace(normalization="row", reduction="sum", evaluator=None, anchor_weights=None), len(known)
+    rows = own.p((x, known_x), Sets(len(x), n, True))
+    (problem,) = own.problems((start, known), rows)
+    step = max(1, _PAIRS // n)
+    if Grid.can(problem):
+        own, step = own.replace(evaluator=Grid()), len(x)
     parts = []
-    for start_part, x_part in zip(_blocks(start, len(known)), _blocks(x, len(known)), strict=True):
-        against = _Against(start_part, known)
-        rows = own.p((x_part, known_x), Sets(len(x_part), len(known), True))
-        fit(own, against, torch.arange(len(x_part), device=x.device), rows, steps=STEPS, seed=0,
+    for begin in range(0, len(x), step):
+        end = min(begin + step, len(x))
+        against, numbers = _Against(start[begin:end], known), torch.arange(end - begin, device=x.device)
+        fit(own, against, numbers, rows.part(begin, end), steps=STEPS, seed=0,
             optimizer=lambda ps: MomentumGains(ps, RATE, momentum=0.5))  # fmt: skip
         parts.append(against.weight.detach())
     return torch.cat(parts)
-
-
-def _blocks(x: Tensor, n: int) -> tuple[Tensor, ...]:
-    return torch.split(x, max(1, _PAIRS // n))
 
 
 class _Against(nn.Module):

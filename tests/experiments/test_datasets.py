@@ -67,7 +67,8 @@ def test_colours_come_channel_by_channel(tmp_path: Path) -> None:
     assert images.mean(axis=(0, 2, 3)).tolist() == [0, 1, 0]
 
 
-def test_alias() -> None:
+def test_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(datasets.FOLDER_VARIABLE, raising=False)
     assert "cifar10-mobilenetv2" in NAMES
     with pytest.raises(ValueError, match=r"cifar10_mobilenetv2_feats\.npz"):
         load("cifar10")
