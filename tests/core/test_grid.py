@@ -64,13 +64,13 @@ def with_gradient(loss: icon.Loss, z: Tensor, rows: Rows) -> tuple[Tensor, Tenso
     return value.detach(), torch.autograd.grad(value, z)[0]
 
 
-def of_partition(loss: icon.Loss, z: Tensor, rows: Rows) -> Tensor:
-    """The gradient of the partitions alone, that of the whole less the attractive part."""
+def of_partition(loss: icon.Loss, z: Tensor, rows: Rows, gradient: Tensor) -> Tensor:
+    """The gradient of the partitions alone: that of the whole less that of the attraction along p's own edges."""
     z = z.clone().requires_grad_()
-    squared = (z[:, None] - z).square().sum(dim=2)
-    masses = rows.to_dense().double() * rows.marginal[:, None]
-    attraction = (masses * loss.q.radial(squared)).sum()
-    return with_gradient(loss, z.detach(), rows)[1] + torch.autograd.grad(attraction, z)[0]
+    row, col, mass = rows.masses.own_part.edges(0, rows.n)
+    squared = (z[row] - z[col]).square().sum(dim=1)
+    attraction = (mass.double() * rows.marginal[row] * loss.q.radial(squared)).sum()
+    return gradient + torch.autograd.grad(attraction, z)[0]
 
 
 def off_by(score: str, where: str, normalization: str, debias: float, tolerance: float, n: int = N) -> None:
@@ -80,7 +80,7 @@ def off_by(score: str, where: str, normalization: str, debias: float, tolerance:
     rows = rows.symmetrized if normalization == "joint" else rows
     expected, direction = with_gradient(exact, z, rows)
     value, gradient = with_gradient(exact.replace(evaluator=grid), z, rows)
-    scale = max(float(of_partition(exact, z, rows).norm()), 1e-9)
+    scale = max(float(of_partition(exact, z, rows, direction).norm()), 1e-9)
     assert abs(float(value - expected)) <= tolerance + 1e-6 * abs(float(expected))
     assert float((gradient - direction).norm()) <= 3 * tolerance * scale + 1e-6 * float(direction.norm())
     assert grid.error is None or max(grid.error[:2]) <= tolerance
@@ -111,10 +111,9 @@ def test_a_tolerance_is_kept(score: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", MAPS)
-@pytest.mark.parametrize("score", ["Student-t", "heavy tails", "Gaussian"])
+@pytest.mark.parametrize("score", ["Student-t", "Gaussian"])
 def test_five_thousand_points(score: str, where: str) -> None:
-    for normalization in ("row", "joint"):
-        off_by(score, where, normalization, 0.0, 1e-3, n=5000)
+    off_by(score, where, "row", 0.0, 1e-3, n=5000)
 
 
 @pytest.mark.parametrize("where", MAPS)
