@@ -72,7 +72,6 @@ def draw(seed: int) -> Call:
     call.argv += ["--out", call.out] if call.out else []
     if call.out in ("o.csv", "o.npy") and rng.random() < 0.5:
         Path(call.out).write_text("an earlier result")
-    call.refused |= command == "embed" and call.out in ("o.parquet", "found")
     call.refused |= call.out == "o.npy" and "--id" in call.argv
     if rng.random() < 0.25:
         _wrong_options(call, rng)

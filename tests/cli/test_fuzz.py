@@ -115,7 +115,8 @@ def check(call: Call, status: Any, stdout: str, stderr: str, before: dict[Path, 
 def result(call: Call, stdout: str) -> pd.DataFrame:
     """The table that was written, its cells as text."""
     out = Path(call.out or "-")
-    out = out / "assignments.csv" if out.is_dir() else out
+    if out.is_dir():
+        out /= "map.csv" if call.argv[0] == "embed" else "assignments.csv"
     if out.suffix == ".npy":
         array = np.load(out)
         return pd.DataFrame(array).add_prefix("p")
