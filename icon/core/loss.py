@@ -82,7 +82,9 @@ class Loss(nn.Module):
         anchor_weights: ``w_i``: None (1), ``"stationary"`` (p's marginal: degree / volume of a graph), or ``[n]``.
         block: anchors evaluated at a time; None chooses. The result does not depend on it.
         name: what `repr` calls this loss; None looks the parts up in the table.
-        evaluator: None chooses by capability and size; ``"autograd"``, ``"fused"``, or an `icon.Evaluator`.
+        evaluator: None chooses by capability and size; ``"autograd"``, ``"fused"``, ``"grid"``, or an
+            `icon.Evaluator`. A grid, which is chosen for maps of 2^24 pairs and more in one or two dimensions, is right
+            within a tolerance of 1e-3 (`icon.core.evaluators.Grid`); the others are exact.
         matmul_precision: ``"tf32"`` or ``"bfloat16"``: the factors of the fused evaluator's products are rounded to
             that precision where the hardware can, and summed in float32. None leaves torch's own setting.
         totals: sums over the other parts of a batch whose anchors are evaluated in parts; see `forward`.
