@@ -138,10 +138,10 @@ def test_new_points_are_placed_better_than_by_interpolation(fitted: icon.Embeddi
     new = X[1100:1400]
     probe = KNeighborsClassifier(10).fit(fitted.embedding_, Y[:1100])
     placed, between = fitted.transform(new), fitted.transform(new, optimize=False)
-    assert probe.score(placed, Y[1100:1400]) >= probe.score(between, Y[1100:1400])
+    assert probe.score(placed, Y[1100:1400]) > 0.95
     both = np.concatenate([X[:1100], new])
     scores = [trustworthiness(both, np.concatenate([fitted.embedding_, z])) for z in (placed, between)]
-    assert scores[0] > scores[1] - 1e-3
+    assert scores[0] > scores[1] + 2e-3
     assert np.array_equal(fitted.transform(X[:1100]), fitted.embedding_)
 
 
@@ -183,6 +183,6 @@ def test_a_mapper_learns_from_batches(column: str) -> None:
     ).fit(X[:600], Y[:600])  # fmt: skip
     assert max(seen) <= 2 * 128
     probe = KNeighborsClassifier(10).fit(learned.embedding_, Y[:600])
-    assert probe.score(learned.transform(X[600:900]), Y[600:900]) > 0.7
+    assert probe.score(learned.transform(X[600:900]), Y[600:900]) > 0.6  # by chance 0.1; four seeds gave 0.71 to 0.79
     with pytest.raises(ValueError, match=r"^batch_size: got 1"):
         icon.Embedding(batch_size=1).fit(X[:100])
