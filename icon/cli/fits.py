@@ -66,10 +66,8 @@ def _read_for_map(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], column: str
 ) -> tuple[Features, Any, NDArray[np.int64] | None]:
     """The features, what p is made from beside them, and the labels where some are given."""
-    output.check_output(out, maps.OURS)
-    if form == "parquet" or (out is not None and out.suffix == ".parquet"):
-        output.check_parquet()
-    read = read_features(given["features"], given["key"], _options(out is not None and out.suffix == ".npy", table))
+    plain = output.checked_form(out, maps.OURS, form) == ".npy"
+    read = read_features(given["features"], given["key"], _options(plain, table))
     n = len(read.values)
     labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
@@ -129,10 +127,7 @@ def _read_for_clusters(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any]
 ) -> tuple[Features, NDArray[np.int64] | None]:
     """The features, and the labels where some are given."""
-    output.check_output(out, report.OURS)
-    if form == "parquet" or (out is not None and out.suffix == ".parquet"):
-        output.check_parquet()
-    plain = out is not None and ".npy" in (out.suffix, out.suffix or f".{form}")
+    plain = output.checked_form(out, report.OURS, form) == ".npy"
     read = read_features(given["features"], given["key"], _options(plain, table))
     if given["labels"] is None:
         return read, None

@@ -53,9 +53,23 @@ def check_output(out: Path | None, ours: Sequence[str]) -> None:
         raise ValueError(f"out: got {out}, expected a place that can be written")
 
 
-def check_parquet() -> None:
-    if find_spec("pyarrow") is None and find_spec("fastparquet") is None:
+def checked_form(out: Path | None, ours: Sequence[str], form: str) -> str:
+    """The ending of the table that will be written (empty for standard output), where it can be.
+
+    Args:
+        out: as in `check_output`.
+        ours: as in `check_output`.
+        form: of the table in a folder.
+
+    Raises:
+        ValueError: as in `check_output`, or no library for parquet.
+    """
+    check_output(out, ours)
+    found = "" if out is None else out.suffix or f".{form}"
+    wanted = form == "parquet" or found == ".parquet"
+    if wanted and find_spec("pyarrow") is None and find_spec("fastparquet") is None:
         raise ValueError("format: got parquet, expected pyarrow to be installed to write it")
+    return found
 
 
 @contextmanager

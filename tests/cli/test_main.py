@@ -77,6 +77,7 @@ def test_show_a_coordinate(row: str, column: str) -> None:
         ["embed", "x.npy", "--column", "graph", "--graph", "x.npy", "--iterations", "2"],
         ["embed", "x.npy", "--labels", "short.npy"],
         ["embed", "x.npy", "--perplexity", "100"],
+        ["embed", "named.csv", "--id", "name", "--format", "npy", "--out", "map"],
         ["embed", "broken.npz"],
         ["embed", "x.txt"],
     ],
@@ -89,6 +90,7 @@ def test_bad_input_is_one_line_and_status_2(
     np.save("x.npy", X)
     np.save("short.npy", Y[:5])
     np.save("nan.npy", np.where(np.arange(60)[:, None] == 7, np.nan, X))
+    pd.DataFrame({"name": [f"p{i}" for i in range(60)], "a": X[:, 0], "b": X[:, 1]}).to_csv("named.csv", index=False)
     Path("broken.npz").write_bytes(b"PK not really")
     before = set(tmp_path.iterdir())
     done = RUN.invoke(app, [*arguments, "-q"] if arguments[0] != "show" else arguments)
