@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests import dense
 
@@ -171,6 +172,27 @@ def _hyper(row: str, column: str) -> dict[str, Any]:
 
 
 # -- comparisons ------------------------------------------------------------------------------------------------------
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor has that any operation gives.
+
+    Args:
+        floating: count tensors of floating-point numbers only.
+    """
+
+    numbers = 0
+
+    def __init__(self, floating: bool = False) -> None:
+        super().__init__()
+        self.floating = floating
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for x in found if isinstance(found, (tuple, list)) else [found]:
+            if isinstance(x, Tensor) and (x.is_floating_point() or not self.floating):
+                self.numbers = max(self.numbers, x.numel())
+        return found
 
 
 def gradients(value: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
 from icon.core.evaluators import Grid, edges, nodes
 from icon.core.evaluators.nodes import Nodes, Pairs
 from icon.p.rows import Rows
+from tests.cases import Largest
 
 N = 1500
 
@@ -172,17 +172,6 @@ def test_float32_is_evaluated_in_it() -> None:
     assert value.dtype == z.grad.dtype == torch.float32
     exact, _ = with_gradient(icon.Loss(p, icon.q.StudentT(dof=2), evaluator="autograd"), z.detach(), rows)
     assert abs(float(value.detach() - exact)) < 1e-3
-
-
-class Largest(TorchDispatchMode):
-    numbers = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for x in found if isinstance(found, (tuple, list)) else [found]:
-            if isinstance(x, Tensor):
-                self.numbers = max(self.numbers, x.numel())
-        return found
 
 
 def test_memory_is_linear() -> None:

@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
+from tests.cases import Largest
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
 from tests.ranks import assert_told, run
 
@@ -106,26 +106,13 @@ def test_every_form() -> None:
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
-class Sizes(TorchDispatchMode):
-    """The number of floating-point numbers in the largest tensor that any operation gives."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for x in found if isinstance(found, (tuple, list)) else [found]:
-            if isinstance(x, Tensor) and x.is_floating_point():
-                self.largest = max(self.largest, x.numel())
-        return found
-
-
 def largest(rank: int, exchange: str) -> int:
     """Of a step of 520 points on each of four ranks, in 1,000 dimensions."""
     z = torch.randn(520, 1000, requires_grad=True)
     loss = icon.method("simclr", group="world", exchange=exchange, block=16)
-    with Sizes() as sizes:
+    with Largest(floating=True) as sizes:
         loss(z, torch.arange(520) // 2 + 260 * rank).backward()
-    return sizes.largest
+    return sizes.numbers
 
 
 def test_a_ring_never_holds_all_candidates() -> None:
