@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 import torch.distributed as dist
 
@@ -19,7 +21,8 @@ def main() -> None:
             loss = icon.method(slug)
             given = ((z, z.detach().roll(1, 0).requires_grad_()), None) if slug == "clip" else (z, ids)
             assert off_by(loss, loss.replace(group="world", exchange=exchange), *given, cut) < 1e-10
-    print(f"rank {dist.get_rank()} of {dist.get_world_size()} is right", flush=True)
+    # torchrun starts Python unbuffered, where `print` writes a line and its end apart: two ranks could share a line.
+    sys.stdout.write(f"rank {dist.get_rank()} of {dist.get_world_size()} is right\n")
     dist.barrier()
     dist.destroy_process_group()
 
