@@ -217,7 +217,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if isinstance(mapper, icon_nn.Lookup) and isinstance(self.init, str) and self.init == "spectral":
             mapper.weight.data.copy_(spectral(rows, self.n_components, seed, self._width(loss)))
         if self.batch_size is None:
-            loss = self._on_a_grid(loss, model, inputs, rows)
+            loss, rows = self._for_all_steps(loss, model, inputs, rows)
         schedule = Schedule(
             self.max_iter, self.learning_rate, float(self.early_exaggeration), float(self.late_exaggeration), self.tol,
             self.min_grad_norm, self.callback, {"seed": seed, "verbose": self.verbose}, self.batch_size,
@@ -344,13 +344,17 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         free = self.evaluator is None and self.mapper == "lookup" and self.group is None
         return free and self.n_components <= 2 and n >= GRID_FROM and loss.q.is_radial
 
-    def _on_a_grid(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows) -> Loss:
-        """The loss with a grid to evaluate it, where one can."""
-        if not self._is_large_map(loss, rows.n) or loss.column == "data-label":
-            return loss
+    def _for_all_steps(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows) -> tuple[Loss, Rows]:
+        """The loss with a grid to evaluate it, where one can, and p in the precision of the map: beside the precise one
+        nothing else is kept."""
         with torch.no_grad():
-            (problem,) = loss.problems(model(inputs), rows)
-        return loss.replace(evaluator=Grid(self.tolerance)) if Grid.can(problem) else loss
+            z = model(inputs)
+        like = z[0] if isinstance(z, tuple) else z
+        rows = rows.to(like.device, like.dtype)
+        if not self._is_large_map(loss, rows.n) or loss.column == "data-label":
+            return loss, rows
+        (problem,) = loss.problems(z, rows)
+        return (loss.replace(evaluator=Grid(self.tolerance)) if Grid.can(problem) else loss), rows
 
     def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
         """The mapper, and what gives the input of the loss: with data-label pairs, prototypes too."""

@@ -29,6 +29,7 @@ else:
 C = TypeVar("C", bound="Composable")
 Prepare = Callable[[Any], "Rows"]
 HOW = ("average", "union", "intersection")
+_BLOCK = 2**22  # entries of sparse matrices that are merged at a time
 
 
 @runtime_checkable
@@ -168,15 +169,7 @@ class Symmetrize:
 
     def _of_edges(self, rows: Rows) -> Rows:
         _refuse_gradient(rows, "symmetrize")
-        joint = rows.to_scipy()
-        joint.data = joint.data * np.repeat(rows.marginal.cpu().numpy(), np.diff(joint.indptr))
-        merged = {
-            "average": lambda: joint + joint.T,
-            "union": lambda: joint.maximum(joint.T),
-            "intersection": lambda: joint.minimum(joint.T),
-        }[self.how]()
-        if self.how == "average":
-            merged.data /= 2
+        merged = _with_transpose(rows, self.how)
         mass = np.asarray(merged.sum(axis=1)).ravel()
         exclude, notes, uniform = rows.support.exclude_self, rows.notes, rows.masses.uniform_mass
         if uniform is None:
@@ -239,6 +232,23 @@ class Mix:
 def _beside(rows: Rows, uniform: torch.Tensor) -> Rows:
     """Rows of edges alone, scaled to leave room for a uniform mass ``[n]``, also where they have no edge."""
     return replace(rows, masses=Mixture(rows.masses.scaled(1 - uniform), Uniform(rows.support, uniform)))
+
+
+def _with_transpose(rows: Rows, how: str) -> sp.csr_array:
+    """The mean, the larger or the smaller of ``P_ij`` and ``P_ji``, with P weighted by the anchors; some rows at a
+    time, since a sum of sparse matrices takes several copies of them."""
+    joint = rows.to_scipy()
+    joint.data *= np.repeat(rows.marginal.cpu().numpy(), np.diff(joint.indptr))
+    flipped, n = sp.csr_array(joint.T), rows.n
+    merge = {
+        "average": lambda a, b: (a + b) / 2,
+        "union": lambda a, b: a.maximum(b),
+        "intersection": lambda a, b: a.minimum(b),
+    }[how]
+    step = max(1, _BLOCK * n // max(1, joint.nnz))
+    parts = [merge(joint[start : start + step], flipped[start : start + step]) for start in range(0, n, step)]
+    del joint, flipped  # all of them and the whole would be too much
+    return parts[0] if len(parts) == 1 else sp.csr_array(sp.vstack(parts, format="csr"))
 
 
 def _refuse_gradient(rows: Rows, operation: str) -> None:

@@ -18,7 +18,7 @@ _CHUNK = 2**22  # edges whose scores are kept at a time, where they are computed
 
 
 class Links:
-    """The pairs with mass of p, each listed at both of its ends, with ``p_ij`` and ``p_ji``.
+    """The pairs with mass of p, each listed at both of its ends.
 
     Args:
         masses: p, whose pairs are listed.
@@ -29,18 +29,32 @@ class Links:
     def __init__(self, masses: Masses, like: Tensor, two_sets: bool = False) -> None:
         import scipy.sparse as sp
 
-        forth = masses.to_scipy().astype(np.float64 if like.dtype == torch.float64 else np.float32, copy=False)
+        real, both = (np.float64, np.complex128) if like.dtype == torch.float64 else (np.float32, np.complex64)
+        links = masses.to_scipy().astype(real, copy=False)
         if two_sets:
-            indptr = np.concatenate([forth.indptr, np.full(masses.m, forth.indptr[-1])])
-            forth = sp.csr_array((forth.data, forth.indices + masses.n, indptr), shape=(masses.n + masses.m,) * 2)
-        both = sp.csr_array(forth + 1j * forth.T)
-        both.sort_indices()
-        self.indptr = torch.from_numpy(both.indptr.astype(np.int64))
-        self.indices = torch.from_numpy(both.indices.astype(np.int32 if both.shape[0] < 2**31 else np.int64)).to(
-            like.device
-        )
-        self.forth, self.back = (torch.from_numpy(part.copy()).to(like) for part in (both.data.real, both.data.imag))
+            indptr = np.concatenate([links.indptr, np.full(masses.m, links.indptr[-1])])
+            links = sp.csr_array((links.data, links.indices + masses.n, indptr), shape=(masses.n + masses.m,) * 2)
+        links.sort_indices()
+        back = sp.csr_array(links.T)
+        if not (np.array_equal(links.indptr, back.indptr) and np.array_equal(links.indices, back.indices)):
+            joined = sp.csr_array(links.astype(both) + 1j * back)  # whose pairs are those of the two
+            joined.sort_indices()
+            links = sp.csr_array((joined.data.real.copy(), joined.indices, joined.indptr), shape=joined.shape)
+        self.indptr = torch.from_numpy(links.indptr.astype(np.int64))
+        self.indices = torch.from_numpy(links.indices).to(like.device)
+        #: ``[e]`` the masses ``p_ij``, also where they are 0 and ``p_ji`` is not.
+        self.forth = torch.from_numpy(links.data).to(like)
         self._known: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def back(self) -> Tensor:
+        """``[e]`` the masses ``p_ji``."""
+        import scipy.sparse as sp
+
+        n = len(self.indptr) - 1
+        indptr = self.indptr.numpy().astype(np.int32 if len(self.indices) < 2**31 else np.int64)
+        forth = sp.csr_array((self.forth.cpu().numpy(), self.indices.cpu().numpy(), indptr), shape=(n, n))
+        return torch.from_numpy(sp.csr_array(forth.T).data).to(self.forth)
 
     @property
     def guess(self) -> Tensor:
@@ -55,8 +69,10 @@ class Links:
             factor = upstream[largest] / known[largest]
             if torch.allclose(known * factor, upstream, rtol=1e-6, atol=0.0):
                 return pulls, factor
-        rows = torch.repeat_interleave(self.indptr.diff()).to(upstream.device)
-        pulls = upstream[rows] * self.forth + upstream[self.indices] * self.back
+        self._known = None  # its memory is needed
+        pulls = self.back
+        for rows, part in _chunks(self):
+            pulls[part].mul_(upstream[self.indices[part]]).addcmul_(upstream[rows], self.forth[part])
         self._known = (upstream.clone(), pulls)
         return pulls, upstream.new_ones(())
 

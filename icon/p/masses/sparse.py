@@ -21,6 +21,9 @@ else:
     sp = Lazy("scipy.sparse")
 
 
+_BLOCK = 2**22  # edges whose entropies are computed at a time
+
+
 @dataclass(frozen=True, eq=False)
 class Sparse(Valued):
     """Masses as compressed sparse rows.
@@ -96,9 +99,15 @@ class Sparse(Valued):
 
     def row_sums(self, numbers: Tensor) -> Tensor:
         """``[n]`` sums of one number per edge."""
-        return numbers.new_zeros(self.n).index_add(0, self.rows, numbers)
+        if numbers.requires_grad or not numbers.is_cpu:
+            return numbers.new_zeros(self.n).index_add(0, self.rows, numbers)
+        return torch.segment_reduce(numbers, "sum", offsets=self.indptr, initial=0)  # no number for the row of an edge
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
+        if density is None and len(self.values) > _BLOCK and not self.requires_grad:
+            step = max(1, _BLOCK * self.n // len(self.values))
+            parts = (self.part(start, min(start + step, self.n)) for start in range(0, self.n, step))
+            return torch.cat([-part.row_sums(x_log_x(part.values)) for part in parts])
         if density is None:
             return -self.row_sums(x_log_x(self.values))
         each = x_log_x(self.values + density[self.rows])
