@@ -240,7 +240,7 @@ def _with_transpose(rows: Rows, how: str) -> sp.csr_array:
     joint = rows.to_scipy()
     joint.data *= np.repeat(rows.marginal.cpu().numpy(), np.diff(joint.indptr))
     flipped, n = sp.csr_array(joint.T), rows.n
-    merge = {
+    merge: Callable[[Any, Any], Any] = {
         "average": lambda a, b: (a + b) / 2,
         "union": lambda a, b: a.maximum(b),
         "intersection": lambda a, b: a.minimum(b),

@@ -4,13 +4,15 @@ They hold no lock, so that threads can share the points. Nothing is compiled bef
 is kept on disk.
 """
 
-# mypy: disable-error-code="no-untyped-def,untyped-decorator,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,untyped-decorator,no-untyped-call,operator"
 from __future__ import annotations
 
 import math
 
 import numba
 import numpy as np
+
+from icon.core.evaluators.tables import FIRST, LAST, PARTS
 
 ORDER = 6
 
@@ -122,6 +124,29 @@ def gaussian_edges(indptr, indices, masses, pulls, z, law, values, forces, start
             fy += pulls[k] * dy
         factor = -z.dtype.type(2) * a
         values[i], forces[i, 0], forces[i, 1] = -a * total, factor * fx, factor * fy
+
+
+@_loop
+def table_edges(indptr, indices, masses, pulls, z, table, values, forces, start, stop):
+    """The same of a score whose cubics stand in a table: see `icon.core.evaluators.tables`."""
+    two, three = z.dtype.type(2), z.dtype.type(3)
+    most = np.int32(len(table) - 1)
+    for i in range(start, stop):
+        total, fx, fy = z.dtype.type(0), z.dtype.type(0), z.dtype.type(0)
+        for k in range(indptr[i], indptr[i + 1]):
+            dx, dy = z[i, 0] - z[indices[k], 0], z[i, 1] - z[indices[k], 1]
+            squared = dx * dx + dy * dy
+            power = min(max(np.float32(squared).view(np.int32) >> 23, FIRST), LAST)
+            inverse = z.dtype.type(np.int32((254 + 6 - power) << 23).view(np.float32))  # of a part's width
+            part = np.int32(squared * inverse)
+            t = squared * inverse - z.dtype.type(part)
+            place = min(max(np.int32((power - FIRST) * PARTS) + part, 0), most)
+            a, b, c, d = table[place, 0], table[place, 1], table[place, 2], table[place, 3]
+            total += masses[k] * (a + t * (b + t * (c + t * d)))
+            pull = pulls[k] * (b + t * (two * c + three * t * d)) * inverse
+            fx += pull * dx
+            fy += pull * dy
+        values[i], forces[i, 0], forces[i, 1] = total, two * fx, two * fy
 
 
 @_loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon.core.evaluators.nodes import loops_for, shared
+from icon.core.evaluators.tables import table_of
 from icon.p.masses import Masses
 from icon.q.base import Kernel
 
@@ -101,18 +103,25 @@ class _MeanScores(torch.autograd.Function):
 
 def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
     """``sum_j p_ij s_ij`` ``[n]`` and ``sum_j pull_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
-    loops, law = loops_for(z), q.law
-    if loops is None or law is None:
+    loops = loops_for(z)
+    loop, numbers = (None, None) if loops is None else _compiled(loops, q)
+    if loop is None or numbers is None:
         return _sums_by_torch(z, links, q, pulls)
-    name, numbers = law
-    loop = {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name]
     z = z.detach().contiguous()
     values, forces = z.new_empty(len(z)), torch.empty_like(z)
     given = [x.numpy() for x in (links.indptr, links.indices, links.forth, pulls, z)]
-    constants = np.asarray(numbers, given[-1].dtype)
+    constants = numbers.to(z.dtype).numpy()
     into = values.numpy(), forces.numpy()
     shared(lambda _, start, stop: loop(*given, constants, *into, start, stop), len(z))
     return values, forces
+
+
+def _compiled(loops: ModuleType, q: Kernel) -> tuple[Any, Tensor | None]:
+    """The loop of a score and its numbers: those of its formula, or a table of any other one."""
+    if q.law is None:
+        return loops.table_edges, table_of(q)
+    name, numbers = q.law
+    return {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name], torch.tensor(numbers, dtype=torch.float64)
 
 
 def _sums_by_torch(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
