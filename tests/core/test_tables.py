@@ -1,4 +1,4 @@
-"""Scores as tables: what the compiled loop reads from one is what PyTorch computes, and what no table tells is refused."""
+"""Scores as tables: the compiled loop reads from one what PyTorch computes, and what no table tells is refused."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ def test_sums_are_those_of_pytorch(q: icon.q.Radial, spread: float, dtype: torch
     given = z, links, q, pulls
     for found, expected in zip(edges._sums(*given), edges._sums_by_torch(*given), strict=True):
         kept = torch.isfinite(expected)
-        assert bool(kept.any()) or spread == 1e6
-        torch.testing.assert_close(found[kept], expected[kept], rtol=2e-5, atol=1e-30)
+        assert bool(kept.any()) or spread > 1
+        off = (found[kept] - expected[kept]).norm()
+        assert float(off) <= 1e-6 * float(expected[kept].norm())
 
 
 def test_a_score_with_a_kink_has_no_table() -> None:

@@ -121,7 +121,8 @@ def _compiled(loops: ModuleType, q: Kernel) -> tuple[Any, Tensor | None]:
     if q.law is None:
         return loops.table_edges, table_of(q)
     name, numbers = q.law
-    return {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name], torch.tensor(numbers, dtype=torch.float64)
+    loop = {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name]
+    return loop, torch.tensor(numbers, dtype=torch.float64)
 
 
 def _sums_by_torch(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
