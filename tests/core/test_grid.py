@@ -139,6 +139,43 @@ def test_points_against_others(score: str, where: str, debias: float) -> None:
             assert float((one - other).norm()) < 5e-3 * size
 
 
+def of_classes() -> tuple[icon.p.Distribution, Rows]:
+    """Three large classes, some small ones, and points that are alone in theirs."""
+    labels = torch.cat([torch.arange(3).repeat_interleave(450), torch.arange(3, 33).repeat_interleave(4)])
+    labels = torch.cat([labels, torch.arange(33, 33 + N - len(labels))])
+    labels = labels[torch.randperm(N, generator=torch.Generator().manual_seed(3))]
+    p = icon.p.Classes()
+    return p, p(labels)
+
+
+@pytest.mark.filterwarnings("ignore:target. got 30 of")
+@pytest.mark.parametrize("where", MAPS)
+@pytest.mark.parametrize("score", ["Student-t", "light tails", "Gaussian", "a user's own"])
+@pytest.mark.parametrize(("normalization", "debias"), [("row", 0.0), ("joint", 0.0), ("row", 0.2)])
+def test_classes(score: str, where: str, normalization: str, debias: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The members of a class are not listed: their scores are sums on a grid of their own."""
+    p, rows = of_classes()
+    rows = rows.debias(debias) if debias else rows.symmetrized if normalization == "joint" else rows
+    exact = icon.Loss(p, copy.deepcopy(SCORES[score]), normalization=normalization, evaluator="autograd")
+    z = maps(N)[where]
+    expected, direction = with_gradient(exact, z, rows)
+    scale = float(of_partition(exact.replace(p=p), z, rows, direction).norm())
+    monkeypatch.setattr(edges.Links, "__init__", None)
+    value, gradient = with_gradient(exact.replace(evaluator=Grid(1e-3)), z, rows)
+    assert abs(float(value - expected)) <= 1e-3 + 1e-6 * abs(float(expected))
+    assert float((gradient - direction).norm()) <= 3e-3 * max(scale, 1e-9) + 1e-6 * float(direction.norm())
+
+
+def test_memory_of_classes_is_linear() -> None:
+    n = 20_000
+    rows = icon.p.Classes()(torch.arange(n) % 7)
+    z = (10 * torch.randn(n, 2, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    loss = icon.Loss(icon.p.Classes(), icon.q.Gaussian(sigma=1.0), evaluator="grid")
+    with Largest() as largest:
+        loss(z, rows).backward()
+    assert largest.numbers < n**2 / 7 / 20  # of the pairs of the classes
+
+
 def test_pairs_are_exact() -> None:
     z, charges = maps(N)["clusters"], torch.rand(N).double()
     found = Pairs(z, (0.5, 2.0)).sums(charges, z.new_empty(0))

@@ -101,6 +101,17 @@ def dense_entropy(p: np.ndarray) -> np.ndarray:
     return np.array([scipy.stats.entropy(row) if row.sum() > 0 else 0.0 for row in p])
 
 
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_groups_tell_all_of_p_or_there_are_none(name: str) -> None:
+    masses = MAKERS[name](9, 3).masses
+    groups = masses.grouping
+    if groups is None:
+        return
+    same = groups.number[:, None] == groups.number
+    same.fill_diagonal_(not groups.without_self)
+    assert_close(same * groups.each[:, None], masses.tile(0, 9, groups.each))
+
+
 def test_entropy_of_empty_rows_is_zero() -> None:
     rows = icon.p.Classes()(np.array([0, 1, 1, 3]))
     assert rows.entropy().tolist() == [0, 0, 0, 0]

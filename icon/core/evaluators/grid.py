@@ -18,7 +18,8 @@ from icon import _checks as check
 from icon.core.evaluators.autograd import Autograd
 from icon.core.evaluators.base import Evaluator
 from icon.core.evaluators.edges import Links, mean_scores
-from icon.core.evaluators.nodes import Nodes, Pairs, compiled, shape_of
+from icon.core.evaluators.groups import Groups
+from icon.core.evaluators.nodes import Nodes, Pairs, compiled, field_sums, shape_of, squared_distances
 from icon.core.problem import Problem
 from icon.p.masses import Masses
 from icon.q.base import Kernel
@@ -39,7 +40,8 @@ class Errors(NamedTuple):
 
     Args:
         value: the largest error of a partition ``A_i``.
-        gradient: the error of the partitions' derivatives, over their size (root mean squares).
+        gradient: the error of the partitions' derivatives, over their size (root mean squares); or of the sums of
+            scores, where these are on a grid, too.
         absolute: the largest error of a sum.
     """
 
@@ -51,9 +53,9 @@ class Errors(NamedTuple):
 class Grid(Evaluator):
     """Evaluates maps: a radial score in one or two dimensions, a softmax over all points, and a p with few edges.
 
-    ``sum_k K(z_i - z_k)`` is interpolated on a grid and convolved by FFT; the edges of p are summed exactly. Points so
-    far from others that the grid tells too little of their sum, and maps of too few points for the space that they
-    take, are summed exactly.
+    ``sum_k K(z_i - z_k)`` is interpolated on a grid and convolved by FFT. The edges of p are summed exactly; where p is
+    made of groups of many points, such as classes, each has a grid. Points so far from others that the grid tells too
+    little of their sum, and maps of too few points for the space that they take, are summed exactly.
 
     Args:
         tolerance: what `error` is kept below, > 0: the grid is made finer where a sample of exact sums, at the first
@@ -70,7 +72,7 @@ class Grid(Evaluator):
         #: What the last sample told; None before the first call.
         self.error: Errors | None = None
         self._of: WeakKeyDictionary[Kernel, _Spaced] = WeakKeyDictionary()
-        self._links: WeakKeyDictionary[Masses, Links] = WeakKeyDictionary()
+        self._attraction: WeakKeyDictionary[Masses, Links | Groups] = WeakKeyDictionary()
 
     @staticmethod
     def can(problem: Problem) -> bool:
@@ -81,15 +83,15 @@ class Grid(Evaluator):
         whole = support.offset is None or (support.offset == 0 and support.n == support.m)
         if not whole or problem.p.requires_grad or not own.is_listed:
             return False
-        pairs = own.listed_pairs
-        few = pairs is not None and pairs <= MOST_EDGES * support.n
-        return few and q.coordinates(problem.anchors, problem.candidates)[1].shape[1] <= 2
+        if own.grouping is None and not _are_few(own):
+            return False
+        return q.coordinates(problem.anchors, problem.candidates)[1].shape[1] <= 2
 
     def per_anchor(self, problem: Problem) -> tuple[Float[Tensor, " n"], ...]:
         if not self.can(problem):
             raise ValueError(
                 "evaluator: got 'grid', expected points in at most two dimensions, a score of the distance with fixed "
-                f"parameters, and a p of at most {MOST_EDGES} edges a point without gradient"
+                f"parameters, and a p of groups, or of at most {MOST_EDGES} edges a point, without gradient"
             )
         q, support, own = problem.q, problem.support, problem.p.own_part
         points = _Points.of(problem)
@@ -97,15 +99,21 @@ class Grid(Evaluator):
         spaced = self._of.get(q)
         if spaced is None or spaced.law != _law(q):  # a bandwidth may be set anew
             spaced = self._of[q] = _Spaced(q)
-        spaced.by_pairs = problem.p.uniform_mass is None and Pairs.law_of(q.law, z) is not None
+        few = _are_few(own)
+        spaced.of_scores = problem.p.uniform_mass is not None or not few
+        spaced.by_pairs = not spaced.of_scores and Pairs.law_of(q.law, z) is not None
         if not self._fits(spaced, points):
             return Autograd().per_anchor(problem)
         itself = float(support.exclude_self)
         sums = points.sums(spaced, spaced.kernel) - itself
         partition = spaced.top + self._logs(spaced, points, sums, support.exclude_self)
-        if own not in self._links:
-            self._links[own] = Links(own, z, two_sets=points.charges is not None)
-        expected = mean_scores(z, self._links[own], q)[:n]
+        if own not in self._attraction:
+            self._attraction[own] = Links(own, z, two_sets=points.charges is not None) if few else Groups(own)
+        attraction = self._attraction[own]
+        if isinstance(attraction, Links):
+            expected = mean_scores(z, attraction, q)[:n]
+        else:
+            expected = attraction.mean_scores(z, q, spaced.spacing)
         if problem.p.uniform_mass is not None:
             of_all = points.sums(spaced, q.radial) - itself * spaced.top
             expected = expected + (problem.p.uniform_mass.to(z) / support.size) * of_all.to(z)
@@ -175,6 +183,7 @@ class _Spaced:
         self.n = self.calls = 0
         self.error = Errors(0.0, 0.0, 0.0)
         self.by_pairs = False  # whether sums by the pair are there to be chosen
+        self.of_scores = False  # whether the scores are summed, too
         self.nodes: Nodes | Pairs
         self._spectra: dict[Any, Tensor] = {}
 
@@ -212,18 +221,27 @@ class _Spaced:
 
     def errors(self, points: _Points) -> Errors:
         """Against exact sums, at anchors that are evenly spaced by their number."""
+        exact, off, gradient = self._off_by(points, self.kernel)
+        value = float((off / exact).max())
+        if self.of_scores:
+            _, off_score, slope = self._off_by(points, self.q.radial)
+            value, gradient = max(value, float(off_score.max()) / len(points.candidates)), max(gradient, slope)
+        return Errors(value, gradient, float(off.max()))
+
+    def _off_by(self, points: _Points, law: Law) -> tuple[Tensor, Tensor, float]:
+        """Of some anchors the sums, how far the grid's are from them, and the error of the gradient over its size."""
         z, candidates, n = points.z.detach(), points.candidates.detach().double(), points.n
         rows = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(z.device)
         with torch.enable_grad():
             anchors = z[rows].double().requires_grad_()
-            exact = self.kernel(_squared(anchors, candidates)).sum(dim=1)
+            exact = law(squared_distances(anchors, candidates)).sum(dim=1)
             (slopes,) = torch.autograd.grad(exact.sum(), anchors)
         exact = exact.detach()
         charges = z.new_ones(len(z)) if points.charges is None else points.charges
-        found = self.nodes.sums(charges, self.spectrum(self.kernel))[rows].double()
-        off, size = (found[:, 0] - exact).abs(), slopes.square().sum().sqrt()
+        found = self.nodes.sums(charges, self.spectrum(law))[rows].double()
+        size = slopes.square().sum().sqrt()
         gradient = (found[:, 1:] - slopes).square().sum().sqrt() / size if bool(size > 0) else size
-        return Errors(float((off / exact).max()), float(gradient), float(off.max()))
+        return exact, (found[:, 0] - exact).abs(), float(gradient)
 
 
 @dataclass(frozen=True)
@@ -262,8 +280,13 @@ class _Points:
     def sums(self, spaced: _Spaced, law: Law) -> Tensor:
         """``[n]`` sums over the candidates, an anchor that is one of them included; differentiable."""
         spectrum = spaced.spectrum(law)
-        found: Tensor = _Sums.apply(self.z, spaced.nodes, spectrum, self.charges, self.moves)  # type: ignore[no-untyped-call]
-        return found[: self.n]
+        return field_sums(self.z, spaced.nodes, spectrum, self.charges, self.moves)[: self.n]
+
+
+def _are_few(p: Masses) -> bool:
+    """Whether the pairs of p are listed one by one."""
+    pairs = p.listed_pairs
+    return pairs is not None and pairs <= MOST_EDGES * p.n
 
 
 def _law(q: Kernel) -> Any:
@@ -273,14 +296,10 @@ def _law(q: Kernel) -> Any:
 
 def _log_sums(z: Tensor, candidates: Tensor, rows: Tensor, spaced: _Spaced, exclude_self: bool) -> Tensor:
     """The logarithms of the sums of some rows, by the pair; without the point itself where that is excluded."""
-    scores = spaced.q.radial(_squared(z[rows], candidates)) - spaced.top
+    scores = spaced.q.radial(squared_distances(z[rows], candidates)) - spaced.top
     if exclude_self:
         scores = scores.scatter(1, rows[:, None], -torch.inf)
     return scores.logsumexp(dim=1)
-
-
-def _squared(anchors: Tensor, z: Tensor) -> Tensor:
-    return (anchors[:, None, 0] - z[:, 0]).square() + (anchors[:, None, 1] - z[:, 1]).square()
 
 
 def _width(q: Kernel, top: float) -> float:
@@ -293,34 +312,3 @@ def _width(q: Kernel, top: float) -> float:
         if high / low < 1.01:
             break
     return high
-
-
-class _Sums(torch.autograd.Function):
-    """``φ_i = sum_k q_k K(z_i - z_k)`` of charges q.
-
-    The derivative is ``c_i ∇φ(z_i) + q_i ∇φ_c(z_i)``, with what is sent back as the charges c of the last.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor, charges: Tensor | None, moves: bool
-    ) -> Tensor:
-        found = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
-        ctx.nodes, ctx.spectrum, ctx.charges, ctx.moves, ctx.dtype = nodes, spectrum, charges, moves, z.dtype
-        ctx.save_for_backward(found[:, 1:])
-        return found[:, 0].clone()
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("create_graph: got True with evaluator='grid', expected evaluator='autograd'")
-        (slopes,) = ctx.saved_tensors
-        own = upstream[:, None] * slopes
-        if ctx.charges is None:
-            lowest, highest = upstream.aminmax()
-            if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
-                return (2 * own).to(ctx.dtype), None, None, None, None
-            own = own + ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
-        elif ctx.moves:
-            own = own + ctx.charges[:, None] * ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
-        return own.to(ctx.dtype), None, None, None, None

@@ -29,6 +29,20 @@ class Edges(NamedTuple):
     mass: Tensor
 
 
+class Grouping(NamedTuple):
+    """Groups of one set of points, in each of which all pairs have mass.
+
+    Args:
+        number: ``[n]`` of the group of each point.
+        each: ``[n]`` the mass that each member of its group has in the row of a point.
+        without_self: whether the point itself is no such member.
+    """
+
+    number: Tensor
+    each: Tensor
+    without_self: bool
+
+
 class Masses(ABC):
     """A matrix ``[n, m]`` of masses >= 0, row i of which is p(.|i); a row of zeros is an anchor without a positive.
 
@@ -94,6 +108,11 @@ class Masses(ABC):
     def listed_pairs(self) -> int | None:
         """How many pairs `edges` lists, or None where they are not listed or it cannot be known without looking."""
         return self.n_edges if self.is_listed else None
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """The groups that all of p is made of, or None."""
+        return None
 
     def edges(self, start: int, stop: int) -> Edges:
         """The pairs with mass of some anchors; ``row`` counts from ``start``."""

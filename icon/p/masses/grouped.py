@@ -10,7 +10,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon.p.masses.base import Edges, Masses, per_row, precise
+from icon.p.masses.base import Edges, Grouping, Masses, per_row, precise
 from icon.p.masses.sparse import Sparse
 from icon.p.support import place
 
@@ -168,6 +168,12 @@ class Grouped(Masses):
     @property
     def listed_pairs(self) -> int | None:
         return self.n_edges if check.values_matter(self.keys) else None
+
+    @property
+    def grouping(self) -> Grouping | None:
+        if self.own != 0 or self.n != self.m:
+            return None
+        return Grouping(self._groups[1], self._each(0, self.n, self.sums()), True)
 
     def edges(self, start: int, stop: int) -> Edges:
         mine, theirs = self._groups
