@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments import debiased_contrastive, divergences, multi_view
+from experiments import debiased_contrastive, divergences, maps, multi_view
 from experiments.clustering import comparison, debiasing, ingredients, model_selection
 from experiments.record import Experiment
 
@@ -16,6 +16,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         model_selection.EXPERIMENT,
         debiased_contrastive.EXPERIMENT,
         divergences.EXPERIMENT,
+        maps.EXPERIMENT,
     )
 }
 #: Names of earlier releases.

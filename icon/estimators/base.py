@@ -25,6 +25,7 @@ from icon.methods import axes
 from icon.nn.mappers import MAX_FEATURES, as_seen
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
+SOME = 20_000  # rows of an array on disk by which features are scaled
 
 
 def random_of(random_state: Any) -> np.random.RandomState:
@@ -236,6 +237,25 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
         for start in range(BLOCK, len(X), BLOCK):
             found[start : start + BLOCK] = block(start)
     return found
+
+
+def input_of(estimator: Any, X: Any, reset: bool = True) -> Any:
+    """Features as p takes them: a tensor on the device, a sparse matrix, or an array as it lies on disk."""
+    X = features_of(X)
+    if not on_disk(X):
+        x = validated(estimator, X, reset=reset, ensure_min_samples=2)
+        return x if sp.issparse(x) else on_device(x, estimator.device)
+    check_on_disk(X)
+    if reset:
+        estimator.n_features_in_ = X.shape[1]
+    elif X.shape[1] != estimator.n_features_in_:
+        raise ValueError(f"X: got {X.shape[1]} features, expected {estimator.n_features_in_} as in fit")
+    return X
+
+
+def some_of(x: Any) -> Tensor:
+    """Features by which a mapper is made: all that are in memory, evenly spaced rows of those on disk."""
+    return x if isinstance(x, Tensor) else torch.from_numpy(np.array(x[:: max(1, len(x) // SOME)]))
 
 
 def on_disk(X: Any) -> bool:

@@ -35,10 +35,10 @@ from icon.estimators.base import (
     as_dense,
     check_callback,
     check_hyper,
-    check_on_disk,
     check_output,
     draw_seed,
     features_of,
+    input_of,
     is_pairwise,
     learning_rate,
     made_from,
@@ -46,6 +46,7 @@ from icon.estimators.base import (
     on_disk,
     random_of,
     sample_weights,
+    some_of,
     target_of,
     validated,
     with_lower_perplexity,
@@ -249,7 +250,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _checked(self, X: Any, sample_weight: Any) -> tuple[Any, int, Tensor | None, tuple[str, ...], Loss]:
         """The features, their number and weights, the kinds of start, and the loss, where all arguments are right."""
-        x, n = self._features(X)
+        x = input_of(self, X)
+        n = x.shape[0]
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and not bool((weights > 0).all()):
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
@@ -320,7 +322,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             y: as in `fit`.
         """
         labels = self.predict(X)
-        x, n = self._features(X, reset=False)
+        x = input_of(self, X, reset=False)
+        n = x.shape[0]
         if is_pairwise(self.hyper) and x.shape[1] != n:
             raise ValueError(
                 f"X: got shape {tuple(x.shape)} with metric='precomputed', expected (n, n) distances of the points of "
@@ -473,8 +476,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _mapper(self, run: Run, outputs: int) -> nn.Module:
         x = run.x
-        part = slice(None, None, max(1, len(x) // 20_000))
-        known = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x[part]))
+        known = some_of(x)
         if isinstance(self.mapper, str) and self.mapper == "lookup":
             if not isinstance(x, Tensor):
                 raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
@@ -494,19 +496,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- the input ----------------------------------------------------------------------------------------------------
 
-    def _features(self, X: Any, reset: bool = True) -> tuple[Any, int]:
-        """Features as p takes them: on the device, sparse, or as they lie on disk; and their number."""
-        X = features_of(X)
-        if not on_disk(X):
-            x = validated(self, X, reset=reset, ensure_min_samples=2)
-            return x if sp.issparse(x) else on_device(x, self.device), x.shape[0]
-        check_on_disk(X)
-        if reset:
-            self.n_features_in_ = X.shape[1]
-        elif X.shape[1] != self.n_features_in_:
-            raise ValueError(f"X: got {X.shape[1]} features, expected {self.n_features_in_} as in fit")
-        return X, len(X)
-
     def _batch_size(self, n: int) -> int | None:
         if isinstance(self.batch_size, str):
             check.choice(self.batch_size, "batch_size", ("auto",))
@@ -521,7 +510,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self, "mapper_")
         x = features_of(X)
-        x = self._features(x, reset=False)[0] if on_disk(x) else as_dense(self, validated(self, x, reset=False))
+        x = input_of(self, x, reset=False) if on_disk(x) else as_dense(self, validated(self, x, reset=False))
         logits = apply(self.mapper_, x)
         order = getattr(self, "order_", None)  # files of older versions have none
         return logits if order is None else logits[:, order]

@@ -27,35 +27,40 @@ from icon.core.evaluators import Evaluator, Grid
 from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.core.loss import Loss
+from icon.estimators.affinity import rows_from, with_weights
 from icon.estimators.base import (
+    BLOCK,
     apply,
     as_dense,
     check_callback,
     check_hyper,
     check_output,
     draw_seed,
+    features_of,
+    input_of,
     is_pairwise,
     made_from,
     on_device,
+    on_disk,
     sample_weights,
+    some_of,
     target_of,
     validated,
     with_lower_perplexity,
 )
+from icon.estimators.landmarks import chosen_of, part_of, spread
 from icon.estimators.momentum import EXAGGERATION, Schedule, by_momentum
 from icon.estimators.placing import placed
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.estimators.starts import spectral, start_of
 from icon.labels import classes_of
 from icon.methods import axes, registry
-from icon.neighbors import exact_neighbors
 from icon.nn.mappers import as_seen
-from icon.p import adjacency
 from icon.p.base import Sets
-from icon.p.graph import Precomputed
 from icon.p.rows import Rows
 from icon.serialization import READERS
-from icon.training.batches import prepare
+from icon.training.batches import prepare, rows_of
+from icon.training.sampler import PairSampler
 from icon.training.state import seeded, settled
 
 GRID_FROM = 1000  # points from which a map on a grid takes less time than one of exact sums
@@ -106,6 +111,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             at most two dimensions, where it can (`icon.core.evaluators.Grid`): O(n) at each step, where exact sums
             are O(n²).
         tolerance: > 0, of that grid: how far its sums may be from exact ones.
+        landmarks: lay out only so many points, drawn at random, and place the others against them as `transform` does,
+            a block at a time: for ten million points. None lays out all.
         n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
             torch is set to. Torch's own setting is restored after the fit.
         group: ``"world"`` or a process group of `torch.distributed`, each rank of which calls `fit` with the same
@@ -126,7 +133,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     Attributes:
         embedding_: ``[n, n_components]`` float32.
-        loss_: the loss of the embedding.
+        loss_: the loss of the embedding (of the landmarks, where these are not all points); with ``batch_size`` the
+            mean loss of the batches of the last 50 steps.
+        landmarks_: with ``landmarks``, the numbers of the points that were laid out together.
         n_iter_: steps taken.
         notes_: what was done on the way to p that changes its numbers, in words: the recall of an approximate search.
         places_new_: whether ``transform`` can optimise new points: p was made from the features that the map has.
@@ -161,6 +170,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         device: str | torch.device = "auto",
         evaluator: str | Evaluator | None = None,
         tolerance: float = 1e-3,
+        landmarks: int | None = None,
         n_jobs: int | None = None,
         group: Group | None = None,
     ) -> None:
@@ -187,6 +197,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         self.device = device
         self.evaluator = evaluator
         self.tolerance = tolerance
+        self.landmarks = landmarks
         self.n_jobs = n_jobs
         self.group = group
 
@@ -204,6 +215,28 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 `icon.p.Precomputed` takes (a dense or sparse matrix ``[n, n]``, a weighted graph) whose rows sum to
                 one, or all entries together.
         """
+        rows, n = self._landmarks(X, affinity)
+        if rows is None:
+            return self._fit(X, y, sample_weight, affinity)
+        X = features_of(X)
+        self._fit(part_of(X, rows), part_of(y, rows), part_of(sample_weight, rows), None)
+        self.embedding_, self.landmarks_ = spread(self, X, rows, n), rows
+        return self
+
+    def _landmarks(self, X: Any, affinity: Any) -> tuple[NDArray[np.int64] | None, int]:
+        """The points that are laid out together, where these are not all, and the number of all."""
+        self.__dict__.pop("landmarks_", None)
+        if self.landmarks is None:
+            return None, 0
+        n = int(input_of(self, X).shape[0])
+        if affinity is not None or self._made_from == "graph" or is_pairwise(self.hyper):
+            raise ValueError(
+                "landmarks: got a number with p of all points, expected a p that is made from features or y"
+            )
+        seed = draw_seed(self.random_state)
+        return chosen_of(self.landmarks, n, exchange.from_first(lambda: seed, self.group)), n
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, affinity: Any) -> Embedding:
         begun = partial(self._begun, X, y, sample_weight, affinity)
         loss, model, mapper, inputs, target, weights, drawn = exchange.on_all(begun, self.group)
         seed = exchange.from_first(lambda: drawn, self.group)  # without one of the caller's, each rank has drawn one
@@ -212,8 +245,14 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         m = len(self.classes_) if labelled else n
         made = partial(prepare, loss, target, Sets(n, m, labelled))
         rows = exchange.from_first(made, self.group)
-        if weights is not None:
-            loss, rows = _weighted(loss, rows, weights)
+        seen: Any = None
+        if weights is not None and self.batch_size is not None:
+            seen = PairSampler(with_weights(rows, weights), weighted=True)
+        elif weights is not None and loss.normalization == "row":
+            every = weights * rows.marginal.cpu() if loss.stationary_anchors else weights
+            loss = loss.replace(anchor_weights=every)
+        elif weights is not None:
+            rows = with_weights(rows, weights).symmetrize()
         if isinstance(mapper, icon_nn.Lookup) and isinstance(self.init, str) and self.init == "spectral":
             mapper.weight.data.copy_(spectral(rows, self.n_components, seed, self._width(loss)))
         if self.batch_size is None:
@@ -222,24 +261,29 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.max_iter, self.learning_rate, float(self.early_exaggeration), float(self.late_exaggeration), self.tol,
             self.min_grad_norm, self.callback, {"seed": seed, "verbose": self.verbose}, self.batch_size,
         )  # fmt: skip
-        self.n_iter_ = schedule.run(loss.replace(group=self.group), model, inputs, rows)
-        with torch.no_grad():
-            z = model(inputs)
-            self.loss_ = float(loss(z, rows))
-        if isinstance(z, tuple):
-            self.prototypes_ = z[1].detach().cpu().numpy()
+        if seen is None:  # of points and labels each batch makes rows of its own
+            seen = target if labelled and self.batch_size is not None else rows
+        self.n_iter_, recent = schedule.run(loss.replace(group=self.group), model, inputs, seen)
+        if self.batch_size is None:
+            with torch.no_grad():
+                z = model(inputs)
+                self.loss_ = float(loss(z, rows))
+            self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
+        else:
+            self.embedding_, self.loss_ = apply(mapper.eval(), inputs), recent
+        if isinstance(model, nn.Sequential) and model is not mapper:
+            self.prototypes_ = model[-1].weight.detach().cpu().numpy()  # type: ignore[operator]
         self.notes_ = list(rows.notes)
         # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
         from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
         self.places_new_ = from_features and not is_pairwise(self.hyper)
         self.mapper_ = mapper
-        self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
         return self
 
     def _begun(self, X: Any, y: Any, sample_weight: Any, affinity: Any) -> tuple[Any, ...]:
         """What a fit is made of, where all arguments are right: the loss, the module that it trains and the mapper,
         their input, what p is made from, the weights of the points, the seed."""
-        x = validated(self, X, ensure_min_samples=2)
+        x = input_of(self, X)
         check_hyper(self.hyper)
         check_callback(self.callback)
         check.count(self.n_components, "n_components")
@@ -250,26 +294,41 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         if self.batch_size is not None:
             check.count(self.batch_size, "batch_size", 2)
         seed = draw_seed(self.random_state)
-        features, n = on_device(as_dense(self, x, reset=True), self.device), x.shape[0]
-        loss = self._loss(n, affinity is not None).to(features.device)
+        n, is_read = x.shape[0], isinstance(x, np.ndarray)
+        if is_read:
+            self._check_on_disk()
+        features = x if is_read else on_device(as_dense(self, x, reset=True), self.device)
+        device = on_device(np.zeros(1), self.device).device
+        loss = self._loss(n, affinity is not None).to(device)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        if weights is not None and self.batch_size is not None and loss.column == "data-label":
+            raise ValueError("sample_weight: got some with batch_size= for pairs of data and labels, expected None")
         if affinity is None:
             target = target_of(str(loss.column), x if sp.issparse(x) else features, y)
         else:
-            target = _prepared(affinity, n)
+            target = rows_from(affinity, n)
         if made_from(str(loss.column)) == "labels" and (y is not None or affinity is None):
             given = classes_of(y, "y", n)
             self.classes_ = given.names
             if loss.column == "data-label" and not given.known.all():
                 loss = loss.replace(p=replace(loss.p, ignore_index=-1), name=loss.name)  # type: ignore[call-arg]
-        with seeded(seed, features.device):
-            mapper, model = self._model(loss, features, seed)
+        with seeded(seed, device):
+            mapper, model = self._model(loss, some_of(features), seed)
         if isinstance(mapper, icon_nn.Lookup):
-            inputs = torch.arange(n, device=features.device)
+            inputs = torch.arange(n, device=device)
         else:
-            inputs = as_seen(mapper, features)
-        check_output(mapper, inputs, self.n_components)
+            inputs = features if is_read else as_seen(mapper, features)
+        check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), self.n_components)
         return loss, model, mapper, inputs, target, weights, seed
+
+    def _check_on_disk(self) -> None:
+        """What is there for all points at once is refused for features that are read in blocks."""
+        if isinstance(self.mapper, str) and self.mapper == "lookup":
+            raise TypeError(
+                "mapper: got 'lookup' for an array on disk, expected 'linear', 'mlp' or a module, or landmarks="
+            )
+        if self.batch_size is None:
+            raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
         """`fit`, and the embedding ``[n, n_components]`` of X."""
@@ -286,18 +345,14 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
                 put them.
         """
         check_is_fitted(self, "mapper_")
-        x = as_dense(self, validated(self, X, reset=False))
-        found = apply(self.mapper_, x)
+        X = features_of(X)
+        x = input_of(self, X, reset=False) if on_disk(X) else as_dense(self, validated(self, X, reset=False))
         if not (optimize and isinstance(self.mapper_, icon_nn.Lookup) and self.places_new_):
-            return found
-        known_x, known = self.mapper_.features, self.mapper_.weight.detach()
-        assert known_x is not None
-        x, start = check.as_tensor(x, "X").to(known_x), torch.from_numpy(found).to(known)
-        new = exact_neighbors(x, known_x, 1)[1][:, 0] > 0  # a known point stays where it is
-        if bool(new.any()):
-            loss = self._loss(len(known), False).to(known.device)
-            start[new] = placed(loss, x[new], known_x, start[new], known)
-        return start.cpu().numpy()
+            return apply(self.mapper_, x)
+        known = self.mapper_.weight
+        loss = self._loss(len(known), False).to(known.device)
+        parts = [placed(loss, x[start : start + BLOCK], self.mapper_) for start in range(0, len(x), BLOCK)]
+        return np.concatenate(parts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
@@ -330,6 +385,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             kept = min(n - 1, math.ceil(3 * np.max(perplexity)))
             loss = loss.replace(p=replace(loss.p, n_neighbors=kept))  # type: ignore[call-arg]
         return loss
+
+    @property
+    def _made_from(self) -> str:
+        """What p is made from."""
+        return made_from(next((m.column for m in registry.methods() if m.slug == self.method), self.column))
 
     @property
     def _slug(self) -> str | None:
@@ -388,36 +448,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
-        column = next((m.column for m in registry.methods() if m.slug == self.method), self.column)
-        tags.target_tags.required = made_from(column) in ("labels", "graph")
+        tags.target_tags.required = self._made_from in ("labels", "graph")
         return tags
-
-
-def _prepared(affinity: Any, n: int) -> Rows:
-    """Rows of p as they are; of a matrix those that it has, or the joint ones if all of it sums to one."""
-    if isinstance(affinity, Rows):
-        rows = affinity
-    else:
-        given = affinity
-        if adjacency.is_matrix(affinity):
-            given = check.matrix(affinity, "affinity")
-        elif not isinstance(affinity, Tensor):
-            given = adjacency.weights(affinity, "affinity", Sets(n, n))
-        rows = Precomputed(joint=bool(abs(float(given.sum()) - 1) < 1e-3))(given)
-    if rows.n != n:
-        raise ValueError(f"affinity: got shape {(rows.n, rows.m)}, expected {(n, n)} (one row per row of X)")
-    return rows
-
-
-def _weighted(loss: Loss, rows: Rows, weights: Tensor) -> tuple[Loss, Rows]:
-    """The loss and its p with weights ``[n]`` of the points: of the anchors, or of the joint distribution."""
-    if loss.normalization == "row":
-        every = weights * rows.marginal.cpu() if loss.stationary_anchors else weights
-        return loss.replace(anchor_weights=every), rows
-    marginal = weights * rows.marginal.cpu()
-    if not bool(marginal.sum() > 0):
-        raise ValueError("sample_weight: got 0 for every point with a positive, expected some > 0")
-    return loss, rows.as_joint(rows.masses, (marginal / marginal.sum()).to(rows.marginal)).symmetrize()
 
 
 READERS["Embedding"] = partial(load_estimator, Embedding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from icon.p.rows import Rows
 from icon.training.fit import Callback, fit
 
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
+RECENT = 50  # steps whose losses are averaged
 
 
 class MomentumGains(Optimizer):
@@ -73,9 +75,10 @@ class Schedule:
     shared: dict[str, Any]
     batch_size: int | None = None
 
-    def run(self, loss: Loss, model: nn.Module, inputs: Tensor, rows: Rows) -> int:
-        """Train in place; the number of steps taken."""
-        name, lookup = loss.name or "embedding", not inputs.is_floating_point()
+    def run(self, loss: Loss, model: nn.Module, inputs: Any, rows: Any) -> tuple[int, float]:
+        """Train in place; the number of steps taken, and the mean loss of the last ones."""
+        name = loss.name or "embedding"
+        lookup = isinstance(inputs, Tensor) and not inputs.is_floating_point()
         self._ended: list[bool] = []  # whether the callback asked for the end, at each step
         stops: dict[str, Any] = {"tol": self.tol, "min_grad_norm": self.min_grad_norm, **self.shared}
         if self.batch_size is not None and getattr(loss.p, "join", False):
@@ -86,7 +89,7 @@ class Schedule:
                 loss, model, inputs, rows, steps=self.steps, learning_rate=rate, callback=self._seen(loss, rows),
                 label=name, batch_size=self.batch_size, **stops,
             )  # fmt: skip
-            return len(found.losses)
+            return len(found.losses), float(np.mean(found.losses[-RECENT:]))
         early = min(EXAGGERATION_STEPS, self.steps // 4) if self.early > 1 else 0
         if early:
             first = self._rate(rows.n, self.early)
@@ -96,14 +99,14 @@ class Schedule:
                 callback=self._seen(loss, rows, exaggerated=True), label=f"{name}, exaggerated", **self.shared,
             )  # fmt: skip
         if self._ended and self._ended[-1]:
-            return len(self._ended)
+            return len(self._ended), math.nan
         last, pulled = self._rate(rows.n, self.late), self.late > 1
         found = fit(
             loss, model, inputs, rows.exaggerated(self.late) if pulled else rows, steps=self.steps - early,
             optimizer=lambda ps: MomentumGains(ps, last), callback=self._seen(loss, rows, early, pulled), label=name,
             **stops,
         )  # fmt: skip
-        return early + len(found.losses)
+        return early + len(found.losses), float(np.mean(found.losses[-RECENT:]))
 
     def _rate(self, n: int, exaggeration: float) -> float:
         """The gradient is that of the loss, a quarter of what some programs take: their rate is n / exaggeration."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from icon import _checks as check
 from icon.core.evaluators import Grid
 from icon.core.loss import Loss
+from icon.estimators.base import apply
 from icon.estimators.momentum import MomentumGains
+from icon.neighbors import exact_neighbors
+from icon.nn import Lookup
 from icon.p.base import Sets
 from icon.training.fit import fit
 
@@ -15,7 +23,24 @@ STEPS, RATE = 100, 0.5
 _PAIRS = 2**24  # of new and known points at a time, where sums are exact
 
 
-def placed(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) -> Tensor:
+def placed(loss: Loss, X: Any, mapper: Lookup) -> NDArray[np.float32]:
+    """``[b, d]`` where the lookup puts points ``X [b, f]``, of which the new ones are then moved to where they belong.
+
+    Args:
+        loss: of the map, with a p that is made from features.
+        X: features.
+        mapper: the map; it knows its features.
+    """
+    known_x, known = mapper.features, mapper.weight.detach()
+    assert known_x is not None
+    x, start = check.as_tensor(X, "X").to(known_x), torch.from_numpy(apply(mapper, X)).to(known)
+    new = exact_neighbors(x, known_x, 1)[1][:, 0] > 0  # a known point stays where it is
+    if bool(new.any()):
+        start[new] = moved(loss, x[new], known_x, start[new], known)
+    return start.cpu().numpy()
+
+
+def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) -> Tensor:
     """``[b, d]`` where new points have come to lie. Each is placed by itself, whichever others there are.
 
     What is minimised is ``KL(p(.|i) ‖ q(.|i))`` of each new point i over the known ones, with p from the features and

@@ -64,6 +64,22 @@ def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Ten
     return torch.cat(parts) if found is None else found, unit
 
 
+def edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:
+    """The same of one set of points that lie on disk, of which a block is read at a time."""
+    found, step = torch.empty(index.shape, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
+    starts = range(0, len(index), step)
+    largest = max(float(np.abs(x[start : start + step], dtype=np.float64).max()) for start in starts)
+    unit = unit_of(torch.tensor([largest], dtype=torch.float64)) if metric == "sqeuclidean" else 1.0
+    for start in starts:
+        near = index[start : start + step].numpy()
+        known, place = np.unique(near, return_inverse=True)  # each row is read once, in the order of the file
+        rows, others = (
+            torch.from_numpy(np.array(x[k], np.float64)) / unit for k in (slice(start, start + len(near)), known)
+        )
+        found[start : start + step] = edge_scores(rows, others, torch.from_numpy(place.reshape(near.shape)), metric)[0]
+    return found, unit
+
+
 def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[int, Tensor, float]]:
     """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine; and the unit of distances."""
     if not isinstance(xa, Tensor):

@@ -19,7 +19,7 @@ from icon.neighbors import METRICS, SEARCHES, exact_neighbors, nearest_neighbors
 from icon.p.base import Distribution, Sets
 from icon.p.masses import DenseFromLogs, Listed, Sparse
 from icon.p.rows import Rows
-from icon.p.similarities import edge_scores, nearest_by_distances, score_tiles
+from icon.p.similarities import edge_scores, edge_scores_on_disk, nearest_by_distances, score_tiles
 from icon.p.support import Support
 
 DEFAULT_PERPLEXITY = 30.0
@@ -44,18 +44,29 @@ class _Spatial(Distribution):
         pair = (target, target) if _is_one_set(target) else target
         if pair[0] is None:
             raise TypeError(f"target: got None, expected features [n, d] for icon.p.{type(self).__name__}")
+        if self._stays_on_disk(target):
+            self._check_sizes(target, target, sets)
+            return target, target
         elsewhere = any(distances.needed(x, self._metric) for x in pair)
         read = partial(distances.prepared, metric=self._metric) if elsewhere else _precise
         if pair[0] is pair[1]:
             xa = xb = read(pair[0], "features")
         else:
             xa, xb = read(pair[0], "features[0]"), read(pair[1], "features[1]")
+        self._check_sizes(xa, xb, sets)
+        return xa, xb
+
+    def _stays_on_disk(self, target: Any) -> bool:
+        """Whether features are read in blocks: one set of them, of whose pairs few are kept."""
+        return isinstance(target, np.memmap) and self._metric in METRICS and target.ndim == 2
+
+    @staticmethod
+    def _check_sizes(xa: Any, xb: Any, sets: Sets) -> None:
         for x, expected in ((xa, sets.n), (xb, sets.m)):
             if expected is not None and x.shape[0] != expected:
                 raise ValueError(f"features: got {x.shape[0]} rows, expected {expected} (one per row of the input)")
         if xa.shape[1] != xb.shape[1]:
             raise ValueError(f"features: got {xa.shape[1]} and {xb.shape[1]} columns, expected the same number")
-        return xa, xb
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -83,6 +94,8 @@ class _Kernel(_Spatial):
             f"an exact p of {support.n} x {support.m} points" if k is None else f"p with {k} neighbours",
             "give n_neighbors= to keep the nearest only",
         )
+        if isinstance(xa, np.memmap) and (k is None or not support.exclude_self):
+            xa = xb = _precise(np.array(xa), "features")
         if k is None:
             logs = torch.cat(
                 [
@@ -113,6 +126,11 @@ class _Kernel(_Spatial):
         """``[n, k]`` in ascending order, of many points of one set by an approximate search; their scores, the unit of
         these, and the recall in words."""
         metric, own = self._metric, support.exclude_self
+        if isinstance(xa, np.memmap):
+            assert isinstance(metric, str)
+            found = nearest_neighbors(xa, k, metric=metric)
+            index = torch.from_numpy(np.sort(found.indices, axis=1))
+            return index, *edge_scores_on_disk(xa, index, metric), _notes(found.recall)
         if not isinstance(xa, Tensor):
             return *nearest_by_distances(xa, xb, k, metric, own), ()
         assert isinstance(metric, str)
@@ -198,8 +216,10 @@ class Gaussian(_Kernel):
         xa, xb = super().features(target, sets)
         if not self.center:
             return xa, xb
-        if not isinstance(xa, Tensor):
+        if not isinstance(xa, (Tensor, np.memmap)):
             raise TypeError("center: got True with sparse features, which would not stay sparse, expected False")
+        if isinstance(xa, np.memmap):
+            xa = xb = _precise(np.array(xa), "features")
         one_set = xa is xb
         xa = xa - xa.mean(dim=0)
         return xa, xa if one_set else xb - xb.mean(dim=0)

@@ -1,0 +1,193 @@
+"""Maps in two dimensions: what the row, the column, the form and debiasing do to them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from pandas import DataFrame
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+import icon
+from experiments import record
+from experiments.datasets import Array, Dataset
+from experiments.plots import panels
+from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.statistics import mean_std
+from icon.metrics import trustworthiness
+from icon.neighbors import nearest_neighbors
+
+
+@dataclass(frozen=True)
+class Settings(record.Settings):
+    """The same for every data set and cell; chosen beforehand and not tuned for any."""
+
+    steps: int = 500
+    directions: int = 50
+    perplexity: float = 30.0
+    kept: int = 90
+    neighbors: int = 30
+    edges: int = 15
+    judged: int = 5000
+    near: int = 15
+    drawn: int = 600
+
+
+def configurations(dataset: Dataset) -> list[Configuration]:
+    """The forms of four cells, the tails of t-SNE, the other columns, and debiasing."""
+    cells = [(row, 1.0, column, form, 0.0) for row in ROWS for column in ("gaussian", "knn") for form in FORMS]
+    cells += [("student-t", dof, "gaussian", "joint", 0.0) for dof in (0.5, 2.0, 10.0, 100.0)]
+    cells += [(row, 1.0, column, "row", 0.0) for row in ROWS for column in ("student-t", "graph", "pairs", "classes")]
+    cells += [("student-t", 1.0, "gaussian", "joint", alpha) for alpha in (0.1, 0.5)]
+    cells += [("student-t", 1.0, "knn", "row", 0.1), ("gaussian", 1.0, "gaussian", "row", 0.1)]
+    return [dict(zip(("row", "dof", "column", "form", "alpha"), cell, strict=True)) for cell in cells]
+
+
+def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
+    """Seconds of the steps, three measures of the map, and of the first seed also ``map``, as ``x,y,label ...``."""
+    x, y = features(dataset, settings.directions), labels_of(dataset)
+    row, column, form = (configuration[name] for name in ("row", "column", "form"))
+    rows = supervision(dataset, column, settings)
+    rows = rows.symmetrize() if form == "joint" else rows
+    model = icon.Embedding(
+        row=row, column=column, dof=configuration["dof"] if row == "student-t" else None, max_iter=settings.steps,
+        hyper={"normalization": form}, tol=0, random_state=seed,
+    )  # fmt: skip
+    began = time.perf_counter()
+    z = model.fit(x, y, affinity=rows.debias(configuration["alpha"])).embedding_
+    seconds = time.perf_counter() - began
+    some = np.random.default_rng(seed).permutation(dataset.n)[: settings.judged]
+    index = NearestNeighbors(n_neighbors=settings.near + 1).fit(z).kneighbors(z, return_distance=False)
+    near = np.stack([found[found != i][: settings.near] for i, found in enumerate(index)])
+    truth = neighbours(dataset, settings)
+    measures: Measures = {
+        "seconds": seconds,
+        "trustworthiness": trustworthiness(x[some], z[some], k=settings.near),
+        "preserved": float(np.mean([np.isin(near[i], truth[i]).mean() for i in some])),
+        "knn": float(np.mean(most_frequent(y[near[:, :10]]) == y)),
+    }
+    if seed == 0:
+        measures["map"] = drawn(z, y, settings.drawn)
+    return measures
+
+
+def most_frequent(labels: Array) -> Array:
+    """``[n]`` of labels ``[n, k]``; the lowest of those that are equally frequent."""
+    return np.asarray(np.apply_along_axis(np.bincount, 1, labels, minlength=labels.max() + 1).argmax(axis=1))
+
+
+def drawn(z: Array, y: Array, count: int) -> str:
+    """Some points of a map as text, in a square of 1,000."""
+    some = np.random.default_rng(0).permutation(len(z))[:count]
+    low, high = np.percentile(z, 0.5, axis=0), np.percentile(z, 99.5, axis=0)
+    places = np.clip(999 * (z[some] - low) / max(float((high - low).max()), 1e-30), 0, 999).astype(int)
+    return " ".join(f"{a},{b},{label}" for (a, b), label in zip(places, y[some], strict=True))
+
+
+@lru_cache(maxsize=2)
+def features(dataset: Dataset, directions: int) -> Array:
+    """At most so many principal directions, in units of their root mean square."""
+    x = dataset.x - dataset.x.mean(axis=0)
+    x = PCA(directions, random_state=0).fit_transform(x) if x.shape[1] > directions else x
+    return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)
+
+
+@lru_cache(maxsize=2)
+def neighbours(dataset: Dataset, settings: Settings) -> Array:
+    """``[n, k]`` the neighbours that a map should keep, by exact search."""
+    return nearest_neighbors(features(dataset, settings.directions), settings.near, "exact").indices
+
+
+@lru_cache(maxsize=6)
+def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
+    """p of a column. The graph has the nearest of each; a pair is a point and the nearest one that is free, or of what
+    remains two of them; the last of an odd number joins a pair."""
+    x = torch.from_numpy(features(dataset, settings.directions))
+    if column == "gaussian":
+        return icon.p.Gaussian(perplexity=settings.perplexity, n_neighbors=settings.kept)(x)
+    if column == "knn":
+        return icon.p.KNN(settings.neighbors)(x)
+    if column == "classes":
+        return icon.p.Classes()(torch.from_numpy(labels_of(dataset)))
+    if column == "graph":
+        return icon.p.Graph()(icon.p.KNN(settings.edges).symmetrize("union")(x).to_scipy() > 0)
+    near = neighbours(dataset, settings)
+    if column == "student-t":
+        x64 = x.double().numpy()
+        typical = np.median(np.linalg.norm(x64 - x64[near[:, -1]], axis=1))
+        return icon.p.StudentT(sigma=float(typical), n_neighbors=settings.kept)(x)
+    ids, free = np.arange(dataset.n), np.ones(dataset.n, dtype=bool)
+    for i in np.random.default_rng(0).permutation(dataset.n):
+        partners = near[i][free[near[i]]] if free[i] else []
+        if len(partners):
+            ids[partners[0]] = i
+            free[[i, partners[0]]] = False
+    alone = np.flatnonzero(free)
+    ids[alone[1::2]] = alone[: len(alone) // 2 * 2 : 2]
+    if len(alone) % 2:
+        ids[alone[-1]] = ids[near[alone[-1], 0]]
+    return icon.p.Pairs()(torch.from_numpy(ids))
+
+
+# -- reading the results ----------------------------------------------------------------------------------------------
+
+ROWS, FORMS = ("gaussian", "student-t"), ("row", "joint")
+CELL = ["row", "dof", "column", "form", "alpha"]
+SHARES = {"trustworthiness": "trustworthiness", "preserved": "neighbours kept", "knn": "k-NN accuracy"}
+
+
+def name_of(cell: Any) -> str:
+    """A cell in words, short enough for the title of a panel."""
+    row = "Gaussian" if cell.row == "gaussian" else f"Student-t ν={cell.dof:g}"
+    return f"{row} × {cell.column}, {cell.form}" + (f", α={cell.alpha:g}" if cell.alpha else "")
+
+
+def table(frame: DataFrame) -> DataFrame:
+    """A row per data set and cell."""
+    runs = frame.assign(**{measure: 100 * frame[measure] for measure in SHARES})
+    texts = runs.groupby(["dataset", *CELL], sort=False)[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
+    found = texts.reset_index()
+    found["cell"] = [name_of(cell) for cell in found.itertuples()]
+    kept = found[["dataset", "cell", *SHARES, "seconds"]]
+    return kept.rename(columns={name: f"{text} (%)" for name, text in SHARES.items()})
+
+
+def sheet(frame: DataFrame) -> Figure:
+    """Two cells in a row, each with a panel per data set; the colours are the classes."""
+    first = frame[frame["seed"] == 0].drop_duplicates(["dataset", *CELL])
+    datasets, cells = list(first["dataset"].unique()), first[CELL].drop_duplicates().values.tolist()
+    figure, places = panels(-(-len(cells) // 2), 2 * len(datasets), (1.7, 1.85))
+    for panel in places.flat:
+        panel.set_visible(False)
+    for number, cell in enumerate(cells):
+        runs = first[(first[CELL] == cell).all(axis=1)].set_index("dataset")
+        for place, dataset in enumerate(datasets):
+            if dataset not in runs.index:
+                continue
+            panel = places[number // 2, len(datasets) * (number % 2) + place]
+            points = np.array([point.split(",") for point in runs.loc[dataset, "map"].split()], dtype=int)
+            colours = mpl.colormaps["tab10"](points[:, 2] % 10)
+            panel.scatter(points[:, 0], points[:, 1], color=colours, s=2, linewidths=0)
+            panel.set(xticks=[], yticks=[], visible=True, xlabel=dataset if number < 2 else "")
+            panel.set_aspect("equal", "datalim")
+            if place == 0:
+                panel.set_title(name_of(runs.loc[dataset]), fontsize=8, loc="left")
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="maps",
+    question="What do the row, the column, the row or joint form and debiasing do to a map?",
+    settings=Settings,
+    configurations=configurations,
+    run=run,
+    table=table,
+    figures={"maps": sheet},
+)
