@@ -27,12 +27,13 @@ from icon.q.partitions import LogSumExp
 
 Law = Callable[[Tensor], Tensor]  # of the squared distance
 
-MOST_NODES = 2**25
+MOST_NODES = 2**25  # of a grid, or as many as make 64 for each point
 PAIRS = 6  # that take as long as a node
 MOST_EDGES = 2**8  # of a point, on average: beyond, p is as good as dense
 SAMPLE, EVERY = 32, 50  # points whose sums are computed exactly, at so many calls
 _EXACT_ROWS = 2**22  # pairs of exact sums at a time
 _FINER = 40  # grids that are tried, each a fifth finer than the last
+_COARSER = 1.3  # at most, from one check to the next
 
 
 class Errors(NamedTuple):
@@ -121,26 +122,36 @@ class Grid(Evaluator):
 
     def _fits(self, spaced: _Spaced, points: _Points) -> bool:
         """Lay the grid about the points, as fine as it must be; whether that is worth it."""
+        coarser = spaced.coarsen(points)
         if not spaced.place(points):
             return False
         if isinstance(spaced.nodes, Pairs):
             self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
-        elif spaced.calls % EVERY == 0 or spaced.n != len(points.z):
+        elif coarser or spaced.calls % EVERY == 0 or spaced.n != len(points.z):
             found = self._fine_enough(spaced, points)
             if found is None:
+                if points.pairs > MOST_NODES:
+                    warnings.warn(
+                        f"evaluator: got a map of {points.n} points whose sums no grid that fits in memory tells within "
+                        f"tolerance={self.tolerance:g}; they are computed exactly, which is slow",
+                        stacklevel=2,
+                    )
                 return False
             spaced.n, spaced.error, self.error = len(points.z), found, found
         spaced.calls += 1
         return True
 
     def _fine_enough(self, spaced: _Spaced, points: _Points) -> Errors | None:
-        """Make the grid finer until a sample of exact sums agrees with it; None where that is not worth it."""
+        """Make the grid finer until a sample of exact sums agrees with it; None where that is not worth it.
+
+        One that is finer than it need be is made coarser for the next calls, of which some will have smaller maps.
+        """
         spacing = spaced.spacing
         for _ in range(_FINER):
             error = spaced.errors(points)
-            if max(error[:2]) <= self.tolerance:
-                if max(error[:2]) < self.tolerance / 3:
-                    spaced.spacing *= 1.1
+            if (largest := max(error[:2])) <= self.tolerance:
+                # The error grows with the sixth power of the spacing.
+                spaced.spacing *= min(_COARSER, max(1.0, (self.tolerance / 5 / max(largest, 1e-30)) ** (1 / 6)))
                 return error
             spaced.spacing *= 0.8
             if not spaced.place(points):
@@ -191,6 +202,13 @@ class _Spaced:
         """What a distance counts, over what the distance 0 does."""
         return (self.q.radial(squared) - self.top).exp()
 
+    def coarsen(self, points: _Points) -> bool:
+        """Whether nodes had to be laid farther apart, so that a wide map has no more of them than memory takes."""
+        z, most, before = points.z.detach(), _most_nodes(points.n), self.spacing
+        while points.pairs > most and math.prod(shape_of(z, self.spacing)) > most:
+            self.spacing *= 1.25
+        return self.spacing != before
+
     def place(self, points: _Points) -> bool:
         """Lay the nodes about the points; False where exact sums take less, or memory would not do."""
         z, pairs = points.z.detach(), points.pairs
@@ -199,13 +217,7 @@ class _Spaced:
         if law is not None and len(z) ** 2 < PAIRS * first * second:
             self.nodes = Pairs(z, law)
             return True
-        if first * second > min(pairs, MOST_NODES):
-            if pairs > MOST_NODES:
-                warnings.warn(
-                    f"evaluator: got a map as wide as {first // 2} nodes of its grid, which is too wide for it; its "
-                    "sums are computed exactly, which is slow",
-                    stacklevel=2,
-                )
+        if first * second > min(pairs, _most_nodes(points.n)):
             return False
         self.nodes = Nodes(z, self.spacing)
         return True
@@ -281,6 +293,10 @@ class _Points:
         """``[n]`` sums over the candidates, an anchor that is one of them included; differentiable."""
         spectrum = spaced.spectrum(law)
         return field_sums(self.z, spaced.nodes, spectrum, self.charges, self.moves)[: self.n]
+
+
+def _most_nodes(n: int) -> int:
+    return max(MOST_NODES, 64 * n)
 
 
 def _are_few(p: Masses) -> bool:
