@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from icon import _checks as check
 from icon._columns import Features
 from icon.cli import cluster_report as report
 from icon.cli import map_report as maps
@@ -44,10 +45,14 @@ def embed(
     with joined() as ranks:
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
         read, y, labels = ranks.on_all(partial(_read_for_map, out, form, table, given, column))
+        model = Embedding(**settings, verbose=not quiet and ranks.is_first, group=ranks.group)
+        ranks.on_all(partial(_check_cost, model, read.values, y, quiet or not ranks.is_first))
         began = time.perf_counter()
-        model = Embedding(**settings, verbose=not quiet and ranks.is_first, group=ranks.group).fit(read.values, y)
+        model.fit(read.values, y)
         if not ranks.is_first:
             return
+        for note in model.notes_:
+            print(f"note: {note}", file=sys.stderr)
         _say(read, labels)
         seconds, names = time.perf_counter() - began, [f"z{i}" for i in range(settings["n_components"])]
         frame = _with_ids(pd.DataFrame(model.embedding_, columns=names), read)
@@ -60,6 +65,15 @@ def embed(
                 output.write_table(frame, stage)
             else:
                 maps.write(stage, form, model, frame, labels, {**given, **settings, **table}, seconds)
+
+
+def _check_cost(model: Embedding, x: NDArray[Any], y: Any, quiet: bool) -> None:
+    """Say what a map will take, about; refuse one that memory cannot hold."""
+    found = model.cost(len(x), x.shape[1], getattr(y, "nnz", None))
+    if not quiet:
+        print(f"note: {found}", file=sys.stderr)
+    advice = "give fewer points, --landmarks, or --neighbors"
+    check.refuse_if_too_large(found.bytes, f"features: got {len(x):,} points, a map of which", advice)
 
 
 def _read_for_map(

@@ -104,6 +104,10 @@ def embed(
     neighbors: Annotated[Optional[int], typer.Option(help="Nearest neighbours of p.")] = None,  # noqa: UP045
     dof: Annotated[Optional[float], typer.Option(help="Degrees of freedom of the Student-t row.")] = None,  # noqa: UP045
     iterations: Annotated[int, typer.Option(help="Steps.")] = 1000,
+    landmarks: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Lay out so many points together, and place the others against them: for millions."),
+    ] = None,
     labels: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="File of labels: of the columns classes and data-label, and to colour the picture with."),
@@ -130,7 +134,7 @@ def embed(
     given = {"features": features, "key": key, "labels": labels, "graph": graph, "pairs": pairs}
     settings = {
         "n_components": components, "method": method, "row": row, "column": column, "perplexity": perplexity,
-        "n_neighbors": neighbors, "dof": dof, "max_iter": iterations, "random_state": seed,
+        "n_neighbors": neighbors, "dof": dof, "max_iter": iterations, "landmarks": landmarks, "random_state": seed,
     }  # fmt: skip
     _or_exit(lambda: fits.embed(out, form.value, table, given, settings, quiet))
 

@@ -27,15 +27,10 @@ class Cost(NamedTuple):
     how: str
 
     def __str__(self) -> str:
-        minutes = self.seconds / 60
-        time = (
-            f"{self.seconds:.0f} s"
-            if minutes < 2
-            else f"{minutes:.0f} min"
-            if minutes < 120
-            else f"{minutes / 60:.0f} h"
-        )
-        return f"about {time} and {max(self.bytes / _GIB, 0.1):.1f} GiB: {self.how}"
+        seconds = max(self.seconds, 1.0)
+        units = [(1, "s"), (60, "min"), (3600, "h"), (86400, "days")]
+        size, unit = next(((size, unit) for size, unit in reversed(units) if seconds >= 2 * size), units[0])
+        return f"about {seconds / size:.0f} {unit} and {max(self.bytes / _GIB, 0.1):.1f} GiB: {self.how}"
 
 
 #: Measured with two threads of a machine whose `_probe` takes so many seconds.
@@ -47,35 +42,37 @@ _ON_GRID = (3e-7, 5e-9)  # for each point and each edge of a step
 _BY_PAIRS = 2.5e-9  # for each pair of a step
 
 
-def cost(n: int, features: int, *, dims: int, steps: int, kept: int | None, edges: float, on_grid: bool) -> Cost:
-    """What a map of free points takes.
+def cost(
+    n: int, features: int, *, dims: int, steps: int, batch: int, kept: int | None, edges: float, on_grid: bool
+) -> Cost:
+    """What a map takes.
 
     Args:
         n: points that are laid out together.
         features: columns of X.
         dims: of the map.
         steps: in all.
+        batch: points of a step.
         kept: nearest neighbours in p; 0 where p is not made from distances, None where all points are kept.
         edges: of each point in p.
         on_grid: whether sums over all pairs are.
     """
-    pairs = float(n) * n
-    of_p = n * edges * 60
-    how = [f"p of {kept} neighbours each ({'exact' if n <= EXACT_UP_TO else 'approximate'} search)"] if kept else []
+    pairs, of_a_step = float(n) * n, float(batch) * batch
+    of_p, seconds, how = 60.0 * n * edges, 0.0, []
     if kept is None:
         how, of_p, seconds = [f"p of all {n:,} x {n:,} pairs"], 24 * pairs, pairs * (features * _SEARCHED + _SOUGHT)
-    elif n <= EXACT_UP_TO:
-        seconds = pairs * features * _SEARCHED * bool(kept) + n * kept * _SOUGHT
-    else:
-        seconds = n * features * n**0.5 * _FOUND * bool(kept) + n * kept * _SOUGHT
+    elif kept:
+        exact = n <= EXACT_UP_TO
+        how.append(f"p of {kept} neighbours each ({'exact' if exact else 'approximate'} search)")
+        seconds = n * (features * (n * _SEARCHED if exact else n**0.5 * _FOUND) + kept * _SOUGHT)
     if on_grid:
-        each = n * (_ON_GRID[0] + edges * _ON_GRID[1])
+        seconds += steps * n * (_ON_GRID[0] + edges * _ON_GRID[1])
         how.append(f"{steps:,} steps on a grid")
     else:
-        each = pairs * _BY_PAIRS * max(dims, 2) / 2
-        how.append(f"{steps:,} steps of exact sums over all pairs, which grow with the square of the points")
-    memory = int(of_p + n * (16 * features + 200) + min(40 * pairs, 2**28))
-    return Cost((seconds + steps * each) * _probe() / _REFERENCE, memory, ", ".join(how))
+        seconds += steps * of_a_step * _BY_PAIRS * max(dims, 2) / 2
+        how.append(f"{steps:,} steps of exact sums over {batch:,} x {batch:,} pairs")
+    memory = int(of_p + n * (16 * features + 200) + min(40 * of_a_step, 2**28))
+    return Cost(seconds * _probe() / _REFERENCE, memory, ", ".join(how))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -48,6 +49,7 @@ from icon.estimators.base import (
     validated,
     with_lower_perplexity,
 )
+from icon.estimators.cost import Cost, cost
 from icon.estimators.landmarks import chosen_of, part_of, spread
 from icon.estimators.momentum import EXAGGERATION, Schedule, by_momentum
 from icon.estimators.placing import placed
@@ -58,6 +60,7 @@ from icon.methods import axes, registry
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.rows import Rows
+from icon.p.support import Support
 from icon.serialization import READERS
 from icon.training.batches import prepare, rows_of
 from icon.training.sampler import PairSampler
@@ -127,9 +130,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     the 5 nearest training points, weighted by one over the distance. Where p is made from the features, each new point
     is then moved by 100 steps on its own loss against the map, which stays as it is; a known point keeps its place.
 
-    X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper, also one of your own,
-    sees its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
-    ``[n, n]`` as X; other metrics stand in `icon.p.Gaussian`.
+    X may lie on disk (``numpy.memmap``): a mapper with ``batch_size`` reads its batches, and ``landmarks`` one block of
+    the others at a time. X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper,
+    also one of your own, sees its leading singular directions, ``[n, min(128, n, f)]``.
+    ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X; other metrics stand in `icon.p.Gaussian`.
 
     Attributes:
         embedding_: ``[n, n_components]`` float32.
@@ -137,7 +141,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             mean loss of the batches of the last 50 steps.
         landmarks_: with ``landmarks``, the numbers of the points that were laid out together.
         n_iter_: steps taken.
-        notes_: what was done on the way to p that changes its numbers, in words: the recall of an approximate search.
+        notes_: in words, what changes the numbers or the time: the recall of an approximate search, the error of a
+            grid, and sums over all pairs of many points that are exact, O(n²) at each step.
         places_new_: whether ``transform`` can optimise new points: p was made from the features that the map has.
         mapper_: the trained module.
         prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
@@ -273,7 +278,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             self.embedding_, self.loss_ = apply(mapper.eval(), inputs), recent
         if isinstance(model, nn.Sequential) and model is not mapper:
             self.prototypes_ = model[-1].weight.detach().cpu().numpy()  # type: ignore[operator]
-        self.notes_ = list(rows.notes)
+        self.notes_ = [*rows.notes, *self._of_sums(loss, n)]
         # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
         from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
         self.places_new_ = from_features and not is_pairwise(self.hyper)
@@ -295,8 +300,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             check.count(self.batch_size, "batch_size", 2)
         seed = draw_seed(self.random_state)
         n, is_read = x.shape[0], isinstance(x, np.ndarray)
-        if is_read:
-            self._check_on_disk()
+        if is_read and self.mapper == "lookup":  # which keeps the features, to place new points by
+            x, is_read = on_device(np.array(x), self.device), False
+        if is_read and self.batch_size is None:
+            raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
         features = x if is_read else on_device(as_dense(self, x, reset=True), self.device)
         device = on_device(np.zeros(1), self.device).device
         loss = self._loss(n, affinity is not None).to(device)
@@ -320,15 +327,6 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             inputs = features if is_read else as_seen(mapper, features)
         check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), self.n_components)
         return loss, model, mapper, inputs, target, weights, seed
-
-    def _check_on_disk(self) -> None:
-        """What is there for all points at once is refused for features that are read in blocks."""
-        if isinstance(self.mapper, str) and self.mapper == "lookup":
-            raise TypeError(
-                "mapper: got 'lookup' for an array on disk, expected 'linear', 'mlp' or a module, or landmarks="
-            )
-        if self.batch_size is None:
-            raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
         """`fit`, and the embedding ``[n, n_components]`` of X."""
@@ -363,6 +361,27 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             TypeError: a mapper of your own.
         """
         save_estimator(self, path)
+
+    def cost(self, n: int, n_features: int, n_edges: int | None = None) -> Cost:
+        """What a fit takes on this machine in seconds and bytes, within a factor of two or three, and what it does.
+
+        >>> print(Embedding(max_iter=500).cost(70_000, 50))
+
+        Args:
+            n: points.
+            n_features: columns of X.
+            n_edges: of a p that is not made from X, the pairs with mass (of a graph, the edges); None is one per point.
+        """
+        laid = min(n, self.landmarks or n)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the fit says it
+            loss = self._loss(laid, False)
+        kept = loss.p.kept(Support(laid, laid, True)) if loss.p.made_from == "features" else 0
+        edges = (n_edges or n) / n if kept == 0 else 1.6 * (kept or 0)
+        return cost(
+            laid, n_features, dims=self.n_components, steps=self.max_iter, batch=self.batch_size or laid, kept=kept,
+            edges=edges, on_grid=self._is_large_map(loss, laid),
+        )  # fmt: skip
 
     @property
     def method_name(self) -> str:
@@ -415,6 +434,16 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             return loss, rows
         (problem,) = loss.problems(z, rows)
         return (loss.replace(evaluator=Grid(self.tolerance)) if Grid.can(problem) else loss), rows
+
+    def _of_sums(self, loss: Loss, n: int) -> list[str]:
+        """How the sums over all pairs of many points were computed."""
+        if self.batch_size is not None or n < GRID_FROM:
+            return []
+        if isinstance(loss.evaluator, Grid):
+            off = loss.evaluator.error
+            found = "" if off is None else f", {max(off[:2]):.1g} off at the last sample"
+            return [f"sums over all pairs on a grid within {loss.evaluator.tolerance:g}{found}"]
+        return [f"exact sums over {n:,} x {n:,} pairs at each step (a grid takes free points in one or two dimensions)"]
 
     def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:
         """The mapper, and what gives the input of the loss: with data-label pairs, prototypes too."""

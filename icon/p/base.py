@@ -106,6 +106,10 @@ class Distribution(Composable):
         found: Rows = p(None if p.made_from == "nothing" else target, sets)
         return found
 
+    def kept(self, support: Support) -> int | None:
+        """How many candidates of each anchor have mass, where p is made from features; None where all may."""
+        return None
+
     @abstractmethod
     def rows(self, target: Any, sets: Sets) -> Rows:
         """The rows before any operation."""

@@ -86,7 +86,7 @@ class _Kernel(_Spatial):
         if self.detach and isinstance(xa, Tensor):
             xa, xb = xa.detach(), xb.detach()
         support = self._support(xa.shape[0], xb.shape[0], sets)
-        k = self._kept(support)
+        k = self.kept(support)
         if k is not None and k > support.size:
             raise ValueError(f"n_neighbors: got {k}, expected at most {support.size} for {support.m} points")
         check.refuse_if_too_large(
@@ -143,8 +143,7 @@ class _Kernel(_Spatial):
             index, notes = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values, ()
         return index, *edge_scores(xa, xb, index, metric), notes
 
-    def _kept(self, support: Support) -> int | None:
-        """How many neighbours are kept, or None where all candidates are."""
+    def kept(self, support: Support) -> int | None:
         return None if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")  # type: ignore[arg-type]
 
     @abstractmethod
@@ -224,9 +223,9 @@ class Gaussian(_Kernel):
         xa = xa - xa.mean(dim=0)
         return xa, xa if one_set else xb - xb.mean(dim=0)
 
-    def _kept(self, support: Support) -> int | None:
+    def kept(self, support: Support) -> int | None:
         if self.n_neighbors != "auto":
-            return super()._kept(support)
+            return super().kept(support)
         if self.sigma is not None or self.temperature is not None or support.m <= ALL_UP_TO:
             return None
         return min(support.size, math.ceil(3 * max(self._perplexities)))
@@ -323,6 +322,9 @@ class KNN(_Spatial):
         check.count(self.n_neighbors, "n_neighbors")
         distances.metric_of(self.metric, without=("dot",))
         check.choice(self.search, "search", SEARCHES)
+
+    def kept(self, support: Support) -> int | None:
+        return self.n_neighbors
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         xa, xb = self.features(target, sets)

@@ -140,6 +140,32 @@ def test_embed_writes_a_folder(tmp_path: Path) -> None:
     assert report["arguments"]["perplexity"] == 5
 
 
+def test_embed_tells_what_it_will_take_and_refuses_what_memory_cannot_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
+    command = ["embed", str(tmp_path / "x.npy"), "--out", str(tmp_path / "map.csv"), "--iterations", "3"]
+    done = RUN.invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "note: about 1 s and 0.1 GiB: p of all 60 x 60 pairs, 3 steps of exact sums" in done.stderr
+    (tmp_path / "map.csv").unlink()
+    monkeypatch.setattr("icon._checks.available_memory", lambda: 1000)
+    done = RUN.invoke(app, command)
+    assert done.exit_code == 2
+    expected = "features: got 60 points, a map of which needs 0.0 GiB, 0.0 GiB are free; give fewer points, --landmarks"
+    assert expected in done.stderr
+    assert not (tmp_path / "map.csv").exists()
+
+
+def test_embed_places_all_points_about_landmarks(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
+    out = tmp_path / "map.npy"
+    command = ["embed", str(tmp_path / "x.npy"), "--out", str(out), "--iterations", "3", "--landmarks", "40"]
+    done = RUN.invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert np.load(out).shape == (60, 2)
+
+
 def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     edges = [(i, (i + step) % 60) for i in range(60) for step in (1, 59)]

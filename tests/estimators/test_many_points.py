@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 
@@ -35,18 +36,15 @@ def test_a_mapper_learns_from_disk_what_it_learns_in_memory(column: str, disk: n
         found.transform(disk[:, :63])
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({}, r"^mapper: got 'lookup' for an array on disk, expected 'linear', 'mlp' or a module, or landmarks="),
-        ({"mapper": "mlp"}, r"^batch_size: got None for an array on disk, expected the number of points of a step"),
-    ],
-)
-def test_what_takes_all_points_at_once_is_refused_on_disk(
-    settings: dict[str, Any], message: str, disk: np.memmap[Any, Any]
-) -> None:
-    with pytest.raises((TypeError, ValueError), match=message):
-        icon.Embedding(**settings).fit(disk)
+def test_a_step_over_all_points_is_refused_on_disk(disk: np.memmap[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^batch_size: got None for an array on disk, expected the number of points"):
+        icon.Embedding(mapper="mlp").fit(disk)
+
+
+def test_free_points_take_their_features_into_memory(disk: np.memmap[Any, Any]) -> None:
+    model = icon.Embedding(max_iter=5, random_state=0)
+    assert np.array_equal(model.fit(disk).embedding_, model.fit(X.astype(np.float32)).embedding_)
+    assert type(model.mapper_.features) is torch.Tensor
 
 
 def test_landmarks_are_laid_out_and_the_others_placed(disk: np.memmap[Any, Any], monkeypatch: Any) -> None:

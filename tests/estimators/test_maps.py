@@ -170,8 +170,32 @@ def test_without_features_new_points_are_interpolated(digits: Digits) -> None:
 def test_the_recall_of_an_approximate_search_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("icon.neighbors.EXACT_UP_TO", 500)
     found = icon.Embedding(max_iter=5, random_state=0).fit(X[:GRID_FROM])
-    assert [note.rsplit(" ", 1)[0] for note in found.notes_] == ["approximate neighbours with a recall of"]
-    assert float(found.notes_[0].rsplit(" ", 1)[1]) > 0.9
+    told, of_sums = found.notes_
+    assert told.startswith("approximate neighbours with a recall of ")
+    assert float(told.rsplit(" ", 1)[1]) > 0.9
+    assert of_sums.startswith("sums over all pairs on a grid within 0.001")
+
+
+@pytest.mark.parametrize("settings", [{"n_components": 3}, {"row": "gaussian", "column": "pairs"}], ids=str)
+def test_exact_sums_over_many_points_are_told(settings: dict[str, object]) -> None:
+    found = icon.Embedding(max_iter=2, random_state=0, **settings).fit(X[:GRID_FROM], np.arange(GRID_FROM) // 2)
+    assert found.notes_ == [
+        "exact sums over 1,000 x 1,000 pairs at each step (a grid takes free points in one or two dimensions)"
+    ]
+
+
+def test_what_a_map_will_take_is_told_before() -> None:
+    model = icon.Embedding(max_iter=500)
+    few, many = model.cost(2000, 50), model.cost(70_000, 50)
+    assert many.how == "p of 90 neighbours each (approximate search), 500 steps on a grid"
+    assert 10 * few.seconds < many.seconds < 1000 * few.seconds
+    assert model.set_params(landmarks=2000).cost(70_000, 50).how == few.how
+    exact = icon.Embedding(n_components=3, max_iter=500).cost(70_000, 50)
+    assert exact.how.endswith("500 steps of exact sums over 70,000 x 70,000 pairs")
+    assert exact.seconds > 10 * many.seconds
+    assert icon.Embedding(row="gaussian", column="classes", mapper="mlp", batch_size=64).cost(500, 9).how == (
+        "1,000 steps of exact sums over 64 x 64 pairs"
+    )
 
 
 @pytest.mark.parametrize("column", ["gaussian", "classes"])

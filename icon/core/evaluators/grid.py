@@ -132,7 +132,7 @@ class Grid(Evaluator):
             if found is None:
                 if points.pairs > MOST_NODES:
                     warnings.warn(
-                        f"evaluator: got a map of {points.n} points whose sums no grid that fits in memory tells within "
+                        f"evaluator: got a map of {points.n} points whose sums no grid in memory tells within "
                         f"tolerance={self.tolerance:g}; they are computed exactly, which is slow",
                         stacklevel=2,
                     )
