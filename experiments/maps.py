@@ -56,10 +56,10 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     row, column, form = (configuration[name] for name in ("row", "column", "form"))
     rows = supervision(dataset, column, settings)
     rows = rows.symmetrize() if form == "joint" else rows
+    own = {"dof": configuration["dof"]} if row == "student-t" else {"metric": "sqeuclidean", "sigma": 0.5**0.5}
     model = icon.Embedding(
-        row=row, column=column, dof=configuration["dof"] if row == "student-t" else None, max_iter=settings.steps,
-        hyper={"normalization": form}, tol=0, random_state=seed,
-    )  # fmt: skip
+        row=row, column=column, max_iter=settings.steps, hyper={"normalization": form, **own}, tol=0, random_state=seed
+    )
     began = time.perf_counter()
     z = model.fit(x, y, affinity=rows.debias(configuration["alpha"])).embedding_
     seconds = time.perf_counter() - began

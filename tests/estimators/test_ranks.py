@@ -23,6 +23,9 @@ EMBEDDINGS: dict[str, dict[str, Any]] = {
     "t-SNE": {"max_iter": 60},
     "SupCon": {"row": "gaussian", "column": "classes", "mapper": "mlp", "max_iter": 20},
     "cross-entropy": {"row": "gaussian", "column": "data-label", "mapper": "linear", "max_iter": 20},
+    "SNE by batches": {"row": "gaussian", "mapper": "mlp", "batch_size": 32, "max_iter": 20},
+    "SupCon by batches": {"row": "gaussian", "column": "classes", "mapper": "mlp", "batch_size": 32, "max_iter": 20},
+    "t-SNE about landmarks": {"max_iter": 60, "landmarks": 90},
 }
 
 
