@@ -139,7 +139,9 @@ def measured(contender: str, name: str, file: Path, steps: Steps) -> dict[str, f
     command = [sys.executable, "-m", "benchmarks.maps", "--of", contender, "--data", name, "--out", str(file)]
     command += ["--steps", *map(str, steps)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
+    if done.returncode and "ModuleNotFoundError" not in done.stderr:
+        raise RuntimeError(f"{contender}: {done.stderr}")
+    return None if done.returncode else dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _measure(contender: str, name: str, file: Path, steps: Steps) -> None:

@@ -30,10 +30,11 @@ Law = Callable[[Tensor], Tensor]  # of the squared distance
 MOST_NODES = 2**25  # of a grid, or as many as make 64 for each point
 PAIRS = 6  # that take as long as a node
 MOST_EDGES = 2**8  # of a point, on average: beyond, p is as good as dense
-SAMPLE, EVERY = 32, 50  # points whose sums are computed exactly, at so many calls
+SAMPLE, SPARSE, EVERY = 32, 8, 50  # points whose sums are computed exactly, at so many calls
 _EXACT_ROWS = 2**22  # pairs of exact sums at a time
 _FINER = 40  # grids that are tried, each a fifth finer than the last
-_COARSER = 1.3  # at most, from one check to the next
+_LEAST = 1e-15  # of an error: sums of double precision have no smaller one
+_COARSER, _FINEST = 1.3, 0.4  # at most, from one check to the next, and from one try to the next
 
 
 class Errors(NamedTuple):
@@ -43,12 +44,12 @@ class Errors(NamedTuple):
         value: the largest error of a partition ``A_i``.
         gradient: the error of the partitions' derivatives, over their size (root mean squares); or of the sums of
             scores, where these are on a grid, too.
-        absolute: the largest error of a sum.
+        sparse: the largest error of a sum at the points with the smallest ones.
     """
 
     value: float
     gradient: float
-    absolute: float
+    sparse: float
 
 
 class Grid(Evaluator):
@@ -146,14 +147,16 @@ class Grid(Evaluator):
 
         One that is finer than it need be is made coarser for the next calls, of which some will have smaller maps.
         """
-        spacing = spaced.spacing
+        spacing, truth = spaced.spacing, spaced.truth(points)
         for _ in range(_FINER):
-            error = spaced.errors(points)
-            if (largest := max(error[:2])) <= self.tolerance:
-                # The error grows with the sixth power of the spacing.
-                spaced.spacing *= min(_COARSER, max(1.0, (self.tolerance / 5 / max(largest, 1e-30)) ** (1 / 6)))
+            error = spaced.errors(points, truth, self.tolerance)
+            largest = max(*error[:2], 1e-30)
+            # The error grows with the sixth power of the spacing.
+            wanted = (self.tolerance / 5 / largest) ** (1 / 6)
+            if largest <= self.tolerance:
+                spaced.spacing *= min(_COARSER, max(1.0, wanted))
                 return error
-            spaced.spacing *= 0.8
+            spaced.spacing *= max(_FINEST, min(0.8, wanted))
             if not spaced.place(points):
                 break
         spaced.spacing = spacing
@@ -161,8 +164,7 @@ class Grid(Evaluator):
 
     def _logs(self, spaced: _Spaced, points: _Points, sums: Tensor, exclude_self: bool) -> Tensor:
         """The logarithms of the sums, exact where these are too small for what the grid tells."""
-        rounding = 8 * torch.finfo(spaced.nodes.dtype).eps * float(sums.detach().max())
-        least = max(spaced.error.absolute, rounding) / self.tolerance
+        least = spaced.least(spaced.error.sparse, self.tolerance)
         lonely = (sums.detach() < least).nonzero().flatten()
         logs = sums.clamp_min(least).log()
         if len(lonely) == 0:
@@ -231,29 +233,49 @@ class _Spaced:
             self._spectra[key] = nodes.spectrum(law)
         return self._spectra[key]
 
-    def errors(self, points: _Points) -> Errors:
-        """Against exact sums, at anchors that are evenly spaced by their number."""
-        exact, off, gradient = self._off_by(points, self.kernel)
-        value = float((off / exact).max())
-        if self.of_scores:
-            _, off_score, slope = self._off_by(points, self.q.radial)
-            value, gradient = max(value, float(off_score.max()) / len(points.candidates)), max(gradient, slope)
-        return Errors(value, gradient, float(off.max()))
+    @staticmethod
+    def least(noise: float, tolerance: float) -> float:
+        """The smallest sum that a grid tells."""
+        return max(2 * noise, _LEAST) / tolerance
 
-    def _off_by(self, points: _Points, law: Law) -> tuple[Tensor, Tensor, float]:
-        """Of some anchors the sums, how far the grid's are from them, and the error of the gradient over its size."""
-        z, candidates, n = points.z.detach(), points.candidates.detach().double(), points.n
-        rows = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(z.device)
-        with torch.enable_grad():
-            anchors = z[rows].double().requires_grad_()
-            exact = law(squared_distances(anchors, candidates)).sum(dim=1)
-            (slopes,) = torch.autograd.grad(exact.sum(), anchors)
-        exact = exact.detach()
+    def truth(self, points: _Points) -> _Truth:
+        """Exact sums at anchors that are evenly spaced by their number, and at those with the smallest sums."""
+        n = points.n
+        spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(points.z.device)
+        alone = self._sums(points, self.kernel)[:n, 0].topk(min(SPARSE, n), largest=False).indices
+        rows = torch.cat([spaced, alone])
+        laws = [self.kernel, self.q.radial] if self.of_scores else [self.kernel]
+        return _Truth(rows, len(spaced), [_exact(points, law, rows) for law in laws])
+
+    def errors(self, points: _Points, truth: _Truth, tolerance: float) -> Errors:
+        """How far the grid's sums are from the exact ones."""
+        exact, off, gradient = self._off_by(points, self.kernel, truth.rows, truth.sums[0])
+        noise = float(off[truth.spaced :].max())
+        told = exact >= self.least(noise, tolerance)  # the others are computed exactly
+        value = float((off / exact)[told].amax()) if bool(told.any()) else 0.0
+        if self.of_scores:
+            _, off, slope = self._off_by(points, self.q.radial, truth.rows, truth.sums[1])
+            value, gradient = max(value, float(off.max()) / len(points.candidates)), max(gradient, slope)
+        return Errors(value, gradient, noise)
+
+    def _sums(self, points: _Points, law: Law) -> Tensor:
+        z = points.z.detach()
         charges = z.new_ones(len(z)) if points.charges is None else points.charges
-        found = self.nodes.sums(charges, self.spectrum(law))[rows].double()
-        size = slopes.square().sum().sqrt()
-        gradient = (found[:, 1:] - slopes).square().sum().sqrt() / size if bool(size > 0) else size
-        return exact, (found[:, 0] - exact).abs(), float(gradient)
+        return self.nodes.sums(charges, self.spectrum(law))
+
+    def _off_by(self, points: _Points, law: Law, rows: Tensor, true: Tensor) -> tuple[Tensor, Tensor, float]:
+        """The exact sums, how far the grid's are from them, and the error of the gradient over its size."""
+        off = self._sums(points, law)[rows].double() - true
+        size = true[:, 1:].norm()
+        return true[:, 0], off[:, 0].abs(), float(off[:, 1:].norm() / size) if bool(size > 0) else 0.0
+
+
+class _Truth(NamedTuple):
+    """Exact sums of some anchors and their gradients ``[r, 3]``, for each law; the first anchors are evenly spaced."""
+
+    rows: Tensor
+    spaced: int
+    sums: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -308,6 +330,18 @@ def _are_few(p: Masses) -> bool:
 def _law(q: Kernel) -> Any:
     """What tells whether a score is still the same."""
     return q.law or repr(q)
+
+
+def _exact(points: _Points, law: Law, rows: Tensor) -> Tensor:
+    """``[r, 3]`` sums of a law over all candidates, and their gradients."""
+    z, candidates, found = points.z.detach(), points.candidates.detach().double(), []
+    for some in torch.split(rows, max(1, _EXACT_ROWS // len(candidates))):
+        with torch.enable_grad():
+            anchors = z[some].double().requires_grad_()
+            sums = law(squared_distances(anchors, candidates)).sum(dim=1)
+            (slopes,) = torch.autograd.grad(sums.sum(), anchors)
+        found.append(torch.cat([sums.detach()[:, None], slopes], dim=1))
+    return torch.cat(found)
 
 
 def _log_sums(z: Tensor, candidates: Tensor, rows: Tensor, spaced: _Spaced, exclude_self: bool) -> Tensor:
