@@ -248,8 +248,8 @@ class Rows(Composable):
         return operation(self, lambda other: other)
 
     def exaggerated(self, factor: float) -> Rows:
-        """The masses times a number: t-SNE's early exaggeration, which pulls the positives together."""
-        return Exaggerated(self.masses.scaled(factor), self.support, self.notes, weights=self.marginal)
+        """The edges times a number: t-SNE's early exaggeration, which pulls the positives together."""
+        return Exaggerated(self.masses.exaggerated(factor), self.support, self.notes, weights=self.marginal)
 
     def as_joint(self, masses: Masses, marginal: Tensor) -> JointRows:
         """Other masses on the same support, joint with weights ``[n]`` of the anchors."""

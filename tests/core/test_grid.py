@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import icon
-from icon.core.evaluators import Grid, edges, nodes
+from icon.core.evaluators import Autograd, Grid, edges, nodes
 from icon.core.evaluators.grid import SAMPLE, SPARSE
 from icon.core.evaluators.nodes import Nodes, Pairs
 from icon.p.rows import Rows
@@ -165,6 +165,24 @@ def test_classes(score: str, where: str, normalization: str, debias: float, monk
     value, gradient = with_gradient(exact.replace(evaluator=Grid(1e-3)), z, rows)
     assert abs(float(value - expected)) <= 1e-3 + 1e-6 * abs(float(expected))
     assert float((gradient - direction).norm()) <= 3e-3 * max(scale, 1e-9) + 1e-6 * float(direction.norm())
+
+
+def test_forces_that_cancel_need_no_exact_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes that have become points: what is left of the repulsion is small, and no grid tells it to a thousandth."""
+    n, angles = 5000, torch.arange(10) * torch.pi / 5
+    labels = torch.arange(n) % 10
+    centres = 60 * torch.stack([angles.cos(), angles.sin()], dim=1).double()
+    z = centres[labels] + 0.01 * torch.randn(n, 2, generator=torch.Generator().manual_seed(0)).double()
+    p = icon.p.Classes()
+    exact = icon.Loss(p, icon.q.StudentT(), evaluator="autograd")
+    expected, direction = with_gradient(exact, z, p(labels))
+    monkeypatch.setattr(Autograd, "per_anchor", None)
+    grid = Grid()
+    value, gradient = with_gradient(exact.replace(evaluator=grid), z, p(labels))
+    assert abs(float(value - expected)) < 1e-3
+    # n times the gradient of the mean is that of one anchor, whose own attraction has a slope of 2.
+    assert float((gradient - direction).norm(dim=1).max()) * n < 2e-3
+    assert grid.error is not None
 
 
 def test_memory_of_classes_is_linear() -> None:

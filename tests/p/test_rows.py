@@ -131,6 +131,17 @@ def test_n_edges_counts_the_positive_entries(name: str) -> None:
     assert rows.n_edges == int((rows.to_dense() > 0).sum())
 
 
+def test_exaggeration_is_of_the_edges_alone() -> None:
+    """Uniform mass that is as much exaggerated would outweigh all repulsion and draw the map into one point."""
+    rows = icon.p.KNN(2)(spatial(8, 0)).debias(0.25)
+    edges, uniform = 0.75 / 2, 0.25 / 7
+    found = rows.exaggerated(12.0).to_dense()
+    is_edge = rows.masses.positives(0, 8)
+    others = ~is_edge & ~torch.eye(8, dtype=torch.bool)
+    assert_close(found[is_edge], torch.full((16,), 12 * edges + uniform, dtype=torch.float64))
+    assert_close(found[others], torch.full((40,), uniform, dtype=torch.float64))
+
+
 # -- debias -----------------------------------------------------------------------------------------------------------
 
 

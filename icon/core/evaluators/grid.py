@@ -32,7 +32,8 @@ PAIRS = 6  # that take as long as a node
 MOST_EDGES = 2**8  # of a point, on average: beyond, p is as good as dense
 SAMPLE, SPARSE, EVERY = 32, 8, 50  # points whose sums are computed exactly, at so many calls
 _EXACT_ROWS = 2**22  # pairs of exact sums at a time
-_FINER = 40  # grids that are tried, each a fifth finer than the last
+_FINER, _MORE = 40, 3  # grids that are tried, each a fifth finer than the last or more; and after one that will do
+_AFFORDABLE = 2**24  # pairs that may be summed one by one at each step
 _LEAST = 1e-15  # of an error: sums of double precision have no smaller one
 _COARSER, _FINEST = 1.3, 0.4  # at most, from one check to the next, and from one try to the next
 
@@ -61,7 +62,9 @@ class Grid(Evaluator):
 
     Args:
         tolerance: what `error` is kept below, > 0: the grid is made finer where a sample of exact sums, at the first
-            call and every fiftieth, tells that it is too coarse.
+            call and every fiftieth, tells that it is too coarse. Of more than 4,096 points whose forces cancel, the
+            error of the gradient may be larger than this share of them, where it moves no point by more than this
+            share of the kernel's width and of the map's.
 
     Raises:
         ValueError: a tolerance that is not > 0.
@@ -102,7 +105,9 @@ class Grid(Evaluator):
         if spaced is None or spaced.law != _law(q):  # a bandwidth may be set anew
             spaced = self._of[q] = _Spaced(q)
         few = _are_few(own)
-        spaced.of_scores = problem.p.uniform_mass is not None or not few
+        of_scores = problem.p.uniform_mass is not None or not few
+        spaced.calls *= spaced.of_scores or not of_scores  # what is new is checked at once
+        spaced.of_scores = of_scores
         spaced.by_pairs = not spaced.of_scores and Pairs.law_of(q.law, z) is not None
         if not self._fits(spaced, points):
             return Autograd().per_anchor(problem)
@@ -123,14 +128,18 @@ class Grid(Evaluator):
 
     def _fits(self, spaced: _Spaced, points: _Points) -> bool:
         """Lay the grid about the points, as fine as it must be; whether that is worth it."""
+        if spaced.given_up and spaced.n == len(points.z):  # what no grid told a moment ago none will now
+            spaced.given_up -= 1
+            return False
         coarser = spaced.coarsen(points)
         if not spaced.place(points):
             return False
         if isinstance(spaced.nodes, Pairs):
             self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
         elif coarser or spaced.calls % EVERY == 0 or spaced.n != len(points.z):
-            found = self._fine_enough(spaced, points)
+            found, spaced.n = self._fine_enough(spaced, points), len(points.z)
             if found is None:
+                spaced.given_up = EVERY
                 if points.pairs > MOST_NODES:
                     warnings.warn(
                         f"evaluator: got a map of {points.n} points whose sums no grid in memory tells within "
@@ -138,7 +147,7 @@ class Grid(Evaluator):
                         stacklevel=2,
                     )
                 return False
-            spaced.n, spaced.error, self.error = len(points.z), found, found
+            spaced.error, self.error = found, found
         spaced.calls += 1
         return True
 
@@ -146,21 +155,32 @@ class Grid(Evaluator):
         """Make the grid finer until a sample of exact sums agrees with it; None where that is not worth it.
 
         One that is finer than it need be is made coarser for the next calls, of which some will have smaller maps.
+        Where forces cancel, so that no grid tells them within the tolerance, and points are many, one will do that
+        moves no point by more than that share of the kernel's width and of the map's.
         """
-        spacing, truth = spaced.spacing, spaced.truth(points)
-        for _ in range(_FINER):
-            error = spaced.errors(points, truth, self.tolerance)
+        spacing, truth, usable, tries = spaced.spacing, spaced.truth(points), None, _FINER
+        while True:
+            error, moved = spaced.errors(points, truth, self.tolerance)
             largest = max(*error[:2], 1e-30)
             # The error grows with the sixth power of the spacing.
             wanted = (self.tolerance / 5 / largest) ** (1 / 6)
             if largest <= self.tolerance:
                 spaced.spacing *= min(_COARSER, max(1.0, wanted))
                 return error
+            if usable is None and max(error.value, moved) <= self.tolerance and points.pairs > _AFFORDABLE:
+                usable, tries = (error, spaced.spacing), _MORE
+            tries -= 1
+            if tries == 0:
+                break
             spaced.spacing *= max(_FINEST, min(0.8, wanted))
             if not spaced.place(points):
                 break
-        spaced.spacing = spacing
-        return None
+        if usable is None:
+            spaced.spacing = spacing
+            return None
+        found, spaced.spacing = usable
+        spaced.place(points)
+        return found
 
     def _logs(self, spaced: _Spaced, points: _Points, sums: Tensor, exclude_self: bool) -> Tensor:
         """The logarithms of the sums, exact where these are too small for what the grid tells."""
@@ -192,8 +212,10 @@ class _Spaced:
         self.top = float(q.radial(torch.zeros((), dtype=torch.float64)))
         if not math.isfinite(self.top):
             raise ValueError(f"radial: got {self.top} at the distance 0, expected a finite score for evaluator='grid'")
-        self.spacing = 0.5 * _width(q, self.top)
+        self.width = _width(q, self.top)
+        self.spacing = 0.5 * self.width
         self.n = self.calls = 0
+        self.given_up = 0  # calls for which no grid is tried
         self.error = Errors(0.0, 0.0, 0.0)
         self.by_pairs = False  # whether sums by the pair are there to be chosen
         self.of_scores = False  # whether the scores are summed, too
@@ -247,27 +269,36 @@ class _Spaced:
         laws = [self.kernel, self.q.radial] if self.of_scores else [self.kernel]
         return _Truth(rows, len(spaced), [_exact(points, law, rows) for law in laws])
 
-    def errors(self, points: _Points, truth: _Truth, tolerance: float) -> Errors:
-        """How far the grid's sums are from the exact ones."""
-        exact, off, gradient = self._off_by(points, self.kernel, truth.rows, truth.sums[0])
-        noise = float(off[truth.spaced :].max())
+    def errors(self, points: _Points, truth: _Truth, tolerance: float) -> tuple[Errors, float]:
+        """How far the grid's sums are from the exact ones; and how far that may move a point, as a share of the
+        kernel's width and of the map's."""
+        exact, off = truth.sums[0][:, 0], self._off(points, self.kernel, truth.rows, truth.sums[0])
+        noise = float(off[truth.spaced :, 0].abs().max())
         told = exact >= self.least(noise, tolerance)  # the others are computed exactly
-        value = float((off / exact)[told].amax()) if bool(told.any()) else 0.0
+        value = float((off[:, 0].abs() / exact)[told].amax()) if bool(told.any()) else 0.0
+        errors = [Errors(value, _share(off, truth.sums[0]), noise)]
+        # A point stands where its log-sum's slope is that of the attraction, whose own slope is about 1/width².
+        slopes = off[:, 1:] / torch.minimum(exact, exact.mean())[:, None]
+        extent = float(points.z.detach().std(dim=0).norm())
+        moved = (
+            self.width**2 * float(slopes[told].norm(dim=1).amax()) / min(self.width, extent)
+            if bool(told.any())
+            else 0.0
+        )
         if self.of_scores:
-            _, off, slope = self._off_by(points, self.q.radial, truth.rows, truth.sums[1])
-            value, gradient = max(value, float(off.max()) / len(points.candidates)), max(gradient, slope)
-        return Errors(value, gradient, noise)
+            off, true = self._off(points, self.q.radial, truth.rows, truth.sums[1]), truth.sums[1]
+            errors.append(Errors(float(off[:, 0].abs().max()) / len(points.candidates), _share(off, true), 0.0))
+        value, gradient, noise = (max(each) for each in zip(*errors, strict=True))
+        return Errors(value, gradient, noise), moved
 
     def _sums(self, points: _Points, law: Law) -> Tensor:
         z = points.z.detach()
         charges = z.new_ones(len(z)) if points.charges is None else points.charges
         return self.nodes.sums(charges, self.spectrum(law))
 
-    def _off_by(self, points: _Points, law: Law, rows: Tensor, true: Tensor) -> tuple[Tensor, Tensor, float]:
-        """The exact sums, how far the grid's are from them, and the error of the gradient over its size."""
-        off = self._sums(points, law)[rows].double() - true
-        size = true[:, 1:].norm()
-        return true[:, 0], off[:, 0].abs(), float(off[:, 1:].norm() / size) if bool(size > 0) else 0.0
+    def _off(self, points: _Points, law: Law, rows: Tensor, true: Tensor) -> Tensor:
+        """``[r, 3]`` how far the grid's sums and gradients are from the exact ones."""
+        return self._sums(points, law)[rows].double() - true
 
 
 class _Truth(NamedTuple):
@@ -330,6 +361,12 @@ def _are_few(p: Masses) -> bool:
 def _law(q: Kernel) -> Any:
     """What tells whether a score is still the same."""
     return q.law or repr(q)
+
+
+def _share(off: Tensor, true: Tensor) -> float:
+    """The error of gradients over their size."""
+    size = true[:, 1:].norm()
+    return float(off[:, 1:].norm() / size) if bool(size > 0) else 0.0
 
 
 def _exact(points: _Points, law: Law, rows: Tensor) -> Tensor:

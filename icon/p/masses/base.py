@@ -133,6 +133,10 @@ class Masses(ABC):
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Masses:
         """Every row times a number, or times its own ``[n]``."""
 
+    def exaggerated(self, factor: float) -> Masses:
+        """The edges times a number; the uniform mass of debiasing is no edge, and stays."""
+        return self.scaled(factor)
+
     @abstractmethod
     def part(self, start: int, stop: int) -> Masses:
         """The rows ``start`` to ``stop``."""

@@ -62,6 +62,9 @@ class Mixture(Masses):
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Mixture:
         return Mixture(self.own.scaled(factor), self.spread.scaled(factor))
 
+    def exaggerated(self, factor: float) -> Mixture:
+        return Mixture(self.own.exaggerated(factor), self.spread)
+
     def part(self, start: int, stop: int) -> Mixture:
         return Mixture(self.own.part(start, stop), self.spread.part(start, stop))
 
