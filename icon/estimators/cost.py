@@ -33,24 +33,21 @@ class Cost(NamedTuple):
         return f"about {seconds / size:.0f} {unit} and {max(self.bytes / _GIB, 0.1):.1f} GiB: {self.how}"
 
 
-#: Measured with two threads of a machine whose `_probe` takes so many seconds.
-_REFERENCE = 0.0063
-_SEARCHED = 2.6e-10  # seconds for each pair of points and feature of an exact search
-_FOUND = 9.8e-9  # for each point, feature and root of the number of points, of an approximate one
-_SOUGHT = 2e-8  # for each neighbour of a point whose bandwidth is sought
+#: All were measured with two threads of a machine whose `_probe` takes so many seconds.
+_REFERENCE = 0.0027
+_SEARCHED = (6e-9, 3.2e-11)  # seconds of an exact search for each pair of points, and for each of its features
+_FOUND = 8.5e-9  # of an approximate one, for each point, feature and root of the number of points
+_SOUGHT = 7e-8  # for each mass of a point whose bandwidth is sought
 _ON_GRID = (3e-7, 5e-9)  # for each point and each edge of a step
-_BY_PAIRS = 2.5e-9  # for each pair of a step
+_BY_PAIRS = 1.2e-8  # for each pair of a step
 
 
-def cost(
-    n: int, features: int, *, dims: int, steps: int, batch: int, kept: int | None, edges: float, on_grid: bool
-) -> Cost:
+def cost(n: int, features: int, *, steps: int, batch: int, kept: int | None, edges: float, on_grid: bool) -> Cost:
     """What a map takes.
 
     Args:
         n: points that are laid out together.
         features: columns of X.
-        dims: of the map.
         steps: in all.
         batch: points of a step.
         kept: nearest neighbours in p; 0 where p is not made from distances, None where all points are kept.
@@ -60,16 +57,17 @@ def cost(
     pairs, of_a_step = float(n) * n, float(batch) * batch
     of_p, seconds, how = 60.0 * n * edges, 0.0, []
     if kept is None:
-        how, of_p, seconds = [f"p of all {n:,} x {n:,} pairs"], 24 * pairs, pairs * (features * _SEARCHED + _SOUGHT)
+        how, of_p, seconds = [f"p of all {n:,} x {n:,} pairs"], 24 * pairs, pairs * _SOUGHT
     elif kept:
         exact = n <= EXACT_UP_TO
         how.append(f"p of {kept} neighbours each ({'exact' if exact else 'approximate'} search)")
-        seconds = n * (features * (n * _SEARCHED if exact else n**0.5 * _FOUND) + kept * _SOUGHT)
+        searched = n * (_SEARCHED[0] + features * _SEARCHED[1]) if exact else features * n**0.5 * _FOUND
+        seconds = n * (searched + kept * _SOUGHT)
     if on_grid:
         seconds += steps * n * (_ON_GRID[0] + edges * _ON_GRID[1])
         how.append(f"{steps:,} steps on a grid")
     else:
-        seconds += steps * of_a_step * _BY_PAIRS * max(dims, 2) / 2
+        seconds += steps * of_a_step * _BY_PAIRS
         how.append(f"{steps:,} steps of exact sums over {batch:,} x {batch:,} pairs")
     memory = int(of_p + n * (16 * features + 200) + min(40 * of_a_step, 2**28))
     return Cost(seconds * _probe() / _REFERENCE, memory, ", ".join(how))
