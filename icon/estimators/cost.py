@@ -55,7 +55,7 @@ def cost(n: int, features: int, *, steps: int, batch: int, kept: int | None, edg
         on_grid: whether sums over all pairs are.
     """
     pairs, of_a_step = float(n) * n, float(batch) * batch
-    of_p, seconds, how = 60.0 * n * edges, 0.0, []
+    of_p, seconds, how = 45.0 * n * edges, 0.0, []
     if kept is None:
         how, of_p, seconds = [f"p of all {n:,} x {n:,} pairs"], 24 * pairs, pairs * _SOUGHT
     elif kept:
