@@ -41,6 +41,10 @@ class Settings(record.Settings):
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
+    return cells_of()
+
+
+def cells_of() -> list[Configuration]:
     """The forms of four cells, the tails of t-SNE, the other columns, and debiasing."""
     cells = [(row, 1.0, column, form, 0.0) for row in ROWS for column in ("gaussian", "knn") for form in FORMS]
     cells += [("student-t", dof, "gaussian", "joint", 0.0) for dof in (0.5, 2.0, 10.0, 100.0)]
@@ -149,8 +153,16 @@ def name_of(cell: Any) -> str:
     return f"{row} × {cell.column}, {cell.form}" + (f", α={cell.alpha:g}" if cell.alpha else "")
 
 
+def in_order(frame: DataFrame) -> DataFrame:
+    """The runs data set by data set, in the order of the cells."""
+    place = {tuple(cell.values()): number for number, cell in enumerate(cells_of())}
+    number = [place.get(cell, len(place)) for cell in frame[CELL].itertuples(index=False, name=None)]
+    return frame.assign(number=number).sort_values(["dataset", "number"], kind="stable")
+
+
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set and cell."""
+    frame = in_order(frame)
     runs = frame.assign(**{measure: 100 * frame[measure] for measure in SHARES})
     texts = runs.groupby(["dataset", *CELL], sort=False)[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
     found = texts.reset_index()
@@ -161,8 +173,9 @@ def table(frame: DataFrame) -> DataFrame:
 
 def sheet(frame: DataFrame) -> Figure:
     """Two cells in a row, each with a panel per data set; the colours are the classes."""
-    first = frame[frame["seed"] == 0].drop_duplicates(["dataset", *CELL])
-    datasets, cells = list(first["dataset"].unique()), first[CELL].drop_duplicates().values.tolist()
+    first = in_order(frame[frame["seed"] == 0]).drop_duplicates(["dataset", *CELL])
+    datasets = list(first["dataset"].unique())
+    cells = first.sort_values("number")[CELL].drop_duplicates().values.tolist()
     figure, places = panels(-(-len(cells) // 2), 2 * len(datasets), (1.7, 1.85))
     for panel in places.flat:
         panel.set_visible(False)
