@@ -166,6 +166,14 @@ def exact_neighbors(
             candidates = candidates.double() / unit
             queries = candidates if same else queries.double() / unit
     centre, scale = _centre_and_scale(candidates, device)
+    scales = [] if isinstance(candidates, Tensor) else [scale]
+    if not isinstance(queries, Tensor) and queries is not candidates:
+        scales.append(_centre_and_scale(queries, device)[1])
+    if metric != "cosine" and any(unit_of(each) != 1 for each in scales):
+        # Such numbers are taken into memory, where all of them are divided by one unit.
+        whole = _rows(candidates, slice(None), device)
+        queries = whole if queries is candidates else _rows(queries, slice(None), device)
+        return exact_neighbors(queries, whole, k, metric, own)
     m, found, euclidean = len(candidates), [], metric == "sqeuclidean"
     keep = min(k + _SPARE, m)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.manifold._t_sne import _joint_probabilities
 from sklearn.neighbors import kneighbors_graph
 
 import icon
+from icon.p.base import Sets
 from tests import dense
 from tests.cases import assert_close, digits, normal
 
@@ -247,3 +249,31 @@ def test_several_perplexities_have_the_average_of_their_gradients() -> None:
         return torch.autograd.grad(scores, x)[0]
 
     torch.testing.assert_close(gradient(2.0, 5.0), (gradient(2.0) + gradient(5.0)) / 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e-200])
+@pytest.mark.parametrize(
+    "p",
+    [
+        lambda scale: icon.p.KNN(7),
+        lambda scale: icon.p.KNN(7, metric="cosine"),
+        lambda scale: icon.p.Gaussian(perplexity=5),
+        lambda scale: icon.p.Gaussian(perplexity=5, n_neighbors=20),
+        lambda scale: icon.p.Gaussian(temperature=0.5, metric="cosine", center=True, n_neighbors=20),
+        lambda scale: icon.p.Gaussian(sigma=scale, n_neighbors=9, exclude_self=False),
+        lambda scale: icon.p.StudentT(sigma=scale, n_neighbors=20),
+    ],
+)
+def test_features_on_disk_give_the_p_of_those_in_memory(p: Any, scale: float, tmp_path: Path) -> None:
+    """They are read a block at a time, in one unit for all blocks."""
+    x = scale * np.random.default_rng(0).normal(size=(60, 4))
+    np.save(tmp_path / "x.npy", x)
+    disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    found, expected = (p(scale)(given).to_scipy() for given in (disk, x))
+    assert abs(found - expected).max() < 1e-12
+
+
+def test_features_on_disk_have_as_many_rows_as_the_input(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((5, 2)))
+    with pytest.raises(ValueError, match=r"^features: got 5 rows, expected 6"):
+        icon.p.KNN(2)(np.load(tmp_path / "x.npy", mmap_mode="r"), Sets(6, 6))
