@@ -215,13 +215,14 @@ class Gaussian(_Kernel):
         xa, xb = super().features(target, sets)
         if not self.center:
             return xa, xb
-        if not isinstance(xa, (Tensor, np.memmap)):
+        if not isinstance(xa, Tensor):
             raise TypeError("center: got True with sparse features, which would not stay sparse, expected False")
-        if isinstance(xa, np.memmap):
-            xa = xb = _precise(np.array(xa), "features")
         one_set = xa is xb
         xa = xa - xa.mean(dim=0)
         return xa, xa if one_set else xb - xb.mean(dim=0)
+
+    def _stays_on_disk(self, target: Any) -> bool:
+        return not self.center and super()._stays_on_disk(target)
 
     def kept(self, support: Support) -> int | None:
         if self.n_neighbors != "auto":
