@@ -372,7 +372,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             n_features: columns of X.
             n_edges: of a p that is not made from X, the pairs with mass (of a graph, the edges); None is one per point.
         """
-        laid = min(n, self.landmarks or n)
+        laid = n if self.landmarks is None else min(n, check.count(self.landmarks, "landmarks", 2))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the fit says it
             loss = self._loss(laid, False)

@@ -190,6 +190,8 @@ def test_what_a_map_will_take_is_told_before() -> None:
     assert many.how == "p of 90 neighbours each (approximate search), 500 steps on a grid"
     assert 10 * few.seconds < many.seconds < 1000 * few.seconds
     assert model.set_params(landmarks=2000).cost(70_000, 50).how == few.how
+    with pytest.raises(ValueError, match=r"^landmarks: got -5, expected an integer >= 2"):
+        model.set_params(landmarks=-5).cost(70_000, 50)
     exact = icon.Embedding(n_components=3, max_iter=500).cost(70_000, 50)
     assert exact.how.endswith("500 steps of exact sums over 70,000 x 70,000 pairs")
     assert exact.seconds > 10 * many.seconds
