@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from dataclasses import fields
 from functools import cache, partial
 from typing import Any
 
@@ -22,58 +22,38 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon import nn as icon_nn
-from icon import p as icon_p
 from icon._threads import threaded
 from icon.core import exchange
 from icon.core.evaluators import Evaluator
 from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.core.loss import Loss
-from icon.estimators import initialization
+from icon.estimators import heads, initialization
 from icon.estimators.base import (
     apply,
     as_dense,
     check_callback,
     check_hyper,
-    check_output,
     draw_seed,
     features_of,
     input_of,
     is_pairwise,
-    learning_rate,
     made_from,
     on_device,
     on_disk,
     random_of,
     sample_weights,
-    some_of,
-    target_of,
     validated,
-    with_lower_perplexity,
 )
-from icon.estimators.run import Run, Stage, inputs_of, logits_of, of_weighted, value_of, weighted
+from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
+from icon.estimators.run import Run, Stage, logits_of, of_weighted, value_of, weighted
 from icon.estimators.saved import load_estimator, save_estimator
-from icon.labels import Labels, read_labels
-from icon.methods import axes
 from icon.neighbors import SEARCHES
-from icon.nn.mappers import as_seen
-from icon.p.base import Sets
 from icon.p.operations import HOW
-from icon.p.rows import Rows
-from icon.p.spatial import knn_rows
 from icon.serialization import READERS
-from icon.training.batches import prepare, rows_of
-from icon.training.fit import fit
-from icon.training.sampler import PairSampler
-from icon.training.state import seeded, settled
+from icon.training.state import settled
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
-EXACT = 4096  # points up to which the loss over all points is computed and not sampled
-NEGATIVES = 2  # of a step
-NEIGHBOURS = 10
-#: What a checkpoint is refused by, where it is of another run.
-IDENTITY = ("n_clusters", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
-            "learning_rate")  # fmt: skip
 
 
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -210,23 +190,25 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
+        near = self._neighborhood()
         x, n, weights, kinds, loss = exchange.on_all(partial(self._checked, X, sample_weight), self.group)
         size = self._batch_size(n)
         last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
-        base, self.knn_recall_ = exchange.from_first(partial(self._rows, loss, x, y), self.group)
+        base, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, x, y), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
             base = of_weighted(base, weights)
         x, narrow = self._as_seen(x)
-        pairs = cache(partial(self._pairs, base, weighted=weights is not None))
-        composed = cache(partial(self._composed, base))
+        pairs = cache(partial(near.pairs, base, weighted=weights is not None))
+        composed = cache(partial(near.composed, base))
         judged = composed if self._is_exact(n) else pairs
         random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
         for start in range(self.n_init):
             of, target = (whole, composed) if size is None else (loss, pairs)
             run = Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
-            mapper, steps = self._trained(run, last, self._first(kinds[start % len(kinds)], run))
+            first = heads.first_clusters(self, kinds[start % len(kinds)], run)
+            mapper, steps = heads.trained(self, run, last, first)
             logits = logits_of(mapper, x)
             value = value_of(whole, torch.from_numpy(logits), judged(self.debias))
             if not found or value < min(value for value, *_ in found):
@@ -257,9 +239,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
         if weights is not None and self.group is not None:
             raise ValueError("sample_weight: got some with group=, expected None")
-        kinds, loss = self._kinds(n), self._loss(n)
+        kinds, near = self._kinds(n), self._neighborhood()
+        loss = near.loss(n)
         self._batch_size(n)
-        if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := self._neighbours(n)) < NEIGHBOURS:
+        if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
         return x, n, weights, kinds, loss
 
@@ -331,8 +314,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             )
         column = "knn" if made_from(self.column) == "features" else self.column
         hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
-        fixed = Clustering(self.n_clusters, column, neighbors=self.neighbors, hyper=hyper)
-        joined = fixed._rows(fixed._loss(n), x, y)[0].to_scipy()
+        fixed = Neighborhood(column, neighbors=self.neighbors, hyper=hyper)
+        joined = fixed.rows(fixed.loss(n), x, y)[0].to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
@@ -353,8 +336,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """
         save_estimator(self, path)
 
-    # -- p ------------------------------------------------------------------------------------------------------------
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
@@ -363,136 +344,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 
-    def _neighbours(self, n: int) -> int:
-        """k of n points."""
-        if isinstance(self.n_neighbors, str):
-            check.choice(self.n_neighbors, "n_neighbors", ("auto",))
-            return min(NEIGHBOURS, max(1, (n - 1) // 2))
-        return check.count(self.n_neighbors, "n_neighbors")
-
-    def _loss(self, n: int) -> Loss:
-        """The loss of n points, its p without walks and debiasing."""
-        neighbours = {"n_neighbors": self._neighbours(n)} if self.column == "knn" else {}
-        if self.column == "data-label":
-            raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
-        check.count(self.walks, "walks")
-        check.fraction(self.debias, "debias")
-        loss = axes.loss("clusters", self.column, **neighbours, **(self.hyper or {}), evaluator=self.evaluator)
-        if self.column == "knn" and self.symmetrize is not None:
-            loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
-        return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
-
-    def _rows(self, loss: Loss, x: Any, y: Any) -> tuple[Rows, float | None]:
-        """p of the points before walks and debiasing, and the recall of an approximate search."""
-        n = x.shape[0]
-        known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
-        recall = None
-        if known is not None and not known.known.all():
-            rows = self._with_unknown(known, x)
-        elif self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
-            metric = (self.hyper or {}).get("metric", "sqeuclidean")
-            rows, recall = knn_rows(x, self._neighbours(n), self.neighbors, metric)
-            rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
-        elif isinstance(x, np.ndarray) and self.column not in ("graph", "classes", "pairs"):
-            raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
-        else:
-            features = torch.empty(n, 0) if isinstance(x, np.ndarray) else x
-            rows = prepare(loss, target_of(self.column, features, y), Sets(n, n))
-        return rows, recall
-
-    def _with_unknown(self, labels: Labels, x: Any) -> Rows:
-        """Points of a known class follow the others of their class, the others their nearest neighbours."""
-        near, _ = knn_rows(x, self._neighbours(x.shape[0]), self.neighbors)
-        near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
-        index = np.flatnonzero(labels.known)
-        sizes = np.bincount(labels.codes[index])
-        check.refuse_if_too_large(
-            36 * int((sizes.astype(np.int64) ** 2).sum()), "p of the known labels", "make more of them unknown"
-        )
-        same = sp.coo_array(icon_p.Classes()(labels.codes[index]).to_scipy())
-        classes = sp.csr_array((same.data, (index[same.coords[0]], index[same.coords[1]])), shape=near.to_scipy().shape)
-        alone = np.asarray(classes.sum(axis=1)).ravel() == 0  # unknown, or the only one of its class
-        return Rows.from_scipy(classes + sp.diags_array(alone.astype(float)) @ near.to_scipy(), exclude_self=True)
-
-    def _composed(self, base: Rows, alpha: float) -> Rows:
-        return base.walks(self.walks).debias(alpha) if self.walks > 1 else base.debias(alpha)
-
-    def _pairs(self, base: Rows, alpha: float, weighted: bool = False) -> PairSampler:
-        return PairSampler(base, weighted, negatives=NEGATIVES).walks(self.walks).debias(alpha)
+    def _neighborhood(self) -> Neighborhood:
+        return Neighborhood(**{each.name: getattr(self, each.name) for each in fields(Neighborhood)})
 
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
         return n <= EXACT or self.batch_size is None
-
-    # -- one start ----------------------------------------------------------------------------------------------------
-
-    def _first(self, kind: str, run: Run) -> NDArray[np.int64] | None:
-        """The clusters ``[n]`` that the head is trained to give first; None leaves it as it was drawn."""
-        n = len(run.x)
-        many = initialization.over(self.n_clusters, run.size or n)
-        if kind == "random" or self.n_clusters == 1:
-            return None
-        if kind == "k-means" or many == self.n_clusters:
-            k_means = partial(initialization.k_means, run.x, self.n_clusters, run.seed)
-            return exchange.from_first(k_means, self.group)
-        # Clusters to be merged need neither the last digit nor balance.
-        mapper, _ = self._trained(run, Stage("over-clustering", many, max(1, self.max_iter // 2), suffix=".over"))
-        inputs, device = inputs_of(mapper, run.x), next(mapper.parameters()).device
-
-        def phi(points: Tensor) -> NDArray[np.float32]:
-            with torch.no_grad():
-                z: Tensor = mapper(as_seen(mapper, rows_of(inputs, points, device)))
-            return z.softmax(dim=1).cpu().numpy()
-
-        with seeded(run.seed, torch.device("cpu")):
-            merged = partial(initialization.merged, phi, n, run.pairs(0.0), self.n_clusters)
-            return exchange.from_first(merged, self.group)
-
-    def _trained(self, run: Run, stage: Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
-        """Train a head, from given clusters where there are some: the mapper and its number of steps."""
-        x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), self.device).device
-        with seeded(run.seed, device):
-            mapper = self._mapper(run, stage.clusters).to(device)
-            inputs = inputs_of(mapper, x)
-            check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
-            if first is not None:
-                initialization.imitate(mapper, inputs, first, self.n_clusters)
-        teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
-        callback = stage.callback
-
-        def report(step: int, value: float, logits: Tensor) -> object:
-            return None if callback is None else callback(step, value, logits.cpu().numpy())
-
-        loss = run.loss.to(device).replace(group=self.group)
-        done = fit(
-            loss, mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
-            learning_rate=learning_rate(self.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
-            batch_size=run.size, seed=run.seed, callback=report,
-            teacher=teacher, verbose=self.verbose, label=f"{stage.label}, start {run.start + 1} of {self.n_init}",
-            checkpoint=None if self.checkpoint is None else f"{os.fspath(self.checkpoint)}.{run.start}{stage.suffix}",
-            identity={name: getattr(self, name) for name in IDENTITY},
-        )  # fmt: skip
-        return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
-
-    def _mapper(self, run: Run, outputs: int) -> nn.Module:
-        x = run.x
-        known = some_of(x)
-        if isinstance(self.mapper, str) and self.mapper == "lookup":
-            if not isinstance(x, Tensor):
-                raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
-            # A random projection and not independent draws: neighbours start together.
-            scaled = icon_nn.Rescale(known)(known)
-            projection = torch.randn(x.shape[1], outputs).to(scaled) / x.shape[1] ** 0.5
-            return icon_nn.build("lookup", known, outputs, start=scaled @ projection)
-        own = isinstance(self.mapper, nn.Module)
-        kind = "mlp" if own and outputs != self.n_clusters else deepcopy(self.mapper)
-        most, first = icon_nn.MAX_FEATURES, nn.Identity() if run.is_narrow else None
-        mapper = icon_nn.build(kind, known, outputs, hidden=self.hidden, max_features=most, first=first)
-        if run.start > 0 and own:
-            for layer in mapper.modules():
-                if callable(reset := getattr(layer, "reset_parameters", None)):
-                    reset()
-        return mapper
 
     # -- the input ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,112 @@
+"""The head of a clustering: how it is made, which clusters it gives first, and how it is trained."""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from icon import nn as icon_nn
+from icon.core import exchange
+from icon.estimators import initialization
+from icon.estimators.base import check_output, learning_rate, on_device, some_of
+from icon.estimators.run import Run, Stage, inputs_of
+from icon.nn.mappers import as_seen
+from icon.training.batches import rows_of
+from icon.training.fit import fit
+from icon.training.state import seeded
+
+#: What a checkpoint is refused by, where it is of another run.
+IDENTITY = ("n_clusters", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
+            "learning_rate")  # fmt: skip
+
+
+def first_clusters(estimator: Any, kind: str, run: Run) -> NDArray[np.int64] | None:
+    """The clusters ``[n]`` that a head is trained to give first; None leaves it as it was drawn.
+
+    Args:
+        estimator: an `icon.Clustering`, whose arguments say how.
+        kind: one of `initialization.KINDS`.
+        run: what the training sees.
+    """
+    n, clusters = len(run.x), estimator.n_clusters
+    many = initialization.over(clusters, run.size or n)
+    if kind == "random" or clusters == 1:
+        return None
+    if kind == "k-means" or many == clusters:
+        return exchange.from_first(partial(initialization.k_means, run.x, clusters, run.seed), estimator.group)
+    # Clusters to be merged need neither the last digit nor balance.
+    stage = Stage("over-clustering", many, max(1, estimator.max_iter // 2), suffix=".over")
+    mapper, _ = trained(estimator, run, stage)
+    inputs, device = inputs_of(mapper, run.x), next(mapper.parameters()).device
+
+    def phi(points: Tensor) -> NDArray[np.float32]:
+        with torch.no_grad():
+            z: Tensor = mapper(as_seen(mapper, rows_of(inputs, points, device)))
+        return z.softmax(dim=1).cpu().numpy()
+
+    with seeded(run.seed, torch.device("cpu")):
+        merged = partial(initialization.merged, phi, n, run.pairs(0.0), clusters)
+        return exchange.from_first(merged, estimator.group)
+
+
+def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
+    """Train a head: the mapper and its number of steps.
+
+    Args:
+        estimator: an `icon.Clustering`, whose arguments say how.
+        run: what the training sees.
+        stage: for how many clusters, and how long.
+        first: ``[n]`` clusters that it gives first.
+    """
+    x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), estimator.device).device
+    with seeded(run.seed, device):
+        mapper = _made(estimator, run, stage.clusters).to(device)
+        inputs = inputs_of(mapper, x)
+        check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
+        if first is not None:
+            initialization.imitate(mapper, inputs, first, estimator.n_clusters)
+    teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
+    callback, path = stage.callback, estimator.checkpoint
+
+    def report(step: int, value: float, logits: Tensor) -> object:
+        return None if callback is None else callback(step, value, logits.cpu().numpy())
+
+    loss = run.loss.to(device).replace(group=estimator.group)
+    done = fit(
+        loss, mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
+        learning_rate=learning_rate(estimator.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
+        batch_size=run.size, seed=run.seed, callback=report, teacher=teacher, verbose=estimator.verbose,
+        label=f"{stage.label}, start {run.start + 1} of {estimator.n_init}",
+        checkpoint=None if path is None else f"{os.fspath(path)}.{run.start}{stage.suffix}",
+        identity={name: getattr(estimator, name) for name in IDENTITY},
+    )  # fmt: skip
+    return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
+
+
+def _made(estimator: Any, run: Run, outputs: int) -> nn.Module:
+    """A head as it is drawn."""
+    x, mapper = run.x, estimator.mapper
+    known = some_of(x)
+    if isinstance(mapper, str) and mapper == "lookup":
+        if not isinstance(x, Tensor):
+            raise TypeError("mapper: got 'lookup' for an array on disk, expected 'mlp', 'linear' or a module")
+        # A random projection and not independent draws: neighbours start together.
+        scaled = icon_nn.Rescale(known)(known)
+        projection = torch.randn(x.shape[1], outputs).to(scaled) / x.shape[1] ** 0.5
+        return icon_nn.build("lookup", known, outputs, start=scaled @ projection)
+    own = isinstance(mapper, nn.Module)
+    kind = "mlp" if own and outputs != estimator.n_clusters else deepcopy(mapper)
+    most, first = icon_nn.MAX_FEATURES, nn.Identity() if run.is_narrow else None
+    head = icon_nn.build(kind, known, outputs, hidden=estimator.hidden, max_features=most, first=first)
+    if run.start > 0 and own:
+        for layer in head.modules():
+            if callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+    return head
