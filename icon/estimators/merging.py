@@ -9,25 +9,27 @@ Array = NDArray[np.float64]
 SWEEPS = 20  # of moves; a few are enough
 
 
-def merge(joint: Array, n_groups: int) -> NDArray[np.int64]:
+def merge(joint: Array, n_groups: int, balance: float = 1.0) -> NDArray[np.int64]:
     """The group ``[k]`` of each of k clusters, at most ``n_groups`` of them, that loses little mutual information.
 
     Args:
         joint: ``[k, k]``, symmetric, not negative, summing to one: how probable it is that a pair drawn from p has its
             first point in cluster a and its second in b, ``J = mean_i sum_j p_ij φ_i φ_jᵀ``.
+        n_groups: how many groups are left.
+        balance: b in [0, 1], as of `icon.q.Clusters`.
 
-    ``I = sum_ab J_ab log(J_ab / (J_a J_b))`` is what the loss of hard clusters comes to, up to its sign. First the two
-    groups whose union loses least are merged until ``n_groups`` are left; then single clusters move to the group where
-    they raise I most, until none does.
+    ``I - (1-b) H`` is what the loss of hard clusters comes to, up to its sign, with ``I = sum_ab J_ab log(J_ab / (J_a
+    J_b))`` and H the entropy of ``J_a``. First the two groups whose union loses least of it are merged until ``n_groups``
+    are left; then single clusters move to the group where they raise it most, until none does.
 
     Source: Slonim & Tishby 1999, Agglomerative information bottleneck; Slonim, Friedman & Tishby 2002, Unsupervised
     document classification using sequential information maximization.
     """
-    groups = _agglomerated(joint, n_groups)
+    groups = _agglomerated(joint, n_groups, balance)
     table = grouped(joint, groups)
     order = np.random.default_rng(0).permutation(len(joint))
     for _ in range(SWEEPS):
-        if sum(_moved(joint, groups, table, int(cluster)) for cluster in order) == 0:
+        if sum(_moved(joint, groups, table, int(cluster), balance) for cluster in order) == 0:
             break
     return groups
 
@@ -37,15 +39,21 @@ def mutual_information(joint: Array) -> float:
     return float(_xlogx(joint).sum() - _xlogx(joint.sum(axis=0)).sum() - _xlogx(joint.sum(axis=1)).sum())
 
 
+def stays(joint: Array) -> float:
+    """``sum_a J_aa / J_a``, which is the number of clusters less their normalised cut: no cluster counts by its size."""
+    marginal = joint.sum(axis=1)
+    return float((np.diag(joint) / np.maximum(marginal, np.finfo(np.float64).tiny)).sum())
+
+
 def grouped(joint: Array, groups: NDArray[np.int64]) -> Array:
     """``[g, g]``: the table of the groups."""
     member = np.eye(int(groups.max()) + 1)[groups]
     return np.asarray(member.T @ joint @ member)
 
 
-def _agglomerated(joint: Array, n_groups: int) -> NDArray[np.int64]:
+def _agglomerated(joint: Array, n_groups: int, balance: float) -> NDArray[np.int64]:
     table, groups = joint.copy(), np.arange(len(joint))
-    lost = _lost(table, np.stack([_shared(table, row) for row in table]))
+    lost = _lost(table, np.stack([_shared(table, row) for row in table]), balance)
     while len(table) > n_groups:
         a, b = sorted(divmod(int(lost.argmin()), len(table)))
         # For two others only what they have in common with these two changes: O(k²) a merge.
@@ -54,13 +62,13 @@ def _agglomerated(joint: Array, n_groups: int) -> NDArray[np.int64]:
         table[:, a] += table[:, b]
         table, lost = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, lost))
         lost += 2 * _gain(table[:, [a]], table[:, a])
-        lost[a] = lost[:, a] = _lost(table, _shared(table, table[a])[None], a)
+        lost[a] = lost[:, a] = _lost(table, _shared(table, table[a])[None], balance, a)
         groups[groups == b] = a
         groups[groups > b] -= 1
     return groups
 
 
-def _moved(joint: Array, groups: NDArray[np.int64], table: Array, cluster: int) -> bool:
+def _moved(joint: Array, groups: NDArray[np.int64], table: Array, cluster: int, balance: float) -> bool:
     """Move a cluster to its best group, where that is another one and no group is left empty."""
     old, count = groups[cluster], len(table)
     if (groups == old).sum() == 1:
@@ -73,7 +81,7 @@ def _moved(joint: Array, groups: NDArray[np.int64], table: Array, cluster: int) 
     _add(apart, old, -row, -own)
     np.maximum(apart, 0, out=apart)  # what is left may be nothing but rounding
     _add(apart, count, row, own)
-    lost = _lost(apart, _shared(apart, apart[-1])[None], count)[0, :-1]
+    lost = _lost(apart, _shared(apart, apart[-1])[None], balance, count)[0, :-1]
     best = int(lost.argmin())
     if best == old or lost[best] > lost[old] - 1e-12:
         return False
@@ -90,8 +98,8 @@ def _add(table: Array, group: int, row: Array, own: float) -> None:
     table[group, group] += own
 
 
-def _lost(table: Array, shared: Array, first: int = 0) -> Array:
-    """``[r, k]``: by how much I falls when groups ``first, first + 1, ...`` join each of the k; infinite for itself.
+def _lost(table: Array, shared: Array, balance: float, first: int = 0) -> Array:
+    """``[r, k]``: by how much ``I - (1-b) H`` falls when groups ``first, first + 1, ...`` join each of the k; infinite for itself.
 
     Args:
         shared: ``[r, k]``, see `_shared`.
@@ -102,7 +110,7 @@ def _lost(table: Array, shared: Array, first: int = 0) -> Array:
     # The two of the k that are merged themselves count once, as a block of four.
     others = shared - _gain(mine, cross) - _gain(cross, own)
     block = _xlogx(mine) + _xlogx(own) + 2 * _xlogx(cross) - _xlogx(mine + own + 2 * cross)
-    lost = 2 * others + block - 2 * _gain(marginal[rows, None], marginal)
+    lost = 2 * others + block - (1 + balance) * _gain(marginal[rows, None], marginal)
     lost[np.arange(len(shared)), np.arange(first, first + len(shared))] = np.inf
     return np.asarray(lost)
 

@@ -39,6 +39,8 @@ class Clusters(Kernel):
         detach_candidates: stop the gradient into the candidates (a teacher's).
         agreement: multiply the divergence of anchor i with ``sum_j p_ij φ_i·φ_j``, φ of the candidates: the probability
             that it shares its cluster with its positives. The anchors are then the same points as the candidates.
+        balance: b in [0, 1], how much equal sizes are worth: adds ``(1-b) H(mean_i φ_i)``. Clusters that p never leaves
+            have the cross-entropy ``log n - b H(N_c / n)``, lowest for equal sizes; at b = 0 it is the same for all sizes.
 
     Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk; Adaloglou et al. 2023 (TEMI)
     for marginals, exponent and agreement; Van Gansbeke et al. 2020 (SCAN) for the entropy.
@@ -60,6 +62,7 @@ class Clusters(Kernel):
         detach_candidates: bool = False,
         softmax_temperature: float = 1.0,
         agreement: bool = False,
+        balance: float = 1.0,
     ) -> None:
         normalized = marginals is None and exponent == 1
         super().__init__(AlreadyNormalized() if normalized else Constant(), detach_candidates=detach_candidates)
@@ -70,6 +73,7 @@ class Clusters(Kernel):
         self.agreement = self.has_factors = agreement
         self.momentum = check.fraction(momentum, "momentum")
         self.entropy_weight = check.number(entropy_weight, "entropy_weight", least=0)
+        self.balance = check.fraction(balance, "balance")
         self.marginals_name = marginals if isinstance(marginals, str) else None
         if self.marginals_name is not None:
             check.choice(self.marginals_name, "marginals", ("uniform", "moving"))
@@ -179,13 +183,14 @@ class Clusters(Kernel):
         return floored_log(anchors @ candidates.mT)
 
     def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
-        if not (self.log_prior or self.entropy_weight):
+        entropy_weight = self.entropy_weight - (1 - self.balance)
+        if not (self.log_prior or entropy_weight):
             return None
         log_phi = self._log_phi(at_least_float32(anchors))
         value = -self.log_prior * log_phi.sum(dim=1)
-        if self.entropy_weight:
+        if entropy_weight:
             phi = log_phi.exp()
-            value = value + self.entropy_weight * (phi * floored_log(mean_of(phi, totals))).sum(dim=1)
+            value = value + entropy_weight * (phi * floored_log(mean_of(phi, totals))).sum(dim=1)
         return value
 
     def hyper_parameters(self) -> dict[str, Any]:
@@ -194,7 +199,7 @@ class Clusters(Kernel):
             given["leak"] = self.leak
         if self.stationary or self.weights is not None:
             given["weights"] = "stationary" if self.stationary else self.weights.tolist()  # type: ignore[union-attr]
-        defaults = {"log_prior": 0.0, "entropy_weight": 0.0, "exponent": 1.0, "momentum": 0.9}
+        defaults = {"log_prior": 0.0, "entropy_weight": 0.0, "balance": 1.0, "exponent": 1.0, "momentum": 0.9}
         defaults |= {"softmax_temperature": 1.0, "agreement": False}
         given |= {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
         if self.marginals_name is not None or self.marginals is not None:
