@@ -45,9 +45,11 @@ from icon.estimators.base import (
     sample_weights,
     validated,
 )
+from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
 from icon.estimators.run import Run, Stage, logits_of, of_weighted, value_of, weighted
 from icon.estimators.saved import load_estimator, save_estimator
+from icon.labels import Labels, classes_of
 from icon.neighbors import SEARCHES
 from icon.p.operations import HOW
 from icon.serialization import READERS
@@ -64,13 +66,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
     labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest neighbours,
-    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
+    the others their class. The clusters are then matched to the classes, so that as many known points as possible have
+    their own label. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
     feature rows. It may be sparse (scipy): p is then made from it as it is, and the mapper, also one of your own, sees
     its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
     ``[n, n]`` as X, and of a new point those to these n; other metrics stand in `icon.p.KNN`.
 
     Args:
-        n_clusters: at most the number of points.
+        n_clusters: at most the number of points, and at least that of the classes in y.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, and half of the others where they are fewer
             than 20, with a warning.
@@ -112,13 +115,17 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             logits of its rank's share.
 
     Attributes:
-        labels_: ``[n]``, numbered without a gap.
-        probabilities_: ``[n, n_clusters]`` of the points of the fit.
-        n_empty_: how many clusters stayed empty; a warning tells it, too. Their numbers are the last ones.
+        classes_: ``[n_clusters]`` the label of each cluster: its number, or for ``"classes"`` the labels of y, then new
+            ones of the clusters that match none of them (the integers after the largest where y has integers or truth
+            values, else ``"cluster 1"``, ``"cluster 2"``, ...).
+        labels_: ``[n]``, some of ``classes_``; numbers without a gap where these are numbers of clusters.
+        probabilities_: ``[n, n_clusters]`` of the points of the fit, a column for each of ``classes_``.
+        n_empty_: how many clusters stayed empty; a warning tells it, too. They are the last of those that match none of
+            the labels of y.
         loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
             restarts.
         losses_: the loss of each restart.
-        restarts_: ``[n_init, n]`` the labels of each restart.
+        restarts_: ``[n_init, n]`` the clusters of each restart, by number: ``labels_`` is ``classes_`` of the kept one.
         n_iter_: steps of the restart that was kept.
         mapper_: the trained module, whose columns are numbered as they were trained.
         order_: ``[n_clusters]`` the column of ``mapper_`` that each cluster is.
@@ -191,7 +198,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
         near = self._neighborhood()
-        x, n, weights, kinds, loss = exchange.on_all(partial(self._checked, X, sample_weight), self.group)
+        x, n, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
         size = self._batch_size(n)
         last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
         base, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, x, y), self.group)
@@ -221,17 +228,25 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if narrow is not None:
             assert isinstance(self.mapper_, nn.Sequential)
             self.mapper_[0] = narrow
-        self._number(labels, self.n_clusters)
+        self.order_ = order_of(labels, self.probabilities_, known)
         self.probabilities_ = self.probabilities_[:, self.order_]
-        self.restarts_[best] = self.labels_
+        self.restarts_[best] = self.order_.argsort()[labels]
+        self.classes_ = names_of(self.n_clusters, known)
+        self.labels_ = self.classes_[self.restarts_[best]]
+        self.n_empty_ = self.n_clusters - len(np.unique(labels))
+        if self.n_empty_:
+            check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
         return self
 
-    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
+    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
         """`fit`, and the clusters ``[n]`` of X."""
-        return self.fit(X, y, **fit_params).labels_
+        labels: NDArray[Any] = self.fit(X, y, **fit_params).labels_
+        return labels
 
-    def _checked(self, X: Any, sample_weight: Any) -> tuple[Any, int, Tensor | None, tuple[str, ...], Loss]:
-        """The features, their number and weights, the kinds of start, and the loss, where all arguments are right."""
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Any, int, Labels | None, Tensor | None, tuple[str, ...], Loss]:
+        """The features, their number, classes and weights, the kinds of start, and the loss, where all is right."""
         x = input_of(self, X)
         n = x.shape[0]
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
@@ -241,10 +256,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight: got some with group=, expected None")
         kinds, near = self._kinds(n), self._neighborhood()
         loss = near.loss(n)
+        known = classes_of(y, "y", n) if self.column == "classes" and y is not None else None
+        if known is not None and (classes := len(known.names)) > self.n_clusters:
+            raise ValueError(f"n_clusters: got {self.n_clusters}, expected at least {classes}, the classes in y")
         self._batch_size(n)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
-        return x, n, weights, kinds, loss
+        return x, n, known, weights, kinds, loss
 
     def _kinds(self, n: int) -> tuple[str, ...]:
         """The kinds of start, where all arguments are as they may be for n points."""
@@ -273,22 +291,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         narrow = icon_nn.Principal(x, icon_nn.MAX_FEATURES)
         return narrow(x), narrow
 
-    def _number(self, labels: NDArray[np.int64], clusters: int) -> None:
-        """Number the clusters that have points first, so that ``labels_`` has no gap."""
-        used = np.unique(labels)
-        self.order_ = np.concatenate([used, np.setdiff1d(np.arange(clusters), used)])
-        self.labels_ = self.order_.argsort()[labels]
-        self.n_empty_ = clusters - len(used)
-        if self.n_empty_:
-            check.warn(f"n_clusters: got {clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The most probable cluster ``[b]`` of each row of ``X [b, f]``."""
-        labels: NDArray[np.int64] = self._logits(X).argmax(axis=1)
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``."""
+        found = self._logits(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[found]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities φ ``[b, n_clusters]`` of the clusters for each row of ``X [b, f]``."""
+        """Probabilities φ ``[b, n_clusters]`` of ``classes_`` for each row of ``X [b, f]``."""
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
@@ -304,7 +314,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             X: ``[b, f]`` at least two points.
             y: as in `fit`.
         """
-        labels = self.predict(X)
+        labels = self._logits(X).argmax(axis=1)
         x = input_of(self, X, reset=False)
         n = x.shape[0]
         if is_pairwise(self.hyper) and x.shape[1] != n:
