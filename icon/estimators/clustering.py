@@ -35,20 +35,17 @@ from icon.estimators.base import (
     check_callback,
     check_hyper,
     draw_seed,
-    features_of,
-    input_of,
     is_pairwise,
     made_from,
-    on_device,
-    on_disk,
+    placed,
     random_of,
     sample_weights,
-    validated,
 )
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
 from icon.estimators.run import Run, Stage, logits_of, of_weighted, value_of, weighted
 from icon.estimators.saved import load_estimator, save_estimator
+from icon.estimators.spaces import read_spaces, side_by_side
 from icon.labels import Labels, classes_of
 from icon.neighbors import SEARCHES
 from icon.p.operations import HOW
@@ -71,6 +68,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     feature rows. It may be sparse (scipy): p is then made from it as it is, and the mapper, also one of your own, sees
     its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
     ``[n, n]`` as X, and of a new point those to these n; other metrics stand in `icon.p.KNN`.
+
+    X may be a list or tuple of features ``[n, f]`` of the same points in several spaces, in memory, and new points come
+    in the same spaces. p is the mean of those of the spaces, each with walks of its own. Mappers, also one of your
+    own, see the spaces side by side, centred and each divided by one number, so that all count alike. What several
+    spaces tell is found more surely; clusters of which each space tells a part are harder to find.
 
     Args:
         n_clusters: at most the number of points, and at least that of the classes in y.
@@ -129,7 +131,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_iter_: steps of the restart that was kept.
         mapper_: the trained module, whose columns are numbered as they were trained.
         order_: ``[n_clusters]`` the column of ``mapper_`` that each cluster is.
-        knn_recall_: of an approximate search for neighbours.
+        knn_recall_: of an approximate search for neighbours; the lowest of several spaces.
+        space_widths_: ``[s]`` the number of features of each of several spaces.
+        space_names_: the names of the features of those that have some, by the number of the space.
+        space_means_: ``[f]`` what mappers see their features less.
+        space_scales_: ``[s]`` what each space is then divided by.
 
     A single start often ends in a local minimum (two clusters merged, a third one split), and its loss tells.
 
@@ -198,16 +204,18 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
         near = self._neighborhood()
-        x, n, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
+        spaces, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
+        n = spaces[0].shape[0]
         size = self._batch_size(n)
         last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
-        base, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, x, y), self.group)
+        bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
-            base = of_weighted(base, weights)
-        x, narrow = self._as_seen(x)
-        pairs = cache(partial(near.pairs, base, weighted=weights is not None))
-        composed = cache(partial(near.composed, base))
+            bases = [of_weighted(base, weights) for base in bases]
+        x, narrow = self._as_seen(spaces)
+        del spaces  # heads may see narrower ones
+        pairs = cache(partial(near.pairs, bases, weighted=weights is not None))
+        composed = cache(partial(near.composed, bases))
         judged = composed if self._is_exact(n) else pairs
         random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
@@ -245,10 +253,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[Any, int, Labels | None, Tensor | None, tuple[str, ...], Loss]:
-        """The features, their number, classes and weights, the kinds of start, and the loss, where all is right."""
-        x = input_of(self, X)
-        n = x.shape[0]
+    ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
+        """The features, the classes and weights, the kinds of start, and the loss, where all arguments are right."""
+        spaces = [placed(x, self.device) for x in read_spaces(self, X, least=2)]
+        n = spaces[0].shape[0]
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and not bool((weights > 0).all()):
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
@@ -262,7 +270,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self._batch_size(n)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
-        return x, n, known, weights, kinds, loss
+        return spaces, known, weights, kinds, loss
 
     def _kinds(self, n: int) -> tuple[str, ...]:
         """The kinds of start, where all arguments are as they may be for n points."""
@@ -281,10 +289,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.fraction(self.ema, "ema")
         return kinds
 
-    def _as_seen(self, x: Any) -> tuple[Any, icon_nn.Principal | None]:
+    def _as_seen(self, spaces: list[Any]) -> tuple[Any, icon_nn.Principal | None]:
         """The features as heads see them, and what makes wide ones narrow: once, and not at every step of a start."""
-        x = as_dense(self, x, reset=True)
-        x = on_device(x, self.device) if "basis_" in vars(self) else x
+        x = placed(as_dense(self, side_by_side(self, spaces, reset=True), reset=True), self.device)
         named = self.mapper in ("mlp", "linear")
         if not (named and isinstance(x, Tensor) and x.shape[1] > icon_nn.MAX_FEATURES):
             return x, None
@@ -315,17 +322,17 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             y: as in `fit`.
         """
         labels = self._logits(X).argmax(axis=1)
-        x = input_of(self, X, reset=False)
-        n = x.shape[0]
-        if is_pairwise(self.hyper) and x.shape[1] != n:
+        spaces = [placed(x, self.device) for x in read_spaces(self, X, reset=False, least=2)]
+        n = spaces[0].shape[0]
+        if is_pairwise(self.hyper) and (wrong := [tuple(x.shape) for x in spaces if x.shape[1] != n]):
             raise ValueError(
-                f"X: got shape {tuple(x.shape)} with metric='precomputed', expected (n, n) distances of the points of "
+                f"X: got shape {wrong[0]} with metric='precomputed', expected (n, n) distances of the points of "
                 "the fit: the score of others, as in cross-validation, would need those among themselves"
             )
         column = "knn" if made_from(self.column) == "features" else self.column
         hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
         fixed = Neighborhood(column, neighbors=self.neighbors, hyper=hyper)
-        joined = fixed.rows(fixed.loss(n), x, y)[0].to_scipy()
+        joined = fixed.composed(fixed.rows(fixed.loss(n), spaces, y)[0], 0.0).to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
@@ -376,9 +383,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     @settled()
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self, "mapper_")
-        x = features_of(X)
-        x = input_of(self, x, reset=False) if on_disk(x) else as_dense(self, validated(self, x, reset=False))
-        logits = apply(self.mapper_, x)
+        spaces = read_spaces(self, X, reset=False)
+        logits = apply(self.mapper_, as_dense(self, side_by_side(self, spaces)))
         order = getattr(self, "order_", None)  # files of older versions have none
         return logits if order is None else logits[:, order]
 
