@@ -20,6 +20,7 @@ from icon.cli import map_report as maps
 from icon.cli import output
 from icon.cli.ranks import joined
 from icon.estimators import Clustering, Embedding, diagnose
+from icon.estimators.spaces import side_by_side
 from icon.features import read_features, read_graph, read_vector
 from icon.labels import known_labels
 from icon.methods.registry import find
@@ -109,7 +110,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
     """
     with joined() as ranks:
         read, y = ranks.on_all(partial(_read_for_clusters, out, form, table, given))
-        x = read.values
+        spaces = [each.values for each in read]
         began = time.perf_counter()
         model = Clustering(
             given["clusters"], n_neighbors="auto" if given["knn"] is None else given["knn"], walks=given["walks"],
@@ -117,19 +118,21 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
             verbose=not quiet and ranks.is_first, group=ranks.group,
         )  # fmt: skip
         with output.staged(out if ranks.is_first else None) as stage:
-            phi = model.fit(x).probabilities_
+            phi = model.fit(spaces).probabilities_
             if not ranks.is_first:
                 return
             seconds = time.perf_counter() - began
             whole = out is not None and not out.suffix
-            assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read)
-            _say(read, y)
+            assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read[0])
+            for each in read:
+                _say(each, y)
             if stage is None:
                 assignments.to_csv(sys.stdout, index=False)
             elif not whole:
                 output.write_table(assignments, stage)
             found = diagnose(model, labels=y)
             if stage is not None and whole:
+                x = side_by_side(model, spaces)
                 report.write(stage, form, x, model, phi, assignments, found, {**given, **table}, seconds)
     if y is not None:
         scores = found.as_dict()
@@ -139,14 +142,17 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
 
 def _read_for_clusters(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any]
-) -> tuple[Features, NDArray[np.int64] | None]:
-    """The features, and the labels where some are given."""
+) -> tuple[list[Features], NDArray[np.int64] | None]:
+    """The features of each space, and the labels where some are given."""
     plain = output.checked_form(out, report.OURS, form) == ".npy"
-    read = read_features(given["features"], given["key"], _options(plain, table))
+    read = [read_features(path, given["key"], _options(plain, table)) for path in given["features"]]
+    for path, each in zip(given["features"], read, strict=True):
+        if each.ids is not None and read[0].ids is not None and not np.array_equal(each.ids, read[0].ids):
+            raise ValueError(f"id: got other ids in {path}, expected those of {given['features'][0]}, in their order")
     if given["labels"] is None:
         return read, None
     how = TableOptions(sep=table["sep"], header=given["labels_header"])
-    n = len(read.values)
+    n = len(read[0].values)
     return read, known_labels(read_vector(given["labels"], given["labels_key"], how, expected=n), n)
 
 

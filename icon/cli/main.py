@@ -36,6 +36,10 @@ Features = Annotated[
     str,
     typer.Argument(help="Features: .npy .npz .csv .tsv .txt .xlsx .parquet .safetensors, or - for CSV on stdin."),
 ]
+Several = Annotated[
+    list[str],
+    typer.Argument(help="Features, as of icon embed; several files are several feature spaces of the same points."),
+]
 Key = Annotated[Optional[str], typer.Option(help="Which array or column of the file.")]  # noqa: UP045
 Sep = Annotated[Optional[str], typer.Option(help="Between the cells of a table: a character, tab or space.")]  # noqa: UP045
 Decimal = Annotated[Optional[str], typer.Option(help="Mark of decimals of a table: . or ,")]  # noqa: UP045
@@ -139,9 +143,12 @@ def embed(
     _or_exit(lambda: fits.embed(out, form.value, table, given, settings, quiet))
 
 
-@app.command("cluster", epilog="Example: icon cluster features.npy -k 10 --labels y.npy --out found")
+@app.command(
+    "cluster",
+    epilog="Examples: icon cluster features.npy -k 10 --labels y.npy --out found    icon cluster a.npy b.npy -k 10",
+)
 def cluster(
-    features: Features,
+    features: Several,
     clusters: Annotated[int, typer.Option("--clusters", "-k", help="Number of clusters.")],
     out: Annotated[
         Optional[Path],  # noqa: UP045

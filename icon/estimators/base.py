@@ -239,18 +239,34 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     return found
 
 
-def input_of(estimator: Any, X: Any, reset: bool = True) -> Any:
-    """Features as p takes them: a tensor on the device, a sparse matrix, or an array as it lies on disk."""
+def read(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> Any:
+    """Features as they are: an array, a sparse matrix, or an array as it lies on disk.
+
+    Args:
+        estimator: keeps what scikit-learn knows of the features.
+        X: ``[n, f]``.
+        reset: whether this is a fit, and not to be compared with one.
+        least: how many points in memory there must be.
+    """
     X = features_of(X)
     if not on_disk(X):
-        x = validated(estimator, X, reset=reset, ensure_min_samples=2)
-        return x if sp.issparse(x) else on_device(x, estimator.device)
+        return validated(estimator, X, reset=reset, ensure_min_samples=least)
     check_on_disk(X)
     if reset:
         estimator.n_features_in_ = X.shape[1]
     elif X.shape[1] != estimator.n_features_in_:
         raise ValueError(f"X: got {X.shape[1]} features, expected {estimator.n_features_in_} as in fit")
     return X
+
+
+def placed(x: Any, device: str | torch.device) -> Any:
+    """Features as p takes them: a tensor on the device; sparse ones, and those on disk, as they are."""
+    return x if sp.issparse(x) or on_disk(x) else on_device(x, device)
+
+
+def input_of(estimator: Any, X: Any, reset: bool = True) -> Any:
+    """Features as p takes them, see `read` and `placed`; at least two points."""
+    return placed(read(estimator, X, reset, least=2), estimator.device)
 
 
 def some_of(x: Any) -> Tensor:

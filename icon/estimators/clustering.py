@@ -35,19 +35,18 @@ from icon.estimators.base import (
     check_callback,
     check_hyper,
     draw_seed,
-    features_of,
-    input_of,
     is_pairwise,
     made_from,
-    on_device,
-    on_disk,
+    placed,
     random_of,
     sample_weights,
-    validated,
 )
+from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
 from icon.estimators.run import Run, Stage, logits_of, of_weighted, value_of, weighted
 from icon.estimators.saved import load_estimator, save_estimator
+from icon.estimators.spaces import read_spaces, side_by_side
+from icon.labels import Labels, classes_of
 from icon.neighbors import SEARCHES
 from icon.p.operations import HOW
 from icon.serialization import READERS
@@ -64,13 +63,19 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
     labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest neighbours,
-    the others their class. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
+    the others their class. The clusters are then matched to the classes, so that as many known points as possible have
+    their own label. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
     feature rows. It may be sparse (scipy): p is then made from it as it is, and the mapper, also one of your own, sees
     its leading singular directions, ``[n, min(128, n, f)]``. ``hyper={"metric": "precomputed"}`` takes distances
     ``[n, n]`` as X, and of a new point those to these n; other metrics stand in `icon.p.KNN`.
 
+    X may be a list or tuple of features ``[n, f]`` of the same points in several spaces, in memory, and new points come
+    in the same spaces. p is the mean of those of the spaces, each with walks of its own. Mappers, also one of your
+    own, see the spaces side by side, centred and each divided by one number, so that all count alike. What several
+    spaces tell is found more surely; clusters of which each space tells a part are harder to find.
+
     Args:
-        n_clusters: at most the number of points.
+        n_clusters: at most the number of points, and at least that of the classes in y.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, and half of the others where they are fewer
             than 20, with a warning.
@@ -112,17 +117,25 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             logits of its rank's share.
 
     Attributes:
-        labels_: ``[n]``, numbered without a gap.
-        probabilities_: ``[n, n_clusters]`` of the points of the fit.
-        n_empty_: how many clusters stayed empty; a warning tells it, too. Their numbers are the last ones.
+        classes_: ``[n_clusters]`` the label of each cluster: its number, or for ``"classes"`` the labels of y, then new
+            ones of the clusters that match none of them (the integers after the largest where y has integers or truth
+            values, else ``"cluster 1"``, ``"cluster 2"``, ...).
+        labels_: ``[n]``, some of ``classes_``; numbers without a gap where these are numbers of clusters.
+        probabilities_: ``[n, n_clusters]`` of the points of the fit, a column for each of ``classes_``.
+        n_empty_: how many clusters stayed empty; a warning tells it, too. They are the last of those that match none of
+            the labels of y.
         loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
             restarts.
         losses_: the loss of each restart.
-        restarts_: ``[n_init, n]`` the labels of each restart.
+        restarts_: ``[n_init, n]`` the clusters of each restart, by number: ``labels_`` is ``classes_`` of the kept one.
         n_iter_: steps of the restart that was kept.
         mapper_: the trained module, whose columns are numbered as they were trained.
         order_: ``[n_clusters]`` the column of ``mapper_`` that each cluster is.
-        knn_recall_: of an approximate search for neighbours.
+        knn_recall_: of an approximate search for neighbours; the lowest of several spaces.
+        space_widths_: ``[s]`` the number of features of each of several spaces.
+        space_names_: the names of the features of those that have some, by the number of the space.
+        space_means_: ``[f]`` what mappers see their features less.
+        space_scales_: ``[s]`` what each space is then divided by.
 
     A single start often ends in a local minimum (two clusters merged, a third one split), and its loss tells.
 
@@ -191,16 +204,18 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
         near = self._neighborhood()
-        x, n, weights, kinds, loss = exchange.on_all(partial(self._checked, X, sample_weight), self.group)
+        spaces, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
+        n = spaces[0].shape[0]
         size = self._batch_size(n)
         last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
-        base, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, x, y), self.group)
+        bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
-            base = of_weighted(base, weights)
-        x, narrow = self._as_seen(x)
-        pairs = cache(partial(near.pairs, base, weighted=weights is not None))
-        composed = cache(partial(near.composed, base))
+            bases = [of_weighted(base, weights) for base in bases]
+        x, narrow = self._as_seen(spaces)
+        del spaces  # heads may see narrower ones
+        pairs = cache(partial(near.pairs, bases, weighted=weights is not None))
+        composed = cache(partial(near.composed, bases))
         judged = composed if self._is_exact(n) else pairs
         random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
@@ -221,19 +236,27 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if narrow is not None:
             assert isinstance(self.mapper_, nn.Sequential)
             self.mapper_[0] = narrow
-        self._number(labels, self.n_clusters)
+        self.order_ = order_of(labels, self.probabilities_, known)
         self.probabilities_ = self.probabilities_[:, self.order_]
-        self.restarts_[best] = self.labels_
+        self.restarts_[best] = self.order_.argsort()[labels]
+        self.classes_ = names_of(self.n_clusters, known)
+        self.labels_ = self.classes_[self.restarts_[best]]
+        self.n_empty_ = self.n_clusters - len(np.unique(labels))
+        if self.n_empty_:
+            check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
         return self
 
-    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.int64]:
+    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
         """`fit`, and the clusters ``[n]`` of X."""
-        return self.fit(X, y, **fit_params).labels_
+        labels: NDArray[Any] = self.fit(X, y, **fit_params).labels_
+        return labels
 
-    def _checked(self, X: Any, sample_weight: Any) -> tuple[Any, int, Tensor | None, tuple[str, ...], Loss]:
-        """The features, their number and weights, the kinds of start, and the loss, where all arguments are right."""
-        x = input_of(self, X)
-        n = x.shape[0]
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
+        """The features, the classes and weights, the kinds of start, and the loss, where all arguments are right."""
+        spaces = [placed(x, self.device) for x in read_spaces(self, X, least=2)]
+        n = spaces[0].shape[0]
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and not bool((weights > 0).all()):
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
@@ -241,10 +264,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight: got some with group=, expected None")
         kinds, near = self._kinds(n), self._neighborhood()
         loss = near.loss(n)
+        known = classes_of(y, "y", n) if self.column == "classes" and y is not None else None
+        if known is not None and (classes := len(known.names)) > self.n_clusters:
+            raise ValueError(f"n_clusters: got {self.n_clusters}, expected at least {classes}, the classes in y")
         self._batch_size(n)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
-        return x, n, weights, kinds, loss
+        return spaces, known, weights, kinds, loss
 
     def _kinds(self, n: int) -> tuple[str, ...]:
         """The kinds of start, where all arguments are as they may be for n points."""
@@ -263,32 +289,23 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.fraction(self.ema, "ema")
         return kinds
 
-    def _as_seen(self, x: Any) -> tuple[Any, icon_nn.Principal | None]:
+    def _as_seen(self, spaces: list[Any]) -> tuple[Any, icon_nn.Principal | None]:
         """The features as heads see them, and what makes wide ones narrow: once, and not at every step of a start."""
-        x = as_dense(self, x, reset=True)
-        x = on_device(x, self.device) if "basis_" in vars(self) else x
+        x = placed(as_dense(self, side_by_side(self, spaces, reset=True), reset=True), self.device)
         named = self.mapper in ("mlp", "linear")
         if not (named and isinstance(x, Tensor) and x.shape[1] > icon_nn.MAX_FEATURES):
             return x, None
         narrow = icon_nn.Principal(x, icon_nn.MAX_FEATURES)
         return narrow(x), narrow
 
-    def _number(self, labels: NDArray[np.int64], clusters: int) -> None:
-        """Number the clusters that have points first, so that ``labels_`` has no gap."""
-        used = np.unique(labels)
-        self.order_ = np.concatenate([used, np.setdiff1d(np.arange(clusters), used)])
-        self.labels_ = self.order_.argsort()[labels]
-        self.n_empty_ = clusters - len(used)
-        if self.n_empty_:
-            check.warn(f"n_clusters: got {clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The most probable cluster ``[b]`` of each row of ``X [b, f]``."""
-        labels: NDArray[np.int64] = self._logits(X).argmax(axis=1)
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``."""
+        found = self._logits(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[found]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities φ ``[b, n_clusters]`` of the clusters for each row of ``X [b, f]``."""
+        """Probabilities φ ``[b, n_clusters]`` of ``classes_`` for each row of ``X [b, f]``."""
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
@@ -304,18 +321,18 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             X: ``[b, f]`` at least two points.
             y: as in `fit`.
         """
-        labels = self.predict(X)
-        x = input_of(self, X, reset=False)
-        n = x.shape[0]
-        if is_pairwise(self.hyper) and x.shape[1] != n:
+        labels = self._logits(X).argmax(axis=1)
+        spaces = [placed(x, self.device) for x in read_spaces(self, X, reset=False, least=2)]
+        n = spaces[0].shape[0]
+        if is_pairwise(self.hyper) and (wrong := [tuple(x.shape) for x in spaces if x.shape[1] != n]):
             raise ValueError(
-                f"X: got shape {tuple(x.shape)} with metric='precomputed', expected (n, n) distances of the points of "
+                f"X: got shape {wrong[0]} with metric='precomputed', expected (n, n) distances of the points of "
                 "the fit: the score of others, as in cross-validation, would need those among themselves"
             )
         column = "knn" if made_from(self.column) == "features" else self.column
         hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
         fixed = Neighborhood(column, neighbors=self.neighbors, hyper=hyper)
-        joined = fixed.rows(fixed.loss(n), x, y)[0].to_scipy()
+        joined = fixed.composed(fixed.rows(fixed.loss(n), spaces, y)[0], 0.0).to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
@@ -366,9 +383,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     @settled()
     def _logits(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self, "mapper_")
-        x = features_of(X)
-        x = input_of(self, x, reset=False) if on_disk(x) else as_dense(self, validated(self, x, reset=False))
-        logits = apply(self.mapper_, x)
+        spaces = read_spaces(self, X, reset=False)
+        logits = apply(self.mapper_, as_dense(self, side_by_side(self, spaces)))
         order = getattr(self, "order_", None)  # files of older versions have none
         return logits if order is None else logits[:, order]
 

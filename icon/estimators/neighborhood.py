@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon import p as icon_p
+from icon._cached import cached
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
-from icon.estimators.base import target_of, with_lower_perplexity
+from icon.estimators.base import made_from, target_of, with_lower_perplexity
 from icon.labels import Labels, read_labels
 from icon.methods import axes
 from icon.p.base import Sets
@@ -61,28 +62,44 @@ class Neighborhood:
             loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
         return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
 
-    def rows(self, loss: Loss, x: Any, y: Any) -> tuple[Rows, float | None]:
-        """p of the points before walks and debiasing, and the recall of an approximate search."""
-        n = x.shape[0]
-        known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
-        recall = None
-        if known is not None and not known.known.all():
-            rows = self._with_unknown(known, x)
-        elif self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
-            metric = (self.hyper or {}).get("metric", "sqeuclidean")
-            rows, recall = knn_rows(x, self.k(n), self.neighbors, metric)
-            rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
-        elif isinstance(x, np.ndarray) and self.column not in ("graph", "classes", "pairs"):
-            raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
-        else:
-            features = torch.empty(n, 0) if isinstance(x, np.ndarray) else x
-            rows = prepare(loss, target_of(self.column, features, y), Sets(n, n))
-        return rows, recall
+    def rows(self, loss: Loss, spaces: Sequence[Any], y: Any) -> tuple[list[Rows], float | None]:
+        """p of each space before walks and debiasing (one where it is of y alone), and the lowest recall of a search.
 
-    def _with_unknown(self, labels: Labels, x: Any) -> Rows:
+        Args:
+            loss: see `loss`.
+            spaces: features ``[n, f]`` of the points.
+            y: what p is made from beside them.
+        """
+        n = spaces[0].shape[0]
+        known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
+        if known is not None and not known.known.all():
+            found = [self._near(x) for x in spaces]
+            found = [(self._with_unknown(known, near), recall) for near, recall in found]
+        elif made_from(self.column) != "features":
+            found = [(prepare(loss, target_of(self.column, spaces[0], y), Sets(n, n)), None)]
+        else:
+            found = [self._of(loss, x) for x in spaces]
+        recalls = [recall for _, recall in found if recall is not None]
+        return [rows for rows, _ in found], min(recalls, default=None)
+
+    def _of(self, loss: Loss, x: Any) -> tuple[Rows, float | None]:
+        """p of one space, and the recall."""
+        n = x.shape[0]
+        if self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
+            return self._near(x)
+        if isinstance(x, np.ndarray):
+            raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
+        return prepare(loss, x, Sets(n, n)), None
+
+    def _near(self, x: Any) -> tuple[Rows, float | None]:
+        """The nearest neighbours by a search, and its recall."""
+        metric = (self.hyper or {}).get("metric", "sqeuclidean")
+        rows, recall = knn_rows(x, self.k(x.shape[0]), self.neighbors, metric)
+        return rows if self.symmetrize is None else rows.symmetrize(self.symmetrize), recall
+
+    @staticmethod
+    def _with_unknown(labels: Labels, near: Rows) -> Rows:
         """Points of a known class follow the others of their class, the others their nearest neighbours."""
-        near, _ = knn_rows(x, self.k(x.shape[0]), self.neighbors)
-        near = near if self.symmetrize is None else near.symmetrize(self.symmetrize)
         index = np.flatnonzero(labels.known)
         sizes = np.bincount(labels.codes[index])
         check.refuse_if_too_large(
@@ -93,10 +110,47 @@ class Neighborhood:
         alone = np.asarray(classes.sum(axis=1)).ravel() == 0  # unknown, or the only one of its class
         return Rows.from_scipy(classes + sp.diags_array(alone.astype(float)) @ near.to_scipy(), exclude_self=True)
 
-    def composed(self, base: Rows, alpha: float) -> Rows:
-        """p of all points with walks and debiasing."""
-        return base.walks(self.walks).debias(alpha)
+    def composed(self, bases: Sequence[Rows], alpha: float) -> Rows:
+        """p of all points: walks in each space, the mean of these, debiasing."""
+        return mean_of([base.walks(self.walks) for base in bases]).debias(alpha)
 
-    def pairs(self, base: Rows, alpha: float, weighted: bool = False) -> PairSampler:
-        """What draws from p with walks and debiasing."""
-        return PairSampler(base, weighted, negatives=NEGATIVES).walks(self.walks).debias(alpha)
+    def pairs(self, bases: Sequence[Rows], alpha: float, weighted: bool = False) -> PairSampler:
+        """What draws from the same p, without computing the walks."""
+        walks = [PairSampler(base, negatives=NEGATIVES).walks(self.walks) for base in bases]
+        sampler = walks[0] if len(walks) == 1 else MeanSampler(mean_of(bases), negatives=NEGATIVES, parts=tuple(walks))
+        return replace(sampler, weighted=weighted).debias(alpha)
+
+
+def mean_of(parts: Sequence[Rows]) -> Rows:
+    """Equal shares of each p, of those where the anchor has a positive."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    edges = sum((part.to_scipy() for part in parts[1:]), start=first.to_scipy())  # scaled to rows of one
+    exclude = all(part.support.exclude_self for part in parts)
+    marginal = torch.stack([part.marginal.cpu() for part in parts]).mean(dim=0) if first.is_joint else None
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return Rows.from_scipy(edges, exclude, offset=first.support.offset, marginal=marginal, notes=notes)
+
+
+@dataclass(frozen=True, eq=False)
+class MeanSampler(PairSampler):
+    """Draws from the mean of several p, each with walks of its own: in one of those where the anchor has a positive.
+
+    Args:
+        parts: one for each p; ``rows`` is the mean of these before any walk.
+    """
+
+    parts: tuple[PairSampler, ...] = ()
+
+    @cached
+    def _present(self) -> Tensor:
+        return torch.stack([~part.rows.empty.cpu() for part in self.parts], dim=1).double()
+
+    def _walked(self, anchors: Tensor) -> Tensor:
+        which = torch.multinomial(self._present[anchors], 1).flatten()
+        found = torch.empty_like(anchors)
+        for number, part in enumerate(self.parts):
+            mine = which == number
+            found[mine] = part._walked(anchors[mine])
+        return found

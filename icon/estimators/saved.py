@@ -12,6 +12,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from icon.estimators.naming import array_of
 from icon.nn import MAX_FEATURES, build
 from icon.serialization import write
 
@@ -27,6 +28,8 @@ def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
     check_is_fitted(estimator, "mapper_")
     fitted = {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
     mapper = fitted.pop("mapper_")
+    if "labels_" in fitted and fitted["labels_"].dtype.kind not in "biu":
+        del fitted["labels_"]  # the names of the clusters and their numbers tell them
     params = estimator.get_params(deep=False)
     if not isinstance(params["mapper"], str):
         raise TypeError(f"mapper: got {type(mapper).__name__}, expected 'lookup', 'linear' or 'mlp'; use state_dict()")
@@ -57,6 +60,11 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         params["init"] = tuple(params["init"])
     estimator = kind(**params)
     fitted = {"restarts_" if name == "starts_" else name: value for name, value in fitted.items()}
+    if "n_clusters" in params:
+        names = fitted.get("classes_", np.arange(params["n_clusters"]))  # files of older versions have none
+        fitted["classes_"] = names = array_of(names) if isinstance(names, list) else names
+        if "labels_" not in fitted:
+            fitted["labels_"] = names[fitted["restarts_"][fitted["losses_"].argmin()]]
     for name, value in fitted.items():
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}

@@ -75,6 +75,28 @@ def test_scores_only_with_labels_and_labels_change_nothing() -> None:
     assert diagnostics.keys() >= {"entropy", "sizes", "effective_clusters", "restart_agreement"}
 
 
+def test_several_files_are_several_spaces() -> None:
+    np.save("a.npy", X[:, :1])
+    np.save("b.npy", 1000 * X[:, 1:])
+    done = RUN.invoke(app, ["cluster", "a.npy", "b.npy", *QUICK, "--labels", "y.npy", "--out", "found"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("found/report.json").read_text())
+    assert report["arguments"]["features"] == ["a.npy", "b.npy"]
+    assert report["points"] == [60, 3]
+    assert report["diagnostics"]["accuracy"] > 0.9
+
+
+def test_ids_of_several_files_are_the_same() -> None:
+    for name, ids in (("a", range(60)), ("b", range(60)), ("c", reversed(range(60)))):
+        pd.DataFrame(X, columns=["u", "v", "w"]).assign(name=[f"p{i}" for i in ids]).to_csv(f"{name}.csv", index=False)
+    done = RUN.invoke(app, ["cluster", "a.csv", "b.csv", *QUICK, "--id", "name"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("name,cluster,probability\np0,")
+    done = RUN.invoke(app, ["cluster", "a.csv", "c.csv", *QUICK, "--id", "name"])
+    assert done.exit_code == 2
+    assert done.stderr == "error: id: got other ids in c.csv, expected those of a.csv, in their order\n"
+
+
 def test_unknown_labels_are_left_out() -> None:
     y = Y.copy()
     y[:5], y[20:25] = -1, -1
@@ -114,11 +136,14 @@ def test_keys(folder: Path) -> None:
         (["--out", "."], "out: got ., expected the name of a file or a folder"),
         (["--out", "a" * 300 + ".csv"], "expected a place that can be written (File name too long)"),
         (["--restarts", "0"], "n_init"),
+        (["few.npy"], "X: got spaces of 60, 5 points, expected the same points in each"),
+        (["y.npy"], "features: got shape (60,) of int64 in y.npy"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], named: str, folder: Path) -> None:
     np.save("short.npy", Y[:5])
+    np.save("few.npy", X[:5])
     np.save("halves.npy", np.full(60, 0.5))
     np.save("unknown.npy", np.full(60, -1))
     (folder / "others").mkdir()

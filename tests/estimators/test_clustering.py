@@ -55,6 +55,9 @@ def excused(estimator: Clustering) -> dict[str, str]:
     if estimator.n_clusters not in (2, 4):
         counted = ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
         checks |= dict.fromkeys(counted, "it expects probabilities of as many classes as y has, in a clustering, too")
+    if estimator.column == "classes":
+        one = ("dont_overwrite_parameters", "methods_subset_invariance", "fit2d_1feature", "fit2d_predict1d")
+        checks |= {f"check_{name}": "it asks for one cluster of several classes" for name in one}
     if estimator.column in ("classes", "pairs"):
         checks |= dict.fromkeys(("check_clustering", "check_clustering(readonly_memmap=True)"), "it is given no target")
     return checks

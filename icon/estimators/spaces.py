@@ -1,0 +1,125 @@
+"""Features of the same points in several spaces, and how heads see them side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from icon import _checks as check
+from icon.estimators.base import on_disk, read
+from icon.nn.mappers import Rescale
+
+#: What a fit on several spaces keeps of them.
+FITTED = ("space_widths_", "space_names_", "space_means_", "space_scales_")
+
+
+def are_several(X: Any) -> bool:
+    """Whether X is a list or tuple of feature spaces, and not of rows."""
+    from torch.utils.data import Dataset
+
+    given = X if isinstance(X, (list, tuple)) else ()
+    return any(isinstance(each, Dataset) or getattr(each, "ndim", 0) == 2 for each in given)
+
+
+def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> list[Any]:
+    """The features of each space, ``[n, f]`` as `read` gives them; there is one where X is no list of spaces.
+
+    Args:
+        estimator: a fit on several spaces keeps their widths and the names of their features.
+        X: features ``[n, f]``, or a list or tuple of them.
+        reset: whether this is a fit, and not to be compared with one.
+        least: how many points there must be.
+
+    Raises:
+        ValueError, TypeError: as `read`, other spaces than in the fit, or other numbers of points in some of them.
+    """
+    given = list(X) if are_several(X) else [X]
+    if reset:
+        for name in FITTED:
+            vars(estimator).pop(name, None)
+    elif len(given) != (expected := len(getattr(estimator, "space_widths_", [0]))):
+        raise ValueError(f"X: got {len(given)} feature spaces, expected {expected} as in fit")
+    if len(given) == 1:
+        return [read(estimator, given[0], reset, least)]
+    names = {} if reset else estimator.space_names_
+    spaces = [FeatureSpace(number, names.get(str(number))) for number in range(len(given))]
+    found = [space.read(each, least) for space, each in zip(spaces, given, strict=True)]
+    if len({*(rows := [x.shape[0] for x in found])}) > 1:
+        raise ValueError(f"X: got spaces of {check.some(rows)} points, expected the same points in each")
+    widths = np.array([x.shape[1] for x in found])
+    if reset:
+        estimator.space_widths_, estimator.n_features_in_ = widths, int(widths.sum())
+        estimator.space_names_ = {str(each.number): each.names for each in spaces if each.names is not None}
+        vars(estimator).pop("feature_names_in_", None)
+    elif not np.array_equal(widths, expected := estimator.space_widths_):
+        raise ValueError(f"X: got spaces of {check.some(widths)} features, expected {check.some(expected)} as in fit")
+    return found
+
+
+class FeatureSpace(BaseEstimator):  # type: ignore[misc]
+    """What scikit-learn knows of one space: its number, which messages tell, and the names of its features."""
+
+    def __init__(self, number: int, names: list[str] | None = None) -> None:
+        self.number = number
+        self.names = names
+
+    def read(self, x: Any, least: int) -> Any:
+        """The features ``[n, f]``; where names are known, they must be these, else they are kept."""
+        name = f"X[{self.number}]"
+        if on_disk(x):
+            raise TypeError(f"{name}: got a large array on disk, expected several spaces in memory (numpy.array)")
+        if self.names is not None:
+            self.feature_names_in_, self.n_features_in_ = np.array(self.names, dtype=object), len(self.names)
+        try:
+            found = read(self, x, self.names is None, least)
+        except (ValueError, TypeError) as error:
+            raise type(error)(str(error).replace("X:", f"{name}:", 1)) from None
+        if hasattr(self, "feature_names_in_"):
+            self.names = self.feature_names_in_.tolist()
+        return found
+
+
+def side_by_side(estimator: Any, spaces: Sequence[Any], reset: bool = False) -> Any:
+    """What heads see, ``[n, f]``: one space as it is; several centred and each divided by one number, so that the rows
+    of all are equally long on average, wide or narrow, and the features together have a root mean square of one.
+
+    Sparse ones are not centred, and the whole is sparse where one is.
+
+    Args:
+        estimator: a fit keeps the means and the numbers.
+        spaces: ``[n, f]`` each, tensors, arrays or sparse.
+        reset: find them anew.
+    """
+    if len(spaces) == 1:
+        return spaces[0]
+    if reset:
+        found = [_scales(x) for x in spaces]
+        estimator.space_means_ = np.concatenate([mean for mean, _ in found])
+        shares = np.sqrt(estimator.space_widths_ / estimator.space_widths_.mean())
+        estimator.space_scales_ = np.array([scale for _, scale in found]) * shares
+    means = np.split(estimator.space_means_, estimator.space_widths_.cumsum()[:-1])
+    parts = [_seen(*each) for each in zip(spaces, means, estimator.space_scales_, strict=True)]
+    return sp.csr_array(sp.hstack(parts)) if any(map(sp.issparse, parts)) else np.hstack(parts)
+
+
+def _scales(x: Any) -> tuple[NDArray[np.float64], float]:
+    """The mean of each feature and the root mean square of all about them; of sparse ones about zero."""
+    if sp.issparse(x):
+        return np.zeros(x.shape[1]), float(np.sqrt((x.data**2).sum() / np.prod(x.shape))) or 1.0
+    scaler = Rescale(torch.from_numpy(_array(x)))
+    return scaler.mean.numpy(), float(scaler.rms)
+
+
+def _seen(x: Any, mean: NDArray[np.float64], scale: float) -> Any:
+    return x / scale if sp.issparse(x) else ((_array(x) - mean) / scale).astype(np.float32)
+
+
+def _array(x: Any) -> NDArray[np.float64]:
+    return np.asarray(x.cpu() if isinstance(x, Tensor) else x, dtype=np.float64)

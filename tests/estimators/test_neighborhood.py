@@ -1,0 +1,40 @@
+"""p of a clustering: what is drawn from several spaces is what is computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from icon.estimators.neighborhood import Neighborhood, mean_of
+
+N = 24
+
+
+@pytest.mark.parametrize("symmetrize", ["union", "intersection", None])
+@pytest.mark.parametrize("spaces", [1, 2, 3])
+def test_pairs_follow_the_composed_p(spaces: int, symmetrize: str | None) -> None:
+    rng = np.random.default_rng(0)
+    x = [torch.from_numpy(rng.normal(size=(N, 3))) for _ in range(spaces)]
+    near = Neighborhood("knn", n_neighbors=2, walks=3, symmetrize=symmetrize)
+    bases, recall = near.rows(near.loss(N), x, None)
+    assert len(bases) == spaces
+    assert recall is None
+    torch.manual_seed(0)
+    anchors, partners, _ = near.pairs(bases, 0.2, weighted=True).draw(100_000)
+    expected = near.composed(bases, 0.0).to_dense()
+    found = torch.zeros(N, N, dtype=torch.float64)
+    found.index_put_((anchors, partners), torch.ones(len(anchors), dtype=torch.float64), accumulate=True)
+    present = expected.sum(dim=1) > 0
+    assert torch.equal(present, found.sum(dim=1) > 0)
+    found = found[present] / found[present].sum(dim=1, keepdim=True)
+    assert (found - expected[present]).abs().max() < 0.03
+
+
+def test_the_mean_gives_each_p_the_same_share() -> None:
+    rng = np.random.default_rng(1)
+    near = Neighborhood("gaussian", hyper={"perplexity": 4})
+    bases, _ = near.rows(near.loss(N), [torch.from_numpy(rng.normal(size=(N, 2))) for _ in range(3)], None)
+    mean = torch.stack([rows.to_dense() for rows in bases]).mean(dim=0)
+    assert torch.allclose(mean_of(bases).to_dense(), mean, atol=1e-12)
+    assert mean_of(bases[:1]) is bases[0]
