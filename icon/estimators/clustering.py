@@ -43,7 +43,7 @@ from icon.estimators.base import (
 )
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
-from icon.estimators.run import Run, Stage, logits_of, of_weighted, value_of, weighted
+from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, of_weighted, value_of, weighted
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.estimators.spaces import read_spaces, side_by_side
 from icon.labels import Labels, classes_of
@@ -53,6 +53,8 @@ from icon.serialization import READERS
 from icon.training.state import settled
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
+AGREE = 0.3  # restarts that agree less are told
+LEAST = 0.8  # balance of the loss where none is given: a debiased p joins all points, and small clusters die below
 
 
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -77,10 +79,17 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         n_clusters: at most the number of points, and at least that of the classes in y.
         column: of the table.
-        n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, and half of the others where they are fewer
-            than 20, with a warning.
+        n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, but at most half of a cluster of mean size (and at
+            least 3) and half of the other points, with a warning.
         walks: K: average of the walks of 1 to K steps over p. 1 leaves p as it is.
         debias: α: ``(1-α) p + α u`` with u uniform. 0 leaves p as it is.
+        balance: b in [0, 1], how much clusters of equal sizes are worth: with b = 1 the loss is, up to its sign, the
+            mutual information of the clusters of neighbours, which is largest for equal ones, and ``(1-b) H`` is added,
+            H the entropy of their sizes; with b = 0 separated clusters may have any sizes. Low values also let clusters
+            die that are not separated. ``"auto"`` is 1, unless the clusters that the first restart merges are
+            clearly separated with a smaller b (their normalised cut is lower by a third, and one cluster more would
+            double it): then it is that one for merging and for the choice of the restart, and 0.8 while training. It
+            is 1 for more than 50 clusters and for weighted points.
         mapper: ``"mlp"``, ``"linear"``, ``"lookup"``, or an ``nn.Module`` (copied) from features ``[b, f]`` to logits
             ``[b, n_clusters]``. The named ones see features that were centred and divided by one number, their root
             mean square; p and a module of your own see X as it is.
@@ -89,10 +98,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.
         n_init: number of restarts. The one with the lowest loss over all points is kept; labels play no part in that. A
             module of your own is used as it is at first, and with newly drawn parameters in the other restarts.
-        init: the initialisation, or several that the restarts take in turn. ``"over-clustering"`` trains a head of
-            three times as many clusters for half of the steps, merges them so that neighbours keep as much information
-            about each other as possible, and trains the head to give the merged clusters first. ``"k-means"`` trains it
-            to give the k-means clusters of the features. ``"random"`` leaves it as it was drawn.
+        init: the initialisation, or several that the restarts take in turn. ``"merged-k-means"`` takes many k-means
+            clusters of the features (six for each that is wanted, and 100, where there are points enough), merges them
+            so that neighbours keep as much information about each other as possible, and trains the head to give the
+            merged clusters first. ``"over-clustering"`` does so with the clusters of a head that is trained for half of
+            the steps, three for each that is wanted. ``"auto"`` is the former where p is made from the features, else
+            the latter. ``"k-means"`` trains the head to give the k-means clusters of the features. ``"random"`` leaves
+            it as it was drawn.
         batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
             points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
             hold several points of each cluster.
@@ -124,8 +136,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         probabilities_: ``[n, n_clusters]`` of the points of the fit, a column for each of ``classes_``.
         n_empty_: how many clusters stayed empty; a warning tells it, too. They are the last of those that match none of
             the labels of y.
-        loss_: KL(p‖q) over all points; above 4096 points the cross-entropy of a sample of pairs, the same for all
-            restarts.
+        balance_: b as it was given or chosen, while training.
+        loss_: KL(p‖q) over all points, plus ``(1-b) H``; above 4096 points the cross-entropy of a sample of pairs, the
+            same for all restarts.
         losses_: the loss of each restart.
         restarts_: ``[n_init, n]`` the clusters of each restart, by number: ``labels_`` is ``classes_`` of the kept one.
         n_iter_: steps of the restart that was kept.
@@ -150,12 +163,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_neighbors: int | str = "auto",
         walks: int = 3,
         debias: float = 0.1,
+        balance: float | str = "auto",
         mapper: str | nn.Module = "mlp",
         hidden: int | Sequence[int] = 256,
         max_iter: int = 200,
         learning_rate: float | str = "auto",
         n_init: int = 3,
-        init: str | Sequence[str] = "over-clustering",
+        init: str | Sequence[str] = "auto",
         batch_size: int | str | None = "auto",
         ema: float = 0.0,
         neighbors: str = "auto",
@@ -175,6 +189,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.n_neighbors = n_neighbors
         self.walks = walks
         self.debias = debias
+        self.balance = balance
         self.mapper = mapper
         self.hidden = hidden
         self.max_iter = max_iter
@@ -219,13 +234,16 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         judged = composed if self._is_exact(n) else pairs
         random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
+        balance = None if isinstance(self.balance, str) else float(self.balance)
+        balance = 1.0 if weights is not None else balance
         for start in range(self.n_init):
             of, target = (whole, composed) if size is None else (loss, pairs)
             run = Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
-            first = heads.first_clusters(self, kinds[start % len(kinds)], run)
-            mapper, steps = heads.trained(self, run, last, first)
+            first, balance = heads.first_clusters(self, kinds[start % len(kinds)], run, balance)
+            self.balance_ = max(balance, LEAST) if isinstance(self.balance, str) else balance
+            mapper, steps = heads.trained(self, run._replace(loss=balanced(of, self.balance_)), last, first)
             logits = logits_of(mapper, x)
-            value = value_of(whole, torch.from_numpy(logits), judged(self.debias))
+            value = value_of(balanced(whole, balance), torch.from_numpy(logits), judged(self.debias))
             if not found or value < min(value for value, *_ in found):
                 self.probabilities_ = softmax(logits, axis=1)
             found.append((value, steps, mapper, logits.argmax(axis=1)))
@@ -244,6 +262,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.n_empty_ = self.n_clusters - len(np.unique(labels))
         if self.n_empty_:
             check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
+        agree = agreement(self.restarts_)
+        if agree is not None and agree < AGREE:
+            found = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
+            hint = "other features, another number of clusters or more restarts may help"
+            check.warn(f"restarts: {found}: {hint}", ConvergenceWarning)
         return self
 
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
@@ -262,6 +285,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
         if weights is not None and self.group is not None:
             raise ValueError("sample_weight: got some with group=, expected None")
+        if weights is not None and self.balance not in ("auto", 1):
+            raise ValueError(f"sample_weight: got some with balance={self.balance!r}, expected balance='auto' or 1")
         kinds, near = self._kinds(n), self._neighborhood()
         loss = near.loss(n)
         known = classes_of(y, "y", n) if self.column == "classes" and y is not None else None
@@ -269,12 +294,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"n_clusters: got {self.n_clusters}, expected at least {classes}, the classes in y")
         self._batch_size(n)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
-            check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {n} points")
+            few = f"{n} points and {self.n_clusters} clusters"
+            check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
         return spaces, known, weights, kinds, loss
 
     def _kinds(self, n: int) -> tuple[str, ...]:
         """The kinds of start, where all arguments are as they may be for n points."""
-        check_hyper(self.hyper, ("n_neighbors", "walks", "debias", "symmetrize"))
+        check_hyper(self.hyper, ("n_neighbors", "walks", "debias", "symmetrize", "balance"))
         check_callback(self.callback)
         check.choice(self.neighbors, "neighbors", SEARCHES)
         if self.symmetrize is not None:
@@ -287,6 +313,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.count(self.max_iter, "max_iter")
         check.count(self.n_init, "n_init")
         check.fraction(self.ema, "ema")
+        if isinstance(self.balance, str):
+            check.choice(self.balance, "balance", ("auto",))
+        else:
+            check.fraction(self.balance, "balance")
         return kinds
 
     def _as_seen(self, spaces: list[Any]) -> tuple[Any, icon_nn.Principal | None]:

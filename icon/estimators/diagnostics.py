@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import warnings
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from icon import _checks as check
 from icon import metrics
 from icon.estimators.base import plain
 from icon.estimators.clustering import Clustering
+from icon.estimators.run import agreement
 from icon.labels import classes_of
 from icon.metrics.clustering import matched
 from icon.p.spatial import knn_rows
@@ -308,8 +308,7 @@ def _agreement(restarts: ArrayLike, n: int) -> float | None:
     found = np.asarray(restarts)
     if found.ndim != 2 or found.shape[1] != n:
         raise ValueError(f"restarts: got shape {found.shape}, expected (restarts, {n})")
-    pairs = [metrics.ari(a, b) for a, b in itertools.combinations(found, 2)]
-    return float(np.mean(pairs)) if pairs else None
+    return agreement(found)
 
 
 def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from icon import nn as icon_nn
 from icon.core import exchange
 from icon.estimators import initialization
-from icon.estimators.base import check_output, learning_rate, on_device, some_of
+from icon.estimators.base import check_output, is_pairwise, learning_rate, made_from, on_device, some_of
 from icon.estimators.run import Run, Stage, inputs_of
 from icon.nn.mappers import as_seen
 from icon.training.batches import rows_of
@@ -24,24 +24,35 @@ from icon.training.state import seeded
 
 #: What a checkpoint is refused by, where it is of another run.
 IDENTITY = ("n_clusters", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
-            "learning_rate")  # fmt: skip
+            "learning_rate", "balance")  # fmt: skip
 
 
-def first_clusters(estimator: Any, kind: str, run: Run) -> NDArray[np.int64] | None:
-    """The clusters ``[n]`` that a head is trained to give first; None leaves it as it was drawn.
+def first_clusters(
+    estimator: Any, kind: str, run: Run, balance: float | None
+) -> tuple[NDArray[np.int64] | None, float]:
+    """The clusters ``[n]`` that a head is trained to give first, None to leave it as it was drawn, and their balance.
 
     Args:
         estimator: an `icon.Clustering`, whose arguments say how.
         kind: one of `initialization.KINDS`.
         run: what the training sees.
+        balance: how much equal sizes are worth; None lets merged clusters decide, and is 1 without them.
     """
     n, clusters = len(run.x), estimator.n_clusters
     many = initialization.over(clusters, run.size or n)
+    if kind == "auto":
+        near = made_from(estimator.column) == "features" and not is_pairwise(estimator.hyper)
+        kind = "merged-k-means" if near else "over-clustering"
     if kind == "random" or clusters == 1:
-        return None
+        return None, 1.0 if balance is None else balance
     if kind == "k-means" or many == clusters:
-        return exchange.from_first(partial(initialization.k_means, run.x, clusters, run.seed), estimator.group)
-    # Clusters to be merged need neither the last digit nor balance.
+        k_means = partial(initialization.k_means, run.x, clusters, run.seed)
+        return exchange.from_first(k_means, estimator.group), 1.0 if balance is None else balance
+    if kind == "merged-k-means":
+        with seeded(run.seed, torch.device("cpu")):
+            found = partial(initialization.merged_k_means, run.x, run.pairs(0.0), clusters, balance, run.seed)
+            return exchange.from_first(found, estimator.group)
+    # Clusters to be merged need neither the last digit nor debiasing; equal ones leave no class out.
     stage = Stage("over-clustering", many, max(1, estimator.max_iter // 2), suffix=".over")
     mapper, _ = trained(estimator, run, stage)
     inputs, device = inputs_of(mapper, run.x), next(mapper.parameters()).device
@@ -52,7 +63,7 @@ def first_clusters(estimator: Any, kind: str, run: Run) -> NDArray[np.int64] | N
         return z.softmax(dim=1).cpu().numpy()
 
     with seeded(run.seed, torch.device("cpu")):
-        merged = partial(initialization.merged, phi, n, run.pairs(0.0), clusters)
+        merged = partial(initialization.merged, phi, n, run.pairs(0.0), clusters, balance)
         return exchange.from_first(merged, estimator.group)
 
 

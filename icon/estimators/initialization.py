@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from icon.estimators.merging import merge
+from icon.estimators.merging import balance_of, merge
 from icon.methods import registry
 from icon.nn.mappers import Lookup
 from icon.training.fit import fit
 from icon.training.sampler import PairSampler
 
-KINDS = ("over-clustering", "k-means", "random")
+KINDS = ("auto", "merged-k-means", "over-clustering", "k-means", "random")
 OVER, MOST = 3, 500  # clusters for each one wanted, when over-clustering; at most so many more
+PARTS, FEW, MANY, POINTS = 6, 100, 200, 8  # k-means clusters to be merged, where that is not too many; points of each
 SUBSET = 50_000  # points beyond which k-means and the merging see a subset
 DRAWS = 8  # partners of each of them
 STEPS, BATCH, RATE = 150, 1024, 5e-3
@@ -28,10 +29,41 @@ def over(n_clusters: int, points: int) -> int:
     return min(OVER * n_clusters, n_clusters + MOST, points)
 
 
+def parts(n_clusters: int, n: int) -> int:
+    """How many k-means clusters of n points are merged: six times as many as wanted, and 100, if the points suffice."""
+    wanted = max(OVER * n_clusters, FEW, min(PARTS * n_clusters, MANY))
+    return min(wanted, n_clusters + MOST, max(OVER * n_clusters, n // POINTS), n)
+
+
+def merged_k_means(
+    x: Any, pairs: PairSampler, n_clusters: int, balance: float | None, seed: int
+) -> tuple[NDArray[np.int64], float]:
+    """First clusters ``[n]``: many of k-means merged by how pairs of points join them, and their balance.
+
+    Draws with torch's global generator.
+
+    Args:
+        x: ``[n, f]`` features, which may be an array on disk.
+        pairs: draws the pairs of points.
+        n_clusters: how many are left.
+        balance: as of `merged`.
+        seed: of k-means.
+    """
+    k = parts(n_clusters, len(x))
+    found = k_means(x, k, seed, n_init=1)
+    drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
+    joined = np.concatenate([found[anchors] * k + found[partners] for anchors, partners, _ in drawn])
+    joint = np.bincount(joined, minlength=k * k).reshape(k, k)
+    groups, balance = _groups(joint.astype(np.float64), n_clusters, balance)
+    return groups[found], balance
+
+
 def merged(
-    phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: PairSampler, n_clusters: int
-) -> NDArray[np.int64]:
+    phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: PairSampler, n_clusters: int, balance: float | None
+) -> tuple[NDArray[np.int64], float]:
     """First clusters ``[n]``: many merged (`icon.estimators.merging.merge`) by how pairs of points join them.
+
+    With them comes their balance.
 
     Draws with torch's global generator.
 
@@ -41,15 +73,24 @@ def merged(
         n: number of points.
         pairs: draws the pairs of points.
         n_clusters: how many are left.
+        balance: how much equal sizes are worth; None lets the pairs decide, see `icon.estimators.merging.balance_of`.
     """
     if n <= SUBSET:
         whole = phi(torch.arange(n))
         phi = whole.__getitem__
     drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
     joint = np.sum([phi(anchors).T @ phi(partners) for anchors, partners, _ in drawn], axis=0, dtype=np.float64)
-    groups = merge((joint + joint.T) / (2 * joint.sum()), n_clusters)
+    groups, balance = _groups(np.asarray(joint), n_clusters, balance)
     member = np.eye(n_clusters, dtype=np.float32)[groups]
-    return np.concatenate([(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)])
+    parts = [(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
+    return np.concatenate(parts), balance
+
+
+def _groups(joint: NDArray[np.float64], n_clusters: int, balance: float | None) -> tuple[NDArray[np.int64], float]:
+    """The group of each of many clusters, by how often pairs join them."""
+    joint = (joint + joint.T) / (2 * joint.sum())
+    balance = balance_of(joint, n_clusters) if balance is None else balance
+    return merge(joint, n_clusters, balance), balance
 
 
 def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_clusters: int) -> None:
@@ -86,15 +127,15 @@ class _Corners(nn.Module):
         return logits, self.corners.to(logits)
 
 
-def k_means(x: Any, n_clusters: int, seed: int) -> NDArray[np.int64]:
-    """First clusters ``[n]`` of features ``[n, f]``, which may be an array on disk."""
+def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.int64]:
+    """Clusters ``[n]`` of features ``[n, f]``, which may be an array on disk; the best of ``n_init`` runs."""
     from sklearn.cluster import KMeans
 
     known = x if len(x) <= SUBSET else x[np.sort(np.random.default_rng(seed).choice(len(x), SUBSET, replace=False))]
     known = known.cpu().numpy() if isinstance(known, Tensor) else np.asarray(known, dtype=np.float32)
     # Fewer distinct points than clusters leave clusters empty, which is no reason for a warning here.
     distinct = min(n_clusters, len(np.unique(known[: 50 * n_clusters], axis=0)))
-    fitted = KMeans(max(1, distinct), n_init=3, random_state=seed).fit(known)
+    fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
     if known is x or len(known) == len(x):
         return np.asarray(fitted.labels_, dtype=np.int64)
     parts = [

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 SWEEPS = 20  # of moves; a few are enough
+BALANCES = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1)  # that are compared where none is given
+LESS = 2 / 3  # the share of the normalised cut that is left where unequal groups may be the better ones
+MORE = 2.0  # and how many times as much is cut with one group more
+MOST = 50  # groups for which balances are compared: each takes a merging
 
 
 def merge(joint: Array, n_groups: int, balance: float = 1.0) -> NDArray[np.int64]:
@@ -19,8 +23,8 @@ def merge(joint: Array, n_groups: int, balance: float = 1.0) -> NDArray[np.int64
         balance: b in [0, 1], as of `icon.q.Clusters`.
 
     ``I - (1-b) H`` is what the loss of hard clusters comes to, up to its sign, with ``I = sum_ab J_ab log(J_ab / (J_a
-    J_b))`` and H the entropy of ``J_a``. First the two groups whose union loses least of it are merged until ``n_groups``
-    are left; then single clusters move to the group where they raise it most, until none does.
+    J_b))`` and H the entropy of ``J_a``. First the two groups whose union loses least of it are merged until
+    ``n_groups`` are left; then single clusters move to the group where they raise it most, until none does.
 
     Source: Slonim & Tishby 1999, Agglomerative information bottleneck; Slonim, Friedman & Tishby 2002, Unsupervised
     document classification using sequential information maximization.
@@ -39,10 +43,36 @@ def mutual_information(joint: Array) -> float:
     return float(_xlogx(joint).sum() - _xlogx(joint.sum(axis=0)).sum() - _xlogx(joint.sum(axis=1)).sum())
 
 
-def stays(joint: Array) -> float:
-    """``sum_a J_aa / J_a``, which is the number of clusters less their normalised cut: no cluster counts by its size."""
-    marginal = joint.sum(axis=1)
-    return float((np.diag(joint) / np.maximum(marginal, np.finfo(np.float64).tiny)).sum())
+def balance_of(joint: Array, n_groups: int) -> float:
+    """How much equal sizes should be worth, by which groups p leaves least; see `merge` for the arguments.
+
+    It is 1, unless groups of unequal sizes have a normalised cut of less than two thirds, and one group more would at
+    least double it: then the groups are separated, and they are as many as there are. A smaller cut alone says little,
+    because a few hardly connected points are cut off easily. The normalised cut is the limit of the loss for a leak of
+    one; of separated groups it prefers none for their sizes.
+    """
+    if not 2 <= n_groups <= min(MOST, len(joint) - 1):
+        return 1.0
+    cuts = np.array([_cut(joint, n_groups, balance) for balance in BALANCES])
+    if cuts.min() >= LESS * cuts[0]:
+        return 1.0
+    one_more = min(_cut(joint, n_groups + 1, balance) for balance in BALANCES)
+    if one_more < MORE * cuts.min():
+        return 1.0
+    return BALANCES[int(np.flatnonzero(cuts <= 1.1 * cuts.min())[0])]
+
+
+def _cut(joint: Array, n_groups: int, balance: float) -> float:
+    return normalized_cut(grouped(joint, merge(joint, n_groups, balance)))
+
+
+def normalized_cut(joint: Array) -> float:
+    """``sum_a (1 - J_aa / J_a)``, one for a cluster without mass: each cluster counts alike, whatever its size.
+
+    Source: Shi & Malik 2000, Normalized Cuts and Image Segmentation.
+    """
+    stays = np.diag(joint) / np.maximum(joint.sum(axis=1), np.finfo(np.float64).tiny)
+    return float((1 - stays).sum())
 
 
 def grouped(joint: Array, groups: NDArray[np.int64]) -> Array:
@@ -99,7 +129,9 @@ def _add(table: Array, group: int, row: Array, own: float) -> None:
 
 
 def _lost(table: Array, shared: Array, balance: float, first: int = 0) -> Array:
-    """``[r, k]``: by how much ``I - (1-b) H`` falls when groups ``first, first + 1, ...`` join each of the k; infinite for itself.
+    """``[r, k]``: how much ``I - (1-b) H`` falls when groups ``first, first + 1, ...`` join each of the k.
+
+    It is infinite for itself.
 
     Args:
         shared: ``[r, k]``, see `_shared`.

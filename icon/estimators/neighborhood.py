@@ -27,7 +27,7 @@ from icon.training.sampler import PairSampler
 
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
 NEGATIVES = 2  # of a step
-NEIGHBOURS = 10
+NEIGHBOURS, LEAST_NEIGHBOURS = 10, 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Neighborhood:
     """How p is made; the fields are arguments of `icon.Clustering` and are described there."""
 
     column: str
+    n_clusters: int = 1
     n_neighbors: int | str = "auto"
     walks: int = 1
     debias: float = 0.0
@@ -47,7 +48,8 @@ class Neighborhood:
         """How many neighbours each of n points has."""
         if isinstance(self.n_neighbors, str):
             check.choice(self.n_neighbors, "n_neighbors", ("auto",))
-            return min(NEIGHBOURS, max(1, (n - 1) // 2))
+            of_cluster = max(LEAST_NEIGHBOURS, n // (2 * self.n_clusters))
+            return min(NEIGHBOURS, of_cluster, max(1, (n - 1) // 2))
         return check.count(self.n_neighbors, "n_neighbors")
 
     def loss(self, n: int) -> Loss:

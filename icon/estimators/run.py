@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from icon import nn as icon_nn
 from icon.core.loss import Loss
 from icon.estimators.base import apply
+from icon.metrics.clustering import ari
 from icon.nn.mappers import as_seen
 from icon.p.rows import Rows
+from icon.q.base import WHOLE
 from icon.training.sampler import PairSampler
 from icon.training.state import seeded
 
@@ -61,6 +64,12 @@ def weighted(loss: Loss, weights: Tensor) -> Loss:
     return loss.replace(q=q, anchor_weights=weights)
 
 
+def balanced(loss: Loss, balance: float) -> Loss:
+    """The loss with another balance of the clusters' sizes."""
+    q = type(loss.q)(**{**loss.q.hyper_parameters(), "balance": balance})
+    return loss.replace(q=q)
+
+
 def of_weighted(rows: Rows, weights: Tensor) -> Rows:
     """p of points that weigh ``[n]``: a neighbour counts as often as it weighs, and so does an anchor."""
     edges = rows.to_scipy() @ sp.diags_array(weights.numpy())
@@ -78,7 +87,15 @@ def value_of(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
             anchors, sampled = target.sample(SAMPLED, SAMPLED_NEGATIVES)
         if target.weighted:  # the anchors were drawn by their weights
             loss = loss.replace(anchor_weights=None)
-        return float(loss.terms((logits[anchors], logits), sampled).cross_entropy)
+        value = loss.terms((logits[anchors], logits), sampled).cross_entropy
+        penalty = loss.q.penalty(logits, WHOLE)
+        return float(value if penalty is None else value + penalty.mean())
+
+
+def agreement(restarts: NDArray[np.int64]) -> float | None:
+    """The mean adjusted Rand index between pairs of restarts, ``[s, n]`` clusters; None with fewer than two."""
+    pairs = [ari(a, b) for a, b in combinations(restarts, 2)]
+    return float(np.mean(pairs)) if pairs else None
 
 
 def logits_of(mapper: nn.Module, x: Any) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ class Clusters(Kernel):
         agreement: multiply the divergence of anchor i with ``sum_j p_ij φ_i·φ_j``, φ of the candidates: the probability
             that it shares its cluster with its positives. The anchors are then the same points as the candidates.
         balance: b in [0, 1], how much equal sizes are worth: adds ``(1-b) H(mean_i φ_i)``. Clusters that p never leaves
-            have the cross-entropy ``log n - b H(N_c / n)``, lowest for equal sizes; at b = 0 it is the same for all sizes.
+            have the cross-entropy ``log n - b H(N_c / n)``, lowest for equal sizes; at b = 0 all sizes have the same.
 
     Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk; Adaloglou et al. 2023 (TEMI)
     for marginals, exponent and agreement; Van Gansbeke et al. 2020 (SCAN) for the entropy.

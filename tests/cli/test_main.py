@@ -260,7 +260,7 @@ def test_a_warning_is_one_line_without_source(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stderr.splitlines() == [
-        "warning: n_neighbors: lowered from 10 to 3 for 8 points", "8 rows × 2 columns",
+        "warning: n_neighbors: lowered from 10 to 3 for 8 points and 2 clusters", "8 rows × 2 columns",
     ]  # fmt: skip
 
 

@@ -542,3 +542,85 @@ class TestSampleWeight:
 def model_rows(x: np.ndarray) -> Rows:
     """p of the default column, as `Clustering` makes it."""
     return icon.p.KNN(10).symmetrize("union")(x)
+
+
+class TestBalance:
+    @pytest.mark.parametrize("sizes", [(980, 20), (900, 60, 40)])
+    def test_separated_clusters_of_unequal_sizes_are_found_by_default(self, sizes: tuple[int, ...]) -> None:
+        x, y = unequal(sizes)
+        model = Clustering(len(sizes), random_state=0).fit(x)
+        assert adjusted_rand_score(y, model.labels_) > 0.99
+        assert model.balance_ < 1
+
+    def test_equal_clusters_keep_the_mutual_information(self) -> None:
+        x, y = unequal((100, 100, 100))
+        model = Clustering(3, n_init=1, random_state=0).fit(x)
+        assert adjusted_rand_score(y, model.labels_) > 0.95
+        assert model.balance_ == 1
+
+    def test_one_cuts_the_large_cluster(self) -> None:
+        x, y = unequal((980, 20))
+        assert adjusted_rand_score(y, Clustering(2, balance=1, n_init=1, random_state=0).fit(x).labels_) < 0.1
+
+    def test_is_added_to_the_loss(self) -> None:
+        x, _ = unequal((60, 40))
+        model = Clustering(2, balance=0.3, walks=1, debias=0, n_init=1, init="k-means", max_iter=20, random_state=0)
+        model.fit(x)
+        phi = model.probabilities_.astype(np.float64)
+        share = phi.mean(axis=0)
+        p = icon.p.KNN(10).symmetrize("union")(x)
+        plain = float(icon.Loss(p=icon.p.KNN(10), q=icon.q.Clusters())(torch.from_numpy(np.log(phi)), p))
+        assert model.loss_ == pytest.approx(plain - 0.7 * xlogy(share, share).sum(), abs=1e-4)
+        assert model.balance_ == 0.3
+
+    @pytest.mark.parametrize(("given", "error"), [("even", ValueError), (1.5, ValueError), (None, TypeError)])
+    def test_bad_values_are_refused(self, blobs: Data, given: Any, error: type[Exception]) -> None:
+        with pytest.raises(error, match=r"^balance: got"):
+            Clustering(4, balance=given).fit(blobs[0])
+
+    def test_is_no_hyper_parameter_of_the_row_and_no_weights(self, blobs: Data) -> None:
+        with pytest.raises(ValueError, match=r"balance"):
+            Clustering(4, hyper={"balance": 0.5}).fit(blobs[0])
+        with pytest.raises(ValueError, match=r"^sample_weight: got some with balance=0.5"):
+            Clustering(4, balance=0.5).fit(blobs[0], sample_weight=np.ones(150))
+
+
+def unequal(sizes: tuple[int, ...]) -> Data:
+    """Gaussian clusters in the plane, six or more deviations apart."""
+    rng = np.random.default_rng(0)
+    centers = 6.0 * np.array([(0, 0), (1, 0), (0, 1)])
+    x = np.concatenate([rng.normal(c, 1, (n, 2)) for c, n in zip(centers, sizes, strict=False)])
+    return x, np.repeat(np.arange(len(sizes)), sizes)
+
+
+@pytest.mark.parametrize("init", ["merged-k-means", "over-clustering", "k-means", "random"])
+def test_each_kind_of_start(blobs: Data, init: str) -> None:
+    x, y = blobs
+    model = Clustering(4, init=init, n_init=2, random_state=0).fit(x)
+    assert accuracy(model.labels_, y) > (0.7 if init == "random" else 0.95)
+
+
+def test_a_start_is_made_of_features_where_p_is() -> None:
+    """Features that say nothing of a graph do not make its first clusters."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 40)
+    graph = sp.csr_array((y[:, None] == y).astype(float) - np.eye(120))
+    x = np.eye(120)[rng.permutation(120)]
+    found = {
+        init: Clustering(3, "graph", init=init, n_init=1, random_state=0).fit(x, graph)
+        for init in ("auto", "over-clustering")
+    }
+    assert np.array_equal(found["auto"].labels_, found["over-clustering"].labels_)
+
+
+def test_starts_that_disagree_are_told() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 10))
+    with pytest.warns(ConvergenceWarning, match=r"^restarts: agree little \(mean adjusted Rand index 0\.\d+\)"):
+        Clustering(8, init="random", max_iter=5, random_state=0).fit(x)
+
+
+def test_few_points_of_a_cluster_have_few_neighbours() -> None:
+    x, y = make_blobs(100, n_features=4, centers=10, cluster_std=0.5, random_state=0)[:2]
+    with pytest.warns(UserWarning, match=r"^n_neighbors: lowered from 10 to 5 for 100 points and 10 clusters"):
+        model = Clustering(10, n_init=1, random_state=0).fit(x)
+    assert accuracy(model.labels_, y) > 0.9

@@ -23,7 +23,7 @@ X = make_blobs(150, n_features=5, centers=4, random_state=3)[0]
 
 def test_defaults_fit_eight_points_with_a_warning() -> None:
     x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 4, axis=0) + np.arange(8)[:, None] / 50
-    with pytest.warns(UserWarning, match=r"^n_neighbors: lowered from 10 to 3 for 8 points$") as told:
+    with pytest.warns(UserWarning, match=r"^n_neighbors: lowered from 10 to 3 for 8 points and 2 clusters$") as told:
         fitted = Clustering(2, random_state=0).fit(x)
     assert len(told) == 1
     assert adjusted_rand_score(np.repeat([0, 1], 4), fitted.labels_) == 1

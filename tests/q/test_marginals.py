@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,24 @@ def test_entropy_of_the_mean_assignment() -> None:
     torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.4, 1.0])
+def test_balance_of_separated_clusters(balance: float) -> None:
+    """Of clusters that p never leaves the cross-entropy is log n - b H(sizes), approached as exp(-scale)."""
+    sizes = torch.tensor([12, 5, 3])
+    ids = torch.arange(3).repeat_interleave(sizes)
+    share = sizes.double() / 20
+    expected = math.log(20) + balance * float((share * share.log()).sum())
+    loss = icon.loss("clusters", "classes", balance=balance)
+    errors = []
+    for scale in (5.0, 10.0, 15.0, 40.0):
+        z = scale * torch.nn.functional.one_hot(ids).double()
+        cross_entropy = loss(z, ids) - loss.terms(z, ids).kl + loss.terms(z, ids).cross_entropy
+        errors.append(abs(float(cross_entropy) - expected))
+    assert errors[-1] < 1e-12
+    assert errors[1] / errors[0] == pytest.approx(math.exp(-5), rel=0.1)
+    assert errors[2] / errors[1] == pytest.approx(math.exp(-5), rel=0.1)
+
+
 def test_entropy_of_an_empty_cluster_is_finite() -> None:
     z = torch.zeros(N, C).index_fill_(1, torch.tensor([2]), -1e4).requires_grad_()
     loss = icon.method("scan", n_neighbors=3)(z, np.random.default_rng(0).normal(size=(N, 2)))
@@ -183,6 +202,8 @@ def test_entropy_of_an_empty_cluster_is_finite() -> None:
         ({"exponent": 0}, "exponent: got 0"),
         ({"momentum": 2}, "momentum: got 2"),
         ({"entropy_weight": -1}, "entropy_weight"),
+        ({"balance": -0.1}, "balance"),
+        ({"balance": 1.5}, "balance"),
         ({"marginals": "uniform", "leak": 0.1}, "leak, weights: got some with marginals"),
     ],
 )
