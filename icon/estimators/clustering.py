@@ -73,8 +73,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     X may be a list or tuple of features ``[n, f]`` of the same points in several spaces, in memory, and new points come
     in the same spaces. p is the mean of those of the spaces, each with walks of its own. Mappers, also one of your
-    own, see the spaces side by side, centred and each divided by one number, so that all count alike. What several
-    spaces tell is found more surely; clusters of which each space tells a part are harder to find.
+    own, see the spaces side by side, centred and each divided by one number, so that all count alike. So does a poor
+    space: features of one kind may do better in one array, each of them standardised.
 
     Args:
         n_clusters: at most the number of points, and at least that of the classes in y.
