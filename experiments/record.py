@@ -35,6 +35,7 @@ class Experiment:
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
         table: the frame to the table of the report.
         figures: name of the file to the drawing of the frame.
+        partly: whether the labels of some points may be unknown.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Experiment:
     run: Callable[[Dataset, int, Configuration, Any], Measures]
     table: Callable[[pd.DataFrame], pd.DataFrame]
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
+    partly: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Settings:
             (check.count if isinstance(value, int) else valid)(value, field.name)
 
 
-def labels_of(dataset: Dataset) -> Array:
-    """``[n]`` the labels of a data set, of which none may be unknown."""
-    if dataset.y is None or bool((dataset.y < 0).any()):
+def labels_of(dataset: Dataset, partly: bool = False) -> Array:
+    """``[n]`` the labels of a data set, of which none may be unknown, or ``partly`` some, but not all."""
+    if dataset.y is None or bool((dataset.y < 0).any() and not (partly and dataset.classes)):
         raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
     return np.asarray(dataset.y)

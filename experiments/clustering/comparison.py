@@ -55,4 +55,5 @@ EXPERIMENT = Experiment(
     run=run,
     table=partial(reading.table, variants=tuple(METHODS), ours=SELECTED, paper=PAPER),
     figures={"accuracy": partial(reading.points, variants=tuple(METHODS))},
+    partly=True,
 )

@@ -123,9 +123,17 @@ class OneRestart(Settings):
 
 
 def scores(dataset: Dataset, labels: Array) -> Measures:
-    """The one place where labels are looked at."""
-    functions = {"accuracy": clustering_accuracy, "nmi": nmi, "ari": ari}
-    return {name: function(labels_of(dataset), labels) for name, function in functions.items()}
+    """The one place where labels are looked at: those that are known.
+
+    A point that a method leaves out as noise (-1) is an error of its own: it is never right, and to NMI and ARI it is
+    a cluster of one point.
+    """
+    y = labels_of(dataset, partly=True)
+    y, labels = y[y >= 0], labels[y >= 0]
+    found = labels >= 0
+    alone = np.where(found, labels, labels.max() + 1 + np.arange(len(labels)))
+    accuracy = clustering_accuracy(y[found], labels[found]) * found.mean() if found.any() else 0.0
+    return {"accuracy": float(accuracy), "nmi": nmi(y, alone), "ari": ari(y, alone)}
 
 
 def one_per(names: Iterable[str]) -> Callable[[Dataset], list[Configuration]]:

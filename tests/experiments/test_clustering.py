@@ -90,6 +90,27 @@ def test_unusable_data_are_refused() -> None:
         tasks(EXPERIMENTS["comparison"], [unknown], 1, FEW)
 
 
+def test_points_of_unknown_label_are_clustered_and_not_scored() -> None:
+    assert DIGITS.y is not None
+    partly = Dataset("some", DIGITS.x, y=np.where(np.arange(200) < 50, -1, DIGITS.y))
+    labels = protocol.cluster(partly, 0, FEW, n_init=1).labels
+    assert len(labels) == 200
+    known = Dataset("known", DIGITS.x[50:], y=DIGITS.y[50:])
+    assert protocol.scores(partly, labels) == protocol.scores(known, labels[50:])
+    assert tasks(EXPERIMENTS["comparison"], [partly], 1, FEW)
+    with pytest.raises(ValueError, match="labels: got unknown ones of some"):
+        tasks(EXPERIMENTS["debiasing"], [partly], 1, FEW)
+
+
+def test_noise_is_an_error() -> None:
+    four = Dataset("four", np.zeros((4, 1)), y=np.array([0, 0, 1, 1]))
+    assert protocol.scores(four, np.array([0, 0, -1, -1]))["accuracy"] == 0.5  # and not 1, as of two clusters
+    assert protocol.scores(four, np.array([5, 5, -1, 3])) == pytest.approx(
+        {"accuracy": 0.75, "nmi": icon.metrics.nmi(four.y, [0, 0, 1, 2]), "ari": icon.metrics.ari(four.y, [0, 0, 1, 2])}
+    )
+    assert protocol.scores(four, np.full(4, -1))["accuracy"] == 0
+
+
 # -- the baselines' losses against their formulas ----------------------------------------------------------------------
 
 VIEWS = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
