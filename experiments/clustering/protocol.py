@@ -175,15 +175,14 @@ class OneRestart(Settings):
 def scores(dataset: Dataset, labels: Array) -> Measures:
     """The one place where labels are looked at: those that are known.
 
-    A point that a method leaves out as noise (-1) is an error of its own: it is never right, and to NMI and ARI it is
-    a cluster of one point.
+    A point that a method leaves out as noise (-1) is never right. To NMI and ARI noise is one cluster more: as clusters
+    of one point each it would earn NMI for telling points apart.
     """
     y = labels_of(dataset, partly=True)
     y, labels = y[y >= 0], labels[y >= 0]
     found = labels >= 0
-    alone = np.where(found, labels, labels.max() + 1 + np.arange(len(labels)))
     accuracy = clustering_accuracy(y[found], labels[found]) * found.mean() if found.any() else 0.0
-    return {"accuracy": float(accuracy), "nmi": nmi(y, alone), "ari": ari(y, alone)}
+    return {"accuracy": float(accuracy), "nmi": nmi(y, labels), "ari": ari(y, labels)}
 
 
 def one_per(names: Iterable[str]) -> Callable[[Dataset], list[Configuration]]:

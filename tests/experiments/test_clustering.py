@@ -138,10 +138,8 @@ def test_points_of_unknown_label_are_clustered_and_not_scored() -> None:
 
 def test_noise_is_an_error() -> None:
     four = Dataset("four", np.zeros((4, 1)), y=np.array([0, 0, 1, 1]))
-    assert protocol.scores(four, np.array([0, 0, -1, -1]))["accuracy"] == 0.5  # and not 1, as of two clusters
-    assert protocol.scores(four, np.array([5, 5, -1, 3])) == pytest.approx(
-        {"accuracy": 0.75, "nmi": icon.metrics.nmi(four.y, [0, 0, 1, 2]), "ari": icon.metrics.ari(four.y, [0, 0, 1, 2])}
-    )
+    assert protocol.scores(four, np.array([5, 5, -1, -1])) == {"accuracy": 0.5, "nmi": 1, "ari": 1}
+    assert protocol.scores(four, np.array([5, 5, -1, 3]))["accuracy"] == 0.75
     assert protocol.scores(four, np.full(4, -1))["accuracy"] == 0
 
 
