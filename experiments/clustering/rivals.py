@@ -32,10 +32,9 @@ WHOLE = 12_000  # points up to which Ward may merge any two clusters
 SCALE = 7  # the neighbour whose distance is a point's own scale in self-tuning spectral clustering
 GROUP = 15  # points that HDBSCAN takes for a cluster at least
 INNER = 10  # steps of TURTLE's classifiers
-#: Of the authors' code.
 TURTLE_PLAN: dict[str, Any] = {"steps": 6000, "learning_rate": 1e-3}
 TURTLE_BATCH = 10_000
-PRCUT_PLAN: dict[str, Any] = {"steps": 25_000, "learning_rate": 1e-4}
+PRCUT_PLAN: dict[str, Any] = {"steps": 3000, "learning_rate": 1e-3}
 PRCUT_BATCH, PRCUT_NEIGHBORS = 2048, 100
 
 
@@ -105,7 +104,8 @@ def prcut(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     """`PRCut` of a linear head on the graph of the 100 nearest neighbours, as in the authors' code.
 
     There a batch is two sets of 2,048 points and the edges between them, here 2,048 edges, as probable as each other:
-    the same in the mean, without the search for the few edges of a block of the graph.
+    the same in the mean, without the search for the few edges of a block of the graph. And there 25,000 steps of 1e-4
+    are taken, here 3,000 of 1e-3, as by the authors' later package (pgcuts).
     """
     x, n = torch.from_numpy(inputs(dataset, settings.directions)), dataset.n
     pairs = PairSampler(icon.p.Graph()(nearest(dataset, min(PRCUT_NEIGHBORS, n - 1))))
@@ -192,11 +192,14 @@ class Turtle(nn.Module):
     def _learned(self, x: Tensor, labels: Tensor) -> Tensor:
         """``[b, k]`` the classifier's logarithms of probabilities."""
         x = nn.functional.pad(x, (0, 1), value=1.0)
+        turned, wanted = x.mT.contiguous(), labels.mT @ x / len(x)
         reach = (x.shape[1] - 1) ** -0.5  # of the first weights, as in `nn.Linear`
-        weight = reach * (2 * torch.rand(x.shape[1], self.clusters, generator=self.draws) - 1)
-        optimizer = torch.optim.Adam([weight], lr=1e-3)
-        for _ in range(INNER):
-            weight.grad = x.mT @ ((x @ weight).softmax(dim=1) - labels) / len(x)
-            optimizer.step()
-        found: Tensor = (x @ weight).log_softmax(dim=1)
+        weight = reach * (2 * torch.rand(wanted.shape, generator=self.draws) - 1)
+        mean, square = torch.zeros_like(weight), torch.zeros_like(weight)
+        for step in range(1, INNER + 1):  # Adam, in a third of the time of torch's
+            gradient = (weight @ turned).softmax(dim=0) @ x / len(x) - wanted
+            mean, square = mean.lerp(gradient, 0.1), square.lerp(gradient.square(), 0.001)
+            size = (square / (1 - 0.999**step)).sqrt() + 1e-8
+            weight = weight - 1e-3 * mean / (1 - 0.9**step) / size
+        found: Tensor = (x @ weight.mT).log_softmax(dim=1)
         return found

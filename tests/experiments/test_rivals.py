@@ -96,7 +96,7 @@ def test_turtle() -> None:
     labels, expected = (phi[0] + phi[1]) / 2, torch.zeros(())
     for space, part in zip(phi, x.split([3, 2], dim=1), strict=True):
         width = part.shape[1]
-        first = (2 * torch.rand(width + 1, 4, generator=draws) - 1) / width**0.5
+        first = (2 * torch.rand(4, width + 1, generator=draws).mT - 1) / width**0.5
         weight, bias = first[:-1].clone().requires_grad_(), first[-1].clone().requires_grad_()
         optimizer = torch.optim.Adam([weight, bias], lr=1e-3)
         for _ in range(10):
