@@ -49,7 +49,9 @@ def umap_k_means(dataset: Dataset, seed: int, settings: Settings, **options: Any
             from umap import UMAP
         except ImportError:
             raise ImportError("umap: not installed, expected it for UMAP + k-means: pip install umap-learn") from None
+        threads = torch.get_num_threads()
         z = UMAP(random_state=seed, n_jobs=1, **options).fit_transform(inputs(dataset, settings.directions))
+        torch.set_num_threads(threads)  # which numba changes, and small operations take five times as long
     return Clusters(KMeans(dataset.classes, n_init=10, random_state=seed).fit_predict(z))
 
 

@@ -30,7 +30,9 @@ def test_blobs_are_found_again_and_again(name: str, monkeypatch: pytest.MonkeyPa
         pytest.importorskip("umap", exc_type=ImportError)
     monkeypatch.setattr(rivals, "TURTLE_PLAN", {"steps": 300, "learning_rate": 1e-2})
     monkeypatch.setattr(rivals, "PRCUT_PLAN", {"steps": 300, "learning_rate": 1e-2})
+    threads = torch.get_num_threads()
     first, again = (comparison.METHODS[name](BLOBS, 1, FEW) for _ in range(2))
+    assert torch.get_num_threads() == threads
     assert protocol.scores(BLOBS, first.labels)["accuracy"] > 0.95
     assert (first.labels == again.labels).all()
     assert first.loss == again.loss
