@@ -79,7 +79,7 @@ def main(
             record_environment(folder, shlex.join(["python", "-m", "experiments", *sys.argv[1:]]), threads)
         made = execute(experiment, track(planned, "runs", console=console, transient=True), settings, store)
         written = report.write(experiment, folder, settings)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     console.print(f"{made} runs made, {len(planned) - made} were there; written to {folder}:", highlight=False)

@@ -185,6 +185,9 @@ SOURCES: dict[str, tuple[str, Reader]] = {
     "mfeat": ("mfeat_6views.npz", partial(_views, number=6)),
     "scene15": ("scene15_3views.npz", partial(_views, number=3)),
     "cora": ("graph_cora.npz", _words),
+    "citeseer": ("graph_citeseer.npz", _words),
+    "bladder": ("bladder_pca50.npz", _vectors),
+    **{name: (f"{name}.npz", _vectors) for name in ("isolet", "letter", "satimage", "segment", "vowel")},
 }
 ALIASES = {"cifar10": "cifar10-mobilenetv2"}
 NAMES = ("digits", *SOURCES)

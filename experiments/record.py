@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,9 @@ class Experiment:
             data set that the experiment cannot use.
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
         table: the frame to the table of the report.
+        tables: further ones, by title.
         figures: name of the file to the drawing of the frame.
+        partly: whether the labels of some points may be unknown.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Experiment:
     run: Callable[[Dataset, int, Configuration, Any], Measures]
     table: Callable[[pd.DataFrame], pd.DataFrame]
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
+    tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
+    partly: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,14 @@ class Settings:
     """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            valid: Any = check.fraction if field.name in SHARES else check.positive
-            (check.count if isinstance(value, int) else valid)(value, field.name)
+        for name in (setting.name for setting in fields(self)):
+            value = getattr(self, name)
+            valid: Any = check.fraction if name in SHARES else check.positive
+            (check.count if isinstance(value, int) else valid)(value, name)
 
 
-def labels_of(dataset: Dataset) -> Array:
-    """``[n]`` the labels of a data set, of which none may be unknown."""
-    if dataset.y is None or bool((dataset.y < 0).any()):
+def labels_of(dataset: Dataset, partly: bool = False) -> Array:
+    """``[n]`` the labels of a data set, of which none may be unknown, or ``partly`` some, but not all."""
+    if dataset.y is None or bool((dataset.y < 0).any() and not (partly and dataset.classes)):
         raise ValueError(f"labels: got unknown ones of {dataset.name}, expected --labels FILE, one per point, to score")
     return np.asarray(dataset.y)

@@ -61,9 +61,16 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
+def markdown(table: pd.DataFrame) -> str:
+    """A table of the report."""
+    return str(table.fillna("–").to_markdown(index=False, disable_numparse=True))
+
+
 def _numbers(experiment: Experiment, frame: pd.DataFrame, settings: Any) -> str:
-    table = experiment.table(frame).fillna("–").to_markdown(index=False, disable_numparse=True)
-    parts = [NUMBERS, table, *(f"![{name}]({name}.png)" for name in experiment.figures)]
+    parts = [NUMBERS, markdown(experiment.table(frame))]
+    for title, table in experiment.tables.items():
+        parts += [f"### {title}", markdown(table(frame))]
+    parts += [f"![{name}]({name}.png)" for name in experiment.figures]
     parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
     parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
     return "\n\n".join(parts) + "\n"

@@ -24,7 +24,7 @@ def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, setti
     planned = []
     for dataset in datasets:
         configurations = experiment.configurations(dataset)
-        labels_of(dataset)
+        labels_of(dataset, experiment.partly)
         for seed in range(seeds):
             for configuration in configurations:
                 row = row_of(dataset, seed, configuration, settings, len(configurations))

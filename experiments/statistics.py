@@ -1,15 +1,16 @@
-"""Results by seed: their mean and spread, and whether a difference is clear."""
+"""Results by seed and over data sets: mean and spread, whether a difference is clear, ranks."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pandas import DataFrame
-from scipy.stats import ttest_rel
+from pandas import DataFrame, Series
+from scipy.stats import friedmanchisquare, studentized_range, ttest_rel
 
 
 def mean_std(values: ArrayLike, digits: int = 3) -> str:
@@ -40,7 +41,35 @@ def ordered(frame: DataFrame, **orders: Sequence[Any]) -> DataFrame:
 
 def clearly(first: ArrayLike, second: ArrayLike) -> int:
     """1 where the first is higher, paired by seed, -1 where it is lower, 0 where the 95 % interval holds zero."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # one seed, or no spread at all
-        low, high = ttest_rel(first, second).confidence_interval()
+    _, low, high = paired_difference(first, second)
     return int(low > 0) - int(high < 0)
+
+
+def paired_difference(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
+    """The mean of ``first - second``, and Student's 95 % interval of it: NaN where there is one pair."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one pair, or no spread at all
+        low, high = ttest_rel(first, second).confidence_interval()
+    return float(np.mean(np.subtract(first, second))), float(low), float(high)
+
+
+def mean_ranks(scores: DataFrame) -> Series:
+    """Of methods (rows) over data sets (columns): 1 has the highest score; equals share the mean of their ranks."""
+    return scores.rank(ascending=False).mean(axis=1)
+
+
+def friedman(scores: DataFrame) -> float:
+    """The probability of mean ranks that differ so much where all methods are alike; NaN below three methods.
+
+    Source: Friedman 1937, Journal of the American Statistical Association 32; Demšar 2006, JMLR 7.
+    """
+    return float(friedmanchisquare(*scores.to_numpy()).pvalue) if len(scores) > 2 else math.nan
+
+
+def critical_difference(methods: int, datasets: int) -> float:
+    """How far apart two mean ranks are at least for the methods to differ, at 5 % for all pairs together.
+
+    Source: Nemenyi 1963; Demšar 2006, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7.
+    """
+    quantile = float(studentized_range.ppf(0.95, methods, np.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(methods * (methods + 1) / (6 * datasets))

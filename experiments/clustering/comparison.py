@@ -6,25 +6,48 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from experiments.clustering import baselines, reading
-from experiments.clustering.deep_baselines import deep_baseline
-from experiments.clustering.protocol import Clusters, Settings, cluster, measured, one_per
+from experiments.clustering import baselines, reading, rivals
+from experiments.clustering.deep_baselines import deep_baseline, deep_restart
+from experiments.clustering.protocol import Clusters, Settings, cluster, from_starts, measured, starts, union
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
 
 OURS = "debiased InfoNCE clustering (ours)"
 RANDOM = "ours, random initialisation"
 SELECTED = "ours, walks and α selected without labels"
+VIEWS = "TURTLE, a space for each view"
+FROM_START = ", from our start"
+#: Methods whose eigenvectors are computed once for all seeds, and their affinities.
+SPECTRAL = {"spectral clustering": union, "self-tuning spectral clustering": rivals.self_tuned}
 #: By the experiment `model-selection`.
 WITHOUT_LABELS: dict[str, Any] = {"walks": 3, "debias": 0.1}
 
+#: What begins with first clusters.
+STARTED: dict[str, Callable[..., Clusters]] = {
+    "k-means": baselines.k_means,
+    "Gaussian mixture": baselines.gaussian_mixture,
+    "contrastive clustering": partial(deep_restart, "contrastive"),
+    "SCAN": partial(deep_restart, "scan"),
+    "TEMI": partial(deep_restart, "temi"),
+    "TURTLE": rivals.turtle,
+    "PRCut": partial(deep_restart, "prcut"),
+}
 METHODS: dict[str, Callable[[Dataset, int, Settings], Clusters]] = {
     "k-means": baselines.k_means,
     "spectral clustering": baselines.spectral,
+    "self-tuning spectral clustering": rivals.self_tuning,
     "Gaussian mixture": baselines.gaussian_mixture,
+    "Ward": rivals.ward,
+    "HDBSCAN": rivals.hdbscan,
+    "UMAP + k-means": rivals.umap_k_means,
+    "UMAP for clustering + k-means": partial(rivals.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
     "contrastive clustering": partial(deep_baseline, "contrastive"),
     "SCAN": partial(deep_baseline, "scan"),
     "TEMI": partial(deep_baseline, "temi"),
+    "TURTLE": rivals.turtle,
+    VIEWS: partial(rivals.turtle, views=True),
+    "PRCut": rivals.prcut,
+    **{f"{name}{FROM_START}": partial(from_starts, method) for name, method in STARTED.items()},
     "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: lambda data, seed, settings: cluster(data, seed, settings, init="random", max_iter=settings.total_steps),
     OURS: cluster,
@@ -40,19 +63,33 @@ PAPER = {
 }
 
 
+def configurations(dataset: Dataset) -> list[Configuration]:
+    return [{"variant": name} for name in METHODS if dataset.views or name != VIEWS]
+
+
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     name = configuration["variant"]
-    before = baselines.eigenvectors(dataset, settings.neighbors)[1] if name == "spectral clustering" else 0.0
+    before = 0.0
+    if name in SPECTRAL:
+        before = baselines.eigenvectors(dataset, settings.neighbors, SPECTRAL[name])[1]
+    elif name.endswith(FROM_START):
+        before = sum(start.seconds for start in starts(dataset, seed, settings))
     measures = measured(dataset, lambda: METHODS[name](dataset, seed, settings))
     return measures | {"seconds": round(float(measures["seconds"]) + before, 2)}
 
 
+TABLE = partial(reading.table, variants=tuple(METHODS), ours=SELECTED, paper=PAPER)
 EXPERIMENT = Experiment(
     name="comparison",
     question="How do clustering methods compare, and how much of it is the initialisation?",
     settings=Settings,
-    configurations=one_per(METHODS),
+    configurations=configurations,
     run=run,
-    table=partial(reading.table, variants=tuple(METHODS), ours=SELECTED, paper=PAPER),
+    table=TABLE,
     figures={"accuracy": partial(reading.points, variants=tuple(METHODS))},
+    tables={
+        **{title: partial(TABLE, paper={}, measure=name) for name, title in (("nmi", "NMI"), ("ari", "ARI"))},
+        "Over data sets": partial(reading.ranks, variants=tuple(METHODS), ours=SELECTED),
+    },
+    partly=True,
 )

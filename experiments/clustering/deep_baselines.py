@@ -1,4 +1,4 @@
-"""SCAN, TEMI and contrastive clustering, with the head, the optimiser and the budget of our own."""
+"""SCAN, TEMI, contrastive clustering and PRCut, with the head, the optimiser and the budget of our own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.clustering.protocol import Clusters, Settings, inputs, union
-from experiments.datasets import Dataset
+from experiments.clustering.protocol import Clusters, Settings, inputs, lowest, union
+from experiments.datasets import Array, Dataset
 from experiments.held_out import WithTeacher
+from icon.estimators.initialization import imitate
 from icon.nn import mappers
 from icon.training import PairSampler
 from icon.training.fit import fit
@@ -59,6 +60,32 @@ class TEMI(nn.Module):
         return value
 
 
+class PRCut(nn.Module):
+    """An upper bound of the expected ratio cut, less the entropy of the clusters' sizes: pairs of views, ``[b, k]``.
+
+    An edge is cut off cluster c with probability ``φ_ic + φ'_ic - 2 φ_ic φ'_ic``. The mean over the edges of a batch is
+    divided by the size of c, a moving average over the batches whose gradient is that of the batch at hand.
+
+    Source: Ghriss, Monteleoni 2025, Deep Clustering via Probabilistic Ratio-Cut Optimization (arXiv
+    2502.03405), with the entropy's weight 100 and the average's 0.8 of the newest batch, as in the authors' code.
+    """
+
+    sizes: Tensor
+
+    def __init__(self, clusters: int) -> None:
+        super().__init__()
+        self.register_buffer("sizes", torch.full((clusters,), 1 / clusters))
+
+    def forward(self, views: tuple[Tensor, Tensor], target: Any = None) -> Tensor:
+        phi, partner = (view.softmax(dim=1) for view in views)
+        mean = phi.mean(dim=0)  # of the anchors, which are uniform over the points
+        self.sizes.lerp_(mean.detach(), 0.8)
+        cut = (phi + partner - 2 * phi * partner).mean(dim=0)
+        sizes = self.sizes + mean - mean.detach()
+        value: Tensor = (cut / sizes).sum() + 100 * torch.xlogy(mean, mean).sum()
+        return value
+
+
 class WithHidden(nn.Module):
     """The logits of a head of `icon.nn.build`, and its hidden layer beside them."""
 
@@ -81,29 +108,37 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 
 def deep_baseline(name: str, dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     """The restart with the lowest final loss; all begin from random heads, as published."""
+    seeds = range(settings.restarts * seed, settings.restarts * (seed + 1))
+    return lowest(deep_restart(name, dataset, number, settings) for number in seeds)
+
+
+def deep_restart(name: str, dataset: Dataset, seed: int, settings: Settings, first: Array | None = None) -> Clusters:
+    """From a random head, or from one that gives first clusters ``[n]``, with the steps that ours then takes."""
     x = torch.from_numpy(inputs(dataset, settings.directions))
     pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors)))  # a neighbour is the positive
-    first = settings.restarts * seed
-    found = [_trained(name, dataset, x, pairs, first + number, settings) for number in range(settings.restarts)]
-    return found[int(np.argmin([float(clusters.loss or 0) for clusters in found]))]
-
-
-def _trained(name: str, dataset: Dataset, x: Tensor, pairs: PairSampler, seed: int, settings: Settings) -> Clusters:
-    """One restart. Its loss is the mean over the last tenth of the steps, where the rate is nearly zero."""
+    steps = settings.total_steps if first is None else settings.steps
     with seeded(seed, x.device):
         head = mappers.build("mlp", x, dataset.classes, hidden=settings.hidden)
+        if first is not None:
+            imitate(head, x, first, dataset.classes)
         loss: Any = None
         mapper: nn.Module = head  # with what the loss takes beside the logits
         if name == "contrastive":
             loss, mapper = ContrastiveClustering(dataset.classes, settings.hidden), WithHidden(head)
         elif name == "temi":
             loss = TEMI()
-            mapper = WithTeacher(head, decay=max(0.0, 1 - MEMORIES / settings.total_steps))
-    steps = settings.total_steps
+            mapper = WithTeacher(head, decay=max(0.0, 1 - MEMORIES / steps))
+        elif name == "prcut":
+            loss = PRCut(dataset.classes)
     done = fit(
         loss or icon.method(name), mapper, x, pairs, steps=steps, learning_rate=5e-3,
         batch_size=settings.batch_size(dataset), decay=True, seed=seed,
     )  # fmt: skip
     with torch.no_grad():
         labels = head(x).argmax(dim=1).numpy()
-    return Clusters(labels, float(np.mean(done.losses[-max(1, steps // 10) :])))
+    return Clusters(labels, final(done.losses))
+
+
+def final(losses: list[float]) -> float:
+    """The mean over the last tenth of the steps, where the rate is nearly zero."""
+    return float(np.mean(losses[-max(1, len(losses) // 10) :]))

@@ -66,6 +66,7 @@ def _experiment(name: str, question: str, run: Any, variants: dict[str, str], ou
         run=run,
         table=partial(reading.table, variants=tuple(variants), ours=ours, paper=variants),
         figures={"accuracy": partial(reading.curve, variants=tuple(variants))},
+        partly=True,
     )
 
 

@@ -87,4 +87,5 @@ EXPERIMENT = Experiment(
     run=run,
     table=table,
     figures={"agreement": agreement},
+    partly=True,
 )

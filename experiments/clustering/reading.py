@@ -1,4 +1,4 @@
-"""How the clustering experiments are read: accuracies of variants, in percent."""
+"""How the clustering experiments are read: scores of variants, in percent, and their ranks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from pandas import DataFrame
 
 from experiments.clustering.protocol import SEEN
 from experiments.plots import COLOURS, MARKERS, dots, legend, line, panel_per, panels
-from experiments.statistics import clearly, ordered, percent
+from experiments.statistics import (
+    clearly,
+    critical_difference,
+    friedman,
+    mean_ranks,
+    ordered,
+    paired_difference,
+    percent,
+)
 
+MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
+NONE = " [+nan, +nan]"  # the interval of one data set
 PAPER = "paper, ImageNet, DINO ViT-S / B / L: not reproduced"
 
 
@@ -25,31 +35,61 @@ def groups(frame: DataFrame) -> dict[str, list[str]]:
     return {title: some for title, some in found.items() if some}
 
 
-def table(frame: DataFrame, variants: Sequence[str], ours: str, paper: Mapping[str, str]) -> DataFrame:
-    """A row per variant: accuracy per data set, its means, how often ours is higher, seconds, the paper's numbers."""
+def table(
+    frame: DataFrame, variants: Sequence[str], ours: str, paper: Mapping[str, str], measure: str = "accuracy"
+) -> DataFrame:
+    """A row per variant: the measure per data set, its means, how often ours is higher, and beside the paper's numbers,
+    where there are some, the seconds. A variant that was not run on all data sets of a group has no mean there.
+    """
     split = groups(frame)
     names = [name for some in split.values() for name in some]
     frame = ordered(frame.sort_values("seed"), dataset=names, variant=variants)
     runs = frame.groupby(["variant", "dataset"], observed=True)
-    found = runs["accuracy"].agg(percent).unstack()
-    means = runs["accuracy"].mean().unstack()
+    found = runs[measure].agg(percent).unstack()
+    means = runs[measure].mean().unstack()
     for title, some in split.items():
-        found[f"mean of {len(some)} {title}"] = (100 * means[some].mean(axis=1)).map("{:.1f}".format)
+        mean = 100 * means[some].mean(axis=1, skipna=False)
+        found[f"mean of {len(some)} {title}"] = mean.map("{:.1f}".format, na_action="ignore")
     higher: Any = means.loc[ours] > means
-    counts = [higher[some].sum(axis=1).map(f"{{}} of {len(some)}".format) for some in split.values()]
+    counts = [
+        [f"{higher.loc[variant, some].sum()} of {means.loc[variant, some].count()}" for variant in means.index]
+        for some in split.values()
+    ]
     found[f"{ours} is higher on"] = [", ".join(texts) for texts in zip(*counts, strict=True)]
-    values: Any = runs["accuracy"].agg(list).unstack()
-    signs = [[clearly(values.at[ours, name], values.at[variant, name]) for name in names] for variant in values.index]
+    values: Any = runs[measure].agg(list).unstack()
+    signs = [
+        [clearly(values.at[ours, name], row[name]) for name in names if means.notna().at[variant, name]]
+        for variant, row in values.iterrows()
+    ]
     found["clearly higher / lower"] = [f"{row.count(1)} / {row.count(-1)}" for row in signs]
     found.loc[ours, [f"{ours} is higher on", "clearly higher / lower"]] = None
-    found["CPU seconds"] = runs["seconds"].mean().unstack().mean(axis=1).map("{:.1f}".format)
-    found[PAPER] = [paper.get(variant) for variant in found.index]
-    return found.rename_axis(index="accuracy (%)", columns=None).reset_index()
+    if paper:
+        found["CPU seconds"] = runs["seconds"].mean().unstack().mean(axis=1).map("{:.1f}".format)
+        found[PAPER] = [paper.get(variant) for variant in found.index]
+    return found.rename_axis(index=f"{MEASURES[measure]} (%)", columns=None).reset_index()
+
+
+def ranks(frame: DataFrame, variants: Sequence[str], ours: str) -> DataFrame:
+    """A row per variant and two columns per measure: the mean rank, of variants that were run on all data sets, and by
+    how many points ours is higher, on the data sets of the variant, with the 95 % interval over them."""
+    found = DataFrame(index=[variant for variant in variants if variant in set(frame["variant"])])
+    for measure, title in MEASURES.items():
+        means = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
+        whole = means.dropna()
+        sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
+        found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
+        pairs = {name: 100 * means.loc[[ours, name]].dropna(axis=1) for name in means.index if name != ours}
+        found[f"{ours} is higher in {title} by"] = {
+            name: "{:+.1f} [{:+.1f}, {:+.1f}]".format(*paired_difference(*pair.to_numpy())).removesuffix(NONE)
+            for name, pair in pairs.items()
+        }
+    return found.rename_axis(index="variant").reset_index()
 
 
 def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A panel per data set, a row per variant."""
     names = [name for some in groups(frame).values() for name in some]
+    variants = [variant for variant in variants if variant in set(frame["variant"])]
     figure, places = panel_per(names, (1.7, 0.3 + 0.22 * len(variants)), left=2.4, sharey=True)
     for dataset, panel in places.items():
         runs = frame[frame["dataset"] == dataset]

@@ -25,7 +25,7 @@ def _write(folder: Path, name: str) -> None:
         arrays["is_train"] = np.arange(n) < 6
     elif name in ("mfeat", "scene15"):
         arrays |= {f"X{v}": RNG.normal(size=(n, v + 2)) for v in range(6 if name == "mfeat" else 3)}
-    elif name == "cora":
+    elif name in ("cora", "citeseer"):
         arrays["y"] = np.where(y == 1, -1, y)
         arrays |= {"feat_data": np.ones(2), "feat_indices": np.array([1, 0])}
         arrays |= {"feat_indptr": np.array([0, 1] + [2] * (n - 1)), "feat_shape": np.array([n, 2])}
@@ -49,8 +49,8 @@ def test_files_of_the_folder(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert load(name).fingerprint == given.fingerprint
     assert given.n == (6 if name == "fashion-mnist-10k" else 12)
     assert given.y is not None
-    assert given.y.min() == (-1 if name == "cora" else 0)
-    assert given.classes == (2 if name == "cora" else 3)
+    assert given.y.min() == (-1 if name in ("cora", "citeseer") else 0)
+    assert given.classes == (2 if name in ("cora", "citeseer") else 3)
     assert given.x.dtype == np.float32
     assert len(given.views) == {"mfeat": 6, "scene15": 3}.get(name, 0)
     if given.shape is not None:

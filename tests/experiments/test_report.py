@@ -14,7 +14,15 @@ from experiments.datasets import Dataset
 from experiments.multi_view import EXPERIMENT as MULTI_VIEW
 from experiments.registry import EXPERIMENTS
 from experiments.run import execute, tasks
-from experiments.statistics import clearly, mean_std, percent
+from experiments.statistics import (
+    clearly,
+    critical_difference,
+    friedman,
+    mean_ranks,
+    mean_std,
+    paired_difference,
+    percent,
+)
 from experiments.store import Store, complete, read
 from tests.experiments.fakes import DATASET, Settings, experiment
 
@@ -61,9 +69,10 @@ def test_the_same_runs_give_the_same_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_published_numbers_are_those_of_the_csv(name: str) -> None:
     found = EXPERIMENTS[name]
-    table = found.table(report.results(RESULTS / name, found.settings()))
+    frame = report.results(RESULTS / name, found.settings())
     text = (RESULTS / name / "README.md").read_text(encoding="utf-8")
-    assert table.fillna("–").to_markdown(index=False, disable_numparse=True) in text
+    for table in (found.table, *found.tables.values()):
+        assert report.markdown(table(frame)) in text
     assert sorted(path.stem for path in (RESULTS / name).glob("*.png")) == sorted(found.figures)
 
 
@@ -87,6 +96,24 @@ def test_only_complete_seeds_of_these_settings_and_the_newest_data_count(tmp_pat
         report.write(experiment(), tmp_path, Settings(epochs=7))
     with pytest.raises(ValueError, match="results: got no runs in"):
         report.write(experiment(), tmp_path / "absent", Settings())
+
+
+def test_ranks_over_data_sets() -> None:
+    """Against the formulas and the example of Demšar 2006: four methods on 14 data sets."""
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
+    assert critical_difference(5, 30) == pytest.approx(2.728 * (30 / 180) ** 0.5, abs=1e-3)
+    scores = pd.DataFrame([[9, 8, 7, 3], [5, 6, 5, 4], [1, 2, 3, 2]])
+    assert mean_ranks(scores).tolist() == [1.25, 1.75, 3]
+    assert mean_ranks(pd.DataFrame([[2, 1], [2, 3]])).tolist() == [1.75, 1.25]
+    statistic = 12 * 4 / (3 * 4) * ((25 + 49 + 144) / 16 - 3 * 4**2 / 4)
+    assert friedman(scores) == pytest.approx(np.exp(-statistic / 2))  # chi-squared with two degrees of freedom
+    assert np.isnan(friedman(scores[:2]))
+
+
+def test_paired_difference() -> None:
+    mean, low, high = paired_difference([3.0, 5.0, 7.0], [2.0, 3.0, 4.0])  # 1, 2, 3: mean 2, deviation 1
+    assert (mean, high - mean, mean - low) == pytest.approx((2, *2 * [4.302653 / 3**0.5]))
+    assert np.isnan(paired_difference([1.0], [0.0])[1])
 
 
 def test_statistics() -> None:
