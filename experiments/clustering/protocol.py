@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 
 import icon
 from experiments import record
@@ -92,13 +90,14 @@ def ones(graph: Any) -> sp.csr_array:
 def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
     """The estimator, on the union graph where no other is given; ``changes`` are to its parameters."""
     graph = union(dataset, settings.neighbors) if graph is None else graph
-    configuration = {
+    configuration: dict[str, Any] = {
         "n_clusters": dataset.classes,
         "walks": settings.walks,
         "debias": settings.debias,
         "hidden": settings.hidden,
         "max_iter": settings.steps,
         "n_init": settings.restarts,
+        "init": initialization.OF_FEATURES,
         "batch_size": settings.batch_size(dataset),
         "hyper": {"exclude_self": False} if graph.diagonal().any() else None,
         "device": "cpu",
@@ -135,19 +134,12 @@ def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
 
 @lru_cache(maxsize=8)
 def _start(dataset: Dataset, seed: int, settings: Settings) -> Start:
-    """Over-clustering, merged, as by `icon.Clustering`; found once for all methods."""
+    """Merged k-means clusters, as by `icon.Clustering`; found once for all methods."""
     begun = time.process_time()
-    graph = union(dataset, settings.neighbors)
-    many = initialization.over(dataset.classes, settings.batch_size(dataset))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of so many clusters some stay empty
-        model = fitted(
-            dataset, seed, settings, graph,
-            n_clusters=many, debias=0.0, init="random", n_init=1, max_iter=max(1, settings.steps // 2),
-        )  # fmt: skip
-    pairs = PairSampler(icon.p.Graph()(graph)).walks(settings.walks)
+    x = torch.from_numpy(inputs(dataset, settings.directions))
+    pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
     with seeded(seed, torch.device("cpu")):
-        labels = initialization.merged(model.probabilities_.__getitem__, dataset.n, pairs, dataset.classes)
+        labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, seed)
     return Start(labels, time.process_time() - begun)
 
 

@@ -53,7 +53,7 @@ from icon.serialization import READERS
 from icon.training.state import settled
 
 BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
-AGREE = 0.3  # restarts that agree less are told
+AGREE = 0.25  # restarts that agree less are told
 LEAST = 0.8  # balance of the loss where none is given: a debiased p joins all points, and small clusters die below
 
 
@@ -102,9 +102,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             clusters of the features (six for each that is wanted, and 100, where there are points enough), merges them
             so that neighbours keep as much information about each other as possible, and trains the head to give the
             merged clusters first. ``"over-clustering"`` does so with the clusters of a head that is trained for half of
-            the steps, three for each that is wanted. ``"auto"`` is the former where p is made from the features, else
-            the latter. ``"k-means"`` trains the head to give the k-means clusters of the features. ``"random"`` leaves
-            it as it was drawn.
+            the steps, three for each that is wanted. ``"auto"`` takes both in turn, and only the latter where p is not
+            made from the features. ``"k-means"`` trains the head to give the k-means clusters of the features.
+            ``"random"`` leaves it as it was drawn.
         batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
             points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
             hold several points of each cluster.
@@ -264,9 +264,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
         agree = agreement(self.restarts_)
         if agree is not None and agree < AGREE:
-            found = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
+            little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
             hint = "other features, another number of clusters or more restarts may help"
-            check.warn(f"restarts: {found}: {hint}", ConvergenceWarning)
+            check.warn(f"restarts: {little}: {hint}", ConvergenceWarning)
         return self
 
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
@@ -310,6 +310,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         kinds = tuple(self.init) if isinstance(self.init, (list, tuple)) else (self.init,)
         for kind in kinds:
             check.choice(kind, "init", initialization.KINDS)
+        if "auto" in kinds:
+            is_of_features = made_from(self.column) == "features" and not is_pairwise(self.hyper)
+            kinds = initialization.OF_FEATURES if is_of_features else ("over-clustering",)
         check.count(self.max_iter, "max_iter")
         check.count(self.n_init, "n_init")
         check.fraction(self.ema, "ema")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from icon import nn as icon_nn
 from icon.core import exchange
 from icon.estimators import initialization
-from icon.estimators.base import check_output, is_pairwise, learning_rate, made_from, on_device, some_of
+from icon.estimators.base import check_output, learning_rate, on_device, some_of
 from icon.estimators.run import Run, Stage, inputs_of
 from icon.nn.mappers import as_seen
 from icon.training.batches import rows_of
@@ -34,15 +34,12 @@ def first_clusters(
 
     Args:
         estimator: an `icon.Clustering`, whose arguments say how.
-        kind: one of `initialization.KINDS`.
+        kind: one of `initialization.KINDS`, but not ``"auto"``.
         run: what the training sees.
         balance: how much equal sizes are worth; None lets merged clusters decide, and is 1 without them.
     """
     n, clusters = len(run.x), estimator.n_clusters
     many = initialization.over(clusters, run.size or n)
-    if kind == "auto":
-        near = made_from(estimator.column) == "features" and not is_pairwise(estimator.hyper)
-        kind = "merged-k-means" if near else "over-clustering"
     if kind == "random" or clusters == 1:
         return None, 1.0 if balance is None else balance
     if kind == "k-means" or many == clusters:

@@ -17,6 +17,7 @@ from icon.training.fit import fit
 from icon.training.sampler import PairSampler
 
 KINDS = ("auto", "merged-k-means", "over-clustering", "k-means", "random")
+OF_FEATURES = ("merged-k-means", "over-clustering")  # in turn, where p is made from the features
 OVER, MOST = 3, 500  # clusters for each one wanted, when over-clustering; at most so many more
 PARTS, FEW, MANY, POINTS = 6, 100, 200, 8  # k-means clusters to be merged, where that is not too many; points of each
 SUBSET = 50_000  # points beyond which k-means and the merging see a subset
