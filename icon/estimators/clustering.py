@@ -80,7 +80,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_clusters: at most the number of points, and at least that of the classes in y.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, but at most half of a cluster of mean size (and at
-            least 3) and half of the other points, with a warning.
+            least 3) and half of the other points, with a warning. Of more than 128 features in memory they are near in
+            the leading 128 principal directions.
         walks: K: average of the walks of 1 to K steps over p. 1 leaves p as it is.
         debias: α: ``(1-α) p + α u`` with u uniform. 0 leaves p as it is.
         balance: b in [0, 1], how much clusters of equal sizes are worth: with b = 1 the loss is, up to its sign, the
@@ -92,7 +93,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             is 1 for more than 50 clusters and for weighted points.
         mapper: ``"mlp"``, ``"linear"``, ``"lookup"``, or an ``nn.Module`` (copied) from features ``[b, f]`` to logits
             ``[b, n_clusters]``. The named ones see features that were centred and divided by one number, their root
-            mean square; p and a module of your own see X as it is.
+            mean square, and of more than 128 the leading principal directions; a module of your own sees X as it is.
         hidden: width of the MLP's hidden layer, or several.
         max_iter: steps of Adam; its rate falls to zero over the second half.
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.

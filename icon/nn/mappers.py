@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Float
+from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 
 from icon import _checks as check
@@ -15,6 +16,7 @@ from icon.neighbors import exact_neighbors
 
 NAMES = ("lookup", "linear", "mlp")
 MAX_FEATURES = 128  # principal directions that the heads of `icon.Clustering` see
+EXACT_DIRECTIONS = 1024  # points or features up to which principal directions are exact
 
 
 class Lookup(nn.Module):
@@ -116,9 +118,13 @@ class Principal(nn.Module):
 def _directions(centred: Tensor, dims: int) -> Tensor:
     """``[f, dims]`` the leading principal directions, the longest first; columns of zeros where there are no more.
 
-    O(n f min(n, f)): of fewer points than features their products are decomposed, and not those of the features.
+    O(n f min(n, f)): of fewer points than features their products are decomposed, and not those of the features. Many
+    of both are decomposed at random, O(n f dims), with a seed of its own (Halko, Martinsson & Tropp 2011).
     """
     n, width = centred.shape
+    if min(n, width) > max(EXACT_DIRECTIONS, 4 * dims):
+        rows = randomized_svd(centred.detach().cpu().numpy(), dims, random_state=0)[2]
+        return torch.from_numpy(rows.T.copy()).to(centred)
     if width <= n:
         vectors: Tensor = torch.linalg.eigh(centred.mT @ centred).eigenvectors
         return vectors.flip(1)[:, :dims]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import icon
 from icon.estimators.neighborhood import Neighborhood, mean_of
 
 N = 24
@@ -38,3 +39,17 @@ def test_the_mean_gives_each_p_the_same_share() -> None:
     mean = torch.stack([rows.to_dense() for rows in bases]).mean(dim=0)
     assert torch.allclose(mean_of(bases).to_dense(), mean, atol=1e-12)
     assert mean_of(bases[:1]) is bases[0]
+
+
+def test_neighbours_of_wide_features_are_near_in_principal_directions() -> None:
+    """Directions without variance do not matter, and a cosine needs the origin where it is."""
+    rng = np.random.default_rng(0)
+    narrow, turn = rng.normal(size=(60, 20)), np.linalg.qr(rng.normal(size=(200, 20)))[0]
+    wide = torch.from_numpy(narrow @ turn.T + 5).float()
+    near = Neighborhood("knn", n_neighbors=4)
+    found = near.rows(near.loss(60), [wide], None)[0][0].to_scipy()
+    expected = near.rows(near.loss(60), [torch.from_numpy(narrow).float()], None)[0][0].to_scipy()
+    assert abs(found - expected).max() < 1e-6
+    cosine = Neighborhood("knn", n_neighbors=4, hyper={"metric": "cosine"})
+    whole = icon.p.KNN(4, metric="cosine").symmetrize("union")(wide).to_scipy()
+    assert abs(cosine.rows(cosine.loss(60), [wide], None)[0][0].to_scipy() - whole).max() < 1e-6

@@ -10,7 +10,7 @@ from torch import nn
 import icon
 from icon import neighbors
 from icon.nn import mappers
-from icon.nn.mappers import CNN, MLP, Linear, Lookup, Prototypes, Rescale
+from icon.nn.mappers import CNN, MLP, Linear, Lookup, Principal, Prototypes, Rescale
 
 
 def test_lookup_is_a_free_row_per_point() -> None:
@@ -228,3 +228,17 @@ class TestTeacher:
         assert icon.metrics.effective_rank(z) > 2
         nearest = torch.cdist(z, other).argmin(dim=1)
         assert (nearest == torch.arange(128)).float().mean() > 0.2  # by chance 0.008
+
+
+def test_many_points_of_many_features_have_random_directions() -> None:
+    """They span what the exact ones do where the spectrum falls, and are the same at every call."""
+    generator = torch.Generator().manual_seed(0)
+    scales = 0.8 ** torch.arange(40)
+    turn = torch.linalg.qr(torch.randn(1100, 40, generator=generator))[0]
+    x = torch.randn(1200, 40, generator=generator) * scales @ turn.mT
+    found = Principal(x, 8)
+    assert torch.equal(found.basis, Principal(x, 8).basis)
+    centred = x - x.mean(dim=0)
+    exact = torch.linalg.svd(centred, full_matrices=False).Vh[:8].mT
+    assert torch.linalg.matrix_norm(found.basis - exact @ (exact.mT @ found.basis), 2) < 1e-3
+    assert torch.allclose(found.basis.mT @ found.basis, torch.eye(8), atol=1e-5)
