@@ -114,7 +114,8 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
         began = time.perf_counter()
         model = Clustering(
             given["clusters"], n_neighbors="auto" if given["knn"] is None else given["knn"], walks=given["walks"],
-            debias=given["debias"], n_init=given["restarts"], random_state=given["seed"],
+            debias=given["debias"], balance="auto" if given["balance"] is None else given["balance"],
+            n_init=given["restarts"], random_state=given["seed"],
             verbose=not quiet and ranks.is_first, group=ranks.group,
         )  # fmt: skip
         with output.staged(out if ranks.is_first else None) as stage:

@@ -164,6 +164,10 @@ def cluster(
     ] = None,
     walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 3,
     debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.1,
+    balance: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How much equal sizes are worth, 0 to 1; chosen if absent."),
+    ] = None,
     restarts: Annotated[int, typer.Option(help="Restarts; the one with the lowest loss is kept.")] = 3,
     labels: Annotated[
         Optional[str],  # noqa: UP045
@@ -193,7 +197,8 @@ def cluster(
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
     given = {
         "features": features, "key": key, "clusters": clusters, "knn": knn, "walks": walks, "debias": debias,
-        "restarts": restarts, "labels": labels, "labels_key": labels_key, "labels_header": labels_header, "seed": seed,
+        "balance": balance, "restarts": restarts, "labels": labels, "labels_key": labels_key,
+        "labels_header": labels_header, "seed": seed,
     }  # fmt: skip
     _or_exit(lambda: fits.cluster(out, form.value, table, given, quiet))
 

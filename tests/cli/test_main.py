@@ -66,6 +66,7 @@ def test_show_a_coordinate(row: str, column: str) -> None:
         ["cluster", "absent.npy", "-k", "3"],
         ["cluster", "x.npy", "-k", "100"],
         ["cluster", "x.npy", "-k", "3", "--debias", "2"],
+        ["cluster", "x.npy", "-k", "3", "--balance", "2"],
         ["cluster", "x.npy", "-k", "3", "--knn", "60"],
         ["cluster", "x.npy", "-k", "3", "--labels", "short.npy"],
         ["cluster", "x.npy", "-k", "3", "--out", "absent/c.csv"],
@@ -235,7 +236,10 @@ def test_labels_as_pandas_writes_them(tmp_path: Path) -> None:
 
 
 SAME = {
-    cluster: (icon.Clustering, {"walks": "walks", "debias": "debias", "restarts": "n_init", "knn": "n_neighbors"}),
+    cluster: (
+        icon.Clustering,
+        {"walks": "walks", "debias": "debias", "restarts": "n_init", "knn": "n_neighbors", "balance": "balance"},
+    ),
     embed: (
         icon.Embedding,
         {"row": "row", "column": "column", "components": "n_components", "method": "method", "dof": "dof"}
