@@ -25,6 +25,7 @@ from icon.metrics.clustering import matched
 from icon.p.spatial import knn_rows
 
 BINS = 10
+UNEVEN = 0.5  # the share of clusters that are effective, below which a few have most points
 _NONE = 0.02  # a gap below which there is none
 _CLEAR = 1.5  # how many times the largest gap is the next where it is called clear
 
@@ -63,6 +64,31 @@ class Diagnostics:
     nmi: float | None = None
     ari: float | None = None
     calibration_error: float | None = None
+
+    def __str__(self) -> str:
+        """A reading in words, a sentence a line."""
+        sizes = f"{min(self.sizes)} to {max(self.sizes)} points"
+        lines = [f"{self.n_points} points are in {self.n_clusters} clusters of {sizes}."]
+        if self.empty:
+            lines.append(f"Without a point: {len(self.empty)} of the clusters. There may be fewer.")
+        if self.effective_clusters < UNEVEN * self.n_clusters:
+            lines.append(
+                f"A few clusters have most points: they weigh as much as {self.effective_clusters:.1f} equal ones."
+            )
+        sure = _word(1 - self.relative_entropy, ("hardly", "moderately", "largely"), (0.5, 0.9))
+        lines.append(
+            f"Points are {sure} sure of their cluster (entropy {self.relative_entropy:.0%} of the most it can be)."
+        )
+        if self.restart_agreement is not None:
+            found = _word(self.restart_agreement, ("hardly agree", "agree in part", "agree"), (0.25, 0.75))
+            lines.append(f"The restarts {found} (adjusted Rand index {self.restart_agreement:.2f}).")
+        if self.accuracy is not None:
+            lines.append(
+                f"Of {self.n_labelled} labelled points {self.accuracy:.1%} are in the cluster of their class "
+                f"(NMI {self.nmi:.2f}, adjusted Rand index {self.ari:.2f})."
+            )
+            lines.append(f"Probabilities are off by {self.calibration_error:.2f} on average (calibration error).")
+        return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -302,6 +328,11 @@ def _note(gaps: NDArray[np.float64], ranked: NDArray[np.int64], max_clusters: in
     if best + 1 > 0.7 * max_clusters:
         text += "; near the maximum: try a larger max_clusters"
     return text
+
+
+def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]) -> str:
+    """The word for a value below the first bound, below the second, or above."""
+    return words[sum(value >= bound for bound in bounds)]
 
 
 def _agreement(restarts: ArrayLike, n: int) -> float | None:

@@ -49,6 +49,20 @@ def test_extremes(clusters: int) -> None:
     assert len(one.empty) == clusters - 1
 
 
+def test_is_read_in_words() -> None:
+    found = str(diagnose(PHI, np.array([[0, 0, 1, 1], [0, 1, 0, 1]]), ["a", "a", "b", "a"])).splitlines()
+    assert found[:2] == [
+        "4 points are in 3 clusters of 0 to 3 points.",
+        "Without a point: 1 of the clusters. There may be fewer.",
+    ]
+    assert found[2] == "Points are moderately sure of their cluster (entropy 50% of the most it can be)."
+    assert found[3] == "The restarts hardly agree (adjusted Rand index -0.50)."
+    assert found[4].startswith("Of 4 labelled points 100.0% are in the cluster of their class (NMI 1.00")
+    uneven = str(diagnose(np.eye(5)[[0] * 95 + [1, 2, 3, 4, 1]]))
+    assert "A few clusters have most points: they weigh as much as 1.3 equal ones." in uneven
+    assert "Points are largely sure of their cluster" in uneven
+
+
 def test_labels_and_restarts() -> None:
     phi = np.array([[0.95, 0.05], [0.85, 0.15], [0.25, 0.75], [0.35, 0.65], [0.15, 0.85]])
     labels = np.array([4, 4, 2, 4, -1])  # one of four known ones is wrong; classes need not be 0, 1, ...
