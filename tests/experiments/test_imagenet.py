@@ -65,7 +65,15 @@ def test_the_command(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert frame["accuracy"].between(0.2, 1).all()
     assert frame.loc[["k-means", imagenet.MERGED], "accuracy"].min() > 0.9
     text = (files / "out" / "imagenet" / "README.md").read_text(encoding="utf-8")
-    for part in ("### Ingredients", "### Comparison", "paper, ViT-S/14", "| 55.51", "| 64.87±0.19", "| 60.15"):
+    for part in (
+        "### Ingredients",
+        "### Comparison",
+        "paper, ViT-S/14",
+        "| 55.51",
+        "| 64.87±0.19",
+        "| 60.15",
+        imagenet.NAME,
+    ):
         assert part in text
     assert f"{len(imagenet.VARIANTS)} were there" in _command(files).output
 
