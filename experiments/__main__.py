@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import report
-from experiments.datasets import NAMES, Dataset, from_files, load
+from experiments.datasets import NAMES, Dataset, from_files, load, with_test
 from experiments.record import Experiment
 from experiments.registry import ALIASES, EXPERIMENTS
 from experiments.run import execute, tasks
@@ -32,6 +32,8 @@ Data = Annotated[Path | None, typer.Option(help="Folder of the data sets' files,
 FEATURES = "Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."
 Features = Annotated[list[str] | None, typer.Option(help=FEATURES)]
 Labels = Annotated[str | None, typer.Option(help="Labels of --features, to score with.")]
+TestFeatures = Annotated[str | None, typer.Option(help="Features of other points, which are scored instead.")]
+TestLabels = Annotated[str | None, typer.Option(help="Labels of --test-features.")]
 Key = Annotated[str | None, typer.Option(help="Which array or column of the features' file.")]
 Subset = Annotated[int | None, typer.Option(help="This many points of each data set, for a quick run.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")]
@@ -47,6 +49,8 @@ def main(
     data: Data = None,
     features: Features = None,
     labels: Labels = None,
+    test_features: TestFeatures = None,
+    test_labels: TestLabels = None,
     key: Key = None,
     subset: Subset = None,
     set_: Set = None,
@@ -68,7 +72,9 @@ def main(
     try:
         experiment = EXPERIMENTS[check.choice(ALIASES.get(name, name), "experiment", tuple(EXPERIMENTS))]
         settings = parse_settings(experiment, set_ or [])
-        chosen = _datasets(dataset, data, features, labels, key)
+        chosen = _datasets(dataset, data, features, labels, key, experiment.tests)
+        if test_features or test_labels:
+            chosen = [_tested(chosen[0], features, test_features, test_labels, key)]
         chosen = chosen if subset is None else [d.subset(subset) for d in chosen]
         planned = tasks(experiment, chosen, seeds, settings)
         # A trial must not end up among the published results.
@@ -103,13 +109,23 @@ def parse_settings(experiment: Experiment, given: list[str]) -> Any:
 
 
 def _datasets(
-    names: list[str], data: Path | None, features: list[str] | None, labels: str | None, key: str | None
+    names: list[str], data: Path | None, features: list[str] | None, labels: str | None, key: str | None, stay: bool
 ) -> list[Dataset]:
     if features:
-        return [from_files(features, labels, key)]
+        return [from_files(features, labels, key, stay)]
     if labels is not None:
         raise ValueError("labels: got a file without --features, expected both")
     return [load(name, data) for name in dict.fromkeys(names)]
+
+
+def _tested(
+    dataset: Dataset, features: list[str] | None, test_features: str | None, test_labels: str | None, key: str | None
+) -> Dataset:
+    if not features or len(features) != 1:
+        raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
+    if test_features is None:
+        raise ValueError("test-labels: got a file without --test-features, expected both")
+    return with_test(dataset, from_files([test_features], test_labels, key, stay=True))
 
 
 if __name__ == "__main__":

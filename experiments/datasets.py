@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_digits
 
 from icon import _checks as check
+from icon.estimators.base import BLOCK, check_on_disk, on_disk
 from icon.features import read_matrix, read_vector
 
 FOLDER_VARIABLE = "ICON_DATA"
@@ -32,10 +33,13 @@ class Dataset:
 
     Args:
         name: how results call it; a subset is called ``name-n``.
-        x: float32 ``[n, d]``, the views side by side where there are several.
+        x: float32 ``[n, d]``, the views side by side where there are several; a large array on disk stays there as it
+            is.
         views: float32 ``[n, d_v]`` each, where the data set comes in several views.
         y: int64 ``[n]``, 0 to classes - 1, or -1 for an unknown label; None: no labels.
         shape: ``(height, width)`` where a row of x is the pixels of an image, in [0, 1], channel by channel.
+        metric: of the nearest neighbours.
+        test: other points, with labels, which are scored instead of these.
     """
 
     name: str
@@ -43,6 +47,8 @@ class Dataset:
     views: tuple[Array, ...] = ()
     y: Array | None = None
     shape: tuple[int, int] | None = None
+    metric: str = "sqeuclidean"
+    test: Dataset | None = None
 
     @property
     def n(self) -> int:
@@ -60,7 +66,10 @@ class Dataset:
         for array in (self.x, *self.views, self.y):
             if array is not None:
                 digest.update(f"{array.shape} {array.dtype}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+                for start in range(0, len(array), BLOCK):
+                    digest.update(np.ascontiguousarray(array[start : start + BLOCK]).data)
+        if self.test is not None:
+            digest.update(self.test.fingerprint.encode())
         return digest.hexdigest()[:16]
 
     def subset(self, n: int, seed: int = 0) -> Dataset:
@@ -69,7 +78,7 @@ class Dataset:
             raise ValueError(f"subset: got {n}, expected at most {self.n} (the points of {self.name})")
         kept = np.sort(np.random.default_rng(seed).choice(self.n, n, replace=False))
         views, y = tuple(view[kept] for view in self.views), None if self.y is None else self.y[kept]
-        return replace(self, name=f"{self.name}-{n}", x=self.x[kept], views=views, y=y)
+        return replace(self, name=f"{self.name}-{n}", x=_floats(self.x[kept]), views=views, y=y)
 
 
 @lru_cache(maxsize=8)
@@ -108,20 +117,22 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
         raise ValueError(f"data: got {path}, expected the arrays of {name} ({str(error).strip()})") from None
 
 
-def from_files(features: Sequence[str], labels: str | None = None, key: str | None = None) -> Dataset:
+def from_files(
+    features: Sequence[str], labels: str | None = None, key: str | None = None, stay: bool = False
+) -> Dataset:
     """A user's own: files of features through `icon.features`, several of them as several views.
 
     Args:
         features: ``[n, d]`` each, with the same points in the same order.
         labels: ``[n]``, any values; only to score with.
         key: which array or column of a file that has several.
+        stay: whether a large .npy file stays on disk.
 
     Raises:
         ValueError: a file that cannot be read, or numbers of rows that differ.
     """
-    views = [_floats(read_matrix(path, key)) for path in features]
+    views = [_checked(read_matrix(path, key), stay and len(features) == 1) for path in features]
     for path, view in zip(features, views, strict=True):
-        check.matrix(view, "features")
         if len(view) != len(views[0]):
             raise ValueError(f"features: got {len(view)} rows in {path}, expected {len(views[0])} as in {features[0]}")
     y = None
@@ -129,7 +140,31 @@ def from_files(features: Sequence[str], labels: str | None = None, key: str | No
         y = pd.factorize(read_vector(labels, expected=len(views[0])), sort=True)[0].astype(np.int64)
         if len(y) != len(views[0]):
             raise ValueError(f"labels: got {len(y)}, expected {len(views[0])} (one per row of the features)")
-    return Dataset(Path(features[0]).stem, np.hstack(views), tuple(views) if len(views) > 1 else (), y)
+    x, several = (views[0], ()) if len(views) == 1 else (np.hstack(views), tuple(views))
+    return Dataset(Path(features[0]).stem, x, several, y)
+
+
+def _checked(features: Array, may_stay: bool) -> Array:
+    """Finite features ``[n, d]``: float32 in memory, or as they lie on disk where they are large and may stay there."""
+    if may_stay and on_disk(features):
+        check_on_disk(features)
+        return features
+    found = _floats(features)
+    check.matrix(found, "features")
+    return found
+
+
+def with_test(dataset: Dataset, test: Dataset) -> Dataset:
+    """The data set, and points of other files to score.
+
+    Raises:
+        ValueError: other numbers of features, or no labels of some of the other points.
+    """
+    if (found := test.x.shape[1]) != (expected := dataset.x.shape[1]):
+        raise ValueError(f"test-features: got {found} columns, expected {expected} as in the features")
+    if not test.classes:
+        raise ValueError("test-labels: got none, expected a file, one label per row of the test features, to score")
+    return replace(dataset, test=test)
 
 
 def _vectors(name: str, arrays: Arrays, key: str = "X") -> Dataset:

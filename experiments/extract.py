@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -133,14 +134,34 @@ def read_image(path: Path, backbone: Backbone) -> Tensor:
 
 def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Array:
     """``[n, d]`` float16 features, in the order of the files."""
+    return np.concatenate(list(batches(backbone, files, batch, device)))
+
+
+def batches(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Iterator[Array]:
+    """The rows of `extract`, so many at a time."""
     check.count(batch, "batch")
     chosen = on_device(np.zeros(1), device).device
-    module, parts = backbone.module.to(chosen), []
-    with torch.inference_mode():
-        for start in range(0, len(files), batch):
-            images = torch.stack([read_image(path, backbone) for path in files[start : start + batch]])
-            parts.append(_checked(module(images.to(chosen)), len(images)).cpu().numpy())
-    return np.concatenate(parts)
+    module = backbone.module.to(chosen)
+    for start in range(0, len(files), batch):
+        images = torch.stack([read_image(path, backbone) for path in files[start : start + batch]])
+        with torch.inference_mode():
+            rows: Array = _checked(module(images.to(chosen)), len(images)).cpu().numpy()
+        yield rows
+
+
+def write_rows(path: Path, n: int, parts: Iterable[Array]) -> Array:
+    """Write n rows to an .npy file as they come, and return them as they lie on disk."""
+    found, start = None, 0
+    draft = path.with_name(path.name + ".draft")
+    for part in parts:
+        if found is None:
+            found = np.lib.format.open_memmap(draft, "w+", part.dtype, (n, part.shape[1]))
+        found[start : start + len(part)] = part
+        start += len(part)
+    assert found is not None
+    found.flush()
+    draft.replace(path)
+    return found
 
 
 def _checked(features: Any, rows: int) -> Tensor:
@@ -155,7 +176,9 @@ def _checked(features: Any, rows: int) -> Tensor:
 def main(
     images: Annotated[Path, typer.Argument(help="Folder of images; its sub-folders are the classes.")],
     backbone: Annotated[str, typer.Option(help=f"{FORMS}.")],
-    out: Annotated[Path, typer.Option(help="An .npz file.")] = Path("features.npz"),
+    out: Annotated[
+        Path, typer.Option(help="An .npz file; .npy takes the features alone, of any number of images.")
+    ] = Path("features.npz"),
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     size: Annotated[int | None, typer.Option(min=1, help="Side of the images, else the backbone's.")] = None,
@@ -167,14 +190,18 @@ def main(
     """
     console = Console(highlight=False, soft_wrap=True)
     try:
-        if out.suffix.lower() != ".npz":
-            raise ValueError(f"out: got {out}, expected a file name that ends in .npz")
+        if out.suffix.lower() not in (".npz", ".npy"):
+            raise ValueError(f"out: got {out}, expected a file name that ends in .npz or .npy")
         files = image_files(images)
         labels, classes = labels_of(images, files)
-        features = extract(load_backbone(backbone, size, random_weights), files, batch, device)
+        loaded = load_backbone(backbone, size, random_weights)
         out.parent.mkdir(parents=True, exist_ok=True)
-        names = np.array([path.relative_to(images).as_posix() for path in files])
-        np.savez(out, features=features, labels=labels, classes=np.array(classes), files=names)
+        if large := out.suffix.lower() == ".npy":
+            features = write_rows(out, len(files), batches(loaded, files, batch, device))
+        else:
+            features = extract(loaded, files, batch, device)
+            names = np.array([path.relative_to(images).as_posix() for path in files])
+            np.savez(out, features=features, labels=labels, classes=np.array(classes), files=names)
     except (ValueError, TypeError, OSError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error[/red] {escape(str(error))}")
         raise typer.Exit(2) from None
@@ -182,9 +209,8 @@ def main(
     if classes:
         beside = out.with_suffix(".labels.npy")  # what --labels of the experiments reads
         np.save(beside, labels)
-        console.print(
-            escape(f"next: python -m experiments comparison --features {out} --key features --labels {beside}")
-        )
+        given = f"{out}" if large else f"{out} --key features"
+        console.print(escape(f"next: python -m experiments comparison --features {given} --labels {beside}"))
 
 
 def _first(error: Exception) -> str:

@@ -37,6 +37,7 @@ class Experiment:
         tables: further ones, by title.
         figures: name of the file to the drawing of the frame.
         partly: whether the labels of some points may be unknown.
+        tests: whether it scores the test points of a data set that has some, and takes features that lie on disk.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Experiment:
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
     tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
     partly: bool = False
+    tests: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, setti
     for dataset in datasets:
         configurations = experiment.configurations(dataset)
         labels_of(dataset, experiment.partly)
+        if dataset.test is not None and not experiment.tests:
+            raise ValueError(f"test-features: got some for {experiment.name}, which scores the points that it clusters")
         for seed in range(seeds):
             for configuration in configurations:
                 row = row_of(dataset, seed, configuration, settings, len(configurations))

@@ -256,7 +256,7 @@ def _reader(features: Array, metric: str) -> Transform:
         return moved
 
     def normalised(rows: Array) -> NDArray[np.float32]:
-        unit: NDArray[np.float32] = unit_rows(torch.as_tensor(np.asarray(rows)).double()).float().numpy()
+        unit: NDArray[np.float32] = unit_rows(torch.from_numpy(np.array(rows, dtype=np.float64))).float().numpy()
         return unit
 
     return normalised if metric == "cosine" else centred

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -12,23 +12,61 @@ import scipy.sparse as sp
 from sklearn.cluster import KMeans
 from sklearn.cluster import k_means as cluster_rows
 from sklearn.manifold import spectral_embedding
+from sklearn.metrics import pairwise_distances_argmin
 from sklearn.mixture import GaussianMixture
 
 from experiments.clustering.protocol import Clusters, Settings, inputs, union
 from experiments.datasets import Array, Dataset
+from icon.estimators.base import BLOCK, on_disk
 
+SAMPLE, PASSES = 100_000, 20  # rows on disk from which k-means begins, and its passes over all
 MANY = 20  # clusters from which covariances are diagonal
 
 
 def k_means(dataset: Dataset, seed: int, settings: Settings, first: Array | None = None) -> Clusters:
-    """The best of ten runs, or one from the means of first clusters ``[n]``."""
+    """The best of ten runs, or one from the means of first clusters ``[n]``; one run from a sample's means on disk."""
     x = inputs(dataset, settings.directions)
+    if on_disk(x):
+        centres = centres_on_disk(x, dataset.classes, seed)
+        return Clusters(nearest_centres(x, centres), None, _test_clusters(dataset, centres))
     if first is None:
         found = KMeans(dataset.classes, n_init=10, random_state=seed).fit(x)
     else:
         centres = means_of(x, first)
         found = KMeans(len(centres), init=centres, n_init=1).fit(x)
-    return Clusters(found.labels_, float(found.inertia_))
+    return Clusters(found.labels_, float(found.inertia_), _test_clusters(dataset, found.cluster_centers_))
+
+
+def _test_clusters(dataset: Dataset, centres: Array) -> Array | None:
+    if dataset.test is None:
+        return None
+    return nearest_centres(dataset.test.x, centres)
+
+
+def nearest_centres(x: Array, centres: Array) -> Array:
+    """``[n]`` the nearest centre of each row, which may lie on disk."""
+    found: Array = np.concatenate([pairwise_distances_argmin(part, centres) for part in blocks(x)])
+    return found
+
+
+def blocks(x: Array) -> Iterator[Array]:
+    """Rows in float32, so many at a time."""
+    for start in range(0, len(x), BLOCK):
+        yield np.asarray(x[start : start + BLOCK], dtype=np.float32)
+
+
+def centres_on_disk(x: Array, clusters: int, seed: int) -> Array:
+    """``[clusters, d]`` of k-means of a sample, then `PASSES` of Lloyd's passes over all rows."""
+    rows = np.sort(np.random.default_rng(seed).choice(len(x), min(SAMPLE, len(x)), replace=False))
+    centres = KMeans(clusters, random_state=seed).fit(np.asarray(x[rows], dtype=np.float32)).cluster_centers_
+    for _ in range(PASSES):
+        total, count = np.zeros(centres.shape), np.zeros(len(centres))
+        for part in blocks(x):
+            near = pairwise_distances_argmin(part, centres)
+            total += sp.csr_array((np.ones(len(part)), (near, np.arange(len(part)))), (clusters, len(part))) @ part
+            count += np.bincount(near, minlength=clusters)
+        centres = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], centres).astype(np.float32)
+    return np.asarray(centres)
 
 
 def means_of(x: Array, labels: Array) -> Array:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.clustering.protocol import Clusters, Settings, inputs, lowest, union
+from experiments.clustering.protocol import Clusters, Settings, assigned, inputs, lowest, union
 from experiments.datasets import Array, Dataset
 from experiments.held_out import WithTeacher
+from icon.estimators.base import on_disk, some_of
 from icon.estimators.initialization import imitate
-from icon.nn import mappers
 from icon.training import PairSampler
 from icon.training.fit import fit
 from icon.training.state import seeded
@@ -114,29 +114,30 @@ def deep_baseline(name: str, dataset: Dataset, seed: int, settings: Settings) ->
 
 def deep_restart(name: str, dataset: Dataset, seed: int, settings: Settings, first: Array | None = None) -> Clusters:
     """From a random head, or from one that gives first clusters ``[n]``, with the steps that ours then takes."""
-    x = torch.from_numpy(inputs(dataset, settings.directions))
+    seen = inputs(dataset, settings.directions)
+    x: Any = seen if on_disk(seen) else torch.from_numpy(seen)
     pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors)))  # a neighbour is the positive
     steps = settings.total_steps if first is None else settings.steps
-    with seeded(seed, x.device):
-        head = mappers.build("mlp", x, dataset.classes, hidden=settings.hidden)
+    with seeded(seed, torch.device("cpu")):
+        head = settings.head(some_of(x), dataset.classes)
         if first is not None:
             imitate(head, x, first, dataset.classes)
         loss: Any = None
         mapper: nn.Module = head  # with what the loss takes beside the logits
         if name == "contrastive":
-            loss, mapper = ContrastiveClustering(dataset.classes, settings.hidden), WithHidden(head)
+            mapper = with_hidden = WithHidden(head)
+            loss = ContrastiveClustering(dataset.classes, with_hidden.last.in_features)
         elif name == "temi":
             loss = TEMI()
             mapper = WithTeacher(head, decay=max(0.0, 1 - MEMORIES / steps))
         elif name == "prcut":
             loss = PRCut(dataset.classes)
     done = fit(
-        loss or icon.method(name), mapper, x, pairs, steps=steps, learning_rate=5e-3,
+        loss or icon.method(name), mapper, x, pairs, steps=steps, learning_rate=settings.learning_rate,
         batch_size=settings.batch_size(dataset), decay=True, seed=seed,
     )  # fmt: skip
-    with torch.no_grad():
-        labels = head(x).argmax(dim=1).numpy()
-    return Clusters(labels, final(done.losses))
+    test = None if dataset.test is None else assigned(head, dataset.test.x)
+    return Clusters(assigned(head, x), final(done.losses), test)
 
 
 def final(losses: list[float]) -> float:

@@ -12,13 +12,16 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.decomposition import PCA
+from torch import Tensor, nn
 
 import icon
 from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.record import Configuration, Measures, labels_of
 from icon.estimators import initialization
+from icon.estimators.base import BLOCK, apply, on_disk
 from icon.metrics import ari, clustering_accuracy, nmi
+from icon.nn import mappers
 from icon.p.spatial import knn_rows
 from icon.training import PairSampler
 from icon.training.state import seeded
@@ -46,16 +49,31 @@ class Settings(record.Settings):
         """Of one restart of ours, over-clustering included, which is also what a method from random heads gets."""
         return self.steps + self.steps // 2
 
+    @property
+    def learning_rate(self) -> float:
+        """Of Adam, for our head and those of the other methods."""
+        return 5e-3
+
+    def head(self, x: Tensor, clusters: int) -> nn.Module:
+        """From features to logits, drawn with torch's global generator; x are features ``[m, d]`` to scale by."""
+        return mappers.build("mlp", x, clusters, hidden=self.hidden)
+
+    def options(self, dataset: Dataset, seed: int) -> dict[str, Any]:
+        """Further arguments of the estimator."""
+        return {}
+
     def batch_size(self, dataset: Dataset) -> int:
         """How many pairs a step sees, for every method that takes steps."""
         return min(dataset.n, self.batch)
 
 
 class Clusters(NamedTuple):
-    """Of one method and seed: ``labels [n]``, and what the method minimised, where it is a loss."""
+    """Of one method and seed: ``labels [n]``, what the method minimised, where it is a loss, and ``[m]`` of the test
+    points, where there are some."""
 
     labels: Array
     loss: float | None = None
+    test: Array | None = None
 
 
 @lru_cache(maxsize=2)
@@ -68,8 +86,9 @@ def inputs(dataset: Dataset, directions: int) -> Array:
 
 @lru_cache(maxsize=4)
 def nearest(dataset: Dataset, k: int) -> sp.csr_array:
-    """``[n, n]``: 1 where j is one of the k nearest others of i (Euclidean, all features)."""
-    rows, _ = knn_rows(dataset.x, k, "exact")
+    """``[n, n]``: 1 where j is one of the k nearest others of i, by all features. On disk the search is exact only for
+    few points."""
+    rows, _ = knn_rows(dataset.x, k, "auto" if on_disk(dataset.x) else "exact", dataset.metric)
     return ones(rows.to_scipy())
 
 
@@ -100,8 +119,9 @@ def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, *
         "init": initialization.OF_FEATURES,
         "batch_size": settings.batch_size(dataset),
         "hyper": {"exclude_self": False} if graph.diagonal().any() else None,
+        "learning_rate": settings.learning_rate,
         "device": "cpu",
-    }
+    } | settings.options(dataset, seed)
     model = icon.Clustering(column="graph", random_state=seed, **(configuration | changes))
     return model.fit(inputs(dataset, settings.directions), graph)
 
@@ -109,7 +129,12 @@ def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, *
 def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:
     """The clusters of the estimator."""
     model = fitted(dataset, seed, settings, graph, **changes)
-    return Clusters(model.labels_, model.loss_)
+    return Clusters(model.labels_, model.loss_, None if dataset.test is None else model.predict(dataset.test.x))
+
+
+def assigned(head: nn.Module, x: Any) -> Array:
+    """``[n]`` the most probable cluster of each row of features, which may lie on disk."""
+    return np.concatenate([apply(head, x[start : start + BLOCK]).argmax(axis=1) for start in range(0, len(x), BLOCK)])
 
 
 class Start(NamedTuple):
@@ -151,9 +176,10 @@ def lowest(restarts: Iterable[Clusters]) -> Clusters:
 def measured(dataset: Dataset, make: Callable[[], Clusters]) -> Measures:
     """Accuracy, NMI and ARI of what is made, its loss, and the seconds of a processor that making it took."""
     start = time.process_time()
-    labels, loss = make()
+    labels, loss, test = make()
     seconds = time.process_time() - start
-    measures = scores(dataset, labels) | {"seconds": round(seconds, 2)}
+    scored = scores(dataset, labels) if dataset.test is None or test is None else scores(dataset.test, test)
+    measures = scored | {"seconds": round(seconds, 2)}
     return measures if loss is None else measures | {"loss": float(loss)}
 
 

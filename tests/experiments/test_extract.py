@@ -63,6 +63,19 @@ def _command(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+def test_features_of_many_images_are_written_as_they_come(images: Path) -> None:
+    arguments = (str(images), "--backbone", _own(images), "--batch", "4", "--size", "32", "--out")
+    for name in ("few.npz", "many.npy"):
+        done = _command(*arguments, str(images.parent / name))
+        assert done.exit_code == 0, done.output
+    assert "--features" in done.output
+    assert "--key" not in done.output
+    with np.load(images.parent / "few.npz") as few:
+        assert np.array_equal(np.load(images.parent / "many.npy"), few["features"])
+    assert np.load(images.parent / "many.labels.npy").tolist() == [0, 0, 0, 1, 1, 1]
+    assert sorted(path.name for path in images.parent.glob("many*")) == ["many.labels.npy", "many.npy"]
+
+
 def _own(images: Path, function: str = "make_backbone") -> str:
     return f"module:{images.parent / 'own.py'}:{function}"
 
@@ -144,7 +157,7 @@ def test_backbones_that_cannot_be_used(images: Path, function: str, message: str
         (["--backbone", "resnet50"], "expected timm:MODEL"),
         (["--backbone", "hub:dinov2_vits14"], "expected timm:MODEL or"),
         (["--backbone", "module:none.py:make"], "expected module:FILE.py:FUNCTION with a file that exists"),
-        (["--backbone", "timm:x", "--out", "features.npy"], "expected a file name that ends in .npz"),
+        (["--backbone", "timm:x", "--out", "features.txt"], "expected a file name that ends in .npz or .npy"),
         (["--backbone", "timm:x", "--random-weights"], "expected timm to be installed"),
     ],
 )
