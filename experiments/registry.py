@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments import debiased_contrastive, divergences, maps, multi_view
-from experiments.clustering import comparison, debiasing, ingredients, model_selection
+from experiments.clustering import balance, comparison, debiasing, ingredients, model_selection
 from experiments.record import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -14,6 +14,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         *ingredients.EXPERIMENTS,
         debiasing.EXPERIMENT,
         model_selection.EXPERIMENT,
+        balance.EXPERIMENT,
         debiased_contrastive.EXPERIMENT,
         divergences.EXPERIMENT,
         maps.EXPERIMENT,
