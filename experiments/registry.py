@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments import debiased_contrastive, divergences, maps, multi_view
-from experiments.clustering import comparison, debiasing, imagenet, ingredients, model_selection
+from experiments.clustering import balance, comparison, debiasing, imagenet, ingredients, model_selection
 from experiments.record import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -15,6 +15,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         debiasing.EXPERIMENT,
         model_selection.EXPERIMENT,
         imagenet.EXPERIMENT,
+        balance.EXPERIMENT,
         debiased_contrastive.EXPERIMENT,
         divergences.EXPERIMENT,
         maps.EXPERIMENT,

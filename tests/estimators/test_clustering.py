@@ -232,6 +232,7 @@ def test_lookup_gives_training_points_back_and_places_new_ones(blobs: Data) -> N
     assert adjusted_rand_score(y[120:], fitted.predict(x[120:])) > 0.9
 
 
+@pytest.mark.filterwarnings("ignore:restarts. agree little")
 def test_a_module_is_copied_and_redrawn_for_later_starts(digits: Data) -> None:
     network = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), CNN(1, 10, width=4))
     before = [p.clone() for p in network.parameters()]
