@@ -89,7 +89,7 @@ def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-unt
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:perplexity. lowered")
+@pytest.mark.filterwarnings("ignore:perplexity. lowered", "ignore:restarts. agree little")  # noise has no clusters
 @parametrize_with_checks(SETTINGS, expected_failed_checks=excused)
 def test_scikit_learn_contract_of_every_setting(estimator, check) -> None:  # type: ignore[no-untyped-def]
     check(estimator)
