@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +10,7 @@ from scipy.special import gammaln
 
 from experiments.datasets import Array
 from icon.estimators.merging import mutual_information
+from icon.estimators.run import agreement as restart_agreement
 from icon.metrics import ari
 
 LEAST = np.finfo(np.float64).tiny
@@ -66,7 +66,7 @@ def stability(labels: Sequence[Array]) -> float:
 
     Source: von Luxburg 2010, Clustering stability: an overview.
     """
-    return float(np.mean([ari(a, b) for a, b in combinations(labels, 2)]))
+    return restart_agreement(np.stack(labels)) or 0.0
 
 
 def agreement(labels: Array, others: Sequence[Array]) -> float:

@@ -224,19 +224,21 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n = spaces[0].shape[0]
         size = self._batch_size(n)
         last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
+        x, narrow = self._as_seen(spaces)
+        if narrow is not None and len(spaces) == 1 and near.sees_directions:
+            spaces = [x]  # these directions are what neighbours are searched in, too
         bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
             bases = [of_weighted(base, weights) for base in bases]
-        x, narrow = self._as_seen(spaces)
         del spaces  # heads may see narrower ones
         pairs = cache(partial(near.pairs, bases, weighted=weights is not None))
         composed = cache(partial(near.composed, bases))
         judged = composed if self._is_exact(n) else pairs
         random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
-        balance = None if isinstance(self.balance, str) else float(self.balance)
-        balance = 1.0 if weights is not None else balance
+        unknown = None if weights is None else 1.0
+        balance = unknown if isinstance(self.balance, str) else float(self.balance)
         for start in range(self.n_init):
             of, target = (whole, composed) if size is None else (loss, pairs)
             run = Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
@@ -261,6 +263,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = names_of(self.n_clusters, known)
         self.labels_ = self.classes_[self.restarts_[best]]
         self.n_empty_ = self.n_clusters - len(np.unique(labels))
+        self._tell()
+        return self
+
+    def _tell(self) -> None:
+        """Warn of what the user should know of the clusters that were found."""
         if self.n_empty_:
             check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
         agree = agreement(self.restarts_)
@@ -268,7 +275,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
             hint = "other features, another number of clusters or more restarts may help"
             check.warn(f"restarts: {little}: {hint}", ConvergenceWarning)
-        return self
 
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
         """`fit`, and the clusters ``[n]`` of X."""

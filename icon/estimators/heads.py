@@ -40,11 +40,12 @@ def first_clusters(
     """
     n, clusters = len(run.x), estimator.n_clusters
     many = initialization.over(clusters, run.size or n)
+    without = 1.0 if balance is None else balance
     if kind == "random" or clusters == 1:
-        return None, 1.0 if balance is None else balance
+        return None, without
     if kind == "k-means" or many == clusters:
         k_means = partial(initialization.k_means, run.x, clusters, run.seed)
-        return exchange.from_first(k_means, estimator.group), 1.0 if balance is None else balance
+        return exchange.from_first(k_means, estimator.group), without
     if kind == "merged-k-means":
         with seeded(run.seed, torch.device("cpu")):
             found = partial(initialization.merged_k_means, run.x, run.pairs(0.0), clusters, balance, run.seed)

@@ -83,8 +83,8 @@ def merged(
     joint = np.sum([phi(anchors).T @ phi(partners) for anchors, partners, _ in drawn], axis=0, dtype=np.float64)
     groups, balance = _groups(np.asarray(joint), n_clusters, balance)
     member = np.eye(n_clusters, dtype=np.float32)[groups]
-    parts = [(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
-    return np.concatenate(parts), balance
+    found = [(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
+    return np.concatenate(found), balance
 
 
 def _groups(joint: NDArray[np.float64], n_clusters: int, balance: float | None) -> tuple[NDArray[np.int64], float]:
@@ -139,7 +139,7 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
     if known is x or len(known) == len(x):
         return np.asarray(fitted.labels_, dtype=np.int64)
-    parts = [
+    found = [
         fitted.predict(np.asarray(x[start : start + SUBSET], dtype=known.dtype)) for start in range(0, len(x), SUBSET)
     ]
-    return np.concatenate(parts).astype(np.int64)
+    return np.concatenate(found).astype(np.int64)

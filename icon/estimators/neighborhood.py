@@ -99,10 +99,15 @@ class Neighborhood:
         rows, recall = knn_rows(self._narrow(x), self.k(x.shape[0]), self.neighbors, self._metric)
         return rows if self.symmetrize is None else rows.symmetrize(self.symmetrize), recall
 
+    @property
+    def sees_directions(self) -> bool:
+        """Whether neighbours are searched in the leading principal directions of many features: faster, as good."""
+        return self.column in ("knn", "classes") and self._metric == "sqeuclidean"
+
     def _narrow(self, x: Any) -> Any:
-        """Of many features in memory the leading principal directions: neighbours are found faster, and are as good."""
-        is_wide = isinstance(x, Tensor) and x.shape[1] > MAX_FEATURES and self._metric == "sqeuclidean"
-        return Principal(x, MAX_FEATURES)(x) if is_wide and self.column in ("knn", "classes") else x
+        """Of many features in memory the leading principal directions, where neighbours are searched in them."""
+        is_wide = isinstance(x, Tensor) and x.shape[1] > MAX_FEATURES
+        return Principal(x, MAX_FEATURES)(x) if is_wide and self.sees_directions else x
 
     @property
     def _metric(self) -> Any:
