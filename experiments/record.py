@@ -36,6 +36,7 @@ class Experiment:
         table: the frame to the table of the report.
         tables: further ones, by title.
         figures: name of the file to the drawing of the frame.
+        most_seeds: a configuration to the number of seeds that it is run with at most; None sets no limit.
         partly: whether the labels of some points may be unknown.
         tests: whether it scores the test points of a data set that has some, and takes features that lie on disk.
     """
@@ -48,6 +49,7 @@ class Experiment:
     table: Callable[[pd.DataFrame], pd.DataFrame]
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
     tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
+    most_seeds: Callable[[Configuration], int | None] = lambda configuration: None
     partly: bool = False
     tests: bool = False
 

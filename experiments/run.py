@@ -28,8 +28,9 @@ def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, setti
         if dataset.test is not None and not experiment.tests:
             raise ValueError(f"test-features: got some for {experiment.name}, which scores the points that it clusters")
         for seed in range(seeds):
-            for configuration in configurations:
-                row = row_of(dataset, seed, configuration, settings, len(configurations))
+            made = [each for each in configurations if seed < (experiment.most_seeds(each) or seeds)]
+            for configuration in made:
+                row = row_of(dataset, seed, configuration, settings, len(made))
                 planned.append(Task(dataset, seed, configuration, row))
     return planned
 

@@ -109,6 +109,13 @@ def ones(graph: Any) -> sp.csr_array:
 def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
     """The estimator, on the union graph where no other is given; ``changes`` are to its parameters."""
     graph = union(dataset, settings.neighbors) if graph is None else graph
+    hyper = {"exclude_self": False} if graph.diagonal().any() else None
+    changes = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES} | changes
+    return configured(dataset, seed, settings, **changes).fit(inputs(dataset, settings.directions), graph)
+
+
+def configured(dataset: Dataset, seed: int, settings: Settings, **changes: Any) -> icon.Clustering:
+    """The estimator before it is fitted; ``changes`` are to its parameters."""
     configuration: dict[str, Any] = {
         "n_clusters": dataset.classes,
         "walks": settings.walks,
@@ -116,14 +123,11 @@ def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, *
         "hidden": settings.hidden,
         "max_iter": settings.steps,
         "n_init": settings.restarts,
-        "init": initialization.OF_FEATURES,
         "batch_size": settings.batch_size(dataset),
-        "hyper": {"exclude_self": False} if graph.diagonal().any() else None,
         "learning_rate": settings.learning_rate,
         "device": "cpu",
     } | settings.options(dataset, seed)
-    model = icon.Clustering(column="graph", random_state=seed, **(configuration | changes))
-    return model.fit(inputs(dataset, settings.directions), graph)
+    return icon.Clustering(random_state=seed, **(configuration | changes))
 
 
 def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:
@@ -132,13 +136,19 @@ def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, 
     return Clusters(model.labels_, model.loss_, None if dataset.test is None else model.predict(dataset.test.x))
 
 
+def cluster_views(dataset: Dataset, seed: int, settings: Settings, **changes: Any) -> Clusters:
+    """The clusters of the estimator, which sees the views and makes a graph of each."""
+    model = configured(dataset, seed, settings, column="knn", n_neighbors=settings.neighbors, **changes)
+    return Clusters(model.fit(list(dataset.views)).labels_, model.loss_)
+
+
 def assigned(head: nn.Module, x: Any) -> Array:
     """``[n]`` the most probable cluster of each row of features, which may lie on disk."""
     return np.concatenate([apply(head, x[start : start + BLOCK]).argmax(axis=1) for start in range(0, len(x), BLOCK)])
 
 
-class Start(NamedTuple):
-    """The clusters ``[n]`` that a restart of ours begins with, and the CPU seconds that finding them took."""
+class Found(NamedTuple):
+    """Clusters ``[n]`` that are found once for several runs, and the CPU seconds that finding them took."""
 
     labels: Array
     seconds: float
@@ -152,20 +162,28 @@ def from_starts(method: Callable[..., Clusters], dataset: Dataset, seed: int, se
     )
 
 
-def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
+def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Found]:
     """One for each restart."""
     return [_start(dataset, settings.restarts * seed + number, settings) for number in range(settings.restarts)]
 
 
 @lru_cache(maxsize=8)
-def _start(dataset: Dataset, seed: int, settings: Settings) -> Start:
+def _start(dataset: Dataset, seed: int, settings: Settings) -> Found:
     """Merged k-means clusters, as by `icon.Clustering`; found once for all methods."""
     begun = time.process_time()
     x = torch.from_numpy(inputs(dataset, settings.directions))
     pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
     with seeded(seed, torch.device("cpu")):
         labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, seed)
-    return Start(labels, time.process_time() - begun)
+    return Found(labels, time.process_time() - begun)
+
+
+@lru_cache(maxsize=4)
+def fixed(method: Callable[..., Clusters], dataset: Dataset, settings: Settings) -> Found:
+    """The clusters of a method that are the same for all seeds."""
+    begun = time.process_time()
+    labels = method(dataset, 0, settings).labels
+    return Found(labels, time.process_time() - begun)
 
 
 def lowest(restarts: Iterable[Clusters]) -> Clusters:

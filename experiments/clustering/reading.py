@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,27 +21,34 @@ from experiments.statistics import (
     percent,
 )
 
+TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
 NONE = " [+nan, +nan]"  # the interval of one data set
 PAPER = "paper, ImageNet, DINO ViT-S / B / L: not reproduced"
 
 
-def groups(frame: DataFrame) -> dict[str, list[str]]:
-    """The data sets that were looked at in development, and those that were not; only groups that have some."""
+def groups(frame: DataFrame, first: tuple[str, ...] = SEEN, titles: tuple[str, str] = TITLES) -> dict[str, list[str]]:
+    """The data sets that were looked at in development, and those that were not, or another division; only groups that
+    have some."""
     names = sorted(frame["dataset"].unique())
-    seen = [name for name in names if name.startswith(SEEN)]  # subsets too: digits-200
-    unseen = [name for name in names if name not in seen]
-    found = {"looked at in development": seen, "not looked at in development": unseen}
+    seen = [name for name in names if name.startswith(first)]  # subsets too: digits-200
+    found = dict(zip(titles, (seen, [name for name in names if name not in seen]), strict=True))
     return {title: some for title, some in found.items() if some}
 
 
 def table(
-    frame: DataFrame, variants: Sequence[str], ours: str, paper: Mapping[str, str], measure: str = "accuracy"
+    frame: DataFrame,
+    variants: Sequence[str],
+    ours: str,
+    paper: Mapping[str, str],
+    measure: str = "accuracy",
+    divided: Callable[[DataFrame], dict[str, list[str]]] = groups,
 ) -> DataFrame:
     """A row per variant: the measure per data set, its means, how often ours is higher, and beside the paper's numbers,
-    where there are some, the seconds. A variant that was not run on all data sets of a group has no mean there.
+    where there are some, the seconds. A variant that was not run on all data sets of a group has no mean there. A
+    difference is clear or not over the seeds of both.
     """
-    split = groups(frame)
+    split = divided(frame)
     names = [name for some in split.values() for name in some]
     frame = ordered(frame.sort_values("seed"), dataset=names, variant=variants)
     runs = frame.groupby(["variant", "dataset"], observed=True)
@@ -58,7 +65,7 @@ def table(
     found[f"{ours} is higher on"] = [", ".join(texts) for texts in zip(*counts, strict=True)]
     values: Any = runs[measure].agg(list).unstack()
     signs = [
-        [clearly(values.at[ours, name], row[name]) for name in names if means.notna().at[variant, name]]
+        [_sign(values.at[ours, name], row[name]) for name in names if means.notna().at[variant, name]]
         for variant, row in values.iterrows()
     ]
     found["clearly higher / lower"] = [f"{row.count(1)} / {row.count(-1)}" for row in signs]
@@ -67,6 +74,12 @@ def table(
         found["CPU seconds"] = runs["seconds"].mean().unstack().mean(axis=1).map("{:.1f}".format)
         found[PAPER] = [paper.get(variant) for variant in found.index]
     return found.rename_axis(index=f"{MEASURES[measure]} (%)", columns=None).reset_index()
+
+
+def _sign(ours: list[float], theirs: list[float]) -> int:
+    """Whether ours is clearly higher (1) or lower (-1), over the first seeds, which both have."""
+    both = min(len(ours), len(theirs))
+    return clearly(ours[:both], theirs[:both])
 
 
 def ranks(frame: DataFrame, variants: Sequence[str], ours: str) -> DataFrame:
@@ -88,7 +101,7 @@ def ranks(frame: DataFrame, variants: Sequence[str], ours: str) -> DataFrame:
 
 def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A panel per data set, a row per variant."""
-    names = [name for some in groups(frame).values() for name in some]
+    names = sorted(frame["dataset"].unique())
     variants = [variant for variant in variants if variant in set(frame["variant"])]
     figure, places = panel_per(names, (1.7, 0.3 + 0.22 * len(variants)), left=2.4, sharey=True)
     for dataset, panel in places.items():

@@ -67,7 +67,40 @@ def test_the_paper_is_cited_for_methods_that_are_run() -> None:
 def test_methods_of_views_are_left_out_where_there_are_none() -> None:
     views = replace(DIGITS, views=(DIGITS.x, DIGITS.x))
     with_views, without = ([c["variant"] for c in comparison.configurations(d)] for d in (views, DIGITS))
-    assert [name for name in with_views if name not in without] == [comparison.VIEWS]
+    assert [name for name in with_views if name not in without] == [comparison.VIEWS, comparison.OUR_VIEWS]
+
+
+def test_ours_of_views_has_a_graph_of_each() -> None:
+    halves = replace(DIGITS, views=(DIGITS.x[:, :32], DIGITS.x[:, 32:]))
+    whole = replace(DIGITS, views=(DIGITS.x,))
+    both, one = (comparison.METHODS[comparison.OUR_VIEWS](data, 0, FEW) for data in (halves, whole))
+    assert both.loss != one.loss
+    assert protocol.scores(DIGITS, both.labels)["accuracy"] > 0.6
+
+
+def test_what_is_the_same_for_all_seeds_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = comparison.run(DIGITS, 0, {"variant": "Ward"}, FEW)
+    monkeypatch.delattr(rivals, "AgglomerativeClustering")
+    assert comparison.run(DIGITS, 5, {"variant": "Ward"}, FEW) == first
+
+
+def test_slow_methods_are_run_with_few_seeds() -> None:
+    planned = tasks(comparison.EXPERIMENT, [DIGITS], 4, FEW)
+    seeds = {name: [t.seed for t in planned if t.configuration["variant"] == name] for name in comparison.METHODS}
+    assert seeds["TURTLE"] == seeds[f"PRCut{comparison.FROM_START}"] == [0, 1, 2]
+    assert seeds[comparison.SELECTED] == seeds["Ward"] == [0, 1, 2, 3]
+    assert {t.row["runs"] for t in planned if t.seed == 3} == {str(sum(t.seed == 3 for t in planned))}
+
+
+def test_differences_are_paired_over_the_seeds_that_both_have() -> None:
+    scores = {"ours": [0.5, 0.6, 0.7, 0.1], "slow": [0.4, 0.5, 0.61], "other": [0.4, 0.5, 0.61, 0.9]}
+    runs = [
+        {"dataset": "a", "variant": name, "seed": seed, "accuracy": value, "seconds": 1.0}
+        for name, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    found = reading.table(pd.DataFrame(runs), tuple(scores), "ours", {}).set_index("accuracy (%)")
+    assert found["clearly higher / lower"].drop("ours").to_dict() == {"slow": "1 / 0", "other": "0 / 0"}
 
 
 def test_a_start_is_found_once_and_its_seconds_count_for_every_method() -> None:
