@@ -17,9 +17,9 @@ from icon._cached import cached
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimators.base import made_from, target_of, with_lower_perplexity
+from icon.estimators.metric import metric_of, narrowed
 from icon.labels import Labels, read_labels
 from icon.methods import axes
-from icon.nn import MAX_FEATURES, Principal
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
@@ -42,6 +42,7 @@ class Neighborhood:
     debias: float = 0.0
     symmetrize: str | None = "union"
     neighbors: str = "auto"
+    metric: Any = "auto"
     hyper: Mapping[str, Any] | None = None
     evaluator: str | Evaluator | None = None
 
@@ -55,33 +56,43 @@ class Neighborhood:
 
     def loss(self, n: int) -> Loss:
         """The loss of n points, its p without walks and debiasing."""
-        neighbours = {"n_neighbors": self.k(n)} if self.column == "knn" else {}
+        given: dict[str, Any] = {"n_neighbors": self.k(n)} if self.column == "knn" else {}
+        if self.metric != "auto" and made_from(self.column) == "features":
+            given["metric"] = self.metric
+        elif self.metric != "auto" and not self._is_near:
+            raise ValueError(f"metric: got {self.metric!r} with column={self.column!r}, expected 'auto'")
         if self.column == "data-label":
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
         check.count(self.walks, "walks")
         check.fraction(self.debias, "debias")
-        loss = axes.loss("clusters", self.column, **neighbours, **(self.hyper or {}), evaluator=self.evaluator)
+        loss = axes.loss("clusters", self.column, **given, **(self.hyper or {}), evaluator=self.evaluator)
         if self.column == "knn" and self.symmetrize is not None:
             loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
         return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
+
+    def at(self, x: Any) -> Neighborhood:
+        """With the metric of this space, where it is to be chosen."""
+        is_chosen = self._is_near and self.metric == "auto"
+        return replace(self, metric=metric_of(x, self.k(x.shape[0]))) if is_chosen else self
 
     def rows(self, loss: Loss, spaces: Sequence[Any], y: Any) -> tuple[list[Rows], float | None]:
         """p of each space before walks and debiasing (one where it is of y alone), and the lowest recall of a search.
 
         Args:
-            loss: see `loss`.
+            loss: see `loss`; of features it is `at` each space.
             spaces: features ``[n, f]`` of the points.
             y: what p is made from beside them.
         """
         n = spaces[0].shape[0]
         known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
         if known is not None and not known.known.all():
-            found = [self._near(x) for x in spaces]
+            found = [self.at(x)._near(x) for x in spaces]
             found = [(self._with_unknown(known, near), recall) for near, recall in found]
         elif made_from(self.column) != "features":
             found = [(prepare(loss, target_of(self.column, spaces[0], y), Sets(n, n)), None)]
         else:
-            found = [self._of(loss, x) for x in spaces]
+            nears = [self.at(x) for x in spaces]
+            found = [near._of(loss if near is self else near.loss(n), x) for near, x in zip(nears, spaces, strict=True)]
         recalls = [recall for _, recall in found if recall is not None]
         return [rows for rows, _ in found], min(recalls, default=None)
 
@@ -96,22 +107,21 @@ class Neighborhood:
 
     def _near(self, x: Any) -> tuple[Rows, float | None]:
         """The nearest neighbours by a search, and its recall."""
-        rows, recall = knn_rows(self._narrow(x), self.k(x.shape[0]), self.neighbors, self._metric)
+        rows, recall = knn_rows(self._narrow(x), self.k(x.shape[0]), self.neighbors, self.metric)
         return rows if self.symmetrize is None else rows.symmetrize(self.symmetrize), recall
+
+    @property
+    def _is_near(self) -> bool:
+        """Whether points follow their nearest neighbours, those of unknown class at least."""
+        return self.column in ("knn", "classes")
 
     @property
     def sees_directions(self) -> bool:
         """Whether neighbours are searched in the leading principal directions of many features: faster, as good."""
-        return self.column in ("knn", "classes") and self._metric == "sqeuclidean"
+        return self._is_near and self.metric == "sqeuclidean"
 
     def _narrow(self, x: Any) -> Any:
-        """Of many features in memory the leading principal directions, where neighbours are searched in them."""
-        is_wide = isinstance(x, Tensor) and x.shape[1] > MAX_FEATURES
-        return Principal(x, MAX_FEATURES)(x) if is_wide and self.sees_directions else x
-
-    @property
-    def _metric(self) -> Any:
-        return (self.hyper or {}).get("metric", "sqeuclidean")
+        return narrowed(x) if self.sees_directions else x
 
     @staticmethod
     def _with_unknown(labels: Labels, near: Rows) -> Rows:

@@ -50,6 +50,6 @@ def test_neighbours_of_wide_features_are_near_in_principal_directions() -> None:
     found = near.rows(near.loss(60), [wide], None)[0][0].to_scipy()
     expected = near.rows(near.loss(60), [torch.from_numpy(narrow).float()], None)[0][0].to_scipy()
     assert abs(found - expected).max() < 1e-6
-    cosine = Neighborhood("knn", n_neighbors=4, hyper={"metric": "cosine"})
+    cosine = Neighborhood("knn", n_neighbors=4, metric="cosine")
     whole = icon.p.KNN(4, metric="cosine").symmetrize("union")(wide).to_scipy()
     assert abs(cosine.rows(cosine.loss(60), [wide], None)[0][0].to_scipy() - whole).max() < 1e-6

@@ -70,6 +70,15 @@ def test_methods_of_views_are_left_out_where_there_are_none() -> None:
     assert [name for name in with_views if name not in without] == [comparison.VIEWS, comparison.OUR_VIEWS]
 
 
+def test_umap_with_our_metric_where_it_is_another() -> None:
+    words = (np.random.default_rng(0).random((200, 500)) < np.linspace(0.005, 0.1, 200)[:, None]).astype(np.float32)
+    texts = replace(DIGITS, x=words)
+    with_words, without = ([c["variant"] for c in comparison.configurations(d)] for d in (texts, DIGITS))
+    assert [name for name in with_words if name not in without] == [comparison.UMAP_METRIC]
+    assert comparison.with_metric(texts).metric == "cosine"
+    assert comparison.with_metric(DIGITS).metric == "sqeuclidean"
+
+
 def test_ours_of_views_has_a_graph_of_each() -> None:
     halves = replace(DIGITS, views=(DIGITS.x[:, :32], DIGITS.x[:, 32:]))
     whole = replace(DIGITS, views=(DIGITS.x,))
