@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 import icon
@@ -126,6 +127,40 @@ def test_the_triangular_optimum_is_ambiguous_from_there_on(clusters: int, wrong:
         z = torch.from_numpy(np.log(np.maximum(phi, 1e-300))[y])
         assert loss_of(alpha)(z, rows(y, wrong)).item() == pytest.approx(0, abs=1e-12)
         assert separated(phi[y], y) == (distance < 0)
+
+
+def least_margin(clusters: int, alpha: float, seed: int) -> float | None:
+    """The least m for which an optimum gives cluster 0 and the last one no column that is larger than column 0 by more
+    than m: below zero, column 0 is the most probable one of both. None where the search fails."""
+    between = (1 - alpha) * np.eye(clusters) + alpha / clusters
+    random = np.random.default_rng(seed)
+    turn = np.linalg.qr(np.eye(clusters) + random.choice([0.1, 0.3, 1.0]) * random.normal(size=(clusters, clusters)))[0]
+    values, vectors = np.linalg.eigh(between)
+    start = np.abs(vectors * np.sqrt(values) @ vectors.T @ turn * np.sign(np.diag(turn)))
+
+    def beside(found: Array) -> Array:
+        root = found[:-1].reshape(clusters, clusters)
+        phi = (root * root.sum(axis=0))[[0, -1]]
+        return np.asarray(found[-1] - (phi[:, 1:] - phi[:, :1]).ravel())
+
+    def missed(found: Array) -> Array:
+        root = found[:-1].reshape(clusters, clusters)
+        return np.asarray((root @ root.T - between)[np.triu_indices(clusters)])
+
+    done = minimize(
+        lambda found: found[-1], np.append(start, 0.5), method="SLSQP", options={"maxiter": 300, "ftol": 1e-10},
+        bounds=[(0, None)] * clusters**2 + [(None, None)],
+        constraints=[{"type": "eq", "fun": missed}, {"type": "ineq", "fun": beside}],
+    )  # fmt: skip
+    return float(done.fun) if done.success and np.abs(missed(done.x)).max() < 1e-7 else None
+
+
+@pytest.mark.parametrize("clusters", [2, 3, 4, 5])
+def test_a_search_finds_no_ambiguous_optimum_before(clusters: int) -> None:
+    for distance, sign in ((-0.01, 1), (0.01, -1)):
+        alpha = theory.ambiguous(clusters) + distance
+        margins = [found for seed in range(8) if (found := least_margin(clusters, alpha, seed)) is not None]
+        assert np.sign(min(margins)) == sign
 
 
 def test_training_from_random_starts_separates_up_to_there() -> None:
