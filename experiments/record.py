@@ -16,7 +16,7 @@ from icon import _checks as check
 Configuration = dict[str, Any]
 Measures = dict[str, float | str]
 #: Settings that are shares.
-SHARES = ("debias", "ema", "corrupted", "held", "floor")
+SHARES = ("debias", "ema", "held")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from table import debiasing
 from table.page.schema import Study
 
 RESULTS = Path(__file__).parent.parent / "experiments" / "results"
+#: Of a report: its title and question, the findings, theory where there is some (which is not shown), the protocol.
+PARTS = r"# (.+?)\n\n(.+?)\n\n## Findings\n\n(.+?)\n\n(?:## Theory\n\n.+?\n\n)?## Protocol\n\n(.+?)\n\n## Numbers\n"
 #: Of the figures, whose pixels are finer than those of a page.
 SCALE = 96 / report.DPI
 
@@ -33,7 +35,7 @@ def _study(experiment: Experiment, folder: Path) -> Study:
     frame = report.results(folder, experiment.settings())
     table = experiment.table(frame)
     text = (folder / report.README).read_text(encoding="utf-8")
-    words = re.match(r"# (.+?)\n\n(.+?)\n\n## Findings\n\n(.+?)\n\n## Protocol\n\n(.+?)\n\n## Numbers\n", text, re.S)
+    words = re.match(PARTS, text, re.S)
     if words is None:
         raise ValueError(f"{folder / report.README}: got other parts, expected a question, findings, protocol, numbers")
     title, question, findings, protocol = words.groups()

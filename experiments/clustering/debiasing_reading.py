@@ -1,112 +1,133 @@
-"""Reading of the debiasing experiment: α as given, in hindsight or selected without labels, and the figures."""
+"""Reading of the debiasing experiment: what α changes for each factor, and what the theory predicts of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from experiments.datasets import Array
-from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panel_per
-from experiments.statistics import mean_std, percent
-from icon.estimators.diagnostics import BINS
+from experiments.clustering.debiasing_theory import ambiguous, calibrated, confidence, signal_of
+from experiments.clustering.reading import NONE
+from experiments.plots import COLOURS, LINES, MARKERS, panels
+from experiments.statistics import paired_difference
 
-CELL = ["dataset", "graph", "batch"]
-GRAPHS = {"clean": COLOURS[0], "corrupted": COLOURS[3]}
-
-#: From the runs of a data set, graph and batch size to the run of each seed whose α is selected.
-Selector = Callable[[DataFrame], DataFrame]
-
-
-def fixed(runs: DataFrame, alpha: float) -> DataFrame:
-    """The α that was tried and is nearest, for every seed."""
-    tried = runs["alpha"].unique()
-    found: DataFrame = runs[runs["alpha"] == tried[np.abs(tried - alpha).argmin()]]
-    return found
-
-
-def agreement(runs: DataFrame) -> DataFrame:
-    """Where the restarts agree most; of equals, the smallest α."""
-    return runs.loc[runs.sort_values("alpha").groupby("seed")["agreement"].idxmax()]
-
-
-def held_out(runs: DataFrame) -> DataFrame:
-    """Where edges kept aside are best predicted."""
-    return runs.loc[runs.sort_values("alpha").groupby("seed")["held-out"].idxmin()]
-
-
-def hindsight(runs: DataFrame) -> DataFrame:
-    """The one α with the highest mean accuracy over seeds, which labels tell."""
-    best: Any = runs.groupby("alpha")["accuracy"].mean().idxmax()
-    return fixed(runs, best)
-
-
-SELECTORS: dict[str, Selector] = {
-    "accuracy (%): α = 0": partial(fixed, alpha=0.0),
-    "accuracy (%): α = 0.2": partial(fixed, alpha=0.2),
-    "accuracy (%): agreement": agreement,
-    "accuracy (%): held-out edges": held_out,
-    "best in hindsight": hindsight,
+ALPHAS = (0.0, 0.1, 0.3, 0.6, 0.9)
+#: Points of accuracy that an α may lose and is still counted as keeping it.
+KEEPS = 5.0
+#: ``wrong`` is a share of the edges, and ``clusters`` the number of clusters as a multiple of that of the classes.
+DEFAULT: dict[str, Any] = {"wrong": 0.0, "batch": 1024, "head": "mlp", "clusters": 1.0, "start": "merged-k-means"}
+#: By title: the one factor that is not as by default, and its level.
+SETTINGS: dict[str, tuple[str, Any]] = {
+    "default": ("wrong", 0.0),
+    "10 % wrong edges": ("wrong", 0.1),
+    "20 % wrong edges": ("wrong", 0.2),
+    "40 % wrong edges": ("wrong", 0.4),
+    "batches of 256": ("batch", 256),
+    "linear head": ("head", "linear"),
+    "lookup": ("head", "lookup"),
+    "half as many clusters": ("clusters", 0.5),
+    "twice as many clusters": ("clusters", 2.0),
+    "random start": ("start", "random"),
 }
-ERRORS: dict[str, Selector] = {"ECE: α = 0": partial(fixed, alpha=0.0), "ECE: α = 0.2": partial(fixed, alpha=0.2)}
+#: The panels of the figure: a title, and the settings whose lines it has beside the default.
+FACTORS = {
+    "wrong edges": [f"{percent} % wrong edges" for percent in (10, 20, 40)],
+    "batch": ["batches of 256"],
+    "head": ["linear head", "lookup"],
+    "number of clusters": ["half as many clusters", "twice as many clusters"],
+    "start": ["random start"],
+}
+MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
+
+
+def means(frame: DataFrame, title: str, measure: str) -> DataFrame:
+    """``[data sets, α]``: means over seeds of a setting, in percent."""
+    factor, level = SETTINGS[title]
+    wanted = DEFAULT | {factor: level}
+    runs = frame[(frame[list(wanted)] == Series(wanted)).all(axis=1)]
+    found: Any = 100 * runs.groupby(["dataset", "alpha"])[measure].mean().unstack("alpha")
+    return DataFrame(found)
+
+
+def counts(frame: DataFrame, share: float = 1.0) -> dict[str, int]:
+    """How many clusters the runs of each data set have, that multiple of its classes."""
+    classes: Any = frame.groupby("dataset")["classes"].first()
+    return {name: max(2, round(count * share)) for name, count in classes.items()}
 
 
 def table(frame: DataFrame) -> DataFrame:
-    """A row per data set, graph and batch size, and their means."""
-    body, means = [], []
-    for key, runs in frame.groupby(CELL):
-        row: dict[str, Any] = dict(zip(("data set", "graph", "batch"), key, strict=True))
-        accuracies = {name: select(runs)["accuracy"] for name, select in SELECTORS.items()}
-        errors = {name: select(runs)["ece"] for name, select in ERRORS.items()}
-        means.append(row | {name: values.mean() for name, values in (accuracies | errors).items()})
-        row |= {name: percent(values) for name, values in accuracies.items()}
-        row["its α"] = f"{hindsight(runs)['alpha'].iloc[0]:g}"
-        body.append(row | {name: mean_std(values) for name, values in errors.items()})
-    for graph, some in DataFrame(means).groupby("graph"):
-        row = {"data set": "mean", "graph": graph} | {name: f"{100 * some[name].mean():.1f}" for name in SELECTORS}
-        body.append(row | {name: f"{some[name].mean():.3f}" for name in ERRORS})
-    return DataFrame(body).astype({"batch": "Int64"}).astype({"batch": "object"})
+    """A row per setting, for accuracy and the calibration error: what each α changes, with the 95 % interval."""
+    return DataFrame(_effect(frame, title, measure) for title in SETTINGS for measure in ("accuracy", "ece"))
 
 
-def against_alpha(frame: DataFrame, measure: str, name: str, factor: float) -> Figure:
-    """A panel per data set, a line per graph and batch size."""
-    figure, places = panel_per(sorted(frame["dataset"].unique()), (2.6, 2.3))
-    for number, batch in enumerate(sorted(frame["batch"].unique())):
-        for (dataset, graph), runs in frame[frame["batch"] == batch].groupby(["dataset", "graph"]):
-            line(
-                places[dataset], runs, "alpha", measure, factor, marker=MARKERS[number], color=GRAPHS[graph],
-                linestyle=LINES[number % len(LINES)], label=f"{graph} graph, batches of {batch}",
-            )  # fmt: skip
-    label(places.values(), "α", name)
-    legend(figure, next(iter(places.values())), 2)
+def information(frame: DataFrame) -> DataFrame:
+    """The same for NMI, which suits other numbers of clusters than that of the classes better than accuracy."""
+    return DataFrame(_effect(frame, title, "nmi") for title in SETTINGS)
+
+
+def _effect(frame: DataFrame, title: str, measure: str) -> dict[str, str]:
+    names = {"accuracy": "accuracy", "ece": "calibration error", "nmi": "NMI"}
+    found = means(frame, title, measure)
+    row = {"setting": title, "measure (%)": names[measure], "α = 0": f"{found[0.0].mean():.1f}"}
+    for alpha in ALPHAS[1:]:
+        three = paired_difference(found[alpha], found[0.0])
+        row[f"α = {alpha:g}"] = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*three).removesuffix(NONE)
+    return row
+
+
+def predictions(frame: DataFrame) -> DataFrame:
+    """A row per data set and share of wrong edges: what follows from λ, which the confidence at α = 0 tells.
+
+    Accuracy is kept up to an α where neither it nor a lower one that was tried loses more than `KEEPS` points. Of these
+    α, the best calibrated one has the lowest calibration error.
+    """
+    rows = []
+    for title in ("default", *FACTORS["wrong edges"]):
+        measured: Any = {name: means(frame, title, name) for name in MEASURES}
+        for dataset, count in counts(frame).items():
+            sure, right, off = (measured[name].loc[dataset] for name in ("confidence", "accuracy", "ece"))
+            left = signal_of(sure[0.0] / 100, count)
+            kept = (right >= right[0.0] - KEEPS).cumprod().astype(bool)
+            row: dict[str, str] = {"wrong edges": f"{SETTINGS[title][1]:.0%}", "data set": dataset, "λ": f"{left:.2f}"}
+            row |= {"confidence at α = 0.6": f"{sure[0.6]:.1f}"}
+            row |= {"predicted confidence": f"{100 * confidence(count, 0.6, left):.1f}"}
+            row |= {"best calibrated α": f"{off[kept].idxmin():g}"}
+            row |= {"predicted α": f"{calibrated(right[0.0] / 100, count, left):.2f}"}
+            row |= {"accuracy kept up to α": f"{right.index[kept].max():g}"}
+            rows.append(row | {"predicted limit": f"{ambiguous(count, left):.2f}"})
+    return DataFrame(rows)
+
+
+def effect(frame: DataFrame) -> Figure:
+    """A column of panels per factor, a row per measure, a line per level: means over data sets.
+
+    Dotted lines are the confidence that the theory predicts from that at α = 0.
+    """
+    figure, places = panels(len(MEASURES), len(FACTORS), (2.2, 2.0), sharey="row", sharex=True)
+    for column, (factor, others) in zip(places.T, FACTORS.items(), strict=True):
+        column[0].set_title(factor)
+        column[-1].set_xlabel("α")
+        for number, title in enumerate(("default", *others)):
+            style: Any = {"color": COLOURS[number], "marker": MARKERS[number], "label": title}
+            for panel, measure in zip(column, MEASURES, strict=True):
+                panel.plot(ALPHAS, means(frame, title, measure).mean()[list(ALPHAS)], **style)
+            column[-1].plot(*_predicted(frame, title), color=COLOURS[number], linestyle=LINES[-1])
+        column[0].legend(fontsize=7, loc="lower left")
+    for panel, name in zip(places[:, 0], MEASURES.values(), strict=True):
+        panel.set_ylabel(name)
     return figure
 
 
-def reliability(frame: DataFrame) -> Figure:
-    """Accuracy against confidence, all data sets, batch sizes and seeds together; a panel per graph, a line per α."""
-    figure, places = panel_per([f"{graph} graph" for graph in GRAPHS], (3.0, 2.8), sharey=True)
-    alphas = frame["alpha"].unique()
-    shown = sorted({alphas[np.abs(alphas - wanted).argmin()] for wanted in (0, 0.3, 0.6, 0.9)})
-    for panel, graph in zip(places.values(), GRAPHS, strict=True):
-        panel.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-        for alpha, colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
-            confidence, right = pooled(frame[(frame["graph"] == graph) & (frame["alpha"] == alpha)])
-            panel.plot(confidence, right, color=colour, marker=marker, label=f"α = {alpha:g}")
-    label(places.values(), "confidence", "accuracy")
-    legend(figure, next(iter(places.values())), 4)
-    return figure
-
-
-def pooled(runs: DataFrame) -> tuple[Array, Array]:
-    """Confidence and accuracy of the bins that hold points, weighted by how many."""
-    share, confidence, right = (
-        runs.reindex(columns=[f"bin {number} {name}" for number in range(BINS)]).fillna(0).to_numpy()
-        for name in ("share", "confidence", "accuracy")
-    )
-    filled = share.sum(axis=0) > 0
-    weight = share[:, filled] / share[:, filled].sum(axis=0)
-    return (weight * confidence[:, filled]).sum(axis=0), (weight * right[:, filled]).sum(axis=0)
+def _predicted(frame: DataFrame, title: str) -> tuple[Any, Any]:
+    """The α and, in percent, the mean over data sets of the confidence that follows from the one at α = 0."""
+    factor, level = SETTINGS[title]
+    share = level if factor == "clusters" else DEFAULT["clusters"]
+    first = means(frame, title, "confidence")[0.0] / 100
+    places = np.linspace(0, max(ALPHAS), 50)
+    lines = [
+        [confidence(count, alpha, signal_of(first[dataset], count)) for alpha in places]
+        for dataset, count in counts(frame, share).items()
+    ]
+    return places, 100 * np.mean(lines, axis=0)

@@ -34,17 +34,6 @@ def held_out(graph: sp.csr_array, share: float, seed: int) -> tuple[sp.csr_array
     return _graph(edges[order[aside:]], graph.shape[0]), edges[order[:aside]]
 
 
-def held_out_loss(phi: Array, held: Array, floor: float) -> float:
-    """``-mean log((1 - floor) q_ij + floor / n)`` over both directions of the edges, q of the clusters row.
-
-    Args:
-        phi: ``[n, C]`` probabilities. floor: uniform mass, so that one impossible edge does not decide.
-    """
-    share = phi / np.maximum(phi.sum(axis=0), np.finfo(np.float64).tiny)
-    q = np.einsum("ec,ec->e", phi[held[:, 0]], share[held[:, 1]])  # symmetric
-    return float(-np.log((1 - floor) * q + floor / len(phi)).mean())
-
-
 def _undirected(graph: sp.csr_array) -> Array:
     """``[m, 2]`` with the smaller index first, in order."""
     upper = sp.coo_array(sp.triu(graph, k=1))

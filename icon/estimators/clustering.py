@@ -86,7 +86,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             (of 2,000 points). Columns of other kernels have their own default for ``"auto"``, and columns that are not
             made from features take nothing else.
         walks: K: average of the walks of 1 to K steps over p. 1 leaves p as it is.
-        debias: α: ``(1-α) p + α u`` with u uniform. 0 leaves p as it is.
+        debias: α in [0, 1]: ``(1-α) p + α u`` with u uniform; 0 leaves p as it is. It decides how sure the clusters
+            are, ``1/C + (1 - 1/C) √(1-α)`` for C separated ones of equal sizes, and up to 0.3 hardly what they are.
+            From about 0.6 on clusters can be lost, earlier where many edges of p are wrong.
         balance: b in [0, 1], how much clusters of equal sizes are worth: with b = 1 the loss is, up to its sign, the
             mutual information of the clusters of neighbours, which is largest for equal ones, and ``(1-b) H`` is added,
             H the entropy of their sizes; with b = 0 separated clusters may have any sizes. Low values also let clusters

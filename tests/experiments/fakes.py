@@ -21,7 +21,7 @@ DATASET = Dataset("points", np.arange(12, dtype=np.float32).reshape(6, 2), y=np.
 class Settings(record.Settings):
     epochs: int = 3
     rate: float = 0.5
-    floor: float = 0.0
+    held: float = 0.0
 
 
 def score(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:

@@ -1,17 +1,26 @@
-"""How much debiasing: wrong edges, edges kept aside, α selected without labels, and the bins of calibration."""
+"""When debiasing helps: wrong edges, the runs, and what is read from them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.datasets import make_blobs
 
+import icon
+from experiments.clustering import debiasing, protocol
 from experiments.clustering import debiasing_reading as reading
-from experiments.clustering.edges import corrupted, held_out, held_out_loss
+from experiments.clustering import debiasing_theory as theory
+from experiments.clustering.edges import corrupted, held_out
 from experiments.clustering.protocol import union
-from experiments.datasets import load
+from experiments.datasets import Dataset, at_most, load
 
+X, Y, *_ = make_blobs(80, 5, centers=4, random_state=0)
+BLOBS = Dataset("blobs", X.astype(np.float32), y=Y.astype(np.int64))
 GRAPH = union(load("digits").subset(200), 10)
 
 
@@ -34,43 +43,84 @@ def test_edges_kept_aside() -> None:
     assert ((graph + aside + aside.T) != GRAPH).nnz == 0
 
 
-def test_held_out_loss() -> None:
-    """q_ij = sum_c φ_ic φ_jc / N_c of four points in two pairs is 1/2 within a pair."""
-    phi = np.eye(2)[[0, 0, 1, 1]]
-    inside, across = np.array([[0, 1], [2, 3]]), np.array([[0, 2]])
-    assert held_out_loss(phi, inside, 0.0) == pytest.approx(np.log(2))
-    assert held_out_loss(phi, inside, 0.1) == pytest.approx(-np.log(0.9 / 2 + 0.1 / 4))
-    assert held_out_loss(phi, across, 0.1) == pytest.approx(-np.log(0.1 / 4))
+def test_one_factor_at_most_is_not_as_by_default() -> None:
+    found = debiasing.configurations(BLOBS)
+    assert len(found) == len({tuple(each.items()) for each in found}) == 10 * len(reading.ALPHAS)
+    for configuration in found:
+        changed = [name for name, level in reading.DEFAULT.items() if configuration[name] != level]
+        assert len(changed) <= 1
+    with pytest.raises(ValueError, match=r"^dataset: got digits, which is kept for validation"):
+        debiasing.configurations(load("digits"))
 
 
-def test_selections() -> None:
-    """Two seeds: agreement is highest at 0.6 and 0.3, the held-out loss lowest at 0.3; 0.6 is best in hindsight."""
-    values = {
-        "accuracy": [[0.5, 0.7, 0.8], [0.5, 0.6, 0.8]],
-        "agreement": [[0.1, 0.5, 0.9], [0.1, 0.9, 0.9]],
-        "held-out": [[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]],
-        "ece": [[0.3, 0.2, 0.1], [0.3, 0.2, 0.1]],
-    }
-    frame = pd.DataFrame(
-        {"dataset": "a", "seed": seed, "alpha": alpha, "graph": "clean", "batch": 512}
-        | {measure: table[seed][place] for measure, table in values.items()}
+@pytest.mark.parametrize(("factor", "level"), reading.SETTINGS.values())
+def test_a_run_takes_its_factor(factor: str, level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And α; the data set is cut to ``points``."""
+    seen: dict[str, Any] = {}
+
+    def fitted(dataset: Dataset, seed: int, settings: Any, graph: Any, **changes: Any) -> icon.Clustering:
+        seen.update(changes, graph=graph, points=dataset.n)
+        return protocol.fitted(dataset, seed, settings, graph, **changes)
+
+    monkeypatch.setattr(debiasing, "fitted", fitted)
+    settings = debiasing.Settings(steps=2, points=60, neighbors=3, hidden=4)
+    configuration = {"alpha": 0.3} | reading.DEFAULT | {factor: level}
+    found = debiasing.run(BLOBS, 0, configuration, settings)
+    assert set(found) == {"accuracy", "nmi", "ari", "ece", "confidence", "loss", "classes"}
+    assert (seen["debias"], seen["points"], found["classes"]) == (0.3, 60, 4)
+    assert seen["mapper"] == configuration["head"]
+    assert seen["init"] == configuration["start"]
+    assert seen["n_clusters"] == 4 * configuration["clusters"]
+    clean = protocol.union(at_most(BLOBS, 60), 3)
+    assert ((seen["graph"] != clean).nnz > 0) == (configuration["wrong"] > 0)
+
+
+def frame(**measures: Callable[[dict[str, Any]], float]) -> pd.DataFrame:
+    """Two data sets of 10 and 4 classes with two seeds, all settings."""
+    rows = [
+        configuration | {"dataset": name, "seed": seed, "classes": classes, "accuracy": 0.5, "nmi": 0.5, "ece": 0.1}
+        for name, classes in (("a", 10), ("b", 4))
         for seed in (0, 1)
-        for place, alpha in enumerate((0.0, 0.3, 0.6))
-    )
-    assert reading.agreement(frame)["alpha"].tolist() == [0.6, 0.3]
-    assert reading.agreement(frame)["accuracy"].tolist() == [0.8, 0.6]
-    assert reading.held_out(frame)["alpha"].tolist() == [0.3, 0.3]
-    assert reading.fixed(frame, 0.25)["alpha"].tolist() == [0.3, 0.3]
-    assert reading.hindsight(frame)["alpha"].tolist() == [0.6, 0.6]
-    table = reading.table(frame)
-    expected = ["a", "clean", 512, "50.0 ± 0.0", "65.0 ± 7.1", "70.0 ± 14.1", "65.0 ± 7.1", "80.0 ± 0.0", "0.6"]
-    assert table.iloc[0].tolist()[:9] == expected
-    mean = table.iloc[1].dropna().tolist()
-    assert mean == ["mean", "clean", "50.0", "65.0", "70.0", "65.0", "80.0", "0.300", "0.200"]
+        for configuration in debiasing.configurations(BLOBS)
+    ]
+    return pd.DataFrame(row | {name: measure(row) for name, measure in measures.items()} for row in rows)
 
 
-def test_bins_are_pooled_by_the_points_they_hold() -> None:
-    runs = pd.DataFrame({"bin 4 share": [0.2, 0.6], "bin 4 confidence": [0.4, 0.48], "bin 4 accuracy": [1.0, 0.0]})
-    confidence, right = reading.pooled(runs.assign(**{"bin 9 share": [0.8, np.nan], "bin 9 accuracy": [0.5, np.nan]}))
-    assert confidence == pytest.approx([0.46, 0])
-    assert right == pytest.approx([0.25, 0.5])
+def test_table_has_the_differences_and_their_intervals() -> None:
+    """Of effects of -20 and -40 points Student's interval, one degree of freedom, reaches 127.1 points to each side."""
+    steep = {"a": 0.2, "b": 0.4}
+
+    def accuracy(row: dict[str, Any]) -> float:
+        return 0.7 + 0.1 * row["seed"] - (steep[row["dataset"]] if row["alpha"] == 0.9 and row["batch"] == 256 else 0)
+
+    found = reading.table(frame(accuracy=accuracy, confidence=lambda row: 0.9)).set_index(["setting", "measure (%)"])
+    assert len(found) == 2 * len(reading.SETTINGS)
+    assert found.loc[("batches of 256", "accuracy"), "α = 0"] == "75.0"
+    assert found.loc[("batches of 256", "accuracy"), "α = 0.9"] == "-30.0 [-157.1, +97.1]"
+    assert found.loc[("default", "accuracy"), "α = 0.9"] == "+0.0 [+0.0, +0.0]"
+    assert found.loc[("default", "calibration error"), "α = 0"] == "10.0"
+
+
+def test_predictions_of_runs_that_are_as_predicted() -> None:
+    def accuracy(row: dict[str, Any]) -> float:
+        return 0.8 if row["alpha"] <= theory.ambiguous(row["classes"], 0.9) else 0.3
+
+    def confidence(row: dict[str, Any]) -> float:
+        return theory.confidence(row["classes"], row["alpha"], 0.9)
+
+    runs = frame(accuracy=accuracy, confidence=confidence, ece=lambda row: abs(confidence(row) - accuracy(row)))
+    found = reading.predictions(runs)
+    assert found["confidence at α = 0.6"].tolist() == found["predicted confidence"].tolist()
+    first = found.iloc[0]
+    assert (first["data set"], first["wrong edges"], first["λ"]) == ("a", "0%", "0.90")
+    assert (first["best calibrated α"], first["predicted α"]) == ("0.3", "0.33")
+    assert (first["accuracy kept up to α"], first["predicted limit"]) == ("0.6", "0.74")
+
+
+def test_figure_has_a_line_per_level_and_one_of_the_theory() -> None:
+    runs = frame(confidence=lambda row: theory.confidence(row["classes"], row["alpha"], 0.9))
+    panels = np.reshape(reading.effect(runs).axes, (len(reading.MEASURES), len(reading.FACTORS)))
+    for column, others in zip(panels.T, reading.FACTORS.values(), strict=True):
+        assert [len(panel.lines) for panel in column] == [len(others) + 1] * 2 + [2 * len(others) + 2]
+    measured, predicted = panels[-1, 0].lines[:2]
+    assert measured.get_ydata()[-1] == pytest.approx(predicted.get_ydata()[-1])

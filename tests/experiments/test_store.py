@@ -102,7 +102,7 @@ def test_settings_are_checked() -> None:
     for wrong, message in (
         ({"epochs": 0}, "epochs: got 0"),
         ({"rate": 0.0}, "rate: got 0"),
-        ({"floor": 2.0}, "floor:"),
+        ({"held": 2.0}, "held:"),
     ):
         with pytest.raises(ValueError, match=message):
             Settings(**wrong)

@@ -106,6 +106,16 @@ def test_studies_reads_the_experiments(study: Study, tmp_path: Path, monkeypatch
     json.dumps(found, allow_nan=False)
 
 
+def test_theory_in_a_report_is_no_finding(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debiasing, "study", lambda: study)
+    shutil.copytree(RESULTS / "multi-view", tmp_path / "multi-view")
+    _, before = studies(tmp_path)
+    report = tmp_path / "multi-view" / "README.md"
+    text = report.read_text(encoding="utf-8")
+    report.write_text(text.replace("## Protocol", "## Theory\n\n* A formula.\n\n## Protocol"), encoding="utf-8")
+    assert studies(tmp_path) == [study, before]
+
+
 def test_a_report_without_its_words_is_named(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debiasing, "study", lambda: study)
     shutil.copytree(RESULTS / "multi-view", tmp_path / "multi-view")
