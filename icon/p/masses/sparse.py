@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from icon import _checks as check
 from icon._cached import cached
 from icon._lazy import Lazy
 from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
@@ -22,6 +23,8 @@ else:
 
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
+#: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
+_WHOLE, _FILLED = 2**22, 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,16 @@ class Sparse(Valued):
         return Edges(self.rows[span] - start, self.indices[span], self.values[span])
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        if self.is_filled and len(tile) == self.n:
+            return self.expectation_of_all(tile)
         row, col, mass = self.edges(start, start + len(tile))
         return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
+
+    @property
+    def is_filled(self) -> bool:
+        pairs = self.n * self.m
+        filled = pairs <= _WHOLE and len(self.indices) > _FILLED * pairs
+        return filled and not self.requires_grad and not check.is_traced()
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
