@@ -471,6 +471,19 @@ def test_a_debiased_row_without_neighbour_has_no_positive() -> None:
     assert debiased.empty.tolist() == [False, False, True, False, False, False]
 
 
+def test_edges_of_one_mass_are_drawn_equally_often() -> None:
+    star = np.zeros((5, 5))
+    star[0, 1:] = star[1:, 0] = 1
+    star[1, 2] = star[2, 1] = 1
+    masses = icon.p.Graph()(star).masses
+    torch.manual_seed(0)
+    drawn = torch.stack([masses.draw(torch.arange(5)) for _ in range(4000)])
+    shares = torch.nn.functional.one_hot(drawn, 5).double().mean(dim=0)
+    expected = torch.from_numpy(star / star.sum(axis=1, keepdims=True))
+    assert bool((shares[expected == 0] == 0).all())
+    assert (shares - expected).abs().max() < 0.04  # five standard deviations
+
+
 def test_repr_says_what_kind_of_rows_they_are() -> None:
     rows = icon.p.Pairs()(np.arange(8) // 2)
     assert repr(rows) == "Rows(8 x 8, Grouped)"

@@ -163,12 +163,22 @@ class Sparse(Valued):
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """By the inverse of the summed masses; an anchor without edges stays where it is."""
         first, last = self.indptr[anchors], self.indptr[anchors + 1]
+        if self._is_even:  # no search among the sums is needed
+            return self.indices[first + (torch.rand(len(anchors), dtype=torch.float64) * (last - first)).long()]
         low, high = self._below[first], self._below[last]
         at = low + torch.rand(len(anchors), dtype=self._below.dtype) * (high - low)
         place = torch.searchsorted(self._below, at, right=True) - 1
         stuck = first == last
         place = torch.where(stuck, 0, place.clamp(min=first, max=torch.maximum(first, last - 1)))
         return torch.where(stuck, anchors, self.indices[place])
+
+    @cached
+    def _is_even(self) -> bool:
+        """Whether every row has edges, all of one mass, as neighbours have that count alike."""
+        if self.requires_grad or not bool((self.indptr.diff() > 0).all()):
+            return False
+        least, most = (torch.segment_reduce(self.values, how, offsets=self.indptr) for how in ("min", "max"))
+        return bool((least == most).all()) and bool((least > 0).all())
 
     @cached
     def _below(self) -> Tensor:
