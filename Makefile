@@ -46,6 +46,7 @@ bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.ranks
 	$(BIN)/python -m benchmarks.caching
 	$(BIN)/python -m benchmarks.maps
+	$(BIN)/python -m benchmarks.clustering
 
 notebooks: $(VENV)/.ready
 	$(BIN)/python -m notebooks.execute

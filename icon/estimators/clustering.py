@@ -51,7 +51,7 @@ from icon.p.operations import HOW
 from icon.serialization import READERS
 from icon.training.state import settled
 
-BATCH, PER_CLUSTER = 1024, 8  # pairs of a step, and at least so many for each cluster; fewer points are seen whole
+BATCH, PER_CLUSTER = 512, 8  # pairs of a step, and at least so many for each cluster
 AGREE = 0.25  # restarts that agree less are told
 LEAST = 0.8  # balance of the loss where none is given: a debiased p joins all points, and small clusters die below
 
@@ -111,8 +111,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             the steps, three for each that is wanted. ``"auto"`` takes both in turn, and only the latter where p is not
             made from the features. ``"k-means"`` trains the head to give the k-means clusters of the features.
             ``"random"`` leaves it as it was drawn.
-        batch_size: ``"auto"`` (1024, or 8 for each cluster; all points where there are no more); None evaluates all
-            points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
+        batch_size: ``"auto"`` (512, or 8 for each cluster; all points up to 1024, or where there are no more); None
+            evaluates all points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
             hold several points of each cluster.
         ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
@@ -442,7 +442,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(self.batch_size, str):
             check.choice(self.batch_size, "batch_size", ("auto",))
             size = max(BATCH, PER_CLUSTER * self.n_clusters)
-            return None if n <= size else size
+            return None if n <= max(initialization.WHOLE, size) else size
         if self.batch_size is not None and not self.n_clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
             expected = f"from {self.n_clusters} (n_clusters) to {n} (points)"
             raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")

@@ -22,7 +22,8 @@ OVER, MOST = 3, 500  # clusters for each one wanted, when over-clustering; at mo
 PARTS, FEW, MANY, POINTS = 6, 100, 200, 8  # k-means clusters to be merged, where that is not too many; points of each
 SUBSET = 50_000  # points beyond which k-means and the merging see a subset
 DRAWS = 8  # partners of each of them
-STEPS, BATCH, RATE = 150, 1024, 5e-3
+STEPS, BATCH, RATE = 150, 512, 5e-3
+WHOLE = 1024  # points up to which a step sees all: a batch might hold a few of a small cluster only
 
 
 def over(n_clusters: int, points: int) -> int:
@@ -109,9 +110,10 @@ def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_cluster
         with torch.no_grad():
             mapper.weight.copy_(3.0 * torch.eye(n_clusters)[torch.from_numpy(labels)])
         return
+    n = len(labels)
     fit(
         registry.method("cross-entropy", label_smoothing=0.1), nn.Sequential(mapper, _Corners(n_clusters)), inputs,
-        torch.from_numpy(labels), steps=STEPS, learning_rate=RATE, batch_size=min(BATCH, len(labels)), seed=None,
+        torch.from_numpy(labels), steps=STEPS, learning_rate=RATE, batch_size=n if n <= WHOLE else BATCH, seed=None,
     )  # fmt: skip
 
 

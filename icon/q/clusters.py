@@ -15,6 +15,8 @@ from icon.q.base import Kernel, Statistics, Totals, at_least_float32, log_sum_of
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
+FEW = 15  # clusters up to which a softmax is faster across points: a row of so few does not fill a vector
+
 
 class Clusters(Kernel):
     """``q_ij = sum_c φ_ic φ_jc d_j / N_c`` with ``N_c = sum_k φ_kc d_k`` over the candidates, self included.
@@ -121,8 +123,9 @@ class Clusters(Kernel):
     def prepare(
         self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
     ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
-        phi_anchors = self._powers(self._log_phi(anchors)).exp()
         log_phi = self._powers(statistics["log phi"])
+        same = anchors is candidates and "weights" not in statistics  # which are in the candidates' log φ
+        phi_anchors = (log_phi if same else self._powers(self._log_phi(anchors))).exp()
         if "marginals" in statistics:
             return phi_anchors, log_phi.exp() / statistics["marginals"]
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
@@ -138,7 +141,10 @@ class Clusters(Kernel):
 
     def _log_phi(self, logits: Tensor) -> Tensor:
         """Logarithms of the memberships ``[n, C]``."""
-        return (logits if self.softmax_temperature == 1 else logits / self.softmax_temperature).log_softmax(dim=1)
+        scaled = logits if self.softmax_temperature == 1 else logits / self.softmax_temperature
+        if scaled.shape[1] > FEW:
+            return scaled.log_softmax(dim=1)
+        return scaled.mT.contiguous().log_softmax(dim=0).mT
 
     def _powers(self, log_phi: Tensor) -> Tensor:
         """``log φ^β``, without a copy where β is one: n × C numbers are much of what a large clustering takes."""

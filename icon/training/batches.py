@@ -127,6 +127,6 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
 def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:
     """Rows of features as a tensor: of a tensor where it lies, of an array on disk only those asked for."""
     if isinstance(inputs, Tensor):
-        return inputs[index.to(inputs.device)].to(device)
+        return inputs.index_select(0, index.to(inputs.device)).to(device)
     order = index.numpy()
     return torch.as_tensor(inputs[order]).to(device)

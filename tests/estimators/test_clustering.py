@@ -594,6 +594,16 @@ def unequal(sizes: tuple[int, ...]) -> Data:
     return x, np.repeat(np.arange(len(sizes)), sizes)
 
 
+@pytest.mark.parametrize(("n", "clusters", "seen"), [(1024, 3, 1024), (1025, 3, 512), (1500, 100, 800)])
+def test_a_step_sees_few_points_whole_and_many_in_batches(n: int, clusters: int, seen: int) -> None:
+    x, shapes = np.random.default_rng(0).normal(size=(n, 2)), []
+    Clustering(
+        clusters, init="random", n_init=1, max_iter=1, random_state=0,
+        callback=lambda step, loss, logits: shapes.append(logits.shape),
+    ).fit(x)  # fmt: skip
+    assert shapes == [(seen, clusters)]
+
+
 @pytest.mark.parametrize("init", ["merged-k-means", "over-clustering", "k-means", "random"])
 def test_each_kind_of_start(blobs: Data, init: str) -> None:
     x, y = blobs

@@ -433,6 +433,57 @@ def test_what_a_whole_batch_refuses_a_sampled_one_refuses_too(refused: Any, mess
         refused(PairSampler(icon.p.KNN(5)(x)))
 
 
+# -- a sparse p that is nearly full ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_nearly_all_pairs_are_read_as_a_matrix_with_the_same_value_and_gradient(alpha: float) -> None:
+    rows = rows_of(stochastic(40, 0, density=0.5)).debias(alpha)
+    masses, tile = rows.masses, normal(40, 40, seed=1, grad=True)
+    assert masses.is_filled
+    whole = masses.expectation(tile, 0)
+    parts = torch.cat([masses.expectation(tile[:15], 0), masses.expectation(tile[15:], 15)])  # edge by edge
+    sent = normal(40, seed=2)
+    assert_close(whole, parts)
+    assert_close(torch.autograd.grad(whole @ sent, tile)[0], torch.autograd.grad(parts @ sent, tile)[0])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_the_loss_of_a_walked_p_is_that_of_its_edges(alpha: float) -> None:
+    x, z = normal(60, 3), normal(60, 4, seed=1, grad=True)
+    rows, q = icon.p.KNN(5).walks(3)(x).debias(alpha), icon.q.Clusters(balance=0.8)
+    assert rows.masses.is_filled
+    whole, parts = (icon.Loss(icon.p.KNN(5), q, block=block)(z, rows) for block in (None, 16))
+    assert_close(whole, parts)
+    assert_close(torch.autograd.grad(whole, z)[0], torch.autograd.grad(parts, z)[0])
+
+
+def test_few_edges_and_edges_with_gradient_are_not_read_as_a_matrix() -> None:
+    masses = rows_of(stochastic(40, 0, density=0.5)).masses
+    assert not dataclasses.replace(masses, values=masses.values.clone().requires_grad_()).is_filled
+    assert not icon.p.KNN(2).symmetrize("union")(normal(200, 2)).masses.is_filled
+
+
+def test_a_debiased_row_without_neighbour_has_no_positive() -> None:
+    p = stochastic(6, 0)
+    p[2] = 0
+    debiased = rows_of(p).debias(0.3)
+    assert debiased.empty.tolist() == [False, False, True, False, False, False]
+
+
+def test_edges_of_one_mass_are_drawn_equally_often() -> None:
+    star = np.zeros((5, 5))
+    star[0, 1:] = star[1:, 0] = 1
+    star[1, 2] = star[2, 1] = 1
+    masses = icon.p.Graph()(star).masses
+    torch.manual_seed(0)
+    drawn = torch.stack([masses.draw(torch.arange(5)) for _ in range(4000)])
+    shares = torch.nn.functional.one_hot(drawn, 5).double().mean(dim=0)
+    expected = torch.from_numpy(star / star.sum(axis=1, keepdims=True))
+    assert bool((shares[expected == 0] == 0).all())
+    assert (shares - expected).abs().max() < 0.04  # five standard deviations
+
+
 def test_repr_says_what_kind_of_rows_they_are() -> None:
     rows = icon.p.Pairs()(np.arange(8) // 2)
     assert repr(rows) == "Rows(8 x 8, Grouped)"

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import icon
-from icon.q.scores import unit_rows
+from icon.q.clusters import FEW
+from icon.q.scores import floored_log, unit_rows
 from tests import dense
 from tests.cases import N, assert_close, assert_same, gradients, normal
 
@@ -362,3 +363,25 @@ def test_a_temperature_is_read_and_set() -> None:
     assert icon.method("t-sne").temperature is None
     with pytest.raises(ValueError, match=r"^temperature: got 0.1 for a loss without one"):
         icon.method("t-sne").temperature = 0.1
+
+
+# -- clusters ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clusters", [2, FEW, FEW + 1])
+def test_few_clusters_and_many_have_the_formula_of_their_memberships(clusters: int) -> None:
+    z, p = normal(N, clusters, grad=True), icon.p.KNN(3).walks(2).debias(0.2)(normal(N, 3))
+    phi = z.softmax(dim=1)
+    expected = -(p.to_dense() * (phi @ (phi / phi.sum(dim=0)).T).log()).sum(dim=1).mean() - p.entropy().mean()
+    value = icon.Loss(icon.p.KNN(3), icon.q.Clusters())(z, p)
+    assert_same(value, expected, [z])
+
+
+def test_the_floor_of_a_logarithm_has_no_gradient() -> None:
+    t = torch.tensor([-1.0, 0.0, 0.5, 2.0], dtype=torch.float64, requires_grad=True)
+    found = floored_log(t)
+    assert_close(found[2:], t[2:].log())
+    assert bool((found[:2] == np.log(np.finfo(np.float64).tiny)).all())
+    (slope,) = torch.autograd.grad(found.sum(), t, create_graph=True)
+    assert slope.tolist() == [0, 0, 2, 0.5]
+    assert_close(torch.autograd.grad(slope.sum(), t)[0], [0, 0, -4, -0.25])

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from icon._cached import cached
 from icon._lazy import Lazy
 from icon.p.support import Support
 
@@ -103,6 +104,21 @@ class Masses(ABC):
     def log_tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         """The logarithm of `tile`."""
         return self.tile(start, stop, like).log()
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether a matrix of all pairs is small, hardly larger than what is kept here, and may be kept beside it."""
+        return False
+
+    def expectation_of_all(self, tile: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+        """`expectation` of a tile of all anchors, where `is_filled`: a pass over all pairs is faster than a look-up of
+        each edge."""
+        found: Tensor = torch.linalg.vecdot(tile, self._whole.to(tile))
+        return found
+
+    @cached
+    def _whole(self) -> Float[Tensor, "n m"]:
+        return self.tile(0, self.n, self.sums())
 
     @property
     def listed_pairs(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from icon.p.masses.base import Masses
@@ -34,6 +34,8 @@ class Mixture(Masses):
         return self.own.m
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        if self.is_filled and len(tile) == self.n:
+            return self.expectation_of_all(tile)
         return self.own.expectation(tile, start) + self.spread.expectation(tile, start)
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
@@ -44,6 +46,9 @@ class Mixture(Masses):
 
     def sums(self) -> Float[Tensor, " n"]:
         return self.own.sums() + self.spread.sums()
+
+    def presence(self) -> Real[Tensor, " n"]:
+        return self.own.presence() + self.spread.mass
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         own = self.spread.density
@@ -96,6 +101,10 @@ class Mixture(Masses):
         share = (self.spread.mass / self.sums())[anchors]
         spread = torch.rand(len(anchors), dtype=share.dtype) < share
         return torch.where(spread, self.spread.draw(anchors), self.own.draw(anchors))
+
+    @property
+    def is_filled(self) -> bool:
+        return self.own.is_filled
 
     @property
     def n_edges(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from icon import _checks as check
 from icon._cached import cached
 from icon._lazy import Lazy
 from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
@@ -22,6 +23,8 @@ else:
 
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
+#: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
+_WHOLE, _FILLED = 2**22, 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,16 @@ class Sparse(Valued):
         return Edges(self.rows[span] - start, self.indices[span], self.values[span])
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        if self.is_filled and len(tile) == self.n:
+            return self.expectation_of_all(tile)
         row, col, mass = self.edges(start, start + len(tile))
         return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
+
+    @property
+    def is_filled(self) -> bool:
+        pairs = self.n * self.m
+        filled = pairs <= _WHOLE and len(self.indices) > _FILLED * pairs
+        return filled and not self.requires_grad and not check.is_traced()
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
@@ -152,12 +163,22 @@ class Sparse(Valued):
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """By the inverse of the summed masses; an anchor without edges stays where it is."""
         first, last = self.indptr[anchors], self.indptr[anchors + 1]
+        if self._is_even:  # no search among the sums is needed
+            return self.indices[first + (torch.rand(len(anchors), dtype=torch.float64) * (last - first)).long()]
         low, high = self._below[first], self._below[last]
         at = low + torch.rand(len(anchors), dtype=self._below.dtype) * (high - low)
         place = torch.searchsorted(self._below, at, right=True) - 1
         stuck = first == last
         place = torch.where(stuck, 0, place.clamp(min=first, max=torch.maximum(first, last - 1)))
         return torch.where(stuck, anchors, self.indices[place])
+
+    @cached
+    def _is_even(self) -> bool:
+        """Whether every row has edges, all of one mass, as neighbours have that count alike."""
+        if self.requires_grad or not bool((self.indptr.diff() > 0).all()):
+            return False
+        least, most = (torch.segment_reduce(self.values, how, offsets=self.indptr) for how in ("min", "max"))
+        return bool((least == most).all()) and bool((least > 0).all())
 
     @cached
     def _below(self) -> Tensor:
