@@ -41,6 +41,7 @@ from icon.estimators.base import (
     random_of,
     sample_weights,
 )
+from icon.estimators.counting import check_auto, number_of_clusters
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
 from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, of_weighted, value_of, weighted
@@ -77,7 +78,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     space: features of one kind may do better in one array, each of them standardised.
 
     Args:
-        n_clusters: at most the number of points, and at least that of the classes in y.
+        n_clusters: at most the number of points, and at least that of the classes in y. ``"auto"`` finds it in the
+            features, see `icon.suggest_n_clusters`, which tells how far that is right: separated clusters are counted
+            exactly, classes that touch within a factor of 1.5 on average. It is for columns of features and the named
+            mappers.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, but at most half of a cluster of mean size (and at
             least 3) and half of the other points, with a warning. Of more than 128 features in memory they are near in
@@ -130,11 +134,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             logits of its rank's share.
 
     Attributes:
-        classes_: ``[n_clusters]`` the label of each cluster: its number, or for ``"classes"`` the labels of y, then new
+        n_clusters_: how many clusters there are, given or found, C.
+        classes_: ``[C]`` the label of each cluster: its number, or for ``"classes"`` the labels of y, then new
             ones of the clusters that match none of them (the integers after the largest where y has integers or truth
             values, else ``"cluster 1"``, ``"cluster 2"``, ...).
         labels_: ``[n]``, some of ``classes_``; numbers without a gap where these are numbers of clusters.
-        probabilities_: ``[n, n_clusters]`` of the points of the fit, a column for each of ``classes_``.
+        probabilities_: ``[n, C]`` of the points of the fit, a column for each of ``classes_``.
         n_empty_: how many clusters stayed empty; a warning tells it, too. They are the last of those that match none of
             the labels of y.
         balance_: b as it was given or chosen, while training.
@@ -144,7 +149,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         restarts_: ``[n_init, n]`` the clusters of each restart, by number: ``labels_`` is ``classes_`` of the kept one.
         n_iter_: steps of the restart that was kept.
         mapper_: the trained module, whose columns are numbered as they were trained.
-        order_: ``[n_clusters]`` the column of ``mapper_`` that each cluster is.
+        order_: ``[C]`` the column of ``mapper_`` that each cluster is.
         knn_recall_: of an approximate search for neighbours; the lowest of several spaces.
         space_widths_: ``[s]`` the number of features of each of several spaces.
         space_names_: the names of the features of those that have some, by the number of the space.
@@ -158,7 +163,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        n_clusters: int = 8,
+        n_clusters: int | str = 8,
         column: str = "knn",
         *,
         n_neighbors: int | str = "auto",
@@ -222,9 +227,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         near = self._neighborhood()
         spaces, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
         n = spaces[0].shape[0]
-        size = self._batch_size(n)
-        last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
         x, narrow = self._as_seen(spaces)
+        random = exchange.from_first(partial(random_of, self.random_state), self.group)
+        seen = spaces[0] if len(spaces) == 1 and not sp.issparse(spaces[0]) else x
+        self.n_clusters_ = number_of_clusters(self, seen, near.k(n), random)
+        del seen
+        size = self._batch_size(n, self.n_clusters_)
+        last = Stage("clustering", self.n_clusters_, self.max_iter, self.debias, self.ema, self.callback)
         if narrow is not None and len(spaces) == 1 and near.sees_directions:
             spaces = [x]  # these directions are what neighbours are searched in, too
         bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
@@ -235,7 +244,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         pairs = cache(partial(near.pairs, bases, weighted=weights is not None))
         composed = cache(partial(near.composed, bases))
         judged = composed if self._is_exact(n) else pairs
-        random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
         unknown = None if weights is None else 1.0
         balance = unknown if isinstance(self.balance, str) else float(self.balance)
@@ -260,16 +268,16 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.order_ = order_of(labels, self.probabilities_, known)
         self.probabilities_ = self.probabilities_[:, self.order_]
         self.restarts_[best] = self.order_.argsort()[labels]
-        self.classes_ = names_of(self.n_clusters, known)
+        self.classes_ = names_of(self.n_clusters_, known)
         self.labels_ = self.classes_[self.restarts_[best]]
-        self.n_empty_ = self.n_clusters - len(np.unique(labels))
+        self.n_empty_ = self.n_clusters_ - len(np.unique(labels))
         self._tell()
         return self
 
     def _tell(self) -> None:
         """Warn of what the user should know of the clusters that were found."""
         if self.n_empty_:
-            check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
+            check.warn(f"n_clusters: got {self.n_clusters_}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
         agree = agreement(self.restarts_)
         if agree is not None and agree < AGREE:
             little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
@@ -297,11 +305,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         kinds, near = self._kinds(n), self._neighborhood()
         loss = near.loss(n)
         known = classes_of(y, "y", n) if self.column == "classes" and y is not None else None
-        if known is not None and (classes := len(known.names)) > self.n_clusters:
+        if known is not None and (classes := len(known.names)) > near.n_clusters:
             raise ValueError(f"n_clusters: got {self.n_clusters}, expected at least {classes}, the classes in y")
-        self._batch_size(n)
+        self._batch_size(n, near.n_clusters)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
-            few = f"{n} points and {self.n_clusters} clusters"
+            few = f"{n} points" if self.n_clusters == "auto" else f"{n} points and {self.n_clusters} clusters"
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
         return spaces, known, weights, kinds, loss
 
@@ -312,7 +320,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.choice(self.neighbors, "neighbors", SEARCHES)
         if self.symmetrize is not None:
             check.choice(self.symmetrize, "symmetrize", HOW)
-        if check.count(self.n_clusters, "n_clusters") > n:
+        if isinstance(self.n_clusters, str):
+            check_auto(self)
+        elif check.count(self.n_clusters, "n_clusters") > n:
             raise ValueError(f"n_clusters: got {self.n_clusters}, expected at most {n}, the number of points")
         kinds = tuple(self.init) if isinstance(self.init, (list, tuple)) else (self.init,)
         for kind in kinds:
@@ -345,7 +355,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities φ ``[b, n_clusters]`` of ``classes_`` for each row of ``X [b, f]``."""
+        """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``."""
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
@@ -373,7 +383,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         hyper = {"metric": "precomputed"} if is_pairwise(self.hyper) else None
         fixed = Neighborhood(column, neighbors=self.neighbors, hyper=hyper)
         joined = fixed.composed(fixed.rows(fixed.loss(n), spaces, y)[0], 0.0).to_scipy()
-        member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
+        member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters_))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
 
@@ -397,12 +407,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
         # scikit-learn reads these of everything that has a predict_proba.
-        tags.classifier_tags = ClassifierTags(multi_class=self.n_clusters != 2)
+        tags.classifier_tags = ClassifierTags(multi_class=getattr(self, "n_clusters_", self.n_clusters) != 2)
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 
     def _neighborhood(self) -> Neighborhood:
-        return Neighborhood(**{each.name: getattr(self, each.name) for each in fields(Neighborhood)})
+        given = {each.name: getattr(self, each.name) for each in fields(Neighborhood)}
+        # Clusters that are found are so few that they need no fewer neighbours.
+        return Neighborhood(**{**given, "n_clusters": 1} if isinstance(self.n_clusters, str) else given)
 
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
@@ -410,13 +422,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- the input ----------------------------------------------------------------------------------------------------
 
-    def _batch_size(self, n: int) -> int | None:
+    def _batch_size(self, n: int, clusters: int) -> int | None:
         if isinstance(self.batch_size, str):
             check.choice(self.batch_size, "batch_size", ("auto",))
-            size = max(BATCH, PER_CLUSTER * self.n_clusters)
+            size = max(BATCH, PER_CLUSTER * clusters)
             return None if n <= size else size
-        if self.batch_size is not None and not self.n_clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
-            expected = f"from {self.n_clusters} (n_clusters) to {n} (points)"
+        if self.batch_size is not None and not clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
+            expected = f"from {clusters} (n_clusters) to {n} (points)"
             raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")
         return self.batch_size
 
