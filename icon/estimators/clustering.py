@@ -80,8 +80,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         n_clusters: at most the number of points, and at least that of the classes in y. ``"auto"`` finds it in the
             features, see `icon.suggest_n_clusters`, which tells how far that is right: separated clusters are counted
-            exactly, classes of real data within a factor of 1.6 on average. It is for columns of features, the named
-            mappers, and Euclidean or cosine distances; weights of the points play no part in it.
+            exactly, up to 100, and classes of real data within a factor of 1.6 on average. It is for columns of
+            features, the named mappers, and Euclidean or cosine distances; weights of the points play no part in it.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, but at most half of a cluster of mean size (and at
             least 3) and half of the other points, with a warning. Of more than 128 features in memory they are near in

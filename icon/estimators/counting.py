@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from icon import _checks as check
 from icon.core import exchange
 from icon.estimators.base import draw_seed, is_pairwise, made_from
 from icon.estimators.initialization import k_means
@@ -112,7 +111,8 @@ def check_auto(estimator: Any) -> None:
     Raises:
         ValueError: another word than "auto", or arguments that it does not go with.
     """
-    check.choice(estimator.n_clusters, "n_clusters", ("auto",))
+    if estimator.n_clusters != "auto":
+        raise ValueError(f"n_clusters: got {estimator.n_clusters!r}, expected a number or 'auto'")
     if made_from(estimator.column) != "features" or is_pairwise(estimator.hyper):
         what = "metric='precomputed'" if is_pairwise(estimator.hyper) else f"column={estimator.column!r}"
         raise ValueError(f"n_clusters: got 'auto' with {what}, expected a number: 'auto' finds it in features")

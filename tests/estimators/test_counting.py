@@ -148,9 +148,18 @@ def test_an_estimator_that_finds_the_number(tmp_path: Path) -> None:
     assert (again.predict(THREE) == found.labels_).all()
 
 
-def test_a_number_that_is_given_is_kept() -> None:
+def test_a_number_that_is_given_is_kept(tmp_path: Path) -> None:
+    """Files of older versions do not have it."""
     found = icon.Clustering(4, max_iter=5, n_init=1, random_state=0).fit(THREE)
     assert found.n_clusters_ == 4
+    del found.n_clusters_
+    found.save(tmp_path / "older")
+    assert icon.load(tmp_path / "older").n_clusters_ == 4
+
+
+def test_few_points_have_fewer_neighbours() -> None:
+    with pytest.warns(UserWarning, match=r"^n_neighbors: lowered from 10 to 3 for 8 points$"):
+        assert fitted(THREE[:8]).n_clusters_ == 2
 
 
 @pytest.mark.parametrize("x", [sp.csr_array(THREE), [THREE, THREE[:, :2]], torch.from_numpy(THREE).float()])
@@ -172,7 +181,7 @@ def test_a_checkpoint_is_of_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_clusters": "many"}, "n_clusters: got 'many', expected one of 'auto'"),
+        ({"n_clusters": "many"}, "n_clusters: got 'many', expected a number or 'auto'"),
         ({"column": "pairs"}, "n_clusters: got 'auto' with column='pairs', expected a number"),
         ({"column": "graph"}, "n_clusters: got 'auto' with column='graph', expected a number"),
         ({"column": "classes"}, "n_clusters: got 'auto' with column='classes', expected a number"),
