@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments import debiased_contrastive, divergences, maps, multi_view
-from experiments.clustering import balance, comparison, debiasing, imagenet, ingredients, model_selection
+from experiments.clustering import balance, comparison, debiasing, imagenet, ingredients, model_selection, n_clusters
 from experiments.record import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -16,6 +16,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         model_selection.EXPERIMENT,
         imagenet.EXPERIMENT,
         balance.EXPERIMENT,
+        n_clusters.EXPERIMENT,
         debiased_contrastive.EXPERIMENT,
         divergences.EXPERIMENT,
         maps.EXPERIMENT,

@@ -17,16 +17,15 @@ from experiments.clustering.balance_criteria import (
     description_length,
     held_out_information,
     informed,
-    modularity,
     stability,
-    walked,
 )
 from experiments.clustering.edges import held_out
 from experiments.clustering.rivals import ward
 from experiments.datasets import Array, Dataset, refuse_validation
 from experiments.record import Configuration, Experiment, Measures, labels_of
+from icon.estimators.counting import walked
 from icon.estimators.initialization import k_means, parts
-from icon.estimators.merging import balance_of, grouped, merge, normalized_cut
+from icon.estimators.merging import balance_of, grouped, merge, modularity, normalized_cut
 
 BALANCES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 SEED = 0  # of the unequal versions: which classes are large, and which of their points are kept

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.special import gammaln
 
 from experiments.datasets import Array
@@ -16,36 +15,11 @@ from icon.metrics import ari
 LEAST = np.finfo(np.float64).tiny
 
 
-def walked(graph: sp.csr_array, parts: Array, walks: int) -> Array:
-    """``[k, k]``, symmetric, sums to one: how probable it is that a pair of p joins two of the k parts.
-
-    p is exact, the mean of 1, 2, ... walks on the graph from every point alike; a point without edges has no pairs.
-
-    Args:
-        graph: ``[n, n]`` weights, not negative. parts: ``[n]``, 0 to k - 1.
-    """
-    steps = sp.diags_array(1 / np.maximum(graph.sum(axis=1), LEAST)) @ graph
-    member = np.eye(int(parts.max()) + 1)[parts]
-    reached, joint = member, np.zeros((member.shape[1],) * 2)
-    for _ in range(walks):
-        reached = steps @ reached
-        joint += member.T @ reached
-    return np.asarray((joint + joint.T) / (2 * joint.sum()))
-
-
 def counted(edges: Array, groups: Array, count: int) -> Array:
     """``[count, count]``, symmetric: ends of edges ``[m, 2]`` between groups; an edge within one counts twice."""
     found = np.zeros((count, count))
     np.add.at(found, (groups[edges[:, 0]], groups[edges[:, 1]]), 1)
     return found + found.T
-
-
-def modularity(table: Array) -> float:
-    """``sum_a (J_aa - J_a²)`` of a table of groups that sums to one.
-
-    Source: Newman & Girvan 2004, Finding and evaluating community structure in networks.
-    """
-    return float(np.trace(table) - (table.sum(axis=1) ** 2).sum())
 
 
 def informed(table: Array) -> float:

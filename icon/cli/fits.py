@@ -127,6 +127,8 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
             assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read[0])
             for each in read:
                 _say(each, y)
+            if given["clusters"] == "auto":
+                print(f"clusters: {model.n_clusters_} found", file=sys.stderr)
             if stage is None:
                 assignments.to_csv(sys.stdout, index=False)
             elif not whole:

@@ -143,13 +143,30 @@ def embed(
     _or_exit(lambda: fits.embed(out, form.value, table, given, settings, quiet))
 
 
+def _number_or_auto(given: str) -> int | str:
+    """A number of clusters, or the word that asks for one."""
+    try:
+        return given if given == "auto" else int(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is not a valid integer, nor 'auto'.") from None
+
+
 @app.command(
     "cluster",
     epilog="Examples: icon cluster features.npy -k 10 --labels y.npy --out found    icon cluster a.npy b.npy -k 10",
 )
 def cluster(
     features: Several,
-    clusters: Annotated[int, typer.Option("--clusters", "-k", help="Number of clusters.")],
+    clusters: Annotated[
+        Any,
+        typer.Option(
+            "--clusters",
+            "-k",
+            parser=_number_or_auto,
+            metavar="NUMBER|auto",
+            help="Number of clusters; auto finds it in the features.",
+        ),
+    ],
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(

@@ -40,6 +40,7 @@ from icon.estimators.base import (
     random_of,
     sample_weights,
 )
+from icon.estimators.counting import check_auto, number_of_clusters
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
 from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, of_weighted, value_of, weighted
@@ -76,7 +77,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     space: features of one kind may do better in one array, each of them standardised.
 
     Args:
-        n_clusters: at most the number of points, and at least that of the classes in y.
+        n_clusters: at most the number of points, and at least that of the classes in y. ``"auto"`` finds it in the
+            features, see `icon.suggest_n_clusters`, which tells how far that is right: separated clusters are counted
+            exactly, up to 100, and classes of real data within a factor of 1.6 on average. It is for columns of
+            features, the named mappers, and Euclidean or cosine distances; weights of the points play no part in it.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, but at most half of a cluster of mean size (and at
             least 3) and half of the other points, with a warning.
@@ -135,11 +139,12 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             logits of its rank's share.
 
     Attributes:
-        classes_: ``[n_clusters]`` the label of each cluster: its number, or for ``"classes"`` the labels of y, then new
+        n_clusters_: how many clusters there are, given or found, C.
+        classes_: ``[C]`` the label of each cluster: its number, or for ``"classes"`` the labels of y, then new
             ones of the clusters that match none of them (the integers after the largest where y has integers or truth
             values, else ``"cluster 1"``, ``"cluster 2"``, ...).
         labels_: ``[n]``, some of ``classes_``; numbers without a gap where these are numbers of clusters.
-        probabilities_: ``[n, n_clusters]`` of the points of the fit, a column for each of ``classes_``.
+        probabilities_: ``[n, C]`` of the points of the fit, a column for each of ``classes_``.
         n_empty_: how many clusters stayed empty; a warning tells it, too. They are the last of those that match none of
             the labels of y.
         balance_: b as it was given or chosen, while training.
@@ -150,7 +155,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_iter_: steps of the restart that was kept.
         metric_: of the neighbours, as it was given or chosen; a list of several spaces.
         mapper_: the trained module, whose columns are numbered as they were trained.
-        order_: ``[n_clusters]`` the column of ``mapper_`` that each cluster is.
+        order_: ``[C]`` the column of ``mapper_`` that each cluster is.
         knn_recall_: of an approximate search for neighbours; the lowest of several spaces.
         space_widths_: ``[s]`` the number of features of each of several spaces.
         space_names_: the names of the features of those that have some, by the number of the space.
@@ -164,7 +169,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        n_clusters: int = 8,
+        n_clusters: int | str = 8,
         column: str = "knn",
         *,
         n_neighbors: int | str = "auto",
@@ -230,13 +235,18 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         near = self._neighborhood()
         spaces, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
         n = spaces[0].shape[0]
-        size = self._batch_size(n)
-        last = Stage("clustering", self.n_clusters, self.max_iter, self.debias, self.ema, self.callback)
         x, narrow = self._as_seen(spaces)
         nears = [near.at(space) for space in spaces]
         self.metric_ = [each.metric for each in nears] if len(spaces) > 1 else nears[0].metric
+        random = exchange.from_first(partial(random_of, self.random_state), self.group)
+        seen = x if len(spaces) > 1 or sp.issparse(spaces[0]) else spaces[0]
+        metric = self._metric if len(spaces) > 1 else nears[0].metric
+        self.n_clusters_ = number_of_clusters(self, seen, near.k(n), metric, random)
+        del seen
         if len(spaces) == 1 and nears[0] is not near:
             near, loss = nears[0], nears[0].loss(n)
+        size = self._batch_size(n, self.n_clusters_)
+        last = Stage("clustering", self.n_clusters_, self.max_iter, self.debias, self.ema, self.callback)
         if narrow is not None and len(spaces) == 1 and near.sees_directions:
             spaces = [x]  # these directions are what neighbours are searched in, too
         bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
@@ -247,7 +257,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         pairs = cache(partial(near.pairs, bases, weighted=weights is not None))
         composed = cache(partial(near.composed, bases))
         judged = composed if self._is_exact(n) else pairs
-        random = exchange.from_first(partial(random_of, self.random_state), self.group)
         found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
         unknown = None if weights is None else 1.0
         balance = unknown if isinstance(self.balance, str) else float(self.balance)
@@ -272,16 +281,16 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.order_ = order_of(labels, self.probabilities_, known)
         self.probabilities_ = self.probabilities_[:, self.order_]
         self.restarts_[best] = self.order_.argsort()[labels]
-        self.classes_ = names_of(self.n_clusters, known)
+        self.classes_ = names_of(self.n_clusters_, known)
         self.labels_ = self.classes_[self.restarts_[best]]
-        self.n_empty_ = self.n_clusters - len(np.unique(labels))
+        self.n_empty_ = self.n_clusters_ - len(np.unique(labels))
         self._tell()
         return self
 
     def _tell(self) -> None:
         """Warn of what the user should know of the clusters that were found."""
         if self.n_empty_:
-            check.warn(f"n_clusters: got {self.n_clusters}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
+            check.warn(f"n_clusters: got {self.n_clusters_}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
         agree = agreement(self.restarts_)
         if agree is not None and agree < AGREE:
             little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
@@ -309,11 +318,11 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         kinds, near = self._kinds(n), self._neighborhood()
         loss = near.loss(n)
         known = classes_of(y, "y", n) if self.column == "classes" and y is not None else None
-        if known is not None and (classes := len(known.names)) > self.n_clusters:
+        if known is not None and (classes := len(known.names)) > near.n_clusters:
             raise ValueError(f"n_clusters: got {self.n_clusters}, expected at least {classes}, the classes in y")
-        self._batch_size(n)
+        self._batch_size(n, near.n_clusters)
         if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
-            few = f"{n} points and {self.n_clusters} clusters"
+            few = f"{n} points" if self.n_clusters == "auto" else f"{n} points and {self.n_clusters} clusters"
             check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
         return spaces, known, weights, kinds, loss
 
@@ -332,7 +341,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check.choice(self.neighbors, "neighbors", SEARCHES)
         if self.symmetrize is not None:
             check.choice(self.symmetrize, "symmetrize", HOW)
-        if check.count(self.n_clusters, "n_clusters") > n:
+        if isinstance(self.n_clusters, str):
+            check_auto(self, self._metric)
+        elif check.count(self.n_clusters, "n_clusters") > n:
             raise ValueError(f"n_clusters: got {self.n_clusters}, expected at most {n}, the number of points")
         kinds = tuple(self.init) if isinstance(self.init, (list, tuple)) else (self.init,)
         for kind in kinds:
@@ -365,7 +376,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities φ ``[b, n_clusters]`` of ``classes_`` for each row of ``X [b, f]``."""
+        """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``."""
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
@@ -393,7 +404,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         metric = "precomputed" if self._metric == "precomputed" else "auto"
         fixed = Neighborhood(column, neighbors=self.neighbors, metric=metric)
         joined = fixed.composed(fixed.rows(fixed.loss(n), spaces, y)[0], 0.0).to_scipy()
-        member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters))
+        member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters_))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
 
@@ -417,7 +428,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse, tags.input_tags.pairwise = True, self._metric == "precomputed"
         # scikit-learn reads these of everything that has a predict_proba.
-        tags.classifier_tags = ClassifierTags(multi_class=self.n_clusters != 2)
+        tags.classifier_tags = ClassifierTags(multi_class=getattr(self, "n_clusters_", self.n_clusters) != 2)
         tags.target_tags.required = made_from(self.column) in ("labels", "graph")
         return tags
 
@@ -429,8 +440,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def _neighborhood(self) -> Neighborhood:
         given = {each.name: getattr(self, each.name) for each in fields(Neighborhood)}
         hyper = self.hyper if isinstance(self.hyper, Mapping) else {}
-        hyper = {name: value for name, value in hyper.items() if name != "metric"}
-        return Neighborhood(**(given | {"metric": self._metric, "hyper": hyper}))
+        given["hyper"] = {name: value for name, value in hyper.items() if name != "metric"}
+        given["metric"] = self._metric
+        # Clusters that are found are so few that they need no fewer neighbours.
+        return Neighborhood(**{**given, "n_clusters": 1} if isinstance(self.n_clusters, str) else given)
 
     def _is_exact(self, n: int) -> bool:
         """Whether the loss over all points is computed and not sampled."""
@@ -438,13 +451,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- the input ----------------------------------------------------------------------------------------------------
 
-    def _batch_size(self, n: int) -> int | None:
+    def _batch_size(self, n: int, clusters: int) -> int | None:
         if isinstance(self.batch_size, str):
             check.choice(self.batch_size, "batch_size", ("auto",))
-            size = max(BATCH, PER_CLUSTER * self.n_clusters)
+            size = max(BATCH, PER_CLUSTER * clusters)
             return None if n <= max(initialization.WHOLE, size) else size
-        if self.batch_size is not None and not self.n_clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
-            expected = f"from {self.n_clusters} (n_clusters) to {n} (points)"
+        if self.batch_size is not None and not clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
+            expected = f"from {clusters} (n_clusters) to {n} (points)"
             raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")
         return self.batch_size
 

@@ -1,4 +1,4 @@
-"""What a clustering says of itself, what labels say of it, and how many clusters there may be."""
+"""What a clustering says of itself, and what labels say of it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from icon import _checks as check
 from icon import metrics
-from icon.estimators.base import plain
 from icon.estimators.clustering import Clustering
 from icon.estimators.run import agreement
 from icon.labels import classes_of
 from icon.metrics.clustering import matched
-from icon.p.spatial import knn_rows
 
 BINS = 10
 UNEVEN = 0.5  # the share of clusters that are effective, below which a few have most points
-_NONE = 0.02  # a gap below which there is none
-_CLEAR = 1.5  # how many times the largest gap is the next where it is called clear
 
 
 @dataclass(frozen=True)
@@ -205,129 +199,6 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
     """
     found = reliability(probabilities, correct, bins)
     return float(found.share @ np.abs(found.accuracy - found.confidence))
-
-
-@dataclass(frozen=True, eq=False)
-class Suggestion:
-    """How many clusters there may be.
-
-    Args:
-        n_clusters: after which the gap between eigenvalues is largest.
-        eigenvalues: of the coarse walk, descending.
-        gaps: ``gaps[c - 1]`` is eigenvalue c less eigenvalue c + 1.
-        note: how clear the choice was, in words.
-    """
-
-    n_clusters: int
-    eigenvalues: NDArray[np.float64]
-    gaps: NDArray[np.float64]
-    note: str
-
-
-def suggest_n_clusters(
-    x: Any,
-    max_clusters: int = 30,
-    *,
-    n_neighbors: int = 10,
-    metric: str = "sqeuclidean",
-    random_state: int = 0,
-    **clustering: Any,
-) -> Suggestion:
-    """Suggest a number of clusters between 2 and ``max_clusters - 1``.
-
-    Many small clusters are made (`icon.Clustering`), and the walk over the symmetric k-NN graph W is seen between them,
-    ``B = D⁻¹ Φᵀ W Φ``. A walk that hardly leaves a group of clusters gives B an eigenvalue near 1, so that the largest
-    eigengap counts the groups.
-
-    Args:
-        x: ``[n, f]`` features, dense or sparse.
-        max_clusters: how many to begin with, at most n; two or three times as many as are expected.
-        n_neighbors: k of the graph.
-        metric: of the neighbours.
-        random_state: of the clustering and of an approximate search.
-        clustering: further arguments of `icon.Clustering`, such as ``walks`` or ``verbose``.
-
-    Take it as a hint, and look at the gaps. It counts groups that the walk hardly leaves, not classes. Measured with
-    three seeds each:
-
-    * Apart, it is exact: Gaussian blobs of 3 and 8 groups, and 5 groups of 600 to 15 points. A group of no more than
-      ``n_neighbors`` points cannot be found.
-    * Touching, it fails: 6 blobs on a grid of step 10 are found at a deviation of 1 and 2, as 6, 19 and 5 at 3, and as
-      5, 5 and 18 at 4; the note then tells of no clear gap. Handwritten digits have none, either: 11, 14, 11 with
-      at most 15 clusters, 19, 11, 11 with 20 and 14, 11, 11 with 30, where there are 10 classes.
-    * A class of two distinct styles counts twice: 20 of 10 such classes (blobs in 16 dimensions).
-    * With a maximum too small (6, for 8 groups) all eigenvalues are near 1, and one blob, too, gives a number (7);
-      the note tells of both.
-
-    Raises:
-        ValueError: more clusters than points, or fewer than three with more than ``n_neighbors`` points.
-
-    Source: von Luxburg 2007 (arXiv 0711.0189), eigengap; Stewart 2022 and Deng et al. 2022 for learned partitions.
-    """
-    array: Any = plain(x)
-    array = array if sp.issparse(array) else np.asarray(array)
-    n = array.shape[0]
-    if check.count(max_clusters, "max_clusters", 3) > n:
-        raise ValueError(f"max_clusters: got {max_clusters}, expected at most {n}, the number of points")
-    given = {"walks": 2, "n_init": 1, **clustering}
-    if metric != "sqeuclidean":
-        given["hyper"] = {"metric": metric, **given.get("hyper", {})}
-    model = Clustering(max_clusters, n_neighbors=n_neighbors, random_state=random_state, **given)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # empty clusters are what is asked for here
-        model.fit(array)
-    rows, _ = knn_rows(array, n_neighbors, metric=metric, seed=random_state)
-    phi = model.predict_proba(array)
-    # A cluster of no more points than k has its neighbours elsewhere: the walk leaves it, and its eigenvalue near 0
-    # would make the last gap the largest.
-    kept = np.bincount(model.labels_, minlength=max_clusters) > n_neighbors
-    if kept.sum() < 3:
-        raise ValueError(
-            f"max_clusters: got {max_clusters}, of which {kept.sum()} have more than {n_neighbors} (n_neighbors) "
-            "points, expected three: more points, or fewer neighbours"
-        )
-    phi = phi[:, kept] / np.maximum(phi[:, kept].sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    eigenvalues = np.linalg.eigvalsh(coarse_walk(phi, rows.to_scipy()))[::-1].astype(np.float64)
-    gaps = -np.diff(eigenvalues)
-    ranked = np.argsort(-gaps[1:], kind="stable") + 1  # the first gap is that of one cluster
-    best = int(ranked[0])
-    return Suggestion(best + 1, eigenvalues, gaps, _note(gaps, ranked, max_clusters))
-
-
-def coarse_walk(probabilities: NDArray[Any], graph: sp.sparray) -> NDArray[np.float64]:
-    """``D^-½ Φᵀ W Φ D^-½ [C, C]``, with the eigenvalues of the walk ``D⁻¹ Φᵀ W Φ`` between clusters and symmetric.
-
-    Args:
-        probabilities: ``Φ [n, C]``; clusters without mass are left out.
-        graph: weights ``[n, n]``, symmetrised here.
-    """
-    phi = np.asarray(probabilities, dtype=np.float64)
-    flow = phi.T @ (graph @ phi)
-    flow = flow + flow.T
-    degree = flow.sum(axis=1)
-    kept = degree > 1e-9 * degree.sum()
-    scale = 1 / np.sqrt(degree[kept])
-    walk: NDArray[np.float64] = flow[np.ix_(kept, kept)] * scale[:, None] * scale
-    return walk
-
-
-def _note(gaps: NDArray[np.float64], ranked: NDArray[np.int64], max_clusters: int) -> str:
-    best = int(ranked[0])
-    text = f"gap {gaps[best]:.3f} after {best + 1}"
-    clear = True
-    if len(ranked) > 1:
-        other = int(ranked[1])
-        clear = gaps[best] > _CLEAR * gaps[other]
-        text += f", the next {gaps[other]:.3f} after {other + 1}"
-    if gaps[best] < _NONE:
-        return text + ": no gap, no cluster is left by the walk; try a larger max_clusters"
-    if not clear:
-        text += ": no clear gap"
-    if gaps[0] > gaps[best]:
-        text += f"; the gap after 1 is larger ({gaps[0]:.3f}): perhaps no clusters at all"
-    if best + 1 > 0.7 * max_clusters:
-        text += "; near the maximum: try a larger max_clusters"
-    return text
 
 
 def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]) -> str:

@@ -23,7 +23,7 @@ from icon.training.fit import fit
 from icon.training.state import seeded
 
 #: What a checkpoint is refused by, where it is of another run.
-IDENTITY = ("n_clusters", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
+IDENTITY = ("n_clusters_", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
             "learning_rate", "balance")  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def first_clusters(
         run: what the training sees.
         balance: how much equal sizes are worth; None lets merged clusters decide, and is 1 without them.
     """
-    n, clusters = len(run.x), estimator.n_clusters
+    n, clusters = len(run.x), estimator.n_clusters_
     many = initialization.over(clusters, run.size or n)
     without = 1.0 if balance is None else balance
     if kind == "random" or clusters == 1:
@@ -80,7 +80,7 @@ def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | N
         inputs = inputs_of(mapper, x)
         check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
         if first is not None:
-            initialization.imitate(mapper, inputs, first, estimator.n_clusters)
+            initialization.imitate(mapper, inputs, first, estimator.n_clusters_)
     teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
     callback, path = stage.callback, estimator.checkpoint
 
@@ -94,7 +94,7 @@ def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | N
         batch_size=run.size, seed=run.seed, callback=report, teacher=teacher, verbose=estimator.verbose,
         label=f"{stage.label}, start {run.start + 1} of {estimator.n_init}",
         checkpoint=None if path is None else f"{os.fspath(path)}.{run.start}{stage.suffix}",
-        identity={name: getattr(estimator, name) for name in IDENTITY},
+        identity={name.removesuffix("_"): getattr(estimator, name) for name in IDENTITY},
     )  # fmt: skip
     return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
 
@@ -111,7 +111,7 @@ def _made(estimator: Any, run: Run, outputs: int) -> nn.Module:
         projection = torch.randn(x.shape[1], outputs).to(scaled) / x.shape[1] ** 0.5
         return icon_nn.build("lookup", known, outputs, start=scaled @ projection)
     own = isinstance(mapper, nn.Module)
-    kind = "mlp" if own and outputs != estimator.n_clusters else deepcopy(mapper)
+    kind = "mlp" if own and outputs != estimator.n_clusters_ else deepcopy(mapper)
     most, first = icon_nn.MAX_FEATURES, nn.Identity() if run.is_narrow else None
     head = icon_nn.build(kind, known, outputs, hidden=estimator.hidden, max_features=most, first=first)
     if run.start > 0 and own:

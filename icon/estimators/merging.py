@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,13 +31,32 @@ def merge(joint: Array, n_groups: int, balance: float = 1.0) -> NDArray[np.int64
     Source: Slonim & Tishby 1999, Agglomerative information bottleneck; Slonim, Friedman & Tishby 2002, Unsupervised
     document classification using sequential information maximization.
     """
-    groups = _agglomerated(joint, n_groups, balance)
+    *_, groups = merges(joint, n_groups, balance)
     table = grouped(joint, groups)
     order = np.random.default_rng(0).permutation(len(joint))
     for _ in range(SWEEPS):
         if sum(_moved(joint, groups, table, int(cluster), balance) for cluster in order) == 0:
             break
     return groups
+
+
+def merges(joint: Array, n_groups: int = 1, balance: float = 1.0) -> Iterator[NDArray[np.int64]]:
+    """The groups ``[k]`` of k clusters, first each alone, then after each merging; see `merge` for the arguments."""
+    table, groups = joint.copy(), np.arange(len(joint))
+    lost = _lost(table, np.stack([_shared(table, row) for row in table]), balance)
+    yield groups.copy()
+    while len(table) > n_groups:
+        a, b = sorted(divmod(int(lost.argmin()), len(table)))
+        # For two others only what they have in common with these two changes: O(k²) a merge.
+        lost -= 2 * (_gain(table[:, [a]], table[:, a]) + _gain(table[:, [b]], table[:, b]))
+        table[a] += table[b]
+        table[:, a] += table[:, b]
+        table, lost = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, lost))
+        lost += 2 * _gain(table[:, [a]], table[:, a])
+        lost[a] = lost[:, a] = _lost(table, _shared(table, table[a])[None], balance, a)
+        groups[groups == b] = a
+        groups[groups > b] -= 1
+        yield groups.copy()
 
 
 def mutual_information(joint: Array) -> float:
@@ -75,27 +96,18 @@ def normalized_cut(joint: Array) -> float:
     return float((1 - stays).sum())
 
 
+def modularity(table: Array) -> float:
+    """``sum_a (J_aa - J_a²)`` of a table of groups that sums to one: how much more stays within than by chance.
+
+    Source: Newman & Girvan 2004, Finding and evaluating community structure in networks.
+    """
+    return float(np.trace(table) - (table.sum(axis=1) ** 2).sum())
+
+
 def grouped(joint: Array, groups: NDArray[np.int64]) -> Array:
     """``[g, g]``: the table of the groups."""
     member = np.eye(int(groups.max()) + 1)[groups]
     return np.asarray(member.T @ joint @ member)
-
-
-def _agglomerated(joint: Array, n_groups: int, balance: float) -> NDArray[np.int64]:
-    table, groups = joint.copy(), np.arange(len(joint))
-    lost = _lost(table, np.stack([_shared(table, row) for row in table]), balance)
-    while len(table) > n_groups:
-        a, b = sorted(divmod(int(lost.argmin()), len(table)))
-        # For two others only what they have in common with these two changes: O(k²) a merge.
-        lost -= 2 * (_gain(table[:, [a]], table[:, a]) + _gain(table[:, [b]], table[:, b]))
-        table[a] += table[b]
-        table[:, a] += table[:, b]
-        table, lost = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, lost))
-        lost += 2 * _gain(table[:, [a]], table[:, a])
-        lost[a] = lost[:, a] = _lost(table, _shared(table, table[a])[None], balance, a)
-        groups[groups == b] = a
-        groups[groups > b] -= 1
-    return groups
 
 
 def _moved(joint: Array, groups: NDArray[np.int64], table: Array, cluster: int, balance: float) -> bool:

@@ -61,7 +61,8 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
     estimator = kind(**params)
     fitted = {"restarts_" if name == "starts_" else name: value for name, value in fitted.items()}
     if "n_clusters" in params:
-        names = fitted.get("classes_", np.arange(params["n_clusters"]))  # files of older versions have none
+        fitted.setdefault("n_clusters_", params["n_clusters"])  # files of older versions have none, nor names
+        names = fitted.get("classes_", np.arange(fitted["n_clusters_"]))
         fitted["classes_"] = names = array_of(names) if isinstance(names, list) else names
         if "labels_" not in fitted:
             fitted["labels_"] = names[fitted["restarts_"][fitted["losses_"].argmin()]]
@@ -69,7 +70,7 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}
     features = state.pop("features", None)
-    d_out = params["n_clusters"] if "n_clusters" in params else params["n_components"]
+    d_out = fitted["n_clusters_"] if "n_clusters" in params else params["n_components"]
     estimator.mapper_ = build(
         params["mapper"],
         torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])

@@ -110,6 +110,23 @@ def test_unknown_labels_are_left_out() -> None:
     assert (known_labels(np.array([0.0, np.nan, 2.0, -1.0]), 4) == [0, -1, 1, -1]).all()
 
 
+def test_a_number_that_is_found(folder: Path) -> None:
+    done = RUN.invoke(app, ["cluster", "x.npy", "-k", "auto", "--restarts", "1", "-q", "--out", "found"])
+    assert done.exit_code == 0, done.output
+    assert "clusters: 3 found" in done.stderr
+    report = json.loads(Path("found/report.json").read_text())
+    assert report["arguments"]["clusters"] == "auto"
+    assert report["diagnostics"]["sizes"] == [20, 20, 20]
+    assert list(pd.read_csv("found/assignments.csv")) == ["cluster", "probability", "p0", "p1", "p2"]
+
+
+@pytest.mark.parametrize("given", ["many", "2.5", ""])
+def test_neither_a_number_nor_auto(given: str) -> None:
+    done = RUN.invoke(app, ["cluster", "x.npy", "-k", given])
+    assert done.exit_code == 2
+    assert f"{given!r} is not a valid integer, nor 'auto'." in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_keys(folder: Path) -> None:
     np.savez("both.npz", X=X, y=Y)
     arguments = ["cluster", "both.npz", "--key", "X", "--labels", "both.npz", "--labels-key", "y"]

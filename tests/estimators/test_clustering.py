@@ -76,6 +76,7 @@ SETTINGS = [
     Clustering(2, column="classes", **SHORT),
     Clustering(2, column="pairs", **SHORT),
     Clustering(2, symmetrize=None, walks=2, **SHORT),
+    Clustering("auto", **SHORT),
     Clustering(2, hyper={"metric": "cosine"}, init="k-means", **SHORT),
 ]
 

@@ -13,12 +13,10 @@ from sklearn.metrics import adjusted_rand_score
 
 import icon
 from icon.estimators.diagnostics import (
-    coarse_walk,
     diagnose,
     expected_calibration_error,
     matched,
     reliability,
-    suggest_n_clusters,
 )
 
 PHI = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0]])
@@ -114,41 +112,6 @@ def test_bad_input(arguments: tuple, message: str) -> None:
         expected_calibration_error([0.5, 0.5], [True])
     with pytest.raises(ValueError, match=r"^probabilities: got entries outside"):
         expected_calibration_error([1.5, 0.5], [True, True])
-
-
-def test_coarse_walk_of_blocks_has_an_eigenvalue_one_per_block() -> None:
-    graph = np.kron(np.eye(3), np.ones((4, 4)))
-    clusters = np.eye(6)[np.repeat(np.arange(6), 2)]
-    walk = coarse_walk(np.hstack([clusters, np.zeros((12, 1))]), graph)  # the empty cluster is left out
-    assert walk.shape == (6, 6)
-    assert np.linalg.eigvalsh(walk)[::-1] == pytest.approx([1, 1, 1, 0, 0, 0], abs=1e-12)
-
-
-@pytest.mark.parametrize("groups", [2, 3, 5, 8])
-def test_groups_that_are_apart_are_counted(groups: int) -> None:
-    rng = np.random.default_rng(groups)
-    x = 15 * np.eye(8)[np.arange(400) % groups] + rng.normal(size=(400, 8))
-    found = suggest_n_clusters(x, 16, max_iter=100)
-    assert found.n_clusters == groups
-    assert found.gaps[groups - 1] == found.gaps[1:].max()
-    assert "no clear gap" not in found.note
-    assert found.eigenvalues[0] == pytest.approx(1)
-    assert (found.gaps >= 0).all()
-
-
-def test_a_suggestion_needs_room() -> None:
-    with pytest.raises(ValueError, match=r"^max_clusters: got 30, expected at most 20"):
-        suggest_n_clusters(np.zeros((20, 2)))
-    with pytest.raises(ValueError, match=r"^max_clusters: got 2,"):
-        suggest_n_clusters(np.zeros((20, 2)), 2)
-    with pytest.raises(ValueError, match=r"^max_clusters: got 5, of which . have more than 10 .n_neighbors. points"):
-        suggest_n_clusters(np.random.default_rng(0).normal(size=(20, 2)), 5, max_iter=5)
-
-
-def test_a_maximum_that_is_too_small_is_told() -> None:
-    rng = np.random.default_rng(0)
-    x = 15 * np.eye(8)[np.repeat(np.arange(8), 30)] + rng.normal(size=(240, 8))
-    assert "try a larger max_clusters" in suggest_n_clusters(x, 5, max_iter=60).note
 
 
 def test_reliability_by_hand() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from icon.estimators.merging import balance_of, grouped, merge, mutual_information, normalized_cut
+from icon.estimators.merging import (
+    balance_of,
+    grouped,
+    merge,
+    merges,
+    modularity,
+    mutual_information,
+    normalized_cut,
+)
 
 Array = NDArray[np.float64]
 
@@ -63,6 +71,23 @@ def test_equals_trying_everything(k: int, data: st.DataObject) -> None:
     assert groups.max() == n_groups - 1
     expected = objective(grouped(joint, naive(joint, n_groups, balance)), balance)
     assert objective(grouped(joint, groups), balance) == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_sequence_of_merges_ends_in_one_group() -> None:
+    """Each step joins two groups, and those of a block before two blocks."""
+    joint = blocks([4, 3])
+    found = list(merges(joint))
+    assert [len(np.unique(groups)) for groups in found] == list(range(7, 0, -1))
+    assert all(groups.max() + 1 == len(np.unique(groups)) for groups in found)
+    for finer, coarser in pairwise(found):
+        assert len(np.unique(np.stack([finer, coarser]), axis=1).T) == finer.max() + 1
+    assert found[-2].tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_modularity_of_known_tables() -> None:
+    assert modularity(np.array([[0.4, 0.1], [0.1, 0.4]])) == pytest.approx(0.8 - 0.5)
+    assert modularity(np.ones((1, 1))) == 0
+    assert modularity(np.full((3, 3), 1 / 9)) == pytest.approx(0)
 
 
 def test_blocks_are_found() -> None:

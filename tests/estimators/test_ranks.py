@@ -40,6 +40,7 @@ def clusterings(rank: int) -> dict[str, Any]:
         found[f"{name}, loss"] = abs(alone.loss_ - together.loss_)
     # Nobody gives a seed: the ranks agree on one.
     found["labels"] = icon.Clustering(5, max_iter=10, n_init=1, group="world").fit(x).labels_
+    found["number"] = icon.Clustering("auto", max_iter=10, n_init=1, group="world").fit(x).labels_
     return found
 
 
@@ -48,7 +49,8 @@ def test_clusterings() -> None:
     for name in CLUSTERINGS:
         assert first[name] > 0.97, name
         assert first[f"{name}, loss"] < 0.02, name
-    assert np.array_equal(first["labels"], second["labels"])
+    for name in ("labels", "number"):
+        assert np.array_equal(first[name], second[name]), name
 
 
 def embeddings(rank: int) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""How many clusters there are: each rule on blobs, the errors by hand, and a whole run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from experiments.__main__ import main
+from experiments.clustering import n_clusters
+from experiments.clustering import n_clusters_reading as reading
+from experiments.datasets import Dataset, load
+from experiments.registry import EXPERIMENTS
+from experiments.run import tasks
+
+Y = np.repeat(np.arange(4), (100, 80, 60, 40))
+X = (15 * np.eye(4, 5)[Y] + np.random.default_rng(0).normal(size=(280, 5))).astype(np.float32)
+BLOBS = Dataset("blobs", X, y=Y)
+SETTINGS = n_clusters.Settings(directions=5, few=200, some=250)
+
+
+@pytest.mark.parametrize("rule", reading.RULES)
+def test_every_rule_counts_blobs_that_are_apart(rule: str) -> None:
+    found = n_clusters.run(BLOBS, 1, {"rule": rule}, SETTINGS)
+    assert (found["chosen"], found["classes"]) == (4, 4)
+    assert found["accuracy"] == found["nmi"] == 1
+
+
+def test_the_eigengap_counts_the_parts_of_a_graph() -> None:
+    """Blobs of two kinds: far apart in pairs, whose halves are far apart, too."""
+    far = np.array([[0, 0], [0, 20], [900, 0], [900, 20]])[np.arange(280) % 4]
+    x = (far + np.random.default_rng(0).normal(size=(280, 2))).astype(np.float32)
+    assert n_clusters.eigengap(Dataset("pairs", x, y=np.arange(280) % 4), 0, SETTINGS) == 4
+
+
+def test_validation_sets_are_refused() -> None:
+    with pytest.raises(ValueError, match="dataset: got digits, which is kept for validation"):
+        tasks(EXPERIMENTS["n-clusters"], [load("digits")], 1, SETTINGS)
+
+
+def _frame() -> pd.DataFrame:
+    """Of 4 and 16 classes ours finds 8 and 16, and every other rule 2."""
+    rows = [
+        {
+            "dataset": dataset,
+            "seed": seed,
+            "rule": rule,
+            "classes": classes,
+            "seconds": 1.0,
+            "accuracy": 0.5,
+            "nmi": 0.5,
+        }
+        | {"chosen": {reading.OURS: ours, reading.TRUE: classes}.get(rule, 2)}
+        for dataset, classes, ours in (("one", 4, 8), ("two", 16, 16))
+        for seed in (0, 1)
+        for rule in reading.RULES
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+
+
+def test_errors_of_known_numbers() -> None:
+    table = reading.table(_frame()).set_index("rule")
+    ours = table.loc[reading.NAMES[reading.OURS]]
+    assert ours["mean absolute log2 error"] == "0.50"
+    assert ours["mean log2"] == "+0.50"
+    assert ours["within a factor of 1.5, %"] == "50"
+    assert ours["largest error"] == "1.00 (one)"
+    assert table.loc["HDBSCAN", ["mean absolute log2 error", "mean log2"]].tolist() == ["2.00", "-2.00"]
+    assert 4 <= reading.constant(_frame()) <= 16
+    assert table.loc[f"{reading.CONSTANT} ({reading.constant(_frame())})", "mean absolute log2 error"] == "1.00"
+    more = reading.against_ours(_frame()).set_index("rule")["difference"]
+    assert more["HDBSCAN"].startswith("+1.50 ")
+    each = reading.per_dataset(_frame()).set_index("data set")
+    assert each.loc["one", reading.OURS] == "8, 8"
+    assert each.loc["two", "classes"] == "16"
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiments"])
+    np.save(tmp_path / "blobs.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    app = typer.Typer()
+    app.command()(main)
+    arguments = ["n-clusters", "--features", str(tmp_path / "blobs.npy"), "--labels", str(tmp_path / "y.npy")]
+    done = CliRunner().invoke(app, [*arguments, "--seeds", "1", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "n-clusters" / "numbers.png").is_file()
+    assert set(pd.read_csv(tmp_path / "n-clusters" / "results.csv")["rule"]) == set(reading.RULES)
