@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,46 +15,34 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, softmax
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from icon import _checks as check
 from icon import nn as icon_nn
 from icon._threads import threaded
 from icon.core import exchange
 from icon.core.evaluators import Evaluator
 from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
-from icon.core.loss import Loss
-from icon.estimators import heads, initialization
+from icon.estimators import restarts
+from icon.estimators.arguments import batch_size, checked
 from icon.estimators.base import (
     apply,
     as_dense,
-    check_callback,
-    check_hyper,
-    draw_seed,
     made_from,
     placed,
     random_of,
-    sample_weights,
 )
-from icon.estimators.counting import check_auto, number_of_clusters
+from icon.estimators.counting import number_of_clusters
 from icon.estimators.naming import names_of, order_of
-from icon.estimators.neighborhood import EXACT, NEIGHBOURS, Neighborhood
-from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, of_weighted, value_of, weighted
+from icon.estimators.neighborhood import EXACT, Neighborhood
+from icon.estimators.restarts import Problem
+from icon.estimators.run import of_weighted, weighted
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.estimators.spaces import read_spaces, side_by_side
-from icon.labels import Labels, classes_of
-from icon.neighbors import SEARCHES
-from icon.p.operations import HOW
 from icon.serialization import READERS
 from icon.training.state import settled
-
-BATCH, PER_CLUSTER = 512, 8  # pairs of a step, and at least so many for each cluster
-AGREE = 0.25  # restarts that agree less are told
-LEAST = 0.8  # balance of the loss where none is given: a debiased p joins all points, and small clusters die below
 
 
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -233,7 +221,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
         """
         near = self._neighborhood()
-        spaces, known, weights, kinds, loss = exchange.on_all(partial(self._checked, X, y, sample_weight), self.group)
+        arguments = partial(checked, self, near, X, y, sample_weight)
+        spaces, known, weights, kinds, loss = exchange.on_all(arguments, self.group)
         n = spaces[0].shape[0]
         x, narrow = self._as_seen(spaces)
         nears = [near.at(space) for space in spaces]
@@ -245,8 +234,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         del seen
         if len(spaces) == 1 and nears[0] is not near:
             near, loss = nears[0], nears[0].loss(n)
-        size = self._batch_size(n, self.n_clusters_)
-        last = Stage("clustering", self.n_clusters_, self.max_iter, self.debias, self.ema, self.callback)
         if narrow is not None and len(spaces) == 1 and near.sees_directions:
             spaces = [x]  # these directions are what neighbours are searched in, too
         bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
@@ -254,25 +241,16 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if weights is not None:
             bases = [of_weighted(base, weights) for base in bases]
         del spaces  # heads may see narrower ones
-        pairs = cache(partial(near.pairs, bases, weighted=weights is not None))
-        composed = cache(partial(near.composed, bases))
-        judged = composed if self._is_exact(n) else pairs
-        found: list[tuple[float, int, nn.Module, NDArray[np.int64]]] = []
+        problem = Problem(
+            x, narrow is not None, whole, loss, partial(near.composed, bases),
+            partial(near.pairs, bases, weighted=weights is not None), batch_size(self, n, self.n_clusters_),
+            n <= EXACT or self.batch_size is None,
+        )  # fmt: skip
         unknown = None if weights is None else 1.0
         balance = unknown if isinstance(self.balance, str) else float(self.balance)
-        for start in range(self.n_init):
-            of, target = (whole, composed) if size is None else (loss, pairs)
-            run = Run(of, x, size, target, pairs, draw_seed(random), start, narrow is not None)
-            first, balance = heads.first_clusters(self, kinds[start % len(kinds)], run, balance)
-            self.balance_ = max(balance, LEAST) if isinstance(self.balance, str) else balance
-            mapper, steps = heads.trained(self, run._replace(loss=balanced(of, self.balance_)), last, first)
-            logits = logits_of(mapper, x)
-            value = value_of(balanced(whole, balance), torch.from_numpy(logits), judged(self.debias))
-            if not found or value < min(value for value, *_ in found):
-                self.probabilities_ = softmax(logits, axis=1)
-            found.append((value, steps, mapper, logits.argmax(axis=1)))
-        self.losses_ = np.array([value for value, *_ in found])
-        self.restarts_ = np.stack([labels for *_, labels in found])
+        found, self.probabilities_, self.balance_ = restarts.trained(self, problem, kinds, balance, random)
+        self.losses_ = np.array([each.value for each in found])
+        self.restarts_ = np.stack([each.labels for each in found])
         best = int(self.losses_.argmin())
         self.loss_, self.n_iter_, self.mapper_, labels = found[best]
         if narrow is not None:
@@ -284,81 +262,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = names_of(self.n_clusters_, known)
         self.labels_ = self.classes_[self.restarts_[best]]
         self.n_empty_ = self.n_clusters_ - len(np.unique(labels))
-        self._tell()
+        restarts.tell(self.restarts_, self.n_clusters_, self.n_empty_)
         return self
-
-    def _tell(self) -> None:
-        """Warn of what the user should know of the clusters that were found."""
-        if self.n_empty_:
-            check.warn(f"n_clusters: got {self.n_clusters_}, of which {self.n_empty_} stayed empty", ConvergenceWarning)
-        agree = agreement(self.restarts_)
-        if agree is not None and agree < AGREE:
-            little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
-            hint = "other features, another number of clusters or more restarts may help"
-            check.warn(f"restarts: {little}: {hint}", ConvergenceWarning)
 
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
         """`fit`, and the clusters ``[n]`` of X."""
         labels: NDArray[Any] = self.fit(X, y, **fit_params).labels_
         return labels
-
-    def _checked(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
-        """The features, the classes and weights, the kinds of start, and the loss, where all arguments are right."""
-        spaces = [placed(x, self.device) for x in read_spaces(self, X, least=2)]
-        n = spaces[0].shape[0]
-        weights = None if sample_weight is None else sample_weights(sample_weight, n)
-        if weights is not None and not bool((weights > 0).all()):
-            raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
-        if weights is not None and self.group is not None:
-            raise ValueError("sample_weight: got some with group=, expected None")
-        if weights is not None and self.balance not in ("auto", 1):
-            raise ValueError(f"sample_weight: got some with balance={self.balance!r}, expected balance='auto' or 1")
-        kinds, near = self._kinds(n), self._neighborhood()
-        loss = near.loss(n)
-        known = classes_of(y, "y", n) if self.column == "classes" and y is not None else None
-        if known is not None and (classes := len(known.names)) > near.n_clusters:
-            raise ValueError(f"n_clusters: got {self.n_clusters}, expected at least {classes}, the classes in y")
-        self._batch_size(n, near.n_clusters)
-        if self.column == "knn" and isinstance(self.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
-            few = f"{n} points" if self.n_clusters == "auto" else f"{n} points and {self.n_clusters} clusters"
-            check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
-        return spaces, known, weights, kinds, loss
-
-    def _kinds(self, n: int) -> tuple[str, ...]:
-        """The kinds of start, where all arguments are as they may be for n points."""
-        own = (
-            "n_neighbors",
-            "walks",
-            "debias",
-            "symmetrize",
-            "balance",
-            *(("metric",) if self.metric != "auto" else ()),
-        )
-        check_hyper(self.hyper, own)
-        check_callback(self.callback)
-        check.choice(self.neighbors, "neighbors", SEARCHES)
-        if self.symmetrize is not None:
-            check.choice(self.symmetrize, "symmetrize", HOW)
-        if isinstance(self.n_clusters, str):
-            check_auto(self, self._metric)
-        elif check.count(self.n_clusters, "n_clusters") > n:
-            raise ValueError(f"n_clusters: got {self.n_clusters}, expected at most {n}, the number of points")
-        kinds = tuple(self.init) if isinstance(self.init, (list, tuple)) else (self.init,)
-        for kind in kinds:
-            check.choice(kind, "init", initialization.KINDS)
-        if "auto" in kinds:
-            is_of_features = made_from(self.column) == "features" and self._metric != "precomputed"
-            kinds = initialization.OF_FEATURES if is_of_features else ("over-clustering",)
-        check.count(self.max_iter, "max_iter")
-        check.count(self.n_init, "n_init")
-        check.fraction(self.ema, "ema")
-        if isinstance(self.balance, str):
-            check.choice(self.balance, "balance", ("auto",))
-        else:
-            check.fraction(self.balance, "balance")
-        return kinds
 
     def _as_seen(self, spaces: list[Any]) -> tuple[Any, icon_nn.Principal | None]:
         """The features as heads see them, and what makes wide ones narrow: once, and not at every step of a start."""
@@ -444,22 +354,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         given["metric"] = self._metric
         # Clusters that are found are so few that they need no fewer neighbours.
         return Neighborhood(**{**given, "n_clusters": 1} if isinstance(self.n_clusters, str) else given)
-
-    def _is_exact(self, n: int) -> bool:
-        """Whether the loss over all points is computed and not sampled."""
-        return n <= EXACT or self.batch_size is None
-
-    # -- the input ----------------------------------------------------------------------------------------------------
-
-    def _batch_size(self, n: int, clusters: int) -> int | None:
-        if isinstance(self.batch_size, str):
-            check.choice(self.batch_size, "batch_size", ("auto",))
-            size = max(BATCH, PER_CLUSTER * clusters)
-            return None if n <= max(initialization.WHOLE, size) else size
-        if self.batch_size is not None and not clusters <= check.count(self.batch_size, "batch_size", 2) <= n:
-            expected = f"from {clusters} (n_clusters) to {n} (points)"
-            raise ValueError(f"batch_size: got {self.batch_size}, expected {expected}")
-        return self.batch_size
 
     @settled()
     def _logits(self, X: Any) -> NDArray[np.float32]:

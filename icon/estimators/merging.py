@@ -70,7 +70,8 @@ def balance_of(joint: Array, n_groups: int) -> float:
     It is 1, unless groups of unequal sizes have a normalised cut of less than two thirds, and one group more would at
     least double it: then the groups are separated, and they are as many as there are. A smaller cut alone says little,
     because a few hardly connected points are cut off easily. The normalised cut is the limit of the loss for a leak of
-    one; of separated groups it prefers none for their sizes.
+    one; of separated groups it prefers none for their sizes. Of several balances that give these groups it is the
+    smallest: with a larger one a restart that cuts the large group has the lower loss.
     """
     if not 2 <= n_groups <= min(MOST, len(joint) - 1):
         return 1.0
@@ -80,7 +81,7 @@ def balance_of(joint: Array, n_groups: int) -> float:
     one_more = min(_cut(joint, n_groups + 1, balance) for balance in BALANCES)
     if one_more < MORE * cuts.min():
         return 1.0
-    return BALANCES[int(np.flatnonzero(cuts <= 1.1 * cuts.min())[0])]
+    return BALANCES[int(np.flatnonzero(cuts <= 1.1 * cuts.min())[-1])]
 
 
 def _cut(joint: Array, n_groups: int, balance: float) -> float:

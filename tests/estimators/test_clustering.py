@@ -554,6 +554,14 @@ class TestBalance:
         assert adjusted_rand_score(y, model.labels_) > 0.99
         assert model.balance_ < 1
 
+    def test_and_among_more_points_where_a_restart_cuts_the_large_one(self) -> None:
+        rng, y = np.random.default_rng(0), np.repeat([0, 1], [1960, 40])
+        x = 10 * np.eye(2, 8)[y] + rng.normal(size=(2000, 8))
+        model = Clustering(2, n_init=2, random_state=0).fit(x)
+        kept, other = (adjusted_rand_score(y, labels) for labels in model.restarts_)
+        assert kept > 0.99 > other
+        assert model.losses_[0] < model.losses_[1]
+
     def test_equal_clusters_keep_the_mutual_information(self) -> None:
         x, y = unequal((100, 100, 100))
         model = Clustering(3, n_init=1, random_state=0).fit(x)

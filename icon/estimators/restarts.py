@@ -1,0 +1,105 @@
+"""The restarts of a clustering: each trained from its first clusters, compared with the others, and told about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.exceptions import ConvergenceWarning
+from torch import nn
+
+from icon import _checks as check
+from icon.core.loss import Loss
+from icon.estimators import heads
+from icon.estimators.base import draw_seed
+from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, value_of
+from icon.p.rows import Rows
+from icon.training.sampler import PairSampler
+
+AGREE = 0.25  # restarts that agree less are told
+LEAST = 0.8  # balance of the loss where none is given: with less, small clusters died in trials
+
+
+class Problem(NamedTuple):
+    """What is clustered.
+
+    Args:
+        x: features as heads see them; ``is_narrow`` where they are principal directions.
+        whole: the loss of all points, with their weights, and ``batch`` that of a step.
+        composed: from α to p with walks and debiasing, and ``pairs`` to what draws from it.
+        size: of a batch; None for all points.
+        is_exact: whether the loss over all points is computed and not sampled.
+    """
+
+    x: Any
+    is_narrow: bool
+    whole: Loss
+    batch: Loss
+    composed: Callable[[float], Rows]
+    pairs: Callable[[float], PairSampler]
+    size: int | None
+    is_exact: bool
+
+
+class Restart(NamedTuple):
+    """``value`` is lower for better clusters; ``labels [n]`` are those of highest probability."""
+
+    value: float
+    steps: int
+    mapper: nn.Module
+    labels: NDArray[np.int64]
+
+
+class Restarts(NamedTuple):
+    """All restarts, the probabilities ``[n, C]`` of the best one, and the balance while training."""
+
+    all: list[Restart]
+    probabilities: NDArray[np.float32]
+    balance: float
+
+
+def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: float | None, random: Any) -> Restarts:
+    """The restarts of an `icon.Clustering`.
+
+    Args:
+        estimator: whose arguments say how.
+        problem: what is clustered.
+        kinds: of first clusters, in turn.
+        balance: b; None lets the clusters that the first restart merges decide.
+        random: where seeds come from.
+    """
+    composed, pairs = cache(problem.composed), cache(problem.pairs)
+    last = Stage(
+        "clustering", estimator.n_clusters_, estimator.max_iter, estimator.debias, estimator.ema, estimator.callback
+    )
+    found: list[Restart] = []
+    chosen, is_given = balance, not isinstance(estimator.balance, str)
+    for start in range(estimator.n_init):
+        of, target = (problem.batch, pairs) if problem.size is not None else (problem.whole, composed)
+        run = Run(of, problem.x, problem.size, target, pairs, draw_seed(random), start, problem.is_narrow)
+        first, chosen = heads.first_clusters(estimator, kinds[start % len(kinds)], run, chosen)
+        while_training = chosen if is_given else max(chosen, LEAST)
+        mapper, steps = heads.trained(estimator, run._replace(loss=balanced(of, while_training)), last, first)
+        logits = logits_of(mapper, problem.x)
+        judged = composed if problem.is_exact else pairs
+        value = value_of(balanced(problem.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
+        if not found or value < min(each.value for each in found):
+            probabilities = softmax(logits, axis=1)
+        found.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
+    return Restarts(found, probabilities, while_training)
+
+
+def tell(restarts: NDArray[np.int64], n_clusters: int, n_empty: int) -> None:
+    """Warn of what the user should know of the clusters that were found, ``[n_init, n]``."""
+    if n_empty:
+        check.warn(f"n_clusters: got {n_clusters}, of which {n_empty} stayed empty", ConvergenceWarning)
+    agree = agreement(restarts)
+    if agree is not None and agree < AGREE:
+        little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
+        hint = "other features, another number of clusters or more restarts may help"
+        check.warn(f"restarts: {little}: {hint}", ConvergenceWarning)
