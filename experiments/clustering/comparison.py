@@ -90,9 +90,9 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 @lru_cache(maxsize=4)
 def with_metric(dataset: Dataset) -> Dataset:
     """With the metric that `icon.Clustering` chooses, for the graph of all methods; the same object at every call."""
-    if dataset.metric != "sqeuclidean":
-        return dataset
-    return replace(dataset, metric=metric_of(dataset.x, Settings().neighbors))
+    is_default = dataset.metric == "sqeuclidean"
+    metric = metric_of(dataset.x, Settings().neighbors) if is_default else dataset.metric
+    return dataset if metric == dataset.metric else replace(dataset, metric=metric)
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
