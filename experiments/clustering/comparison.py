@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -11,7 +11,6 @@ from experiments.clustering import baselines, protocol, reading, rivals
 from experiments.clustering.deep_baselines import deep_baseline, deep_restart
 from experiments.clustering.protocol import (
     Clusters,
-    Settings,
     cluster,
     cluster_views,
     from_starts,
@@ -48,7 +47,7 @@ STARTED: dict[str, Callable[..., Clusters]] = {
     "TURTLE": rivals.turtle,
     "PRCut": partial(deep_restart, "prcut"),
 }
-METHODS: dict[str, Callable[[Dataset, int, Settings], Clusters]] = {
+METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
     "k-means": baselines.k_means,
     "spectral clustering": baselines.spectral,
     "self-tuning spectral clustering": rivals.self_tuning,
@@ -81,6 +80,13 @@ PAPER = {
 }
 
 
+@dataclass(frozen=True)
+class Settings(protocol.Settings):
+    """With batches as large as those of `icon.Clustering`."""
+
+    batch: int = 512
+
+
 def configurations(dataset: Dataset) -> list[Configuration]:
     names = [name for name in METHODS if dataset.views or name not in (VIEWS, OUR_VIEWS)]
     same = with_metric(dataset).metric == "sqeuclidean"  # which is UMAP's own
@@ -95,7 +101,7 @@ def with_metric(dataset: Dataset) -> Dataset:
     return dataset if metric == dataset.metric else replace(dataset, metric=metric)
 
 
-def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
+def run(dataset: Dataset, seed: int, configuration: Configuration, settings: protocol.Settings) -> Measures:
     name, dataset = configuration["variant"], with_metric(dataset)
     before = 0.0
     if name in SPECTRAL:
@@ -110,18 +116,18 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 
 DIVIDED = partial(reading.groups, first=DEVELOPMENT, titles=("for development", "for validation"))
-TABLE = partial(reading.table, variants=tuple(METHODS), ours=SELECTED, paper=PAPER, divided=DIVIDED)
+READ: dict[str, Any] = {"variants": tuple(METHODS), "ours": SELECTED, "divided": DIVIDED}
 EXPERIMENT = Experiment(
     name="comparison",
     question="How do clustering methods compare, and how much of it is the initialisation?",
     settings=Settings,
     configurations=configurations,
     run=run,
-    table=TABLE,
+    table=partial(reading.ranks, **READ),
     figures={"accuracy": partial(reading.points, variants=tuple(METHODS))},
     tables={
-        **{title: partial(TABLE, paper={}, measure=name) for name, title in (("nmi", "NMI"), ("ari", "ARI"))},
-        "Over data sets": partial(reading.ranks, variants=tuple(METHODS), ours=SELECTED),
+        "Accuracy": partial(reading.table, paper=PAPER, **READ),
+        **{name: partial(reading.table, paper={}, measure=name.lower(), **READ) for name in ("NMI", "ARI")},
     },
     most_seeds=lambda configuration: SLOW.get(configuration["variant"].removesuffix(FROM_START)),
     partly=True,

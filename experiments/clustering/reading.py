@@ -82,13 +82,22 @@ def _sign(ours: list[float], theirs: list[float]) -> int:
     return clearly(ours[:both], theirs[:both])
 
 
-def ranks(frame: DataFrame, variants: Sequence[str], ours: str) -> DataFrame:
-    """A row per variant and two columns per measure: the mean rank, of variants that were run on all data sets, and by
-    how many points ours is higher, on the data sets of the variant, with the 95 % interval over them."""
+def ranks(
+    frame: DataFrame,
+    variants: Sequence[str],
+    ours: str,
+    divided: Callable[[DataFrame], dict[str, list[str]]] = groups,
+) -> DataFrame:
+    """A row per variant and some columns per measure: its means, and the mean rank where it was run on all data sets,
+    and by how many points ours is higher, on the data sets of the variant, with the 95 % interval over them."""
+    split = divided(frame)
     found = DataFrame(index=[variant for variant in variants if variant in set(frame["variant"])])
     for measure, title in MEASURES.items():
         means = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
         whole = means.dropna()
+        for title_of, some in split.items():
+            mean = 100 * means[some].mean(axis=1, skipna=False)
+            found[f"{title}, mean of {len(some)} {title_of}"] = mean.map("{:.1f}".format, na_action="ignore")
         sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
         found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
         pairs = {name: 100 * means.loc[[ours, name]].dropna(axis=1) for name in means.index if name != ours}
