@@ -35,7 +35,7 @@ from icon.training import PairSampler
 DIGITS = load("digits").subset(200)
 FEW = protocol.Settings(steps=5)
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
-RUNS = {"comparison": 22, "neighbourhood-width": 5, "ablation": 4, "debiasing": 24, "model-selection": 9}
+RUNS = {"comparison": 22, "neighbourhood-width": 5, "ablation": 4, "model-selection": 9}
 
 
 @pytest.mark.filterwarnings("ignore:restarts. agree little")  # a large α ruins clusters, which is what is shown

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import typer
 from sklearn.datasets import make_blobs
+from typer.testing import CliRunner
 
 import icon
+from experiments.__main__ import main
 from experiments.clustering import debiasing, protocol
 from experiments.clustering import debiasing_reading as reading
 from experiments.clustering import debiasing_theory as theory
@@ -84,6 +89,25 @@ def frame(**measures: Callable[[dict[str, Any]], float]) -> pd.DataFrame:
         for configuration in debiasing.configurations(BLOBS)
     ]
     return pd.DataFrame(row | {name: measure(row) for name, measure in measures.items()} for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:restarts. agree little", "ignore:n_clusters")
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["experiments"])
+    np.save(tmp_path / "blobs.npy", BLOBS.x)
+    np.save(tmp_path / "y.npy", Y)
+    app = typer.Typer()
+    app.command()(main)
+    arguments = ["debiasing", "--features", str(tmp_path / "blobs.npy"), "--labels", str(tmp_path / "y.npy")]
+    done = CliRunner().invoke(app, [*arguments, "--seeds", "1", "--set", "steps=20", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "50 runs made" in done.output
+    assert pd.read_csv(tmp_path / "debiasing" / "results.csv")["accuracy"].between(0, 1).all()
+    assert (tmp_path / "debiasing" / "effect.png").is_file()
+    refused = CliRunner().invoke(app, ["debiasing", "--dataset", "digits", "--out", str(tmp_path / "none")])
+    assert refused.exit_code == 2
+    assert "got digits, which is kept for validation" in refused.output
 
 
 def test_table_has_the_differences_and_their_intervals() -> None:
