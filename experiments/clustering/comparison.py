@@ -124,7 +124,7 @@ EXPERIMENT = Experiment(
     configurations=configurations,
     run=run,
     table=partial(reading.ranks, **READ),
-    figures={"accuracy": partial(reading.points, variants=tuple(METHODS))},
+    figures={"accuracy": partial(reading.differences, **READ)},
     tables={
         "Accuracy": partial(reading.table, paper=PAPER, **READ),
         **{name: partial(reading.table, paper={}, measure=name.lower(), **READ) for name in ("NMI", "ARI")},

@@ -123,6 +123,34 @@ def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
     return figure
 
 
+def differences(
+    frame: DataFrame, variants: Sequence[str], ours: str, divided: Callable[[DataFrame], dict[str, list[str]]] = groups
+) -> Figure:
+    """A row per other variant that was run on all data sets, the most accurate one above: how much more accurate ours
+    is, a dot per data set, and the mean over them with its 95 % interval."""
+    means = 100 * frame.groupby(["variant", "dataset"])["accuracy"].mean().unstack()
+    ahead = (means.loc[ours] - means).drop(index=ours)
+    ahead = ahead.loc[[name for name in variants if name in ahead.index and ahead.loc[name].notna().all()]]
+    ahead = ahead.loc[ahead.mean(axis=1).sort_values(kind="stable").index]
+    figure, places = panels(1, 1, (6.5, 0.4 + 0.24 * len(ahead)), left=2.6)
+    panel, rows = places[0, 0], np.arange(len(ahead))
+    for (title, names), colour, marker in zip(divided(frame).items(), COLOURS, MARKERS, strict=False):
+        x = ahead[names].to_numpy()
+        panel.plot(x, np.broadcast_to(rows[:, None], x.shape), marker, color=colour, alpha=0.5)
+        panel.plot([], [], marker, color=colour, alpha=0.5, label=f"a data set {title}")
+    found = [paired_difference(*means.loc[[ours, name]].dropna(axis=1).to_numpy()) for name in ahead.index]
+    middle, low, high = np.array(found).T
+    bars = np.stack([middle - low, high - middle])
+    panel.errorbar(middle, rows, None, bars, fmt="d", color="black", label="mean and its 95 % interval")
+    panel.axvline(0, color="black", linewidth=0.8)
+    panel.set_yticks(rows, ahead.index)
+    panel.invert_yaxis()
+    panel.set_xlim(*(np.nanmin(ahead) - 2, np.nanmax(ahead) + 2))
+    panel.set_xlabel(f"how many points the accuracy of {ours} is higher")
+    legend(figure, panel, 3)
+    return figure
+
+
 def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A line per data set over the variants in their order."""
     figure, places = panels(1, 1, (6.0, 3.4))

@@ -93,6 +93,22 @@ def test_what_is_the_same_for_all_seeds_is_found_once(monkeypatch: pytest.Monkey
     assert comparison.run(DIGITS, 5, {"variant": "Ward"}, FEW) == first
 
 
+@pytest.mark.parametrize("names", ["abc", "a"])
+def test_figure_of_differences_has_a_row_per_variant_of_all_data_sets(names: str) -> None:
+    scores = {"ours": (0.5, 0.6, 0.7), "worse": (0.4, 0.4, 0.4), "better": (0.6, 0.7, 0.8), "few": (0.9,)}
+    rows = [
+        {"dataset": dataset, "variant": variant, "accuracy": value}
+        for variant, values in scores.items()
+        for dataset, value in zip(names, values, strict=False)
+    ]
+    figure = reading.differences(pd.DataFrame(rows), tuple(scores), "ours")
+    (panel,) = figure.axes
+    shown = [text.get_text() for text in panel.get_yticklabels()]
+    assert shown == (["better", "worse"] if names == "abc" else ["few", "better", "worse"])
+    means = next(line for line in panel.lines if line.get_marker() == "d").get_xdata()
+    assert np.allclose(np.asarray(means)[-2:], [-10, 20 if names == "abc" else 10])
+
+
 def test_slow_methods_are_run_with_few_seeds() -> None:
     planned = tasks(comparison.EXPERIMENT, [DIGITS], 4, FEW)
     seeds = {name: [t.seed for t in planned if t.configuration["variant"] == name] for name in comparison.METHODS}
