@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import typer
 from matplotlib.figure import Figure
 from pandas import DataFrame
+from typer.testing import CliRunner, Result
 
 from experiments import record
+from experiments.__main__ import main
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures
 from experiments.statistics import mean_std
@@ -45,3 +51,18 @@ def experiment(run: Callable[..., Measures] = score) -> Experiment:
         table=lambda frame: frame.groupby("k")["score"].agg(mean_std).reset_index().assign(none=None),
         figures={"first": _draw, "second": _draw},
     )
+
+
+def command(*arguments: str) -> Result:
+    """What ``python -m experiments`` does with these arguments."""
+    app = typer.Typer()
+    app.command()(main)
+    with mock.patch.object(sys, "argv", ["experiments", *arguments]):  # which the results record
+        return CliRunner().invoke(app, list(arguments))
+
+
+def saved(folder: Path, x: np.ndarray, y: np.ndarray) -> list[str]:
+    """The arguments for features and labels that are written to a folder."""
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    return ["--features", str(folder / "x.npy"), "--labels", str(folder / "y.npy")]

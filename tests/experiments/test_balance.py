@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from experiments.__main__ import main
 from experiments.clustering import balance, balance_criteria, protocol
 from experiments.clustering import balance_reading as reading
 from experiments.datasets import DEVELOPMENT, VALIDATION, Dataset, load, refuse_validation
 from experiments.registry import EXPERIMENTS
 from experiments.run import tasks
 from icon.estimators.merging import balance_of, grouped, merge, normalized_cut
-from tests.experiments.fakes import DATASET
+from tests.experiments.fakes import DATASET, command, saved
 
 Y = np.repeat(np.arange(4), (100, 80, 60, 40))
 CENTRES = 12 * np.eye(4, 5)
@@ -187,21 +183,16 @@ def test_ours_is_small_for_separated_groups_of_unequal_sizes() -> None:
     assert balance.problem(BLOBS, 0, balance.Settings()).ours == 1
 
 
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments"])
-    np.save(tmp_path / "blobs.npy", BLOBS.x)
-    np.save(tmp_path / "y.npy", Y)
-    app = typer.Typer()
-    app.command()(main)
-    arguments = ["balance", "--features", str(tmp_path / "blobs.npy"), "--labels", str(tmp_path / "y.npy")]
-    done = CliRunner().invoke(app, [*arguments, "--seeds", "1", "--out", str(tmp_path)])
+def test_the_command(tmp_path: Path) -> None:
+    arguments = ["balance", *saved(tmp_path, BLOBS.x, Y)]
+    done = command(*arguments, "--seeds", "1", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert "20 runs made" in done.output
     frame = pd.read_csv(tmp_path / "balance" / "results.csv")
     assert set(frame["sizes"]) == set(reading.SIZES)
     assert frame.loc[frame["sizes"] == "as they are", "accuracy"].max() == 1
     assert (tmp_path / "balance" / "accuracy.png").is_file()
-    refused = CliRunner().invoke(app, ["balance", "--dataset", "digits", "--out", str(tmp_path / "none")])
+    refused = command("balance", "--dataset", "digits", "--out", str(tmp_path / "none"))
     assert refused.exit_code == 2
     assert "got digits, which is kept for validation" in refused.output
     assert not (tmp_path / "none").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 import icon
-from experiments.__main__ import main
 from experiments.clustering import (
     baselines,
     comparison,
@@ -31,6 +27,7 @@ from experiments.held_out import WithTeacher
 from experiments.registry import EXPERIMENTS
 from experiments.run import tasks
 from icon.training import PairSampler
+from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(200)
 FEW = protocol.Settings(steps=5)
@@ -41,23 +38,20 @@ RUNS = {"comparison": 22, "neighbourhood-width": 5, "ablation": 4, "model-select
 @pytest.mark.filterwarnings("ignore:restarts. agree little")  # a large α ruins clusters, which is what is shown
 @pytest.mark.parametrize("name", ["comparison", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RUNS)[1:])])
 def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments"])
     for variant in filter(re.compile("UMAP").match, list(comparison.METHODS)):  # an optional package
         monkeypatch.delitem(comparison.METHODS, variant)
     for plan in (rivals.TURTLE_PLAN, rivals.PRCUT_PLAN):
         monkeypatch.setitem(plan, "steps", 5)
-    app = typer.Typer()
-    app.command()(main)
     few = ["--set", "steps=5", "--set", "restarts=1"] if name == "comparison" else ["--set", "steps=60"]
     arguments = [name, "--subset", "200", "--seeds", "1", *few, "--out", str(tmp_path)]
-    done = CliRunner().invoke(app, arguments)
+    done = command(*arguments)
     assert done.exit_code == 0, done.output
     assert f"{RUNS[name]} runs made, 0 were there" in done.output
     frame = pd.read_csv(tmp_path / name / "results.csv")
     assert frame.filter(["accuracy", "nmi", "ari", "ece"]).apply(lambda shares: shares.between(-0.1, 1).all()).all()
     assert frame["accuracy"].max() > 0.6
     assert EXPERIMENTS[name].question in (tmp_path / name / "README.md").read_text(encoding="utf-8")
-    assert f"{RUNS[name]} were there" in CliRunner().invoke(app, arguments).output
+    assert f"{RUNS[name]} were there" in command(*arguments).output
 
 
 def test_the_paper_is_cited_for_methods_that_are_run() -> None:
@@ -141,11 +135,8 @@ def test_a_start_is_found_once_and_its_seconds_count_for_every_method() -> None:
     )
 
 
-def test_names_of_earlier_releases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments"])
-    app = typer.Typer()
-    app.command()(main)
-    assert "subset: got 5000" in CliRunner().invoke(app, ["choice", "--subset", "5000"]).output
+def test_names_of_earlier_releases() -> None:
+    assert "subset: got 5000" in command("choice", "--subset", "5000").output
 
 
 def test_graphs() -> None:

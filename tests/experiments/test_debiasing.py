@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import typer
 from sklearn.datasets import make_blobs
-from typer.testing import CliRunner
 
 import icon
-from experiments.__main__ import main
 from experiments.clustering import debiasing, protocol
 from experiments.clustering import debiasing_reading as reading
 from experiments.clustering import debiasing_theory as theory
 from experiments.clustering.edges import corrupted, held_out
 from experiments.clustering.protocol import union
 from experiments.datasets import Dataset, at_most, load
+from tests.experiments.fakes import command, saved
 
 X, Y, *_ = make_blobs(80, 5, centers=4, random_state=0)
 BLOBS = Dataset("blobs", X.astype(np.float32), y=Y.astype(np.int64))
@@ -93,19 +90,14 @@ def frame(**measures: Callable[[dict[str, Any]], float]) -> pd.DataFrame:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:restarts. agree little", "ignore:n_clusters")
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments"])
-    np.save(tmp_path / "blobs.npy", BLOBS.x)
-    np.save(tmp_path / "y.npy", Y)
-    app = typer.Typer()
-    app.command()(main)
-    arguments = ["debiasing", "--features", str(tmp_path / "blobs.npy"), "--labels", str(tmp_path / "y.npy")]
-    done = CliRunner().invoke(app, [*arguments, "--seeds", "1", "--set", "steps=20", "--out", str(tmp_path)])
+def test_the_command(tmp_path: Path) -> None:
+    arguments = ["debiasing", *saved(tmp_path, BLOBS.x, Y)]
+    done = command(*arguments, "--seeds", "1", "--set", "steps=20", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert "50 runs made" in done.output
     assert pd.read_csv(tmp_path / "debiasing" / "results.csv")["accuracy"].between(0, 1).all()
     assert (tmp_path / "debiasing" / "effect.png").is_file()
-    refused = CliRunner().invoke(app, ["debiasing", "--dataset", "digits", "--out", str(tmp_path / "none")])
+    refused = command("debiasing", "--dataset", "digits", "--out", str(tmp_path / "none"))
     assert refused.exit_code == 2
     assert "got digits, which is kept for validation" in refused.output
 

@@ -6,25 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
-from experiments.__main__ import main
 from experiments.datasets import load
 from experiments.divergences import CELLS, DIVERGENCES, EXPERIMENT, RANDOM, SNE, Settings, run
+from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(150)
 
 
-def _command(*arguments: str) -> Result:
-    app = typer.Typer()
-    app.command()(main)
-    return CliRunner().invoke(app, list(arguments))
-
-
 def test_the_command(tmp_path: Path) -> None:
     quick = [part for name in ("cluster_epochs=1", "class_epochs=1", "map_steps=3") for part in ("--set", name)]
-    done = _command("divergences", "--subset", "150", "--seeds", "2", *quick, "--out", str(tmp_path))
+    done = command("divergences", "--subset", "150", "--seeds", "2", *quick, "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert f"{2 * len(CELLS) * len(DIVERGENCES)} runs made, 0 were there" in done.output
     folder = tmp_path / "divergences"

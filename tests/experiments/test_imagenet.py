@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -10,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from experiments.__main__ import main
 from experiments.clustering import baselines, comparison, imagenet
 from experiments.clustering.protocol import scores
 from experiments.datasets import Dataset, from_files, with_test
 from icon.estimators.base import on_disk
+from tests.experiments.fakes import command
 
 CLASSES, WIDTH = 4, 16
 FEW = imagenet.Settings(steps=30, batch=64)
@@ -47,16 +45,13 @@ def _dataset(files: Path) -> Dataset:
 
 
 def _command(files: Path, *more: str, name: str = "imagenet", test: bool = True) -> Result:
-    app = typer.Typer()
-    app.command()(main)
     given = ["--features", f"{files}/train.npy", "--labels", f"{files}/train_labels.npy", "--seeds", "1"]
     given += ["--test-features", f"{files}/val.npy", "--test-labels", f"{files}/val_labels.npy"] if test else []
     few = ["--set", "steps=30", "--set", "batch=64", "--out", str(files / "out")]
-    return CliRunner().invoke(app, [name, *given, *few, *more])
+    return command(name, *given, *few, *more)
 
 
-def test_the_command(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments"])
+def test_the_command(files: Path) -> None:
     done = _command(files)
     assert done.exit_code == 0, done.output
     assert f"{len(imagenet.VARIANTS)} runs made, 0 were there" in done.output

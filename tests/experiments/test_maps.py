@@ -9,13 +9,13 @@ import pandas as pd
 
 from experiments.datasets import load
 from experiments.maps import CELL, EXPERIMENT, Settings, configurations, most_frequent, run, supervision
-from tests.experiments.test_divergences import _command
+from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(150)
 
 
 def test_the_command(tmp_path: Path) -> None:
-    done = _command("maps", "--subset", "150", "--seeds", "1", "--set", "steps=3", "--out", str(tmp_path))
+    done = command("maps", "--subset", "150", "--seeds", "1", "--set", "steps=3", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     cells = len(configurations(DIGITS))
     assert f"{cells} runs made, 0 were there" in done.output

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
-from experiments.__main__ import main
 from experiments.datasets import Dataset, load
 from experiments.held_out import halves
 from experiments.multi_view import EXPERIMENT, Settings, configurations, embed, run, views_of
 from experiments.run import tasks
+from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(200)
 
 
-def _command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
-    app = typer.Typer()
-    app.command()(main)
-    return CliRunner().invoke(app, list(arguments))
-
-
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(tmp_path: Path) -> None:
     arguments = ["multi-view", "--subset", "200", "--seeds", "2", "--set", "epochs=1", "--out", str(tmp_path)]
-    done = _command(monkeypatch, *arguments)
+    done = command(*arguments)
     assert done.exit_code == 0, done.output
     assert "6 runs made, 0 were there" in done.output
     folder = tmp_path / "multi-view"
@@ -43,7 +33,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (environment,) = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     assert environment["command"].startswith("python -m experiments multi-view --subset 200")
 
-    again = _command(monkeypatch, *arguments)
+    again = command(*arguments)
     assert "0 runs made, 6 were there" in again.output
     assert len(json.loads((folder / "environment.json").read_text(encoding="utf-8"))) == 1
 
@@ -53,7 +43,7 @@ def test_own_views_and_trial_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name, array in zip("abcy", [*views_of(DIGITS), DIGITS.y], strict=True):
         np.save(f"{name}.npy", array)
     files = [part for name in "ab" for part in ("--features", f"{name}.npy")]
-    done = _command(monkeypatch, "multi-view", *files, "--labels", "y.npy", "--seeds", "1", "--set", "epochs=1")
+    done = command("multi-view", *files, "--labels", "y.npy", "--seeds", "1", "--set", "epochs=1")
     assert done.exit_code == 0, done.output
     assert set(pd.read_csv("out/experiments/multi-view/results.csv")["dataset"]) == {"a"}
 
@@ -79,14 +69,14 @@ def test_mistakes_are_one_clear_error(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ICON_DATA", raising=False)
     np.save("x.npy", np.eye(6))
-    done = _command(monkeypatch, *arguments)
+    done = command(*arguments)
     assert done.exit_code == 2
     assert message in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
-def test_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = _command(monkeypatch)
+def test_the_list() -> None:
+    done = command()
     assert done.exit_code == 0
     assert "multi-view" in done.output
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from experiments.__main__ import main
 from experiments.clustering import n_clusters
 from experiments.clustering import n_clusters_reading as reading
 from experiments.datasets import Dataset, load
 from experiments.registry import EXPERIMENTS
 from experiments.run import tasks
+from tests.experiments.fakes import command, saved
 
 Y = np.repeat(np.arange(4), (100, 80, 60, 40))
 X = (15 * np.eye(4, 5)[Y] + np.random.default_rng(0).normal(size=(280, 5))).astype(np.float32)
@@ -80,14 +77,9 @@ def test_errors_of_known_numbers() -> None:
     assert each.loc["two", "classes"] == "16"
 
 
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["experiments"])
-    np.save(tmp_path / "blobs.npy", X)
-    np.save(tmp_path / "y.npy", Y)
-    app = typer.Typer()
-    app.command()(main)
-    arguments = ["n-clusters", "--features", str(tmp_path / "blobs.npy"), "--labels", str(tmp_path / "y.npy")]
-    done = CliRunner().invoke(app, [*arguments, "--seeds", "1", "--out", str(tmp_path)])
+def test_the_command(tmp_path: Path) -> None:
+    arguments = ["n-clusters", *saved(tmp_path, X, Y)]
+    done = command(*arguments, "--seeds", "1", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "n-clusters" / "numbers.png").is_file()
     assert set(pd.read_csv(tmp_path / "n-clusters" / "results.csv")["rule"]) == set(reading.RULES)
