@@ -19,7 +19,7 @@ from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.record import Configuration, Measures, labels_of
 from icon.estimators import initialization
-from icon.estimators.arguments import PER_CLUSTER
+from icon.estimators.arguments import automatic
 from icon.estimators.base import BLOCK, apply, on_disk
 from icon.metrics import ari, clustering_accuracy, nmi
 from icon.nn import mappers
@@ -65,8 +65,7 @@ class Settings(record.Settings):
 
     def batch_size(self, dataset: Dataset) -> int:
         """How many pairs a step sees, for every method that takes steps: few points whole, as in `icon.Clustering`."""
-        of_many = dataset.n if dataset.n <= initialization.WHOLE else max(self.batch, PER_CLUSTER * dataset.classes)
-        return min(dataset.n, of_many)
+        return automatic(dataset.n, dataset.classes, self.batch) or dataset.n
 
 
 class Clusters(NamedTuple):

@@ -138,7 +138,7 @@ def differences(
         x = ahead[names].to_numpy()
         panel.plot(x, np.broadcast_to(rows[:, None], x.shape), marker, color=colour, alpha=0.5)
         panel.plot([], [], marker, color=colour, alpha=0.5, label=f"a data set {title}")
-    found = [paired_difference(*means.loc[[ours, name]].dropna(axis=1).to_numpy()) for name in ahead.index]
+    found = [paired_difference(*means.loc[[ours, name]].to_numpy()) for name in ahead.index]
     middle, low, high = np.array(found).T
     bars = np.stack([middle - low, high - middle])
     panel.errorbar(middle, rows, None, bars, fmt="d", color="black", label="mean and its 95 % interval")

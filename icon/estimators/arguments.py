@@ -90,9 +90,14 @@ def batch_size(estimator: Any, n: int, clusters: int) -> int | None:
     given: int | str | None = estimator.batch_size
     if isinstance(given, str):
         check.choice(given, "batch_size", ("auto",))
-        size = max(BATCH, PER_CLUSTER * clusters)
-        return None if n <= max(initialization.WHOLE, size) else size
+        return automatic(n, clusters)
     if given is not None and not clusters <= check.count(given, "batch_size", 2) <= n:
         expected = f"from {clusters} (n_clusters) to {n} (points)"
         raise ValueError(f"batch_size: got {given}, expected {expected}")
     return given
+
+
+def automatic(n: int, clusters: int, least: int = BATCH) -> int | None:
+    """The size of a batch where none is given: at least so many pairs, or 8 for each cluster; None for all points."""
+    size = max(least, PER_CLUSTER * clusters)
+    return None if n <= max(initialization.WHOLE, size) else size

@@ -232,11 +232,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         metric = self._metric if len(spaces) > 1 else nears[0].metric
         self.n_clusters_ = number_of_clusters(self, seen, near.k(n), metric, random)
         del seen
-        if len(spaces) == 1 and nears[0] is not near:
-            near, loss = nears[0], nears[0].loss(n)
-        if narrow is not None and len(spaces) == 1 and near.sees_directions:
+        if narrow is not None and len(spaces) == 1 and nears[0].sees_directions:
             spaces = [x]  # these directions are what neighbours are searched in, too
-        bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y), self.group)
+        bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y, nears), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
             bases = [of_weighted(base, weights) for base in bases]

@@ -75,23 +75,26 @@ class Neighborhood:
         is_chosen = self._is_near and self.metric == "auto"
         return replace(self, metric=metric_of(x, self.k(x.shape[0]))) if is_chosen else self
 
-    def rows(self, loss: Loss, spaces: Sequence[Any], y: Any) -> tuple[list[Rows], float | None]:
+    def rows(
+        self, loss: Loss, spaces: Sequence[Any], y: Any, nears: Sequence[Neighborhood] | None = None
+    ) -> tuple[list[Rows], float | None]:
         """p of each space before walks and debiasing (one where it is of y alone), and the lowest recall of a search.
 
         Args:
-            loss: see `loss`; of features it is `at` each space.
+            loss: see `loss`.
             spaces: features ``[n, f]`` of the points.
             y: what p is made from beside them.
+            nears: `at` each space, where that is known.
         """
+        nears = [self.at(x) for x in spaces] if nears is None else nears
         n = spaces[0].shape[0]
         known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
         if known is not None and not known.known.all():
-            found = [self.at(x)._near(x) for x in spaces]
+            found = [near._near(x) for near, x in zip(nears, spaces, strict=True)]
             found = [(self._with_unknown(known, near), recall) for near, recall in found]
         elif made_from(self.column) != "features":
             found = [(prepare(loss, target_of(self.column, spaces[0], y), Sets(n, n)), None)]
         else:
-            nears = [self.at(x) for x in spaces]
             found = [near._of(loss if near is self else near.loss(n), x) for near, x in zip(nears, spaces, strict=True)]
         recalls = [recall for _, recall in found if recall is not None]
         return [rows for rows, _ in found], min(recalls, default=None)
