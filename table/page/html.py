@@ -32,9 +32,16 @@ def _environment() -> Environment:
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     environment.filters |= {"mathml": mathml, "finite": _finite, "base64": lambda svg: b64encode(svg.encode()).decode()}
+    environment.filters["coded"] = coded
     for name in ("entry", "number", "provenance", "tolerance", "unbroken", "verdict", "peer", "program", "worst"):
         environment.filters[name] = getattr(view, name)
     return environment
+
+
+def coded(text: str) -> Markup:
+    """Text with code between backticks, as in Markdown."""
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
 
 
 def _finite(value: Any) -> Any:

@@ -377,6 +377,11 @@ def test_markdown(table: Table) -> None:
     assert "| SCAN | clusters, an entropy beside it |" in text
 
 
+def test_code_between_backticks() -> None:
+    assert html.coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
+    assert html.coded("none") == "none"
+
+
 def test_markdown_of_a_study(table: Table) -> None:
     text = re.sub(" +", " ", markdown.render(table))
     assert "### Width of the neighbourhood\n\nHow wide?" in text
