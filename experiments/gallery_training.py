@@ -1,0 +1,217 @@
+"""The training of the gallery: the map, the clusters or the encoder of a cell of the table."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import icon
+from experiments import record
+from experiments.datasets import Array, Dataset
+from experiments.maps import features
+from experiments.record import Configuration, labels_of
+from icon.neighbors import nearest_neighbors
+from icon.nn.mappers import MLP, Linear, Prototypes, Rescale
+from icon.training import fit
+
+CLUSTERS, WIDE = "clusters", "gaussian-wide"
+FREE = ("gaussian", "student-t", "identity", "graph", "knn")  # columns whose maps have a free place for each point
+LABELLED = ("classes", "data-label")
+RATE, START = 5e-3, 1e-4  # of the encoders; the deviation of the map that a frame starts from
+
+
+@dataclass(frozen=True)
+class Settings(record.Settings):
+    """The same for every cell; chosen beforehand and not tuned for any."""
+
+    points: int = 2000
+    directions: int = 50
+    steps: int = 400
+    frame_steps: int = 300
+    encoder_steps: int = 200
+    cluster_steps: int = 200
+    near: int = 15
+    kept: int = 90
+    noise: float = 0.3
+
+
+class Seen(NamedTuple):
+    """A trained cell: places ``[n, d]`` or memberships ``[n, C]``, the loss of each step, and what was trained."""
+
+    z: Array
+    losses: list[float]
+    mapper: str
+    circle: bool = False
+
+
+def trained(dataset: Dataset, row: str, column: str, seed: int, settings: Settings) -> Seen:
+    """A cell of the table."""
+    if row == CLUSTERS and column in (*FREE, "classes"):
+        return clustered(dataset, column, seed, settings)
+    return (
+        laid_out(dataset, row, column, seed, settings)
+        if column in FREE
+        else encoded(dataset, row, column, seed, settings)[0]
+    )
+
+
+def framed(dataset: Dataset, configuration: Configuration, seed: int, settings: Settings) -> Seen:
+    """A frame of a slider: an encoder is trained on from that of the cell; a map begins as that of the cell, shrunk."""
+    knob, row, column, value = (configuration[name] for name in ("part", "row", "column", "value"))
+    before, model = begun(dataset, row, column, seed, settings)
+    hyper = {knob: int(value) if knob == "walks" else value}
+    if model is not None:
+        return encoded(dataset, row, column, seed, settings, hyper, deepcopy(model))[0]
+    return laid_out(dataset, row, column, seed, settings, hyper, START * before.z / before.z.std())
+
+
+@lru_cache(maxsize=4)
+def begun(dataset: Dataset, row: str, column: str, seed: int, settings: Settings) -> tuple[Seen, nn.Module | None]:
+    """What the frames of a slider start from: the cell, and its encoder, where it has one."""
+    if column in FREE:
+        return laid_out(dataset, row, column, seed, settings), None
+    return encoded(dataset, row, column, seed, settings)
+
+
+def laid_out(
+    dataset: Dataset, row: str, column: str, seed: int, settings: Settings, hyper: Any = None, start: Any = "pca"
+) -> Seen:
+    """A map with a free place for each point; of the wide row, which has no minimum then, by orthonormal directions."""
+    losses: list[float] = []
+    mapper = "linear" if row == WIDE else "lookup"
+    model = icon.Embedding(
+        row=row, column=column, mapper=mapper, init=start, random_state=seed, tol=0,
+        max_iter=settings.steps if isinstance(start, str) else settings.frame_steps,
+        hyper=scale_of(dataset, row, column, settings) | (hyper or {}),
+        callback=lambda step, loss, z: losses.append(loss),
+    )  # fmt: skip
+    z = model.fit(features(dataset, settings.directions), target(dataset, column, settings)).embedding_
+    return Seen(z, losses, mapper)
+
+
+def clustered(dataset: Dataset, column: str, seed: int, settings: Settings) -> Seen:
+    """Soft clusters of the features, as many as there are classes, p as the column has it: no walks, no debiasing."""
+    losses: list[float] = []
+    model = icon.Clustering(
+        dataset.classes, column, walks=1, debias=0, n_init=1, max_iter=settings.cluster_steps, random_state=seed,
+        hyper=scale_of(dataset, CLUSTERS, column, settings), callback=lambda step, loss, z: losses.append(loss),
+    )  # fmt: skip
+    model.fit(features(dataset, settings.directions), target(dataset, column, settings))
+    return Seen(model.probabilities_, losses, "mlp")
+
+
+def encoded(
+    dataset: Dataset, row: str, column: str, seed: int, settings: Settings, hyper: Any = None, model: Any = None
+) -> tuple[Seen, nn.Module]:
+    """A function of the points, trained by classes, labels, or two views of each point; all points at each step."""
+    loss, x = loss_of(row, column, **(hyper or {})), inputs(dataset, settings)
+    if column == "pairs" and getattr(loss.p, "join", False):  # first views are anchors, second ones candidates
+        loss = loss.replace(p=replace(loss.p, join=False))  # type: ignore[call-arg]
+    y = torch.from_numpy(labels_of(dataset)) if column in LABELLED else None
+    width = dataset.classes if row == CLUSTERS else 2
+    orthonormal = (row, column) == (WIDE, "pairs")
+    steps = settings.encoder_steps
+    if model is None:
+        torch.manual_seed(seed)
+        model = encoder(x, column, width, dataset.classes, orthonormal, settings)
+    found = fit(loss, model, x, y, steps=steps, learning_rate=RATE, seed=seed)
+    with torch.no_grad():
+        z = model.eval()(x)
+        z = z if isinstance(z, Tensor) else z[0]
+        circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
+        z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
+    return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", circle), model
+
+
+def loss_of(row: str, column: str, **hyper: Any) -> icon.Loss:
+    """The loss of the first method that the table names in the cell, else the plain one.
+
+    Wide × data-label is taken with the cosine: with the dot product it has no minimum.
+    """
+    named = [m.slug for m in icon.methods() if m.in_table and (m.row, m.column) == (row, column)]
+    if (row, column) == (WIDE, "data-label"):
+        return icon.loss(row, column, metric="cosine", **hyper)
+    return icon.method(named[0], **hyper) if named else icon.loss(row, column, **hyper)
+
+
+def inputs(dataset: Dataset, settings: Settings) -> Tensor:
+    """Images ``[n, c, h, w]`` in [0, 1], or features ``[n, f]``."""
+    if dataset.shape is not None:
+        return torch.from_numpy(dataset.x.reshape(dataset.n, -1, *dataset.shape))
+    return torch.from_numpy(features(dataset, settings.directions))
+
+
+def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, settings: Settings) -> nn.Module:
+    """What the loss of a column takes: embeddings, those of two views or of two halves, or those and prototypes."""
+    if column == "cross-modal":
+        halves = Halves()
+        return TwoViews(halves, *(network(half, width) for half in halves(x)))
+    net = network(x, width, orthonormal)
+    if column == "pairs":
+        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else Noisy(settings.noise), net, net)
+    return nn.Sequential(net, Prototypes(classes, width)) if column == "data-label" else net
+
+
+def network(x: Tensor, width: int, orthonormal: bool = False) -> nn.Module:
+    flat = x.flatten(1)
+    head = Linear(flat.shape[1], width, orthonormal=True) if orthonormal else MLP(flat.shape[1], width)
+    return nn.Sequential(nn.Flatten(), Rescale(flat), head)
+
+
+class TwoViews(nn.Module):
+    """Embeddings of the two views that a module makes of each point."""
+
+    def __init__(self, views: nn.Module, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.views, self.first, self.second = views, first, second
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = self.views(x)
+        return self.first(a), self.second(b)
+
+
+class Halves(nn.Module):
+    """The upper and the lower half of images, the first and the second half of features."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        across = 2 if x.ndim == 4 else 1
+        if (size := x.shape[across]) < 2:
+            raise ValueError(f"features: got {size} column, expected at least two, to make two modalities of them")
+        return x.narrow(across, 0, size // 2), x.narrow(across, size // 2, size - size // 2)
+
+
+class Noisy(nn.Module):
+    """Features twice, with normal noise of their own while training."""
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.training:
+            return x, x
+        return x + self.deviation * torch.randn_like(x), x + self.deviation * torch.randn_like(x)
+
+
+def target(dataset: Dataset, column: str, settings: Settings) -> Any:
+    """What p of a column is made from, beside the features."""
+    if column == "graph":
+        x = torch.from_numpy(features(dataset, settings.directions))
+        return icon.p.KNN(min(settings.near, dataset.n - 1)).symmetrize("union")(x).to_scipy() > 0
+    return labels_of(dataset) if column == "classes" else None
+
+
+def scale_of(dataset: Dataset, row: str, column: str, settings: Settings) -> dict[str, Any]:
+    """The Student-t of the features is as wide as the median distance to one of the nearest neighbours."""
+    if column != "student-t":
+        return {}
+    x, near = features(dataset, settings.directions), min(settings.near, dataset.n - 1)
+    last = nearest_neighbors(x, near, "exact").indices[:, -1]
+    typical = float(np.median(np.linalg.norm(x - x[last], axis=1)))
+    return {"target_sigma": typical} | ({} if row == CLUSTERS else {"n_neighbors": min(settings.kept, dataset.n - 1)})
