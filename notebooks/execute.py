@@ -1,4 +1,7 @@
-"""Execute the notebooks and write their outputs into them: ``python -m notebooks.execute [FILE ...]`` from the root."""
+"""Make the notebooks of their scripts and execute them: ``python -m notebooks.execute [SCRIPT ...]`` from the root.
+
+A notebook is what jupytext reads in a script, after two cells that all of them begin with.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,51 @@ import os
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 FOLDER = Path(__file__).parent
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SCRIPTS = sorted(FOLDER.glob("[0-9]*.py"))
+REPOSITORY = "icon-loss/icon"  # on GitHub
+
+LINKS = f"""\
+[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]\
+(https://colab.research.google.com/github/{REPOSITORY}/blob/main/notebooks/%(name)s.ipynb)
+[![Open in Binder](https://mybinder.org/badge_logo.svg)]\
+(https://mybinder.org/v2/gh/{REPOSITORY}/main?urlpath=lab/tree/notebooks/%(name)s.ipynb)"""
+
+INSTALL = f"""\
+import importlib.util
+
+if importlib.util.find_spec("icon") is None:  # on Colab, which does not have the package
+    %pip install --quiet "icon-loss @ git+https://github.com/{REPOSITORY}\""""
 
 
-def execute(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
+def made_from(script: Path) -> NotebookNode:
+    """The notebook of a script, without outputs."""
+    notebook = jupytext.read(script, fmt="py:percent")
+    links = nbformat.v4.new_markdown_cell(LINKS % {"name": script.stem})
+    notebook.cells[:0] = [links, nbformat.v4.new_code_cell(INSTALL)]
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"  # a random one would differ each time
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata = {"kernelspec": python, "language_info": {"name": "python"}}
+    return notebook
+
+
+def execute(script: Path, timeout: float = 600) -> NotebookNode:
     """The notebook with the outputs of a new kernel, which runs in the root and so imports this checkout's package.
 
     Args:
-        path: the file, which is not changed.
+        script: the file that the notebook is made from.
         timeout: seconds that a cell may take.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = made_from(script)
     # Any other backend of matplotlib leaves no pictures; a second thread gains little on arrays this small, and on a
     # busy machine it costs much.
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | {"OMP_NUM_THREADS": "1"}
@@ -34,6 +64,6 @@ def execute(path: Path, timeout: float = 600) -> nbformat.NotebookNode:
 
 
 if __name__ == "__main__":
-    for given in map(Path, sys.argv[1:]) if sys.argv[1:] else NOTEBOOKS:
-        nbformat.write(execute(given), given)
-        print(given.name)
+    for given in map(Path, sys.argv[1:]) if sys.argv[1:] else SCRIPTS:
+        nbformat.write(execute(given), given.with_suffix(".ipynb"))
+        print(given.with_suffix(".ipynb").name)
