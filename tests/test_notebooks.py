@@ -21,6 +21,8 @@ NAMES = [
     "03_maps",
     "04_debiased_clustering",
     "05_contrastive_training",
+    "06_graph",
+    "07_a_new_cell",
 ]
 
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
