@@ -23,6 +23,7 @@ NAMES = [
     "05_contrastive_training",
     "06_graph",
     "07_a_new_cell",
+    "08_which_loss",
 ]
 
 each_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
