@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -20,35 +21,63 @@ from table.page.terminal import print_table
 
 Only = Annotated[Optional[list[str]], typer.Option(help="Verify these methods only (repeat the option).")]  # noqa: UP045
 NoPeers = Annotated[bool, typer.Option("--no-peers", help="Leave out the comparison with other packages.")]
-Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg, .png and index.html.")]
+Load = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(metavar="MODULE", help="Import a module that registers methods of your own (repeat the option)."),
+]
+Mark = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(metavar="SLUG", help="Outline this method in the pictures (repeat the option)."),
+]
+Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg, .pdf, .png and index.html.")]
 
 
-def main(only: Only = None, no_peers: NoPeers = False, out: Out = Path("out/table")) -> None:
+def main(
+    only: Only = None, no_peers: NoPeers = False, load: Load = None, mark: Mark = None, out: Out = Path("out/table")
+) -> None:
     """Compute every cell on the digits, verify the methods against their references, then print and write the table.
 
-    Example: python -m table --only simclr --only tsne --out /tmp/table
+    Methods that --load adds are shown and not verified, for their references are not here.
+
+    Examples: python -m table --only simclr --only tsne --out figures
+
+    python -m table --load my_methods --mark my-softmax
     """
     console = Console()
     try:
-        slugs = None if only is None else [find(name).slug for name in only]
+        own = _loaded(load or [])
+        marked = [find(name).slug for name in mark or []]
+        slugs = None if only is None else {find(name).slug for name in only}
         out.mkdir(parents=True, exist_ok=True)
         (out / "table.json").touch()
     except (ValueError, OSError) as error:
         Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    steps = len(ROWS) * len(COLUMNS) + (len(icon.methods()) if slugs is None else len(set(slugs)))
+    checked = ({m.slug for m in icon.methods()} if slugs is None else slugs) - own
+    steps = len(ROWS) * len(COLUMNS) + len(checked)
     # One thread: the arrays are small, and on two cores threads that wait for each other take five times as long.
     with threadpool_limits(1), Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=steps)
         tick = partial(progress.update, task, advance=1)
-        table = run.regenerate(slugs, not no_peers, lambda what: tick(description=f"{what:32}"))
+        table = run.regenerate(slugs, not no_peers, lambda what: tick(description=f"{what:32}"), own)
     print_table(table, console)
-    written, failed = run.write(table, out), run.failures(table)
+    written, failed = run.write(table, out, marked), run.failures(table)
     lines = [f"\nThe files are in {out}: " + ", ".join(path.name for path in written)]
     lines += [f"[red]failed[/red] {escape(line)}" for line in failed]
     lines += [f"[bold {'red' if failed else 'green'}]{table['summary']}[/]"]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
+
+
+def _loaded(modules: list[str]) -> set[str]:
+    """The slugs of the methods that modules register when they are imported."""
+    before = {m.slug for m in icon.methods()}
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ValueError(f"load: got {name!r}, expected a module that can be imported ({error})") from None
+    return {m.slug for m in icon.methods()} - before
 
 
 if __name__ == "__main__":

@@ -100,3 +100,13 @@ COLUMNS = {
         r"p(c|i) = 1[y_i = c]", "All on the prototype of the label; soft targets allowed.", "labels [n]"
     ),
 }
+
+
+def row(slug: str) -> RowText:
+    """The text of a row; a general one for a row that was registered from outside."""
+    return ROWS.get(slug) or RowText(r"q(j|i)", r"A_i", "", "A row of your own.")
+
+
+def column(slug: str) -> ColumnText:
+    """The text of a column; a general one for a column that was registered from outside."""
+    return COLUMNS.get(slug) or ColumnText(r"p(j|i)", "A column of your own.", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,20 @@ CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 
 
 def regenerate(
-    slugs: Iterable[str] | None = None, peers: bool = True, tick: Callable[[str], None] = lambda what: None
+    slugs: Iterable[str] | None = None,
+    peers: bool = True,
+    tick: Callable[[str], None] = lambda what: None,
+    own: Collection[str] = (),
 ) -> Table:
-    """All cells and the checks of the given methods (default: all); ``tick`` is called with the name of each step."""
-    chosen = {m.slug for m in icon.methods()} if slugs is None else set(slugs)
+    """All cells and the checks of methods.
+
+    Args:
+        slugs: of the methods to check; None checks all.
+        peers: whether other packages are compared with.
+        tick: called with the name of each step.
+        own: slugs of methods from outside of the package: they have no reference here and are not checked.
+    """
+    chosen = ({m.slug for m in icon.methods()} if slugs is None else set(slugs)) - set(own)
     whole = sample(0, CELL_POINTS)
     computed = []
     for row in ROWS:
@@ -56,10 +66,10 @@ def regenerate(
             {
                 "slug": slug,
                 "name": axis.name,
-                "formula": formulas.ROWS[slug].q,
-                "partition": formulas.ROWS[slug].partition,
-                "partition_name": formulas.ROWS[slug].partition_name,
-                "description": formulas.ROWS[slug].description,
+                "formula": formulas.row(slug).q,
+                "partition": formulas.row(slug).partition,
+                "partition_name": formulas.row(slug).partition_name,
+                "description": formulas.row(slug).description,
             }
             for slug, axis in ROWS.items()
         ],
@@ -67,9 +77,9 @@ def regenerate(
             {
                 "slug": slug,
                 "name": axis.name,
-                "formula": formulas.COLUMNS[slug].p,
-                "description": formulas.COLUMNS[slug].description,
-                "target": formulas.COLUMNS[slug].target,
+                "formula": formulas.column(slug).p,
+                "description": formulas.column(slug).description,
+                "target": formulas.column(slug).target,
             }
             for slug, axis in COLUMNS.items()
         ],
@@ -194,12 +204,13 @@ def failures(table: Table) -> list[str]:
     return lines
 
 
-def write(table: Table, out: Path) -> list[Path]:
-    """table.csv, .json, .md, .svg, .png and index.html in a folder."""
+def write(table: Table, out: Path, marked: Collection[str] = ()) -> list[Path]:
+    """table.csv, .json, .md, .svg, .pdf, .png and index.html in a folder; the pictures outline the marked methods."""
     out.mkdir(parents=True, exist_ok=True)
     csv.rows(table).to_csv(out / "table.csv", index=False)
     (out / "table.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "table.md").write_text(markdown.render(table), encoding="utf-8")
     (out / "index.html").write_text(html.render(table), encoding="utf-8")
-    figure.draw(table, out)
-    return [out / name for name in ("table.csv", "table.json", "table.md", "table.svg", "table.png", "index.html")]
+    figure.draw(table, out, marked)
+    pictures = ("table.svg", "table.pdf", "table.png")
+    return [out / name for name in ("table.csv", "table.json", "table.md", *pictures, "index.html")]

@@ -1,8 +1,9 @@
-"""The periodic table as a picture: table.svg and table.png."""
+"""The periodic table as a picture: table.svg, table.pdf and table.png."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,18 +39,26 @@ class Box(NamedTuple):
     height: float
 
 
-def draw(table: Table, out: Path) -> None:
-    """Write ``table.svg`` (text stays text) and ``table.png`` into the folder ``out``."""
+def draw(table: Table, out: Path, marked: Collection[str] = ()) -> None:
+    """Write ``table.svg`` and ``table.pdf`` (in both, text stays text) and ``table.png`` into the folder ``out``.
+
+    Args:
+        table: what was found.
+        out: the folder.
+        marked: slugs of methods that are outlined; a marked variant is drawn in its cell.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    figure = _figure(table)
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "table", "hatch.linewidth": 1.2 * POINT}):
+    figure = _figure(table, marked)
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "table", "pdf.fonttype": 42}
+    with matplotlib.rc_context(settings | {"hatch.linewidth": 1.2 * POINT}):
         figure.savefig(out / "table.svg", metadata={"Date": None, "Title": table["summary"]})
+        figure.savefig(out / "table.pdf", metadata={"CreationDate": None, "Title": table["summary"]})
         figure.savefig(out / "table.png", dpi=2 * DPI)
     drawn = (out / "table.svg").read_text(encoding="utf-8")  # its reader may lack the font
     (out / "table.svg").write_text(drawn.replace(f"'{FONT}'", FONT_STACK), encoding="utf-8")
 
 
-def _figure(table: Table) -> Figure:
+def _figure(table: Table, marked: Collection[str]) -> Figure:
     index = Index.of(table)
     rows, columns = table["rows"], table["columns"]
     height = TOP + HEAD + len(rows) * (CELL_HEIGHT + GAP) + LEGEND
@@ -60,9 +69,9 @@ def _figure(table: Table) -> Figure:
 
     _title(axes, table)
     left, top = MARGIN + LABELS, TOP + HEAD
-    for place, column in enumerate(columns):
+    for across, column in enumerate(columns):
         lines = wrap(column["name"], pitch - GAP - 4, 13, bold=True)
-        middle = left + place * pitch + (pitch - GAP) / 2
+        middle = left + across * pitch + (pitch - GAP) / 2
         _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, lines, 13, bold=True, ha="center")
     for down, row in enumerate(rows):
         y = top + down * (CELL_HEIGHT + GAP)
@@ -72,8 +81,10 @@ def _figure(table: Table) -> Figure:
         _text(axes, MARGIN, first + 18 * len(lines) + 1, row["partition_name"], 12, colour=QUIET)
         for across, column in enumerate(columns):
             box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
-            computes = index.cells[row["slug"], column["slug"]]["computes"]
-            _cell(axes, box, index.methods_at(row["slug"], column["slug"]), computes)
+            place = row["slug"], column["slug"]
+            variants = [v for v in table["variants"] if v["slug"] in marked and (v["row"], v["column"]) == place]
+            methods = [*index.methods_at(*place), *variants]
+            _cell(axes, box, methods, index.cells[place]["computes"], marked)
     _legend(axes, table, height - LEGEND + 24)
     return figure
 
@@ -93,7 +104,7 @@ def _title(axes: Axes, table: Table) -> None:
     _text(axes, MARGIN, TOP + HEAD - 11, "Learned q(j | i)  ↓", 12.5, colour=QUIET)
 
 
-def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool) -> None:
+def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: Collection[str]) -> None:
     """The frame, and in it a band for each method, as tall as its name is long."""
     red = palette.FAILED.light.fill
     edge = palette.colours(methods[0]["family"]).light.edge if methods else LINE
@@ -109,18 +120,19 @@ def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool) -> None:
         zorder=2.5,  # above the bands, which it clips
     )
     axes.add_patch(frame)
-    names = [wrap(m["name"], box.width - 2 * PAD - 2, NAME, bold=m["status"] != "gap") for m in methods]
+    bold = [m["status"] != "gap" or m["slug"] in marked for m in methods]
+    names = [wrap(m["name"], box.width - 2 * PAD - 2, NAME, heavy) for m, heavy in zip(methods, bold, strict=True)]
     y, unit = box.y, box.height / max(1, sum(len(name) + 1.3 for name in names))
     for method, name in zip(methods, names, strict=True):
         height = (len(name) + 1.3) * unit
-        _entry(axes, Box(box.x, y, box.width, height), method, name, frame)
+        _entry(axes, Box(box.x, y, box.width, height), method, name, frame, method["slug"] in marked)
         y += height
     if not methods:
         words, colour = ("no name", FAINT) if computes else ("fails", red)
         _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, words, 12, colour=colour, ha="center")
 
 
-def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyBboxPatch) -> None:
+def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyBboxPatch, marked: bool) -> None:
     """A method alone has its name at the top and its year at the bottom; several are centred in their bands."""
     verified, gap = verdict(method), method["status"] == "gap"
     shade = palette.FAILED.light if verified is False else palette.colours(method["family"]).light
@@ -135,10 +147,27 @@ def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyB
     slack = band.height - len(name) * NAME * LEADING - 16
     first = band.y + (PAD + 10 if alone else slack / 2 + 11)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    _text(axes, band.x + PAD, first, name, NAME, colour=shade.ink, bold=not gap, italic=gap)
+    _text(axes, band.x + PAD, first, name, NAME, colour=shade.ink, bold=marked or not gap, italic=gap)
     _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, italic=gap)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
+    if marked:
+        _outline(axes, band)
+
+
+def _outline(axes: Axes, band: Box) -> None:
+    """A dark line around a band, above the frame of its cell."""
+    patch = FancyBboxPatch(
+        (band.x + RADIUS, band.y + RADIUS),
+        band.width - 2 * RADIUS,
+        band.height - 2 * RADIUS,
+        boxstyle=f"round,pad={RADIUS}",
+        facecolor="none",
+        edgecolor=INK,
+        linewidth=3 * POINT,
+        zorder=2.8,
+    )
+    axes.add_patch(patch)
 
 
 def _mark(axes: Axes, x: float, y: float, colour: str, verified: bool) -> None:

@@ -146,7 +146,7 @@ def test_the_command_computes_every_cell_and_writes_its_files(
     cells = len(ROWS) * len(COLUMNS)
     expected = f"2 of 2 methods verified, {cells} of {cells} cells compute"
     assert capsys.readouterr().out.rstrip().splitlines()[-1] == expected
-    for name in ("table.csv", "table.json", "table.md", "table.svg", "table.png", "index.html"):
+    for name in ("table.csv", "table.json", "table.md", "table.svg", "table.pdf", "table.png", "index.html"):
         assert (tmp_path / name).stat().st_size > 1000, name
     table: Table = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
     assert len(table["cells"]) == cells

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from html import unescape
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,7 +17,7 @@ from rich.console import Console
 
 import icon
 from table import cells
-from table.page import csv, figure, html, markdown, palette, terminal
+from table.page import csv, html, markdown, palette, terminal
 from table.page.mathml import mathml
 from table.page.schema import Table
 from table.page.view import Counts, is_verified, number, program, worst
@@ -331,24 +330,6 @@ def test_numbers() -> None:
     assert number(1e-9) == "10⁻⁹"
     assert (number(-1.015), number(-2e-7)) == ("−1.015", "−2×10⁻⁷")
     assert (number(0.15), number(0.0), number(None), number(float("nan"))) == ("0.15", "0", "–", "nan")
-
-
-def test_figure(table: Table, tmp_path: Path) -> None:
-    figure.draw(table, tmp_path)
-    drawn = (tmp_path / "table.svg").read_text(encoding="utf-8")
-    for word in ("SimCLR", "Affinities", "2020", *FAMILIES.values()):
-        assert f">{word}</text>" in drawn  # text, not outlines
-    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
-    first = (tmp_path / "table.svg").read_bytes()
-    figure.draw(table, tmp_path)
-    assert (tmp_path / "table.svg").read_bytes() == first
-
-
-def test_wrapped_names_fit() -> None:
-    for _, name, *_ in METHODS:
-        lines = figure.wrap(name, 100, 13, bold=True)
-        assert "".join(lines).replace(" ", "") == name.replace(" ", "")
-        assert all(figure.width(line, 13, bold=True) <= 100 for line in lines)
 
 
 @pytest.mark.parametrize("columns", [80, 120, 200])
