@@ -70,23 +70,31 @@ class Form(str, Enum):
     npy = "npy"
 
 
-@app.command("table", epilog="Example: icon table --style csv > table.csv")
-def show_table(style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text) -> None:
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command("table", epilog="Examples: icon table --style csv > table.csv    icon table --json")
+def show_table(
+    style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text, as_json: AsJson = False
+) -> None:
     """Print the table with the names in its cells."""
     from icon.cli import show
 
-    show.table(style.value)
+    if as_json and style not in (Style.text, Style.json):
+        raise typer.BadParameter(f"--json: got --style {style.value} as well, expected one of them")
+    show.table("json" if as_json else style.value)
 
 
-@app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian")
+@app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian    icon show tsne --json")
 def show_one(
     name: Annotated[str, typer.Argument(help="A method, or a row of the table.")],
     column: Annotated[Optional[str], typer.Argument(help="A column, where the first is a row.")] = None,  # noqa: UP045
+    as_json: AsJson = False,
 ) -> None:
     """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, where it was published."""
     from icon.cli import show
 
-    _or_exit(lambda: show.method(name) if column is None else show.cell(name, column))
+    _or_exit(lambda: show.method(name, as_json) if column is None else show.cell(name, column, as_json))
 
 
 @app.command("embed", epilog="Example: icon embed features.npy --labels y.npy --out map")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from icon.cli import terminal
+from icon.cli.terminal import STYLES
 from icon.methods import axes, registry
 from icon.methods.program import Program
+from icon.methods.record import FAMILIES, Method
 
 #: What the factor of a program is made of.
 SYMBOLS = {
@@ -40,67 +46,144 @@ def table(style: str) -> None:
         ]
         sys.stdout.writelines("| " + " | ".join(line) + " |\n" for line in lines)
     else:
-        sheet = Table(show_lines=True, padding=0)
-        sheet.add_column("p \\ q", style="bold", min_width=11)
-        for row in axes.ROWS.values():
-            sheet.add_column(row.name, overflow="fold")
-        for slug, column in axes.COLUMNS.items():  # nine columns do not fit a terminal: on its side
-            sheet.add_row(column.name, *(frame.loc[row, slug].replace(" · ", "\n") for row in frame.index))
-        Console().print(sheet)
-        variants = [m.slug for m in registry.methods() if not m.in_table]
-        Console().print("variants of the cells (icon show NAME): " + ", ".join(variants), highlight=False)
+        _grid()
 
 
-def cell(row: str, column: str) -> None:
+def _grid() -> None:
+    """The table on its side, for nine columns do not fit a terminal; then its variants, and the colours."""
+    console = terminal.console()
+    body = [(column.name, [_names(row, slug) for row in axes.ROWS]) for slug, column in axes.COLUMNS.items()]
+    terminal.grid(console, "p \\ q", [row.name for row in axes.ROWS.values()], body)
+    variants = [Text(m.slug, style=STYLES.get(m.family, "")) for m in registry.methods() if not m.in_table]
+    terminal.line(console, Text("variants of the cells (icon show NAME): ") + Text(", ").join(variants))
+    if console.is_terminal:
+        families = [Text(name, style=STYLES.get(slug, "")) for slug, name in FAMILIES.items()]
+        terminal.line(console, Text("colours: ") + Text(", ").join(families))
+
+
+def _names(row: str, column: str) -> Text:
+    here = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (row, column)]
+    return Text("\n").join(Text(m.name, style=STYLES.get(m.family, "")) for m in here)
+
+
+def cell(row: str, column: str, as_json: bool = False) -> None:
     """A coordinate: the methods in it, and how to make its loss.
+
+    Args:
+        row: slug of a row.
+        column: slug of a column.
+        as_json: prints a record.
 
     Raises:
         ValueError: an unknown row or column.
     """
-    console = Console(soft_wrap=True, highlight=False)
     found = axes.loss(row.lower(), column.lower())
     here = [m for m in registry.methods() if (m.row, m.column) == (found.row, found.column)]
-    names = [m.name for m in here if m.in_table]
-    console.print(f"[bold]{', '.join(names) or 'no name: it computes all the same'}[/bold]")
-    console.print(f'loss = icon.loss("{found.row}", "{found.column}")')
-    console.print(repr(found), markup=False)
-    if variants := [m.slug for m in here if not m.in_table]:
-        console.print("variants: " + ", ".join(variants), markup=False)
+    code = f'loss = icon.loss("{found.row}", "{found.column}")'
+    if as_json:
+        place = {"row": found.row, "column": found.column, "code": code, "loss": repr(found)}
+        _print_json({**place, "methods": [_record(m) for m in here]})
+        return
+    console = terminal.console()
+    names = Text(", ").join(Text(m.name, style=_bold(m)) for m in here if m.in_table)
+    terminal.line(console, names if names.plain else Text("no name: it computes all the same", style="bold"))
+    terminal.line(console, Text(code))
+    terminal.line(console, Text(repr(found)))
+    if variants := [Text(m.slug, style=STYLES.get(m.family, "")) for m in here if not m.in_table]:
+        terminal.line(console, Text("variants: ") + Text(", ").join(variants))
 
 
-def method(name: str) -> None:
+def method(name: str, as_json: bool = False) -> None:
     """A method: what it is, how to make it, where it was published.
+
+    Args:
+        name: its slug or its printed name.
+        as_json: prints a record.
 
     Raises:
         ValueError: an unknown name.
     """
-    console = Console(soft_wrap=True, highlight=False)
     method = registry.find(name)
-    console.print(f"[bold]{method.name}[/bold]" + (f" ({method.year})" if method.year else "  (a gap: unpublished)"))
-    console.print(f"{method.coordinate or f'{method.row} x {method.column}'}, {method.family}", markup=False)
-    console.print(f'loss = icon.method("{method.slug}")')
-    console.print(repr(registry.method(method.slug)), markup=False)
+    if as_json:
+        _print_json(_record(method))
+        return
+    console = terminal.console()
+    year = f" ({method.year})" if method.year else "  (a gap: unpublished)"
+    terminal.line(console, Text.assemble((method.name, _bold(method)), year))
+    place = method.coordinate or f"{method.row} x {method.column}"
+    terminal.line(console, Text.assemble(f"{place}, ", (method.family, STYLES.get(method.family, ""))))
+    terminal.line(console, Text(f'loss = icon.method("{method.slug}")'))
+    terminal.line(console, Text(repr(registry.method(method.slug))))
     if method.hyper:
-        console.print("hyper-parameters: " + ", ".join(f"{k}={v}" for k, v in method.hyper.items()), markup=False)
-    console.print(f"verified: {method.relation}", markup=False)
+        _labelled(console, "hyper-parameters", ", ".join(f"{k}={v}" for k, v in method.hyper.items()))
+    _labelled(console, "verified", method.relation)
     if (program := method.program) is not None:
         _program(console, program)
-    if method.citation is not None:
-        c = method.citation
-        console.print(f"{c.authors} ({c.year}). {c.title}. {c.venue}." + (f" {c.url}" if c.url else ""), markup=False)
+    if (c := method.citation) is not None:
+        link = (" ", (c.url, f"link {c.url}")) if c.url else ()
+        terminal.line(console, Text.assemble(f"{c.authors} ({c.year}). {c.title}. {c.venue}.", *link))
 
 
 def _program(console: Console, program: Program) -> None:
     """What the authors run, and what one who comes from there gets wrong."""
-    where = f"{program.call}, {program.url}" if program.url else "none found"
-    console.print(f"authors' program: {where}", markup=False)
+    if not program.url:
+        _labelled(console, "authors' program", "none found")
+    elif console.is_terminal:  # the address is longer than a line
+        short = (f"{program.repository}, {program.path}", f"link {program.url}")
+        _labelled(console, "authors' program", f"{program.call}, ", short)
+    else:
+        _labelled(console, "authors' program", f"{program.call}, {program.url}")
     if program.factor:
         meanings = ", ".join(f"{s}: {m}" for s, m in SYMBOLS.items() if s in program.factor.replace("/", " ").split())
-        number = f"{program.factor} ({meanings})" if meanings else program.factor
-        console.print(f"loss.published: {number}", markup=False)
+        _labelled(console, "loss.published", f"{program.factor} ({meanings})" if meanings else program.factor)
     if program.settings:
-        console.print("authors' settings: " + ", ".join(f"{k}={v}" for k, v in program.settings.items()), markup=False)
+        _labelled(console, "authors' settings", ", ".join(f"{k}={v}" for k, v in program.settings.items()))
     if program.differs:
-        console.print(f"what differs: {program.differs}", markup=False)
+        _labelled(console, "what differs", program.differs)
     for trap in program.traps:
-        console.print(f"note: {trap}", markup=False)
+        _labelled(console, "note", trap)
+
+
+def _bold(method: Method) -> str:
+    return f"bold {STYLES.get(method.family, '')}".replace(" dim", "").strip()
+
+
+def _labelled(console: Console, label: str, *words: str | tuple[str, str]) -> None:
+    terminal.line(console, Text.assemble((label, "cyan"), ": ", *words))
+
+
+def _record(method: Method) -> dict[str, Any]:
+    """All that is known of a method, for a program to read."""
+    citation, program = method.citation, method.program
+    return {
+        "slug": method.slug,
+        "name": method.name,
+        "row": method.row,
+        "column": method.column,
+        "coordinate": method.coordinate or None,
+        "family": method.family,
+        "status": method.status,
+        "year": method.year,
+        "relation": method.relation,
+        "hyper": dict(method.hyper),
+        "code": f'loss = icon.method("{method.slug}")',
+        "loss": repr(registry.method(method.slug)),
+        "citation": None if citation is None else {**asdict(citation), "url": citation.url},
+        "program": None if program is None else {
+            "repository": program.repository or None,
+            "path": program.path or None,
+            "commit": program.commit or None,
+            "url": program.url,
+            "call": program.call or None,
+            "published": program.factor or None,
+            "settings": dict(program.settings),
+            "differs": program.differs or None,
+            "notes": list(program.traps),
+        },
+    }  # fmt: skip
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    """Values that JSON does not have, such as a tensor or infinity among hyper-parameters, are printed as text."""
+    record = json.loads(json.dumps(record, default=str), parse_constant=str)
+    sys.stdout.write(json.dumps(record, indent=1, ensure_ascii=False) + "\n")

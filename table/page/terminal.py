@@ -10,18 +10,11 @@ from rich.padding import Padding
 from rich.table import Table as Sheet
 from rich.text import Text
 
+from icon.cli.terminal import STYLES
 from table.page.schema import Table
 from table.page.view import Counts, Index, error, unbroken, verdict, worst
 
 WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
-STYLES = {
-    "dimensionality-reduction": "blue",
-    "cluster-learning": "dark_orange",
-    "unimodal-ssl": "green",
-    "multimodal-ssl": "magenta",
-    "supervised": "yellow",
-    "gap": "italic dim",
-}
 FAILED = "bold white on red"
 
 

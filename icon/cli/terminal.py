@@ -1,0 +1,85 @@
+"""How the table and its methods look: wrapped at words and coloured in a terminal, whole plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: The styles of the families.
+STYLES = {
+    "dimensionality-reduction": "blue",
+    "cluster-learning": "dark_orange",
+    "unimodal-ssl": "green",
+    "multimodal-ssl": "magenta",
+    "supervised": "yellow",
+    "gap": "italic dim",
+}
+_ENDLESS = 10_000  # columns of what is no terminal: nothing is wrapped
+
+
+def console() -> Console:
+    """Standard output; rich looks whether it is a terminal, how wide it is, and at NO_COLOR."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_ENDLESS)
+
+
+def line(to: Console, text: Text) -> None:
+    """Print a line; where it has to be wrapped, what follows is indented."""
+    for number, part in enumerate(text.wrap(to, to.width - 2)):
+        part.rstrip()
+        to.print(Text("  " if number else "").append_text(part))
+
+
+def grid(to: Console, corner: str, across: Sequence[str], body: Sequence[tuple[str, Sequence[Text]]]) -> None:
+    """Print a table with one cell below the other where no word of it would be broken, else as a list.
+
+    Args:
+        to: where to.
+        corner: what stands above the labels.
+        across: the names of the columns.
+        body: a label and the cells of each row.
+    """
+    heads = [Text(head.replace(", ", ",\n"), style="bold") for head in across]  # σ → ∞ stays in one line
+    columns = [
+        [head, *cells] for head, cells in zip(heads, zip(*(cells for _, cells in body), strict=True), strict=True)
+    ]
+    columns.insert(0, [Text(corner), *(Text(label, style="bold") for label, _ in body)])
+    widths = [max(_longest_word(text) for text in column) for column in columns]
+    spare = to.width - sum(widths) - 2 * len(widths) - 1
+    if spare < 0:
+        _list(to, across, body)
+        return
+    wanted = [max(max(map(len, text.plain.split("\n"))) for text in column) for column in columns]
+    while spare > 0 and widths != wanted:
+        for place in range(len(widths)):
+            if widths[place] < wanted[place] and spare > 0:
+                widths[place] += 1
+                spare -= 1
+    sheet = Table(box=box.ROUNDED, show_lines=True, padding=(0, 0, 0, 1), border_style="dim")
+    for column, width in zip(columns, widths, strict=True):
+        sheet.add_column(column[0], width=width)
+    for cells in zip(*(column[1:] for column in columns), strict=True):
+        sheet.add_row(*cells)
+    to.print(sheet)
+
+
+def _longest_word(text: Text) -> int:
+    """The longest part that must not be broken; a limit, σ → ∞, is one."""
+    return max(map(len, text.plain.replace(" → ", "→→→").split()), default=0)
+
+
+def _list(to: Console, across: Sequence[str], body: Sequence[tuple[str, Sequence[Text]]]) -> None:
+    label = max(map(len, across)) + 1
+    for name, cells in body:
+        to.print(Text(name, style="bold"))
+        sheet = Table.grid(padding=(0, 1, 0, 0))
+        sheet.add_column(width=label + 1)
+        sheet.add_column()
+        for head, cell in zip(across, cells, strict=True):
+            if cell.plain:
+                sheet.add_row(Text(f"  {head}"), cell)
+        to.print(sheet)
