@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
 
-.PHONY: help table test test-slow test-gpu bench notebooks lint clean
+.PHONY: help table test test-slow test-gpu bench notebooks lint build release-check clean
 
 help:
 	@echo "make table   regenerate and verify the periodic table into out/table"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   measure speed and memory against the peers"
 	@echo "make notebooks   execute the notebooks and write their outputs into them"
 	@echo "make lint    ruff and mypy"
+	@echo "make build   the wheel and the sdist, into dist (make release-check: install and try them, oldest and newest)"
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
@@ -55,6 +56,15 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+build: $(VENV)/.ready
+	rm -rf build dist
+	$(BIN)/python -m build
+
+# The oldest PyTorch that is allowed may be no CPU build: make release-check TORCH=2.13.0 takes another one.
+TORCH ?=
+release-check: build
+	$(BIN)/python -m tests.release_check dist $(TORCH)
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from icon.estimators import Clustering, Embedding, diagnose, suggest_n_clusters
     from icon.nn import sinkhorn
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Citation",
     "Clustering",

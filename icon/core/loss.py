@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -212,6 +212,12 @@ class Loss(nn.Module):
         return self.on_no_positive
 
     # -- use ----------------------------------------------------------------------------------------------------------
+
+    if TYPE_CHECKING:  # of a module, mypy knows no more than Any
+
+        def __call__(
+            self, input: Any, target: Any = None, *, anchors: slice | None = None, weights: Any = None
+        ) -> Tensor: ...
 
     def forward(
         self, input: Any, target: Any = None, *, anchors: slice | None = None, weights: Any = None

@@ -216,7 +216,7 @@ def _updated(
     if not math.isfinite(current):
         raise _diverged(f"loss: got {current}", done)
     method.zero_grad()
-    value.backward()
+    value.backward()  # type: ignore[no-untyped-call]
     parameters = [parameter for group in method.param_groups for parameter in group["params"]]
     ranks.average(parameters)
     if max_norm is not None:

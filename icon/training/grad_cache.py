@@ -63,7 +63,7 @@ class GradCache:
         passes = [_Pass(encoder, view, self.chunk) for encoder, view in zip(encoders, views, strict=True)]
         leaves = [each.embeddings() for each in passes]
         value = self.loss(tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0], target)
-        (value if scale is None else scale(value)).backward()
+        (value if scale is None else scale(value)).backward()  # type: ignore[no-untyped-call]
         last = {id(each.encoder): k for k, each in enumerate(passes)}
         for k, (each, leaf) in enumerate(zip(passes, leaves, strict=True)):
             if leaf.grad is not None:
