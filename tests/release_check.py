@@ -53,8 +53,12 @@ def main(folder: str = "dist", torch: str = "") -> None:
     """Try the wheel and the sdist of a folder."""
     (wheel,), (sdist,) = Path(folder).resolve().glob("*.whl"), Path(folder).resolve().glob("*.tar.gz")
     newest = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    for distribution, constraints in ((wheel, newest), (sdist, newest), (wheel, oldest(torch))):
-        print(distribution.name, "with", ", ".join(constraints[:4]), "...", flush=True)
+    for distribution, age, constraints in (
+        (wheel, "newest", newest),
+        (sdist, "newest", newest),
+        (wheel, "oldest", oldest(torch)),
+    ):
+        print(f"{distribution.name} with the {age} dependencies", flush=True)
         attempt(distribution, constraints)
 
 
