@@ -55,7 +55,7 @@ def compute(row: str, column: str, s: Sample) -> Cell:
         "gradient_norm": norm,
         "seconds": None if value is None else time.perf_counter() - start,
         "error": error,
-        "code": code(row, column),
+        "code": snippet(row, column),
     }
 
 
@@ -68,6 +68,36 @@ _INPUTS = {
     "classes": "{z}, labels",
     "data-label": "({z}, prototypes), labels",
 }
+
+
+# What runs before the call of a loss, so that the lines run as they stand; {width} is that of the embedding.
+_DIGITS = """\
+import icon
+import torch
+from sklearn.datasets import load_digits
+{more}
+digits = load_digits()
+x = torch.tensor(digits.data[:500], dtype=torch.float32) / 16
+"""
+_ENCODER = "encoder = torch.nn.Linear(64, {width})\n{z} = encoder(x)\n"
+_LABELS = "labels = torch.tensor(digits.target[:500])\n"
+_SETUP = {
+    "graph": "adjacency = kneighbors_graph(x, 10)\n" + _ENCODER,
+    "pairs": "views = torch.cat([x + 0.1 * torch.randn_like(x) for _ in range(2)])  # two of each image\n"
+    "ids = torch.arange(500).repeat(2)\n" + _ENCODER.replace("(x)", "(views)"),
+    "cross-modal": "top, bottom = x[:, :32], x[:, 32:]  # two halves of an image as two modalities\n"
+    "{z}_a = torch.nn.Linear(32, {width})(top)\n{z}_b = torch.nn.Linear(32, {width})(bottom)\n",
+    "classes": _LABELS + _ENCODER,
+    "data-label": _LABELS + _ENCODER + "prototypes = {prototypes}.requires_grad_()\n",
+}
+
+
+def snippet(row: str, column: str) -> str:
+    """Lines that run as they stand: the digits, an encoder, and the loss of a coordinate with its gradient."""
+    width, z, prototypes = (10, "logits", "(3 * torch.eye(10))") if row == "clusters" else (2, "z", "torch.randn(10, 2)")
+    more = "from sklearn.neighbors import kneighbors_graph\n" if column == "graph" else ""
+    setup = (_DIGITS + _SETUP.get(column, _ENCODER)).format(width=width, z=z, prototypes=prototypes, more=more)
+    return f"{setup}\n{code(row, column)}\nprint(value.item())"
 
 
 def code(row: str | None, column: str | None, slug: str | None = None) -> str:

@@ -1,26 +1,41 @@
-"""index.html: one self-contained file with the grid, a dialog for each cell, and the data itself."""
+"""index.html: one self-contained file with the grid and all that its cells open to; and a page for each study."""
 
 from __future__ import annotations
 
+import io
 import math
-from base64 import b64encode
+import re
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
-from table.page import palette, view
+from table.guidance import when
+from table.page import palette, pieces, view
 from table.page.mathml import mathml
-from table.page.schema import Table
+from table.page.schema import Study, Table
 
 TEMPLATES = Path(__file__).parent / "templates"
+THUMBNAIL = (240, 150)  # pixels
 
 
 def render(table: Table) -> str:
-    """The whole page as text; it needs no other file and no network."""
-    page = _environment().get_template("page.html")
-    return page.render(table=table, index=view.Index.of(table), counts=view.Counts.of(table), palette=palette)
+    """The whole page as text; it needs no other file and no network, apart from the pages of the studies."""
+    return _environment().get_template("page.html").render(
+        table=table,
+        index=view.Index.of(table),
+        counts=view.Counts.of(table),
+        trained={(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]},
+        pieces=pieces,
+    )
+
+
+def render_study(study: Study) -> str:
+    """The page of one study, which stands in a folder beside index.html."""
+    return _environment().get_template("study.html").render(study=study)
 
 
 def _environment() -> Environment:
@@ -28,12 +43,13 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals["VERDICTS"] = view.VERDICTS
+    environment.globals |= {"VERDICTS": view.VERDICTS, "NOTES": view.NOTES, "palette": palette, "when": when}
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
-    environment.filters |= {"mathml": mathml, "finite": _finite, "base64": lambda svg: b64encode(svg.encode()).decode()}
-    environment.filters["coded"] = coded
-    for name in ("entry", "number", "provenance", "tolerance", "unbroken", "verdict", "peer", "program", "worst"):
+    environment.filters |= {"mathml": mathml, "finite": _finite, "coded": coded, "thumbnail": thumbnail}
+    environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
+    for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance",
+                 "sentences", "tolerance", "unbroken", "verdict"):  # fmt: skip
         environment.filters[name] = getattr(view, name)
     return environment
 
@@ -42,6 +58,19 @@ def coded(text: str) -> Markup:
     """Text with code between backticks, as in Markdown."""
     parts = enumerate(text.split("`"))
     return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
+
+
+def thumbnail(figure: str) -> str:
+    """A small picture of a figure, an SVG text, as the address of an image; the SVG itself where it is not a photo."""
+    found = re.search(r'href="data:image/png;base64,([^"]+)"', figure)
+    if found is None:
+        return "data:image/svg+xml;base64," + b64encode(figure.encode()).decode()
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(b64decode(found[1]))) as picture:
+        shown = picture.convert("RGB")
+        shown.thumbnail(THUMBNAIL)
+        shown.quantize(32).save(small, "png", optimize=True)
+    return "data:image/png;base64," + b64encode(small.getvalue()).decode()
 
 
 def _finite(value: Any) -> Any:

@@ -148,6 +148,66 @@ class Study(TypedDict):
     source: str
 
 
+class GalleryCell(TypedDict):
+    """A cell that was trained: where its points are (base64 of uint16 pairs), and what that gave."""
+
+    row: str
+    column: str
+    kind: Literal["map", "clusters"]
+    places: str
+    clusters: str | None
+    sizes: list[int] | None
+    curve: list[float]
+    steps: int
+    mapper: str
+    uses_labels: bool
+    knn: float | None
+    clustering: float | None
+    seconds: float
+    seen: str
+
+
+class Frame(TypedDict):
+    """A map at one value of a knob."""
+
+    places: str
+    clusters: str | None
+    knn: float | None
+    clustering: float | None
+
+
+class Slider(TypedDict):
+    """A cell trained at several values of one knob."""
+
+    knob: str
+    row: str
+    column: str
+    values: list[float]
+    default: int
+    frames: list[Frame]
+
+
+class Images(TypedDict):
+    """The pictures of all points in one PNG (base64), row by row."""
+
+    width: int
+    height: int
+    columns: int
+    png: str
+
+
+class Gallery(TypedDict):
+    """Every cell trained on the same data; ``labels`` is the base64 of n bytes."""
+
+    dataset: str
+    n: int
+    classes: list[str]
+    labels: str
+    images: Images | None
+    cells: list[GalleryCell]
+    sliders: list[Slider]
+
+
 class Table(TypedDict):
     """Everything the verification found; a view leaves out a section that has nothing in it."""
 
@@ -162,3 +222,4 @@ class Table(TypedDict):
     variants: list[Method]
     outside: list[Outside]
     studies: list[Study]
+    gallery: Gallery | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,13 @@ from dataclasses import dataclass
 from table.page.schema import Cell, Check, Column, Method, Peer, Row, Table
 
 VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
+#: What the name of a method does not say; its place in this order is the number of the footnote.
+NOTES = {
+    "reverse": "The exact identity is with the reverse KL(q ‖ p); the forward KL reaches it in a limit.",
+    "limit": "The method is a limit of the KL, rescaled so that it stays finite.",
+    "term": "A second term stands beside the KL.",
+    "program": "The authors’ program is not this loss alone; the section of the method says what differs.",
+}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -65,6 +73,53 @@ def worst(checks: Iterable[Check]) -> Check | None:
         return not check["passed"], error(check) / check["tolerance"] if check["tolerance"] else error(check)
 
     return max(checks, key=badness, default=None)
+
+
+def kind(check: Check) -> str:
+    """What sort of evidence a check is: ``value``, ``gradient``, ``limit`` or ``minimiser`` (or another property)."""
+    if check["unit"] in ("log-log slope", "error / (T log |S|)"):
+        return "limit"
+    if check["name"] in ("gradient", "directional derivative"):
+        return "gradient"
+    return "value" if check["unit"] == "relative error" else "minimiser"
+
+
+def evidence(method: Method, sort: str) -> str:
+    """The worst check of one kind in words, empty where there is none."""
+    check = worst(check for check in method["checks"] if kind(check) == sort)
+    if check is None:
+        return ""
+    measured = number(check["measured"])
+    if check["unit"] == "log-log slope":
+        return f"slope {measured}, expected {number(check.get('expected'))}"
+    if sort == "limit":
+        return f"{measured} of the bound T log |S|"
+    return measured if sort != "minimiser" else f"{check['unit']}: {measured}"
+
+
+def notes(method: Method) -> list[str]:
+    """The keys of `NOTES` that hold for a method."""
+    words = f"{method['relation']} {method['coordinate'] or ''}"
+    held = {
+        "reverse": "KL(q" in words,
+        "limit": "limit" in words or method["row"] in ("gaussian-wide", "gaussian-narrow"),
+        "term": re.search(r"regulariser|beside|\+ mean", words) is not None,
+        "program": bool(method["program"] and method["program"]["differs"]),
+    }
+    return [note for note in NOTES if held[note]]
+
+
+def polyline(curve: list[float], width: int = 160, height: int = 36) -> str:
+    """The points of a learning curve for SVG, the first value at the left and the largest at the top."""
+    low, high = min(curve), max(curve)
+    across, down = width / max(1, len(curve) - 1), height / ((high - low) or 1)
+    return " ".join(f"{place * across:.1f},{(high - value) * down:.1f}" for place, value in enumerate(curve))
+
+
+def sentences(text: str) -> tuple[str, str]:
+    """The first sentence of a text, and the rest."""
+    first, *rest = re.split(r"(?<=[.?!]) (?=[A-Z])", text, maxsplit=1)
+    return first, "".join(rest)
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -189,12 +244,18 @@ class Counts:
             f"These methods are not all that their authors' programs are, and each says what differs: {names}."
         )
 
+    @property
+    def headline(self) -> str:
+        """What holds, in the few words that fit over the grid."""
+        variants = f", {self.variants_verified} of {self.variants} variants" if self.variants else ""
+        methods = f"{self.verified} of {self.methods} methods{variants} verified, " if self.methods else ""
+        return f"{methods}{self.computing} of {self.cells} cells compute"
+
     def sentence(self) -> str:
         """The counts in one line, for the terminal and Markdown."""
-        variants = f" {self.variants_verified} of {self.variants} variants verified;" if self.variants else ""
-        agree, differ, absent = (self.peers[status] for status in ("agrees", "differs", "not installed"))
+        variants = f", {self.variants_verified} of {self.variants} variants verified" if self.variants else ""
         methods = f"{self.verified} of {self.methods} methods verified, " if self.methods else ""
-        return (
-            f"{methods}{self.computing} of {self.cells} cells compute;"
-            f"{variants} of the other implementations {agree} agree, {differ} differ and {absent} are not installed"
-        )
+        said = {"agrees": "agree", "differs": "differ", "not installed": "are not installed"}
+        peers = ", ".join(f"{self.peers[status]} {words}" for status, words in said.items() if self.peers[status])
+        others = f"; of the other implementations {peers}" if peers else ""
+        return f"{methods}{self.computing} of {self.cells} cells compute{variants}{others}"

@@ -1,62 +1,72 @@
-"use strict";
-
-const root = document.documentElement;
 const grid = document.getElementById("grid");
 const cells = [...grid.querySelectorAll("tbody tr")].map((row) => [...row.querySelectorAll(".cell")]);
 const all = cells.flat();
+const dialog = document.getElementById("opened");
+const beside = document.getElementById("with");
+const sides = [...dialog.querySelectorAll(".side")];
 
-/* The address is the state: #gaussian/pairs opens a cell, #simclr the cell of a method. */
+/* The address is the state: #gaussian/pairs opens a cell, #simclr the cell of a method, #simclr&with=student-t/knn two
+   cells side by side, #compose&row=clusters&walks=3 a cell of one's own. */
+
+function address() {
+  const [name, ...settings] = decodeURIComponent(location.hash.slice(1)).split("&");
+  return { name, settings: new URLSearchParams(settings.join("&")) };
+}
 
 // Following an address takes the focus away from the link, so the browser cannot give it back by itself.
 let opener = null;
-document.addEventListener("click", (event) => (opener = event.target.closest("a[href^='#'], .cell") ?? opener));
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#'], .cell");
+  if (link && !dialog.contains(link)) opener = link;
+});
 
 function follow() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const dialog = target?.closest("dialog");
-  document.querySelectorAll("dialog[open]").forEach((other) => other !== dialog && other.close());
-  const details = target?.closest("details");
+  const { name, settings } = address();
+  const target = document.getElementById(name);
+  const side = target?.closest(".side");
+  const other = sides.find((found) => found.id === settings.get("with") && found !== side);
+  if (side) open(side, other);
+  else if (dialog.open) dialog.close();
+  const details = target?.closest("main details");
   if (details) details.open = true;
-  if (dialog) {
-    if (!dialog.open) dialog.showModal();
-    dialog.querySelector("h2").focus();
-    makeScrollable(dialog);
-  }
-  if (target?.matches("article")) {
+  if (target?.matches("article, .compose")) {
     target.scrollIntoView({ block: "start" });
     target.focus({ preventScroll: true }); // it and not its heading: the browser focuses the target of an address too
   }
+  if (name === "compose") compose(settings);
 }
 
-function leave(dialog) {
-  const here = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (here && dialog.contains(here)) history.replaceState(null, "", location.pathname + location.search);
-  if (document.querySelector("dialog[open]")) return; // it gave way to another one
-  (opener ?? all.find((cell) => cell.dataset.opens === dialog.id)).focus();
-  opener = null;
-}
-
-for (const dialog of document.querySelectorAll("dialog")) {
-  dialog.addEventListener("close", () => leave(dialog));
-  dialog.querySelector(".close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-}
-addEventListener("hashchange", follow);
-
-/* What scrolls must be reachable by keyboard. */
-
-function makeScrollable(within) {
-  for (const box of within.querySelectorAll(".formula, .scroll, pre")) {
-    const tall = box.matches(".tall") && box.scrollHeight > box.clientHeight;
-    if (tall || box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
+function open(side, other) {
+  for (const found of sides) found.hidden = found !== side && found !== other;
+  side.parentElement.append(side, ...(other ? [other] : []));
+  dialog.classList.toggle("two", Boolean(other));
+  dialog.setAttribute("aria-labelledby", `${side.id}/title`);
+  beside.value = other?.id ?? "";
+  for (const option of beside.options) option.disabled = option.value === side.id;
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+  side.querySelector("h2").focus();
+  for (const shown of other ? [side, other] : [side]) {
+    makeScrollable(shown);
+    openMaps(shown);
   }
 }
 
-// What is in closed details has no size that could be asked for before.
-for (const details of document.querySelectorAll("details")) {
-  details.addEventListener("toggle", () => makeScrollable(details));
-}
+beside.addEventListener("change", () => {
+  const { name } = address();
+  location.hash = beside.value ? `${name}&with=${beside.value}` : name;
+});
+
+dialog.addEventListener("close", () => {
+  const target = document.getElementById(address().name);
+  if (target && dialog.contains(target)) history.replaceState(null, "", location.pathname + location.search);
+  const shown = sides.filter((side) => !side.hidden).map((side) => side.id);
+  (opener ?? all.find((cell) => shown.includes(cell.dataset.opens))).focus();
+  opener = null;
+});
+dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+addEventListener("hashchange", follow);
 
 /* One tab stop for the grid; arrows move inside it. */
 
@@ -95,6 +105,7 @@ grid.addEventListener("click", (event) => {
 /* Families. */
 
 const filters = [...document.querySelectorAll("[data-filter]")];
+const filtered = document.getElementById("filtered");
 
 function filter(pressed) {
   const family = pressed.dataset.filter;
@@ -107,7 +118,7 @@ function filter(pressed) {
     cell.classList.toggle("dim", Boolean(family) && matching === 0);
     shown += matching;
   }
-  document.getElementById("filtered").textContent = `${pressed.textContent}: ${shown} methods`;
+  filtered.textContent = `${pressed.textContent}: ${shown} methods`;
 }
 
 for (const button of filters) {
@@ -116,59 +127,61 @@ for (const button of filters) {
   });
 }
 
-/* Theme: the system's, until the reader chooses. */
+/* Search: what is found is listed, and the other cells fade. */
 
-const theme = document.getElementById("theme");
-const systemDark = matchMedia("(prefers-color-scheme: dark)");
+const search = document.getElementById("search");
+const found = document.getElementById("found");
 
-function remembered(value) {
-  try {
-    if (value) localStorage.setItem("theme", value);
-    return localStorage.getItem("theme");
-  } catch {
-    return null; // storage may be forbidden; the choice then lasts as long as the page
-  }
+function look() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  filter(filters[0]);
+  const matching = [...found.children].filter((item) => {
+    const text = item.textContent.toLowerCase();
+    item.hidden = !words.length || !words.every((word) => text.includes(word));
+    return !item.hidden;
+  });
+  found.hidden = !matching.length;
+  if (!words.length) return;
+  const opened = matching.map((item) => document.getElementById(item.firstElementChild.hash.slice(1))?.closest(".side")?.id);
+  for (const cell of all) cell.classList.toggle("dim", !opened.includes(cell.dataset.opens));
+  filtered.textContent = `${matching.length} found`;
 }
 
-function paint() {
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches;
-  theme.setAttribute("aria-pressed", String(dark));
+function forget() {
+  search.value = "";
+  look();
 }
 
-theme.addEventListener("click", () => {
-  root.dataset.theme = theme.getAttribute("aria-pressed") === "true" ? "light" : "dark";
-  remembered(root.dataset.theme);
-  paint();
+search.addEventListener("input", look);
+search.addEventListener("keydown", (event) => {
+  if (event.key === "Enter") found.querySelector("li:not([hidden]) a")?.click();
+  if (event.key === "Escape") forget();
 });
-systemDark.addEventListener("change", paint);
-if (remembered()) root.dataset.theme = remembered();
-paint();
+found.addEventListener("click", () => setTimeout(forget));
+document.addEventListener("click", (event) => event.target.closest(".search") || (found.hidden = true));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.matches("input, select, textarea") || dialog.open) return;
+  event.preventDefault();
+  search.focus();
+});
 
-/* Copy and download. */
+/* Copy. */
 
-async function copy(button) {
-  const source = button.closest("figure").querySelector("code");
+async function copy(button, text, source) {
+  const words = button.dataset.words ??= button.textContent;
   try {
-    await navigator.clipboard.writeText(source.textContent);
+    await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(source);
-    button.textContent = "Selected";
+    if (source) getSelection().selectAllChildren(source);
+    button.textContent = source ? "Selected" : "See the address";
   }
-  setTimeout(() => (button.textContent = "Copy"), 2000);
+  setTimeout(() => (button.textContent = words), 2000);
 }
 
-for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
-
-document.getElementById("download").addEventListener("click", () => {
-  const data = document.getElementById("data").textContent;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([data], { type: "application/json" }));
-  link.download = "table.json";
-  link.click();
-  URL.revokeObjectURL(link.href);
-});
-
-makeScrollable(document);
-addEventListener("resize", () => makeScrollable(document));
-follow();
+for (const button of document.querySelectorAll(".copy")) {
+  const source = button.closest("figure").querySelector("code");
+  button.addEventListener("click", () => copy(button, source.textContent, source));
+}
+const link = document.getElementById("link");
+link.addEventListener("click", () => copy(link, location.href));
