@@ -8,9 +8,10 @@ import platform
 from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import icon
+from experiments.gallery import page_data
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
@@ -18,7 +19,7 @@ from table import cells, formulas, outside, studies
 from table.data import Sample, sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Cell, Check, Citation, Program, Table
+from table.page.schema import Cell, Check, Citation, Gallery, Program, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import all_checks, is_verified
 from table.peers import compared
@@ -89,7 +90,14 @@ def regenerate(
         "variants": verified[False],
         "outside": outside.OUTSIDE,
         "studies": studies.studies() if slugs is None else [],
+        "gallery": gallery(),
     }
+
+
+def gallery(results: Path = studies.RESULTS) -> Gallery | None:
+    """The maps that the experiment of that name published; None where there are none."""
+    folder = results / "gallery"
+    return cast("Gallery", page_data(folder)) if folder.is_dir() else None
 
 
 def verify(method: Method, peers: bool = True) -> MethodResult:
@@ -205,12 +213,16 @@ def failures(table: Table) -> list[str]:
 
 
 def write(table: Table, out: Path, marked: Collection[str] = ()) -> list[Path]:
-    """table.csv, .json, .md, .svg, .pdf, .png and index.html in a folder; the pictures outline the marked methods."""
+    """table.csv, .json, .md, .svg, .pdf, .png, index.html and a page for each study; pictures outline the marked methods."""
     out.mkdir(parents=True, exist_ok=True)
     csv.rows(table).to_csv(out / "table.csv", index=False)
     (out / "table.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "table.md").write_text(markdown.render(table), encoding="utf-8")
     (out / "index.html").write_text(html.render(table), encoding="utf-8")
+    for study in table["studies"]:
+        page = out / "studies" / f"{study['slug']}.html"
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(html.render_study(study), encoding="utf-8")
     figure.draw(table, out, marked)
     pictures = ("table.svg", "table.pdf", "table.png")
     return [out / name for name in ("table.csv", "table.json", "table.md", *pictures, "index.html")]

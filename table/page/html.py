@@ -48,8 +48,8 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     environment.filters |= {"mathml": mathml, "finite": _finite, "coded": coded, "thumbnail": thumbnail}
     environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
-    for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance",
-                 "sentences", "tolerance", "unbroken", "verdict"):  # fmt: skip
+    for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance", "questioned",
+                 "tolerance", "unbroken", "verdict"):  # fmt: skip
         environment.filters[name] = getattr(view, name)
     return environment
 

@@ -116,10 +116,11 @@ def polyline(curve: list[float], width: int = 160, height: int = 36) -> str:
     return " ".join(f"{place * across:.1f},{(high - value) * down:.1f}" for place, value in enumerate(curve))
 
 
-def sentences(text: str) -> tuple[str, str]:
-    """The first sentence of a text, and the rest."""
-    first, *rest = re.split(r"(?<=[.?!]) (?=[A-Z])", text, maxsplit=1)
-    return first, "".join(rest)
+def questioned(text: str) -> tuple[str, str]:
+    """The sentence of a text that asks (else the first one), and the others."""
+    parts = re.split(r"(?<=[.?!]) (?=[A-Z])", text)
+    asked = next((part for part in parts if part.endswith("?")), parts[0])
+    return asked, " ".join(part for part in parts if part is not asked)
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -245,11 +246,11 @@ class Counts:
         )
 
     @property
-    def headline(self) -> str:
+    def headline(self) -> list[str]:
         """What holds, in the few words that fit over the grid."""
         variants = f", {self.variants_verified} of {self.variants} variants" if self.variants else ""
-        methods = f"{self.verified} of {self.methods} methods{variants} verified, " if self.methods else ""
-        return f"{methods}{self.computing} of {self.cells} cells compute"
+        methods = [f"{self.verified} of {self.methods} methods{variants} verified"] if self.methods else []
+        return [*methods, f"{self.computing} of {self.cells} cells compute"]
 
     def sentence(self) -> str:
         """The counts in one line, for the terminal and Markdown."""

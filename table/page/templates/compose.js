@@ -33,6 +33,12 @@ function refuse(chosen) {
   return limit;
 }
 
+/* The call in one line, or in three where one would be long. */
+function written(call, settings) {
+  const all = `${[call, ...settings].join(", ")})`;
+  return all.length < 60 ? all : all.replace("(", "(\n    ").replace(/\)$/, ",\n)");
+}
+
 function compose(settings) {
   for (const [name, value] of settings ?? []) {
     if (form[name]) form[name].value = value;
@@ -64,7 +70,7 @@ function compose(settings) {
   ].filter(Boolean);
   const call = `icon.loss("${row}", "${column}"`;
   const lines = document.getElementById(`${row}/${column}`).querySelector(".code code").textContent;
-  document.querySelector(".compose .code code").textContent = lines.replace(call, [call, ...settingsOf].join(", "));
+  document.querySelector(".compose .code code").textContent = lines.replace(`${call})`, written(call, settingsOf));
   makeScrollable(document.querySelector(".composed"));
   return chosen;
 }

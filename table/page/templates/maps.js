@@ -184,7 +184,7 @@ class Plot {
     for (const other of this.figure.querySelectorAll("[data-knob]")) {
       const slider = this.slider(other);
       if (other !== knob) other.value = slider.default;
-      other.nextElementSibling.textContent = slider.values[other.value];
+      other.previousElementSibling.textContent = slider.values[other.value];
     }
     this.show(this.slider(knob).frames[knob.value]);
   }

@@ -24,12 +24,13 @@ function follow() {
   const { name, settings } = address();
   const target = document.getElementById(name);
   const side = target?.closest(".side");
+  const within = dialog.open && side && !side.hidden; // the cell is open already, with its picture
   const other = sides.find((found) => found.id === settings.get("with") && found !== side);
   if (side) open(side, other);
   else if (dialog.open) dialog.close();
   const details = target?.closest("main details");
   if (details) details.open = true;
-  if (target?.matches("article, .compose")) {
+  if (target?.matches("article, .compose") && (within || !side)) {
     target.scrollIntoView({ block: "start" });
     target.focus({ preventScroll: true }); // it and not its heading: the browser focuses the target of an address too
   }
