@@ -94,7 +94,9 @@ _SETUP = {
 
 def snippet(row: str, column: str) -> str:
     """Lines that run as they stand: the digits, an encoder, and the loss of a coordinate with its gradient."""
-    width, z, prototypes = (10, "logits", "(3 * torch.eye(10))") if row == "clusters" else (2, "z", "torch.randn(10, 2)")
+    width, z, prototypes = (
+        (10, "logits", "(3 * torch.eye(10))") if row == "clusters" else (2, "z", "torch.randn(10, 2)")
+    )
     more = "from sklearn.neighbors import kneighbors_graph\n" if column == "graph" else ""
     setup = (_DIGITS + _SETUP.get(column, _ENCODER)).format(width=width, z=z, prototypes=prototypes, more=more)
     return f"{setup}\n{code(row, column)}\nprint(value.item())"

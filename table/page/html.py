@@ -24,12 +24,16 @@ THUMBNAIL = (240, 150)  # pixels
 
 def render(table: Table) -> str:
     """The whole page as text; it needs no other file and no network, apart from the pages of the studies."""
-    return _environment().get_template("page.html").render(
-        table=table,
-        index=view.Index.of(table),
-        counts=view.Counts.of(table),
-        trained={(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]},
-        pieces=pieces,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            table=table,
+            index=view.Index.of(table),
+            counts=view.Counts.of(table),
+            trained={(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]},
+            pieces=pieces,
+        )
     )
 
 
@@ -48,8 +52,8 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     environment.filters |= {"mathml": mathml, "finite": _finite, "coded": coded, "thumbnail": thumbnail}
     environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
-    for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance", "questioned",
-                 "tolerance", "unbroken", "verdict"):  # fmt: skip
+    for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance",
+                 "questioned", "tolerance", "unbroken", "verdict"):  # fmt: skip
         environment.filters[name] = getattr(view, name)
     return environment
 

@@ -13,6 +13,10 @@ function address() {
   return { name, settings: new URLSearchParams(settings.join("&")) };
 }
 
+function addressed(name) {
+  return document.getElementById(`method/${name}`) ?? document.getElementById(name);
+}
+
 // Following an address takes the focus away from the link, so the browser cannot give it back by itself.
 let opener = null;
 document.addEventListener("click", (event) => {
@@ -22,7 +26,7 @@ document.addEventListener("click", (event) => {
 
 function follow() {
   const { name, settings } = address();
-  const target = document.getElementById(name);
+  const target = addressed(name);
   const side = target?.closest(".side");
   const within = dialog.open && side && !side.hidden; // the cell is open already, with its picture
   const other = sides.find((found) => found.id === settings.get("with") && found !== side);
@@ -59,7 +63,7 @@ beside.addEventListener("change", () => {
 });
 
 dialog.addEventListener("close", () => {
-  const target = document.getElementById(address().name);
+  const target = addressed(address().name);
   if (target && dialog.contains(target)) history.replaceState(null, "", location.pathname + location.search);
   const shown = sides.filter((side) => !side.hidden).map((side) => side.id);
   (opener ?? all.find((cell) => shown.includes(cell.dataset.opens))).focus();
@@ -143,7 +147,7 @@ function look() {
   });
   found.hidden = !matching.length;
   if (!words.length) return;
-  const opened = matching.map((item) => document.getElementById(item.firstElementChild.hash.slice(1))?.closest(".side")?.id);
+  const opened = matching.map((item) => addressed(item.firstElementChild.hash.slice(1))?.closest(".side")?.id);
   for (const cell of all) cell.classList.toggle("dim", !opened.includes(cell.dataset.opens));
   filtered.textContent = `${matching.length} found`;
 }
