@@ -213,7 +213,7 @@ def failures(table: Table) -> list[str]:
 
 
 def write(table: Table, out: Path, marked: Collection[str] = ()) -> list[Path]:
-    """table.csv, .json, .md, .svg, .pdf, .png, index.html and a page for each study; pictures outline the marked methods."""
+    """Every view of the table, and a page for each study, in a folder; the pictures outline the marked methods."""
     out.mkdir(parents=True, exist_ok=True)
     csv.rows(table).to_csv(out / "table.csv", index=False)
     (out / "table.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from table import run
 from table.__main__ import main
 from table.page import figure
 from table.page.schema import Table
-from tests.table.test_page import FAMILIES, METHODS, make_table
+from tests.tables import FAMILIES, METHODS, make_table
 
 OWN = """
 import icon
