@@ -28,18 +28,27 @@ function follow() {
   const { name, settings } = address();
   const target = addressed(name);
   const side = target?.closest(".side");
-  const within = dialog.open && side && !side.hidden; // the cell is open already, with its picture
   const other = sides.find((found) => found.id === settings.get("with") && found !== side);
   if (side) open(side, other);
   else if (dialog.open) dialog.close();
   const details = target?.closest("main details");
   if (details) details.open = true;
-  if (target?.matches("article, .compose") && (within || !side)) {
-    target.scrollIntoView({ block: "start" });
-    target.focus({ preventScroll: true }); // it and not its heading: the browser focuses the target of an address too
-  }
+  if (target?.matches("article, .compose") && !side) read(target);
   if (name === "compose") compose(settings);
 }
+
+function read(part) {
+  part.scrollIntoView({ block: "start" });
+  part.focus({ preventScroll: true }); // it and not its heading: the browser focuses the target of an address too
+}
+
+// The names over a picture lead to what is under it, and leave the address, which may say that two cells are open.
+dialog.addEventListener("click", (event) => {
+  const name = event.target.closest(".names a");
+  if (!name) return;
+  event.preventDefault();
+  read(addressed(name.hash.slice(1)));
+});
 
 function open(side, other) {
   for (const found of sides) found.hidden = found !== side && found !== other;
