@@ -323,7 +323,7 @@ def test_compare(visit: Open) -> None:
     assert all(drawn(driver, canvas) > 100 for canvas in find_all(driver, ".side:not([hidden]) .view > canvas"))
     driver.back()
     assert opened(driver) == ["gaussian/pairs"]
-    visit("#student-t/knn&with=gaussian/gaussian", width=420)
+    visit("#student-t/knn&with=sne", width=420)
     assert opened(driver) == ["student-t/knn", "gaussian/gaussian"]  # in the order of the address
     assert find(driver, "#with").get_attribute("value") == "gaussian/gaussian"
     press(driver, ESCAPE)
@@ -486,12 +486,15 @@ def test_no_horizontal_overflow(visit: Open, width: int, place: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "place",
-    ["", "#simclr", "#student-t/knn&with=clusters/graph", "#compose&row=clusters&divergence=js", "#scan", "study"],
+    ["", "#simclr", "#student-t/knn&with=clusters/graph", "#compose&row=clusters&divergence=js", "found", "study"],
 )
 def test_accessible(visit: Open, place: str, scheme: str) -> None:
     from axe_core_python.selenium import Axe
 
-    driver = visit(scheme=scheme, page="studies/scan.html") if place == "study" else visit(place, scheme=scheme)
+    page = "studies/scan.html" if place == "study" else "index.html"
+    driver = visit(place if place.startswith("#") else "", scheme=scheme, page=page)
+    if place == "found":
+        find(driver, "#search").send_keys("clip")
     for details in find_all(driver, "dialog[open] .side:not([hidden]) summary, main.study summary"):
         details.click()
     found = Axe().run(driver)["violations"]

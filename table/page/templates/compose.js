@@ -33,10 +33,10 @@ function refuse(chosen) {
   return limit;
 }
 
-/* The call in one line, or in three where one would be long. */
+/* The call in one line, or a line for each setting where one would be long. */
 function written(call, settings) {
   const all = `${[call, ...settings].join(", ")})`;
-  return all.length < 60 ? all : all.replace("(", "(\n    ").replace(/\)$/, ",\n)");
+  return all.length < 60 ? all : [call.replace("(", "(\n    "), ...settings].join(",\n    ") + ",\n)";
 }
 
 function compose(settings) {
@@ -54,7 +54,7 @@ function compose(settings) {
   if (symmetrize) parts.push(part("Symmetrised", `symmetrize/${symmetrize}`));
   if (Number(walks) > 1) parts.push(part(`Walks, K = ${walks}`, "walks"));
   if (Number(debias) > 0) parts.push(part(`Debiased, α = ${debias}`, "debias"));
-  if (joint) parts.push(part("Joint p", symmetrize ? "joint-p-weights" : two ? "joint-p-two" : "joint-p"));
+  if (joint) parts.push(part("Joint p", symmetrize || column === "graph" ? "joint-p-weights" : two ? "joint-p-two" : "joint-p"));
   parts.push(part("q", `q/${row}`));
   if (joint) parts.push(part("Joint q", row === "clusters" ? "joint-q-clusters" : "joint-q"));
   const list = document.createElement("dl");

@@ -28,8 +28,8 @@ function follow() {
   const { name, settings } = address();
   const target = addressed(name);
   const side = target?.closest(".side");
-  const other = sides.find((found) => found.id === settings.get("with") && found !== side);
-  if (side) open(side, other);
+  const other = addressed(settings.get("with"))?.closest(".side");
+  if (side) open(side, other === side ? null : other);
   else if (dialog.open) dialog.close();
   const details = target?.closest("main details");
   if (details) details.open = true;
