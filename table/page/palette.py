@@ -34,9 +34,11 @@ PASSED = Colours(Shade("#ffffff", "#176b34", "#176b34"), Shade("#14181e", "#7fd8
 
 #: Of the points of a map, by their label; each has a contrast of at least 3 to the page.
 LABELS = {
-    "light": "#1f6fc4 #c25a00 #1d8348 #c62f3b #7a4fc0 #8a5a3c #c23a94 #5f6b78 #7d7a00 #00808f".split(),
-    "dark": "#5aa9f7 #ff9a3d #4fc57c #ff6b74 #b08cf0 #cf9a78 #f27cc6 #aab4c0 #cfca3a #3fc9d9".split(),
-}
+    "light": ["#1f6fc4", "#c25a00", "#1d8348", "#c62f3b", "#7a4fc0",
+              "#8a5a3c", "#c23a94", "#5f6b78", "#7d7a00", "#00808f"],
+    "dark": ["#5aa9f7", "#ff9a3d", "#4fc57c", "#ff6b74", "#b08cf0",
+             "#cf9a78", "#f27cc6", "#aab4c0", "#cfca3a", "#3fc9d9"],
+}  # fmt: skip
 
 
 def colours(family: str) -> Colours:

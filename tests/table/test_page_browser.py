@@ -327,6 +327,7 @@ def test_compare(visit: Open) -> None:
     assert opened(driver) == ["student-t/knn", "gaussian/gaussian"]  # in the order of the address
     assert find(driver, "#with").get_attribute("value") == "gaussian/gaussian"
     press(driver, ESCAPE)
+    assert opened(driver) == []
     assert "#" not in driver.current_url
 
 
