@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         set_validation,
         table,
     )
-    from icon.estimators import Clustering, Embedding, diagnose, suggest_n_clusters
+    from icon.estimators import Clustering, Embedding, advise, diagnose, suggest_n_clusters
     from icon.nn import sinkhorn
 
 __version__ = "0.2.0"
@@ -53,6 +53,7 @@ __all__ = [
     "Rows",
     "Support",
     "Terms",
+    "advise",
     "diagnose",
     "divergence",
     "estimators",
@@ -82,7 +83,7 @@ __all__ = [
 
 # All is imported when it is first used: `import icon` and the help of the command load nothing.
 _PACKAGES = ("estimators", "metrics", "nn", "p", "q", "testing", "training")
-_PLACES = dict.fromkeys(("Clustering", "Embedding", "diagnose", "suggest_n_clusters"), "estimators") | {
+_PLACES = dict.fromkeys(("Clustering", "Embedding", "advise", "diagnose", "suggest_n_clusters"), "estimators") | {
     "sinkhorn": "nn"
 }
 _RENAMED = {"codes": "nn", "mappers": "nn"}

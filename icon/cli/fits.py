@@ -54,7 +54,7 @@ def embed(
             return
         for note in model.notes_:
             print(f"note: {note}", file=sys.stderr)
-        _say(read, labels)
+        say(read, labels)
         seconds, names = time.perf_counter() - began, [f"z{i}" for i in range(settings["n_components"])]
         frame = _with_ids(pd.DataFrame(model.embedding_, columns=names), read)
         with output.staged(out) as stage:
@@ -82,7 +82,7 @@ def _read_for_map(
 ) -> tuple[Features, Any, NDArray[np.int64] | None]:
     """The features, what p is made from beside them, and the labels where some are given."""
     plain = output.checked_form(out, maps.OURS, form) == ".npy"
-    read = read_features(given["features"], given["key"], _options(plain, table))
+    read = read_features(given["features"], given["key"], options_of(plain, table))
     n = len(read.values)
     labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
@@ -126,7 +126,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
             whole = out is not None and not out.suffix
             assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read[0])
             for each in read:
-                _say(each, y)
+                say(each, y)
             if given["clusters"] == "auto":
                 print(f"clusters: {model.n_clusters_} found", file=sys.stderr)
             if stage is None:
@@ -148,7 +148,7 @@ def _read_for_clusters(
 ) -> tuple[list[Features], NDArray[np.int64] | None]:
     """The features of each space, and the labels where some are given."""
     plain = output.checked_form(out, report.OURS, form) == ".npy"
-    read = [read_features(path, given["key"], _options(plain, table)) for path in given["features"]]
+    read = [read_features(path, given["key"], options_of(plain, table)) for path in given["features"]]
     for path, each in zip(given["features"], read, strict=True):
         if each.ids is not None and read[0].ids is not None and not np.array_equal(each.ids, read[0].ids):
             raise ValueError(f"id: got other ids in {path}, expected those of {given['features'][0]}, in their order")
@@ -159,14 +159,14 @@ def _read_for_clusters(
     return read, known_labels(read_vector(given["labels"], given["labels_key"], how, expected=n), n)
 
 
-def _options(plain: bool, given: dict[str, Any]) -> TableOptions:
+def options_of(plain: bool, given: dict[str, Any]) -> TableOptions:
     """What is known of the table; ``plain``: the output is an array, which holds no names."""
     if plain and given["id"] is not None:
         raise ValueError(f"id: got {given['id']} and an output .npy, expected one that has columns with names, as .csv")
     return TableOptions(**given)
 
 
-def _say(read: Features, labels: NDArray[np.int64] | None = None) -> None:
+def say(read: Features, labels: NDArray[np.int64] | None = None) -> None:
     """What was understood, on standard error."""
     for note in read.notes:
         print(note if note.startswith("warning: ") else f"note: {note}", file=sys.stderr)

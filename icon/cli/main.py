@@ -70,6 +70,15 @@ class Form(str, Enum):
     npy = "npy"
 
 
+class Goal(str, Enum):
+    """What `icon advise` is asked for."""
+
+    map = "map"
+    clusters = "clusters"
+    retrieval = "retrieval"
+    classification = "classification"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -226,6 +235,55 @@ def cluster(
         "labels_header": labels_header, "seed": seed,
     }  # fmt: skip
     _or_exit(lambda: fits.cluster(out, form.value, table, given, quiet))
+
+
+@app.command("advise", epilog="Example: icon advise features.npy --for clusters --budget 5m --out advice")
+def advise(
+    features: Features,
+    out: Annotated[Path, typer.Option(help="A folder for the page (index.html) and the numbers (advice.csv).")] = Path(
+        "advice"
+    ),
+    goal: Annotated[Goal, typer.Option("--for", help="What the features are to become.")] = Goal.map,
+    budget: Annotated[str, typer.Option(help="How long it may take, as 90s, 10m or 1h.")] = "10m",
+    clusters: Annotated[
+        Any,
+        typer.Option(
+            "--clusters",
+            "-k",
+            parser=_number_or_auto,
+            metavar="NUMBER|auto",
+            help="Number of clusters, for clusters; auto finds it in the features.",
+        ),
+    ] = "auto",
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="File of labels: to judge by, to learn from, and to colour with; -1 or missing is unknown."),
+    ] = None,
+    pairs: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="File of an id for each point; points with the same id belong together."),
+    ] = None,
+    graph: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="File of edges (two numbers of points and a weight) or a matrix."),
+    ] = None,
+    key: Key = None,
+    sep: Sep = None,
+    decimal: Decimal = None,
+    header: Header = None,
+    columns: Columns = None,
+    drop: Drop = None,
+    id_: Id = None,
+    seed: Seed = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of what was read.")] = False,
+) -> None:
+    """Try the losses of the table that suit your data, rank them, and print the code of the best."""
+    from icon.cli import advise as command
+
+    table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
+    given = {"features": features, "key": key, "labels": labels, "graph": graph, "pairs": pairs}
+    settings = {"goal": goal.value, "n_clusters": clusters, "budget": budget, "random_state": seed}
+    _or_exit(lambda: command.advise(out, table, given, settings, quiet))
 
 
 def main() -> None:

@@ -1,0 +1,141 @@
+"""What `icon advise` does and writes: a page with the candidates side by side, and their numbers."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icon.cli.cluster_report import planar
+from icon.cli.fits import options_of, say
+from icon.cli.output import check_output, palette, staged, versions, write_table
+from icon.estimators.advice import Advice
+from icon.estimators.advice import advise as advise_on
+from icon.features import read_features, read_graph, read_vector
+from icon.labels import known_labels
+
+OURS = ("index.html", "advice.csv")
+
+
+def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool) -> None:
+    """Print the ranking and the code of the best, and write the page.
+
+    Args:
+        out: a folder.
+        table: `TableOptions`.
+        given: the files of the command: features, labels, graph, pairs, and the key of the array.
+        settings: arguments of `icon.advise`.
+        quiet: say nothing of what was read.
+
+    Raises:
+        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
+    """
+    if out.suffix:
+        raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
+    check_output(out, OURS)
+    read = read_features(given["features"], given["key"], options_of(False, table))
+    x, n = read.values, len(read.values)
+    labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
+    pairs = None if given["pairs"] is None else read_vector(given["pairs"], expected=n)
+    graph = None if given["graph"] is None else read_graph(given["graph"], n)
+    if not quiet:
+        say(read, labels)
+    found = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
+    with staged(out) as stage:
+        assert stage is not None
+        write_table(found.scores, stage / "advice.csv")
+        (stage / "index.html").write_text(page(found, x, labels), encoding="utf-8")
+    print(found)
+
+
+def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
+    """One HTML file without anything beside it."""
+    rows = advice.samples[0]
+    words = {
+        "map": "The maps of the first sample",
+        "clusters": "The clusters of the first sample, on one map of its features (t-SNE)",
+    }.get(advice.goal, "The two leading principal directions of the embeddings of the first sample")
+    own = np.full(len(rows), -1) if labels is None else labels[rows]
+    flat = planar(x[rows], 0) if advice.goal == "clusters" else None
+    figures = []
+    for place, record in enumerate(advice.table.to_dict("records"), 1):
+        output = advice.outputs[record["name"]][0]
+        picture = drawn(output, own) if flat is None else drawn(flat[1], output[flat[0]])
+        caption = f"{place}. {escape(record['name'])} <b>{record['score']:.3f}</b>"
+        alt = escape(record["name"], quote=True)
+        source = f"data:image/png;base64,{picture}"
+        figures.append(f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>')
+    colours = "the colours are the clusters" if flat else "the colours are the labels" if labels is not None else ""
+    template = Template((Path(__file__).parent / "advice.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        goal=escape(advice.goal),
+        best=escape(advice.best),
+        criterion=escape(advice.criterion),
+        notes="".join(f"<li>{escape(note)}</li>" for note in advice.notes),
+        code=escape(advice.code),
+        ranking=ranking(advice),
+        words=words + (f"; {colours}" if colours else ""),
+        figures="\n".join(figures),
+        version=versions()["icon"],
+    )
+
+
+def ranking(advice: Advice) -> str:
+    """Rows of the table: score, difference to the best and its interval, as numbers and as a bar."""
+    records = advice.table.to_dict("records")
+    ends = [value for each in records for value in (each["difference"], each["low"], each["high"], 0.0)]
+    low, high = (float(end(ends)) for end in (np.nanmin, np.nanmax))
+    width = max(high - low, 1e-9)
+
+    def place(value: float) -> float:
+        return round(4 + 192 * (1 - (value - low) / width), 1)
+
+    found = []
+    for each in records:
+        is_best, known = each["name"] == advice.best, np.isfinite(each["low"])
+        words = "the best" if is_best else "not clearly worse" if each["tied"] else "worse"
+        words = "not known after one round" if not known and not is_best else words
+        less = "" if is_best else f"{-each['difference']:+.3f}"
+        less += f" [{-each['high']:+.3f}, {-each['low']:+.3f}]" if known and not is_best else ""
+        x1, x2 = (place(each[end]) if known else place(each["difference"]) for end in ("high", "low"))
+        bar = (
+            f'<svg width="200" height="14" role="img" aria-label="{less or "0"}">'
+            f'<path class="zero" d="M{place(0)} 0V14"/><path class="range" d="M{x1} 7H{x2}"/>'
+            f'<circle cx="{place(each["difference"])}" cy="7" r="3.5"/></svg>'
+        )
+        found.append(
+            f"<tr><th>{escape(each['name'])}</th><td>{each['score']:.3f}</td><td>{less}</td><td>{bar}</td>"
+            f"<td>{words}</td><td>{each['seconds']:.1f}</td></tr>"
+        )
+    return "\n".join(found)
+
+
+def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:
+    """A picture of points ``[m, d]`` in their two leading directions, coloured by ``codes [m]``, -1 in grey; base64."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if z.shape[1] > 2:
+        centred = np.asarray(z - z.mean(axis=0), dtype=np.float64)
+        z = centred @ np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
+    z = np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
+    figure = Figure(figsize=(3, 3), dpi=130)
+    FigureCanvasAgg(figure)
+    panel = figure.add_axes((0, 0, 1, 1))
+    known = [*palette(int(codes.max(initial=-1)) + 1)]
+    colours = np.array([(0.25, 0.35, 0.6) if not known else (0.7, 0.7, 0.7), *(colour[:3] for colour in known)])
+    order = np.random.default_rng(0).permutation(len(z))  # no class lies on top of all others
+    size = float(np.clip(4000 / len(z), 2, 20))
+    panel.scatter(z[order, 0], z[order, 1], c=colours[codes[order] + 1], s=size, linewidths=0, alpha=0.85)
+    panel.margins(0.04)
+    panel.set_aspect("equal", adjustable="datalim")
+    panel.set_axis_off()
+    written = io.BytesIO()
+    figure.savefig(written, format="png")
+    return base64.b64encode(written.getvalue()).decode()

@@ -1,0 +1,302 @@
+"""Which loss for some data: coordinates of the table are tried on samples of it, and ranked."""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+from icon import _checks as check
+from icon.estimators.base import draw_seed, validated
+from icon.estimators.candidates import GOALS, Candidate, candidates
+from icon.estimators.embedding import Embedding
+from icon.estimators.judging import Trial, criterion, judge_of
+from icon.estimators.suggestion import suggest_n_clusters
+from icon.labels import classes_of, keys
+from icon.p import adjacency
+from icon.p.base import Sets
+
+ROUNDS, FEWEST = 5, 40  # samples that each candidate is tried on at most; points that there have to be
+SIZES = (2000, 1000, 500, 250)  # points of a sample
+Trials = dict[str, tuple[float, float, NDArray[Any]]]  # by name: score, seconds, output
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, eq=False)
+class Advice:
+    """What was tried, how good it was, and what to take.
+
+    Args:
+        goal: what it was for.
+        criterion: what the scores are, in words.
+        table: a row per candidate, the best first: its ``name``, ``row``, ``column``, its mean ``score``, by how much
+            the best is better (``difference``, with its 95 % interval ``low`` to ``high``, NaN after one round),
+            whether it is ``tied`` with the best (the interval leaves out no zero), and ``seconds`` of a trial.
+        scores: a row per trial: ``name``, ``round``, ``score`` and ``seconds``.
+        best: name of the candidate with the highest score.
+        code: three lines of Python that fit it to ``x`` (and ``y``, ``pairs`` or ``graph``).
+        model: its estimator, not fitted.
+        notes: what was left out, and how many points the trials saw.
+        samples: of each round, the numbers of the points ``[m]``.
+        outputs: of each candidate and round, the embedding ``[m, d]`` or the clusters ``[m]``.
+    """
+
+    goal: str
+    criterion: str
+    table: pd.DataFrame
+    scores: pd.DataFrame
+    best: str
+    code: str
+    model: Any
+    notes: list[str]
+    samples: list[NDArray[np.int64]]
+    outputs: dict[str, list[NDArray[Any]]]
+
+    def __str__(self) -> str:
+        """The ranking and the code, for a terminal."""
+        lines = [f"{self.goal}: {self.criterion}"]
+        width = max(map(len, self.table["name"]))
+        for place in self.table.to_dict("records"):
+            text = f"  {place['name']:<{width}}  {place['score']:.3f}"
+            if place["name"] != self.best:
+                text += f"  {-place['difference']:+.3f}"
+                if np.isfinite(place["low"]):
+                    text += f" [{-place['high']:+.3f}, {-place['low']:+.3f}]"
+                    text += "  not clearly worse" if place["tied"] else ""
+            lines.append(text)
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes), "", self.code])
+
+
+def advise(
+    X: ArrayLike,
+    y: Any = None,
+    *,
+    pairs: Any = None,
+    graph: Any = None,
+    goal: str = "map",
+    n_clusters: int | str = "auto",
+    budget: float | str = "10m",
+    random_state: int = 0,
+) -> Advice:
+    """Try the coordinates of the table that suit the data, and rank them.
+
+    >>> advice = icon.advise(x, budget="5s")
+    >>> print(advice.code)
+
+    Each round draws a sample of at most 2,000 points and tries every candidate on it, so that differences are paired;
+    there are at most five rounds. With labels, the score is the accuracy for points whose label was held out; with
+    pairs, of ids that were held out; with a graph, it is about edges that were held out. Without any of these no label
+    plays a part: a map, or an embedding, is to keep the neighbours that the features have, and clusterings of two
+    halves of the points are to agree. Samples of few points overlap, and the intervals are then too narrow.
+
+    Args:
+        X: ``[n, f]`` dense features of at least 40 points.
+        y: ``[n]`` labels; -1, None and NaN are unknown.
+        pairs: ``[n]`` ids: points with the same id belong together.
+        graph: of the n points, in any form that `icon.p.Graph` takes; its directions are left out.
+        goal: ``"map"`` (two dimensions), ``"clusters"``, ``"retrieval"`` (16 dimensions, and a function of the
+            features), or ``"classification"``, which needs labels.
+        n_clusters: for clusters, their number; ``"auto"`` takes what `icon.suggest_n_clusters` finds in a sample.
+        budget: seconds, or text such as ``"90s"``, ``"10m"`` or ``"1h"``. It decides how large the samples are, and the
+            trials end when it is spent.
+        random_state: of samples, splits and estimators.
+
+    Raises:
+        ValueError: other lengths, an unknown goal, a budget that is no time or too short for one trial, or no labels
+            for classification.
+        TypeError: sparse features.
+    """
+    began, seconds = time.monotonic(), read_budget(budget)
+    check.choice(goal, "goal", GOALS)
+    if goal == "classification" and y is None:
+        raise ValueError("y: got None, expected labels [n] for the goal 'classification'")
+    if sp.issparse(X):
+        raise TypeError("X: got a sparse matrix, expected dense features (n, f)")
+    x = validated(Embedding(), X, ensure_min_samples=2)
+    if len(x) < FEWEST:
+        raise ValueError(f"X: got {len(x)} points, expected at least {FEWEST}")
+    given = _given(len(x), y, pairs, graph)
+    seed = draw_seed(random_state)
+    sources = tuple(given)
+    number = len(candidates(goal, sources, 2, x.shape[1]))
+    samples = _samples(given, len(x), size_for(seconds, number), seed)
+    clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
+    tried = candidates(goal, sources, clusters, x.shape[1])
+    rounds: list[Trials] = []
+    for number, rows in enumerate(samples):
+        part = {name: each[rows][:, rows] if name == "graph" else each[rows] for name, each in given.items()}
+        found = _round(Trial(x[rows], part, goal, (seed + number) % 2**31), tried, began + seconds)
+        if number and len(found) < len(rounds[0]):
+            break  # a round that is not whole would compare what was tried on different samples
+        rounds.append(found)
+        if len(found) < len(tried):
+            break
+    if not rounds[0]:
+        raise ValueError(f"budget: got {budget!r}, which is too short for one trial, expected more")
+    notes = [f"rounds: {len(rounds)} of {ROUNDS}, on samples of {len(samples[0]):,} of {len(x):,} points"]
+    if late := [each.name for each in tried if each.name not in rounds[0]]:
+        notes.append(f"left out, as the budget was spent: {'; '.join(late)}")
+    elif len(rounds) < ROUNDS:
+        notes.append("the other rounds were left out, as the budget was spent")
+    if len(rounds) == 1:
+        notes.append("after one round nobody knows how clear a difference is: allow a larger budget")
+    if goal == "clusters":
+        notes.append(f"clusters: {clusters}" + (", as found in a sample" if n_clusters == "auto" else ""))
+    return _summary(goal, criterion(goal, judge_of(sources)), tried, rounds, notes, samples, random_state)
+
+
+def read_budget(budget: float | str) -> float:
+    """Seconds of ``"10m"``, ``"90s"``, ``"1h"`` or a number.
+
+    Raises:
+        ValueError, TypeError: no such thing, or not above zero.
+    """
+    if not isinstance(budget, str):
+        return check.positive(budget, "budget")
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", budget)
+    if found is None or float(found[1]) == 0:
+        raise ValueError(f"budget: got {budget!r}, expected a time above zero, as '90s', '10m' or '1h'")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def size_for(seconds: float, candidates: int) -> int:
+    """Points of a sample for which about three rounds fit: a fit of m points took 1 + 4 (m / 1000)² seconds."""
+    fits = [m for m in SIZES if 3 * candidates * (1 + 4 * (m / 1000) ** 2) <= seconds]
+    return max(fits, default=SIZES[-1])
+
+
+def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
+    """What is given beside the features, as numbers."""
+    found: dict[str, Any] = {}
+    if y is not None:
+        labels = classes_of(y, "y", n)
+        if len(labels.names) < 2:
+            raise ValueError("y: got one class, expected at least two")
+        found["y"] = labels.codes
+    if pairs is not None:
+        found["pairs"] = keys(classes_of(pairs, "pairs", n))
+        if (np.bincount(found["pairs"]) > 1).sum() < 4:
+            raise ValueError("pairs: got fewer than four ids of several points, expected ids that points share")
+    if graph is not None:
+        weights = adjacency.weights(graph, "graph", Sets(n, n))
+        weights = sp.csr_array(weights.maximum(weights.T))
+        weights.setdiag(0)
+        weights.eliminate_zeros()
+        if weights.nnz == 0:
+            raise ValueError("graph: got no edge between two points, expected some")
+        found["graph"] = weights
+    return found
+
+
+def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int:
+    """How many clusters are tried: at most a quarter of the points of a sample."""
+    if given == "auto":
+        return suggest_n_clusters(x[rows]).n_clusters
+    clusters = check.count(given, "n_clusters", 2)  # type: ignore[arg-type]
+    if clusters > len(rows) // 4:
+        raise ValueError(f"n_clusters: got {clusters}, expected at most {len(rows) // 4}, a quarter of a sample")
+    return clusters
+
+
+def _samples(given: dict[str, Any], n: int, size: int, seed: int) -> list[NDArray[np.int64]]:
+    """Numbers of points for each round; samples do not overlap as long as there are points enough."""
+    random = np.random.default_rng(seed)
+    judge, found = judge_of(tuple(given)), []
+    order = np.zeros(0, dtype=np.int64)
+    for _ in range(ROUNDS):
+        if judge == "graph":  # points drawn alone would hardly have an edge among them
+            found.append(_connected(given["graph"], min(size, n), random))
+        elif judge == "pairs":
+            found.append(_whole_ids(given["pairs"], size, random))
+        else:
+            if len(order) < min(size, n):
+                order = random.permutation(n)
+            found.append(np.sort(order[:size]))
+            order = order[size:]
+    return found
+
+
+def _connected(graph: sp.csr_array, size: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Points and their neighbours, breadth first from random ones; points without an edge are none of them."""
+    linked = np.flatnonzero(np.diff(graph.indptr))
+    chosen: dict[int, None] = {}
+    for start in random.permutation(linked):
+        if int(start) not in chosen:
+            near = sp.csgraph.breadth_first_order(graph, start, directed=False, return_predecessors=False)
+            chosen.update(dict.fromkeys(near.tolist()))
+        if len(chosen) >= size:
+            break
+    return np.sort(np.array(list(chosen)[:size], dtype=np.int64))
+
+
+def _whole_ids(ids: NDArray[np.int64], size: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """All points of some ids that several points share."""
+    counts = np.bincount(ids)
+    names = random.permutation(np.flatnonzero(counts > 1))
+    most = max(4, int(np.searchsorted(counts[names].cumsum(), size, side="right")))
+    return np.flatnonzero(np.isin(ids, names[:most]))
+
+
+def _round(trial: Trial, tried: list[Candidate], deadline: float) -> Trials:
+    """Score, seconds and output of each candidate, as far as the time goes."""
+
+    def late(*_: Any) -> bool:
+        return time.monotonic() > deadline
+
+    found = {}
+    for candidate in tried:
+        began = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a sample; the fit of all points says its own
+            score, output = (0.0, np.zeros(0)) if late() else trial.score(candidate, late)
+        if late():  # it was cut short
+            break
+        found[candidate.name] = (score, time.monotonic() - began, output)
+    return found
+
+
+def _summary(
+    goal: str,
+    words: str,
+    tried: list[Candidate],
+    rounds: list[Trials],
+    notes: list[str],
+    samples: list[NDArray[np.int64]],
+    random_state: int,
+) -> Advice:
+    ranked = sorted(rounds[0], key=lambda name: -np.mean([found[name][0] for found in rounds]))
+    by_name = {each.name: each for each in tried}
+    scores = {name: np.array([found[name][0] for found in rounds]) for name in ranked}
+    table = []
+    for name in ranked:
+        mean, low, high = _difference(scores[ranked[0]] - scores[name])
+        row = {"name": name, "row": by_name[name].row, "column": by_name[name].column, "score": scores[name].mean()}
+        row |= {"difference": mean, "low": low, "high": high, "tied": not low > 0}
+        table.append(row | {"seconds": np.mean([found[name][1] for found in rounds])})
+    trials = [
+        {"name": name, "round": number, "score": found[name][0], "seconds": found[name][1]}
+        for number, found in enumerate(rounds)
+        for name in ranked
+    ]
+    best = by_name[ranked[0]]
+    outputs = {name: [found[name][2] for found in rounds] for name in ranked}
+    return Advice(
+        goal, words, pd.DataFrame(table), pd.DataFrame(trials), best.name, best.code(random_state),
+        best.make(random_state), notes, samples[: len(rounds)], outputs,
+    )  # fmt: skip
+
+
+def _difference(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The mean of paired differences and Student's 95 % interval of it; NaN where there is one pair."""
+    if len(values) == 1:
+        return float(values[0]), np.nan, np.nan
+    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half

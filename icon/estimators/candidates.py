@@ -1,0 +1,106 @@
+"""The coordinates of the table that are worth a try for some data and a goal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from icon.estimators.clustering import Clustering
+from icon.estimators.embedding import Embedding
+
+GOALS = ("map", "clusters", "retrieval", "classification")
+STEPS, WIDTH = 500, 16  # of an embedding; its dimensions where it is not looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An estimator that is not fitted yet.
+
+    Args:
+        kind: of the estimator.
+        settings: its arguments, the row and the column among them.
+        source: what it learns from beside the features: ``"y"``, ``"pairs"``, ``"graph"``, or None.
+        is_cosine: whether the lengths of the rows of its embedding mean nothing.
+    """
+
+    kind: type[Embedding] | type[Clustering]
+    settings: dict[str, Any] = field(default_factory=dict)
+    source: str | None = None
+    is_cosine: bool = False
+
+    @property
+    def row(self) -> str:
+        return str(self.settings.get("row", "clusters"))
+
+    @property
+    def column(self) -> str:
+        return str(self.settings["column"])
+
+    @property
+    def name(self) -> str:
+        """The row and the column, and what else tells it from others of its cell."""
+        own = [f"{key}={self.settings[key]}" for key in ("walks", "n_neighbors") if key in self.settings]
+        return ", ".join([f"{self.row} × {self.column}", *own])
+
+    @property
+    def learns_a_function(self) -> bool:
+        """Whether new points follow from their features alone."""
+        return self.settings.get("mapper", "lookup") != "lookup" or self.kind is Clustering
+
+    def make(self, seed: int, **more: Any) -> Any:
+        """The estimator."""
+        return self.kind(**self.settings, random_state=seed, **more)
+
+    def code(self, seed: int) -> str:
+        """Three lines that fit it to all points."""
+        arguments = ", ".join(f"{key}={value!r}" for key, value in {**self.settings, "random_state": seed}.items())
+        given = "x" if self.source is None else f"x, {self.source}"
+        result = "z = model.fit_transform" if self.kind is Embedding else "labels = model.fit_predict"
+        return f"import icon\nmodel = icon.{self.kind.__name__}({arguments})\n{result}({given})"
+
+
+def candidates(goal: str, sources: tuple[str, ...], clusters: int, n_features: int) -> list[Candidate]:
+    """What is tried for a goal.
+
+    Args:
+        goal: one of `GOALS`.
+        sources: what is given beside the features, of ``"y"``, ``"pairs"`` and ``"graph"``.
+        clusters: their number, for the goal ``"clusters"``.
+        n_features: of the points.
+    """
+    if goal == "clusters":
+        return _clusterings(sources, clusters)
+    width = 2 if goal == "map" else WIDTH
+    free = "lookup" if goal == "map" else "mlp"
+    cells = [("student-t", "gaussian"), ("student-t", "knn"), ("gaussian", "knn")]
+    cells += [("gaussian", "gaussian"), ("student-t", "student-t")] if goal == "map" else []
+    found = [_embedding(width, row, column, free) for row, column in cells if goal != "classification"]
+    if n_features >= 2:
+        found.append(_embedding(min(width, n_features), "gaussian-wide", "identity", "linear"))
+    if "y" in sources:
+        supervised = [("gaussian", "classes"), ("student-t", "classes"), ("gaussian", "data-label")]
+        supervised += [("student-t", "data-label")] if goal == "classification" else []
+        found += [_embedding(width, row, column, "mlp", "y") for row, column in supervised]
+    if "pairs" in sources and goal != "classification":
+        found += [_embedding(width, row, "pairs", "mlp", "pairs") for row in ("gaussian", "student-t")]
+    if "graph" in sources and goal != "classification":
+        found += [_embedding(width, row, "graph", free, "graph") for row in ("student-t", "gaussian")]
+    return found
+
+
+def _embedding(width: int, row: str, column: str, mapper: str, source: str | None = None) -> Candidate:
+    settings = {"n_components": width, "row": row, "column": column, "mapper": mapper, "max_iter": STEPS}
+    if mapper == "lookup":
+        del settings["mapper"]
+    return Candidate(Embedding, settings, source, row == "gaussian" and column in ("pairs", "classes"))
+
+
+def _clusterings(sources: tuple[str, ...], clusters: int) -> list[Candidate]:
+    """The clusters row with several columns; labels say how good they are, and none learns from them."""
+    own: list[dict[str, Any]] = [
+        {"column": "knn", "walks": 3}, {"column": "knn", "walks": 1}, {"column": "knn", "n_neighbors": 25},
+        {"column": "gaussian"}, {"column": "student-t"},
+    ]  # fmt: skip
+    found = [Candidate(Clustering, {"n_clusters": clusters, **settings}) for settings in own]
+    given = [source for source in ("pairs", "graph") if source in sources]
+    return found + [Candidate(Clustering, {"n_clusters": clusters, "column": each}, each) for each in given]
