@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments import debiased_contrastive, divergences, gallery, maps, multi_view
+from experiments import advice, debiased_contrastive, divergences, gallery, maps, multi_view
 from experiments.clustering import balance, comparison, debiasing, imagenet, ingredients, model_selection, n_clusters
 from experiments.record import Experiment
 
@@ -21,6 +21,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         divergences.EXPERIMENT,
         maps.EXPERIMENT,
         gallery.EXPERIMENT,
+        advice.EXPERIMENT,
     )
 }
 #: Names of earlier releases.
