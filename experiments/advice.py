@@ -29,7 +29,8 @@ GOALS = ("map", "clusters")
 class Settings(record.Settings):
     """``points`` of each data set at most; ``budget`` in seconds, so many that no trial is left out."""
 
-    points: int = 600
+    points: int = 500
+    rounds: int = 3
     budget: float = 100_000.0
     near: int = 10
 
@@ -66,7 +67,7 @@ def advised(part: Dataset, goal: str, seed: int, settings: Settings) -> Advice:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return icon.advise(
-            part.x, goal=goal, n_clusters=part.classes, budget=settings.budget, random_state=seed
+            part.x, goal=goal, n_clusters=part.classes, budget=settings.budget, rounds=settings.rounds, random_state=seed
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icon.cli.cluster_report import planar
 from icon.cli.fits import options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
-from icon.estimators.advice import Advice
+from icon.estimators.advice import Advice, title
 from icon.estimators.advice import advise as advise_on
 from icon.features import read_features, read_graph, read_vector
 from icon.labels import known_labels
@@ -67,7 +67,7 @@ def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> s
     for place, record in enumerate(advice.table.to_dict("records"), 1):
         output = advice.outputs[record["name"]][0]
         picture = drawn(output, own) if flat is None else drawn(flat[1], output[flat[0]])
-        caption = f"{place}. {escape(record['name'])} <b>{record['score']:.3f}</b>"
+        caption = f"{place}. {escape(title(record))} <b>{record['score']:.3f}</b>"
         alt = escape(record["name"], quote=True)
         source = f"data:image/png;base64,{picture}"
         figures.append(f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>')
@@ -75,7 +75,7 @@ def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> s
     template = Template((Path(__file__).parent / "advice.html").read_text(encoding="utf-8"))
     return template.substitute(
         goal=escape(advice.goal),
-        best=escape(advice.best),
+        best=escape(title(advice.table.iloc[0].to_dict())),
         criterion=escape(advice.criterion),
         notes="".join(f"<li>{escape(note)}</li>" for note in advice.notes),
         code=escape(advice.code),
@@ -110,7 +110,7 @@ def ranking(advice: Advice) -> str:
             f'<circle cx="{place(each["difference"])}" cy="7" r="3.5"/></svg>'
         )
         found.append(
-            f"<tr><th>{escape(each['name'])}</th><td>{each['score']:.3f}</td><td>{less}</td><td>{bar}</td>"
+            f"<tr><th>{escape(title(each))}</th><td>{each['score']:.3f}</td><td>{less}</td><td>{bar}</td>"
             f"<td>{words}</td><td>{each['seconds']:.1f}</td></tr>"
         )
     return "\n".join(found)

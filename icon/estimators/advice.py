@@ -21,10 +21,11 @@ from icon.estimators.embedding import Embedding
 from icon.estimators.judging import Trial, criterion, judge_of
 from icon.estimators.suggestion import suggest_n_clusters
 from icon.labels import classes_of, keys
+from icon.neighbors import nearest_neighbors
 from icon.p import adjacency
 from icon.p.base import Sets
 
-ROUNDS, FEWEST = 5, 40  # samples that each candidate is tried on at most; points that there have to be
+FEWEST, NEAR = 40, 15  # points that there have to be; which neighbour tells the scale of the features
 SIZES = (2000, 1000, 500, 250)  # points of a sample
 Trials = dict[str, tuple[float, float, NDArray[Any]]]  # by name: score, seconds, output
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -37,9 +38,10 @@ class Advice:
     Args:
         goal: what it was for.
         criterion: what the scores are, in words.
-        table: a row per candidate, the best first: its ``name``, ``row``, ``column``, its mean ``score``, by how much
-            the best is better (``difference``, with its 95 % interval ``low`` to ``high``, NaN after one round),
-            whether it is ``tied`` with the best (the interval leaves out no zero), and ``seconds`` of a trial.
+        table: a row per candidate, the best first: its ``name``, ``row`` and ``column``, the ``method`` of that cell
+            (empty for clusters), its mean ``score``, by how much the best is better (``difference``, with its 95 %
+            interval ``low`` to ``high``, NaN after one round), whether it is ``tied`` with the best (zero is in the
+            interval, or there is none), and ``seconds`` of a trial.
         scores: a row per trial: ``name``, ``round``, ``score`` and ``seconds``.
         best: name of the candidate with the highest score.
         code: three lines of Python that fit it to ``x`` (and ``y``, ``pairs`` or ``graph``).
@@ -63,9 +65,10 @@ class Advice:
     def __str__(self) -> str:
         """The ranking and the code, for a terminal."""
         lines = [f"{self.goal}: {self.criterion}"]
-        width = max(map(len, self.table["name"]))
+        titles = {each["name"]: title(each) for each in self.table.to_dict("records")}
+        width = max(map(len, titles.values()))
         for place in self.table.to_dict("records"):
-            text = f"  {place['name']:<{width}}  {place['score']:.3f}"
+            text = f"  {titles[place['name']]:<{width}}  {place['score']:.3f}"
             if place["name"] != self.best:
                 text += f"  {-place['difference']:+.3f}"
                 if np.isfinite(place["low"]):
@@ -84,6 +87,7 @@ def advise(
     goal: str = "map",
     n_clusters: int | str = "auto",
     budget: float | str = "10m",
+    rounds: int = 5,
     random_state: int = 0,
 ) -> Advice:
     """Try the coordinates of the table that suit the data, and rank them.
@@ -91,8 +95,7 @@ def advise(
     >>> advice = icon.advise(x, budget="5s")
     >>> print(advice.code)
 
-    Each round draws a sample of at most 2,000 points and tries every candidate on it, so that differences are paired;
-    there are at most five rounds. With labels, the score is the accuracy for points whose label was held out; with
+    Each round draws a sample of at most 2,000 points and tries every candidate on it, so that differences are paired. With labels, the score is the accuracy for points whose label was held out; with
     pairs, of ids that were held out; with a graph, it is about edges that were held out. Without any of these no label
     plays a part: a map, or an embedding, is to keep the neighbours that the features have, and clusterings of two
     halves of the points are to agree. Samples of few points overlap, and the intervals are then too narrow.
@@ -107,6 +110,7 @@ def advise(
         n_clusters: for clusters, their number; ``"auto"`` takes what `icon.suggest_n_clusters` finds in a sample.
         budget: seconds, or text such as ``"90s"``, ``"10m"`` or ``"1h"``. It decides how large the samples are, and the
             trials end when it is spent.
+        rounds: samples at most.
         random_state: of samples, splits and estimators.
 
     Raises:
@@ -125,32 +129,37 @@ def advise(
         raise ValueError(f"X: got {len(x)} points, expected at least {FEWEST}")
     given = _given(len(x), y, pairs, graph)
     seed = draw_seed(random_state)
-    sources = tuple(given)
+    sources, wanted = tuple(given), check.count(rounds, "rounds")
     number = len(candidates(goal, sources, 2, x.shape[1]))
-    samples = _samples(given, len(x), size_for(seconds, number), seed)
+    samples = _samples(given, len(x), size_for(seconds, number), wanted, seed)
     clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
-    tried = candidates(goal, sources, clusters, x.shape[1])
-    rounds: list[Trials] = []
+    tried = candidates(goal, sources, clusters, x.shape[1], *_scale(x[samples[0]]))
+    done: list[Trials] = []
     for number, rows in enumerate(samples):
         part = {name: each[rows][:, rows] if name == "graph" else each[rows] for name, each in given.items()}
         found = _round(Trial(x[rows], part, goal, (seed + number) % 2**31), tried, began + seconds)
-        if number and len(found) < len(rounds[0]):
+        if number and len(found) < len(done[0]):
             break  # a round that is not whole would compare what was tried on different samples
-        rounds.append(found)
+        done.append(found)
         if len(found) < len(tried):
             break
-    if not rounds[0]:
+    if not done[0]:
         raise ValueError(f"budget: got {budget!r}, which is too short for one trial, expected more")
-    notes = [f"rounds: {len(rounds)} of {ROUNDS}, on samples of {len(samples[0]):,} of {len(x):,} points"]
-    if late := [each.name for each in tried if each.name not in rounds[0]]:
+    notes = [f"rounds: {len(done)} of {wanted}, on samples of {len(samples[0]):,} of {len(x):,} points"]
+    if late := [each.name for each in tried if each.name not in done[0]]:
         notes.append(f"left out, as the budget was spent: {'; '.join(late)}")
-    elif len(rounds) < ROUNDS:
+    elif len(done) < wanted:
         notes.append("the other rounds were left out, as the budget was spent")
-    if len(rounds) == 1:
-        notes.append("after one round nobody knows how clear a difference is: allow a larger budget")
+    if len(done) == 1:
+        notes.append("after one round nobody knows how clear a difference is")
     if goal == "clusters":
         notes.append(f"clusters: {clusters}" + (", as found in a sample" if n_clusters == "auto" else ""))
-    return _summary(goal, criterion(goal, judge_of(sources)), tried, rounds, notes, samples, random_state)
+    return _summary(goal, criterion(goal, judge_of(sources)), tried, done, notes, samples, random_state)
+
+
+def title(record: dict[Any, Any]) -> str:
+    """Of a row of ``table``: the name, and the method that the table has there."""
+    return f"{record['name']} ({record['method']})" if record["method"] else str(record["name"])
 
 
 def read_budget(budget: float | str) -> float:
@@ -206,12 +215,19 @@ def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int
     return clusters
 
 
-def _samples(given: dict[str, Any], n: int, size: int, seed: int) -> list[NDArray[np.int64]]:
+def _scale(x: NDArray[Any]) -> tuple[float, int]:
+    """The median distance to a near neighbour, of three digits, and how many neighbours a heavy-tailed p keeps."""
+    near = nearest_neighbors(x, NEAR, "exact").indices[:, -1]
+    typical = float(np.median(np.linalg.norm(np.subtract(x, x[near], dtype=np.float64), axis=1)))
+    return float(f"{typical:.3g}") or 1.0, min(3 * NEAR, len(x) // 3)
+
+
+def _samples(given: dict[str, Any], n: int, size: int, rounds: int, seed: int) -> list[NDArray[np.int64]]:
     """Numbers of points for each round; samples do not overlap as long as there are points enough."""
     random = np.random.default_rng(seed)
     judge, found = judge_of(tuple(given)), []
     order = np.zeros(0, dtype=np.int64)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         if judge == "graph":  # points drawn alone would hardly have an edge among them
             found.append(_connected(given["graph"], min(size, n), random))
         elif judge == "pairs":
@@ -278,8 +294,15 @@ def _summary(
     table = []
     for name in ranked:
         mean, low, high = _difference(scores[ranked[0]] - scores[name])
-        row = {"name": name, "row": by_name[name].row, "column": by_name[name].column, "score": scores[name].mean()}
-        row |= {"difference": mean, "low": low, "high": high, "tied": not low > 0}
+        row: dict[str, Any] = {"name": name, "row": by_name[name].row, "column": by_name[name].column}
+        row |= {
+            "method": by_name[name].method,
+            "score": scores[name].mean(),
+            "difference": mean,
+            "low": low,
+            "high": high,
+            "tied": not low > 0,
+        }
         table.append(row | {"seconds": np.mean([found[name][1] for found in rounds])})
     trials = [
         {"name": name, "round": number, "score": found[name][0], "seconds": found[name][1]}

@@ -39,8 +39,14 @@ class Candidate:
     @property
     def name(self) -> str:
         """The row and the column, and what else tells it from others of its cell."""
-        own = [f"{key}={self.settings[key]}" for key in ("walks", "n_neighbors") if key in self.settings]
+        told = ("walks", "n_neighbors") if self.kind is Clustering else ()
+        own = [f"{key}={self.settings[key]}" for key in told if key in self.settings]
         return ", ".join([f"{self.row} × {self.column}", *own])
+
+    @property
+    def method(self) -> str:
+        """Of an embedding, the method that the table names in the cell; a clustering adds walks and debiasing to it."""
+        return Embedding(row=self.row, column=self.column).method_name if self.kind is Embedding else ""
 
     @property
     def learns_a_function(self) -> bool:
@@ -59,7 +65,9 @@ class Candidate:
         return f"import icon\nmodel = icon.{self.kind.__name__}({arguments})\n{result}({given})"
 
 
-def candidates(goal: str, sources: tuple[str, ...], clusters: int, n_features: int) -> list[Candidate]:
+def candidates(
+    goal: str, sources: tuple[str, ...], clusters: int, n_features: int, scale: float = 1.0, near: int = 45
+) -> list[Candidate]:
     """What is tried for a goal.
 
     Args:
@@ -67,14 +75,19 @@ def candidates(goal: str, sources: tuple[str, ...], clusters: int, n_features: i
         sources: what is given beside the features, of ``"y"``, ``"pairs"`` and ``"graph"``.
         clusters: their number, for the goal ``"clusters"``.
         n_features: of the points.
+        scale: a distance to near neighbours, which the Student-t column cannot find itself.
+        near: neighbours that this column keeps.
     """
     if goal == "clusters":
         return _clusterings(sources, clusters)
     width = 2 if goal == "map" else WIDTH
     free = "lookup" if goal == "map" else "mlp"
     cells = [("student-t", "gaussian"), ("student-t", "knn"), ("gaussian", "knn")]
-    cells += [("gaussian", "gaussian"), ("student-t", "student-t")] if goal == "map" else []
+    cells += [("gaussian", "gaussian")] if goal == "map" else []
     found = [_embedding(width, row, column, free) for row, column in cells if goal != "classification"]
+    if goal == "map":
+        found.append(_embedding(width, "student-t", "student-t", free))
+        found[-1].settings.update(n_neighbors=near, hyper={"sigma": scale})
     if n_features >= 2:
         found.append(_embedding(min(width, n_features), "gaussian-wide", "identity", "linear"))
     if "y" in sources:
@@ -99,7 +112,7 @@ def _clusterings(sources: tuple[str, ...], clusters: int) -> list[Candidate]:
     """The clusters row with several columns; labels say how good they are, and none learns from them."""
     own: list[dict[str, Any]] = [
         {"column": "knn", "walks": 3}, {"column": "knn", "walks": 1}, {"column": "knn", "n_neighbors": 25},
-        {"column": "gaussian"}, {"column": "student-t"},
+        {"column": "gaussian"},
     ]  # fmt: skip
     found = [Candidate(Clustering, {"n_clusters": clusters, **settings}) for settings in own]
     given = [source for source in ("pairs", "graph") if source in sources]

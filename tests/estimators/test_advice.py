@@ -1,0 +1,197 @@
+"""`icon.advise`: what it tries, what it judges by, its intervals, its budget, and bad input."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.stats import ttest_rel
+
+import icon
+from icon.estimators import advice as advising
+from icon.estimators import candidates as trying
+from icon.estimators.candidates import Candidate
+from icon.estimators.judging import Trial, shared, without_some
+
+Y = np.repeat(np.arange(4), 20)
+X = (6 * np.eye(4, 5)[Y] + np.random.default_rng(0).normal(size=(80, 5))).astype(np.float32)
+IDS = np.arange(80) // 2
+GRAPH = icon.p.KNN(5).symmetrize("union")(icon._checks.as_tensor(X, "X")).to_scipy()
+GRAPH = sp.csr_array(GRAPH.maximum(GRAPH.T) > 0, dtype=float)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trying, "STEPS", 30)
+
+
+CASES: list[dict[str, Any]] = [
+    {}, {"y": Y}, {"pairs": IDS}, {"graph": GRAPH},
+    {"goal": "retrieval"}, {"goal": "retrieval", "pairs": IDS}, {"goal": "retrieval", "graph": GRAPH, "y": Y},
+    {"goal": "classification", "y": Y},
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("given", CASES, ids=lambda given: "-".join(map(str, given.values()))[:20] or "map")
+def test_what_it_gives(given: dict[str, Any]) -> None:
+    found = icon.advise(X, **given, rounds=2)
+    table = found.table
+    assert table["score"].is_monotonic_decreasing
+    assert table["score"].between(0, 1 + 1e-9).all()
+    assert table["name"].is_unique
+    assert found.best == table["name"][0]
+    assert np.allclose(table["difference"], table["score"][0] - table["score"])
+    assert len(found.scores) == 2 * len(table)
+    assert found.code.count("\n") == 2
+    assert found.best.split(", ")[0] in str(found)
+    namespace = {"x": X, "y": Y, "pairs": IDS, "graph": GRAPH}
+    exec(found.code, namespace)
+    assert namespace["z"].shape == (80, 2 if "goal" not in given else min(5, 16) if "identity" in found.best else 16)
+    source = {"classes": "y", "data-label": "y", "pairs": "pairs", "graph": "graph"}
+    tried = {source[column] for column in table["column"] if column in source}
+    assert tried == set(given) - {"goal"} - ({"pairs", "graph"} if given.get("goal") == "classification" else set())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("given", [{}, {"y": Y}, {"pairs": IDS}, {"graph": GRAPH}], ids=["x", "y", "pairs", "graph"])
+def test_clusters(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trying.candidates
+
+    def few(*arguments: Any) -> list[Candidate]:
+        found = whole(*arguments)
+        return [Candidate(each.kind, {**each.settings, "max_iter": 30}, each.source) for each in (found[0], found[-1])]
+
+    monkeypatch.setattr(advising, "candidates", few)
+    found = icon.advise(X, **given, goal="clusters", n_clusters=4, rounds=2)
+    best = found.scores.groupby("name")["score"].mean().max()
+    assert best > 0.5  # blobs that are apart
+    assert set(np.unique(found.outputs[found.best][0])) <= set(range(4))
+    assert "Clustering(n_clusters=4" in found.code
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_number_of_clusters_is_found() -> None:
+    assert advising._clusters(X, np.arange(80), "auto") == 4
+
+
+def test_seeds_make_it_the_same() -> None:
+    first, second = (icon.advise(X, rounds=1, random_state=1).scores.drop(columns="seconds") for _ in range(2))
+    assert first.equals(second)
+
+
+def test_intervals_are_students() -> None:
+    first, second = np.array([0.9, 0.8, 0.85]), np.array([0.7, 0.75, 0.6])
+    mean, low, high = advising._difference(first - second)
+    expected = ttest_rel(first, second).confidence_interval()
+    assert (mean, low, high) == pytest.approx((0.5 / 3, expected.low, expected.high))
+    assert np.isnan(advising._difference(np.array([0.1]))[1:]).all()
+
+
+def test_labels_that_are_held_out_are_not_learned() -> None:
+    """Labels that have nothing to do with the features are not told better than by chance, whatever is fitted."""
+    y = np.random.default_rng(0).integers(0, 2, 400)
+    x = np.random.default_rng(1).normal(size=(400, 3)).astype(np.float32)
+    found = icon.advise(x, y, goal="classification", rounds=2)
+    assert found.table["score"].max() < 0.65
+
+
+def test_ids_that_are_held_out_are_not_learned() -> None:
+    x = np.random.default_rng(1).normal(size=(300, 3)).astype(np.float32)
+    found = icon.advise(x, pairs=np.random.default_rng(0).permutation(300) // 2, goal="retrieval", rounds=2)
+    assert found.table["score"].max() < 0.1
+
+
+def test_edges_that_are_held_out_leave_a_forest() -> None:
+    rest, (start, end) = without_some(GRAPH, np.random.default_rng(0))
+    assert len(start) == GRAPH.nnz // 2 // 5
+    assert not rest[start, end].any()
+    assert GRAPH[start, end].all()
+    assert rest.nnz + 2 * len(start) == GRAPH.nnz
+    parts = sp.csgraph.connected_components(GRAPH)[0]
+    assert sp.csgraph.connected_components(rest)[0] == parts
+
+
+def test_a_collapse_shares_no_information() -> None:
+    assert shared(np.zeros(8), np.zeros(8), 4) == 0
+    assert shared(Y, Y[::-1], 4) == pytest.approx(1)
+
+
+def test_halves_that_are_disjoint() -> None:
+    trial = Trial(X, {}, "clusters", 0)
+    assert trial.seen.sum() == 40
+    ids = Trial(X, {"pairs": IDS}, "map", 0)
+    assert not set(IDS[ids.seen]) & set(IDS[~ids.seen])
+
+
+def test_samples_do_not_overlap_where_there_are_points_enough() -> None:
+    first, second = advising._samples({}, 100, 50, 2, 0)
+    assert not set(first) & set(second)
+    chain = sp.csr_array(np.eye(100, k=1) + np.eye(100, k=-1))
+    part = advising._samples({"graph": chain}, 100, 30, 1, 0)[0]
+    assert len(part) == 30
+    assert np.ptp(part) == 29  # one connected piece
+    ids = np.arange(100) // 4
+    assert len(advising._samples({"pairs": ids}, 100, 40, 1, 0)[0]) == 40
+
+
+def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trying, "STEPS", 10**6)
+    x = np.random.default_rng(1).normal(size=(300, 3)).astype(np.float32)
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="budget: got '1s', which is too short for one trial"):
+        icon.advise(x, budget="1s", graph=np.ones((300, 300)) - np.eye(300))
+    assert time.monotonic() - began < 30
+
+
+def test_what_was_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(advising.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(Trial, "score", lambda self, candidate, callback: (0.5, X[:, :2]))
+    found = icon.advise(X, budget=10)
+    assert 0 < len(found.table) < 6
+    assert any(note.startswith("left out, as the budget was spent: ") for note in found.notes)
+    assert found.table["low"].isna().all()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("90s", 90), ("1h", 3600), ("1.5m", 90), (7, 7), ("8", 8)])
+def test_budgets(text: Any, seconds: float) -> None:
+    assert advising.read_budget(text) == seconds
+
+
+def test_larger_budgets_take_larger_samples() -> None:
+    assert [advising.size_for(seconds, 6) for seconds in (1, 100, 600)] == [250, 1000, 2000]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"goal": "maps"}, "goal: got 'maps'"),
+    ({"goal": "classification"}, r"y: got None, expected labels \[n\] for the goal 'classification'"),
+    ({"y": Y[:5]}, "y: got 5 entries, expected 80"),
+    ({"y": np.zeros(80, int)}, "y: got one class"),
+    ({"pairs": IDS[:5]}, "pairs: got 5 entries, expected 80"),
+    ({"pairs": np.arange(80)}, "pairs: got fewer than four ids"),
+    ({"graph": np.ones((5, 5))}, "graph: got shape"),
+    ({"graph": np.zeros((80, 80))}, "graph: got no edge"),
+    ({"graph": np.eye(80, k=1)}, "graph: got no edge beside a spanning forest"),
+    ({"budget": "soon"}, "budget: got 'soon', expected a time above zero"),
+    ({"budget": "0s"}, "budget: got '0s'"),
+    ({"budget": -1}, "budget: got -1"),
+    ({"goal": "clusters", "n_clusters": 1}, "n_clusters: got 1"),
+    ({"goal": "clusters", "n_clusters": 40}, "n_clusters: got 40, expected at most 20"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), BAD)
+def test_bad_input(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        icon.advise(X, **given)
+
+
+def test_bad_features() -> None:
+    with pytest.raises(ValueError, match="X: got 12 points, expected at least 40"):
+        icon.advise(X[:12])
+    with pytest.raises(TypeError, match="X: got a sparse matrix"):
+        icon.advise(sp.csr_array(X))
