@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 import icon
 from experiments import record
@@ -47,7 +48,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     goal, name = configuration["goal"], configuration["candidate"]
     part = at_most(dataset, settings.points, seed)
     y, advice = labels_of(part), advised(part, goal, seed, settings)
-    place = advice.table.set_index("name").loc[name]
+    place = next(each for each in advice.table.to_dict("records") if each["name"] == name)
     found = list(zip(advice.samples, advice.outputs[name], strict=True))
     if goal == "map":
         other = [trustworthiness(part.x[rows], z, settings.near) for rows, z in found]
@@ -66,9 +67,8 @@ def advised(part: Dataset, goal: str, seed: int, settings: Settings) -> Advice:
     """All candidates are tried at once; of the labels the advice is told how many classes there are."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return icon.advise(
-            part.x, goal=goal, n_clusters=part.classes, budget=settings.budget, rounds=settings.rounds, random_state=seed
-        )  # fmt: skip
+        effort: dict[str, Any] = {"budget": settings.budget, "rounds": settings.rounds}
+        return icon.advise(part.x, goal=goal, n_clusters=part.classes, **effort, random_state=seed)
 
 
 def of_neighbours(x: Array, clusters: Array, number: int, near: int) -> float:
@@ -105,23 +105,21 @@ def regrets(frame: DataFrame, goal: str) -> DataFrame:
     found = scores(frame, goal)
     behind = (-found).add(found.max(axis=1), axis=0)
 
-    def taken(names: Series) -> list[float]:
-        return [float(behind.loc[place, name]) for place, name in names.items()]
+    def taken(measure: str) -> list[float]:
+        columns = _wide(frame, goal, measure)[behind.columns].to_numpy().argmax(axis=1)
+        return [float(value) for value in behind.to_numpy()[np.arange(len(behind)), columns]]
 
     datasets = behind.index.get_level_values("dataset")
-    elsewhere = Series(
-        [
-            behind[datasets != dataset].mean().idxmin() if len(set(datasets)) > 1 else behind.columns[0]
-            for dataset in datasets
-        ],
-        behind.index,
-    )
+    elsewhere = []
+    for number, dataset in enumerate(datasets):
+        others = behind[datasets != dataset].mean() if datasets.nunique() > 1 else behind.iloc[0] * 0
+        elsewhere.append(float(behind.to_numpy()[number, int(others.argmin())]))
     return DataFrame(
         {
-            CHOICES[0]: taken(_wide(frame, goal, "criterion").idxmax(axis=1)),
-            CHOICES[1]: taken(_wide(frame, goal, "other").idxmax(axis=1)),
+            CHOICES[0]: taken("criterion"),
+            CHOICES[1]: taken("other"),
             CHOICES[2]: behind.iloc[:, 0],
-            CHOICES[3]: taken(elsewhere),
+            CHOICES[3]: elsewhere,
             CHOICES[4]: behind.mean(axis=1),
             BEST: behind[behind.mean().idxmin()],
         },

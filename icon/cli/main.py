@@ -245,6 +245,7 @@ def advise(
     ),
     goal: Annotated[Goal, typer.Option("--for", help="What the features are to become.")] = Goal.map,
     budget: Annotated[str, typer.Option(help="How long it may take, as 90s, 10m or 1h.")] = "10m",
+    rounds: Annotated[int, typer.Option(help="Samples that every loss is tried on, at most.")] = 5,
     clusters: Annotated[
         Any,
         typer.Option(
@@ -282,7 +283,7 @@ def advise(
 
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
     given = {"features": features, "key": key, "labels": labels, "graph": graph, "pairs": pairs}
-    settings = {"goal": goal.value, "n_clusters": clusters, "budget": budget, "random_state": seed}
+    settings = {"goal": goal.value, "n_clusters": clusters, "budget": budget, "rounds": rounds, "random_state": seed}
     _or_exit(lambda: command.advise(out, table, given, settings, quiet))
 
 
