@@ -92,7 +92,7 @@ def advise(
 ) -> Advice:
     """Try the coordinates of the table that suit the data, and rank them.
 
-    >>> advice = icon.advise(x, budget="5s")
+    >>> advice = icon.advise(x, rounds=1)
     >>> print(advice.code)
 
     Each round draws a sample of at most 2,000 points and tries every candidate on it, so that differences are paired.
@@ -179,8 +179,11 @@ def read_budget(budget: float | str) -> float:
 
 
 def size_for(seconds: float, candidates: int) -> int:
-    """Points of a sample for which about three rounds fit: a fit of m points took 1 + 4 (m / 1000)² seconds."""
-    fits = [m for m in SIZES if 3 * candidates * (1 + 4 * (m / 1000) ** 2) <= seconds]
+    """Points of a sample for which about three rounds fit.
+
+    A fit of m points took 1 + 4 (m / 1000)² seconds on one idle core; it may take twice as much on a busy one.
+    """
+    fits = [m for m in SIZES if 3 * candidates * 2 * (1 + 4 * (m / 1000) ** 2) <= seconds]
     return max(fits, default=SIZES[-1])
 
 
