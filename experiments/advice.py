@@ -172,7 +172,7 @@ def per_dataset(frame: DataFrame) -> DataFrame:
                     "chosen": own,
                     "its score, %": f"{found.loc[place, own]:.1f}",
                     "best in hindsight": best,
-                    "score, % ": f"{found.loc[place, best]:.1f}",
+                    "score of the best, %": f"{found.loc[place, best]:.1f}",
                     "best was chosen or tied": "yes" if tied.loc[place, best] else "no",
                     "rank correlation": f"{chosen.loc[place].corr(found.loc[place], method='spearman'):.2f}",
                 }

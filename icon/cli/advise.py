@@ -74,7 +74,7 @@ def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> s
     colours = "the colours are the clusters" if flat else "the colours are the labels" if labels is not None else ""
     template = Template((Path(__file__).parent / "advice.html").read_text(encoding="utf-8"))
     return template.substitute(
-        goal=escape(advice.goal),
+        goal="a map" if advice.goal == "map" else escape(advice.goal),
         best=escape(title(advice.table.iloc[0].to_dict())),
         criterion=escape(advice.criterion),
         notes="".join(f"<li>{escape(note)}</li>" for note in advice.notes),
