@@ -7,13 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_ARGS)
 
-.PHONY: help table test test-slow test-gpu bench notebooks lint build release-check clean
+.PHONY: help table test test-slow test-gpu bench notebooks docs lint build release-check clean
 
 help:
 	@echo "make table   regenerate and verify the periodic table into out/table"
 	@echo "make test    run the tests (make test-slow: the slow ones, make test-gpu: those of a CUDA device)"
 	@echo "make bench   measure speed and memory against the peers"
-	@echo "make notebooks   execute the notebooks and write their outputs into them"
+	@echo "make notebooks   make the notebooks from their scripts and execute them"
+	@echo "make docs    build the guide into out/docs"
 	@echo "make lint    ruff and mypy"
 	@echo "make build   the wheel and the sdist, into dist (make release-check: install and try them, oldest and newest)"
 
@@ -51,6 +52,9 @@ bench: $(VENV)/.peers
 
 notebooks: $(VENV)/.ready
 	$(BIN)/python -m notebooks.execute
+
+docs: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .

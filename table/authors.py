@@ -33,7 +33,7 @@ def render() -> str:
     """The whole page."""
     known = [(m, m.program) for m in icon.methods() if m.program is not None]
     lines = [[m.name, _there(p), f"`{_made(m, p)}`", p.factor or "does not follow"] for m, p in known]
-    parts = [INTRODUCTION, sheet(HEAD, lines), *(part for m, p in known for part in _section(m, p))]
+    parts = [INTRODUCTION, sheet(HEAD, lines), *(part for m, p in known for part in (f"## {m.name}", *facts(m, p)))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -48,8 +48,8 @@ def _made(method: Method, program: Program) -> str:
     return f'icon.method("{method.slug}"{settings})'
 
 
-def _section(method: Method, program: Program) -> Iterator[str]:
-    yield f"## {method.name}"
+def facts(method: Method, program: Program) -> Iterator[str]:
+    """The paragraphs on the program of one method."""
     if program.url:
         where = f"[{program.repository}/{program.path}]({program.url}), version {program.commit[:8]}"
         yield f"There: {program.call or 'the loss'} in {where}."

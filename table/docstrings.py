@@ -1,0 +1,20 @@
+"""An extension of griffe: examples in docstrings become blocks of code, which Markdown would take for quotations."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from griffe import Extension, Object
+
+EXAMPLE = re.compile(r"^>>> .*\n?(?:^(?:>>>|\.\.\.).*\n?)*", re.MULTILINE)
+
+
+class Examples(Extension):
+    """Fence the lines that begin with ``>>>``."""
+
+    def on_instance(self, *, obj: Object, **kwargs: Any) -> None:
+        """Called for each object that was read."""
+        if obj.docstring is not None:
+            text = EXAMPLE.sub(lambda found: f"\n```pycon\n{found[0].rstrip()}\n```\n", obj.docstring.value)
+            obj.docstring.value = text
