@@ -167,7 +167,7 @@ def _sklearn_kmeans(s: Sample) -> float:
 
 
 def _lightly_loss(module: str, name: str) -> Any:
-    with _absent_vision():
+    with absent_vision():
         return getattr(importlib.import_module(f"lightly.loss.{module}"), name)
 
 
@@ -286,7 +286,7 @@ def lightly_ntxent() -> Any:
 
 
 @contextmanager
-def _absent_vision() -> Iterator[None]:
+def absent_vision() -> Iterator[None]:
     """An empty stand-in for torchvision where it is missing, gone again afterwards."""
     names = [f"torchvision{part}" for part in ("", ".transforms", ".transforms.functional", ".models", ".ops")]
     if importlib.util.find_spec("torchvision") is not None:
