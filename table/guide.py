@@ -12,8 +12,11 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_command
 
 import icon
+from icon.cli.main import app
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.record import FAMILIES, Method
 from table import formulas
@@ -42,7 +45,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages, and beside each the file with the reference that the method is compared with."""
-    made = {"methods/index.md": index()}
+    made = {"methods/index.md": index(), "reference/command-line.md": commands()}
     for method in icon.methods():
         made[_page_of(method)] = page(method)
         made[_reference_of(method)] = (ROOT / path_of(method.slug)).read_text(encoding="utf-8")
@@ -69,14 +72,28 @@ def index() -> str:
     methods = icon.methods()
     parts = [
         "# Methods",
-        f"There are {len(methods)} named methods. Each is one loss with a row q and a column p of the table, or a variant "
-        "of such a cell. Its page shows the call, the formula, the paper, and the program that its authors run. A gap is "
-        "a cell that has a name here and that nobody has published.",
+        f"There are {len(methods)} named methods. Each is one loss with a row q and a column p of the table, or a "
+        "variant of such a cell. Its page shows the call, the formula, the paper, and the program that its authors "
+        "run. A gap is a cell that has a name here and that nobody has published.",
     ]
     for name, found in _families():
         lines = [[f"[{m.name}]({m.slug}.md)", str(m.year or ""), m.row, m.column, f'`icon.method("{m.slug}")`']
                  for m in found]  # fmt: skip
         parts += [f"## {name}", sheet(("Method", "Year", "Row q", "Column p", "Call"), lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def commands() -> str:
+    """The help of the command ``icon``, and of each of its subcommands."""
+    parts = ["# Command line", "The package installs the command `icon`."]
+    top = get_command(app)
+    assert isinstance(top, TyperGroup)
+    for name, command in top.commands.items():
+        lines = [
+            [f"`{' '.join(p.opts) if isinstance(p, TyperOption) else p.human_readable_name}`", getattr(p, "help", "")]
+            for p in command.params
+        ]
+        parts += [f"## icon {name}", command.help or "", sheet(("Argument", "Meaning"), lines), command.epilog or ""]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,8 +119,8 @@ def _parts(method: Method) -> Iterator[str]:
     yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{column.p}\n$$"
     yield "## How it is verified"
     yield (
-        f"The relation to the reference is: {method.relation}. The reference, in NumPy and without anything of icon, and "
-        f"the checks are in [{path_of(method.slug)}]({method.slug}.txt)."
+        f"The relation to the reference is: {method.relation}. The reference, in NumPy and without anything of icon, "
+        f"and the checks are in [{path_of(method.slug)}]({method.slug}.txt)."
     )
     if packages := [package for package, _, _ in PEERS.get(method.slug, ())]:
         yield f"The same numbers come from {' and '.join(packages)}."

@@ -73,7 +73,9 @@ def test_a_page_reads_as_one_session(page: Path, tmp_path: Path, monkeypatch: py
     namespace: dict[str, Any] = {"__name__": "guide"}
     shell = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     for language, code in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if language == "python":
+        if code.startswith("--8<--"):  # a file of examples/, which tests/test_examples.py runs
+            assert (ROOT / code.split('"')[1]).is_file()
+        elif language == "python":
             run(code, page.name, namespace)
         else:
             subprocess.run(["bash", "-euc", code], check=True, env=shell, timeout=300, capture_output=True)
@@ -107,7 +109,8 @@ def test_every_public_name_is_in_the_reference() -> None:
     for place in (icon.p, icon.q, icon.nn, icon.metrics, icon.training):
         names = {f"{place.__name__}.{name}" for name in place.__all__}
         assert names - shown <= {"icon.nn.MAX_FEATURES", "icon.nn.NAMES", "icon.q.PARTITIONS"} | {
-            f"icon.nn.{name}" for name in ("parameter_groups", "sinkhorn")  # shown as those of another place
+            f"icon.nn.{name}"
+            for name in ("parameter_groups", "sinkhorn")  # shown as those of another place
         }
     packages = {"estimators", "metrics", "nn", "p", "q", "training"}
     assert {f"icon.{name}" for name in icon.__all__ if name not in packages} <= shown
