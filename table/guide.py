@@ -90,7 +90,7 @@ def commands() -> str:
     assert isinstance(top, TyperGroup)
     for name, command in top.commands.items():
         lines = [
-            [f"`{' '.join(p.opts) if isinstance(p, TyperOption) else p.human_readable_name}`", getattr(p, "help", "")]
+            [f"`{' '.join(p.opts) if isinstance(p, TyperOption) else str(p.name).upper()}`", getattr(p, "help", "")]
             for p in command.params
         ]
         parts += [f"## icon {name}", command.help or "", sheet(("Argument", "Meaning"), lines), command.epilog or ""]
