@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
@@ -31,10 +30,8 @@ ROOT = Path(__file__).parent.parent
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
-@event_priority(-50)  # after the plugin "offline", which adds a script from the network
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the pages of the methods, and keep to files of our own."""
-    config.extra["polyfills"] = []
+    """List the pages of the methods."""
     assert config.nav is not None
     next(part for part in config.nav if "Methods" in part)["Methods"] = [
         "methods/index.md",
@@ -93,7 +90,9 @@ def commands() -> str:
             [f"`{' '.join(p.opts) if isinstance(p, TyperOption) else str(p.name).upper()}`", getattr(p, "help", "")]
             for p in command.params
         ]
-        parts += [f"## icon {name}", command.help or "", sheet(("Argument", "Meaning"), lines), command.epilog or ""]
+        parts += [f"## icon {name}", command.help or "", sheet(("Argument", "Meaning"), lines)]
+        examples = re.sub("^Examples?: ", "", command.epilog or "").replace("    ", "\n")
+        parts.append(f"```shell\n{examples}\n```")
     return "\n\n".join(parts) + "\n"
 
 
