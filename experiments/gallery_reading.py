@@ -84,12 +84,16 @@ def measured(found: Any) -> str:
 
 
 def cells_of(frame: DataFrame) -> DataFrame:
-    """The cells of the first seed of the first data set, in the order of the table, with the sizes of clusters."""
+    """The cells of the first seed of the first data set, in the order of the table, with the sizes of clusters.
+
+    Of points that coincide there are no scores: what the nearest of them tell is rounding.
+    """
     runs = first_of(frame)
     y = labels_in(runs)
     cells = runs[runs["part"] == CELL].copy()
     order = {place: number for number, place in enumerate((row, column) for row in ROWS for column in COLUMNS)}
     cells["number"] = [order[place] for place in zip(cells["row"], cells["column"], strict=True)]
+    cells.loc[cells["spread"] < POINT, list(SCORES)] = np.nan
     cells["sizes"] = [
         np.bincount(unpacked(text, "u1"), minlength=int(y.max()) + 1).tolist() if isinstance(text, str) else None
         for text in cells["clusters"]
@@ -141,8 +145,7 @@ def page_data(folder: Path) -> dict[str, Any]:
             "places": shared if cell.row == CLUSTERS else wide(map_of(cell.map)),
             "clusters": based(unpacked(cell.clusters, "u1")) if cell.row == CLUSTERS else None, "sizes": cell.sizes,
             "curve": [float(value) for value in cell.curve.split()], "steps": int(cell.steps), "mapper": cell.mapper,
-            "uses_labels": cell.column in LABELLED, "knn": round(cell.knn, 4), "clustering": round(cell.clustering, 4),
-            "seconds": round(cell.seconds, 2),
+            "uses_labels": cell.column in LABELLED, **scores_of(cell), "seconds": round(cell.seconds, 2),
             "seen": words.get((cell.row, cell.column)) or measured(cell),
         }
         for cell in tuples(cells)
@@ -163,12 +166,16 @@ def slider_of(runs: DataFrame, knob: str) -> dict[str, Any]:
     each = SLIDERS[knob]
     found = runs[runs["part"] == knob].sort_values("value")
     frames = [
-        {"places": wide(map_of(frame.map)), "clusters": None, "knn": round(frame.knn, 4),
-         "clustering": round(frame.clustering, 4)}
+        {"places": wide(map_of(frame.map)), "clusters": None, **scores_of(frame)}
         for frame in tuples(found)
     ]  # fmt: skip
     return {"knob": knob, "row": each.row, "column": each.column, "values": list(each.values),
             "default": each.default, "frames": frames}  # fmt: skip
+
+
+def scores_of(found: Any) -> dict[str, float | None]:
+    values = {name: getattr(found, name) for name in SCORES}
+    return {name: None if np.isnan(value) else round(value, 4) for name, value in values.items()}
 
 
 def sentences(folder: Path, dataset: str) -> dict[tuple[str, str], str]:
@@ -202,8 +209,8 @@ def sheet(frame: DataFrame) -> Figure:
     shared, count = common(cells), len(COLUMNS)
     figure, axes = panels(len(ROWS), count, (1.35, 1.5))
     colour_of = mpl.colormaps["tab10"]
-    for number, cell in enumerate(tuples(cells)):
-        panel = axes[number // count, number % count]
+    for cell in tuples(cells):
+        panel = axes[divmod(cell.number, count)]
         clusters = cell.row == CLUSTERS
         z, colours = (shared, unpacked(cell.clusters, "u1")) if clusters else (map_of(cell.map), y)
         size = 1.2 if np.ptp(z) else 12  # of a map that is a point
@@ -211,17 +218,22 @@ def sheet(frame: DataFrame) -> Figure:
         edge = (-LEVELS / 20, LEVELS * 1.05)
         panel.set(xticks=[], yticks=[], xlim=edge, ylim=edge, aspect="equal")
         panel.spines[:].set(visible=True, color="#cccccc", linewidth=0.6)
-        score = f"accuracy {100 * cell.clustering:.0f} %" if clusters else f"k-NN {100 * cell.knn:.0f} %"
+        name, value = ("accuracy", cell.clustering) if clusters else ("k-NN", cell.knn)
+        score = "a point" if np.isnan(value) else f"{name} {in_percent(value)} %"
         panel.set_xlabel(score, fontsize=7, labelpad=2)
-        if number < count:
+        if cell.number < count:
             panel.set_title(COLUMNS[cell.column].name, fontsize=8)
-        if number % count == 0:
+        if cell.number % count == 0:
             panel.set_ylabel(ROWS[cell.row].name, fontsize=8)
         if clusters:
             bars = panel.inset_axes((0, -0.36, 1, 0.2))
             bars.bar(range(len(cell.sizes)), cell.sizes, color=colour_of(np.arange(len(cell.sizes)) % 10))
             bars.axis("off")
     return figure
+
+
+def in_percent(value: float, digits: int = 0) -> str | None:
+    return None if np.isnan(value) else f"{100 * value:.{digits}f}"
 
 
 def table(frame: DataFrame) -> DataFrame:
@@ -232,7 +244,7 @@ def table(frame: DataFrame) -> DataFrame:
         "column": [COLUMNS[c].name for c in cells["column"]],
     }
     shown |= {"mapper": cells["mapper"], "labels train": np.where(cells["column"].isin(LABELLED), "yes", "no")}
-    shown |= {name: [f"{100 * value:.1f}" for value in cells[key]] for key, name in SCORES.items()}
+    shown |= {name: [in_percent(value, 1) for value in cells[key]] for key, name in SCORES.items()}
     shown |= {"effective rank": [None if np.isnan(rank) else f"{rank:.2f}" for rank in cells["rank"]]}
     shown |= {"loss, first": [f"{float(c.split()[0]):.3g}" for c in cells["curve"]]}
     shown |= {"loss, last": [f"{float(c.split()[-1]):.3g}" for c in cells["curve"]]}

@@ -47,8 +47,8 @@ def _check(data: dict[str, Any]) -> None:
         assert 1 <= len(cell["curve"]) <= 60
         assert np.isfinite(cell["curve"]).all()
         assert cell["uses_labels"] == (cell["column"] in ("classes", "data-label"))
-        assert 0 <= cell["knn"] <= 1
-        assert 0 <= cell["clustering"] <= 1
+        for score in (cell["knn"], cell["clustering"]):
+            assert np.ptp(z) == 0 if score is None else 0 <= score <= 1
         assert cell["seen"].endswith(".")
         assert (cell["kind"] == "clusters") == (cell["row"] == "clusters") == (cell["clusters"] is not None)
         if cell["kind"] == "clusters":
