@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import icon
+from notebooks.execute import REPOSITORY
 from tests.release_check import oldest, tomllib
 
 yaml = pytest.importorskip("yaml")
@@ -69,5 +71,12 @@ def test_the_newest_dependencies_are_allowed() -> None:
 def test_users_see_the_types(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "user.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    seen = os.environ | {"MYPYPATH": str(ROOT)}  # mypy does not follow an editable installation
+    done = subprocess.run(command, cwd=tmp_path, env=seen, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_one_address_of_the_repository() -> None:
+    address = f"https://github.com/{REPOSITORY}"
+    assert PROJECT["urls"]["Repository"] == address
+    assert f'repository-code: "{address}"' in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
