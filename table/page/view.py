@@ -205,12 +205,10 @@ class Counts:
 
     methods: int
     verified: int
-    gaps: int
     variants: int
     variants_verified: int
     cells: int
     computing: int
-    unnamed: int
     peers: Counter[str]  # by their status; variants are counted with the others
     caveats: list[str]  # names of the methods whose program is another one
 
@@ -221,12 +219,10 @@ class Counts:
         return cls(
             methods=len(methods),
             verified=sum(map(is_verified, methods)),
-            gaps=sum(method["status"] == "gap" for method in methods),
             variants=len(variants),
             variants_verified=sum(map(is_verified, variants)),
             cells=len(table["cells"]),
             computing=sum(cell["computes"] for cell in table["cells"]),
-            unnamed=sum(not cell["methods"] for cell in table["cells"]),
             peers=Counter(item["status"] for method in (*methods, *variants) for item in method["peers"]),
             caveats=[m["name"] for m in (*methods, *variants) if m["program"] and m["program"]["differs"]],
         )
