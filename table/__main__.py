@@ -29,7 +29,7 @@ Mark = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(metavar="SLUG", help="Outline this method in the pictures (repeat the option)."),
 ]
-Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg, .pdf, .png and index.html.")]
+Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg, .pdf, .png, index.html and studies.")]
 
 
 def main(

@@ -225,4 +225,5 @@ def write(table: Table, out: Path, marked: Collection[str] = ()) -> list[Path]:
         page.write_text(html.render_study(study), encoding="utf-8")
     figure.draw(table, out, marked)
     pictures = ("table.svg", "table.pdf", "table.png")
-    return [out / name for name in ("table.csv", "table.json", "table.md", *pictures, "index.html")]
+    names = ("table.csv", "table.json", "table.md", *pictures, "index.html", "studies")
+    return [out / name for name in names if name != "studies" or table["studies"]]

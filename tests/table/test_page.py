@@ -88,7 +88,8 @@ def test_page_without_a_gallery_or_studies() -> None:
 
 def test_pages_are_written_beside_the_index(tmp_path: Path) -> None:
     written = run.write(make_table(), tmp_path)
-    assert all(path.is_file() for path in written)
+    assert all(path.exists() for path in written)
+    assert written[-1] == tmp_path / "studies"
     assert [path.name for path in (tmp_path / "studies").iterdir()] == ["scan.html"]
     assert json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))["gallery"]["dataset"] == "digits"
 

@@ -287,6 +287,27 @@ def test_zoom_and_hover(visit: Open) -> None:
     assert not point.is_displayed()
 
 
+def test_mouse(visit: Open) -> None:
+    from selenium.webdriver import ActionChains
+
+    driver = visit("#student-t/knn")
+    assert opened(driver) == ["student-t/knn"]
+    shown = side(driver, "student-t/knn")
+    canvas = find(shown, ".view > canvas")
+    where = (
+        "const [plot] = plots.values(); const [x, y] = placing(plot.canvas, plot.points, plot.view)(arguments[0]);"
+        "return [x - plot.canvas.clientWidth / 2, y - plot.canvas.clientHeight / 2]"
+    )
+    mouse = ActionChains(driver, duration=0)
+    x, y = driver.execute_script(where, 7)
+    mouse.move_to_element_with_offset(canvas, round(x), round(y)).perform()
+    assert find(shown, ".point").text == "Row 7, label 7"
+    find(shown, "[aria-label='Zoom in']").click()
+    x, y = driver.execute_script(where, 7)
+    mouse.move_to_element(canvas).click_and_hold().move_by_offset(40, -25).release().perform()
+    assert driver.execute_script(where, 7) == pytest.approx([x + 40, y - 25], abs=2)
+
+
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_knobs(driver: Any, visit: Open, motion: str) -> None:
     visit("#student-t/knn")
