@@ -308,6 +308,26 @@ def test_mouse(visit: Open) -> None:
     assert driver.execute_script(where, 7) == pytest.approx([x + 40, y - 25], abs=2)
 
 
+def test_pinch(visit: Open) -> None:
+    driver = visit("#student-t/knn", width=420)
+    opened(driver)
+    scale = "return [...plots.values()][0].view.scale"
+    left, top, width, height = driver.execute_script(
+        "const box = document.querySelector('.side:not([hidden]) .view').getBoundingClientRect();"
+        "return [box.left, box.top, box.width, box.height]"
+    )
+
+    def touch(kind: str, apart: float) -> None:
+        middle = left + width / 2
+        points = [{"x": middle + part * apart, "y": top + height / 2, "id": n} for n, part in enumerate((-1, 1))]
+        driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if apart else []})
+
+    assert driver.execute_script(scale) == 1
+    for kind, apart in (("touchStart", 20), ("touchMove", 30), ("touchMove", 50), ("touchMove", 80), ("touchEnd", 0)):
+        touch(kind, apart)
+    assert driver.execute_script(scale) == pytest.approx(4, rel=0.1)
+
+
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_knobs(driver: Any, visit: Open, motion: str) -> None:
     visit("#student-t/knn")
