@@ -274,7 +274,7 @@ def advise(
     header: Header = None,
     columns: Columns = None,
     drop: Drop = None,
-    id_: Id = None,
+    id_: Annotated[Optional[str], typer.Option("--id", help="A column that is no feature.")] = None,  # noqa: UP045
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of what was read.")] = False,
 ) -> None:
