@@ -100,7 +100,12 @@ def advise(
     with a graph, it is about edges that were held out. Labels come before pairs, and these before a graph. Without any
     of these no label plays a part: a map, or an embedding, is to keep the neighbours that the features have, and
     clusterings of two halves of the points are to agree. Samples of few points overlap, and the intervals are then too
-    narrow. ``python -m experiments advice`` measures how often the choice is the one that labels would make.
+    narrow.
+
+    Measured without labels on 500 points of each of ten data sets (``python -m experiments advice``): the choice of a
+    map is within one point of k-NN accuracy of the best in hindsight on nine, and 0.2 points behind it on average. The
+    choice of clusters is within one point of accuracy on four, 3.0 points behind, and not clearly better than a random
+    candidate: take it as a hint, or give labels of some points.
 
     Args:
         X: ``[n, f]`` dense features of at least 40 points.
