@@ -109,7 +109,7 @@ def advise(
 
     Args:
         X: ``[n, f]`` dense features of at least 40 points.
-        y: ``[n]`` labels; -1, None and NaN are unknown.
+        y: ``[n]`` labels, at least 40 known ones; -1, None and NaN are unknown, and samples have none of these points.
         pairs: ``[n]`` ids: points with the same id belong together.
         graph: of the n points, in any form that `icon.p.Graph` takes; its directions are left out.
         goal: ``"map"`` (two dimensions), ``"clusters"``, ``"retrieval"`` (16 dimensions, and a function of the
@@ -199,6 +199,8 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
         labels = classes_of(y, "y", n)
         if len(labels.names) < 2:
             raise ValueError("y: got one class, expected at least two")
+        if (known := int(labels.known.sum())) < FEWEST:
+            raise ValueError(f"y: got {known} known labels, expected at least {FEWEST}")
         found["y"] = labels.codes
     if pairs is not None:
         found["pairs"] = keys(classes_of(pairs, "pairs", n))
@@ -236,6 +238,7 @@ def _samples(given: dict[str, Any], n: int, size: int, rounds: int, seed: int) -
     """Numbers of points for each round; samples do not overlap as long as there are points enough."""
     random = np.random.default_rng(seed)
     judge, found = judge_of(tuple(given)), []
+    points = np.flatnonzero(given["y"] >= 0) if judge == "y" else np.arange(n)  # labels are what a score needs
     order = np.zeros(0, dtype=np.int64)
     for _ in range(rounds):
         if judge == "graph":  # points drawn alone would hardly have an edge among them
@@ -243,8 +246,8 @@ def _samples(given: dict[str, Any], n: int, size: int, rounds: int, seed: int) -
         elif judge == "pairs":
             found.append(_whole_ids(given["pairs"], size, random))
         else:
-            if len(order) < min(size, n):
-                order = random.permutation(n)
+            if len(order) < min(size, len(points)):
+                order = random.permutation(points)
             found.append(np.sort(order[:size]))
             order = order[size:]
     return found

@@ -130,6 +130,8 @@ def test_halves_that_are_disjoint() -> None:
 def test_samples_do_not_overlap_where_there_are_points_enough() -> None:
     first, second = advising._samples({}, 100, 50, 2, 0)
     assert not set(first) & set(second)
+    y = np.where(np.arange(100) % 2, -1, 0)
+    assert (y[advising._samples({"y": y}, 100, 40, 1, 0)[0]] == 0).all()
     chain = sp.csr_array(np.eye(100, k=1) + np.eye(100, k=-1))
     part = advising._samples({"graph": chain}, 100, 30, 1, 0)[0]
     assert len(part) == 30
@@ -171,6 +173,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"goal": "classification"}, r"y: got None, expected labels \[n\] for the goal 'classification'"),
     ({"y": Y[:5]}, "y: got 5 entries, expected 80"),
     ({"y": np.zeros(80, int)}, "y: got one class"),
+    ({"y": np.where(np.arange(80) % 4, -1, Y)}, "y: got 20 known labels, expected at least 40"),
     ({"pairs": IDS[:5]}, "pairs: got 5 entries, expected 80"),
     ({"pairs": np.arange(80)}, "pairs: got fewer than four ids"),
     ({"graph": np.ones((5, 5))}, "graph: got shape"),
