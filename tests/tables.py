@@ -126,7 +126,7 @@ def gallery() -> Gallery:
             "row": row, "column": column, "kind": "clusters" if row == "clusters" else "map", "places": placed(),
             "clusters": _based(np.uint8(y[::-1])) if row == "clusters" else None,
             "sizes": np.bincount(y).tolist() if row == "clusters" else None, "curve": [3.0, 2.0, 1.5],
-            "steps": 300, "mapper": "lookup", "uses_labels": column == "classes", "knn": 0.98, "clustering": None,
+            "steps": 300, "mapper": "lookup", "uses_labels": column == "classes", "knn": 0.98, "clustering": 0.4,
             "seconds": 3.1, "seen": f"Groups of {row} and {column} <seen>.",
         }
         for row in ROWS

@@ -14,7 +14,7 @@ from table.page import palette
 from tests.tables import COLUMNS, HOSTILE, ROWS, make_table, study
 
 # Keys as WebDriver spells them, so that this file can be read in without selenium.
-TAB, ENTER, ESCAPE, END, HOME, RIGHT, DOWN = "\ue004", "\ue007", "\ue00c", "\ue010", "\ue011", "\ue014", "\ue015"
+TAB, ENTER, ESCAPE, END, HOME, LEFT, RIGHT, DOWN = "\ue004\ue007\ue00c\ue010\ue011\ue012\ue014\ue015"
 
 Open = Callable[..., Any]
 
@@ -337,11 +337,15 @@ def test_knobs(driver: Any, visit: Open, motion: str) -> None:
     shown = side(driver, "student-t/knn")
     walks, share = (find(shown, f"[data-knob='{knob}']") for knob in ("walks", "debias"))
     assert [find(label, "output").text for label in find_all(shown, ".knob")] == ["0.1", "2"]
+    assert find(shown, ".seen").is_displayed()
     walks.send_keys(RIGHT, RIGHT)
     share.send_keys(RIGHT)  # the frames vary one knob at a time
     assert [find(label, "output").text for label in find_all(shown, ".knob")] == ["0.5", "2"]
     assert walks.get_attribute("value") == "1"
     assert " ".join(find(shown, ".measured").text.split()) == "k-NN accuracy 5.0 % clustering accuracy 50.0 %"
+    assert not find(shown, ".seen").is_displayed()  # it was said of the default
+    share.send_keys(LEFT)
+    assert find(shown, ".seen").is_displayed()
 
 
 def test_clusters_can_be_coloured_by_label(visit: Open) -> None:

@@ -186,7 +186,9 @@ class Plot {
       if (other !== knob) other.value = slider.default;
       other.previousElementSibling.textContent = slider.values[other.value];
     }
-    this.show(this.slider(knob).frames[knob.value]);
+    const slider = this.slider(knob);
+    this.figure.classList.toggle("turned", Number(knob.value) !== slider.default); // its words are of the default
+    this.show(slider.frames[knob.value]);
   }
 
   slider(knob) {
@@ -196,11 +198,9 @@ class Plot {
 
   show(frame) {
     this.frame = prepared(frame);
-    const words = [["k-NN accuracy", frame.knn], ["clustering accuracy", frame.clustering]];
-    this.figure.querySelectorAll(".measured > span").forEach((span, at) => {
-      if (at > 1) return void (span.hidden = true); // sizes, which are those of the default
-      const [word, value] = words[at];
-      span.textContent = value === null ? "" : `${word} ${(100 * value).toFixed(1)} %`;
+    this.figure.querySelectorAll(".measured strong").forEach((number) => {
+      const value = frame[number.dataset.of];
+      number.textContent = value === null ? "–" : `${(100 * value).toFixed(1)} %`;
     });
     const [from, to, start] = [this.points, frame.points, performance.now()];
     const length = matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 350;
