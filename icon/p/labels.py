@@ -91,6 +91,8 @@ class _Members(Distribution):
             if target.n == n * len(views):  # prepared from the keys of all views
                 return [torch.cat(views)], target
             target = target_of(rows := target)
+            if target is None and rows.support.offset is None and (rows.n, rows.m) == (n, len(views[-1])):
+                return views, rows  # p between the two views themselves, as a sampler of pairs makes it
             if target is None:
                 raise ValueError(f"target: got prepared rows of {rows.n} points, expected {n * len(views)}, all views")
         if any(len(view) != n for view in views):

@@ -339,6 +339,15 @@ def test_minibatches_lower_the_loss_over_all_points(loss: icon.Loss, x: Tensor) 
     assert loss(lookup(index), x).item() < before - 0.1
 
 
+def test_minibatches_of_a_method_that_joins_its_views(x: Tensor) -> None:
+    labels, mapper = torch.arange(N) % 3, MLP(5, 2)
+    joined, plain = (
+        fit(loss, copy.deepcopy(mapper), x, labels, steps=3, batch_size=8)
+        for loss in (icon.method("supcon"), icon.loss("gaussian", "classes"))
+    )
+    assert joined == plain
+
+
 def test_points_are_drawn_with_their_targets() -> None:
     labels = 10 * torch.arange(N)
     counts = torch.zeros(N)
