@@ -23,5 +23,7 @@ ROWS = {
 
 
 def when(row: str, column: str) -> str:
-    """One sentence on when a cell is the one to use."""
+    """One sentence on when a cell is the one to use; empty where its row or column is a user's own."""
+    if row not in ROWS or column not in COLUMNS:
+        return ""
     return f"Use it when {COLUMNS[column]}, and you want {ROWS[row]}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -140,13 +139,15 @@ def test_samples_do_not_overlap_where_there_are_points_enough() -> None:
     assert len(advising._samples({"pairs": ids}, 100, 40, 1, 0)[0]) == 40
 
 
-def test_the_budget_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trying, "STEPS", 10**6)
-    x = np.random.default_rng(1).normal(size=(300, 3)).astype(np.float32)
-    began = time.monotonic()
+def test_the_budget_ends_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(self: Trial, candidate: Any, callback: Any) -> Any:
+        while not callback(1, 0.0, None):
+            pass
+        return 0.5, X[:, :2]
+
+    monkeypatch.setattr(Trial, "score", endless)
     with pytest.raises(ValueError, match="budget: got '1s', which is too short for one trial"):
-        icon.advise(x, budget="1s", graph=np.ones((300, 300)) - np.eye(300))
-    assert time.monotonic() - began < 30
+        icon.advise(X, budget="1s")
 
 
 def test_what_was_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
