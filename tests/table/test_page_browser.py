@@ -197,6 +197,10 @@ def test_search(visit: Open) -> None:
     assert opened(driver) == []
     assert find_all(driver, ".dim") == []
     search = find(driver, "#search")
+    search.send_keys("n")
+    search.send_keys(ENTER)  # the first name that begins so, not the first that has it
+    assert opened(driver) == ["clusters/graph"]
+    press(driver, ESCAPE)
     for words, address in (("neighbourhood", "studies/scan.html"), ("scan", "#scan"), ("wide × classes", None)):
         search.clear()
         search.send_keys(words)
@@ -373,6 +377,7 @@ def test_compare(visit: Open) -> None:
     assert find(driver, "#with").get_attribute("value") == "gaussian/gaussian"
     press(driver, ESCAPE)
     assert opened(driver) == []
+    assert driver.execute_script("return document.activeElement.dataset.opens") == "student-t/knn"
     assert "#" not in driver.current_url
 
 
@@ -443,6 +448,7 @@ def test_compose_is_driven_by_its_form(visit: Open) -> None:
     find(driver, ".side:not([hidden]) [href^='#compose']").click()
     assert opened(driver) == []
     assert 'icon.loss("clusters", "knn")' in find(driver, ".compose code").text
+    assert driver.execute_script("return document.activeElement.id") == "compose"
 
 
 # The rest of the page ------------------------------------------------------------------------------------------------

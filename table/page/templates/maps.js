@@ -185,6 +185,7 @@ class Plot {
       const slider = this.slider(other);
       if (other !== knob) other.value = slider.default;
       other.previousElementSibling.textContent = slider.values[other.value];
+      other.setAttribute("aria-valuetext", String(slider.values[other.value]));
     }
     const slider = this.slider(knob);
     this.figure.classList.toggle("turned", Number(knob.value) !== slider.default); // its words are of the default

@@ -73,9 +73,14 @@ beside.addEventListener("change", () => {
 
 dialog.addEventListener("close", () => {
   const target = addressed(address().name);
-  if (target && dialog.contains(target)) history.replaceState(null, "", location.pathname + location.search);
+  if (target && !dialog.contains(target)) { // a link of the opened cell leads elsewhere on the page
+    opener = null;
+    return;
+  }
+  if (target) history.replaceState(null, "", location.pathname + location.search);
   const shown = sides.filter((side) => !side.hidden).map((side) => side.id);
-  (opener ?? all.find((cell) => shown.includes(cell.dataset.opens))).focus();
+  const first = target?.closest(".side").id ?? shown[0];
+  (opener ?? all.find((cell) => cell.dataset.opens === first)).focus();
   opener = null;
 });
 dialog.querySelector(".close").addEventListener("click", () => dialog.close());
@@ -147,7 +152,7 @@ const search = document.getElementById("search");
 const found = document.getElementById("found");
 
 function look() {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => (word === "x" ? "×" : word));
   filter(filters[0]);
   const matching = [...found.children].filter((item) => {
     const text = item.textContent.toLowerCase();
@@ -166,9 +171,16 @@ function forget() {
   look();
 }
 
+/* The first that begins with what was typed, else the first. */
+function best() {
+  const links = [...found.querySelectorAll("li:not([hidden]) a")];
+  const typed = search.value.trim().toLowerCase();
+  return links.find((link) => link.textContent.trim().toLowerCase().startsWith(typed)) ?? links[0];
+}
+
 search.addEventListener("input", look);
 search.addEventListener("keydown", (event) => {
-  if (event.key === "Enter") found.querySelector("li:not([hidden]) a")?.click();
+  if (event.key === "Enter") best()?.click();
   if (event.key === "Escape") forget();
 });
 found.addEventListener("click", () => setTimeout(forget));
