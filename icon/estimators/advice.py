@@ -114,7 +114,8 @@ def advise(
         graph: of the n points, in any form that `icon.p.Graph` takes; its directions are left out.
         goal: ``"map"`` (two dimensions), ``"clusters"``, ``"retrieval"`` (16 dimensions, and a function of the
             features), or ``"classification"``, which needs labels.
-        n_clusters: for clusters, their number; ``"auto"`` takes what `icon.suggest_n_clusters` finds in a sample.
+        n_clusters: for clusters, their number; ``"auto"`` takes the number of classes of y, or without y what
+            `icon.suggest_n_clusters` finds in a sample.
         budget: seconds, or text such as ``"90s"``, ``"10m"`` or ``"1h"``. It decides how large the samples are, and the
             trials end when it is spent.
         rounds: samples at most.
@@ -128,7 +129,7 @@ def advise(
     began, seconds = time.monotonic(), read_budget(budget)
     check.choice(goal, "goal", GOALS)
     if goal == "classification" and y is None:
-        raise ValueError("y: got None, expected labels [n] for the goal 'classification'")
+        raise ValueError("labels: got None, expected one for each point, y [n], for the goal 'classification'")
     if sp.issparse(X):
         raise TypeError("X: got a sparse matrix, expected dense features (n, f)")
     x = validated(Embedding(), X, ensure_min_samples=2)
@@ -139,6 +140,8 @@ def advise(
     sources, wanted = tuple(given), check.count(rounds, "rounds")
     number = len(candidates(goal, sources, 2, x.shape[1]))
     samples = _samples(given, len(x), size_for(seconds, number), wanted, seed)
+    if goal == "clusters" and n_clusters == "auto" and "y" in given:
+        n_clusters = len(classes_of(y, "y", len(x)).names)
     clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
     tried = candidates(goal, sources, clusters, x.shape[1], *_scale(x[samples[0]]))
     done: list[Trials] = []
@@ -158,7 +161,7 @@ def advise(
     elif len(done) < wanted:
         notes.append("the other rounds were left out, as the budget was spent")
     if len(done) == 1:
-        notes.append("after one round nobody knows how clear a difference is")
+        notes.append("one round gives no interval; a larger budget does")
     if goal == "clusters":
         notes.append(f"clusters: {clusters}" + (", as found in a sample" if n_clusters == "auto" else ""))
     return _summary(goal, criterion(goal, judge_of(sources)), tried, done, notes, samples, random_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,22 @@ def test_a_map() -> None:
     assert "3 classes" in done.output
 
 
+def test_its_page_is_accessible(driver: Any) -> None:
+    from axe_core_python.selenium import Axe
+
+    done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--rounds", "2", "-q"])
+    assert done.exit_code == 0, done.output
+    driver.get(Path("advice/index.html").resolve().as_uri())
+    found = Axe().run(driver)["violations"]
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+
+
+def test_labels_say_how_many_clusters_there_are() -> None:
+    done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--for", "clusters", "--rounds", "1", "-q"])
+    assert done.exit_code == 0, done.output
+    assert "n_clusters=3" in done.stdout
+
+
 @pytest.mark.parametrize("given", [["--pairs", "ids.csv"], ["--graph", "edges.npy"]], ids=["pairs", "graph"])
 def test_other_files(given: list[str]) -> None:
     done = RUN.invoke(app, ["advise", "x.npy", *given, "--for", "retrieval", "--rounds", "1", "-q", "--out", "found"])
@@ -58,7 +75,10 @@ def test_other_files(given: list[str]) -> None:
     ("given", "message"),
     [
         (["--for", "maps"], "error: Invalid value for '--for'"),
-        (["--for", "classification"], "error: y: got None, expected labels [n] for the goal 'classification'"),
+        (
+            ["--for", "classification"],
+            "error: labels: got None, expected one for each point, y [n], for the goal 'classification'",
+        ),
         (["--budget", "soon"], "error: budget: got 'soon'"),
         (["--labels", "few.npy"], "error: labels: got 5 entries, expected 60"),
         (["--out", "advice.csv"], "error: out: got advice.csv, expected a folder"),

@@ -171,7 +171,10 @@ def test_larger_budgets_take_larger_samples() -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"goal": "maps"}, "goal: got 'maps'"),
-    ({"goal": "classification"}, r"y: got None, expected labels \[n\] for the goal 'classification'"),
+    (
+        {"goal": "classification"},
+        r"labels: got None, expected one for each point, y \[n\], for the goal 'classification'",
+    ),
     ({"y": Y[:5]}, "y: got 5 entries, expected 80"),
     ({"y": np.zeros(80, int)}, "y: got one class"),
     ({"y": np.where(np.arange(80) % 4, -1, Y)}, "y: got 20 known labels, expected at least 40"),
