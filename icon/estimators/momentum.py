@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,6 @@ class Schedule:
         lookup = isinstance(inputs, Tensor) and not inputs.is_floating_point()
         self._ended: list[bool] = []  # whether the callback asked for the end, at each step
         stops: dict[str, Any] = {"tol": self.tol, "min_grad_norm": self.min_grad_norm, **self.shared}
-        if self.batch_size is not None and getattr(loss.p, "join", False):
-            loss = loss.replace(p=replace(loss.p, join=False))  # type: ignore[call-arg] # a batch is points and partners
         if self.batch_size is not None or not (lookup and by_momentum(loss)):
             rate = learning_rate(self.rate, 0.1 if lookup else 5e-3)
             found = fit(
