@@ -108,18 +108,14 @@ def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: C
     """The frame, and in it a band for each method, as tall as its name is long."""
     red = palette.FAILED.light.fill
     edge = palette.colours(methods[0]["family"]).light.edge if methods else LINE
-    frame = FancyBboxPatch(
-        (box.x + RADIUS, box.y + RADIUS),
-        box.width - 2 * RADIUS,
-        box.height - 2 * RADIUS,
-        boxstyle=f"round,pad={RADIUS}",
-        facecolor="none",
+    frame = _rounded(
+        axes,
+        box,
         edgecolor=edge if computes else red,
         linewidth=(1 if computes else 3) * POINT,
         linestyle="-" if methods or not computes else (0, (4, 3)),
         zorder=2.5,  # above the bands, which it clips
     )
-    axes.add_patch(frame)
     bold = [m["status"] != "gap" or m["slug"] in marked for m in methods]
     names = [wrap(m["name"], box.width - 2 * PAD - 2, NAME, heavy) for m, heavy in zip(methods, bold, strict=True)]
     y, unit = box.y, box.height / max(1, sum(len(name) + 1.3 for name in names))
@@ -152,22 +148,21 @@ def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyB
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
     if marked:
-        _outline(axes, band)
+        _rounded(axes, band, edgecolor=INK, linewidth=3 * POINT, zorder=2.8)  # above the frame of its cell
 
 
-def _outline(axes: Axes, band: Box) -> None:
-    """A dark line around a band, above the frame of its cell."""
+def _rounded(axes: Axes, box: Box, **line: Any) -> FancyBboxPatch:
+    """A line around a box, with round corners."""
     patch = FancyBboxPatch(
-        (band.x + RADIUS, band.y + RADIUS),
-        band.width - 2 * RADIUS,
-        band.height - 2 * RADIUS,
+        (box.x + RADIUS, box.y + RADIUS),
+        box.width - 2 * RADIUS,
+        box.height - 2 * RADIUS,
         boxstyle=f"round,pad={RADIUS}",
         facecolor="none",
-        edgecolor=INK,
-        linewidth=3 * POINT,
-        zorder=2.8,
+        **line,
     )
     axes.add_patch(patch)
+    return patch
 
 
 def _mark(axes: Axes, x: float, y: float, colour: str, verified: bool) -> None:
