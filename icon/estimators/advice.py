@@ -141,7 +141,7 @@ def advise(
     number = len(candidates(goal, sources, 2, x.shape[1]))
     samples = _samples(given, len(x), size_for(seconds, number), wanted, seed)
     if goal == "clusters" and n_clusters == "auto" and "y" in given:
-        n_clusters = len(classes_of(y, "y", len(x)).names)
+        n_clusters = int(given["y"].max()) + 1
     clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
     tried = candidates(goal, sources, clusters, x.shape[1], *_scale(x[samples[0]]))
     done: list[Trials] = []

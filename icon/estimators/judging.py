@@ -89,9 +89,8 @@ class Trial:
         return whole[part][:, part] if candidate.source == "graph" else whole[part]
 
     def _fitted(self, candidate: Candidate, part: NDArray[np.bool_], callback: Callable[..., object]) -> Any:
-        more = (
-            {"n_init": 1} if candidate.kind is Clustering else {}
-        )  # others would make the loss lower, and triple the time
+        # Further restarts would make the loss lower, and triple the time.
+        more = {"n_init": 1} if candidate.kind is Clustering else {}
         return candidate.make(self.seed, callback=callback, **more).fit(self.x[part], self._target(candidate, part))
 
     # -- embeddings ---------------------------------------------------------------------------------------------------
