@@ -25,7 +25,7 @@ from icon.core.masked import lowered_where_masked, masked_logits
 from icon.core.memory import bytes_needed, refuse_if_too_large
 from icon.core.problem import Problem
 from icon.core.ranks import Ranks
-from icon.p.base import Distribution, Sets
+from icon.p.base import Distribution, Sets, target_of
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, log_sum_of, shown
 
@@ -326,6 +326,8 @@ class Loss(nn.Module):
         if not isinstance(input, (tuple, list)) or not self.p.join:
             return input, target, weights
         if isinstance(target, Rows):
+            if target.support.offset is None and target_of(target) is None:
+                return input, target, weights  # p between the two views, as a sampler of pairs makes it
             raise TypeError(
                 "target: got prepared rows for joined views with group=, expected ids of the points or None"
             )
@@ -413,10 +415,12 @@ class Loss(nn.Module):
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
             views = self._views(input, target)
-            if self.p.join:
-                if weights is not None and of_anchors is not None:
-                    of_anchors = of_anchors.repeat(len(views))
+            of_all_ranks = self._ranks is not None and self._ranks.inside  # what is to be joined is so, see `_own`
+            if self.p.join and not of_all_ranks:
+                count = len(views)
                 views, target = self.p.joined(views, target)
+                if weights is not None and of_anchors is not None and len(views) < count:
+                    of_anchors = of_anchors.repeat(count)
         else:
             views = [check.matrix(input, "input")]
         found: list[_Direction] = []

@@ -369,6 +369,13 @@ def test_anchor_weights_and_gradient() -> None:
     assert_same(total, expected @ torch.from_numpy(weights), [z])
 
 
+def test_weights_of_a_call_with_prepared_rows_between_the_views() -> None:
+    a, b, weights = normal(N, 2), normal(N, 2), torch.linspace(0.5, 1, N, dtype=torch.float64)
+    rows = icon.p.Pairs()(None, icon.p.Sets(N, N, True))
+    joined, plain = (icon.Loss(icon.p.Classes(join=join), icon.q.StudentT()) for join in (True, False))
+    assert_close(joined((a, b), rows, weights=weights), plain((a, b), rows, weights=weights))
+
+
 @pytest.mark.parametrize("name", ["js", "hellinger"])
 def test_anchor_weights_of_another_divergence(name: str) -> None:
     z, labels, weights = normal(N, 2, grad=True), np.arange(N) % 3, np.linspace(0, 1, N)

@@ -21,6 +21,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "pairs of a batch": ("clusters", "knn", {"n_neighbors": 4, "debias": 0.2}, {"batch_size": 11, "negatives": 2}),
     "labels of a batch": ("gaussian", "data-label", {"metric": "dot"}, {"batch_size": 7, "max_norm": 0.5}),
     "classes": ("gaussian", "classes", {"temperature": 0.5, "learnable": True}, {}),
+    "joined views": ("gaussian", "classes", {"temperature": 0.5, "join": True}, {"batch_size": 11}),
 }
 
 
