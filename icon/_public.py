@@ -9,8 +9,9 @@ from typing import Any
 from icon._checks import set_validation
 from icon.core import divergence
 from icon.core.evaluators import Evaluator
-from icon.core.loss import Loss, Terms
+from icon.core.loss import Loss
 from icon.core.problem import Problem
+from icon.core.reduction import Terms
 from icon.methods.axes import (
     loss,
     register_column,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -20,39 +19,16 @@ from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
 from icon.core.evaluators.ring import Ring, refuse_without_all
 from icon.core.exchange import Group
+from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
-from icon.core.masked import lowered_where_masked, masked_logits
 from icon.core.memory import bytes_needed, refuse_if_too_large
 from icon.core.problem import Problem
 from icon.core.ranks import Ranks
+from icon.core.reduction import Direction, Reduction, Terms
+from icon.core.weights import AnchorWeights, given_weights
 from icon.p.base import Distribution, Sets, target_of
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, Whole, log_sum_of, shown
-
-
-class Terms(NamedTuple):
-    """``kl = cross_entropy - entropy``: scalars, or one per anchor with ``reduction="none"``.
-
-    Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
-    ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
-    ``cross_entropy``; the entropy of p is reported beside it.
-    """
-
-    kl: Float[Tensor, "*n"]
-    cross_entropy: Float[Tensor, "*n"]
-    entropy: Float[Tensor, "*n"]
-
-
-class _Direction(NamedTuple):
-    """One evaluation of the loss: the problem, what evaluates it, p, its entropies ``[n]`` unless all are 0, the
-    weights ``[n]``, a penalty ``[n]``."""
-
-    problem: Problem
-    evaluator: Evaluator
-    rows: Rows
-    entropy: Tensor | None
-    weights: Tensor
-    penalty: Tensor | None
+from icon.q.base import WHOLE, Features, Kernel, Totals, shown
 
 
 class Loss(nn.Module):
@@ -154,7 +130,7 @@ class Loss(nn.Module):
         self.stationary_anchors = isinstance(anchor_weights, str)
         if self.stationary_anchors:
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
-        given = None if self.stationary_anchors or anchor_weights is None else _anchor_weights(anchor_weights)
+        given = None if self.stationary_anchors or anchor_weights is None else given_weights(anchor_weights)
         self.anchor_weights: Tensor | None
         self.register_buffer("anchor_weights", given)
         if not q.partition.is_normalizer:
@@ -175,6 +151,10 @@ class Loss(nn.Module):
             refuse_without_all(q, self.divergence_name, self.evaluator)
         if exchange == "ring" and group is None:
             raise ValueError("exchange: got 'ring' without group=, expected a group of ranks to exchange with")
+        joint, mean = self.normalization == "joint", self.reduction == "mean"
+        of_rows = WHOLE if self._ranks else totals  # a rank has the rows of all
+        self._weigh = AnchorWeights(mean, self.on_no_positive, self.stationary_anchors, p.leaves_out, of_rows)
+        self._reduce = Reduction(joint, self.reduction == "none", self.divergence, self.totals)
         self._is_built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -252,12 +232,7 @@ class Loss(nn.Module):
         if self._ranks is None and HAS_RANKS and dist.is_initialized():
             warn_of_other_ranks()
         directions = self._directions(input, target, anchors, weights)
-        if self.reduction == "none":
-            value = torch.cat([self._rowwise(d) for d in directions])
-        elif len(directions) == 1 or (len(directions) == 2 and self._share_scores(*directions)):
-            value = self._reduced(*directions)
-        else:
-            value = torch.stack([self._reduced(d) for d in directions]).mean()
+        value = self._reduce.value(directions)
         q = directions[0].problem.q
         if q.has_state and q.training:
             q.advance()
@@ -271,9 +246,7 @@ class Loss(nn.Module):
         if self._ranks is not None and not self._ranks.inside:
             together: Terms = self._together(self.terms, input, target, anchors, weights)
             return together
-        parts = [torch.stack(self._terms(d)) for d in self._directions(input, target, anchors, weights)]
-        joined = torch.cat(parts, dim=-1) if self.reduction == "none" else torch.stack(parts).mean(dim=0)
-        return Terms(*joined.unbind())
+        return self._reduce.terms(self._directions(input, target, anchors, weights))
 
     def published(self, input: Any, target: Any = None) -> Float[Tensor, ""] | Float[Tensor, " n"]:
         """The number that the authors' own program reports of this method, so that learning rates carry over.
@@ -338,83 +311,15 @@ class Loss(nn.Module):
             weights = weights.repeat(len(input))
         return (views[0] if len(views) == 1 else tuple(views)), joined, weights
 
-    # -- one direction: anchors against candidates --------------------------------------------------------------------
-
-    def _reduced(self, *directions: _Direction) -> Tensor:
-        """The loss of one direction, or of two that share their scores."""
-        first, last = directions[0], directions[-1]
-        if self.normalization == "joint":
-            value = self._terms(first).kl if self.divergence is None else self._joint_divergence(first)
-            return value if first.penalty is None else value + first.penalty @ first.weights
-        problem, weights = first.problem, first.weights
-        if first is last:
-            value = first.evaluator.total(problem, weights)
-        else:
-            value = first.evaluator.total_of_both(problem, last.problem, weights, last.weights)
-        for d in directions:
-            # KL from the cross-entropy, where that is what the loss is.
-            if d.entropy is not None and problem.divergence is None and problem.q.partition.is_normalizer:
-                value = value - d.entropy.to(value.dtype) @ d.weights
-            if d.penalty is not None:
-                value = value + d.penalty @ d.weights
-        return value if first is last else value / 2
-
-    def _rowwise(self, d: _Direction) -> Tensor:
-        if self.divergence is None:
-            values = self._terms(d).kl
-        else:
-            (values,) = d.evaluator.per_anchor(d.problem)
-            values = values * d.weights
-        return values if d.penalty is None else values + d.penalty * d.weights
-
-    def _terms(self, d: _Direction) -> Terms:
-        problem = replace(d.problem, divergence=None)
-        entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
-        if self.normalization == "joint":
-            partition, expected = d.evaluator.per_anchor(problem)
-            marginal = self._marginal(d.rows, d.problem.counted, partition, self.totals)
-            cross_entropy = log_sum_of(partition, self.totals) * marginal.sum() - marginal @ expected
-            entropy = marginal @ entropy - torch.xlogy(marginal, marginal).sum()
-        elif self.reduction == "none":
-            partition, expected = d.evaluator.per_anchor(problem)
-            if problem.p.requires_grad:  # sums of one, whose gradient makes that of p the one of -log q
-                partition = partition * problem.p.average(problem.candidates.new_ones(problem.support.m, 1)).squeeze(1)
-            cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
-        else:
-            cross_entropy = d.evaluator.total(problem, d.weights)
-            entropy = entropy @ d.weights
-        kl = cross_entropy - entropy if self.q.partition.is_normalizer else cross_entropy
-        return Terms(kl, cross_entropy, entropy)
-
-    def _joint_divergence(self, d: _Direction) -> Tensor:
-        partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
-        pairs = d.problem.p.scaled(self._marginal(d.rows, d.problem.counted, partition, self.totals))
-        problem = replace(d.problem, p=pairs, log_normalizer=log_sum_of(partition, self.totals))
-        return d.evaluator.total(problem, torch.ones_like(partition))
-
-    @staticmethod
-    def _marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -> Tensor:
-        """``[n]`` the weight of each anchor among those of all parts: p's own, or equal for all with a positive."""
-        if rows.is_joint:
-            return rows.marginal.to(like)
-        ones = like.new_ones(rows.n) if counted is None else counted.to(like)
-        return ones / totals.sum(ones.sum())
-
-    def _share_scores(self, d: _Direction, e: _Direction) -> bool:
-        """Whether two directions are the same scores, seen from both sides."""
-        there, here = d.problem, e.problem
-        same = there.anchors is here.candidates and there.candidates is here.anchors
-        return same and self.divergence is None and self.normalization == "row"
-
     # -- what a direction is made of ----------------------------------------------------------------------------------
 
-    def _directions(self, input: Any, target: Any, part: slice | None, weights: Any = None) -> list[_Direction]:
+    def _directions(self, input: Any, target: Any, part: slice | None, weights: Any = None) -> list[Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
         of_anchors = self.anchor_weights if weights is None else self._weights_of_a_call(weights)
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
-            views = self._views(input, target)
+            views = views_of(input, target, self.p, self.q)
             of_all_ranks = self._ranks is not None and self._ranks.inside  # what is to be joined is so, see `_own`
             if self.p.join and not of_all_ranks:
                 count = len(views)
@@ -423,7 +328,7 @@ class Loss(nn.Module):
                     of_anchors = of_anchors.repeat(count)
         else:
             views = [check.matrix(input, "input")]
-        found: list[_Direction] = []
+        found: list[Direction] = []
         for i, j, given in self.p.directions(len(views), target):
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
                 found.append(self._back(found[0], views, given, of_anchors))
@@ -437,9 +342,9 @@ class Loss(nn.Module):
         if self.normalization == "joint" or self.stationary_anchors:
             how = "normalization='joint'" if self.normalization == "joint" else "anchor_weights='stationary'"
             raise ValueError(f"weights: got some with {how}, expected None: p weights its anchors")
-        return _anchor_weights(weights, "weights")
+        return given_weights(weights, "weights")
 
-    def _back(self, forth: _Direction, views: list[Tensor], target: Any, given: Tensor | None) -> _Direction:
+    def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
         """The direction from the second set to the first, from the same features."""
         problem = forth.problem.exchanged()
         if target is None and self.p.aligned and not self.p.operations:  # p is the same both ways
@@ -457,7 +362,7 @@ class Loss(nn.Module):
         features: Features | None,
         given: Tensor | None,
         ring: Ring | None = None,
-    ) -> _Direction:
+    ) -> Direction:
         (n, d), m, q = anchors.shape, candidates.shape[0], self.q
         anchors_of_all = None if self._ranks is None else self._ranks.n
         n = anchors_of_all or n
@@ -486,8 +391,8 @@ class Loss(nn.Module):
             refuse_if_too_large(self.block, q.is_product, n, d, m)
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
-        counted = self._counted(whole, rows, a.device) if whole.masses.may_be_empty else None
-        weights = self._weights(whole, counted, given, a)
+        counted = self._weigh.counted(whole, rows, a.device) if whole.masses.may_be_empty else None
+        weights = self._weigh.of(whole, counted, given, a)
         if whole is not rows:
             weights, counted = weights[start:stop], None if counted is None else counted[start:stop]
         if ring is not None and moved.masses.requires_grad:
@@ -501,87 +406,7 @@ class Loss(nn.Module):
         if q.has_factors:
             weights = weights * q.anchor_factors(c, p, rows.support, statistics).to(weights)
         evaluator = ring or self.evaluator or evaluators.choose(problem)
-        return _Direction(problem, evaluator, moved, entropy, weights, penalty)
-
-    def _counted(self, rows: Rows, own: Rows, device: torch.device) -> Tensor | None:
-        """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the own others."""
-        presence = rows.masses.presence()
-        if check.values_matter(presence):
-            if int(torch.count_nonzero(presence)) == rows.support.n:
-                return None
-            if not self.p.leaves_out and own.n_empty:
-                self._report_empty(own)
-        return ~rows.empty.to(device)
-
-    def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
-        """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
-        n, mean = rows.support.n, self.reduction == "mean"
-        totals = self.totals if self._ranks is None else WHOLE  # rows are those of all ranks
-        every: Tensor | None = None
-        if rows.has_weights:
-            every = rows.anchor_weights.to(like)
-        elif self.stationary_anchors:
-            every = self._marginal(rows, counted, like, totals)
-        if given is not None:
-            every = given.to(like) if every is None else every * given.to(like)
-        if every is None:
-            if counted is None and isinstance(totals, Whole):
-                return like.new_full((n,), 1 / n if mean else 1.0)
-            every = like.new_ones(n)
-        weights = every if counted is None else every * counted
-        if not mean:
-            return weights
-        # What the sum is divided by: the same weights, unless p counts its anchors in another way.
-        divisors = every if not rows.has_weights else rows.counts.to(like) * (1.0 if given is None else given.to(like))
-        if counted is not None and (self.on_no_positive == "skip" or self.p.leaves_out):
-            divisors = divisors * counted
-        whole = totals.sum(divisors.sum().detach())
-        of_classes = rows.has_weights and not self.p.leaves_out
-        if (
-            (of_classes or given is not None)
-            and check.values_matter(whole)
-            and not bool(whole > 0)
-            and rows.n_empty < n
-        ):
-            if of_classes and not bool(rows.counts.any()):
-                raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
-            raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
-        return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
-
-    def _report_empty(self, rows: Rows) -> None:
-        found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
-        if self.on_no_positive == "raise":
-            where = check.some(rows.empty.nonzero().flatten().tolist())
-            raise ValueError(f"{found} (rows {where}), expected none with on_no_positive='raise'")
-        how = "they are left out of the mean" if self.on_no_positive == "skip" else "they are counted as 0"
-        if rows.n_empty == rows.n:
-            how = "the loss is 0"
-        check.warn(f"{found}; {how}")
-
-    def _views(self, input: Sequence[Any], target: Any) -> list[Tensor]:
-        views = list(input)
-        if len(views) < 2:
-            raise ValueError(f"input: got {len(views)} views, expected a tensor or at least two")
-        for k, view in enumerate(views):
-            try:
-                views[k] = check.matrix(view, f"input[{k}]")
-            except ValueError:
-                if k > 0 or self.p.column != "data-label" or not self.q.takes_logits:
-                    raise
-                views[k] = masked_logits(view, views[1], target, self.p)
-        if self.p.column == "data-label" and self.q.takes_logits and not check.values_matter(views[0]):
-            views[0] = lowered_where_masked(views[0], views[1])
-        shape, dtype = views[0].shape, views[0].dtype
-        for view in views[1:]:
-            if view.shape[1] != shape[1]:
-                shapes = ", ".join(str(tuple(v.shape)) for v in views)
-                raise ValueError(f"input: got shapes {shapes}, expected the same number of columns")
-            if view.dtype != dtype:
-                dtype = torch.promote_types(dtype, view.dtype)
-        for k, view in enumerate(views):
-            if view.dtype != dtype:
-                views[k] = view.to(dtype)
-        return views
+        return Direction(problem, evaluator, moved, entropy, weights, penalty)
 
     @property
     def temperature(self) -> float | Tensor | None:
@@ -671,10 +496,3 @@ def _span(part: slice, n: int) -> tuple[int, int]:
     if step != 1 or stop <= start or (part.stop is not None and part.stop > n):
         raise ValueError(f"anchors: got {part}, expected a piece of {n} points with at least one of them")
     return start, stop
-
-
-def _anchor_weights(given: Any, name: str = "anchor_weights") -> Tensor:
-    weights = check.as_tensor(given, name).detach().clone()
-    if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not bool(weights.sum() > 0):
-        raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
-    return weights if weights.is_floating_point() else weights.double()

@@ -1,8 +1,9 @@
-"""Logits of -inf: classes that do not compete for an anchor."""
+"""The views that a loss is called with, and logits of -inf among them: classes that do not compete for an anchor."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,39 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.base import Distribution
 from icon.p.rows import Rows
+from icon.q.base import Kernel
+
+
+def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel) -> list[Tensor]:
+    """Several views as matrices ``[n, d]`` of as many columns and one type.
+
+    Raises:
+        ValueError, TypeError: a lone view, or one that is no such matrix.
+    """
+    views = list(input)
+    if len(views) < 2:
+        raise ValueError(f"input: got {len(views)} views, expected a tensor or at least two")
+    may_be_logits = p.column == "data-label" and q.takes_logits
+    for k, view in enumerate(views):
+        try:
+            views[k] = check.matrix(view, f"input[{k}]")
+        except ValueError:
+            if k > 0 or not may_be_logits:
+                raise
+            views[k] = masked_logits(view, views[1], target, p)
+    if may_be_logits and not check.values_matter(views[0]):
+        views[0] = lowered_where_masked(views[0], views[1])
+    shape, dtype = views[0].shape, views[0].dtype
+    for view in views[1:]:
+        if view.shape[1] != shape[1]:
+            shapes = ", ".join(str(tuple(v.shape)) for v in views)
+            raise ValueError(f"input: got shapes {shapes}, expected the same number of columns")
+        if view.dtype != dtype:
+            dtype = torch.promote_types(dtype, view.dtype)
+    for k, view in enumerate(views):
+        if view.dtype != dtype:
+            views[k] = view.to(dtype)
+    return views
 
 
 def masked_logits(logits: Any, prototypes: Any, target: Any, p: Distribution) -> Tensor:

@@ -1,0 +1,128 @@
+"""From the evaluations of a call to its value: one number of all anchors, or one of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from icon.core.divergence import Divergence
+from icon.core.evaluators import Evaluator
+from icon.core.problem import Problem
+from icon.core.weights import marginal
+from icon.p.rows import Rows
+from icon.q.base import Totals, log_sum_of
+
+
+class Terms(NamedTuple):
+    """``kl = cross_entropy - entropy``: scalars, or one per anchor with ``reduction="none"``.
+
+    Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
+    ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
+    ``cross_entropy``; the entropy of p is reported beside it.
+    """
+
+    kl: Float[Tensor, "*n"]
+    cross_entropy: Float[Tensor, "*n"]
+    entropy: Float[Tensor, "*n"]
+
+
+class Direction(NamedTuple):
+    """One evaluation of the loss: the problem, what evaluates it, p, its entropies ``[n]`` unless all are 0, the
+    weights ``[n]``, a penalty ``[n]``."""
+
+    problem: Problem
+    evaluator: Evaluator
+    rows: Rows
+    entropy: Tensor | None
+    weights: Tensor
+    penalty: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """How the anchors of an evaluation become a value, by the settings of a loss (`icon.Loss`).
+
+    Args:
+        joint: whether all pairs are one distribution.
+        per_anchor: whether every anchor keeps its own value.
+        divergence: None is KL.
+        totals: sums over the other parts of the anchors.
+    """
+
+    joint: bool
+    per_anchor: bool
+    divergence: Divergence | None
+    totals: Totals
+
+    def value(self, directions: Sequence[Direction]) -> Tensor:
+        """The loss of a call, a scalar or ``[n]``."""
+        if self.per_anchor:
+            return torch.cat([self._of_each_anchor(d) for d in directions])
+        first, last = directions[0], directions[-1]
+        if first is not last and not (len(directions) == 2 and self._share_scores(first, last)):
+            return torch.stack([self.value([d]) for d in directions]).mean()
+        problem, weights = first.problem, first.weights
+        if self.joint:
+            value = self._terms(first).kl if self.divergence is None else self._joint_divergence(first)
+            return value if first.penalty is None else value + first.penalty @ weights
+        if first is last:
+            value = first.evaluator.total(problem, weights)
+        else:
+            value = first.evaluator.total_of_both(problem, last.problem, weights, last.weights)
+        for d in directions:
+            # KL from the cross-entropy, where that is what the loss is.
+            if d.entropy is not None and problem.divergence is None and problem.q.partition.is_normalizer:
+                value = value - d.entropy.to(value.dtype) @ d.weights
+            if d.penalty is not None:
+                value = value + d.penalty @ d.weights
+        return value if first is last else value / 2
+
+    def terms(self, directions: Sequence[Direction]) -> Terms:
+        """The terms of a call, scalars or ``[n]``."""
+        parts = [torch.stack(self._terms(d)) for d in directions]
+        joined = torch.cat(parts, dim=-1) if self.per_anchor else torch.stack(parts).mean(dim=0)
+        return Terms(*joined.unbind())
+
+    def _of_each_anchor(self, d: Direction) -> Tensor:
+        if self.divergence is None:
+            values = self._terms(d).kl
+        else:
+            (values,) = d.evaluator.per_anchor(d.problem)
+            values = values * d.weights
+        return values if d.penalty is None else values + d.penalty * d.weights
+
+    def _terms(self, d: Direction) -> Terms:
+        problem = replace(d.problem, divergence=None)
+        entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
+        if self.joint:
+            partition, expected = d.evaluator.per_anchor(problem)
+            weights = marginal(d.rows, d.problem.counted, partition, self.totals)
+            cross_entropy = log_sum_of(partition, self.totals) * weights.sum() - weights @ expected
+            entropy = weights @ entropy - torch.xlogy(weights, weights).sum()
+        elif self.per_anchor:
+            partition, expected = d.evaluator.per_anchor(problem)
+            if problem.p.requires_grad:  # sums of one, whose gradient makes that of p the one of -log q
+                partition = partition * problem.p.average(problem.candidates.new_ones(problem.support.m, 1)).squeeze(1)
+            cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
+        else:
+            cross_entropy = d.evaluator.total(problem, d.weights)
+            entropy = entropy @ d.weights
+        kl = cross_entropy - entropy if problem.q.partition.is_normalizer else cross_entropy
+        return Terms(kl, cross_entropy, entropy)
+
+    def _joint_divergence(self, d: Direction) -> Tensor:
+        partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
+        pairs = d.problem.p.scaled(marginal(d.rows, d.problem.counted, partition, self.totals))
+        problem = replace(d.problem, p=pairs, log_normalizer=log_sum_of(partition, self.totals))
+        return d.evaluator.total(problem, torch.ones_like(partition))
+
+    def _share_scores(self, d: Direction, e: Direction) -> bool:
+        """Whether two directions are the same scores, seen from both sides."""
+        there, here = d.problem, e.problem
+        same = there.anchors is here.candidates and there.candidates is here.anchors
+        return same and self.divergence is None and not self.joint

@@ -1,0 +1,113 @@
+"""What the divergence of each anchor weighs, and what becomes of anchors without a positive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from icon import _checks as check
+from icon.p.rows import Rows
+from icon.q.base import Totals, Whole
+
+
+@dataclass(frozen=True, eq=False)
+class AnchorWeights:
+    """The weights ``[n]`` of the anchors of an evaluation, by the settings of a loss.
+
+    Args:
+        mean: whether they are divided by their sum, or by what p counts.
+        on_no_positive: ``"skip"``, ``"zero"`` or ``"raise"``; see `icon.Loss`.
+        stationary: whether an anchor weighs what it does in p's marginal.
+        leaves_out: whether p itself says which anchors are left out, so that nobody is told.
+        totals: sums over the other parts of the anchors, where the rows are not those of all.
+    """
+
+    mean: bool
+    on_no_positive: str
+    stationary: bool
+    leaves_out: bool
+    totals: Totals
+
+    def counted(self, rows: Rows, own: Rows, device: torch.device) -> Tensor | None:
+        """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the own others."""
+        presence = rows.masses.presence()
+        if check.values_matter(presence):
+            if int(torch.count_nonzero(presence)) == rows.support.n:
+                return None
+            if not self.leaves_out and own.n_empty:
+                self._report_empty(own)
+        return ~rows.empty.to(device)
+
+    def of(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
+        """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive.
+
+        Args:
+            rows: p of the anchors.
+            counted: see `counted`.
+            given: ``[n]`` the weights that a user gave.
+            like: whose device and type they get.
+        """
+        n = rows.support.n
+        every: Tensor | None = None
+        if rows.has_weights:
+            every = rows.anchor_weights.to(like)
+        elif self.stationary:
+            every = marginal(rows, counted, like, self.totals)
+        if given is not None:
+            every = given.to(like) if every is None else every * given.to(like)
+        if every is None:
+            if counted is None and isinstance(self.totals, Whole):
+                return like.new_full((n,), 1 / n if self.mean else 1.0)
+            every = like.new_ones(n)
+        weights = every if counted is None else every * counted
+        if not self.mean:
+            return weights
+        # What the sum is divided by: the same weights, unless p counts its anchors in another way.
+        divisors = every if not rows.has_weights else rows.counts.to(like) * (1.0 if given is None else given.to(like))
+        if counted is not None and (self.on_no_positive == "skip" or self.leaves_out):
+            divisors = divisors * counted
+        whole = self.totals.sum(divisors.sum().detach())
+        of_classes = rows.has_weights and not self.leaves_out
+        if (
+            (of_classes or given is not None)
+            and check.values_matter(whole)
+            and not bool(whole > 0)
+            and rows.n_empty < n
+        ):
+            if of_classes and not bool(rows.counts.any()):
+                raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
+            raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
+        return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
+
+    def _report_empty(self, rows: Rows) -> None:
+        found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
+        if self.on_no_positive == "raise":
+            where = check.some(rows.empty.nonzero().flatten().tolist())
+            raise ValueError(f"{found} (rows {where}), expected none with on_no_positive='raise'")
+        how = "they are left out of the mean" if self.on_no_positive == "skip" else "they are counted as 0"
+        if rows.n_empty == rows.n:
+            how = "the loss is 0"
+        check.warn(f"{found}; {how}")
+
+
+def marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -> Tensor:
+    """``[n]`` the weight of each anchor among those of all parts: p's own, or equal for all with a positive."""
+    if rows.is_joint:
+        return rows.marginal.to(like)
+    ones = like.new_ones(rows.n) if counted is None else counted.to(like)
+    return ones / totals.sum(ones.sum())
+
+
+def given_weights(given: Any, name: str = "anchor_weights") -> Tensor:
+    """The weights ``[n]`` that a user gives, checked.
+
+    Raises:
+        ValueError: not a vector of finite numbers >= 0 of which some are positive.
+    """
+    weights = check.as_tensor(given, name).detach().clone()
+    if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not bool(weights.sum() > 0):
+        raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
+    return weights if weights.is_floating_point() else weights.double()
