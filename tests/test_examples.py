@@ -98,6 +98,7 @@ def test_trainer() -> None:
     assert numbers("accuracy by captions ", found)[0] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("example", "package"),
     [("lightning_simclr", "lightning"), ("trainer_clip", "transformers"), ("trainer_clip", "accelerate")],

@@ -59,6 +59,7 @@ def test_what_is_no_label_is_refused(labels: Any, kind: type[Exception], message
         classes_of(labels)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.none(), st.text(max_size=3), st.integers(-3, 2**70)), min_size=1, max_size=20))
 def test_two_labels_are_one_class_exactly_where_they_are_equal(labels: list[Any]) -> None:

@@ -80,6 +80,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(what: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_methods_is_a_function_and_a_package() -> None:
     code = "import icon.methods.record, icon; print(len(icon.methods()), icon.methods.registry.find('simclr').slug)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

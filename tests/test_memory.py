@@ -222,6 +222,7 @@ def test_the_same_refusal_through_the_loss() -> None:
     assert recorder.largest <= 2 * z.numel(), recorder.by
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", ["simclr", "supcon", pytest.param("t-simcne", marks=pytest.mark.slow)])
 def test_the_estimate_is_of_the_right_size(slug: str) -> None:
     """Against what the process really takes, in a process of its own."""

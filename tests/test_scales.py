@@ -94,6 +94,7 @@ def test_units() -> None:
     torch.testing.assert_close(unit_rows(rows).norm(dim=1), torch.tensor([1.0, 1.0, 0.0]).double(), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "offset"), [(1.0, 1.7e9), (0.0025, 2460000.5), (1e-30, 0.0), (1e20, 0.0), (1e39, 0.0), (1e-150, 0.0)]
 )

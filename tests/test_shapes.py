@@ -26,6 +26,7 @@ def test_shapes_in_signatures() -> None:
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_a_wrong_shape_is_found() -> None:
     script = "\n".join(
         [

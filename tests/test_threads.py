@@ -54,6 +54,7 @@ def test_n_jobs_is_what_a_fit_takes(kind: str) -> None:
     assert seen(kind, n_jobs=2) == {2}
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_module_of_ones_own_counts_by_its_operations(kind: str) -> None:
     assert seen(kind, mapper=torch.nn.Linear(5, 2)) == {1}
@@ -100,6 +101,7 @@ def test_large_operations_take_what_pays() -> None:
         assert torch.get_num_threads() == 3
 
 
+@pytest.mark.slow
 def test_fits_in_several_threads_restore_the_setting() -> None:
     def fit(seed: int) -> np.ndarray:
         return icon.Clustering(2, n_init=1, max_iter=5, random_state=seed).fit(X).labels_

@@ -56,6 +56,7 @@ def test_labels_with_singletons_work() -> None:
 # -- 4: collapse ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", [icon.p.Gaussian(perplexity=5), icon.p.KNN(n_neighbors=5), icon.p.StudentT()], ids=repr)
 def test_a_p_of_the_trained_embedding_is_detached_and_does_not_collapse(p: icon.p.Distribution) -> None:
     z = normal(40, 5, grad=True)

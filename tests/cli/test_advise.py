@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_map() -> None:
     for _ in range(2):  # an earlier result is replaced
         done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--rounds", "1"])
@@ -47,6 +48,7 @@ def test_a_map() -> None:
     assert "3 classes" in done.output
 
 
+@pytest.mark.slow
 def test_its_page_is_accessible(driver: Any) -> None:
     from axe_core_python.selenium import Axe
 
@@ -57,12 +59,14 @@ def test_its_page_is_accessible(driver: Any) -> None:
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
 
 
+@pytest.mark.slow
 def test_labels_say_how_many_clusters_there_are() -> None:
     done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--for", "clusters", "--rounds", "1", "-q"])
     assert done.exit_code == 0, done.output
     assert "n_clusters=3" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [["--pairs", "ids.csv"], ["--graph", "edges.npy"]], ids=["pairs", "graph"])
 def test_other_files(given: list[str]) -> None:
     done = RUN.invoke(app, ["advise", "x.npy", *given, "--for", "retrieval", "--rounds", "1", "-q", "--out", "found"])

@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "npy", "parquet"])
 def test_a_folder(form: str, folder: Path) -> None:
     if form == "parquet":
@@ -65,6 +66,7 @@ def test_a_folder(form: str, folder: Path) -> None:
     assert Path("found/clusters.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_scores_only_with_labels_and_labels_change_nothing() -> None:
     assert RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--out", "without"]).exit_code == 0
     assert RUN.invoke(app, ["cluster", "x.npy", *QUICK, "--labels", "y.npy", "--out", "with"]).exit_code == 0
@@ -209,6 +211,7 @@ def test_a_full_disk_leaves_the_earlier_map(folder: Path, monkeypatch: pytest.Mo
     assert Path("map.csv").read_text() == "earlier"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
 @pytest.mark.parametrize("command", [["cluster", "x.npy", *QUICK], ["show", "simclr"]], ids=" ".join)
 @pytest.mark.parametrize("buffered", ["", "1"])
@@ -245,6 +248,7 @@ def test_figure_of_any_number_of_clusters(clusters: int, folder: Path) -> None:
     assert len({tuple(colour) for colour in cluster_report.palette(clusters)}) == clusters
 
 
+@pytest.mark.slow
 def test_as_a_module() -> None:
     command = [sys.executable, "-m", "icon", "cluster", "x.npy", "-k", "3", "--restarts", "1", "--knn", "5"]
     root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -253,6 +257,7 @@ def test_as_a_module() -> None:
     assert "loss" in done.stderr  # the progress bar
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
 @pytest.mark.parametrize("ending", ["SIGTERM", "SIGHUP"])
 def test_a_signal_leaves_nothing_behind(ending: str, folder: Path) -> None:

@@ -257,6 +257,7 @@ def test_the_command_and_the_class_have_the_same_defaults() -> None:
             assert own[option].default == (None if default == "auto" else default), option
 
 
+@pytest.mark.slow
 def test_a_warning_is_one_line_without_source(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(8, 2)))
     done = subprocess.run(

@@ -41,6 +41,7 @@ def in_terminal(arguments: list[str], columns: int, **env: str) -> str:
     return found.decode("utf-8").replace("\r\n", "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_table_fits_a_terminal_without_a_broken_word(columns: int) -> None:
     printed = in_terminal(["table"], columns)
@@ -72,6 +73,7 @@ def test_a_pipe_gets_whole_plain_lines(arguments: str, whole: str) -> None:
     assert whole in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_every_method_fits_a_terminal_without_a_broken_word(columns: int) -> None:
     for method in icon.methods():
@@ -84,6 +86,7 @@ def test_every_method_fits_a_terminal_without_a_broken_word(columns: int) -> Non
         assert plain.split() == whole.split(), method.slug
 
 
+@pytest.mark.slow
 def test_a_terminal_links_what_is_longer_than_a_line() -> None:
     shown = in_terminal(["show", "simclr"], 80)
     program = next(m.program for m in icon.methods() if m.slug == "simclr")

@@ -29,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_it_says_what_it_understood() -> None:
     done = RUN.invoke(app, ["cluster", "x.csv", *QUICK, "--labels", "y.csv"])
     assert done.exit_code == 0, done.output
@@ -43,6 +44,7 @@ def test_it_says_what_it_understood() -> None:
     assert RUN.invoke(app, ["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 3 columns"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["found", "found.csv", None])
 def test_an_id_goes_into_the_output(out: str | None) -> None:
     where = [] if out is None else ["--out", out]
@@ -56,6 +58,7 @@ def test_an_id_goes_into_the_output(out: str | None) -> None:
         assert json.loads(Path("found/report.json").read_text())["arguments"]["id"] == "sample"
 
 
+@pytest.mark.slow
 def test_options_reach_standard_input() -> None:
     text = FRAME.to_csv(sep="\t", index=False, header=False)
     arguments = ["embed", "-", "--column", "knn", "-q", "--sep", "tab", "--no-header", "--columns", "0:3", "--id", "3"]

@@ -230,6 +230,7 @@ def test_float32_is_evaluated_in_it() -> None:
     assert abs(float(value.detach() - exact)) < 1e-3
 
 
+@pytest.mark.slow
 def test_memory_is_linear() -> None:
     """No tensor has more numbers than the sample of exact sums, the grid or the edges."""
     n = 20_000

@@ -26,6 +26,7 @@ def test_calls_and_operations_of_a_small_batch(task: str) -> None:
 UP_TO_A_TILE = {"simclr": (110, 1.3), "supcon": (110, 1.3), "clip": (135, 2.6), "cross-entropy": (50, 4.0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", list(CONTENDERS))
 def test_operations_do_not_grow_with_the_batch_up_to_a_tile(task: str) -> None:
     """Nor do waits for an accelerator at any size; beyond a tile, operations grow with the number of tiles."""

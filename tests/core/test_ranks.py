@@ -115,6 +115,7 @@ def largest(rank: int, exchange: str) -> int:
     return sizes.numbers
 
 
+@pytest.mark.slow
 def test_a_ring_never_holds_all_candidates() -> None:
     assert run(largest, 4, "gather") == [4 * 520 * 1000] * 4
     assert run(largest, 4, "ring") == [520 * 1000] * 4
@@ -154,6 +155,7 @@ class Bilinear(icon.q.Kernel):
         return anchors @ self.weight @ candidates.mT
 
 
+@pytest.mark.slow
 def test_options_of_a_ring() -> None:
     for found in run(options_of_a_ring, 2):
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
@@ -207,6 +209,7 @@ def learned(rank: int) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_a_learned_temperature_and_what_is_local() -> None:
     for found in run(learned, 2):
         assert found["simclr"] < 1e-12
@@ -248,6 +251,7 @@ def refusals(rank: int) -> list[str]:
     return told
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_is_told_on_all() -> None:
     expected = [
         "ValueError: input: got NaN or infinity in rows 0, 1, 2, 3, expected finite numbers (on rank 1 of 2)",
@@ -275,6 +279,7 @@ def told_once(rank: int) -> int:
     return sum(str(each.message).startswith("group: got None on one of 2 ranks") for each in found)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_local_says_so_once() -> None:
     assert run(told_once, 2) == [1, 1]
 
@@ -308,6 +313,7 @@ def weighted(rank: int) -> dict[str, float]:
     return {name: abs(float(error)) for name, error in found.items()}
 
 
+@pytest.mark.slow
 def test_weights() -> None:
     for found in run(weighted, 2):
         assert len(found) == 6
@@ -329,6 +335,7 @@ def teachers(rank: int) -> list[float]:
     return [*errors, float((together.center - alone.center).abs().max())]
 
 
+@pytest.mark.slow
 def test_codes_and_centres_over_ranks() -> None:
     for errors in run(teachers, 2):
         assert max(errors) < 1e-10
@@ -367,6 +374,7 @@ def in_use(rank: int) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_as_it_is_used() -> None:
     for found in run(in_use, 2):
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
@@ -388,6 +396,7 @@ def shards(rank: int) -> float:
     return float((found - expected[own]).abs().max())
 
 
+@pytest.mark.slow
 def test_prototypes_in_shards() -> None:
     assert max(run(shards, 2)) < 1e-12
 
@@ -412,6 +421,7 @@ def refusals_of_parts(rank: int) -> list[str]:
     return told
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_is_told_on_all_by_every_part() -> None:
     first, second = run(refusals_of_parts, 2)
     assert first == second
@@ -439,6 +449,7 @@ def prepared(rank: int) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow
 def test_prepared_rows() -> None:
     for found in run(prepared, 2):
         assert {name: error for name, error in found.items() if not error < 1e-12} == {}
@@ -463,6 +474,7 @@ def apart(rank: int) -> list[str]:
     return told
 
 
+@pytest.mark.slow
 def test_a_temperature_that_comes_apart_is_reported() -> None:
     first, second = run(apart, 2)
     assert first == second

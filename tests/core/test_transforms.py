@@ -111,6 +111,7 @@ def test_functional_call_with_another_temperature() -> None:
 # -- compilers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_compile_the_full_graph(cell: Any) -> None:
     call, _ = cell
     torch._dynamo.reset()
@@ -130,6 +131,7 @@ def test_compile_the_loss_itself() -> None:
     assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore::FutureWarning:torch.*")
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own, of the value after `backward`

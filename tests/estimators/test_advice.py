@@ -34,6 +34,7 @@ CASES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("given", CASES, ids=lambda given: "-".join(map(str, given.values()))[:20] or "map")
 def test_what_it_gives(given: dict[str, Any]) -> None:
@@ -55,6 +56,7 @@ def test_what_it_gives(given: dict[str, Any]) -> None:
     assert tried == set(given) - {"goal"} - ({"pairs", "graph"} if given.get("goal") == "classification" else set())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("given", [{}, {"y": Y}, {"pairs": IDS}, {"graph": GRAPH}], ids=["x", "y", "pairs", "graph"])
 def test_clusters(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

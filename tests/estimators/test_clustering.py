@@ -139,6 +139,7 @@ def test_the_score_is_the_information_that_neighbours_share(blobs: Data) -> None
     assert fitted.score(x[100:]) == pytest.approx(xlogy(joint, joint / apart).sum(), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_score_compares_parameters() -> None:
     """The largest debias does not win: its clusters collapse."""
     x = load_digits().data
@@ -183,6 +184,7 @@ def test_units_and_offsets_do_not_matter(blobs: Data) -> None:
     assert (labels[0] == labels[1]).mean() > 0.97
 
 
+@pytest.mark.slow
 def test_minibatches_reach_the_same_loss(blobs: Data) -> None:
     x, y = blobs
     shared = {"debias": 0.2, "random_state": 0, "n_init": 2, "max_iter": 120}
@@ -201,6 +203,7 @@ def test_symmetrize_none_and_hyper_reach_p(blobs: Data) -> None:
     assert loss(logits, x).item() == pytest.approx(fitted.loss_, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["graph", "classes", "pairs", "gaussian", "student-t"])
 def test_other_columns(column: str, blobs: Data) -> None:
     x, y = blobs
@@ -267,6 +270,7 @@ def test_verbose(blobs: Data, capsys: pytest.CaptureFixture[str]) -> None:
     assert "5/5" in err
 
 
+@pytest.mark.slow
 def test_duplicate_points_and_constant_features() -> None:
     x = np.repeat(np.array([[0.0, 1], [5, 1]]), 15, axis=0)
     fitted = Clustering(2, n_neighbors=5, n_init=3, random_state=0).fit(x)
@@ -308,6 +312,7 @@ def test_bad_arguments(arguments, error, line: str, blobs: Data) -> None:  # typ
 # -- starts, moving average, unknown labels, data on disk -------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_starts_are_kept_and_cycle_through_their_kinds(blobs: Data) -> None:
     x, y = blobs
     fitted = Clustering(4, n_init=4, max_iter=30, debias=0.2, random_state=0).fit(x)
@@ -324,6 +329,7 @@ def test_a_start_is_imitated(mapper: str, blobs: Data) -> None:
     assert adjusted_rand_score(y, fitted.labels_) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup", torch.nn.Linear(5, 4)], ids=str)
 @pytest.mark.parametrize("batch_size", [None, 64])
 def test_a_start_by_over_clustering(mapper: str | torch.nn.Module, batch_size: int | None, blobs: Data) -> None:
@@ -363,6 +369,7 @@ def test_unknown_labels_follow_their_neighbours() -> None:
     assert adjusted_rand_score(y, Clustering(2, **common).fit(x).labels_) < 0.2
 
 
+@pytest.mark.slow
 def test_large_data_on_disk_give_what_they_give_in_memory(
     blobs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +385,7 @@ def test_large_data_on_disk_give_what_they_give_in_memory(
         fitted.predict(np.load(tmp_path / "x.npy", mmap_mode="r")[:, :4])
 
 
+@pytest.mark.slow
 def test_a_dataset_of_rows(blobs: Data) -> None:
     x, _ = blobs
     tensors = torch.utils.data.TensorDataset(torch.tensor(x, dtype=torch.float32), torch.zeros(len(x)))
@@ -387,6 +395,7 @@ def test_a_dataset_of_rows(blobs: Data) -> None:
     )
 
 
+@pytest.mark.slow
 def test_wide_features_are_reduced_and_saved(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 160)).astype(np.float32) + 2 * np.repeat([[0.0], [1.0]], 100, axis=0).astype(np.float32)
@@ -484,6 +493,7 @@ def test_the_warning_of_empty_clusters_points_to_the_caller(method: str) -> None
     assert [w.filename for w in found if w.category is ConvergenceWarning] == [__file__]
 
 
+@pytest.mark.slow
 def test_the_defaults_hold_for_ten_points() -> None:
     x, _ = make_blobs(10, centers=2, random_state=0)[:2]
     with warnings.catch_warnings():
@@ -492,6 +502,7 @@ def test_the_defaults_hold_for_ten_points() -> None:
 
 
 class TestSampleWeight:
+    @pytest.mark.slow
     @pytest.mark.parametrize("batch_size", [None, 64])
     def test_equal_weights_change_nothing(self, blobs: Data, batch_size: int | None) -> None:
         x, _ = blobs
@@ -547,6 +558,7 @@ def model_rows(x: np.ndarray) -> Rows:
 
 
 class TestBalance:
+    @pytest.mark.slow
     @pytest.mark.parametrize("sizes", [(980, 20), (900, 60, 40)])
     def test_separated_clusters_of_unequal_sizes_are_found_by_default(self, sizes: tuple[int, ...]) -> None:
         x, y = unequal(sizes)
@@ -554,6 +566,7 @@ class TestBalance:
         assert adjusted_rand_score(y, model.labels_) > 0.99
         assert model.balance_ < 1
 
+    @pytest.mark.slow
     def test_and_among_more_points_where_a_restart_cuts_the_large_one(self) -> None:
         rng, y = np.random.default_rng(0), np.repeat([0, 1], [1960, 40])
         x = 10 * np.eye(2, 8)[y] + rng.normal(size=(2000, 8))
@@ -568,6 +581,7 @@ class TestBalance:
         assert adjusted_rand_score(y, model.labels_) > 0.95
         assert model.balance_ == 1
 
+    @pytest.mark.slow
     def test_one_cuts_the_large_cluster(self) -> None:
         x, y = unequal((980, 20))
         assert adjusted_rand_score(y, Clustering(2, balance=1, n_init=1, random_state=0).fit(x).labels_) < 0.1
@@ -613,6 +627,7 @@ def test_a_step_sees_few_points_whole_and_many_in_batches(n: int, clusters: int,
     assert shapes == [(seen, clusters)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["merged-k-means", "over-clustering", "k-means", "random"])
 def test_each_kind_of_start(blobs: Data, init: str) -> None:
     x, y = blobs
@@ -620,6 +635,7 @@ def test_each_kind_of_start(blobs: Data, init: str) -> None:
     assert accuracy(model.labels_, y) > (0.7 if init == "random" else 0.95)
 
 
+@pytest.mark.slow
 def test_a_start_is_made_of_features_where_p_is() -> None:
     """Features that say nothing of a graph do not make its first clusters."""
     rng = np.random.default_rng(0)

@@ -76,6 +76,7 @@ def test_scikit_learn_contract_of_every_setting(estimator, check) -> None:  # ty
 # -- t-SNE ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_default_is_tsne_as_good_as_scikit_learns() -> None:
     x = load_digits().data[:300]
     theirs = TSNE(method="exact", random_state=0).fit(x)

@@ -21,6 +21,7 @@ from icon.estimators.clustering import Clustering
 X = make_blobs(150, n_features=5, centers=4, random_state=3)[0]
 
 
+@pytest.mark.slow
 def test_defaults_fit_eight_points_with_a_warning() -> None:
     x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 4, axis=0) + np.arange(8)[:, None] / 50
     with pytest.warns(UserWarning, match=r"^n_neighbors: lowered from 10 to 3 for 8 points and 2 clusters$") as told:

@@ -47,6 +47,7 @@ def test_free_points_take_their_features_into_memory(disk: np.memmap[Any, Any]) 
     assert type(model.mapper_.features) is torch.Tensor
 
 
+@pytest.mark.slow
 def test_landmarks_are_laid_out_and_the_others_placed(disk: np.memmap[Any, Any], monkeypatch: Any) -> None:
     monkeypatch.setattr("icon.estimators.landmarks.BLOCK", 100)
     model = icon.Embedding(landmarks=400, max_iter=250, random_state=0)

@@ -31,6 +31,7 @@ def fitted() -> icon.Embedding:
     return icon.Embedding(random_state=0, max_iter=300).fit(X[:1100])
 
 
+@pytest.mark.slow
 def test_a_grid_gives_the_map_of_exact_sums(fitted: icon.Embedding) -> None:
     assert len(X[:1100]) >= GRID_FROM
     exact = icon.Embedding(random_state=0, max_iter=300, evaluator="autograd", n_neighbors=90).fit(X[:1100])
@@ -145,6 +146,7 @@ def test_new_points_are_placed_better_than_by_interpolation(fitted: icon.Embeddi
     assert np.array_equal(fitted.transform(X[:1100]), fitted.embedding_)
 
 
+@pytest.mark.slow
 def test_a_new_point_is_placed_whoever_comes_with_it(fitted: icon.Embedding) -> None:
     new = X[1100:1110]
     together = fitted.transform(new)
@@ -200,6 +202,7 @@ def test_what_a_map_will_take_is_told_before() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["gaussian", "classes"])
 def test_a_mapper_learns_from_batches(column: str) -> None:
     seen: list[int] = []

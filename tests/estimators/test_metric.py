@@ -54,6 +54,7 @@ def test_few_points_and_equal_points(n: int) -> None:
     assert metric_of(np.zeros((n, 4), dtype=np.float32), 10) == "sqeuclidean"
 
 
+@pytest.mark.slow
 def test_clusters_of_words() -> None:
     x, y = words(240)
     chosen = icon.Clustering(3, **SHORT).fit(x)

@@ -86,6 +86,7 @@ def test_dtype(labels: list[Any], kind: str) -> None:
 class TestLabelsOfTheUser:
     """A few labels, and clusters in their words."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "names",
         [["d", "c", "b", "a"], [7, 3, 40, 5], [True, False], ["a", 3, True, 2.0]],

@@ -71,6 +71,7 @@ def test_distances_that_are_given(documents: tuple[sp.csr_array, np.ndarray]) ->
     assert float(icon.metrics.knn_probe(again.embedding_, y)) > 0.9
 
 
+@pytest.mark.slow
 def test_a_search_for_parameters(documents: tuple[sp.csr_array, np.ndarray]) -> None:
     x, _ = documents
     model = icon.Clustering(3, n_init=1, max_iter=60, random_state=0)

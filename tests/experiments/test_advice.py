@@ -74,6 +74,7 @@ def test_the_information_of_neighbours() -> None:
     assert advice.of_neighbours(X, np.random.default_rng(0).integers(0, 3, 60), 3, 5) < 0.1
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trying, "STEPS", 20)
     done = command("advice", *saved(tmp_path, X, Y), "--seeds", "1", "--set", "rounds=1", "--out", str(tmp_path))

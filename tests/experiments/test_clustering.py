@@ -35,6 +35,7 @@ RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 RUNS = {"comparison": 22, "neighbourhood-width": 5, "ablation": 4, "model-selection": 9}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:restarts. agree little")  # a large α ruins clusters, which is what is shown
 @pytest.mark.parametrize("name", ["comparison", *(pytest.param(n, marks=pytest.mark.slow) for n in list(RUNS)[1:])])
 def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +74,7 @@ def test_umap_with_our_metric_where_it_is_another() -> None:
     assert comparison.with_metric(DIGITS).metric == "sqeuclidean"
 
 
+@pytest.mark.slow
 def test_ours_of_views_has_a_graph_of_each() -> None:
     halves = replace(DIGITS, views=(DIGITS.x[:, :32], DIGITS.x[:, 32:]))
     whole = replace(DIGITS, views=(DIGITS.x,))
@@ -151,6 +153,7 @@ def test_graphs() -> None:
     assert (narrow.sum(axis=1) == 2).all()
 
 
+@pytest.mark.slow
 def test_runs_repeat_exactly_and_labels_only_score() -> None:
     assert DIGITS.y is not None
     shuffled = Dataset("digits", DIGITS.x, y=np.roll(DIGITS.y, 1), shape=(8, 8))
@@ -244,6 +247,7 @@ def test_the_teacher_beside_the_mapper() -> None:
     assert not mapper.teacher(x).requires_grad
 
 
+@pytest.mark.slow
 def test_temi_does_not_collapse() -> None:
     found = np.bincount(
         deep_baselines.deep_baseline("temi", DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10

@@ -42,6 +42,7 @@ def _command(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debiased_contrastive, "ALPHAS", (0.0, 0.2))
     arguments = ["debiased-contrastive", "--subset", "150", "--set", "epochs=1", "--out", str(tmp_path)]

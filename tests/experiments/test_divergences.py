@@ -14,6 +14,7 @@ from tests.experiments.fakes import command
 DIGITS = load("digits").subset(150)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     quick = [part for name in ("cluster_epochs=1", "class_epochs=1", "map_steps=3") for part in ("--set", name)]
     done = command("divergences", "--subset", "150", "--seeds", "2", *quick, "--out", str(tmp_path))

@@ -60,6 +60,7 @@ def _check(data: dict[str, Any]) -> None:
         assert all(len(_pairs(frame["places"])) == n for frame in slider["frames"])
 
 
+@pytest.mark.slow
 def test_the_command_makes_every_cell_once(tmp_path: Path) -> None:
     arguments = ("gallery", "--subset", "100", *SET, "--out", str(tmp_path))
     done = command(*arguments)
@@ -82,6 +83,7 @@ def test_the_command_makes_every_cell_once(tmp_path: Path) -> None:
     assert np.frombuffer(base64.b64decode(data["labels"]), dtype=np.uint8).tolist() == DIGITS.y.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:(perplexity|n_neighbors). lowered")
 def test_features_of_a_user(tmp_path: Path) -> None:
     random = np.random.default_rng(0)

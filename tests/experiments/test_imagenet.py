@@ -51,6 +51,7 @@ def _command(files: Path, *more: str, name: str = "imagenet", test: bool = True)
     return command(name, *given, *few, *more)
 
 
+@pytest.mark.slow
 def test_the_command(files: Path) -> None:
     done = _command(files)
     assert done.exit_code == 0, done.output
@@ -84,6 +85,7 @@ def test_other_points_are_scored(files: Path) -> None:
     assert dataset.fingerprint != Dataset("train", dataset.x, y=dataset.y).fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["k-means", "TEMI", "+ EMA", imagenet.MERGED])
 def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many features of few points: the parts that are in memory at a time stay below the whole."""

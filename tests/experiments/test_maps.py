@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from experiments.datasets import load
 from experiments.maps import CELL, EXPERIMENT, Settings, configurations, most_frequent, run, supervision
@@ -14,6 +15,7 @@ from tests.experiments.fakes import command
 DIGITS = load("digits").subset(150)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     done = command("maps", "--subset", "150", "--seeds", "1", "--set", "steps=3", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
@@ -25,6 +27,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert (tmp_path / "maps" / "maps.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_longer_map_keeps_more_of_the_neighbours() -> None:
     configuration = {"row": "student-t", "dof": 1.0, "column": "gaussian", "form": "joint", "alpha": 0.0}
     begun, done = (run(DIGITS, 1, configuration, Settings(steps=steps, perplexity=10)) for steps in (1, 300))

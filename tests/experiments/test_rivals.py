@@ -24,6 +24,7 @@ NEW = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NEW)
 def test_blobs_are_found_again_and_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name.startswith("UMAP"):
@@ -86,6 +87,7 @@ def test_prcut() -> None:
     assert torch.allclose(loss.sizes, sizes)
 
 
+@pytest.mark.slow
 def test_turtle() -> None:
     """The outer loss of Gadetsky et al. 2024, its classifiers by autograd from the same first weights."""
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))

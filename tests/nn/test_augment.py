@@ -157,6 +157,7 @@ def test_noise_has_its_standard_deviation() -> None:
     assert abs(float(only(noise=0.1)(x)[0].std()) - 0.1) < 0.01
 
 
+@pytest.mark.slow
 def test_it_compiles_and_has_a_gradient() -> None:
     x = images().requires_grad_()
     torch._dynamo.reset()

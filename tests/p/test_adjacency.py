@@ -311,6 +311,7 @@ def test_node_numbers_that_no_memory_holds() -> None:
 GIVEN = ["networkx", "igraph", "edge list", "edge list of torch", "record", "torch csr", "pandas", "lists"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", GIVEN)
 def test_a_loss_and_the_estimators(form: str) -> None:
     target, z = DIRECTED[form](RING), normal(N, 4)

@@ -136,6 +136,7 @@ def test_a_missing_package_is_not_a_peer(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["measured"] is None
 
 
+@pytest.mark.slow
 def test_the_command_computes_every_cell_and_writes_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,6 +160,7 @@ def test_the_command_computes_every_cell_and_writes_its_files(
     assert {(cell["row"], cell["column"]) for cell in table["cells"] if cell["methods"]} == named
 
 
+@pytest.mark.slow
 def test_a_failure_is_named_with_its_size_and_status_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check = CHECKS["simclr"][0]
     assert isinstance(check, Exact)

@@ -47,6 +47,7 @@ def test_false_negatives_by_hand() -> None:
     assert debiasing.share_of_false_negatives(s) == pytest.approx(8 / 24)  # 4 anchors with 2 of 4, 2 with none
 
 
+@pytest.mark.slow
 def test_table_has_every_setting(study: Study) -> None:
     assert len(study["body"]) == len(debiasing.TEMPERATURES) * len(debiasing.ALPHAS)
     assert {len(line) for line in study["body"]} == {len(study["head"])}
@@ -59,6 +60,7 @@ def test_figure_stands_alone(study: Study) -> None:
     assert not re.search(r"<script|url\((?!#)", study["figures"][0])
 
 
+@pytest.mark.slow
 def test_figure_is_the_same_twice() -> None:
     runs = pd.DataFrame(
         [debiasing.measure(sample(0, 64), t, a) for t in debiasing.TEMPERATURES for a in debiasing.ALPHAS]

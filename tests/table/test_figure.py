@@ -60,6 +60,7 @@ def bold(path: Path, words: str) -> bool:
     return "bold" in found or "700" in found
 
 
+@pytest.mark.slow
 def test_text_stays_text(table: Table, tmp_path: Path) -> None:
     figure.draw(table, tmp_path)
     drawn = (tmp_path / "table.svg").read_text(encoding="utf-8")
@@ -75,6 +76,7 @@ def test_text_stays_text(table: Table, tmp_path: Path) -> None:
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_same_twice(table: Table, tmp_path: Path) -> None:
     for folder in ("first", "second"):
         figure.draw(table, tmp_path / folder)
@@ -82,6 +84,7 @@ def test_the_same_twice(table: Table, tmp_path: Path) -> None:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_marked_method_is_outlined_and_bold(table: Table, tmp_path: Path) -> None:
     figure.draw(table, tmp_path / "plain")
     figure.draw(table, tmp_path / "marked", {"simclr", "average-margin-supcon"})
@@ -92,6 +95,7 @@ def test_a_marked_method_is_outlined_and_bold(table: Table, tmp_path: Path) -> N
         assert (tmp_path / "plain" / name).read_bytes() != (tmp_path / "marked" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_marked_variant_is_drawn_in_its_cell(table: Table, tmp_path: Path) -> None:
     figure.draw(table, tmp_path / "plain")
     figure.draw(table, tmp_path / "marked", {"scan"})
@@ -118,6 +122,7 @@ def test_wrapped_names_fit() -> None:
         assert all(figure.width(line, 13, bold=True) <= 100 for line in lines)
 
 
+@pytest.mark.slow
 def test_a_method_of_a_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

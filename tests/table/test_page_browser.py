@@ -535,6 +535,7 @@ def test_no_horizontal_overflow(visit: Open, width: int, place: str) -> None:
     assert driver.execute_script(outside) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "place",

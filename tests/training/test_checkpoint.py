@@ -26,6 +26,7 @@ def clustering(path: Path | None, **hyper: object) -> icon.Clustering:
     return icon.Clustering(3, checkpoint=path, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "named"),
     [

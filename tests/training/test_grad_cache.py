@@ -100,6 +100,7 @@ def over_ranks(rank: int) -> float:
     return max(float((a - b).abs().max()) for a, b in zip(gradients(parts), gradients(whole), strict=True))
 
 
+@pytest.mark.slow
 def test_over_ranks() -> None:
     assert max(run(over_ranks, 2)) < 1e-10
 

@@ -86,6 +86,7 @@ def pushed(rank: int) -> list[int]:
     return queue.labels.tolist()
 
 
+@pytest.mark.slow
 def test_over_ranks_all_have_all() -> None:
     assert run(pushed, 2) == [[0, 0, 1, 1, 1]] * 2
 

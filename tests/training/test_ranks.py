@@ -104,6 +104,7 @@ class Failing(nn.Linear):
         return super().forward(x)
 
 
+@pytest.mark.slow
 def test_what_ranks_are_told() -> None:
     expected = [
         "ValueError: data: got another on rank 1 than on rank 0, expected the same on all",
@@ -130,6 +131,7 @@ def own_draws(rank: int) -> tuple[Tensor, Tensor, Tensor]:
     return nn.utils.parameters_to_vector(mapper.parameters()).detach(), buffers, torch.stack(seen)
 
 
+@pytest.mark.slow
 def test_ranks_end_alike_and_draw_for_themselves() -> None:
     (first, buffers, drawn), (second, other_buffers, other_drawn) = run(own_draws, 2)
     assert torch.equal(first, second)
@@ -156,6 +158,7 @@ def interrupted(rank: int, folder: str) -> list[float]:
     return [float((one(11, "run") - one(11, None)).abs().max())]
 
 
+@pytest.mark.slow
 def test_it_resumes_bit_by_bit(tmp_path: Path) -> None:
     assert run(interrupted, 2, str(tmp_path)) == [[0.0], [0.0]]
     x = torch.randn(N, 5)
@@ -164,6 +167,7 @@ def test_it_resumes_bit_by_bit(tmp_path: Path) -> None:
         fit(loss, nn.Linear(5, 2), x, x, checkpoint=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_one_rank() -> None:
     (found,) = run(together, 1)
     assert max(found.values()) < 1e-10
