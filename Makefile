@@ -60,6 +60,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p table
 
 build: $(VENV)/.ready
 	rm -rf build dist

@@ -89,7 +89,8 @@ def sample(seed: int, n: int = 120) -> Sample:
 
     def embed(dimension: int, noise: float = 0.1) -> Array:
         projection = rng.normal(size=(x.shape[1], dimension)) / np.sqrt(x.shape[1])
-        return centred @ projection * 1.5 + noise * rng.normal(size=(n, dimension))
+        embedded: Array = centred @ projection * 1.5 + noise * rng.normal(size=(n, dimension))
+        return embedded
 
     z = embed(8)
     views = [z + 0.5 * rng.normal(size=z.shape) for _ in range(3)]
@@ -122,4 +123,5 @@ def _neighbor_graph(x: Array, k: int) -> Array:
     np.fill_diagonal(distances, np.inf)
     adjacency = np.zeros_like(distances)
     np.put_along_axis(adjacency, np.argsort(distances, axis=1, kind="stable")[:, :k], 1.0, axis=1)
-    return np.maximum(adjacency, adjacency.T)
+    either: Array = np.maximum(adjacency, adjacency.T)
+    return either

@@ -62,5 +62,5 @@ def minimise(logits: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor],
     optimizer = torch.optim.Adam([logits], lr=rate)
     for _ in range(steps):
         optimizer.zero_grad()
-        loss(logits).backward()
+        loss(logits).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

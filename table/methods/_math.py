@@ -32,7 +32,8 @@ def squared_distances(a: Array, b: Array | None = None) -> Array:
 
 def unit(z: Array) -> Array:
     """Rows scaled to unit length."""
-    return z / np.sqrt((z * z).sum(axis=-1, keepdims=True))
+    scaled: Array = z / np.sqrt((z * z).sum(axis=-1, keepdims=True))
+    return scaled
 
 
 def cosines(a: Array, b: Array | None = None) -> Array:
@@ -148,7 +149,8 @@ def uniform_neighbors(x: Array, n_neighbors: int) -> Array:
 def uniform_others(ids: Array) -> Array:
     """p(j|i) uniform over the other members of i's group ``[n, n]``; a row of zeros where there are none."""
     together = np.equal.outer(ids, ids) & off_diagonal(len(ids))
-    return together / np.maximum(together.sum(axis=1, keepdims=True), 1)
+    rows: Array = together / np.maximum(together.sum(axis=1, keepdims=True), 1)
+    return rows
 
 
 def walk_average(adjacency: Array, walks: int) -> Array:
@@ -175,7 +177,8 @@ def cluster_affinities(phi: Array) -> Array:
     """q_ij = Σ_c φ_ic φ_jc / N_c, N_c = Σ_k φ_kc; an empty cluster contributes nothing."""
     sizes = phi.sum(axis=0)
     used = sizes.real > 0
-    return (phi[:, used] / sizes[used]) @ phi[:, used].T
+    affinities: Array = (phi[:, used] / sizes[used]) @ phi[:, used].T
+    return affinities
 
 
 # Derivatives
@@ -203,6 +206,8 @@ def cosine_gradient(a: Array, b: Array, slope: Array) -> tuple[Array, Array]:
 
     def through_unit(z: Array, g: Array) -> Array:
         direction = unit(z)
-        return (g - direction * (direction * g).sum(axis=-1, keepdims=True)) / np.sqrt((z * z).sum(-1, keepdims=True))
+        across = g - direction * (direction * g).sum(axis=-1, keepdims=True)
+        through: Array = across / np.sqrt((z * z).sum(-1, keepdims=True))
+        return through
 
     return through_unit(a, slope @ unit(b)), through_unit(b, slope.T @ unit(a))

@@ -27,7 +27,8 @@ from table.methods._math import Array, Scalar, complex_step
 
 def standardized(z: Array) -> Array:
     centred = z - z.mean(axis=0)
-    return centred / np.sqrt((centred * centred).mean(axis=0))
+    scaled: Array = centred / np.sqrt((centred * centred).mean(axis=0))
+    return scaled
 
 
 def cross_correlation(za: Array, zb: Array) -> Array:
@@ -67,7 +68,9 @@ def _weights(z: Array, redundancy: float) -> Array:
 def _through_standardized(z: Array, slope: Array) -> Array:
     """Gradient in z of a loss whose derivative with respect to ``standardized(z)`` is ``slope``."""
     direction = standardized(z)
-    return (slope - slope.mean(axis=0) - direction * (slope * direction).mean(axis=0)) / z.std(axis=0)
+    across = slope - slope.mean(axis=0) - direction * (slope * direction).mean(axis=0)
+    through: Array = across / z.std(axis=0)
+    return through
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ def program(za: Array, zb: Array, redundancy: float = 0.0051, epsilon: float = 1
 
 def _reference_and_program(s: Sample) -> float:
     """The largest relative error of value and derivative: the loss of the paper, whose value no part of icon has."""
-    views, rng = [s.za, s.zb], np.random.default_rng(s.seed)
+    views, rng = (s.za, s.zb), np.random.default_rng(s.seed)
     theirs, error = program(*views, epsilon=0.0), 0.0
     for _ in range(8):
         directions = [rng.normal(size=z.shape) for z in views]

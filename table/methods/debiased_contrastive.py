@@ -12,6 +12,8 @@ take. The implied weights e^{s_ij}/(e^{s⁺} + N g), j ≠ i, sum to one only at
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -69,7 +71,8 @@ FORMULA = (
 
 def _row_sums(s: Sample) -> tuple[float, str]:
     """Row sums of Chuang's weights: ``exp(A_softmax - A_debiased)`` of the engine against the reference's."""
-    z, hyper = torch.tensor(s.pairs), {"temperature": 0.5, "reduction": "none"}
+    z = torch.tensor(s.pairs)
+    hyper: dict[str, Any] = {"temperature": 0.5, "reduction": "none"}
     plain = icon.loss("gaussian", "pairs", **hyper).terms(z, s.ids).cross_entropy
     debiased = icon.method("debiased-contrastive", tau_plus=0.3, **hyper).terms(z, s.ids).cross_entropy
     sums = (plain - debiased).exp().numpy()

@@ -34,7 +34,8 @@ def gradient(z: Array, contexts: Array, adjacency: Array, window: int) -> tuple[
 def _occurrences(adjacency: Array, window: int) -> Array:
     """π_i P̄_ij ``[n, n]``: how often j stands within the window of i. Sums to 1."""
     degrees = np.asarray(adjacency, dtype=np.float64).sum(axis=1, keepdims=True)
-    return degrees / degrees.sum() * walk_average(adjacency, window)
+    together: Array = degrees / degrees.sum() * walk_average(adjacency, window)
+    return together
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------
@@ -55,7 +56,8 @@ def counts(adjacency: Array, window: int = 5, length: int = 40) -> Array:
             ahead = ahead @ step
             total += (window - distance + 1) / window * at[:, None] * ahead
         at = at @ step
-    return (total + total.T) / (2 * total.sum())
+    share: Array = (total + total.T) / (2 * total.sum())
+    return share
 
 
 def program(z: Array, contexts: Array, adjacency: Array) -> Scalar:

@@ -29,7 +29,8 @@ def teacher_codes(logits: Array, center: Array, temperature: float) -> Array:
 
 
 def moved_center(center: Array, logits: Array, momentum: float) -> Array:
-    return momentum * center + (1 - momentum) * logits.mean(axis=0)
+    moved: Array = momentum * center + (1 - momentum) * logits.mean(axis=0)
+    return moved
 
 
 def value(z: Array, prototypes: Array, codes: Array, temperature: float) -> Scalar:

@@ -61,7 +61,8 @@ def _error_rate_value(s: Sample) -> float:
 
 def _error_rate_gradient(s: Sample) -> float:
     z = torch.tensor(s.z, requires_grad=True)
-    icon.method("error-rate", leak=0.05)((z, torch.tensor(s.prototypes)), s.y).backward()
+    loss = icon.method("error-rate", leak=0.05)((z, torch.tensor(s.prototypes)), s.y)
+    loss.backward()  # type: ignore[no-untyped-call]
     return 0.0 if z.grad is None else float(z.grad.abs().max())
 
 

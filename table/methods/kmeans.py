@@ -42,7 +42,8 @@ def centroids(x: Array, labels: Array, n_clusters: int) -> Array:
 
 def assign(x: Array, centers: Array) -> Array:
     """Label of the nearest centre ``[n]``; ties go to the smallest label."""
-    return squared_distances(x, centers).argmin(axis=1)
+    labels: Array = squared_distances(x, centers).argmin(axis=1)
+    return labels
 
 
 def lloyd(x: Array, centers: Array, max_iterations: int) -> tuple[Array, Array]:
@@ -87,7 +88,8 @@ def _kmeans_forward(s: Sample, variance: float) -> float:
     epsilon = 1e-6
     loss = icon.loss("clusters", "gaussian", sigma=sqrt(variance), leak=1 - epsilon, reduction="sum")
     a, b = (loss(hard(labels, 10), s.x).item() for labels in (s.y, _other_clustering(s)))
-    return variance / epsilon * (a - b) / inertia(s.x, _other_clustering(s))
+    scale: float = inertia(s.x, _other_clustering(s))
+    return variance / epsilon * (a - b) / scale
 
 
 def _kmeans_forward_reference(s: Sample) -> float:

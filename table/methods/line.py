@@ -39,7 +39,8 @@ FORMULA = r"-\sum_{i,j} w_{ij} \log\frac{e^{z_i \cdot c_j}}{\sum_k e^{z_i \cdot 
 def noise(adjacency: Array) -> Array:
     """The program's probability of each node as a negative: its degree, out and in, to the power of 3/4."""
     degrees = adjacency.sum(axis=0) + adjacency.sum(axis=1)
-    return degrees**0.75 / (degrees**0.75).sum()
+    share: Array = degrees**0.75 / (degrees**0.75).sum()
+    return share
 
 
 def program(scores: Array, adjacency: Array, negatives: int = 5) -> Scalar:
@@ -51,7 +52,8 @@ def program(scores: Array, adjacency: Array, negatives: int = 5) -> Scalar:
 
 def minimum(adjacency: Array, negatives: int = 5) -> Array:
     """The scores at which it is least where the dimension does not bind."""
-    return np.log(adjacency / (negatives * np.outer(adjacency.sum(axis=1), noise(adjacency))))
+    least: Array = np.log(adjacency / (negatives * np.outer(adjacency.sum(axis=1), noise(adjacency))))
+    return least
 
 
 def _softmax_at_the_minimum(s: Sample) -> float:

@@ -37,11 +37,12 @@ def scores(x: Array, dimension: int) -> Array:
     """The minimiser ``[n, dimension]``, largest variance first; the sign of each column is arbitrary."""
     values, vectors = np.linalg.eigh(_gram(x))  # eigenvalues ascending
     leading = slice(None, -dimension - 1, -1)
-    return vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0.0))
+    found: Array = vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0.0))
+    return found
 
 
 def _gram(x: Array) -> Array:
-    centred = x - x.mean(axis=0)
+    centred: Array = x - x.mean(axis=0)
     return centred @ centred.T
 
 

@@ -36,9 +36,8 @@ def gradient(
     scale = 1 / (len(codes) * (len(views) - 1) * len(views[0]) * temperature)
     by_view, by_prototype = [], np.zeros_like(prototypes)
     for v, view in enumerate(views):
-        log_slope = sum(
-            softmax(cosines(view, prototypes) / temperature) - code for g, code in enumerate(codes) if g != v
-        )
+        q = softmax(cosines(view, prototypes) / temperature)
+        log_slope = sum((q - code for g, code in enumerate(codes) if g != v), start=np.zeros_like(q))
         of_view, of_prototypes = cosine_gradient(view, prototypes, scale * log_slope)
         by_view.append(of_view)
         by_prototype = by_prototype + of_prototypes

@@ -42,7 +42,7 @@ def _ncut_limit(s: Sample, epsilon: float) -> float:
     loss = icon.method("ncut", leak=1 - epsilon)
     stationary = s.adjacency.sum(axis=1) / s.adjacency.sum()
     walk = s.adjacency / s.adjacency.sum(axis=1, keepdims=True)
-    start = -(stationary @ walk @ np.log(stationary))
+    start: float = -(stationary @ walk @ np.log(stationary))
     return (float(ce(loss, hard(s.y, 10), s.adjacency)) - start) / epsilon
 
 

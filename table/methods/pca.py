@@ -55,10 +55,10 @@ def _minimise_pca(s: Sample) -> tuple[float, str]:
     def step() -> torch.Tensor:
         optimizer.zero_grad()
         value = loss(centred @ torch.linalg.qr(weights).Q)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(step)
+    optimizer.step(step)  # type: ignore[no-untyped-call]
     basis = torch.linalg.qr(weights.detach()).Q.numpy()
     angle = float(subspace_angles(basis, subspace(s.x, dimension)).max())
     return angle, f"L-BFGS over orthonormal 64 x {dimension} maps against the eigenvectors of the covariance"

@@ -118,7 +118,8 @@ def estimated(points: Array, centroids: Array, assignments: Array, temperature: 
     phi[several] = np.bincount(assignments, far, len(centroids))[several] / sizes[several] / np.log(sizes[several] + 10)
     phi[~several] = phi.max()
     phi = np.clip(phi, *np.percentile(phi, [10, 90]))
-    return temperature * phi / phi.mean()
+    scaled: Array = temperature * phi / phi.mean()
+    return scaled
 
 
 def program(z: Array, centroids: Array, phi: Array, own: Array, drawn: Array) -> Scalar:

@@ -47,14 +47,16 @@ def uniform(clusters: int = 10) -> Array:
 
 
 def moved_marginals(marginals: Array, teacher: Array, momentum: float, temperature: float = TEMPERATURE) -> Array:
-    return momentum * marginals + (1 - momentum) * tempered(teacher, temperature).mean(axis=0)
+    moved: Array = momentum * marginals + (1 - momentum) * tempered(teacher, temperature).mean(axis=0)
+    return moved
 
 
 def pointwise(student: Array, teacher: Array, marginals: Array, beta: float, temperature: float = TEMPERATURE) -> Array:
     """``−log Σ_c (φˢ_ic φᵗ_ic)^β / m_c``, one number per row."""
     shared = _log_shared(student, teacher, marginals, beta, temperature)
     top = shared.real.max(axis=1)
-    return -(top + np.log(np.exp(shared - top[:, None]).sum(axis=1)))
+    found: Array = -(top + np.log(np.exp(shared - top[:, None]).sum(axis=1)))
+    return found
 
 
 def pointwise_slope(

@@ -18,6 +18,8 @@ sizes are worth the same.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -76,8 +78,8 @@ CHECKS = [
         Limit(
             f"hard clusters, balance {balance:g}",
             (1e-3, 1e-4, 1e-5),
-            lambda s, epsilon, balance=balance: _balanced(s, epsilon, balance),
-            lambda s, balance=balance: _separated(s, balance),
+            partial(_balanced, balance=balance),
+            partial(_separated, balance=balance),
             1.0,
         )
         for balance in (1.0, 0.5, 0.0)

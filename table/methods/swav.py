@@ -64,8 +64,7 @@ EPSILON = 0.05  # of SwAV's codes
 
 
 def _swav_scores(s: Sample) -> tuple[Any, Any]:
-    unit = lambda z: z / np.linalg.norm(z, axis=1, keepdims=True)  # noqa: E731
-    return unit(s.za) @ unit(s.prototypes).T, unit(s.zb) @ unit(s.prototypes).T
+    return cosines(s.za, s.prototypes), cosines(s.zb, s.prototypes)
 
 
 def _swav_reference_codes(s: Sample) -> tuple[Any, Any]:

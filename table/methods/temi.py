@@ -36,7 +36,8 @@ def gradient(student: Array, teacher: Array, partner: Array, marginals: Array, b
 def agreement(teacher: Array, partner: Array) -> Array:
     """``w [n]``: the probability that the teacher puts a point and its partner into one cluster."""
     phi = tempered(teacher)
-    return (phi * phi[partner]).sum(axis=1)
+    shared: Array = (phi * phi[partner]).sum(axis=1)
+    return shared
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------
