@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 import icon
-from icon import neighbors
-from icon.neighbors import nearest_neighbors
+from icon.neighbors import approximate, blocks, nearest_neighbors, search
 from icon.p.spatial import knn_rows
 
 
@@ -57,8 +56,8 @@ def test_ties_go_to_the_smaller_index_and_self_is_left_out() -> None:
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     x = blobs(500)
     whole = nearest_neighbors(x, 9).indices
-    monkeypatch.setattr(neighbors, "_QUERIES", 37)
-    monkeypatch.setattr(neighbors, "_CANDIDATES", 11)
+    monkeypatch.setattr(blocks, "QUERIES", 37)
+    monkeypatch.setattr(blocks, "CANDIDATES", 11)
     assert (nearest_neighbors(x, 9).indices == whole).all()
 
 
@@ -66,7 +65,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
 def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
-    monkeypatch.setattr(neighbors, "approximate_library", lambda: library)
+    monkeypatch.setattr(search, "approximate_library", lambda: library)
     x = blobs(4000).astype(np.float32)
     found = nearest_neighbors(x, 10, "approximate", metric, seed=3)
     assert found.recall is not None
@@ -83,7 +82,7 @@ def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: 
 @pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
 def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
-    monkeypatch.setattr(neighbors, "approximate_library", lambda: library)
+    monkeypatch.setattr(search, "approximate_library", lambda: library)
     x = np.repeat(blobs(40), 5, axis=0)
     found = nearest_neighbors(x, 3, "approximate")
     assert (found.indices // 5 == np.arange(200)[:, None] // 5).mean() > 0.9
@@ -96,8 +95,8 @@ def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch
 def test_a_memmap_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).normal(size=(3000, 256)).astype(np.float16)
     np.save(tmp_path / "x.npy", x)
-    for name in ("_QUERIES", "_CANDIDATES", "_GATHERED"):
-        monkeypatch.setattr(neighbors, name, 128)
+    for name in ("QUERIES", "CANDIDATES", "GATHERED"):
+        monkeypatch.setattr(blocks, name, 128)
     tracemalloc.start()
     found = nearest_neighbors(np.load(tmp_path / "x.npy", mmap_mode="r"), 5, "exact")
     peak = tracemalloc.get_traced_memory()[1]
@@ -110,8 +109,8 @@ def test_a_memmap_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_automatic_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     x = blobs(300)
     assert nearest_neighbors(x, 5).recall is None
-    monkeypatch.setattr(neighbors, "EXACT_UP_TO", 299)
-    monkeypatch.setattr(neighbors, "find_spec", lambda name: None)
+    monkeypatch.setattr(search, "EXACT_UP_TO", 299)
+    monkeypatch.setattr(approximate, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'icon-loss\[neighbors\]'"):
         nearest_neighbors(x, 5)
     assert nearest_neighbors(x, 5, "exact").recall is None

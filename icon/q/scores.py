@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.nn.functional import threshold
 
 from icon import _checks as check
 from icon.p.support import Support
 from icon.q.base import Kernel, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
-from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
+from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
+from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
 
-_METRICS = ("sqeuclidean", "cosine", "dot")
+METRICS = ("sqeuclidean", "cosine", "dot")
 _SECOND = ("second-order", "second-moment")
 _PREPROCESS = ("none", "center", "standardize")
 
@@ -66,7 +66,7 @@ class Gaussian(Kernel):
         max: float | None = None,
     ) -> None:
         metric = metric or ("cosine" if temperature is not None else "sqeuclidean")
-        check.choice(metric, "metric", _METRICS)
+        check.choice(metric, "metric", METRICS)
         check.choice(partition, "partition", tuple(PARTITIONS))
         euclidean = metric == "sqeuclidean"
         if sigma is not None and not euclidean:
@@ -339,56 +339,6 @@ class StudentT(Radial):
         return given | super().hyper_parameters()
 
 
-class Argmax(Kernel):
-    """The σ → 0 distribution itself, one-hot at the highest score, leaked so that its logarithm is finite.
-
-    ``q_ij = λ/m + (1 - λ) 1[j = argmax_k z_i·z_k]``; its cross-entropy with labels is affine in the error rate. It is
-    piecewise constant: the gradient is zero.
-
-    Args:
-        leak: λ in (0, 1].
-        metric: ``"dot"``, ``"cosine"`` or ``"sqeuclidean"``.
-    """
-
-    row: ClassVar[str] = "gaussian-narrow"
-
-    def __init__(self, leak: float = 0.01, metric: str = "dot") -> None:
-        super().__init__(AlreadyNormalized())
-        self.leak = check.fraction(leak, "leak")
-        if self.leak == 0:
-            raise ValueError("leak: got 0, expected a number in (0, 1]: without a leak an error costs infinity")
-        self._scores = Gaussian(check.choice(metric, "metric", _METRICS))
-        self.takes_logits = self._scores.takes_logits
-
-    def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
-    ) -> Statistics:
-        if support.offset is not None:
-            raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")
-        return self._scores.statistics(anchors, candidates, support, weights, totals)
-
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
-        return self._scores.prepare(anchors, candidates, statistics)
-
-    @property
-    def edges_suffice(self) -> bool:
-        return False  # the arg-max needs the whole row
-
-    def score(
-        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
-    ) -> Float[Tensor, "*batch b m"]:
-        scores = anchors @ candidates.mT
-        m = scores.shape[-1]
-        best = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, scores.argmax(dim=-1, keepdim=True), True)
-        low = scores.masked_fill(~best, math.log(self.leak / m))
-        return low.masked_fill(best, math.log1p(-self.leak + self.leak / m))
-
-    def hyper_parameters(self) -> dict[str, Any]:
-        return {"leak": self.leak, "metric": self._scores.metric}
-
-
 def floored_log(t: Tensor) -> Tensor:
     """``log max(t, tiny)``: duplicates (rounding can make a distance negative) and empty clusters have a finite score.
 
@@ -396,67 +346,6 @@ def floored_log(t: Tensor) -> Tensor:
     """
     tiny = torch.finfo(t.dtype).tiny
     return threshold(t, tiny, tiny).log()  # its derivative is one pass over t; that of a clamp is two, and a mask
-
-
-def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
-    """Rows scaled to a length; a row of zeros stays zero and gets no gradient."""
-    if isinstance(length, Tensor):
-        return unit_rows(x) * length
-    if check.is_traced() or forward_ad._current_level >= 0:
-        return _scaled(x, length)[0]
-    unit: Tensor = _UnitRows.apply(x, length)  # type: ignore[no-untyped-call]
-    return unit
-
-
-def _scaled(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
-    """Rows of a length, and what they were multiplied by ``[n, 1]``."""
-    largest = x.detach().abs().amax(dim=1, keepdim=True)
-    # So that no square under- or overflows; the norm of what is left is at least one, or zero.
-    shrink = largest.reciprocal().nan_to_num(posinf=0.0)
-    x = x * shrink
-    scale = length / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(0.5)
-    return x * scale, shrink * scale
-
-
-class _UnitRows(torch.autograd.Function):
-    """`_scaled` with a derivative in four operations, where autograd takes fifteen."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
-        unit, factor = _scaled(x, length)
-        ctx.length = length
-        ctx.save_for_backward(x, unit, factor)
-        return unit
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        x, unit, factor = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted
-            found = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
-            return found[0], None
-        return _off_the_row(upstream, unit, factor, ctx.length), None
-
-
-def _off_the_row(x: Tensor, unit: Tensor, factor: Tensor, length: float) -> Tensor:
-    """The part of x that is orthogonal to each row, scaled as the row was: the derivative, which is symmetric."""
-    along = torch.linalg.vecdot(x, unit).unsqueeze(1)
-    return torch.addcmul(x, unit, along, value=-1 / length**2) * factor
-
-
-def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:
-    """Mean and variance ``[d]`` of each dimension over the points of all parts."""
-    count = totals.sum(x.new_tensor(float(len(x))))
-    mean = totals.sum(x.sum(dim=0)) / count
-    return mean, totals.sum((x - mean).square().sum(dim=0)) / count
-
-
-def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = False) -> Tensor:
-    """Each dimension less its mean and, where asked for, with variance 1; a constant dimension becomes 0."""
-    if not standardize:
-        return x - mean
-    rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
-    constant = variance <= (4 * rounding) ** 2
-    return (x - mean) * torch.where(constant, torch.inf, variance).rsqrt()
 
 
 def _times(anchors: Tensor, candidates: Tensor, scale: float | Tensor) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import icon
 from icon.core.evaluators import Autograd, Grid, edges, nodes
-from icon.core.evaluators.grid import SAMPLE, SPARSE
 from icon.core.evaluators.nodes import Nodes, Pairs
+from icon.core.evaluators.spacing import SAMPLE, SPARSE
 from icon.p.rows import Rows
 from tests.cases import Largest
 

@@ -170,7 +170,7 @@ def test_without_features_new_points_are_interpolated(digits: Digits) -> None:
 
 
 def test_the_recall_of_an_approximate_search_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("icon.neighbors.EXACT_UP_TO", 500)
+    monkeypatch.setattr("icon.neighbors.search.EXACT_UP_TO", 500)
     found = icon.Embedding(max_iter=5, random_state=0).fit(X[:GRID_FROM])
     told, of_sums = found.notes_
     assert told.startswith("approximate neighbours with a recall of ")

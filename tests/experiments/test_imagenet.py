@@ -93,9 +93,9 @@ def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: py
     for module in ("icon.estimators.base", "experiments.datasets", "experiments.clustering.baselines"):
         monkeypatch.setattr(f"{module}.BLOCK", 64)
     monkeypatch.setattr("experiments.clustering.protocol.BLOCK", 64)
-    monkeypatch.setattr("icon.neighbors._QUERIES", 64)
-    monkeypatch.setattr("icon.neighbors._CANDIDATES", 64)
-    monkeypatch.setattr("icon.neighbors._GATHERED", 2**16)
+    monkeypatch.setattr("icon.neighbors.blocks.QUERIES", 64)
+    monkeypatch.setattr("icon.neighbors.blocks.CANDIDATES", 64)
+    monkeypatch.setattr("icon.neighbors.blocks.GATHERED", 2**16)
     monkeypatch.setattr("icon.estimators.base.SOME", 64)
     monkeypatch.setattr("icon.estimators.initialization.SUBSET", 64)
     monkeypatch.setattr("icon.estimators.initialization.BATCH", 64)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import icon
-from icon import neighbors
+from icon.neighbors import blocks
 from icon.nn import mappers
 from icon.nn.mappers import CNN, MLP, Linear, Lookup, Principal, Prototypes, Rescale
 
@@ -43,7 +43,7 @@ def test_lookup_places_a_point_on_duplicates_at_their_mean() -> None:
 def test_placement_in_tiles_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     lookup, new = Lookup(40, 2, features=torch.randn(40, 6)), torch.randn(25, 6)
     whole = lookup(new)
-    monkeypatch.setattr(neighbors, "_QUERIES", 7)
+    monkeypatch.setattr(blocks, "QUERIES", 7)
     assert torch.equal(lookup(new), whole)
 
 

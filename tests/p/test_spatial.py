@@ -28,13 +28,6 @@ def points(n: int, seed: int = 0, d: int = 3) -> np.ndarray:
 # -- Gaussian ---------------------------------------------------------------------------------------------------------
 
 
-@given(n=st.integers(3, 15), seed=seeds, share=st.floats(0.1, 0.95))
-def test_perplexity_is_met(n: int, seed: int, share: float) -> None:
-    perplexity = 1 + share * (n - 2)
-    rows = icon.p.Gaussian(perplexity=perplexity)(points(n, seed))
-    assert_close(rows.entropy().exp(), np.full(n, perplexity), rtol=1e-9)
-
-
 @pytest.mark.parametrize("exclude_self", [True, False])
 def test_gaussian_of_a_perplexity(exclude_self: bool) -> None:
     x = digits(40)[0]
@@ -93,14 +86,6 @@ def test_all_neighbours_are_the_exact_p(k: int) -> None:
 def test_default_perplexity() -> None:
     x = digits(50)[0]
     assert_close(icon.p.Gaussian()(x).to_dense(), icon.p.Gaussian(perplexity=30)(x).to_dense())
-
-
-def test_largest_perplexity_is_uniform() -> None:
-    assert_close(icon.p.Gaussian(perplexity=11)(points(12)).to_dense(), dense.others(12) / 11, rtol=1e-6)
-
-
-def test_smallest_perplexity_is_the_nearest_neighbour() -> None:
-    assert_close(icon.p.Gaussian(perplexity=1)(points(12)).to_dense(), dense.p_knn(points(12), 1), rtol=1e-6)
 
 
 # -- Student-t --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import torch
 
 import icon
 from icon.q.clusters import FEW
-from icon.q.scores import floored_log, unit_rows
+from icon.q.scores import floored_log
 from tests import dense
 from tests.cases import N, assert_close, assert_same, gradients, normal
 
@@ -234,27 +234,6 @@ def test_dcd_objective() -> None:
     assert_close(icon.method("dcd", n_neighbors=4).terms(logits, x).cross_entropy, expected)
 
 
-# -- the arg-max ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("leak", [1e-3, 0.3, 1.0])
-def test_error_rate(leak: float) -> None:
-    z, w, labels = normal(40, 3, grad=True), normal(5, 3, seed=1, grad=True), np.arange(40) % 5
-    terms = icon.method("error-rate", leak=leak).terms((z, w), labels)
-    error = float((np.asarray((z @ w.T).argmax(dim=1)) != labels).mean())
-    expected = -(1 - error) * np.log(1 - leak + leak / 5) - error * np.log(leak / 5)
-    assert_close(terms.cross_entropy, expected)
-    for gradient in gradients(terms.kl, [z, w]):
-        assert float(gradient.abs().max()) == 0
-
-
-def test_argmax_within_one_set_is_refused() -> None:
-    """Self has the highest score and is no candidate: an arg-max over prototypes makes no sense there."""
-    loss = icon.Loss(icon.p.Classes(), icon.q.Argmax(0.1))
-    with pytest.raises(ValueError, match="input: got one set of points, expected a pair"):
-        loss(normal(8, 3), np.arange(8) % 2)
-
-
 # -- half precision ---------------------------------------------------------------------------------------------------
 
 
@@ -326,22 +305,6 @@ def test_half_precision_lengths_of_euclidean_scores(dtype: torch.dtype) -> None:
     value = loss(low, ids)
     assert_close(value, loss(z, ids), rtol=1e-2)
     assert torch.isfinite(gradients(value, [low])[0]).all()
-
-
-@pytest.mark.parametrize("length", [1.0, 3.0])
-def test_derivatives_of_unit_rows(length: float) -> None:
-    """The one of the first order is written by hand; of tiny and of large rows, forward mode and second order too."""
-    torch.manual_seed(0)
-    x = (torch.randn(4, 5, dtype=torch.float64) * torch.tensor([[1.0], [1e-3], [30.0], [1.0]])).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: unit_rows(t, length), x, eps=1e-8, atol=1e-5, check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(lambda t: unit_rows(t, length), x[:1].detach().requires_grad_())
-    far = torch.tensor([[3e-30, 4e-30], [3e30, 4e30], [0.0, 0.0]], requires_grad=True)
-    unit = unit_rows(far, length)
-    assert torch.allclose(unit, length * torch.tensor([[0.6, 0.8], [0.6, 0.8], [0.0, 0.0]]))
-    unit.sum().backward()
-    expected = length * torch.tensor([[0.2 * 0.8 / 5e-30, -0.2 * 0.6 / 5e-30], [0.2 * 0.8 / 5e30, -0.2 * 0.6 / 5e30]])
-    assert torch.allclose(far.grad[:2], expected, rtol=1e-5)
-    assert not far.grad[2].any()
 
 
 def test_a_temperature_is_read_and_set() -> None:

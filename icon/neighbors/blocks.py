@@ -1,0 +1,54 @@
+"""Features in blocks of rows, wherever they lie: in memory, on a device, or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from icon import _checks as check
+
+Array = NDArray[Any]
+
+QUERIES, CANDIDATES = 2048, 8192  # a tile of scores: 64 MiB
+GATHERED = 2**20  # entries of gathered neighbours in float64: 8 MiB
+
+
+def parts(n: int, size: int) -> Iterator[slice]:
+    """So many numbers at a time, from 0 to n."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def rows_of(x: Tensor | Array, at: slice | Tensor, device: torch.device) -> Tensor:
+    """Some rows in double precision, in single where the device has no other."""
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    if isinstance(x, Tensor):
+        found: Tensor = x.detach()[at].to(device, wide)
+        return found
+    block = x[at if isinstance(at, slice) else at.cpu().numpy()]
+    return torch.from_numpy(np.array(block, dtype=np.float64)).to(device, wide)
+
+
+def centre_and_scale(x: Tensor | Array, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The mean of the rows ``[d]``, which keeps rounding small, and the size of the largest entry.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    total, largest = [], []
+    for part in parts(len(x), CANDIDATES):
+        rows = rows_of(x, part, device)
+        total.append(rows.sum(dim=0))
+        largest.append(rows.abs().amax())
+        if not bool(torch.isfinite(total[-1]).all()):
+            bad = (~torch.isfinite(rows)).any(dim=1).nonzero().flatten() + part.start
+            raise ValueError(
+                f"features: got NaN or infinity in rows {check.some(bad.tolist())}, expected finite numbers"
+            )
+    scale = torch.stack(largest).amax()
+    return torch.stack(total).sum(dim=0) / len(x), torch.where(scale > 0, 2 * scale, 1.0)

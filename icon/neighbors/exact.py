@@ -1,0 +1,135 @@
+"""Exact nearest neighbours, in blocks: float32 chooses a few candidates more than asked, and float64 orders them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from icon._scales import unit_of, unit_rows
+from icon.neighbors import blocks
+from icon.neighbors.blocks import Array, centre_and_scale, parts, rows_of
+
+KEPT = 2**26  # entries of features that are kept in single precision during a search
+_SPARE = 8  # candidates kept beyond k, so that float32 may misplace the last ones
+
+
+def exact_neighbors(
+    queries: Tensor | Array, candidates: Tensor | Array, k: int, metric: str = "sqeuclidean", own: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The ``k`` nearest candidates ``[n, k]`` of each query and their distances, nearest first, on their device.
+
+    Distances are squared; where their squares would not be ordinary numbers, they are in a unit of their own.
+
+    Scores in float32 choose a few candidates more than k; distances in float64 order them, equal ones by index. Where
+    float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
+
+    Args:
+        queries: ``[n, d]`` tensor or array, which may lie on disk.
+        candidates: ``[m, d]`` likewise.
+        k: at most the number of candidates, the own one left out.
+        metric: ``"sqeuclidean"``, ``"cosine"`` (the distance is ``1 - cos``) or ``"dot"`` (minus the product).
+        own: ``[n]`` the candidate that is the query itself, which is none of its neighbours; None where there is none.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
+    if metric != "cosine" and isinstance(queries, Tensor) and isinstance(candidates, Tensor):
+        unit, same = unit_of(queries, candidates), queries is candidates
+        if unit != 1:
+            candidates = candidates.double() / unit
+            queries = candidates if same else queries.double() / unit
+    centre, scale = centre_and_scale(candidates, device)
+    scales = [] if isinstance(candidates, Tensor) else [scale]
+    if not isinstance(queries, Tensor) and queries is not candidates:
+        scales.append(centre_and_scale(queries, device)[1])
+    if metric != "cosine" and any(unit_of(each) != 1 for each in scales):
+        # Such numbers are taken into memory, where all of them are divided by one unit.
+        whole = rows_of(candidates, slice(None), device)
+        queries = whole if queries is candidates else rows_of(queries, slice(None), device)
+        return exact_neighbors(queries, whole, k, metric, own)
+    m, found, euclidean = len(candidates), [], metric == "sqeuclidean"
+    keep = min(k + _SPARE, m)
+
+    def prepared(rows: Tensor) -> Tensor:
+        """In float32, without under- or overflow."""
+        return (unit_rows(rows) if metric == "cosine" else (rows - centre if euclidean else rows) / scale).float()
+
+    tiles = list(parts(m, blocks.CANDIDATES))
+    read_again = isinstance(candidates, np.memmap) or m * candidates.shape[1] > KEPT
+    kept = None if read_again else [prepared(rows_of(candidates, block, device)) for block in tiles]
+    for part in parts(len(queries), blocks.QUERIES):
+        rows = rows_of(queries, part, device)
+        a, itself = prepared(rows), None if own is None else own[part].to(device)
+        best = torch.full((len(a), 0), 0.0, device=device)
+        where = torch.empty((len(a), 0), dtype=torch.int64, device=device)
+        longest = a.new_zeros(())
+        for number, block in enumerate(tiles):
+            b = prepared(rows_of(candidates, block, device)) if kept is None else kept[number]
+            scores, squares = a @ b.T, (b * b).sum(dim=1)
+            longest = torch.maximum(longest, squares.max())
+            if euclidean:
+                scores = scores.mul_(2).sub_(squares)  # the query's own square orders nothing
+            if itself is not None:
+                inside = ((itself >= block.start) & (itself < block.stop)).nonzero().flatten()
+                scores[inside, itself[inside] - block.start] = -torch.inf
+            near, index = scores.topk(min(keep, scores.shape[1]), dim=1)
+            best, where = torch.cat([best, near], dim=1), torch.cat([where, index + block.start], dim=1)
+            best, chosen = best.topk(min(keep, best.shape[1]), dim=1)
+            where = where.gather(1, chosen)
+        index, distance = _ordered(rows, candidates, where, k, metric, itself)
+        if keep < m:
+            # A candidate that was not kept scored no better than the last one kept, give or take the rounding.
+            squares = (a * a).sum(dim=1)
+            last = (squares if euclidean else float(metric == "cosine")) - best[:, -1] - 1e-6 * (squares + longest)
+            limit = last.to(rows.dtype) * (scale**2 if metric != "cosine" else 1.0)
+            doubtful = (distance[:, -1] >= limit).nonzero().flatten()
+            for few in torch.split(doubtful, max(1, blocks.GATHERED // (m * rows.shape[1]))):
+                all_of_them = torch.arange(m, device=device).expand(len(few), m)
+                mine = None if itself is None else itself[few]
+                index[few], distance[few] = _ordered(rows[few], candidates, all_of_them, k, metric, mine)
+        found.append((index, distance))
+    indices, distances = zip(*found, strict=True)
+    return torch.cat(indices), torch.cat(distances)
+
+
+def exact_rows(features: Tensor | Array, rows: NDArray[np.int64], k: int, metric: str) -> NDArray[np.int64]:
+    """``[b, k]`` nearest others of some rows."""
+    found, _ = exact_neighbors(features[rows], features, k, metric, own=torch.from_numpy(rows))
+    return found.cpu().numpy()
+
+
+def distances_to(
+    features: Array, rows: NDArray[np.int64], others: NDArray[np.int64], metric: str
+) -> NDArray[np.float64]:
+    """``[b, c]`` distances in float64 between rows and some others of each, in the order of the others."""
+    index, cpu = torch.from_numpy(others), torch.device("cpu")
+    found = np.empty(others.shape)
+    for part in parts(len(rows), max(1, blocks.GATHERED // (others.shape[1] * features.shape[1]))):
+        a, b = rows_of(features, torch.from_numpy(rows[part]), cpu).unsqueeze(1), rows_of(features, index[part], cpu)
+        found[part] = _measured(a, b, metric)
+    return found
+
+
+def _ordered(
+    rows: Tensor, candidates: Tensor | Array, where: Tensor, k: int, metric: str, own: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The k nearest of some candidates ``[b, c]`` of each row by distance in double precision, then by index."""
+    distance = torch.empty(where.shape, dtype=rows.dtype, device=rows.device)
+    for part in parts(len(where), max(1, blocks.GATHERED // (where.shape[1] * rows.shape[1]))):
+        a, b = rows[part].unsqueeze(1), rows_of(candidates, where[part], rows.device)
+        distance[part] = _measured(a, b, metric)
+    if own is not None:
+        distance.masked_fill_(where == own[:, None], torch.inf)
+    where, order = where.sort(dim=1)
+    distance, nearest = distance.gather(1, order).sort(dim=1, stable=True)
+    return where.gather(1, nearest)[:, :k], distance[:, :k]
+
+
+def _measured(a: Tensor, b: Tensor, metric: str) -> Tensor:
+    """Distances ``[b, c]`` of rows ``[b, 1, d]`` and others ``[b, c, d]``."""
+    if metric == "sqeuclidean":
+        return (a - b).square().sum(dim=2)
+    return 1 - (unit_rows(a) * unit_rows(b)).sum(dim=2) if metric == "cosine" else -(a * b).sum(dim=2)

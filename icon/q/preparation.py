@@ -1,0 +1,73 @@
+"""What is done to points before their product makes scores: rows of one length, dimensions centred or standardised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from icon import _checks as check
+from icon.q.base import Totals
+
+
+def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
+    """Rows scaled to a length; a row of zeros stays zero and gets no gradient."""
+    if isinstance(length, Tensor):
+        return unit_rows(x) * length
+    if check.is_traced() or forward_ad._current_level >= 0:
+        return _scaled(x, length)[0]
+    unit: Tensor = _UnitRows.apply(x, length)  # type: ignore[no-untyped-call]
+    return unit
+
+
+def _scaled(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
+    """Rows of a length, and what they were multiplied by ``[n, 1]``."""
+    largest = x.detach().abs().amax(dim=1, keepdim=True)
+    # So that no square under- or overflows; the norm of what is left is at least one, or zero.
+    shrink = largest.reciprocal().nan_to_num(posinf=0.0)
+    x = x * shrink
+    scale = length / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(0.5)
+    return x * scale, shrink * scale
+
+
+class _UnitRows(torch.autograd.Function):
+    """`_scaled` with a derivative in four operations, where autograd takes fifteen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
+        unit, factor = _scaled(x, length)
+        ctx.length = length
+        ctx.save_for_backward(x, unit, factor)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        x, unit, factor = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            found = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
+            return found[0], None
+        return _off_the_row(upstream, unit, factor, ctx.length), None
+
+
+def _off_the_row(x: Tensor, unit: Tensor, factor: Tensor, length: float) -> Tensor:
+    """The part of x that is orthogonal to each row, scaled as the row was: the derivative, which is symmetric."""
+    along = torch.linalg.vecdot(x, unit).unsqueeze(1)
+    return torch.addcmul(x, unit, along, value=-1 / length**2) * factor
+
+
+def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:
+    """Mean and variance ``[d]`` of each dimension over the points of all parts."""
+    count = totals.sum(x.new_tensor(float(len(x))))
+    mean = totals.sum(x.sum(dim=0)) / count
+    return mean, totals.sum((x - mean).square().sum(dim=0)) / count
+
+
+def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = False) -> Tensor:
+    """Each dimension less its mean and, where asked for, with variance 1; a constant dimension becomes 0."""
+    if not standardize:
+        return x - mean
+    rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
+    constant = variance <= (4 * rounding) ** 2
+    return (x - mean) * torch.where(constant, torch.inf, variance).rsqrt()
