@@ -61,6 +61,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy -p table
+	$(BIN)/mypy -p experiments
 
 build: $(VENV)/.ready
 	rm -rf build dist
