@@ -53,10 +53,13 @@ class Store:
         return bool((self._rows[list(row)] == pd.Series(row)).all(axis=1).any())
 
     def add(self, row: Row, measures: Measures) -> None:
-        """Write a finished run; a kill leaves the file as it was or with the whole row."""
+        """Write a finished run, once; a kill leaves the file as it was or with the whole row."""
         with FileLock(self.path.with_suffix(".lock")):
+            self._rows = _text(self.path)
+            if self.has(row):  # another process has made the same run
+                return
             new = pd.DataFrame([row | {name: str(value) for name, value in measures.items()}])
-            self._rows = pd.concat([_text(self.path), new], ignore_index=True).fillna("")
+            self._rows = pd.concat([self._rows, new], ignore_index=True).fillna("")
             replace_text(self.path, self._rows.to_csv(index=False))
 
 

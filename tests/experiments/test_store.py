@@ -57,6 +57,15 @@ def test_two_processes_add_to_one_file(tmp_path: Path) -> None:
     assert execute(made, planned[:1], SETTINGS, first) == 1
     assert execute(made, planned[1:], SETTINGS, second) == 1
     assert read(tmp_path)["k"].tolist() == [1, 2]
+    assert execute(made, planned[:1], SETTINGS, second) == 0
+
+
+def test_a_run_that_two_processes_make_is_kept_once(tmp_path: Path) -> None:
+    made, (first, second) = experiment(), (Store(tmp_path), Store(tmp_path))
+    planned = tasks(made, [DATASET], 1, SETTINGS)
+    for store in (first, second):
+        assert execute(made, planned[:1], SETTINGS, store) == 1
+    assert len(read(tmp_path)) == 1
 
 
 def test_numbers_stay_as_they_were_written(tmp_path: Path) -> None:
