@@ -49,6 +49,22 @@ def test_small_operations_take_one_thread(kind: str) -> None:
     assert seen(kind) == {1}
 
 
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_a_large_search_takes_the_threads_of_torch(search: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+
+    def look(*_: Any, **__: Any) -> Any:
+        found.append(torch.get_num_threads())
+        raise KeyboardInterrupt
+
+    name = "_approximate" if search == "approximate" else "exact_neighbors"
+    monkeypatch.setattr(f"icon.neighbors.search.{name}", look)
+    monkeypatch.setattr("icon._threads.PAYS", 100)  # a small search is a large one, then
+    with pytest.raises(KeyboardInterrupt):
+        icon.Clustering(2, n_neighbors=3, hyper={"search": search}, metric="sqeuclidean").fit(X)
+    assert found == [3]
+
+
 @KINDS
 def test_n_jobs_is_what_a_fit_takes(kind: str) -> None:
     assert seen(kind, n_jobs=2) == {2}

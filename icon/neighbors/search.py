@@ -71,6 +71,13 @@ def nearest_neighbors(
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
         with paying(lambda: min(n, blocks.QUERIES) * min(n, blocks.CANDIDATES) * features.shape[1]):
             return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
+    with paying(lambda: int(4 * n**0.5) * n * features.shape[1]):  # each point is compared with so many lists
+        return _approximate(where, features, k, metric, seed)
+
+
+def _approximate(where: Any, features: Array, k: int, metric: str, seed: int) -> Neighbors:
+    """The neighbours of an approximate search, and its recall."""
+    n = len(features)
     read = reader(features, metric)
     library = approximate_library()
     sample = _sample(n, seed)
