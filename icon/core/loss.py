@@ -26,7 +26,7 @@ from icon.core.problem import Problem
 from icon.core.ranks import Ranks
 from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights, given_weights
-from icon.p.base import Distribution, Sets, target_of
+from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Features, Kernel, Totals, shown
 
@@ -299,8 +299,8 @@ class Loss(nn.Module):
         if not isinstance(input, (tuple, list)) or not self.p.join:
             return input, target, weights
         if isinstance(target, Rows):
-            if target.support.offset is None and target_of(target) is None:
-                return input, target, weights  # p between the two views, as a sampler of pairs makes it
+            if is_between_sets(target):
+                return input, target, weights
             raise TypeError(
                 "target: got prepared rows for joined views with group=, expected ids of the points or None"
             )

@@ -172,6 +172,11 @@ def target_of(rows: Rows) -> Any:
     return made_from()
 
 
+def is_between_sets(rows: Rows) -> bool:
+    """Whether prepared rows are p between two sets, made from no target: a sampler of pairs makes them so."""
+    return rows.support.offset is None and target_of(rows) is None
+
+
 def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
     """Rows that were prepared as of one set, prepared again as of two, once."""
     p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))

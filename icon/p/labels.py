@@ -11,7 +11,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._lazy import Lazy
-from icon.p.base import Distribution, Sets, target_of
+from icon.p.base import Distribution, Sets, is_between_sets, target_of
 from icon.p.masses import Dense, Grouped, Listed, ListedOrNone
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
@@ -90,9 +90,9 @@ class _Members(Distribution):
         if isinstance(target, Rows):
             if target.n == n * len(views):  # prepared from the keys of all views
                 return [torch.cat(views)], target
+            if is_between_sets(target) and (target.n, target.m) == (n, len(views[-1])):
+                return views, target
             target = target_of(rows := target)
-            if target is None and rows.support.offset is None and (rows.n, rows.m) == (n, len(views[-1])):
-                return views, rows  # p between the two views themselves, as a sampler of pairs makes it
             if target is None:
                 raise ValueError(f"target: got prepared rows of {rows.n} points, expected {n * len(views)}, all views")
         if any(len(view) != n for view in views):
