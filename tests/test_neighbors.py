@@ -79,6 +79,15 @@ def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: 
     assert (nearest_neighbors(x, 10, "approximate", metric, seed=3).indices == found.indices).all()
 
 
+def test_the_order_of_an_approximate_search_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss")
+    x = blobs(3000).astype(np.float32)
+    whole = nearest_neighbors(x, 9, "approximate").indices
+    monkeypatch.setattr(approximate, "REGION", 700)
+    monkeypatch.setattr(blocks, "CANDIDATES", 100)
+    assert (nearest_neighbors(x, 9, "approximate").indices == whole).all()
+
+
 @pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
 def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
