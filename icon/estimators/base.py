@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon import distances, features
+from icon._threads import paying
 from icon.core.loss import Loss
 from icon.labels import classes_of, keys
 from icon.methods import axes
@@ -230,7 +231,8 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
         z: Tensor = mapper(as_seen(mapper, check.as_tensor(X[start : start + BLOCK], "X").to(device)))
         return z.float().cpu().numpy()
 
-    with torch.no_grad():
+    size = sum(parameter.numel() for parameter in mapper.parameters())
+    with torch.no_grad(), paying(lambda: min(len(X), BLOCK) * size):
         first = block(0)
         found = np.empty((len(X), *first.shape[1:]), first.dtype)  # parts and their whole would be twice as much
         found[:BLOCK] = first
