@@ -18,7 +18,7 @@ from experiments.store import FILE, complete, digest, read, replace_text
 
 README = "README.md"
 NUMBERS = "## Numbers"
-DPI = 130
+DPI = 120
 
 
 def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
@@ -57,7 +57,7 @@ def save(figure: Figure, path: Path) -> Path:
     """Write a small PNG, the same file for the same figure."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
-    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 

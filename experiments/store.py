@@ -58,7 +58,7 @@ class Store:
             self._rows = _text(self.path)
             if self.has(row):  # another process has made the same run
                 return
-            new = pd.DataFrame([row | {name: str(value) for name, value in measures.items()}])
+            new = pd.DataFrame([row | {name: _written(value) for name, value in measures.items()}])
             self._rows = pd.concat([self._rows, new], ignore_index=True).fillna("")
             replace_text(self.path, self._rows.to_csv(index=False))
 
@@ -76,6 +76,11 @@ def complete(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame[frame["data"] == newest]
     found = frame.groupby(["dataset", "seed"])["seed"].transform("size")
     return frame[found == frame["runs"]]
+
+
+def _written(value: float | str) -> str:
+    """A measure as text; seven digits tell more than a run repeats."""
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def _text(path: Path) -> pd.DataFrame:

@@ -29,7 +29,6 @@ from icon.estimators.merging import balance_of, grouped, merge, modularity, norm
 
 BALANCES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 SEED = 0  # of the unequal versions: which classes are large, and which of their points are kept
-DIGITS = 9  # of criteria: groups that differ in their numbers alone are not to differ by rounding
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         reading.LENGTH: description_length(made.edges, found[0]),
         reading.OURS: made.ours,
     }
-    return protocol.scores(dataset, found[0]) | {name: round(value, DIGITS) for name, value in seen.items()}
+    return protocol.scores(dataset, found[0]) | seen
 
 
 @lru_cache(maxsize=2)

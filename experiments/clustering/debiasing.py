@@ -45,13 +45,12 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         learning_rate="auto",
     )  # fmt: skip
     phi = model.probabilities_.astype(np.float64)
-    measures = scores(dataset, model.labels_) | {
+    return scores(dataset, model.labels_) | {
         "ece": expected_calibration_error(phi, matched(labels_of(dataset), phi.argmax(axis=1))),
         "confidence": float(phi.max(axis=1).mean()),
         "loss": float(model.loss_),
         "classes": float(dataset.classes),
     }
-    return {name: round(float(value), 5) for name, value in measures.items()}
 
 
 @lru_cache(maxsize=4)

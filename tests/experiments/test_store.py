@@ -69,13 +69,13 @@ def test_a_run_that_two_processes_make_is_kept_once(tmp_path: Path) -> None:
 
 
 def test_numbers_stay_as_they_were_written(tmp_path: Path) -> None:
-    """Other measures of later runs are other columns, and what is there is not read and written anew."""
-    numbers = {0: {"score": 0.1 + 0.2}, 1: {"score": 1e-17, "map": "1,2 3,4"}}
+    """Seven digits; other measures of later runs are other columns, and what is there is not read and written anew."""
+    numbers = {0: {"score": 2 / 3}, 1: {"score": 1e-17, "map": "1,2 3,4"}}
     assert _execute(tmp_path, run=lambda dataset, seed, configuration, settings: numbers[seed]) == 4
     first, *_, last = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()[1:]
-    assert first.endswith(",0.30000000000000004,")
+    assert first.endswith(",0.6666667,")
     assert last.endswith(',1e-17,"1,2 3,4"')
-    assert read(tmp_path)["score"].tolist() == [0.1 + 0.2] * 2 + [1e-17] * 2
+    assert read(tmp_path)["score"].tolist() == [0.6666667] * 2 + [1e-17] * 2
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", 'dataset,data\n"1'])
