@@ -85,17 +85,18 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             mutual information of the clusters of neighbours, which is largest for equal ones, and ``(1-b) H`` is added,
             H the entropy of their sizes; with b = 0 separated clusters may have any sizes. Low values also let clusters
             die that are not separated. ``"auto"`` is 1, unless the clusters that the first restart merges are
-            clearly separated with a smaller b (their normalised cut is lower by a third, and one cluster more would
-            double it): then it is that one for merging and for the choice of the restart, and 0.8 while training. It
-            is 1 for more than 50 clusters and for weighted points.
+            clearly separated with a smaller b (their normalised cut is lower by a third, and one cluster more would cut
+            three times as much): then it is that one for merging and for the choice of the restart, and 0.8 while
+            training. It is 1 for more than 50 clusters and for weighted points.
         mapper: ``"mlp"``, ``"linear"``, ``"lookup"``, or an ``nn.Module`` (copied) from features ``[b, f]`` to logits
             ``[b, n_clusters]``. The named ones see features that were centred and divided by one number, their root
             mean square, and of more than 128 the leading principal directions; a module of your own sees X as it is.
         hidden: width of the MLP's hidden layer, or several.
         max_iter: steps of Adam; its rate falls to zero over the second half.
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.
-        n_init: number of restarts. The one with the lowest loss over all points is kept; labels play no part in that. A
-            module of your own is used as it is at first, and with newly drawn parameters in the other restarts.
+        n_init: number of restarts. The one with the lowest loss over all points is kept, with b < 1 of those with the
+            most clusters; labels play no part in that. A module of your own is used as it is at first, and with newly
+            drawn parameters in the other restarts.
         init: the initialisation, or several that the restarts take in turn. ``"merged-k-means"`` takes many k-means
             clusters of the features (six for each that is wanted, and 100, where there are points enough), merges them
             so that neighbours keep as much information about each other as possible, and trains the head to give the
@@ -246,10 +247,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         unknown = None if weights is None else 1.0
         balance = unknown if isinstance(self.balance, str) else float(self.balance)
-        found, self.probabilities_, self.balance_ = restarts.trained(self, problem, kinds, balance, random)
+        found, best, self.probabilities_, self.balance_ = restarts.trained(self, problem, kinds, balance, random)
         self.losses_ = np.array([each.value for each in found])
         self.restarts_ = np.stack([each.labels for each in found])
-        best = int(self.losses_.argmin())
         self.loss_, self.n_iter_, self.mapper_, labels = found[best]
         if narrow is not None:
             assert isinstance(self.mapper_, nn.Sequential)

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 SWEEPS = 20  # of moves; a few are enough
 BALANCES = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1)  # that are compared where none is given
 LESS = 2 / 3  # the share of the normalised cut that is left where unequal groups may be the better ones
-MORE = 2.0  # and how many times as much is cut with one group more
+MORE = 3.0  # and how many times as much is cut with one group more
 MOST = 50  # groups for which balances are compared: each takes a merging
 
 
@@ -67,11 +67,12 @@ def mutual_information(joint: Array) -> float:
 def balance_of(joint: Array, n_groups: int) -> float:
     """How much equal sizes should be worth, by which groups p leaves least; see `merge` for the arguments.
 
-    It is 1, unless groups of unequal sizes have a normalised cut of less than two thirds, and one group more would at
-    least double it: then the groups are separated, and they are as many as there are. A smaller cut alone says little,
-    because a few hardly connected points are cut off easily. The normalised cut is the limit of the loss for a leak of
-    one; of separated groups it prefers none for their sizes. Of several balances that give these groups it is the
-    smallest: with a larger one a restart that cuts the large group has the lower loss.
+    It is 1, unless other groups have a normalised cut of less than two thirds, and one group more would cut three times
+    as much: then the groups are separated, and they are as many as there are. A smaller cut alone says little, because
+    a few hardly connected points are cut off easily, and along a line any cut is small, wherever it is. The normalised
+    cut is the limit of the loss for a leak of one; of separated groups it prefers none for their sizes. Of several
+    balances that give these groups it is the smallest: with a larger one a restart that cuts the large group has the
+    lower loss.
     """
     if not 2 <= n_groups <= min(MOST, len(joint) - 1):
         return 1.0

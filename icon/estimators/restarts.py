@@ -56,9 +56,10 @@ class Restart(NamedTuple):
 
 
 class Restarts(NamedTuple):
-    """All restarts, the probabilities ``[n, C]`` of the best one, and the balance while training."""
+    """All restarts, the number of the best one and its probabilities ``[n, C]``, and the balance while training."""
 
     all: list[Restart]
+    best: int
     probabilities: NDArray[np.float32]
     balance: float
 
@@ -78,6 +79,7 @@ def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: flo
         "clustering", estimator.n_clusters_, estimator.max_iter, estimator.debias, estimator.ema, estimator.callback
     )
     found: list[Restart] = []
+    best = 0
     chosen, is_given = balance, not isinstance(estimator.balance, str)
     for start in range(estimator.n_init):
         of, target = (problem.batch, pairs) if problem.size is not None else (problem.whole, composed)
@@ -88,10 +90,15 @@ def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: flo
         logits = logits_of(mapper, problem.x)
         judged = composed if problem.is_exact else pairs
         value = value_of(balanced(problem.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
-        if not found or value < min(each.value for each in found):
-            probabilities = softmax(logits, axis=1)
         found.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
-    return Restarts(found, probabilities, while_training)
+        if start == 0 or _rank(found[start], chosen) < _rank(found[best], chosen):
+            best, probabilities = start, softmax(logits, axis=1)
+    return Restarts(found, best, probabilities, while_training)
+
+
+def _rank(restart: Restart, balance: float) -> tuple[int, float]:
+    """Lower is better: the loss, but with b < 1, where it falls when clusters die, first how many are left."""
+    return 0 if balance == 1 else -len(np.unique(restart.labels)), restart.value
 
 
 def tell(restarts: NDArray[np.int64], n_clusters: int, n_empty: int) -> None:

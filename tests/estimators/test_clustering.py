@@ -575,6 +575,22 @@ class TestBalance:
         assert kept > 0.99 > other
         assert model.losses_[0] < model.losses_[1]
 
+    @pytest.mark.filterwarnings("ignore:restarts")
+    def test_a_restart_whose_clusters_died_is_not_kept(self) -> None:
+        x = np.random.default_rng(2).normal(size=(120, 1))
+        model = Clustering(3, balance=0.2, n_init=2, max_iter=60, random_state=0).fit(x)
+        assert [len(np.unique(labels)) for labels in model.restarts_] == [3, 1]
+        assert model.losses_[1] < model.losses_[0] == model.loss_
+        assert model.n_empty_ == 0
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore:restarts")
+    @pytest.mark.parametrize("draw", ["uniform", "normal", "exponential"])
+    def test_points_along_a_line_keep_all_clusters(self, draw: str) -> None:
+        for seed in range(3):
+            x = getattr(np.random.default_rng(seed), draw)(size=(300, 1))
+            assert Clustering(3, random_state=seed).fit(x).n_empty_ == 0
+
     def test_equal_clusters_keep_the_mutual_information(self) -> None:
         x, y = unequal((100, 100, 100))
         model = Clustering(3, n_init=1, random_state=0).fit(x)
