@@ -304,6 +304,15 @@ def test_markdown(table: Table) -> None:
 def test_code_between_backticks() -> None:
     assert html.coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
     assert html.coded("none") == "none"
+    assert html.coded("**bold & b** and `2**3**4`") == "<strong>bold &amp; b</strong> and <code>2**3**4</code>"
+
+
+def test_paragraphs_and_lists() -> None:
+    text = "One `a`.\n\nTwo.\n\n* **b**: three\n\n* <four>\n\nFive."
+    assert html.paragraphs(text) == (
+        "<p>One <code>a</code>.</p><p>Two.</p><ul><li><strong>b</strong>: three</li><li>&lt;four&gt;</li></ul>"
+        "<p>Five.</p>"
+    )
 
 
 def test_markdown_of_a_study(table: Table) -> None:
