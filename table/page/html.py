@@ -87,13 +87,17 @@ def paragraphs(text: str) -> Markup:
 
 
 def thumbnail(figure: str) -> str:
-    """A small picture of a figure, an SVG text, as the address of an image; the SVG itself where it is not a photo."""
+    """A small picture of a figure, an SVG text, as the address of an image; the SVG itself where it is not a photo.
+
+    Of a tall figure it is the top, because the whole would be too narrow to be seen.
+    """
     found = re.search(r'href="data:image/png;base64,([^"]+)"', figure)
     if found is None:
         return "data:image/svg+xml;base64," + b64encode(figure.encode()).decode()
     small = io.BytesIO()
     with Image.open(io.BytesIO(b64decode(found[1]))) as picture:
-        shown = picture.convert("RGB")
+        wide, high = THUMBNAIL
+        shown = picture.convert("RGB").crop((0, 0, picture.width, min(picture.height, picture.width * high // wide)))
         shown.thumbnail(THUMBNAIL)
         shown.quantize(32).save(small, "png", optimize=True)
     return "data:image/png;base64," + b64encode(small.getvalue()).decode()
