@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import inspect
 import logging
 import re
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +88,32 @@ def commands() -> str:
     top = get_command(app)
     assert isinstance(top, TyperGroup)
     for name, command in top.commands.items():
+        assert command.callback is not None
+        defaults = {key: given.default for key, given in inspect.signature(command.callback).parameters.items()}
         lines = [
-            [f"`{' '.join(p.opts) if isinstance(p, TyperOption) else str(p.name).upper()}`", getattr(p, "help", "")]
+            [
+                f"`{' '.join(p.opts) if isinstance(p, TyperOption) else str(p.name).upper()}`",
+                getattr(p, "help", "") + _choices(defaults[str(p.name)]),
+                _shown(defaults[str(p.name)]),
+            ]
             for p in command.params
         ]
-        parts += [f"## icon {name}", command.help or "", sheet(("Argument", "Meaning"), lines)]
+        parts += [f"## icon {name}", command.help or "", sheet(("Argument", "Meaning", "Default"), lines)]
         examples = re.sub("^Examples?: ", "", command.epilog or "").replace("    ", "\n")
         parts.append(f"```shell\n{examples}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _choices(default: object) -> str:
+    """What an argument may be, where that is one of a few words."""
+    return f" One of {', '.join(f'`{each.value}`' for each in type(default))}." if isinstance(default, Enum) else ""
+
+
+def _shown(default: object) -> str:
+    """A default as it is typed; empty where there is none, or where a flag is not set."""
+    if any(default is nothing for nothing in (None, False, inspect.Parameter.empty)):
+        return ""
+    return f"`{default.value if isinstance(default, Enum) else default}`"
 
 
 def page(method: Method) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import logging
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -138,6 +139,7 @@ def _sklearn_tsne(s: Sample) -> float:
 def _opentsne_perplexity(s: Sample) -> float:
     from openTSNE.affinity import PerplexityBasedNN
 
+    logging.getLogger("openTSNE").setLevel(logging.ERROR)  # it warns that all points are many neighbours
     theirs = PerplexityBasedNN(s.x, perplexity=20, method="exact", k_neighbors=s.n - 1).P.toarray()
     rows = icon.p.Gaussian(perplexity=20.0).symmetrize()(s.x)
     mine = (rows.anchor_marginal[:, None] * rows.to_dense()).numpy()

@@ -47,7 +47,7 @@ def _study(experiment: Experiment, folder: Path) -> Study:
         "head": list(table.columns),
         "body": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
         "figures": [_as_svg(folder / f"{name}.png") for name in experiment.figures],
-        "caption": " ".join(protocol.split()),
+        "caption": "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\n|\n(?=\* )", protocol)),
         "source": report.command(experiment, frame),
     }
 

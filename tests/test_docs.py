@@ -91,6 +91,14 @@ def test_the_calls_of_a_method_run(method: Any) -> None:
         assert torch.isfinite(namespace.get("number", namespace.get("value"))).all()
 
 
+def test_the_page_of_the_commands_says_choices_and_defaults() -> None:
+    lines = {re.sub(" +", " ", line) for line in guide.commands().splitlines()}
+    chosen = "`map`, `clusters`, `retrieval`, `classification`"
+    assert f"| `--for` | What the features are to become. One of {chosen}. | `map` |" in lines
+    assert "| `--seed` | Seed: the same one gives the same result on the same machine. | `0` |" in lines
+    assert any(line.startswith("| `FEATURES` | ") and line.endswith(" | |") for line in lines)
+
+
 def test_the_named_tests_exist() -> None:
     text = (DOCS / "mathematics.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)

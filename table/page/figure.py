@@ -22,6 +22,7 @@ from table.page.view import Counts, Index, unbroken, verdict
 WIDTH, DPI = 1280, 100
 POINT = 72 / DPI
 NAME, LEADING = 13, 1.15
+YEAR, SLIM = 16, 3  # pixels of a band below the name: with its year, and without
 MARGIN, LABELS, HEAD, TOP, LEGEND = 20, 124, 44, 108, 76
 CELL_HEIGHT, GAP, RADIUS, PAD = 118, 6, 9, 9
 INK, QUIET, FAINT, LINE = "#1b1f26", "#57606c", "#78828f", "#d5dae1"
@@ -105,7 +106,10 @@ def _title(axes: Axes, table: Table) -> None:
 
 
 def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: Collection[str]) -> None:
-    """The frame, and in it a band for each method, as tall as its name is long."""
+    """The frame, and in it a band for each method, as tall as its name is long.
+
+    Marked variants may be more than a cell can hold: then years are left out, and after that letters are smaller.
+    """
     red = palette.FAILED.light.fill
     edge = palette.colours(methods[0]["family"]).light.edge if methods else LINE
     frame = _rounded(
@@ -118,17 +122,30 @@ def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: C
     )
     bold = [m["status"] != "gap" or m["slug"] in marked for m in methods]
     names = [wrap(m["name"], box.width - 2 * PAD - 2, NAME, heavy) for m, heavy in zip(methods, bold, strict=True)]
-    y, unit = box.y, box.height / max(1, sum(len(name) + 1.3 for name in names))
+    lines = NAME * LEADING * sum(map(len, names))
+    dated = lines + YEAR * len(names) <= box.height
+    size = NAME if dated else NAME * min(1, (box.height - SLIM * len(names)) / lines)
+    under = 1.3 if dated else 0.3  # in lines
+    y, unit = box.y, box.height / max(1, sum(len(name) + under for name in names))
     for method, name in zip(methods, names, strict=True):
-        height = (len(name) + 1.3) * unit
-        _entry(axes, Box(box.x, y, box.width, height), method, name, frame, method["slug"] in marked)
+        height = (len(name) + under) * unit
+        _entry(axes, Box(box.x, y, box.width, height), method, name, frame, method["slug"] in marked, size, dated)
         y += height
     if not methods:
         words, colour = ("no name", FAINT) if computes else ("fails", red)
         _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, words, 12, colour=colour, ha="center")
 
 
-def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyBboxPatch, marked: bool) -> None:
+def _entry(
+    axes: Axes,
+    band: Box,
+    method: Method,
+    name: list[str],
+    frame: FancyBboxPatch,
+    marked: bool,
+    size: float,
+    dated: bool,
+) -> None:
     """A method alone has its name at the top and its year at the bottom; several are centred in their bands."""
     verified, gap = verdict(method), method["status"] == "gap"
     shade = palette.FAILED.light if verified is False else palette.colours(method["family"]).light
@@ -140,11 +157,13 @@ def _entry(axes: Axes, band: Box, method: Method, name: list[str], frame: FancyB
         axes.plot((band.x, band.x + band.width), [band.y + band.height] * 2, color="white", linewidth=1.5 * POINT)
 
     alone = band.height >= CELL_HEIGHT - 1
-    slack = band.height - len(name) * NAME * LEADING - 16
-    first = band.y + (PAD + 10 if alone else slack / 2 + 11)
+    slack = band.height - len(name) * size * LEADING - (YEAR if dated else 0)
+    first = band.y + (PAD + 10 if alone else slack / 2 + 11 * size / NAME)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    _text(axes, band.x + PAD, first, name, NAME, colour=shade.ink, bold=marked or not gap, italic=gap)
-    _text(axes, band.x + PAD, foot, "gap" if gap else str(method["year"] or ""), 12, colour=shade.ink, italic=gap)
+    _text(axes, band.x + PAD, first, name, size, colour=shade.ink, bold=marked or not gap, italic=gap)
+    if dated:
+        year = "gap" if gap else str(method["year"] or "")
+        _text(axes, band.x + PAD, foot, year, 12, colour=shade.ink, italic=gap)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
     if marked:

@@ -6,11 +6,12 @@ import io
 import math
 import re
 from base64 import b64decode, b64encode
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from table.guidance import when
@@ -50,7 +51,13 @@ def _environment() -> Environment:
     environment.globals |= {"VERDICTS": view.VERDICTS, "NOTES": view.NOTES, "palette": palette, "when": when}
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
-    environment.filters |= {"mathml": mathml, "finite": _finite, "coded": coded, "thumbnail": thumbnail}
+    environment.filters |= {
+        "mathml": mathml,
+        "finite": _finite,
+        "coded": coded,
+        "paragraphs": paragraphs,
+        "thumbnail": thumbnail,
+    }
     environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
     for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance",
                  "questioned", "tolerance", "unbroken", "verdict"):  # fmt: skip
@@ -59,19 +66,38 @@ def _environment() -> Environment:
 
 
 def coded(text: str) -> Markup:
-    """Text with code between backticks, as in Markdown."""
-    parts = enumerate(text.split("`"))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
+    """Text with code between backticks and bold words between double asterisks, as in Markdown."""
+
+    def marked(found: re.Match[str]) -> str:
+        return f"<strong>{found[2]}</strong>" if found[1] is None else f"<code>{found[1]}</code>"
+
+    return Markup(re.sub(r"`([^`]*)`|\*\*([^*]+)\*\*", marked, str(escape(text))))
+
+
+def paragraphs(text: str) -> Markup:
+    """The paragraphs of a text; those that begin with an asterisk are a list, as in Markdown."""
+    found = Markup("")
+    for is_list, parts in groupby(text.split("\n\n"), lambda part: part.startswith("* ")):
+        if is_list:
+            items = Markup("").join(Markup("<li>{}</li>").format(coded(part[2:])) for part in parts)
+            found += Markup("<ul>{}</ul>").format(items)
+        else:
+            found += Markup("").join(Markup("<p>{}</p>").format(coded(part)) for part in parts)
+    return found
 
 
 def thumbnail(figure: str) -> str:
-    """A small picture of a figure, an SVG text, as the address of an image; the SVG itself where it is not a photo."""
+    """A small picture of a figure, an SVG text, as the address of an image; the SVG itself where it is not a photo.
+
+    Of a tall figure it is the top, because the whole would be too narrow to be seen.
+    """
     found = re.search(r'href="data:image/png;base64,([^"]+)"', figure)
     if found is None:
         return "data:image/svg+xml;base64," + b64encode(figure.encode()).decode()
     small = io.BytesIO()
     with Image.open(io.BytesIO(b64decode(found[1]))) as picture:
-        shown = picture.convert("RGB")
+        wide, high = THUMBNAIL
+        shown = picture.convert("RGB").crop((0, 0, picture.width, min(picture.height, picture.width * high // wide)))
         shown.thumbnail(THUMBNAIL)
         shown.quantize(32).save(small, "png", optimize=True)
     return "data:image/png;base64," + b64encode(small.getvalue()).decode()

@@ -134,7 +134,8 @@ class Outside(TypedDict):
 class Study(TypedDict):
     """A question, what was measured, and what was found; a cell of ``body`` is text, a number, or None (no value).
 
-    ``figures`` are SVG texts, drawn for a white page; ``source`` the command that regenerates the study.
+    ``figures`` are SVG texts, drawn for a white page; ``caption`` says how it was measured, in paragraphs with an empty
+    line between them; ``source`` is the command that regenerates the study.
     """
 
     slug: str

@@ -15,6 +15,7 @@ from table.page.schema import Table
 from table.page.view import Counts, Index, error, unbroken, verdict, worst
 
 WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
+PACKAGE = 18  # columns for the names of packages, which are broken at their hyphens
 FAILED = "bold white on red"
 
 
@@ -77,7 +78,7 @@ def _methods(table: Table, console: Console) -> Sheet:
         sheet.add_column("Relation", ratio=1)
     sheet.add_column("Worst", justify="right", no_wrap=True)
     sheet.add_column("Allowed", justify="right", no_wrap=True)
-    sheet.add_column("Other packages", ratio=1, overflow="fold")
+    sheet.add_column("Other packages", ratio=1, min_width=PACKAGE)
     sheet.add_column("OK", justify="center", no_wrap=True)
     for methods in (table["methods"], table["variants"]):
         for method in (m for m in methods if verdict(m) is not None):
@@ -88,7 +89,7 @@ def _methods(table: Table, console: Console) -> Sheet:
                 *([method["relation"]] if roomy else []),
                 f"{error(check):.1e}" if check else "none",
                 f"{check['tolerance']:.0e}" if check else "",
-                "\n".join(f"{item['package']}: {item['status']}" for item in method["peers"]),
+                "\n".join(_broken(f"{item['package']}: {item['status']}", PACKAGE) for item in method["peers"]),
                 _signs(console)[verdict(method)],
                 style=FAILED if verdict(method) is False else None,
             )

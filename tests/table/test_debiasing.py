@@ -108,6 +108,17 @@ def test_studies_reads_the_experiments(study: Study, tmp_path: Path, monkeypatch
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.slow
+def test_a_protocol_keeps_its_paragraphs(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debiasing, "study", lambda: study)
+    shutil.copytree(RESULTS / "gallery", tmp_path / "gallery")
+    _, found = studies(tmp_path)
+    parts = found["caption"].split("\n\n")
+    assert sum(part.startswith("* **") for part in parts) == 3
+    assert len(parts) > 5
+    assert "\n" not in "".join(parts)
+
+
 def test_theory_in_a_report_is_no_finding(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debiasing, "study", lambda: study)
     shutil.copytree(RESULTS / "multi-view", tmp_path / "multi-view")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from table import run
 from table.__main__ import main
 from table.page import figure
 from table.page.schema import Table
-from tests.tables import FAMILIES, METHODS, make_table
+from tests.tables import FAMILIES, METHODS, make_table, method
 
 OWN = """
 import icon
@@ -113,6 +114,16 @@ def test_nothing_is_cut(table: Table) -> None:
         assert box.x1 <= page.x1, text
         assert page.y0 <= box.y0, text
         assert box.y1 <= page.y1, text
+
+
+@pytest.mark.parametrize("more", [["BYOL"], ["BYOL", "N-pair"], ["BYOL", "Debiased Contrastive", "N-pair"]])
+def test_the_words_of_a_full_cell_stay_apart(table: Table, more: list[str]) -> None:
+    own = [method(f"own-{k}", name, "gaussian/pairs", "supervised", 2020) for k, name in enumerate(more)]
+    drawn = figure._figure({**table, "variants": own}, {variant["slug"] for variant in own})  # type: ignore[typeddict-item]
+    drawn.draw_without_rendering()
+    assert {word for name in more for word in name.split()} <= {text.get_text() for text in drawn.axes[0].texts}
+    boxes = [text.get_window_extent().padded(-1) for text in drawn.axes[0].texts]
+    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
 def test_wrapped_names_fit() -> None:

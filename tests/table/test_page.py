@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from base64 import b64decode, b64encode
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 
 import icon
@@ -304,6 +306,24 @@ def test_markdown(table: Table) -> None:
 def test_code_between_backticks() -> None:
     assert html.coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
     assert html.coded("none") == "none"
+    assert html.coded("**bold & b** and `2**3**4`") == "<strong>bold &amp; b</strong> and <code>2**3**4</code>"
+
+
+@pytest.mark.parametrize(("size", "small"), [((600, 900), (240, 150)), ((900, 300), (240, 80))])
+def test_thumbnails(size: tuple[int, int], small: tuple[int, int]) -> None:
+    written = io.BytesIO()
+    Image.new("RGB", size).save(written, "png")
+    data = html.thumbnail(f'<svg><image href="data:image/png;base64,{b64encode(written.getvalue()).decode()}"/></svg>')
+    with Image.open(io.BytesIO(b64decode(data.partition(",")[2]))) as picture:
+        assert picture.size == small
+
+
+def test_paragraphs_and_lists() -> None:
+    text = "One `a`.\n\nTwo.\n\n* **b**: three\n\n* <four>\n\nFive."
+    assert html.paragraphs(text) == (
+        "<p>One <code>a</code>.</p><p>Two.</p><ul><li><strong>b</strong>: three</li><li>&lt;four&gt;</li></ul>"
+        "<p>Five.</p>"
+    )
 
 
 def test_markdown_of_a_study(table: Table) -> None:
