@@ -15,16 +15,12 @@ import numpy as np
 import torch
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.masses import Mixture, Uniform
 from icon.p.masses.base import precise
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
-
     from icon.p.rows import Rows
-else:
-    sp = Lazy("scipy.sparse")
 
 C = TypeVar("C", bound="Composable")
 Prepare = Callable[[Any], "Rows"]

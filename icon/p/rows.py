@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,16 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from icon._cached import cached
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.masses import Grouped, Masses, Sparse
 from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
 from icon.p.support import Support
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,14 +12,8 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
-
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
 #: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
