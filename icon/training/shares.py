@@ -116,17 +116,7 @@ class Shares(Alone):
                     raise ValueError(f"{name}: got another on rank {rank} than on rank 0, expected the same on all")
 
     def checked(self, given: Callable[[], T]) -> T:
-        found, error = None, None
-        try:
-            found = given()
-        except Exception as failed:
-            if getattr(failed, "is_known_to_all", False):
-                raise
-            error = failed
-        exchange.agree(error, self.device, self.group)
-        if error is not None:  # values are not checked, and the other ranks not told
-            raise error
-        return found  # type: ignore[return-value] # an error has been raised
+        return exchange.checked(given, self.group, self.device)
 
     def mean(self, value: float) -> float:
         total = torch.tensor(value, dtype=torch.float64 if self.device.type != "mps" else None, device=self.device)
