@@ -291,7 +291,3 @@ def positive_scale(value: Any, name: str) -> float | Tensor:
     if not bool(((tensor > 0) & torch.isfinite(tensor)).all()):
         raise ValueError(f"{name}: got entries that are not finite and > 0, expected numbers > 0")
     return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in _HALF else x

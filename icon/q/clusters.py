@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, at_least_float32, log_sum_of, mean_of, over_candidates
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, over_candidates
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -188,7 +188,7 @@ class Clusters(Kernel):
         entropy_weight = self.entropy_weight - (1 - self.balance)
         if not (self.log_prior or entropy_weight):
             return None
-        log_phi = self._log_phi(at_least_float32(anchors))
+        log_phi = self._log_phi(anchors.to(torch.promote_types(anchors.dtype, torch.float32)))
         value = -self.log_prior * log_phi.sum(dim=1)
         if entropy_weight:
             phi = log_phi.exp()

@@ -214,9 +214,9 @@ class Masses(ABC):
     #: Whether gradients flow through `leaves`.
     requires_grad: bool = False
 
-    def spans(self, entries: int = TILE_ENTRIES) -> Iterator[tuple[int, int]]:
-        """Blocks of anchors whose tile has about so many entries."""
-        step = max(1, entries // self.m)
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Blocks of anchors whose tile is small."""
+        step = max(1, TILE_ENTRIES // self.m)
         for start in range(0, self.n, step):
             yield start, min(start + step, self.n)
 
