@@ -9,11 +9,7 @@ __all__ = ["sp"]
 
 
 class Lazy:
-    """Stands for a module.
-
-    Args:
-        name: of the module.
-    """
+    """Stands for the module of a name."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -215,11 +215,8 @@ class Mix:
         )
         if not any(debiased):
             return mixed
-        uniform = torch.zeros_like(mine)
-        for share, r in ((mine, rows), (theirs, other)):
-            if r.masses.uniform_mass is not None:
-                uniform = uniform + share * r.masses.uniform_mass
-        return _beside(mixed, uniform)
+        spread = [share * u for share, r in ((mine, rows), (theirs, other)) if (u := r.masses.uniform_mass) is not None]
+        return _beside(mixed, torch.stack(spread).sum(dim=0))
 
     def __str__(self) -> str:
         return f"mix({self.other!r}, {self.weight:g})"

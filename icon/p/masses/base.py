@@ -26,17 +26,15 @@ class Edges(NamedTuple):
 
 
 class Grouping(NamedTuple):
-    """Groups of one set of points, in each of which all pairs have mass.
+    """Groups of one set of points, in each of which all pairs have mass, a point with itself apart.
 
     Args:
         number: ``[n]`` of the group of each point.
-        each: ``[n]`` the mass that each member of its group has in the row of a point.
-        without_self: whether the point itself is no such member.
+        each: ``[n]`` the mass that each other member of its group has in the row of a point.
     """
 
     number: Tensor
     each: Tensor
-    without_self: bool
 
 
 class Masses(ABC):

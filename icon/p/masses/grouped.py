@@ -169,7 +169,7 @@ class Grouped(Masses):
     def grouping(self) -> Grouping | None:
         if self.own != 0 or self.n != self.m:
             return None
-        return Grouping(self._groups[1], self._each(self.sums()), True)
+        return Grouping(self._groups[1], self._each(self.sums()))
 
     def edges(self, start: int, stop: int) -> Edges:
         mine, theirs = self._groups

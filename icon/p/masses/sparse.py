@@ -48,11 +48,6 @@ class Sparse(Valued):
         return torch.repeat_interleave(self.indptr.diff()).to(self.indices.device)
 
     @property
-    def counts(self) -> Real[Tensor, " n"]:
-        """``[n]`` edges of each anchor."""
-        return self.indptr.diff().to(self.indices.device)
-
-    @property
     def listed_pairs(self) -> int:
         return len(self.indices)
 
@@ -114,8 +109,8 @@ class Sparse(Valued):
             return torch.cat([-part.row_sums(x_log_x(part.values)) for part in parts])
         if density is None:
             return -self.row_sums(x_log_x(self.values))
-        each = x_log_x(self.values + density[self.rows])
-        return -self.row_sums(each) - (size - self.counts) * torch.xlogy(density, density)
+        each, others = x_log_x(self.values + density[self.rows]), size - self.indptr.diff().to(self.indices.device)
+        return -self.row_sums(each) - others * torch.xlogy(density, density)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         weighted = self.values.to(features)[:, None] * features.index_select(0, self.indices)
