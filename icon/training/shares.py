@@ -158,8 +158,3 @@ class Shares(Alone):
         if x.numel():
             first = 0 if self.group is None else dist.get_global_rank(self.group, 0)
             dist.broadcast(x, first, group=self.group)
-
-
-def shares_of(group: exchange.Group | None, seed: int | None, device: torch.device) -> Alone:
-    """What shares a run over the ranks of a group, or a run of one process."""
-    return Alone() if group is None else Shares(group, seed, device)
