@@ -13,31 +13,7 @@ from warnings import warn
 
 if TYPE_CHECKING:
     from icon import estimators, metrics, nn, p, q, testing, training
-    from icon._public import (
-        Citation,
-        Evaluator,
-        Loss,
-        Method,
-        Problem,
-        Rows,
-        Support,
-        Terms,
-        divergence,
-        load,
-        loss,
-        method,
-        methods,
-        register,
-        register_column,
-        register_divergence,
-        register_evaluator,
-        register_method,
-        register_partition,
-        register_row,
-        save,
-        set_validation,
-        table,
-    )
+    from icon._public import *
     from icon.estimators import Clustering, Embedding, advise, diagnose, suggest_n_clusters
     from icon.nn import sinkhorn
 

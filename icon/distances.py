@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon._scales import unit_of
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 Metric: TypeAlias = str | Callable[[NDArray[Any], NDArray[Any]], float]
 Rows: TypeAlias = Any  # a scipy CSR matrix or an array, [n, d]

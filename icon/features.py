@@ -10,21 +10,16 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from icon._columns import Features, chosen, numbers
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon._sniff import MISSING, TRUTH, parse
 from icon.tables import TableOptions, positions, quoted, read_columns, read_labels
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 IN_MEMORY = 2**28  # bytes up to which a file is simply read
 TEXT = (".csv", ".tsv", ".txt")

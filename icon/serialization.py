@@ -194,12 +194,7 @@ def _divergence(loss: Loss) -> str | dict[str, Any]:
 
 
 def save(x: Any, path: str | os.PathLike[str]) -> None:
-    """Write a loss or a fitted estimator to one file, without pickle.
-
-    Raises:
-        ValueError: the file cannot be written, or the estimator is not fitted.
-        TypeError: neither a loss nor an estimator, or a part of your own that is not registered.
-    """
+    """See `icon.save`."""
     if isinstance(x, Loss):
         save_loss(x, path)
     elif callable(getattr(x, "save", None)):
@@ -209,11 +204,7 @@ def save(x: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """What was saved: a `Loss` or a fitted estimator.
-
-    Raises:
-        ValueError: no such file, not one of these, or truncated.
-    """
+    """See `icon.load`."""
     kind, config, tensors = read(path)
     if kind not in READERS:
         raise ValueError(f"path: got {path} with a {kind}, expected a loss or an estimator")

@@ -160,7 +160,7 @@ def check_partition(partition: Partition) -> None:
         tiles = []
         for first, last in ((0, 2), (2, 5), (5, 6)):  # rows 2 to 5 of all candidates, in three tiles
             own = Support(3, 6, True, 2).columns(first, last)
-            seen = Competition(own, 0, partial(_columns, masses[2:5], first, last))
+            seen = Competition(own, 0, partial(masses[2:5].narrow, 1, first, last - first))
             tiles.append(partition.summary(scores[2:5, first:last], seen))
         together = partition.merged(*(torch.stack(number) for number in zip(*tiles, strict=True)))
         _close(together, value[2:5], "the partition from summaries of tiles")
@@ -170,10 +170,6 @@ def check_partition(partition: Partition) -> None:
         known = bool((value == 0).all())  # the scores are log-probabilities already
         _close(found[1], 1.0, "the sum of exp(s - A), of a partition with is_normalizer=True")
         _that(known or bool(((found[0] - 1).abs() < 1e-9).all()), "exp(s - A) does not sum to one, is_normalizer=True")
-
-
-def _columns(matrix: Tensor, start: int, stop: int) -> Tensor:
-    return matrix[:, start:stop]
 
 
 def check_divergence(divergence: Divergence) -> None:

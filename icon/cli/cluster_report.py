@@ -113,7 +113,7 @@ def draw(
     empty = int((sizes == 0).sum())
     bars.set_title(f"Points per cluster{f' ({empty} empty)' if empty else ''}", fontsize=10, loc="left")
     bars.set_xlabel("cluster", fontsize=9)
-    bars.set_xticks(_ticks(clusters))
+    bars.set_xticks(np.arange(0, clusters, max(1, math.ceil(clusters / 12))))
     bars.set_xlim(-0.7, clusters - 0.3)
     bars.set_ylim(0, sizes.max() * 1.22)
     bars.legend(frameon=False, fontsize=8, loc="upper right")
@@ -151,7 +151,3 @@ def _map(panel: Any, z: NDArray[np.float64], labels: NDArray[np.int64], colours:
     panel.set_xticks([])
     panel.set_yticks([])
     panel.spines[:].set_color("0.8")
-
-
-def _ticks(clusters: int) -> NDArray[np.int64]:
-    return np.arange(0, clusters, max(1, math.ceil(clusters / 12)))

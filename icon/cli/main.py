@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -40,16 +40,16 @@ Several = Annotated[
     list[str],
     typer.Argument(help="Features, as of icon embed; several files are several feature spaces of the same points."),
 ]
-Key = Annotated[Optional[str], typer.Option(help="Which array or column of the file.")]  # noqa: UP045
-Sep = Annotated[Optional[str], typer.Option(help="Between the cells of a table: a character, tab or space.")]  # noqa: UP045
-Decimal = Annotated[Optional[str], typer.Option(help="Mark of decimals of a table: . or ,")]  # noqa: UP045
-Header = Annotated[Optional[bool], typer.Option(help="Whether the first line of a table holds names.")]  # noqa: UP045
+Key = Annotated[str | None, typer.Option(help="Which array or column of the file.")]
+Sep = Annotated[str | None, typer.Option(help="Between the cells of a table: a character, tab or space.")]
+Decimal = Annotated[str | None, typer.Option(help="Mark of decimals of a table: . or ,")]
+Header = Annotated[bool | None, typer.Option(help="Whether the first line of a table holds names.")]
 Columns = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (9 is not in it)."),
 ]
-Drop = Annotated[Optional[str], typer.Option(help="Columns that are no features, written as --columns.")]  # noqa: UP045
-Id = Annotated[Optional[str], typer.Option("--id", help="A column that is no feature and goes into the output.")]  # noqa: UP045
+Drop = Annotated[str | None, typer.Option(help="Columns that are no features, written as --columns.")]
+Id = Annotated[str | None, typer.Option("--id", help="A column that is no feature and goes into the output.")]
 Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
 
 
@@ -97,7 +97,7 @@ def show_table(
 @app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian    icon show tsne --json")
 def show_one(
     name: Annotated[str, typer.Argument(help="A method, or a row of the table.")],
-    column: Annotated[Optional[str], typer.Argument(help="A column, where the first is a row.")] = None,  # noqa: UP045
+    column: Annotated[str | None, typer.Argument(help="A column, where the first is a row.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, where it was published."""
@@ -110,34 +110,34 @@ def show_one(
 def embed(
     features: Features,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="A folder for the coordinates, a picture, a page to look around in and a report; or one file (.csv, "
             ".npy or .parquet) for the coordinates alone; CSV on standard output if absent."
         ),
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="Form of the coordinates in the folder.")] = Form.csv,
-    method: Annotated[Optional[str], typer.Option(help="A method of the table, for a row and a column.")] = None,  # noqa: UP045
+    method: Annotated[str | None, typer.Option(help="A method of the table, for a row and a column.")] = None,
     row: Annotated[str, typer.Option(help="Row of the table (learned q).")] = "student-t",
     column: Annotated[str, typer.Option(help="Column of the table (supervisory p).")] = "gaussian",
     components: Annotated[int, typer.Option("--components", "-d", help="Dimensions of the map.")] = 2,
-    perplexity: Annotated[Optional[float], typer.Option(help="Of the Gaussian column; 30 if absent.")] = None,  # noqa: UP045
-    neighbors: Annotated[Optional[int], typer.Option(help="Nearest neighbours of p.")] = None,  # noqa: UP045
-    dof: Annotated[Optional[float], typer.Option(help="Degrees of freedom of the Student-t row.")] = None,  # noqa: UP045
+    perplexity: Annotated[float | None, typer.Option(help="Of the Gaussian column; 30 if absent.")] = None,
+    neighbors: Annotated[int | None, typer.Option(help="Nearest neighbours of p.")] = None,
+    dof: Annotated[float | None, typer.Option(help="Degrees of freedom of the Student-t row.")] = None,
     iterations: Annotated[int, typer.Option(help="Steps.")] = 1000,
     landmarks: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(help="Lay out so many points together, and place the others against them: for millions."),
     ] = None,
     labels: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="File of labels: of the columns classes and data-label, and to colour the picture with."),
     ] = None,
     graph: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="File of the column graph: edges (two numbers of points and a weight), or a matrix."),
     ] = None,
-    pairs: Annotated[Optional[str], typer.Option(help="File of the column pairs: an id for each point.")] = None,  # noqa: UP045
+    pairs: Annotated[str | None, typer.Option(help="File of the column pairs: an id for each point.")] = None,
     key: Key = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -168,24 +168,20 @@ def _number_or_auto(given: str) -> int | str:
         raise typer.BadParameter(f"{given!r} is not a valid integer, nor 'auto'.") from None
 
 
+def _clusters(what: str) -> Any:
+    meaning = f"{what}; auto finds it in the features."
+    return typer.Option("--clusters", "-k", parser=_number_or_auto, metavar="NUMBER|auto", help=meaning)
+
+
 @app.command(
     "cluster",
     epilog="Examples: icon cluster features.npy -k 10 --labels y.npy --out found    icon cluster a.npy b.npy -k 10",
 )
 def cluster(
     features: Several,
-    clusters: Annotated[
-        Any,
-        typer.Option(
-            "--clusters",
-            "-k",
-            parser=_number_or_auto,
-            metavar="NUMBER|auto",
-            help="Number of clusters; auto finds it in the features.",
-        ),
-    ],
+    clusters: Annotated[Any, _clusters("Number of clusters")],
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="A folder for the assignments, a report and a figure; or one file (.csv, .npy or .parquet) for the "
             "assignments alone; CSV on standard output if absent."
@@ -193,19 +189,17 @@ def cluster(
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="Form of the assignments in the folder.")] = Form.csv,
     knn: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(help="Nearest neighbours; 10 if absent, and fewer where there are hardly so many points."),
     ] = None,
     walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 3,
     debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.1,
     balance: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="How much equal sizes are worth, 0 to 1; chosen if absent."),
+        float | None, typer.Option(help="How much equal sizes are worth, 0 to 1; chosen if absent.")
     ] = None,
     restarts: Annotated[int, typer.Option(help="Restarts; the one with the lowest loss is kept.")] = 3,
     labels: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown."),
+        str | None, typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown.")
     ] = None,
     key: Key = None,
     sep: Sep = None,
@@ -214,10 +208,9 @@ def cluster(
     columns: Columns = None,
     drop: Drop = None,
     id_: Id = None,
-    labels_key: Annotated[Optional[str], typer.Option(help="Which array or column of the file of labels.")] = None,  # noqa: UP045
+    labels_key: Annotated[str | None, typer.Option(help="Which array or column of the file of labels.")] = None,
     labels_header: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option(help="Whether the first line of the file of labels is a name."),
+        bool | None, typer.Option(help="Whether the first line of the file of labels is a name.")
     ] = None,
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
@@ -246,27 +239,16 @@ def advise(
     goal: Annotated[Goal, typer.Option("--for", help="What the features are to become.")] = Goal.map,
     budget: Annotated[str, typer.Option(help="How long it may take, as 90s, 10m or 1h.")] = "10m",
     rounds: Annotated[int, typer.Option(help="Samples that every loss is tried on, at most.")] = 5,
-    clusters: Annotated[
-        Any,
-        typer.Option(
-            "--clusters",
-            "-k",
-            parser=_number_or_auto,
-            metavar="NUMBER|auto",
-            help="Number of clusters, for clusters; auto finds it in the features.",
-        ),
-    ] = "auto",
+    clusters: Annotated[Any, _clusters("Number of clusters, for clusters")] = "auto",
     labels: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="File of labels: to judge by, to learn from, and to colour with; -1 or missing is unknown."),
     ] = None,
     pairs: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="File of an id for each point; points with the same id belong together."),
+        str | None, typer.Option(help="File of an id for each point; points with the same id belong together.")
     ] = None,
     graph: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="File of edges (two numbers of points and a weight) or a matrix."),
+        str | None, typer.Option(help="File of edges (two numbers of points and a weight) or a matrix.")
     ] = None,
     key: Key = None,
     sep: Sep = None,
@@ -274,7 +256,7 @@ def advise(
     header: Header = None,
     columns: Columns = None,
     drop: Drop = None,
-    id_: Annotated[Optional[str], typer.Option("--id", help="A column that is no feature.")] = None,  # noqa: UP045
+    id_: Annotated[str | None, typer.Option("--id", help="A column that is no feature.")] = None,
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of what was read.")] = False,
 ) -> None:

@@ -28,17 +28,7 @@ def write(
     arguments: dict[str, Any],
     seconds: float,
 ) -> None:
-    """The files of a map.
-
-    Args:
-        folder: to write into.
-        form: of the coordinates.
-        model: fitted.
-        table: the coordinates, ids before them.
-        labels: ``[n]``, -1 unknown, to colour and to score with.
-        arguments: of the command.
-        seconds: of the fit.
-    """
+    """The files of a map: the table has its coordinates, ids before them; labels colour and score it, -1 is unknown."""
     from icon.metrics import knn_probe
 
     write_table(table, folder / f"map.{form}")

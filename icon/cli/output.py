@@ -54,12 +54,7 @@ def check_output(out: Path | None, ours: Sequence[str]) -> None:
 
 
 def checked_form(out: Path | None, ours: Sequence[str], form: str) -> str:
-    """The ending of the table that will be written (empty for standard output), where it can be.
-
-    Args:
-        out: as in `check_output`.
-        ours: as in `check_output`.
-        form: of the table in a folder.
+    """`check_output`, and the ending of the table to be written: empty for standard output, ``.form`` in a folder.
 
     Raises:
         ValueError: as in `check_output`, or no library for parquet.

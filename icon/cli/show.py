@@ -28,11 +28,7 @@ SYMBOLS = {
 
 
 def table(style: str) -> None:
-    """The table with the names in its cells.
-
-    Args:
-        style: text, csv, markdown or json.
-    """
+    """The table with the names in its cells, as text, csv, markdown or json."""
     frame = registry.table()
     if style == "csv":
         sys.stdout.write(frame.to_csv())
@@ -67,12 +63,7 @@ def _names(row: str, column: str) -> Text:
 
 
 def cell(row: str, column: str, as_json: bool = False) -> None:
-    """A coordinate: the methods in it, and how to make its loss.
-
-    Args:
-        row: slug of a row.
-        column: slug of a column.
-        as_json: prints a record.
+    """A coordinate by its slugs: the methods in it, and how to make its loss.
 
     Raises:
         ValueError: an unknown row or column.
@@ -94,11 +85,7 @@ def cell(row: str, column: str, as_json: bool = False) -> None:
 
 
 def method(name: str, as_json: bool = False) -> None:
-    """A method: what it is, how to make it, where it was published.
-
-    Args:
-        name: its slug or its printed name.
-        as_json: prints a record.
+    """A method by its slug or its printed name: what it is, how to make it, where it was published.
 
     Raises:
         ValueError: an unknown name.

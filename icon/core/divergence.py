@@ -20,19 +20,14 @@ from icon import _checks as check
 #: ``(p [b, m], q [b, m], log_q [b, m]) -> [b]``; q = 0 and log_q = 0 outside the support. A fourth parameter named
 #: ``log_p`` gets the logarithm of p, known beyond what p can hold.
 Divergence = Callable[..., Tensor]
+Tile = Float[Tensor, "b m"]
 
 
 @dataclass(frozen=True)
 class ReverseKL:
     """``sum_j q_j log(q_j / p_j)``; refused where q has mass and p has none."""
 
-    def __call__(
-        self,
-        p: Float[Tensor, "b m"],
-        q: Float[Tensor, "b m"],
-        log_q: Float[Tensor, "b m"],
-        log_p: Float[Tensor, "b m"] | None = None,
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, p: Tile, q: Tile, log_q: Tile, log_p: Tile | None = None) -> Float[Tensor, " b"]:
         log_p = p.log() if log_p is None else log_p
         if check.values_matter(q) and bool((torch.isinf(log_p) & (q > 0)).any()):
             raise ValueError("divergence: got reverse-kl with p = 0 where q > 0, expected p > 0 there (use debias)")
@@ -43,9 +38,7 @@ class ReverseKL:
 class JensenShannon:
     """``KL(p ‖ m)/2 + KL(q ‖ m)/2`` with ``m = (p + q)/2``; at most log 2."""
 
-    def __call__(
-        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, p: Tile, q: Tile, log_q: Tile) -> Float[Tensor, " b"]:
         log_middle = ((p + q) / 2).clamp_min(torch.finfo(q.dtype).tiny).log()
         log_p = p.clamp_min(torch.finfo(q.dtype).tiny).log()
         return (p * (log_p - log_middle) + q * (log_q - log_middle)).sum(dim=1) / 2
@@ -55,9 +48,7 @@ class JensenShannon:
 class TotalVariation:
     """``sum_j |p_j - q_j| / 2``; at most 1."""
 
-    def __call__(
-        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, p: Tile, q: Tile, log_q: Tile) -> Float[Tensor, " b"]:
         return (p - q).abs().sum(dim=1) / 2
 
 
@@ -65,9 +56,7 @@ class TotalVariation:
 class Hellinger:
     """The squared Hellinger distance ``sum_j (√p_j - √q_j)² / 2 = 1 - sum_j √(p_j q_j)``; at most 1."""
 
-    def __call__(
-        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, p: Tile, q: Tile, log_q: Tile) -> Float[Tensor, " b"]:
         return ((p + q) / 2 - p.sqrt() * (log_q / 2).exp()).sum(dim=1)
 
 
@@ -85,9 +74,7 @@ class Alpha:
         if not 0 < check.fraction(self.alpha, "alpha") < 1:
             raise ValueError(f"alpha: got {self.alpha}, expected a number inside (0, 1); use 'kl' or 'reverse-kl'")
 
-    def __call__(
-        self, p: Float[Tensor, "b m"], q: Float[Tensor, "b m"], log_q: Float[Tensor, "b m"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, p: Tile, q: Tile, log_q: Tile) -> Float[Tensor, " b"]:
         a = self.alpha
         overlap = p**a * ((1 - a) * log_q).exp()
         return (a * p + (1 - a) * q - overlap).sum(dim=1) / (a * (1 - a))

@@ -1,4 +1,7 @@
-"""What ranks of `torch.distributed` exchange: sums and rows of all of them, with gradients, and plain objects."""
+"""What ranks of `torch.distributed` exchange: sums and rows of all of them, with gradients, and plain objects.
+
+Where nothing else is said, a group is what `process_group` makes of the one that a user gives.
+"""
 
 from __future__ import annotations
 
@@ -56,12 +59,7 @@ def objects(mine: Any, group: Any) -> list[Any]:
 def alike(numbers: list[int], kind: str | None, group: Any) -> list[list[int]] | None:
     """The few numbers >= 0 of each rank, where all tell of the same kind; None on all where one does not.
 
-    One exchange of one small tensor, where objects would take two and be pickled.
-
-    Args:
-        numbers: of this rank.
-        kind: what they are numbers of; None where this rank has failed.
-        group: as torch.distributed takes it.
+    One exchange of one small tensor, where objects would take two and be pickled. A rank that has failed has no kind.
     """
     own = torch.full((_NUMBERS,), -1, dtype=torch.int64)
     if kind is not None and len(numbers) < _NUMBERS:
@@ -78,13 +76,7 @@ def alike(numbers: list[int], kind: str | None, group: Any) -> list[list[int]] |
 
 
 def agreed(mine: Any, error: Exception | None, group: Any) -> list[Any]:
-    """What each rank gives, in their order; an error that any of them tells of is raised on all.
-
-    Args:
-        mine: what this rank gives.
-        error: what has failed on this rank.
-        group: as torch.distributed takes it.
-    """
+    """What each rank gives, in their order; an error that any of them tells of is raised on all."""
     told = None if error is None else (next((k for k in KINDS if isinstance(error, k)), RuntimeError), str(error))
     every = objects((told, mine), group)
     for rank, (failed, _) in enumerate(every):
@@ -96,26 +88,30 @@ def agreed(mine: Any, error: Exception | None, group: Any) -> list[Any]:
 
 
 def agree(error: Exception | None, device: torch.device, group: Any) -> None:
-    """Raise the error of any rank on all of them, where values are checked.
-
-    Args:
-        error: what has failed on this rank.
-        device: of the tensors that the ranks exchange.
-        group: as torch.distributed takes it.
-    """
+    """Raise the error of any rank on all of them, where values are checked, by a number on a device."""
     flag = torch.tensor(float(error is not None), device=device)
     if check.values_matter(flag) and bool(largest(flag, group) > 0):
         agreed(None, error, group)
 
 
-def checked(given: Callable[[], T], group: Any) -> T:
-    """What this rank is given, where all ranks find that theirs is right; the error of any is raised on all."""
+def checked(given: Callable[[], T], group: Any, device: torch.device | None = None) -> T:
+    """What this rank is given, where all ranks find that theirs is right; the error of any is raised on all.
+
+    With a device they `agree`, which is one number, and none where values are not checked.
+    """
     found, error = None, None
     try:
         found = given()
     except Exception as failed:
+        if device is not None and getattr(failed, "is_known_to_all", False):
+            raise
         error = failed
-    agreed(None, error, group)
+    if device is None:
+        agreed(None, error, group)
+    else:
+        agree(error, device, group)
+    if error is not None:  # values are not checked, and the other ranks not told
+        raise error
     return found  # type: ignore[return-value] # an error has been raised
 
 
@@ -159,31 +155,23 @@ def largest(x: Tensor, group: Any) -> Tensor:
 
 def total(x: Tensor, group: Any) -> Tensor:
     """The sum over ranks, the same on each. Its gradient is summed over ranks as well."""
-    found: Tensor = _Sum.apply(x, group)  # type: ignore[no-untyped-call]
+    from torch.distributed.nn.functional import all_reduce
+
+    found: Tensor = all_reduce(x, group=group)  # type: ignore[no-untyped-call]
     return found
 
 
 def rows(mine: list[Tensor], sizes: list[list[int]], group: Any) -> list[Tensor]:
     """The rows ``[N, ...]`` of all ranks, in their order, of each ``[n, ...]``. Their gradient is summed over ranks.
 
-    All travel in one message, since small ones take as long as their number.
-
-    Args:
-        mine: what this rank has.
-        sizes: how many rows each rank has of each.
-        group: as torch.distributed takes it.
+    All travel in one message, since small ones take as long as their number. The sizes are how many rows of each there
+    are, rank by rank.
     """
     return list(_Rows.apply(sizes, group, *mine)) if mine else []  # type: ignore[no-untyped-call]
 
 
 def start_passing(mine: list[Tensor], shapes: list[Any], group: Any) -> tuple[list[Tensor], list[Any]]:
-    """Give tensors to the next rank: what comes from the one before, once the works that come with it are waited for.
-
-    Args:
-        mine: what this rank gives.
-        shapes: of what it will be given.
-        group: as torch.distributed takes it.
-    """
+    """Give tensors to the next rank: what comes from the one before, of these shapes, once its works are waited for."""
     rank, world = dist.get_rank(group), dist.get_world_size(group)
     if world == 1:
         return mine, []
@@ -198,17 +186,6 @@ def start_passing(mine: list[Tensor], shapes: list[Any], group: Any) -> tuple[li
         if buffer.numel():
             works.append(dist.P2POp(dist.irecv, buffer, before, group, tag=k))
     return coming, dist.batch_isend_irecv(works) if works else []
-
-
-class _Sum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
-        ctx.group = group
-        return _reduced(x, group)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _reduced(gradient, ctx.group), None
 
 
 class _Rows(torch.autograd.Function):
@@ -253,9 +230,3 @@ class _Rows(torch.autograd.Function):
 def _aligned(size: int) -> int:
     """The bytes after which a tensor of any dtype may begin."""
     return -(-size // 16) * 16
-
-
-def _reduced(x: Tensor, group: Any) -> Tensor:
-    found = x.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(found, group=group)
-    return found

@@ -8,23 +8,18 @@ then the loss of the whole batch, and its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.core import exchange
 from icon.core.evaluators.ring import Ring
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Totals
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 
 class Ranks:

@@ -71,6 +71,8 @@ COLUMNS = {
 }
 
 _CONTRASTIVE = ("pairs", "cross-modal", "classes")
+#: Where self belongs to the support: a kernel of the features under clusters (K-means), the variance of VI-Reg.
+_WITH_SELF = (("clusters", "gaussian"), ("clusters", "student-t"), ("gaussian-wide", "pairs"))
 
 
 def register_row(slug: str, name: str | None = None) -> Callable[[T], T]:
@@ -211,7 +213,8 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
     q_names = _parameters(ROWS[row].build) - ({"partition"} if row == "gaussian-narrow" else set())
     p_names = _parameters(COLUMNS[column].build) - {"operations"}
     given = sorted_out(hyper, p_names, q_names, f"{row} x {column}")
-    supervisory = COLUMNS[column].build(**(_p_defaults(row, column) | given["p"]))
+    p_defaults = {"exclude_self": False} if (row, column) in _WITH_SELF else {}
+    supervisory = COLUMNS[column].build(**(p_defaults | given["p"]))
     learned = ROWS[row].build(**(_q_defaults(row, column, given["q"]) | given["q"]))
     return Loss(composed(supervisory, given["operations"]), learned, name=name, **given["settings"])
 
@@ -279,14 +282,6 @@ def _parameters(build: Callable[..., Any]) -> set[str]:
     if build is _narrow:
         names |= set(inspect.signature(q.Gaussian).parameters) - {"sigma", "temperature", "learnable"}
     return names - {"hyper", "self"}
-
-
-def _p_defaults(row: str, column: str) -> dict[str, Any]:
-    """Where self belongs to the support: a kernel of the features under clusters (K-means), the variance of VI-Reg."""
-    with_self = (row == "clusters" and column in ("gaussian", "student-t")) or (
-        row == "gaussian-wide" and column == "pairs"
-    )
-    return {"exclude_self": False} if with_self else {}
 
 
 def _q_defaults(row: str, column: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -77,33 +77,22 @@ class Program:
         if self.number is not None:
             return self.number(loss, input, target)
         value = loss(input, target) if self.of == "loss" else loss.terms(input, target).cross_entropy
-        names = _Quantities(loss, input)
+        first = check.as_tensor(input[0] if isinstance(input, (tuple, list)) else input, "input")
+        known: dict[str, Any] = {"n": len(first), "C": first.shape[1]}
+        known |= {"τ": getattr(loss.q, "scale", None), "k": getattr(loss.p, "n_neighbors", None)}
         for factor in self.scale:
-            value = value * names.value(factor)
-        return value + names.value(self.offset) if self.offset else value
+            value = value * _value(factor, known)
+        return value + _value(self.offset, known) if self.offset else value
 
 
-class _Quantities:
-    """What a scale or an offset is made of."""
-
-    def __init__(self, loss: Loss, input: Any) -> None:
-        self.loss = loss
-        self.first = check.as_tensor(input[0] if isinstance(input, (tuple, list)) else input, "input")
-
-    def value(self, term: str) -> Any:
-        """The value of a symbol, a number, a quotient ``a/b``, or ``log a``."""
-        if term.startswith("log "):
-            return math.log(self.value(term.removeprefix("log ")))
-        if "/" in term:
-            above, below = term.split("/")
-            return self.value(above) / self.value(below)
-        known: dict[str, Callable[[], Any]] = {
-            "τ": lambda: self.loss.q.scale,
-            "n": lambda: len(self.first),
-            "C": lambda: self.first.shape[1],
-            "k": lambda: self.loss.p.n_neighbors,  # type: ignore[attr-defined]
-        }
-        return known[term]() if term in known else float(term)
+def _value(term: str, known: Mapping[str, Any]) -> Any:
+    """The value of a symbol, a number, a quotient ``a/b``, or ``log a``."""
+    if term.startswith("log "):
+        return math.log(_value(term.removeprefix("log "), known))
+    if "/" in term:
+        above, below = term.split("/")
+        return _value(above, known) / _value(below, known)
+    return known[term] if term in known else float(term)
 
 
 @cache

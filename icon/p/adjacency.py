@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.base import Sets
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 FORMS = "an adjacency [n, n] (dense or sparse), a graph of networkx or igraph, or an edge list [2, E]"
 

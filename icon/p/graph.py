@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p import adjacency
 from icon.p.base import Distribution, Sets
 from icon.p.masses import Dense
 from icon.p.rows import Rows
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 FAINT = 1e-14  # of the largest entry: less is what rounding leaves
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.base import Distribution, Sets, is_between_sets, target_of
 from icon.p.masses import Dense, Grouped, Listed, ListedOrNone
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 PAIRS = 2**24  # pairs of points whose overlap of labels is one dense product
 

@@ -15,16 +15,12 @@ import numpy as np
 import torch
 
 from icon import _checks as check
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.masses import Mixture, Uniform
 from icon.p.masses.base import precise
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
-
     from icon.p.rows import Rows
-else:
-    sp = Lazy("scipy.sparse")
 
 C = TypeVar("C", bound="Composable")
 Prepare = Callable[[Any], "Rows"]
@@ -219,11 +215,8 @@ class Mix:
         )
         if not any(debiased):
             return mixed
-        uniform = torch.zeros_like(mine)
-        for share, r in ((mine, rows), (theirs, other)):
-            if r.masses.uniform_mass is not None:
-                uniform = uniform + share * r.masses.uniform_mass
-        return _beside(mixed, uniform)
+        spread = [share * u for share, r in ((mine, rows), (theirs, other)) if (u := r.masses.uniform_mass) is not None]
+        return _beside(mixed, torch.stack(spread).sum(dim=0))
 
     def __str__(self) -> str:
         return f"mix({self.other!r}, {self.weight:g})"

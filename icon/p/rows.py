@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,16 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from icon._cached import cached
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.masses import Grouped, Masses, Sparse
 from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
 from icon.p.support import Support
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +38,8 @@ class Rows(Composable):
     has_weights: ClassVar[bool] = False
     #: Whether the rows with a positive sum to one.
     is_distribution: ClassVar[bool] = True
+    #: The fields that have a number for each anchor.
+    of_anchors: ClassVar[tuple[str, ...]] = ()
 
     # -- construction -------------------------------------------------------------------------------------------------
 
@@ -189,15 +186,13 @@ class Rows(Composable):
             masses = self.masses.to(device, dtype)
             if masses is self.masses and not self.is_joint:
                 return self  # not kept: rows that hold themselves would be freed by the garbage collector only
-            found = self._moved(masses, (device, dtype))
+            own = {name: getattr(self, name).to(device, dtype) for name in self.of_anchors}
+            found = replace(self, masses=masses, **own)
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
                 object.__setattr__(found, "_entropy", self.entropy().to(device))
                 object.__setattr__(self, "_copies", {**copies, (device, dtype): found})
         return found
-
-    def _moved(self, masses: Masses, like: Any) -> Rows:
-        return replace(self, masses=masses)
 
     def on(self, support: Support) -> Rows:
         """The same p on another support (for example with self as a candidate); uniform mass spreads over it.
@@ -223,7 +218,9 @@ class Rows(Composable):
         """p of the anchors ``start`` to ``stop``, against the same candidates; they keep their weights."""
         if (start, stop) == (0, self.n):
             return self
-        return replace(self, masses=self.masses.part(start, stop), support=self.support.part(start, stop))
+        masses, support = self.masses.part(start, stop), self.support.part(start, stop)
+        own = {name: getattr(self, name)[start:stop] for name in self.of_anchors}
+        return replace(self, masses=masses, support=support, **own)
 
     def transpose(self) -> Rows:
         """The conditional of the other direction, ``p(i|j)``, from the same edges; a debiased p stays as debiased."""
@@ -267,17 +264,11 @@ class JointRows(Rows):
     weights: Tensor
 
     is_joint = True
+    of_anchors: ClassVar[tuple[str, ...]] = ("weights",)
 
     @property
     def marginal(self) -> Float[Tensor, " n"]:
         return self.weights
-
-    def _moved(self, masses: Masses, like: Any) -> Rows:
-        return replace(self, masses=masses, weights=self.weights.to(*like))
-
-    def part(self, start: int, stop: int) -> Rows:
-        masses, support = self.masses.part(start, stop), self.support.part(start, stop)
-        return replace(self, masses=masses, support=support, weights=self.weights[start:stop])
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -293,6 +284,7 @@ class WeightedRows(JointRows):
     divisors: Tensor
 
     has_weights = True
+    of_anchors = ("weights", "own", "divisors")
 
     @property
     def anchor_weights(self) -> Float[Tensor, " n"]:
@@ -301,19 +293,6 @@ class WeightedRows(JointRows):
     @property
     def counts(self) -> Float[Tensor, " n"]:
         return self.divisors
-
-    def _moved(self, masses: Masses, like: Any) -> Rows:
-        own, divisors = self.own.to(*like), self.divisors.to(*like)
-        return replace(self, masses=masses, weights=self.weights.to(*like), own=own, divisors=divisors)
-
-    def part(self, start: int, stop: int) -> Rows:
-        masses, support, weights = (
-            self.masses.part(start, stop),
-            self.support.part(start, stop),
-            self.weights[start:stop],
-        )
-        own, divisors = self.own[start:stop], self.divisors[start:stop]
-        return replace(self, masses=masses, support=support, weights=weights, own=own, divisors=divisors)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

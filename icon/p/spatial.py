@@ -100,7 +100,7 @@ class _Kernel(_Spatial):
         if k is None:
             logs = torch.cat(
                 [
-                    self.normalize(tile, partial(_hide_self, start=start, support=support), support, unit)
+                    self.normalize(tile, partial(support.hide, start=start, value=-math.inf), support, unit)
                     for start, tile, unit in score_tiles(xa, xb, self._metric)
                 ]
             )
@@ -118,9 +118,9 @@ class _Kernel(_Spatial):
         """Masses ``[n, k]``, some rows at a time and in place of their scores: a search for bandwidths takes several
         copies of what it is given."""
         if scores.requires_grad:
-            return self.normalize(scores, _all, support, unit).exp()
+            return self.normalize(scores, lambda x: x, support, unit).exp()
         for part in torch.split(scores, max(1, _BLOCK // scores.shape[1])):
-            part.copy_(self.normalize(part, _all, support, unit).exp())
+            part.copy_(self.normalize(part, lambda x: x, support, unit).exp())
         return scores
 
     def _nearest(self, xa: Any, xb: Any, k: int, support: Support) -> tuple[Tensor, Tensor, float, tuple[str, ...]]:
@@ -347,18 +347,10 @@ class KNN(_Spatial):
 
 
 def knn_rows(
-    x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean", seed: int = 0
+    x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean"
 ) -> tuple[Rows, float | None]:
-    """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact).
-
-    Args:
-        x: features ``[n, d]``.
-        k: number of neighbours.
-        search: see `icon.neighbors.nearest_neighbors`.
-        metric: likewise.
-        seed: likewise.
-    """
-    found = nearest_neighbors(x, k, search, metric, seed)
+    """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact)."""
+    found = nearest_neighbors(x, k, search, metric)
     index = torch.from_numpy(np.sort(found.indices, axis=1))
     index = index.to(x.device) if isinstance(x, Tensor) else index
     n = len(index)
@@ -368,14 +360,6 @@ def knn_rows(
 def _notes(recall: float | None) -> tuple[str, ...]:
     """The recall of a search, where it was not exact, in words."""
     return () if recall is None else (f"approximate neighbours with a recall of {recall:.3f}",)
-
-
-def _all(scores: Tensor) -> Tensor:
-    return scores
-
-
-def _hide_self(scores: Tensor, start: int, support: Support) -> Tensor:
-    return support.hide(scores, start, -math.inf)
 
 
 def _refuse_nan(found: Tensor) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon.p.support import Support
-from icon.q.base import Kernel, Statistics, Totals
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals
 from icon.q.partitions import AlreadyNormalized
 from icon.q.scores import METRICS, Gaussian
 
@@ -44,18 +44,14 @@ class Argmax(Kernel):
             raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")
         return self._scores.statistics(anchors, candidates, support, weights, totals)
 
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
+    def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         return self._scores.prepare(anchors, candidates, statistics)
 
     @property
     def edges_suffice(self) -> bool:
         return False  # the arg-max needs the whole row
 
-    def score(
-        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
-    ) -> Float[Tensor, "*batch b m"]:
+    def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
         scores = anchors @ candidates.mT
         m = scores.shape[-1]
         best = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, scores.argmax(dim=-1, keepdim=True), True)

@@ -64,6 +64,9 @@ def log_sum_of(x: Float[Tensor, n * d], totals: Totals) -> Float[Tensor, "*d"]:
 _HALF = (torch.float16, torch.bfloat16)
 WHOLE = Whole()
 Statistics = Mapping[str, Tensor]
+#: What `Kernel.prepare` makes of anchors and candidates, and what `Kernel.score` makes of blocks of both.
+Pair = tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]
+Scores = Float[Tensor, "*batch b m"]
 
 
 class Features(NamedTuple):
@@ -178,9 +181,7 @@ class Kernel(nn.Module):
         """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale."""
         return {}
 
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
+    def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         """Features of the anchors and of the candidates; one and the same tensor where both are."""
         return anchors, candidates
 
@@ -190,9 +191,7 @@ class Kernel(nn.Module):
             return self.score(a, c)
         return self.score(a[..., :-1], c[..., :-1]) + c[..., None, :, -1]
 
-    def score(
-        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
-    ) -> Float[Tensor, "*batch b m"]:
+    def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
         """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product."""
         return anchors @ candidates.mT
 
@@ -211,7 +210,8 @@ class Kernel(nn.Module):
         self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
         """The points, all moved by the same, from their prepared features, where `is_radial`."""
-        raise NotImplementedError
+        # Of features whose product is a squared distance, or a multiple of it, the last column of the anchors is that.
+        return anchors[:, :-2] / (-2 * anchors[0, -1].detach()), candidates[:, :-2]
 
     @property
     def law(self) -> tuple[str, tuple[float, ...]] | None:
@@ -291,7 +291,3 @@ def positive_scale(value: Any, name: str) -> float | Tensor:
     if not bool(((tensor > 0) & torch.isfinite(tensor)).all()):
         raise ValueError(f"{name}: got entries that are not finite and > 0, expected numbers > 0")
     return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in _HALF else x

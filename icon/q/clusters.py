@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel, Statistics, Totals, at_least_float32, log_sum_of, mean_of, over_candidates
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, over_candidates
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -120,9 +120,7 @@ class Clusters(Kernel):
         log_phi = log_phi + d.log()[:, None]
         return {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every), "weights": d / every.sum(d.sum())}
 
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
+    def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         log_phi = self._powers(statistics["log phi"])
         same = anchors is candidates and "weights" not in statistics  # which are in the candidates' log φ
         phi_anchors = (log_phi if same else self._powers(self._log_phi(anchors))).exp()
@@ -183,16 +181,14 @@ class Clusters(Kernel):
         phi, start = statistics["log phi"].exp(), support.offset or 0
         return (phi[start : start + support.n] * p.average(phi)).sum(dim=1)
 
-    def score(
-        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
-    ) -> Float[Tensor, "*batch b m"]:
+    def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
         return floored_log(anchors @ candidates.mT)
 
     def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
         entropy_weight = self.entropy_weight - (1 - self.balance)
         if not (self.log_prior or entropy_weight):
             return None
-        log_phi = self._log_phi(at_least_float32(anchors))
+        log_phi = self._log_phi(anchors.to(torch.promote_types(anchors.dtype, torch.float32)))
         value = -self.log_prior * log_phi.sum(dim=1)
         if entropy_weight:
             phi = log_phi.exp()

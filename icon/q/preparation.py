@@ -48,13 +48,9 @@ class _UnitRows(torch.autograd.Function):
         if torch.is_grad_enabled():  # a second derivative is wanted
             found = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
             return found[0], None
-        return _off_the_row(upstream, unit, factor, ctx.length), None
-
-
-def _off_the_row(x: Tensor, unit: Tensor, factor: Tensor, length: float) -> Tensor:
-    """The part of x that is orthogonal to each row, scaled as the row was: the derivative, which is symmetric."""
-    along = torch.linalg.vecdot(x, unit).unsqueeze(1)
-    return torch.addcmul(x, unit, along, value=-1 / length**2) * factor
+        # What is orthogonal to each row, scaled as the row was.
+        along = torch.linalg.vecdot(upstream, unit).unsqueeze(1)
+        return torch.addcmul(upstream, unit, along, value=-1 / ctx.length**2) * factor, None
 
 
 def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon.p.support import Support
-from icon.q.base import Kernel, Statistics, Totals, mean_of, over_candidates
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates
 
 
 class Radial(Kernel):
@@ -39,24 +39,15 @@ class Radial(Kernel):
     @abstractmethod
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]: ...
 
-    def coordinates(
-        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
-    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-        return anchors[:, :-2] / -2, candidates[:, :-2]
-
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
     ) -> Statistics:
         return {"centre": mean_of(candidates.detach(), over_candidates(totals))}
 
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
+    def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         return squared_distance_features(anchors, candidates, statistics["centre"])
 
-    def score(
-        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
-    ) -> Float[Tensor, "*batch b m"]:
+    def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
         return self.radial((anchors @ candidates.mT).clamp_min(0))
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import threshold
 
 from icon import _checks as check
 from icon.p.support import Support
-from icon.q.base import Kernel, Statistics, Totals, mean_of, over_candidates, positive_scale
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
 from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
 from icon.q.preparation import centered, moments, unit_rows
@@ -176,11 +176,6 @@ class Gaussian(Kernel):
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
         return -squared / (2 * float(self.scale) ** 2)
 
-    def coordinates(
-        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
-    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-        return anchors[:, :-2] * float(self.scale) ** 2, candidates[:, :-2]
-
     @property
     def largest_score(self) -> float:
         if self.metric != "cosine" or isinstance(self.scale, Tensor) or self.log_weights is not None:
@@ -201,9 +196,7 @@ class Gaussian(Kernel):
             found = {"centre": mean_of(candidates.detach(), over_candidates(totals))}
         return found
 
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
+    def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         scale = self.scale if self.learnable else self.fixed_scale
         if isinstance(scale, Tensor):
             scale = scale.to(anchors)
@@ -292,9 +285,7 @@ class StudentT(Radial):
     def scale(self) -> Tensor | float:
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.initial_scale
 
-    def prepare(
-        self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics
-    ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]:
+    def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)
         # c² + d²/ν straight from the product: the scale joins the column of squared norms.
         scale = self.scale.to(a) if isinstance(self.scale, Tensor) else self.scale
@@ -314,17 +305,10 @@ class StudentT(Radial):
     def law(self) -> tuple[str, tuple[float, ...]]:
         return "power", (self.exponent, float(self.scale) ** 2, 1 / self.dof)
 
-    def coordinates(
-        self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
-    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-        return anchors[:, :-2] * (self.dof / -2), candidates[:, :-2]
-
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
         return -self.exponent * (float(self.scale) ** 2 + squared / self.dof).log()
 
-    def score(
-        self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]
-    ) -> Float[Tensor, "*batch b m"]:
+    def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
         return -self.exponent * floored_log(anchors @ candidates.mT)
 
     def hyper_parameters(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from icon.training.batches import Draw, Sampler, what_is_seen
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
 from icon.training.schedules import advance, catch_up, described, scheduler_of
-from icon.training.shares import Alone, shares_of
+from icon.training.shares import Alone, Shares
 from icon.training.state import Draws, seeded, settled
 
 Callback = Callable[[int, float, Tensor], object]
@@ -129,7 +129,7 @@ def fit(
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     group = getattr(loss, "group", None)  # any module of the same form will do as a loss
-    ranks = shares_of(group, seed, parameters[0].device)
+    ranks = Alone() if group is None else Shares(group, seed, parameters[0].device)
     draws, stopped, flat = Draws(ranks.seed(seed), parameters[0].device), False, False
     ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
     mapper.train()

@@ -101,10 +101,10 @@ class _Pass:
 
     def _remember_draws(self, part: Any) -> None:
         """Keep the random state before a chunk; once, where nothing is drawn."""
-        cpu = torch.get_rng_state()
+        cpu, given = torch.get_rng_state(), part.values() if isinstance(part, Mapping) else (part,)
         if self.states and torch.equal(cpu, self.states[-1][0]):
             cpu = self.states[-1][0]
-        self.states.append((cpu, get_device_states(*_tensors(part))))
+        self.states.append((cpu, get_device_states(*(x for x in given if isinstance(x, Tensor)))))
 
     def carry_on(self, gradient: Tensor, waits: bool) -> None:
         """Carry the gradient of the embeddings on to the parameters, as if the first pass had kept its graph."""
@@ -132,7 +132,3 @@ class _Pass:
         """Without the exchange of gradients over ranks, which comes once at the end."""
         wait = getattr(self.encoder, "no_sync", None)
         return nullcontext() if unless or wait is None else wait()
-
-
-def _tensors(part: Any) -> list[Tensor]:
-    return [x for x in (part.values() if isinstance(part, Mapping) else (part,)) if isinstance(x, Tensor)]

@@ -107,24 +107,23 @@ class PairSampler(Composable):
 
     def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
         """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
-        if not self.weighted:
-            anchors = self._anchors[torch.randperm(len(self._anchors))[:size]]
-        else:
-            anchors = torch.multinomial(self._on_cpu.marginal, size, replacement=True)
+        anchors = self._some_anchors(size)
         return anchors, self._walked(anchors), self._among(anchors)
 
     def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
         """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
         each over so many of them: an estimate of the loss over all points."""
-        if not self.weighted:
-            anchors = self._anchors[torch.randperm(len(self._anchors))[:size]]
-        else:
-            anchors = torch.multinomial(self._on_cpu.marginal, size, replacement=True)
+        anchors = self._some_anchors(size)
         s, n = len(anchors), self.rows.n
         uniform = None if self._uniform is None else self._uniform[anchors]
         own = self._walked(anchors)[:, None]
         others = torch.randint(n, (s, 0 if uniform is None else negatives))
         return anchors, Rows(_own_and_others(own, others, uniform, n), Support(s, n))
+
+    def _some_anchors(self, size: int) -> Tensor:
+        if self.weighted:
+            return torch.multinomial(self._on_cpu.marginal, size, replacement=True)
+        return self._anchors[torch.randperm(len(self._anchors))[:size]]
 
     def _among(self, anchors: Tensor) -> Rows:
         """p of a batch: mass 1 - u on the anchor's own partner, u spread over the batch or over random partners."""

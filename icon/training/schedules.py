@@ -13,13 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 def scheduler_of(
     method: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, decay: bool, steps: int
 ) -> LRScheduler | None:
-    """The scheduler that is asked for, or None.
-
-    Args:
-        method: the optimiser.
-        schedule: makes a scheduler of it.
-        decay: the rate falls linearly to zero over the second half of the steps.
-        steps: of the run.
+    """The scheduler that is asked for, or None; ``decay`` lets the rate fall to zero over the second half of the steps.
 
     Raises:
         ValueError: both a schedule and decay.

@@ -116,17 +116,7 @@ class Shares(Alone):
                     raise ValueError(f"{name}: got another on rank {rank} than on rank 0, expected the same on all")
 
     def checked(self, given: Callable[[], T]) -> T:
-        found, error = None, None
-        try:
-            found = given()
-        except Exception as failed:
-            if getattr(failed, "is_known_to_all", False):
-                raise
-            error = failed
-        exchange.agree(error, self.device, self.group)
-        if error is not None:  # values are not checked, and the other ranks not told
-            raise error
-        return found  # type: ignore[return-value] # an error has been raised
+        return exchange.checked(given, self.group, self.device)
 
     def mean(self, value: float) -> float:
         total = torch.tensor(value, dtype=torch.float64 if self.device.type != "mps" else None, device=self.device)
@@ -168,8 +158,3 @@ class Shares(Alone):
         if x.numel():
             first = 0 if self.group is None else dist.get_global_rank(self.group, 0)
             dist.broadcast(x, first, group=self.group)
-
-
-def shares_of(group: exchange.Group | None, seed: int | None, device: torch.device) -> Alone:
-    """What shares a run over the ranks of a group, or a run of one process."""
-    return Alone() if group is None else Shares(group, seed, device)

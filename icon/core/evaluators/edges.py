@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from icon._lazy import sp
 from icon.core.evaluators.nodes import loops_for, shared
 from icon.core.evaluators.tables import table_of
 from icon.p.masses import Masses
@@ -29,8 +30,6 @@ class Links:
     """
 
     def __init__(self, masses: Masses, like: Tensor, two_sets: bool = False) -> None:
-        import scipy.sparse as sp
-
         real, both = (np.float64, np.complex128) if like.dtype == torch.float64 else (np.float32, np.complex64)
         links = masses.to_scipy().astype(real, copy=False)
         if two_sets:
@@ -51,8 +50,6 @@ class Links:
     @property
     def back(self) -> Tensor:
         """``[e]`` the masses ``p_ji``."""
-        import scipy.sparse as sp
-
         n = len(self.indptr) - 1
         indptr = self.indptr.numpy().astype(np.int32 if len(self.indices) < 2**31 else np.int64)
         forth = sp.csr_array((self.forth.cpu().numpy(), self.indices.cpu().numpy(), indptr), shape=(n, n))

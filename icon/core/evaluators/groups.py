@@ -17,11 +17,7 @@ _PAIRS = 2**22  # pairs whose scores are kept at a time, where a group has fewer
 
 
 class Groups:
-    """The members of each group, and the mass of each pair in it.
-
-    Args:
-        masses: p over one set of points, with a `Masses.grouping`.
-    """
+    """The members of each group of a p that has a `Masses.grouping`, and the mass of each pair in it."""
 
     def __init__(self, masses: Masses) -> None:
         groups = masses.grouping
@@ -29,14 +25,13 @@ class Groups:
         order = torch.argsort(groups.number, stable=True)
         self.members = torch.split(order, torch.unique(groups.number, return_counts=True)[1].tolist())
         self.places = torch.argsort(order)
-        self.each, self.without_self = groups.each, groups.without_self
+        self.each = groups.each
         self._spectra: dict[int, tuple[Any, Tensor]] = {}
 
     def mean_scores(self, z: Float[Tensor, "n 2"], q: Kernel, spacing: float) -> Float[Tensor, " n"]:
         """``E_i = sum_j p_ij s_ij``; differentiable in ``z``."""
-        itself = float(self.without_self) * q.radial(z.new_zeros(()))
         sums = torch.cat([self._sums(k, z[members], q, spacing) for k, members in enumerate(self.members)])
-        return self.each.to(z) * (sums[self.places].to(z) - itself)
+        return self.each.to(z) * (sums[self.places].to(z) - q.radial(z.new_zeros(())))
 
     def _sums(self, k: int, z: Tensor, q: Kernel, spacing: float) -> Tensor:
         nodes = Nodes(z.detach(), spacing)

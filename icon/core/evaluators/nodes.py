@@ -52,10 +52,6 @@ class Nodes:
     Sums ``sum_k c_k K(z_i - z_k)`` are those of the particle-mesh method: charges are spread over the nodes, convolved
     with the kernel by FFT, divided by the spectrum of the splines, and read at the points, with the exact derivative.
 
-    Args:
-        z: the points.
-        spacing: > 0.
-
     Source: Essmann et al. 1995 (smooth particle mesh Ewald); Linderman et al. 2019 (FFTs in t-SNE).
     """
 
@@ -148,12 +144,7 @@ class Nodes:
 
 
 class Pairs:
-    """The same sums of the Cauchy kernel ``b / (b + c r²)`` by the pair, which is faster where points are few.
-
-    Args:
-        z: the points.
-        law: b and c.
-    """
+    """The same sums of the Cauchy kernel ``b / (b + c r²)`` by the pair, which is faster where points are few."""
 
     dtype = torch.float64
     spacing = 0.0
@@ -188,14 +179,9 @@ def field_sums(
     charges: Float[Tensor, " n"] | None = None,
     moves: bool = True,
 ) -> Float[Tensor, " n"]:
-    """``sum_k q_k K(z_i - z_k)``, the point itself among them; differentiable in ``z``.
+    """``sum_k q_k K(z_i - z_k)`` of the points of the nodes, the point itself among them; differentiable in ``z``.
 
-    Args:
-        z: the points of the nodes.
-        nodes: about them.
-        spectrum: of the kernel.
-        charges: None is 1 for each.
-        moves: whether a gradient of the points with charges is wanted, of two sets.
+    A charge is 1 where none are given. ``moves`` tells whether a gradient of the points with charges is wanted.
     """
     found: Tensor = _Sums.apply(z, nodes, spectrum, charges, moves)  # type: ignore[no-untyped-call]
     return found

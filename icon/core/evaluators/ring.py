@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -63,9 +63,8 @@ class Ring(Evaluator):
         inside = support.offset is not None and start <= support.offset < stop
         if stop - start - (support.exclude_self and inside) < 1:
             return None
-        kept = {each.name: getattr(problem, each.name) for each in fields(problem)}
         here = {"p": problem.p.columns(start, stop), "support": support.columns(start, stop), "candidates": guest}
-        return _Tile(**{**kept, **here})
+        return _Tile(**vars(problem) | here)
 
     def hops(self) -> list[int]:
         """Whose candidates are here at each step: the own ones first."""
@@ -77,16 +76,7 @@ class Ring(Evaluator):
 
 
 def refuse_without_all(q: Kernel, divergence: str, evaluator: Evaluator | None) -> None:
-    """Raise where a loss needs all candidates at once.
-
-    Args:
-        q: its learned distribution.
-        divergence: its name.
-        evaluator: that is asked for.
-
-    Raises:
-        ValueError: it does.
-    """
+    """Raise ValueError where a loss of these parts needs all candidates at once."""
     per_candidate = {"a temperature per candidate": getattr(q, "scale", 1.0), "log_weights": q.log_weights}
     per_candidate["weights"] = getattr(q, "weights", None)
     why = next((name for name, x in per_candidate.items() if isinstance(x, Tensor) and x.ndim), None)
@@ -117,10 +107,7 @@ class _Tile(Problem):
             return super().per_anchor(anchors, start)
         scores, partition = self.scores(anchors, start), self.q.partition
         assert isinstance(partition, Mergeable)
-
-        def masses() -> Tensor:
-            return self._masses(start, start + len(scores))
-
+        masses = partial(self._masses, start, start + len(scores))
         summary = partition.summary(scores, Competition(self.support, start, masses))
         return *summary, self.p.expectation(scores, start)
 

@@ -82,22 +82,18 @@ class Grouped(Masses):
     @cached
     def _groups(self) -> tuple[Tensor, Tensor]:
         """Groups numbered from 0: of the anchors ``[n]``, of the candidates ``[m]``; without a wait for the device."""
-        keys = self.candidate_keys if self._one_set else torch.cat([self.candidate_keys, self.keys])
+        keys = self.candidate_keys if self.own is not None else torch.cat([self.candidate_keys, self.keys])
         ordered, order = keys.sort(stable=True)
         number = torch.zeros_like(keys)
         number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
-        if self._one_set and self.own is not None:
+        if self.own is not None:
             return number[self.own : self.own + self.n], number
         return number[self.m :], number[: self.m]
-
-    @property
-    def _one_set(self) -> bool:
-        return self.own is not None
 
     @cached
     def _sizes(self) -> Tensor:
         """Members of each group among the candidates; as many entries as there can be groups."""
-        most = self.m if self._one_set else self.m + self.n
+        most = self.m if self.own is not None else self.m + self.n
         group = self._groups[1]
         return torch.zeros(most, dtype=torch.int64, device=group.device).index_add_(0, group, torch.ones_like(group))
 
@@ -160,7 +156,7 @@ class Grouped(Masses):
         found = sums.index_select(0, mine)
         if self.own is not None:
             found = found - features[self.own : self.own + self.n]
-        return found * self._each(0, self.n, features)[:, None]
+        return found * self._each(features)[:, None]
 
     def averages_cheaply(self, width: int) -> bool:
         return True
@@ -170,10 +166,10 @@ class Grouped(Masses):
         return self.n_edges if check.values_matter(self.keys) else None
 
     @property
-    def grouping(self) -> Grouping | None:
+    def grouping(self) -> Grouping | None:  # type: ignore[override]
         if self.own != 0 or self.n != self.m:
             return None
-        return Grouping(self._groups[1], self._each(0, self.n, self.sums()), True)
+        return Grouping(self._groups[1], self._each(self.sums()))
 
     def edges(self, start: int, stop: int) -> Edges:
         mine, theirs = self._groups
@@ -240,10 +236,8 @@ class Grouped(Masses):
     def n_edges(self) -> int:
         return int(self.counts.sum())
 
-    def _each(self, start: int, stop: int, like: Tensor) -> Tensor:
-        """``[b]`` the mass of one positive."""
-        mass = per_row(self.mass, start, stop)
-        each: Tensor = (mass.to(like) if isinstance(mass, Tensor) else mass) / self.counts[start:stop].clamp_min(1).to(
-            like.dtype
-        )
+    def _each(self, like: Tensor) -> Tensor:
+        """``[n]`` the mass of one positive."""
+        mass = self.mass.to(like) if isinstance(self.mass, Tensor) else self.mass
+        each: Tensor = mass / self.counts.clamp_min(1).to(like.dtype)
         return each

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,14 +12,8 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon._lazy import Lazy
+from icon._lazy import sp
 from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-else:
-    sp = Lazy("scipy.sparse")
-
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
 #: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
@@ -55,11 +48,6 @@ class Sparse(Valued):
         return torch.repeat_interleave(self.indptr.diff()).to(self.indices.device)
 
     @property
-    def counts(self) -> Real[Tensor, " n"]:
-        """``[n]`` edges of each anchor."""
-        return self.indptr.diff().to(self.indices.device)
-
-    @property
     def listed_pairs(self) -> int:
         return len(self.indices)
 
@@ -79,7 +67,7 @@ class Sparse(Valued):
         return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
 
     @property
-    def is_filled(self) -> bool:
+    def is_filled(self) -> bool:  # type: ignore[override]
         pairs = self.n * self.m
         filled = pairs <= _WHOLE and len(self.indices) > _FILLED * pairs
         return filled and not self.requires_grad and not check.is_traced()
@@ -121,8 +109,8 @@ class Sparse(Valued):
             return torch.cat([-part.row_sums(x_log_x(part.values)) for part in parts])
         if density is None:
             return -self.row_sums(x_log_x(self.values))
-        each = x_log_x(self.values + density[self.rows])
-        return -self.row_sums(each) - (size - self.counts) * torch.xlogy(density, density)
+        each, others = x_log_x(self.values + density[self.rows]), size - self.indptr.diff().to(self.indices.device)
+        return -self.row_sums(each) - others * torch.xlogy(density, density)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         weighted = self.values.to(features)[:, None] * features.index_select(0, self.indices)
