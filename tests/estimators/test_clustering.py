@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.special import xlogy
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import load_digits, make_blobs, make_circles, make_moons
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, confusion_matrix
 from sklearn.neighbors import kneighbors_graph
@@ -555,6 +555,36 @@ class TestSampleWeight:
 def model_rows(x: np.ndarray) -> Rows:
     """p of the default column, as `Clustering` makes it."""
     return icon.p.KNN(10).symmetrize("union")(x)
+
+
+def lines() -> Data:
+    """Two long lines beside each other."""
+    rng, y = np.random.default_rng(0), np.repeat([0, 1], 300)
+    return np.c_[rng.uniform(0, 12, 600), y + 0.05 * rng.normal(size=600)], y
+
+
+def stretched() -> Data:
+    """Three blobs drawn out in one direction, which touch."""
+    x, y = make_blobs(1000, random_state=170)[:2]
+    return x @ [[0.6, -0.6], [-0.4, 0.8]], y
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:restarts")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "data",
+    [
+        make_moons(1000, noise=0.05, random_state=0),
+        make_circles(1000, noise=0.04, factor=0.4, random_state=0),
+        lines(),
+        stretched(),
+    ],
+    ids=["moons", "circles", "lines", "stretched"],
+)
+def test_shapes_that_are_no_balls_are_found_by_default(data: Data, seed: int) -> None:
+    x, y = data
+    assert adjusted_rand_score(y, Clustering(len(np.unique(y)), random_state=seed).fit_predict(x)) > 0.95
 
 
 class TestBalance:
