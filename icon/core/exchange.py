@@ -155,9 +155,7 @@ def largest(x: Tensor, group: Any) -> Tensor:
 
 def total(x: Tensor, group: Any) -> Tensor:
     """The sum over ranks, the same on each. Its gradient is summed over ranks as well."""
-    from torch.distributed.nn.functional import all_reduce
-
-    found: Tensor = all_reduce(x, group=group)  # type: ignore[no-untyped-call]
+    found: Tensor = _Sum.apply(x, group)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -186,6 +184,19 @@ def start_passing(mine: list[Tensor], shapes: list[Any], group: Any) -> tuple[li
         if buffer.numel():
             works.append(dist.P2POp(dist.irecv, buffer, before, group, tag=k))
     return coming, dist.batch_isend_irecv(works) if works else []
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of torch.distributed.nn would do, but now and then a process that has used it aborts as it ends."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        return _reduced(x, group)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _reduced(gradient, ctx.group), None
 
 
 class _Rows(torch.autograd.Function):
@@ -230,3 +241,9 @@ class _Rows(torch.autograd.Function):
 def _aligned(size: int) -> int:
     """The bytes after which a tensor of any dtype may begin."""
     return -(-size // 16) * 16
+
+
+def _reduced(x: Tensor, group: Any) -> Tensor:
+    found = x.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(found, group=group)
+    return found
