@@ -47,17 +47,6 @@ class Masses(ABC):
     may_be_empty: ClassVar[bool] = True
     #: Whether the pairs with mass can be listed (`edges`) without all others.
     is_listed: ClassVar[bool] = False
-    #: Whether a matrix of all pairs is small, hardly larger than what is kept here, and may be kept beside it.
-    is_filled: bool = False
-    #: The groups that all of p is made of, or None.
-    grouping: Grouping | None = None
-    #: ``[n]`` the mass of each row that debiasing spread over the support, or None.
-    uniform_mass: Tensor | None = None
-    #: The tensors through which gradients reach what p was made from, and whether some do.
-    leaves: tuple[Tensor, ...] = ()
-    requires_grad: bool = False
-    #: ``[n]`` the one candidate that has all the mass of each anchor, one, where p is of that kind; else None.
-    hard_targets: Tensor | None = None
 
     n: int
     m: int
@@ -109,6 +98,11 @@ class Masses(ABC):
         """The logarithm of `tile`."""
         return self.tile(start, stop, like).log()
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether a matrix of all pairs is small, hardly larger than what is kept here, and may be kept beside it."""
+        return False
+
     def expectation_of_all(self, tile: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """`expectation` of a tile of all anchors, where `is_filled`: a pass over all pairs is faster than a look-up of
         each edge."""
@@ -123,6 +117,11 @@ class Masses(ABC):
     def listed_pairs(self) -> int | None:
         """How many pairs `edges` lists, or None where they are not listed or it cannot be known without looking."""
         return self.n_edges if self.is_listed else None
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """The groups that all of p is made of, or None."""
+        return None
 
     def edges(self, start: int, stop: int) -> Edges:
         """The pairs with mass of some anchors; ``row`` counts from ``start``."""
@@ -194,9 +193,24 @@ class Masses(ABC):
         """The masses without the uniform part of debiasing."""
         return self
 
+    @property
+    def uniform_mass(self) -> Float[Tensor, " n"] | None:
+        """``[n]`` the mass of each row that debiasing spread over the support, or None."""
+        return None
+
+    @property
+    def leaves(self) -> tuple[Tensor, ...]:
+        """The tensors through which gradients reach what p was made from."""
+        return ()
+
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Masses:
         """The same masses from other `leaves`."""
         return self
+
+    #: ``[n]`` the one candidate that has all the mass of each anchor, one, where p is of that kind; else None.
+    hard_targets: Tensor | None = None
+    #: Whether gradients flow through `leaves`.
+    requires_grad: bool = False
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """Blocks of anchors whose tile is small."""
@@ -215,7 +229,7 @@ class Valued(Masses):
         return int(torch.count_nonzero(self.values))
 
     @property
-    def leaves(self) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def leaves(self) -> tuple[Tensor, ...]:
         return (self.values,)
 
     @property

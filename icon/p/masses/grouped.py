@@ -166,7 +166,7 @@ class Grouped(Masses):
         return self.n_edges if check.values_matter(self.keys) else None
 
     @property
-    def grouping(self) -> Grouping | None:  # type: ignore[override]
+    def grouping(self) -> Grouping | None:
         if self.own != 0 or self.n != self.m:
             return None
         return Grouping(self._groups[1], self._each(self.sums()))

@@ -103,7 +103,7 @@ class Mixture(Masses):
         return torch.where(spread, self.spread.draw(anchors), self.own.draw(anchors))
 
     @property
-    def is_filled(self) -> bool:  # type: ignore[override]
+    def is_filled(self) -> bool:
         return self.own.is_filled
 
     @property
@@ -115,7 +115,7 @@ class Mixture(Masses):
         return self.own
 
     @property
-    def uniform_mass(self) -> Float[Tensor, " n"]:  # type: ignore[override]
+    def uniform_mass(self) -> Float[Tensor, " n"]:
         return self.spread.mass
 
     @property
@@ -123,7 +123,7 @@ class Mixture(Masses):
         return self.own.requires_grad
 
     @property
-    def leaves(self) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def leaves(self) -> tuple[Tensor, ...]:
         return self.own.leaves
 
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Mixture:

@@ -67,7 +67,7 @@ class Sparse(Valued):
         return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
 
     @property
-    def is_filled(self) -> bool:  # type: ignore[override]
+    def is_filled(self) -> bool:
         pairs = self.n * self.m
         filled = pairs <= _WHOLE and len(self.indices) > _FILLED * pairs
         return filled and not self.requires_grad and not check.is_traced()
