@@ -197,7 +197,12 @@ def cluster(
     balance: Annotated[
         float | None, typer.Option(help="How much equal sizes are worth, 0 to 1; chosen if absent.")
     ] = None,
-    restarts: Annotated[int, typer.Option(help="Restarts; the one with the lowest loss is kept.")] = 3,
+    restarts: Annotated[
+        int,
+        typer.Option(
+            help="Restarts; the lowest loss is kept (with a balance below 1, of those with the most clusters)."
+        ),
+    ] = 3,
     labels: Annotated[
         str | None, typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown.")
     ] = None,
