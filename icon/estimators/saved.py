@@ -65,7 +65,8 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         names = fitted.get("classes_", np.arange(fitted["n_clusters_"]))
         fitted["classes_"] = names = array_of(names) if isinstance(names, list) else names
         if "labels_" not in fitted:
-            fitted["labels_"] = names[fitted["restarts_"][fitted["losses_"].argmin()]]
+            kept = fitted["losses_"].tolist().index(fitted["loss_"])
+            fitted["labels_"] = names[fitted["restarts_"][kept]]
     for name, value in fitted.items():
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}

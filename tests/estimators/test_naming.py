@@ -115,6 +115,16 @@ class TestLabelsOfTheUser:
         assert 0 < fitted.score(x, np.where(known, truth, None)) <= np.log(4)
         assert icon.diagnose(fitted, labels=truth).accuracy > 0.95
 
+    @pytest.mark.filterwarnings("ignore:restarts", "ignore:n_clusters")
+    def test_a_file_tells_which_restart_was_kept(self, tmp_path: Path) -> None:
+        """With b < 1 that need not be the one with the lowest loss, see `TestBalance`."""
+        x = np.random.default_rng(2).normal(size=(120, 1))
+        y = np.where(np.arange(120) % 3 == 0, np.array(["a", "b", "c"])[np.digitize(x[:, 0], [-0.4, 0.4])], None)
+        fitted = Clustering(3, "classes", balance=0.1, n_init=3, init="random", max_iter=60, random_state=0).fit(x, y)
+        assert fitted.loss_ > fitted.losses_.min()
+        fitted.save(tmp_path / "file")
+        assert np.array_equal(icon.load(tmp_path / "file").labels_, fitted.labels_)
+
     def test_more_clusters_than_classes(self, some: Some) -> None:
         x, parts, known = some
         y = np.where(known & (parts < 2), np.array(["left", "right"])[parts % 2], None)
