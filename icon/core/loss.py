@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
+from icon.core.cross_entropy import cross_entropy, suffices
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
 from icon.core.evaluators.ring import Ring, refuse_without_all
@@ -155,6 +156,9 @@ class Loss(nn.Module):
         of_rows = WHOLE if self._ranks else totals  # a rank has the rows of all
         self._weigh = AnchorWeights(mean, self.on_no_positive, self.stationary_anchors, p.leaves_out, of_rows)
         self._reduce = Reduction(joint, self.reduction == "none", self.divergence, self.totals)
+        is_plain = mean and not (joint or self.divergence or self.stationary_anchors) and self.totals is WHOLE
+        chosen_here = self.evaluator is None and self.block is None
+        self._is_cross_entropy = is_plain and chosen_here and suffices(p, q)
         self._is_built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -231,7 +235,12 @@ class Loss(nn.Module):
             return together
         if self._ranks is None and HAS_RANKS and dist.is_initialized():
             warn_of_other_ranks()
-        directions = self._directions(input, target, anchors, weights)
+        views, target, of_anchors = self._views(input, target, weights)
+        if self._is_cross_entropy and len(views) == 2 and anchors is None and of_anchors is None:
+            value = cross_entropy(self.p, self.q, views, target)
+            if value is not None:
+                return value
+        directions = self._directions(views, target, anchors, of_anchors)
         value = self._reduce.value(directions)
         q = directions[0].problem.q
         if q.has_state and q.training:
@@ -246,7 +255,8 @@ class Loss(nn.Module):
         if self._ranks is not None and not self._ranks.inside:
             together: Terms = self._together(self.terms, input, target, anchors, weights)
             return together
-        return self._reduce.terms(self._directions(input, target, anchors, weights))
+        views, target, of_anchors = self._views(input, target, weights)
+        return self._reduce.terms(self._directions(views, target, anchors, of_anchors))
 
     def published(self, input: Any, target: Any = None) -> Float[Tensor, ""] | Float[Tensor, " n"]:
         """The number that the authors' own program reports of this method, so that learning rates carry over.
@@ -268,7 +278,8 @@ class Loss(nn.Module):
 
     def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
         """What an evaluator is given in such a call, one problem for each direction."""
-        return [d.problem for d in self._directions(input, target, anchors)]
+        views, target, of_anchors = self._views(input, target, None)
+        return [d.problem for d in self._directions(views, target, anchors, of_anchors)]
 
     def memory_estimate(self, n: int, d: int, m: int | None = None) -> int:
         """Bytes that value and gradient take above the input and p, in float32; about right, not a bound.
@@ -313,8 +324,8 @@ class Loss(nn.Module):
 
     # -- what a direction is made of ----------------------------------------------------------------------------------
 
-    def _directions(self, input: Any, target: Any, part: slice | None, weights: Any = None) -> list[Direction]:
-        """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
+    def _views(self, input: Any, target: Any, weights: Any) -> tuple[list[Tensor], Any, Tensor | None]:
+        """The views of a call, its target, and the weights of the anchors."""
         of_anchors = self.anchor_weights if weights is None else self._weights_of_a_call(weights)
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
@@ -328,6 +339,12 @@ class Loss(nn.Module):
                     of_anchors = of_anchors.repeat(count)
         else:
             views = [check.matrix(input, "input")]
+        return views, target, of_anchors
+
+    def _directions(
+        self, views: list[Tensor], target: Any, part: slice | None, of_anchors: Tensor | None
+    ) -> list[Direction]:
+        """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
         found: list[Direction] = []
         for i, j, given in self.p.directions(len(views), target):
             if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:

@@ -51,6 +51,8 @@ class Distribution(Composable):
     made_from: ClassVar[str] = "features"
     #: Whether two sets without a target are matched row by row; a p of your own that makes other rows says so again.
     aligned: ClassVar[bool] = False
+    #: Whether there is a candidate that has all mass of an anchor, for some targets; see `one_positive`.
+    has_one_positive: ClassVar[bool] = False
     #: Whether the target itself says which anchors have no positive, so that nobody need be told.
     leaves_out: ClassVar[bool] = False
     #: A method ``(rows) -> rows`` that comes after all operations, where there is one.
@@ -64,8 +66,9 @@ class Distribution(Composable):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "rows" in cls.__dict__ and "aligned" not in cls.__dict__:
-            cls.aligned = False
+        if "rows" in cls.__dict__:  # another p knows only what it says that it knows
+            cls.aligned = cls.__dict__.get("aligned", False)
+            cls.has_one_positive = cls.__dict__.get("has_one_positive", False)
 
     def __call__(self, target: Any = None, sets: Sets = ONE_SET) -> Rows:
         """Prepare the rows of p from a target, once; a prepared `Rows` passes through.
@@ -113,6 +116,13 @@ class Distribution(Composable):
     @abstractmethod
     def rows(self, target: Any, sets: Sets) -> Rows:
         """The rows before any operation."""
+
+    def one_positive(self, target: Any, n: int, m: int, device: torch.device) -> Tensor | None:
+        """``[n]`` the candidate, of another set ``[m]``, that has all mass of each anchor before any operation.
+
+        None where it takes `rows` to know, also because the target is wrong.
+        """
+        return None
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
         """Several views ``[n, d]`` as one set of points with its target, where p asks for it by ``join``."""

@@ -117,6 +117,10 @@ class Pairs(_Members):
     column: ClassVar[str] = "pairs"
     noun: ClassVar[str] = "ids"
     may_be_aligned: ClassVar[bool] = True
+    has_one_positive: ClassVar[bool] = True
+
+    def one_positive(self, target: Any, n: int, m: int, device: torch.device) -> Tensor | None:
+        return torch.arange(n, device=device) if target is None and n == m else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,6 +137,7 @@ class CrossModal(Pairs):
 
     column: ClassVar[str] = "cross-modal"
     aligned: ClassVar[bool] = True
+    has_one_positive: ClassVar[bool] = True
     made_from: ClassVar[str] = "two sets"
 
     def __post_init__(self) -> None:
@@ -224,6 +229,7 @@ class DataLabel(Distribution):
     detach: bool = True
 
     column: ClassVar[str] = "data-label"
+    has_one_positive: ClassVar[bool] = True
     made_from: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:
@@ -239,6 +245,10 @@ class DataLabel(Distribution):
     @property
     def leaves_out(self) -> bool:  # type: ignore[override]
         return self.ignore_index is not None
+
+    def one_positive(self, target: Any, n: int, m: int, device: torch.device) -> Tensor | None:
+        plain = type(target) is Tensor and target.ndim == 1 and self.class_weights is None and self.ignore_index is None
+        return check.integers(target, "labels", n, below=m).to(device) if plain else None
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         if sets.n is not None and not sets.paired:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from icon import _checks as check
 from icon.q.base import Totals
 
 
@@ -16,7 +15,9 @@ def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
     """Rows scaled to a length; a row of zeros stays zero and gets no gradient."""
     if isinstance(length, Tensor):
         return unit_rows(x) * length
-    if check.is_traced() or forward_ad._current_level >= 0:
+    # `icon._checks.is_traced`, written out: this runs in most calls of a loss.
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if traced or forward_ad._current_level >= 0:
         return _scaled(x, length)[0]
     unit: Tensor = _UnitRows.apply(x, length)  # type: ignore[no-untyped-call]
     return unit

@@ -1,0 +1,134 @@
+"""The short way of a loss whose p is one candidate per anchor, against the way of all losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import icon
+from icon import p, q
+from tests.cases import assert_same, normal
+
+N, D, C = 12, 5, 7
+LABELS = torch.arange(N) % C
+BOTH = q.Gaussian(temperature=0.2)
+#: Losses that are a cross-entropy, with the candidates' number and what p is made from.
+PLAIN: dict[str, tuple[icon.Loss, int, Any]] = {
+    "labels": (icon.Loss(p.DataLabel(), q.Gaussian("dot")), C, LABELS),
+    "labels, cosine": (
+        icon.Loss(p.DataLabel(), q.Gaussian("cosine", temperature=torch.linspace(0.1, 1, C))),
+        C,
+        LABELS,
+    ),
+    "labels, log-weights": (
+        icon.Loss(p.DataLabel(), q.Gaussian("dot", log_weights=torch.linspace(-1, 0, C))),
+        C,
+        LABELS,
+    ),
+    "labels, distances": (icon.Loss(p.DataLabel(), q.Gaussian(sigma=0.7)), C, LABELS),
+    "labels, standardised": (icon.Loss(p.DataLabel(), q.Gaussian("dot", preprocess="standardize")), C, LABELS),
+    "pairs": (icon.Loss(p.Pairs(), BOTH), N, None),
+    "pairs, momentum keys": (icon.Loss(p.Pairs(), q.Gaussian(temperature=0.2, detach_candidates=True)), N, None),
+    "modalities": (icon.Loss(p.CrossModal(), BOTH), N, None),
+    "modalities, one way": (icon.Loss(p.CrossModal(symmetric=False), q.Gaussian(sigma=0.7)), N, None),
+    "modalities, learned temperature": (
+        icon.Loss(p.CrossModal(), q.Gaussian(temperature=0.2, learnable=True)).double(),
+        N,
+        None,
+    ),
+}
+
+
+def points(m: int) -> tuple[Tensor, Tensor]:
+    return normal(N, D).requires_grad_(), normal(m, D, seed=1).requires_grad_()
+
+
+def is_short(loss: icon.Loss, *arguments: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> bool:
+    """Whether a call needs no prepared p."""
+    asked = []
+    prepare = type(loss.p).__call__
+    with monkeypatch.context() as patched:
+        patched.setattr(type(loss.p), "__call__", lambda *given: asked.append(1) or prepare(*given))
+        loss(*arguments, **options)
+    return not asked
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_it_is_what_the_evaluators_compute(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, m, target = PLAIN[name]
+    pair = points(m)
+    assert is_short(loss, pair, target, monkeypatch=monkeypatch)
+    leaves = [*pair, *loss.parameters()]
+    for evaluator in ("autograd", "fused"):
+        assert_same(loss(pair, target), loss.replace(evaluator=evaluator)(pair, target), leaves, rtol=1e-12)
+
+
+OTHERS: dict[str, tuple[icon.Loss, int, Any]] = {
+    "soft targets": (icon.Loss(p.DataLabel(), q.Gaussian("dot")), C, torch.eye(C, dtype=torch.float64)[LABELS]),
+    "weighted classes": (icon.Loss(p.DataLabel(class_weights=list(range(1, C + 1))), q.Gaussian("dot")), C, LABELS),
+    "a label that is none": (icon.Loss(p.DataLabel(ignore_index=0), q.Gaussian("dot")), C, LABELS),
+    "label smoothing": (icon.Loss(p.DataLabel().debias(0.1), q.Gaussian("dot")), C, LABELS),
+    "ids": (icon.Loss(p.Pairs(), BOTH), N, (LABELS, LABELS)),
+    "a margin": (icon.Loss(p.DataLabel(), q.Gaussian("dot", margin=0.5)), C, LABELS),
+    "a heavy tail": (icon.Loss(p.DataLabel(), q.StudentT()), C, LABELS),
+    "another partition": (icon.Loss(p.DataLabel(), q.Gaussian("dot", partition="max")), C, LABELS),
+    "two ways that differ": (icon.Loss(p.CrossModal(), q.Gaussian(sigma=0.7)), N, None),
+    "another divergence": (icon.Loss(p.DataLabel(), q.Gaussian("dot"), divergence="tv"), C, LABELS),
+    "one number per anchor": (icon.Loss(p.DataLabel(), q.Gaussian("dot"), reduction="none"), C, LABELS),
+    "a sum": (icon.Loss(p.DataLabel(), q.Gaussian("dot"), reduction="sum"), C, LABELS),
+    "weighted anchors": (icon.Loss(p.DataLabel(), q.Gaussian("dot"), anchor_weights=[1.0] * 11 + [0.0]), C, LABELS),
+    "stationary weights": (icon.Loss(p.Pairs(), BOTH, anchor_weights="stationary"), N, None),
+    "an evaluator": (icon.Loss(p.DataLabel(), q.Gaussian("dot"), evaluator="fused"), C, LABELS),
+    "prepared rows": (icon.Loss(p.Pairs(), BOTH), N, p.Pairs()(None, p.base.Sets(N, N, True))),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_all_else_goes_the_way_of_all_losses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, m, target = OTHERS[name]
+    assert not is_short(loss, points(m), target, monkeypatch=monkeypatch)
+
+
+def test_a_part_of_the_anchors_and_weights_of_a_call_do_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, m, target = PLAIN["labels"]
+    pair = points(m)
+    assert not is_short(loss, pair, target, anchors=slice(0, 3), monkeypatch=monkeypatch)
+    assert not is_short(loss, pair, target, weights=[1.0] * N, monkeypatch=monkeypatch)
+
+
+class FirstLabel(p.DataLabel):
+    """A p of one's own: the same target, other rows."""
+
+    def rows(self, target: Any, sets: p.base.Sets) -> icon.Rows:
+        return super().rows(torch.zeros_like(target), sets)
+
+
+def test_a_p_of_ones_own_is_asked_for_its_rows() -> None:
+    q_ = q.Gaussian("dot")
+    pair = points(C)
+    expected = icon.Loss(p.DataLabel(), q_)(pair, torch.zeros_like(LABELS))
+    assert_same(icon.Loss(FirstLabel(), q_)(pair, LABELS), expected, list(pair), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("pair", "target", "message"),
+    [
+        ((normal(3, 2), normal(4, 2)), torch.tensor([0, 1, 4]), "labels: got labels >= 4 in rows 2, expected 0..3"),
+        ((normal(3, 2), normal(4, 2)), torch.tensor([0, 1]), "labels: got 2 entries, expected 3"),
+        ((normal(3, 2), normal(4, 2)), torch.tensor([0.0, 1, 2]), "labels: got dtype torch.float32"),
+        ((normal(3, 2), normal(4, 3)), torch.tensor([0, 1, 2]), r"input: got shapes \(3, 2\), \(4, 3\)"),
+        ((normal(3, 2) / 0, normal(4, 2)), torch.tensor([0, 1, 2]), r"input\[0\]: got NaN or infinity in rows"),
+    ],
+)
+def test_bad_input_is_named_here_as_well(pair: Any, target: Tensor, message: str) -> None:
+    for evaluator in (None, "autograd"):
+        with pytest.raises((ValueError, TypeError), match=message):
+            icon.Loss(p.DataLabel(), q.Gaussian("dot"), evaluator=evaluator)(pair, target)
+
+
+def test_sets_of_two_sizes_are_not_aligned() -> None:
+    with pytest.raises(ValueError, match="input: got 3 and 4 rows, expected as many of each"):
+        icon.method("clip")((normal(3, 2), normal(4, 2)))
