@@ -39,7 +39,7 @@ class AnchorWeights:
                 return None
             if not self.leaves_out and own.n_empty:
                 self._report_empty(own)
-        return ~rows.empty.to(device)
+        return (presence > 0).to(device)
 
     def of(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive.
@@ -58,17 +58,22 @@ class AnchorWeights:
             every = marginal(rows, counted, like, self.totals)
         if given is not None:
             every = given.to(like) if every is None else every * given.to(like)
-        if every is None:
-            if counted is None and isinstance(self.totals, Whole):
-                return like.new_full((n,), 1 / n if self.mean else 1.0)
-            every = like.new_ones(n)
-        weights = every if counted is None else every * counted
+        if every is None and counted is None and isinstance(self.totals, Whole):
+            return like.new_full((n,), 1 / n if self.mean else 1.0)
+        if counted is None:
+            weights = like.new_ones(n) if every is None else every
+        else:
+            weights = counted.to(like) if every is None else every * counted
         if not self.mean:
             return weights
         # What the sum is divided by: the same weights, unless p counts its anchors in another way.
-        divisors = every if not rows.has_weights else rows.counts.to(like) * (1.0 if given is None else given.to(like))
-        if counted is not None and (self.on_no_positive == "skip" or self.leaves_out):
-            divisors = divisors * counted
+        divisors = weights
+        are_left_out = self.on_no_positive == "skip" or self.leaves_out
+        if rows.has_weights:
+            divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
+            divisors = divisors * counted if counted is not None and are_left_out else divisors
+        elif not are_left_out:
+            divisors = like.new_ones(n) if every is None else every
         whole = self.totals.sum(divisors.sum().detach())
         of_classes = rows.has_weights and not self.leaves_out
         if (

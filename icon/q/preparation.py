@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn.functional import threshold
 
 from icon.q.base import Totals
 
@@ -25,12 +27,19 @@ def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
 
 def _scaled(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
     """Rows of a length, and what they were multiplied by ``[n, 1]``."""
+    if x.dtype is torch.float32 and x.device.type != "mps":  # in double precision no square under- or overflows
+        norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float64)
+        scale = torch.div(length, threshold(norm, _LEAST, math.inf)).to(x.dtype)
+        return x * scale, scale
     largest = x.detach().abs().amax(dim=1, keepdim=True)
     # So that no square under- or overflows; the norm of what is left is at least one, or zero.
     shrink = largest.reciprocal().nan_to_num(posinf=0.0)
     x = x * shrink
     scale = length / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(0.5)
     return x * scale, shrink * scale
+
+
+_LEAST = 1e-37  # the norm, in single precision, below which a row is one of zeros
 
 
 class _UnitRows(torch.autograd.Function):

@@ -22,3 +22,20 @@ def test_derivatives_of_unit_rows(length: float) -> None:
     expected = length * torch.tensor([[0.2 * 0.8 / 5e-30, -0.2 * 0.6 / 5e-30], [0.2 * 0.8 / 5e30, -0.2 * 0.6 / 5e30]])
     assert torch.allclose(far.grad[:2], expected, rtol=1e-5)
     assert not far.grad[2].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_as_long_and_as_short_as_numbers_go(dtype: torch.dtype) -> None:
+    """No square of them is a number, and a row of zeros stays one, without gradient."""
+    largest = torch.finfo(dtype).max ** 0.99
+    x = torch.tensor([[3.0, -4.0]], dtype=dtype) * torch.tensor(
+        [[largest / 4], [4 / largest], [1.0], [0.0]], dtype=dtype
+    )
+    x.requires_grad_()
+    unit = unit_rows(x, 5.0)
+    expected = torch.tensor([[3.0, -4.0]] * 3 + [[0.0, 0.0]], dtype=dtype)
+    torch.testing.assert_close(unit, expected, rtol=4 * torch.finfo(dtype).eps, atol=0)
+    (gradient,) = torch.autograd.grad(unit[:, 0].sum(), x)
+    assert torch.isfinite(gradient).all()
+    assert not gradient[3].any()
+    torch.testing.assert_close(gradient[2], torch.tensor([0.64, 0.48], dtype=dtype))

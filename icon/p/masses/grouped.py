@@ -56,15 +56,17 @@ class Grouped(Masses):
         return self.counts if few is None else few[1]
 
     @cached
-    def _few(self) -> tuple[Tensor, Tensor] | None:
-        """Of few pairs, 1 where two share a group ``[n, m]``, else 0; and the positives of each anchor ``[n]``."""
+    def _few(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Of few pairs, 1 where two share a group ``[n, m]``, else 0; the positives of each anchor ``[n]``, and the
+        same, but 1 where there is none."""
         keys, candidates = self.keys, self.candidate_keys
         if keys.shape[0] * candidates.shape[0] > WHOLE:
             return None
         same = (keys.unsqueeze(1) == candidates).to(torch.get_default_dtype())
         if self.own is not None:
             same.diagonal(self.own).fill_(0)
-        return same, same.sum(dim=1)
+        counts = same.sum(dim=1)
+        return same, counts, counts.clamp_min(1)
 
     def _same(self, start: int, stop: int) -> Tensor:
         same = self.keys[start:stop].unsqueeze(1) == self.candidate_keys
@@ -102,8 +104,8 @@ class Grouped(Masses):
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         stop = start + tile.shape[0]
         few = self._few if stop - start == self.keys.shape[0] else None
-        same, counts = (self._same(start, stop), self.counts[start:stop]) if few is None else few
-        found: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / counts.clamp_min(1)
+        same, divisors = (few[0], few[2]) if few else (self._same(start, stop), self.counts[start:stop].clamp_min(1))
+        found: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / divisors
         mass = self.mass
         if isinstance(mass, Tensor):
             return found * mass[start:stop].to(found)
@@ -112,8 +114,8 @@ class Grouped(Masses):
     def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         stop = start + tile.shape[0]
         few = self._few if stop - start == self.keys.shape[0] else None
-        same, counts = (self._same(start, stop), self.counts[start:stop]) if few is None else few
-        each = factor / counts.clamp_min(1)
+        same, divisors = (few[0], few[2]) if few else (self._same(start, stop), self.counts[start:stop].clamp_min(1))
+        each = factor / divisors
         mass = self.mass
         if isinstance(mass, Tensor) or mass != 1.0:
             each = each * (mass[start:stop].to(each) if isinstance(mass, Tensor) else mass)
@@ -130,7 +132,7 @@ class Grouped(Masses):
         if few is None:
             return self._same(start, stop).to(dtype) / self.counts[start:stop, None].to(dtype).clamp_min(1)
         if dtype not in kept:
-            kept[dtype] = few[0].to(dtype) / few[1].to(dtype)[:, None].clamp_min(1)
+            kept[dtype] = few[0].to(dtype) / few[2].to(dtype)[:, None]
         return kept[dtype]
 
     def sums(self) -> Float[Tensor, " n"]:
@@ -139,11 +141,10 @@ class Grouped(Masses):
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         few = self._few
-        counts = (self.counts if few is None else few[1]).to(precise(self.keys.device))
+        divisors = (self.counts.clamp_min(1) if few is None else few[2]).to(precise(self.keys.device))
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
-            return counts.clamp_min(1).log()
-        sums = self.sums()
-        each = sums / counts.clamp_min(1)
+            return divisors.log()
+        counts, each = self.counts.to(divisors), self.sums() / divisors
         if density is None:
             return -counts * torch.xlogy(each, each)
         each = each + density
@@ -193,7 +194,7 @@ class Grouped(Masses):
         found = Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
         few = self.__dict__.get("_few")
         if few is not None:  # known already: not to be found again
-            object.__setattr__(found, "_few", (few[0][start:stop], few[1][start:stop]))
+            object.__setattr__(found, "_few", tuple(x[start:stop] for x in few))
         return found
 
     def columns(self, start: int, stop: int) -> Grouped:
