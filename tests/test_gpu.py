@@ -83,6 +83,27 @@ def test_nothing_waits_for_the_device(row: str, column: str, evaluator: str) -> 
         loss(there, target).backward()
 
 
+SETTINGS: dict[str, tuple[icon.p.Distribution, icon.q.Kernel]] = {
+    "dimensions of one variance": (icon.p.Pairs(), icon.q.Gaussian("dot", preprocess="standardize")),
+    "weighted classes": (icon.p.DataLabel(class_weights=[1.0, 2.0, 3.0]), icon.q.Gaussian("dot")),
+    "weighted classes, smoothed": (icon.p.DataLabel(class_weights=[1.0, 2.0, 3.0]).debias(0.1), icon.q.Gaussian("dot")),
+    "a label that is none": (icon.p.DataLabel(ignore_index=0), icon.q.Gaussian("dot")),
+    "moving marginals": (icon.p.Pairs(), icon.q.Clusters(marginals="moving")),
+    "agreement": (icon.p.Pairs(), icon.q.Clusters(agreement=True)),
+    "a learned temperature": (icon.p.Pairs(), icon.q.Gaussian(temperature=0.1, learnable=True)),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_no_setting_waits_for_the_device(name: str) -> None:
+    loss = icon.Loss(*SETTINGS[name]).double().cuda()
+    z, ids = normal(12, 3).cuda().requires_grad_(), torch.arange(12, device="cuda") % 3
+    input = (z, normal(3, 3, seed=1).cuda()) if loss.column == "data-label" else z
+    loss(input, ids)
+    with icon.set_validation(False), no_waiting():
+        loss(input, ids).backward()
+
+
 @pytest.mark.parametrize("name", ["simclr", "supcon"])
 def test_large_batches_in_single_precision(name: str) -> None:
     """Several tiles, against float64 on the CPU."""

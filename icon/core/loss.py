@@ -408,7 +408,7 @@ class Loss(nn.Module):
             refuse_if_too_large(self.block, q.is_product, n, d, m)
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
-        counted = self._weigh.counted(whole, rows, a.device) if whole.masses.may_be_empty else None
+        counted = self._weigh.counted(whole, rows, a) if whole.masses.may_be_empty else None
         weights = self._weigh.of(whole, counted, given, a)
         if whole is not rows:
             weights, counted = weights[start:stop], None if counted is None else counted[start:stop]

@@ -31,7 +31,7 @@ class AnchorWeights:
     leaves_out: bool
     totals: Totals
 
-    def counted(self, rows: Rows, own: Rows, device: torch.device) -> Tensor | None:
+    def counted(self, rows: Rows, own: Rows, like: Tensor) -> Tensor | None:
         """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the own others."""
         presence = rows.masses.presence()
         if check.values_matter(presence):
@@ -39,7 +39,7 @@ class AnchorWeights:
                 return None
             if not self.leaves_out and own.n_empty:
                 self._report_empty(own)
-        return (presence > 0).to(device)
+        return rows.to(like.device, like.dtype).masses.presence() > 0
 
     def of(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive.

@@ -193,7 +193,7 @@ class Centering(nn.Module):
     def _mean(self, t: Tensor) -> Tensor:
         if self.group is None:
             return t.mean(dim=0)
-        sums = torch.cat([t.sum(dim=0), t.new_tensor([float(len(t))])])
+        sums = torch.cat([t.sum(dim=0), t.new_full((1,), float(len(t)))])
         found = exchange.total(sums, exchange.process_group(self.group))
         return found[:-1] / found[-1]
 

@@ -274,16 +274,20 @@ class DataLabel(Distribution):
         if len(self.class_weights) != rows.m:
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
         sums = rows.masses.sums()
-        weights = rows.masses.average(sums.new_tensor(self.class_weights)[:, None]).squeeze(1)
+        weights = rows.masses.average(self._weights_like(sums)[:, None]).squeeze(1)
         divisors = weights.detach() if rows.masses.is_listed else _counted(rows)
         return self._with(rows, weights, divisors)
+
+    def _weights_like(self, other: Tensor) -> Tensor:
+        """``[C]`` the weights of the classes where another tensor is, without a wait for its device."""
+        return torch.tensor(self.class_weights, dtype=other.dtype).to(other.device, non_blocking=True)
 
     def finish(self, rows: Rows) -> Rows:
         """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
         if self.class_weights is None:
             return rows
         divisors = rows.divisors if isinstance(rows, WeightedRows) else _counted(rows)
-        of_classes = divisors.new_tensor(self.class_weights)
+        of_classes = self._weights_like(divisors)
         weights = rows.masses.average(of_classes[:, None]).squeeze(1)
         dense, positive = rows.to_dense(), weights[:, None] > 0
         masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))

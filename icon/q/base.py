@@ -50,7 +50,7 @@ def mean_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
     """``[d]`` the mean row of all parts."""
     if isinstance(totals, Whole):
         return x.mean(dim=0)
-    return totals.sum(x.sum(dim=0)) / totals.sum(x.new_tensor(float(len(x))))
+    return totals.sum(x.sum(dim=0)) / totals.sum(x.new_full((), float(len(x))))
 
 
 def log_sum_of(x: Float[Tensor, n * d], totals: Totals) -> Float[Tensor, "*d"]:

@@ -113,7 +113,7 @@ class Clusters(Kernel):
         d = weights if self.stationary else self.weights
         if d is None:
             sizes = {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every)}
-            return sizes | {"number": log_phi.new_tensor(support.m)} if self.leak else sizes
+            return sizes | {"number": log_phi.new_full((), support.m)} if self.leak else sizes
         if len(d) != len(log_phi):
             raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
         d = d.to(log_phi)

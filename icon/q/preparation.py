@@ -65,7 +65,7 @@ class _UnitRows(torch.autograd.Function):
 
 def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:
     """Mean and variance ``[d]`` of each dimension over the points of all parts."""
-    count = totals.sum(x.new_tensor(float(len(x))))
+    count = totals.sum(x.new_full((), float(len(x))))
     mean = totals.sum(x.sum(dim=0)) / count
     return mean, totals.sum((x - mean).square().sum(dim=0)) / count
 
