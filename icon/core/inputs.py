@@ -32,7 +32,7 @@ def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel) -> l
             if k > 0 or not may_be_logits:
                 raise
             views[k] = masked_logits(view, views[1], target, p)
-    if may_be_logits and not check.values_matter(views[0]):
+    if may_be_logits and views[1].shape[0] == views[1].shape[1] and not check.values_matter(views[0]):
         views[0] = lowered_where_masked(views[0], views[1])
     shape, dtype = views[0].shape, views[0].dtype
     for view in views[1:]:
@@ -87,8 +87,6 @@ def masked_logits(logits: Any, prototypes: Any, target: Any, p: Distribution) ->
 
 def lowered_where_masked(logits: Tensor, prototypes: Tensor) -> Tensor:
     """The same where a transform or a compiler looks on, who may not ask what the values are: nothing is refused."""
-    if prototypes.shape[0] != prototypes.shape[1]:
-        return logits
     identity = torch.eye(len(prototypes), dtype=prototypes.dtype, device=prototypes.device)
     return _lowered(logits, (logits.detach() == -math.inf) & (prototypes.detach() == identity).all())
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
-from icon.core.cross_entropy import cross_entropy, suffices
+from icon.core.cross_entropy import cross_entropies, cross_entropy
 from icon.core.divergence import Divergence, resolve
 from icon.core.evaluators import Evaluator
 from icon.core.evaluators.ring import Ring, refuse_without_all
@@ -29,7 +29,7 @@ from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights, given_weights
 from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, shown
+from icon.q.base import WHOLE, Features, Kernel, Totals, optional_buffer, shown
 
 
 class Loss(nn.Module):
@@ -133,7 +133,7 @@ class Loss(nn.Module):
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
         given = None if self.stationary_anchors or anchor_weights is None else given_weights(anchor_weights)
         self.anchor_weights: Tensor | None
-        self.register_buffer("anchor_weights", given)
+        optional_buffer(self, "anchor_weights", given)
         if not q.partition.is_normalizer:
             limit = f"q is a rescaled limit or no distribution ({type(q.partition).__name__}), expected a normalised q"
             if self.normalization == "joint":
@@ -158,7 +158,7 @@ class Loss(nn.Module):
         self._reduce = Reduction(joint, self.reduction == "none", self.divergence, self.totals)
         is_plain = mean and not (joint or self.divergence or self.stationary_anchors) and self.totals is WHOLE
         chosen_here = self.evaluator is None and self.block is None
-        self._is_cross_entropy = is_plain and chosen_here and suffices(p, q)
+        self._cross_entropies = cross_entropies(p, q) if is_plain and chosen_here else 0
         self._is_built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -236,8 +236,8 @@ class Loss(nn.Module):
         if self._ranks is None and HAS_RANKS and dist.is_initialized():
             warn_of_other_ranks()
         views, target, of_anchors = self._views(input, target, weights)
-        if self._is_cross_entropy and len(views) == 2 and anchors is None and of_anchors is None:
-            value = cross_entropy(self.p, self.q, views, target)
+        if self._cross_entropies and len(views) == 2 and anchors is None and of_anchors is None:
+            value = cross_entropy(self.p, self.q, views, target, both=self._cross_entropies == 2)
             if value is not None:
                 return value
         directions = self._directions(views, target, anchors, of_anchors)

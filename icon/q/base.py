@@ -141,7 +141,7 @@ class Kernel(nn.Module):
         weights = None if log_weights is None else check.as_tensor(log_weights, "log_weights").detach().clone()
         if weights is not None and (weights.ndim != 1 or not bool(torch.isfinite(weights).all())):
             raise ValueError(f"log_weights: got shape {tuple(weights.shape)}, expected finite numbers (m,)")
-        self.register_buffer("log_weights", weights)
+        optional_buffer(self, "log_weights", weights)
 
     def features(
         self,
@@ -274,6 +274,14 @@ class Kernel(nn.Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def optional_buffer(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+    """A buffer where there is one, and a plain None else, which is quicker to read."""
+    if tensor is None:
+        setattr(module, name, None)
+    else:
+        module.register_buffer(name, tensor)
 
 
 def shown(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from icon import _checks as check
 from icon.core.evaluators.autograd import Autograd
 from icon.core.evaluators.base import Evaluator
@@ -12,8 +14,8 @@ from icon.core.problem import Problem
 __all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "Grid", "choose", "resolve"]
 
 EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused, "grid": Grid}
-#: Pairs up to which ordinary PyTorch is as fast as the fused evaluator, and open to every transform.
-SMALL = 2**17
+#: Pairs below which ordinary PyTorch is as fast as the fused evaluator, and open to every transform; by device.
+SMALL = defaultdict(lambda: 2**17, cuda=2**24)
 
 #: Pairs from which a map is evaluated on a grid, within its tolerance, and not exactly.
 MAP = 2**24
@@ -49,7 +51,7 @@ def choose(problem: Problem) -> Evaluator:
     """Fused for large product scores with a softmax, a grid for maps of many points, autograd for all else and under
     transforms and compilers."""
     pairs = problem.support.n * problem.support.m
-    if pairs < SMALL:
+    if pairs < SMALL[problem.anchors.device.type]:
         return _AUTOGRAD
     if Fused.can(problem):
         return _AUTOGRAD if check.is_traced() else _FUSED
