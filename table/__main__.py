@@ -46,8 +46,8 @@ def main(
     console = Console()
     try:
         own = _loaded(load or [])
-        marked = [find(name).slug for name in mark or []]
-        slugs = None if only is None else {find(name).slug for name in only}
+        marked = [find(name, "mark").slug for name in mark or []]
+        slugs = None if only is None else {find(name, "only").slug for name in only}
         out.mkdir(parents=True, exist_ok=True)
         (out / "table.json").touch()
     except (ValueError, OSError) as error:

@@ -117,11 +117,11 @@ def methods() -> list[Method]:
     return sorted(_METHODS.values(), key=lambda m: (not m.in_table, rows.index(m.row), columns.index(m.column)))
 
 
-def find(name: str) -> Method:
-    """The record of a slug or a printed name, upper or lower case."""
+def find(name: str, argument: str = "method") -> Method:
+    """The record of a slug or a printed name, upper or lower case; an error names the argument that it was."""
     by_name = {record.name.lower(): record.slug for record in _METHODS.values()}
     slug = str(name).lower()
-    return _METHODS[check.choice(by_name.get(slug, slug), "method", tuple(_METHODS))]
+    return _METHODS[check.choice(by_name.get(slug, slug), argument, tuple(_METHODS))]
 
 
 def table() -> pd.DataFrame:

@@ -76,8 +76,8 @@ def _methods(table: Table, console: Console) -> Sheet:
     sheet.add_column("Coordinate", min_width=15)
     if roomy:
         sheet.add_column("Relation", ratio=1)
-    sheet.add_column("Worst", justify="right", no_wrap=True)
-    sheet.add_column("Allowed", justify="right", no_wrap=True)
+    sheet.add_column("Error", justify="right", no_wrap=True)
+    sheet.add_column("At most", justify="right", no_wrap=True)
     sheet.add_column("Other packages", ratio=1, min_width=PACKAGE)
     sheet.add_column("OK", justify="center", no_wrap=True)
     for methods in (table["methods"], table["variants"]):
