@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import icon
 from tests import dense
 
 ROWS = ("gaussian", "gaussian-wide", "gaussian-narrow", "student-t", "clusters")
@@ -215,3 +216,19 @@ def assert_same(actual: Tensor, expected: Tensor, leaves: Sequence[Tensor], rtol
     assert_close(actual, expected, rtol, "value")
     for k, (g, e) in enumerate(zip(gradients(actual, leaves), gradients(expected, leaves), strict=True)):
         assert_close(g, e, rtol, f"gradient by leaf {k}")
+
+
+def reweighted(rows: Tensor, seed: int = 5) -> Tensor:
+    """A scalar whose upstream gradient differs between anchors."""
+    return rows @ normal(len(rows), seed=seed)
+
+
+class Bilinear(icon.q.Kernel):
+    """A parameter inside the score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metric = torch.nn.Parameter(normal(3, 3, seed=9))
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return anchors @ self.metric @ candidates.mT

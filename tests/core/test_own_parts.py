@@ -1,0 +1,141 @@
+"""Scores, partitions, divergences and evaluators of one's own, beside those of the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import icon
+from icon.core.evaluators import Autograd, Fused
+from tests import dense
+from tests.cases import Bilinear, N, assert_same, normal
+
+pytestmark = pytest.mark.usefixtures("each_evaluator")
+
+DIVERGENCES = ("kl", "reverse-kl", "js", "tv", "hellinger", "alpha")
+MASK = torch.as_tensor(dense.others(N))
+
+
+def test_a_divergence_of_ones_own() -> None:
+    def squares(p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+        return (p - q).square().sum(dim=1)
+
+    z, labels = normal(N, 3, grad=True), np.arange(N) % 4
+    loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), divergence=squares, block=7)
+    learned = dense.row_q(dense.student_t_scores(z, z, 1.0), MASK)
+    expected = (torch.from_numpy(dense.p_members(labels)) - learned).square().sum(dim=1).mean()
+    assert_same(loss(z, labels), expected, [z])
+
+
+class Laplacian(icon.q.Kernel):
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return -(anchors[..., :, None, :] - candidates[..., None, :, :]).abs().sum(-1)
+
+
+class Transposed(icon.q.Kernel):
+    """Its scores are a view that is not contiguous."""
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return (candidates @ anchors.mT).mT
+
+
+def own_scores(q: icon.q.Kernel, z: Tensor) -> Tensor:
+    if isinstance(q, Laplacian):
+        return -(z[:, None] - z[None]).abs().sum(-1)
+    return z @ q.metric @ z.T if isinstance(q, Bilinear) else z @ z.T
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("kind", [Laplacian, Transposed, Bilinear])
+def test_a_users_own_score(kind: type[icon.q.Kernel], reduction: str) -> None:
+    q = kind()
+    z, labels = normal(N, 3, grad=True), np.arange(N) % 3
+    loss = icon.Loss(icon.p.Classes().debias(0.1), q, reduction=reduction, block=7)
+    p = dense.debiased(dense.p_members(labels), 0.1, dense.others(N))
+    expected = dense.row_kl(own_scores(q, z), p, MASK)
+    value = loss(z, labels)
+    weights = torch.full((N,), 1 / N, dtype=torch.float64) if reduction == "mean" else normal(N, seed=4)
+    assert_same(value if reduction == "mean" else value @ weights, expected @ weights, [z, *q.parameters()])
+
+
+class Dense(icon.Evaluator):
+    """Everything as matrices of all pairs, written from the public interface alone."""
+
+    name = "dense"
+
+    def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+        n, support = problem.support.n, problem.support
+        p = problem.p.tile(0, n, problem.anchors)
+        scores = problem.scores(problem.anchors, 0)
+        inside = support.hide(torch.ones_like(scores), 0, 0.0) > 0
+        normalizer = problem.partition(scores, 0)
+        if problem.divergence is None:
+            return normalizer, (p * scores.masked_fill(~inside, 0.0)).sum(dim=1)
+        if problem.log_normalizer is not None:
+            normalizer = problem.log_normalizer.expand(n)
+        log_q = (scores - normalizer[:, None]).masked_fill(~inside, -torch.inf)
+        counted = torch.ones(n, dtype=torch.bool) if problem.counted is None else problem.counted
+        p = torch.where(counted[:, None], p, log_q.exp().detach())
+        return (problem.divergence(p, log_q.exp(), log_q.masked_fill(~inside, 0.0)),)
+
+
+@pytest.mark.parametrize("evaluator", [Dense(), Fused(), Autograd()], ids=repr)
+def test_evaluators_agree_on_every_cell(evaluator: icon.Evaluator) -> None:
+    icon.testing.check_evaluator(evaluator)
+
+
+def test_an_evaluator_that_is_wrong_is_found() -> None:
+    class Wrong(Dense):
+        def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+            first, *rest = super().per_anchor(problem)
+            return (first * (1 + 1e-9), *rest)
+
+    with pytest.raises(AssertionError, match=r"value of .* differs by"):
+        icon.testing.check_evaluator(Wrong())
+
+
+def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
+    calls: list[str] = []
+
+    class Counting(Dense):
+        def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+            calls.append(type(problem.q).__name__)
+            return super().per_anchor(problem)
+
+    z, x, ids, mine = normal(N, 3), normal(N, 4, seed=1).numpy(), np.arange(N) // 2, Counting()
+    icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=mine)(z, ids)
+    icon.loss("gaussian", "pairs", evaluator=mine)(z, ids)
+    assert "evaluator='dense'" in repr(icon.method("simclr", evaluator=mine))
+    icon.Embedding(evaluator=mine, max_iter=2, hyper={"perplexity": 4.0}).fit(x)
+    icon.Clustering(3, n_neighbors=3, evaluator=mine, max_iter=2, n_init=1, init="random").fit(x)
+    assert {"StudentT", "Gaussian", "Clusters"} <= set(calls)
+    for wrong, kind, message in (
+        ("fuse", ValueError, r"^evaluator: got 'fuse' \(did you mean 'fused'\?\)"),
+        (3, TypeError, r"^evaluator: got int, expected a name or an icon\.Evaluator"),
+    ):
+        with pytest.raises(kind, match=message):
+            icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=wrong)  # type: ignore[arg-type]
+
+
+class HalfSum:
+    """Calls itself a normaliser and is one: a softmax at another temperature would not be."""
+
+    is_normalizer = True
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return torch.log(row.hide(scores, -torch.inf).exp().sum(dim=1))
+
+
+@pytest.mark.parametrize("name", DIVERGENCES[2:])
+def test_a_normaliser_of_ones_own_under_every_divergence(name: str) -> None:
+    """It is used, not replaced: total variation stays at most 1."""
+    z, labels = normal(N, 3, grad=True), np.arange(N) % 4
+    q = icon.q.Gaussian(sigma=0.8)
+    expected = icon.Loss(icon.p.Classes().debias(0.1), q, divergence=name)(z, labels)
+    own = icon.q.Gaussian(sigma=0.8)
+    own.partition = HalfSum()
+    assert_same(icon.Loss(icon.p.Classes().debias(0.1), own, divergence=name)(z, labels), expected, [z])
