@@ -26,7 +26,6 @@ from table.cells import code
 from table.methods import module_of, path_of
 from table.page.markdown import sheet
 from table.page.mathml import mathml
-from table.peers import PEERS
 
 ROOT = Path(__file__).parent.parent
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
@@ -141,7 +140,7 @@ def _parts(method: Method) -> Iterator[str]:
         f"The relation to the reference is: {method.relation}. The reference, in NumPy and without anything of icon, "
         f"and the checks are in [{path_of(method.slug)}]({method.slug}.txt)."
     )
-    if packages := [package for package, _, _ in PEERS.get(method.slug, ())]:
+    if packages := [package.name for package in getattr(module_of(method.slug), "PEERS", ())]:
         yield f"The same numbers come from {' and '.join(packages)}."
     yield f"Run the checks with `python -m table --only {method.slug}` in a checkout."
     if method.program is not None:

@@ -15,7 +15,9 @@ import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._math import Array, Scalar, unit
+from table.peers import Package, lightly_loss, ours, relative
 
 
 def value(prediction: Array, target: Array) -> Scalar:
@@ -56,3 +58,15 @@ PROGRAM = Exact(
     lambda s, a: icon.method("byol", settings="authors").published((a, torch.tensor(s.zb))),
     lambda s, a: program(a, s.zb),
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _lightly(s: Sample) -> float:
+    a, b = torch.tensor(s.za), torch.tensor(s.zb)
+    theirs = lightly_loss("negative_cosine_similarity", "NegativeCosineSimilarity")()(a, b).item()
+    return relative(ours("byol", (a, b)), theirs)
+
+
+PEERS = (Package("lightly", "lightly", _lightly),)

@@ -8,11 +8,14 @@ Radford et al., "Learning Transferable Visual Models From Natural Language Super
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, cosine_gradient, cosines, label_losses, log_softmax, softmax, unit
+from table.peers import Package, open_clip_loss, ours, relative
 
 
 def value(za: Array, zb: Array, temperature: float) -> Scalar:
@@ -57,3 +60,15 @@ PROGRAM = Exact(
     lambda s, a, b: icon.method("clip", settings="authors", learnable=False).published((a, b)),
     lambda s, a, b: program(a, b),
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _open_clip(s: Sample) -> float:
+    a, b = (torch.nn.functional.normalize(torch.tensor(v), dim=1) for v in (s.za, s.zb))
+    theirs = open_clip_loss()()(a, b, torch.tensor(1 / 0.07, dtype=torch.float64)).item()
+    return relative(ours("clip", (a, b), temperature=0.07), theirs)
+
+
+PEERS = (Package("open_clip_torch", "open_clip", _open_clip),)

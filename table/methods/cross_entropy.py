@@ -8,11 +8,14 @@ Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVP
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, cross_entropies, log_softmax, softmax
+from table.peers import Package, ours, relative
 
 
 def value(z: Array, prototypes: Array, labels: Array, temperature: float, label_smoothing: float) -> Scalar:
@@ -49,3 +52,15 @@ CHECKS = [
     )
     for smoothing in (0.0, 0.1)
 ]
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _torch(s: Sample) -> float:
+    z, w = torch.tensor(s.z), torch.tensor(s.prototypes)
+    theirs = torch.nn.functional.cross_entropy(z @ w.T, torch.tensor(s.y), label_smoothing=0.1).item()
+    return relative(ours("cross-entropy", (z, w), s.y, label_smoothing=0.1), theirs)
+
+
+PEERS = (Package("torch", "torch", _torch),)

@@ -11,9 +11,11 @@ two views the positives of an anchor are averaged; an anchor without a positive 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._math import (
     Array,
     Scalar,
@@ -24,6 +26,7 @@ from table.methods._math import (
     softmax,
     uniform_others,
 )
+from table.peers import Package, lightly_loss, ours, relative
 
 
 def value(z: Array, ids: Array, temperature: float) -> Scalar:
@@ -58,3 +61,15 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _lightly(s: Sample) -> float:
+    a, b = torch.tensor(s.za), torch.tensor(s.zb)
+    theirs = lightly_loss("dcl_loss", "DCLLoss")(temperature=0.1)(a, b).item()
+    return relative(ours("decoupled-contrastive", torch.cat([a, b]), np.tile(np.arange(s.n), 2)), theirs)
+
+
+PEERS = (Package("lightly", "lightly", _lightly),)

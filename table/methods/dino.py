@@ -22,6 +22,7 @@ from table.checks import Exact
 from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, cross_entropies, log_softmax, softmax, unit
+from table.peers import Package, lightly_loss, ours, relative
 
 
 def teacher_codes(logits: Array, center: Array, temperature: float) -> Array:
@@ -107,3 +108,25 @@ PROGRAM = Exact(
     ),
     form="cosine head, codes of the centred teacher",
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _prototype_scores(s: Sample, *views: Any) -> list[torch.Tensor]:
+    return [torch.tensor(view @ s.prototypes.T) for view in views]
+
+
+def _lightly(s: Sample) -> float:
+    """Two views of the teacher, two of the student, each against the other one."""
+    DINOLoss = lightly_loss("dino_loss", "DINOLoss")
+    teacher, student = _prototype_scores(s, s.za, s.zb), _prototype_scores(s, s.zc, s.z)
+    hyper = {"warmup_teacher_temp": 0.04, "teacher_temp": 0.04, "student_temp": 0.1}
+    theirs = DINOLoss(output_dim=10, **hyper).double()(teacher, student, epoch=0).item()
+    codes = [icon.nn.Centering(10, temperature=0.04)(t) for t in teacher]
+    prototypes = torch.tensor(s.prototypes)
+    pairs = ((torch.tensor(s.zc), codes[1]), (torch.tensor(s.z), codes[0]))
+    return relative(float(np.mean([ours("dino", (z, prototypes), code) for z, code in pairs])), theirs)
+
+
+PEERS = (Package("lightly", "lightly", _lightly),)

@@ -21,6 +21,7 @@ from table.checks import Exact, Number
 from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar
+from table.peers import Package, ours, relative
 
 
 def error(z: Array, prototypes: Array, labels: Array) -> float:
@@ -77,3 +78,18 @@ CHECKS = [
         form="rescaled limit = multiclass perceptron",
     ),
 ]
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _scikit_learn(s: Sample) -> float:
+    from sklearn.metrics import zero_one_loss
+
+    error = zero_one_loss(s.y, (s.z @ s.prototypes.T).argmax(axis=1))
+    leak, classes = 0.05, len(s.prototypes)
+    theirs = -(1 - error) * np.log(1 - leak + leak / classes) - error * np.log(leak / classes)
+    return relative(ours("error-rate", (torch.tensor(s.z), torch.tensor(s.prototypes)), s.y, leak=leak), theirs)
+
+
+PEERS = (Package("scikit-learn", "sklearn", _scikit_learn),)

@@ -20,6 +20,7 @@ from table.checks import Limit, Minimiser, Number
 from table.data import Sample, sample
 from table.methods._checks import hard, minimise
 from table.methods._math import Array, Scalar, squared_distances
+from table.peers import Package, relative
 
 
 def inertia(x: Array, labels: Array) -> Scalar:
@@ -119,3 +120,16 @@ CHECKS = [
     Limit("forward KL, σ² → ∞", (3e4, 3e5, 3e6), _kmeans_forward, _kmeans_forward_reference, -1.0),
     Minimiser("inertia", _minimise_kmeans, 0.01, "inertia / Lloyd's from the same start - 1"),
 ]
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _scikit_learn(s: Sample) -> float:
+    from sklearn.cluster import KMeans
+
+    fitted = KMeans(10, n_init=1, random_state=s.seed).fit(s.x)
+    return relative(kmeans_inertia(s, fitted.labels_), fitted.inertia_)
+
+
+PEERS = (Package("scikit-learn", "sklearn", _scikit_learn),)

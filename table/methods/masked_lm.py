@@ -16,6 +16,7 @@ from table.checks import Exact
 from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, label_losses, label_slopes
+from table.peers import Package, ours, relative
 
 
 def value(hidden: Array, embeddings: Array, tokens: Array, masked: Array) -> Scalar:
@@ -73,3 +74,16 @@ PROGRAM = Exact(
     scale=lambda s: 1 + 1e-5 / s.masked.sum(),
     form="loss = program · (M + 1e-5)/M, M predictions",
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _torch(s: Sample) -> float:
+    hidden, embeddings, masked = torch.tensor(s.hidden), torch.tensor(s.prototypes), torch.tensor(s.masked)
+    labels = torch.tensor(s.tokens).masked_fill(~masked, -100)
+    theirs = torch.nn.functional.cross_entropy((hidden @ embeddings.T).flatten(0, 1), labels.flatten()).item()
+    return relative(ours("masked-lm", (hidden[masked], embeddings), s.tokens[s.masked]), theirs)
+
+
+PEERS = (Package("torch", "torch", _torch),)

@@ -18,6 +18,7 @@ from table.checks import Exact
 from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, label_losses, label_slopes
+from table.peers import Package, ours, relative
 
 
 def value(hidden: Array, embeddings: Array, tokens: Array) -> Scalar:
@@ -67,3 +68,16 @@ PROGRAM = Exact(
     lambda s, h, e: program(h, e, s.tokens),
     form="texts of equal length",
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _torch(s: Sample) -> float:
+    hidden, embeddings, tokens = torch.tensor(s.hidden), torch.tensor(s.prototypes), torch.tensor(s.tokens)
+    logits = (hidden @ embeddings.T).transpose(1, 2)
+    theirs = torch.nn.functional.cross_entropy(logits[:, :, :-1], tokens[:, 1:]).item()
+    return relative(ours("next-token", (hidden[:, :-1].flatten(0, 1), embeddings), tokens[:, 1:].flatten()), theirs)
+
+
+PEERS = (Package("torch", "torch", _torch),)

@@ -19,6 +19,7 @@ from table.checks import Exact, Minimiser
 from table.data import Sample
 from table.methods._checks import wide
 from table.methods._math import Array, Scalar
+from table.peers import Package, relative
 
 
 def value(z: Array) -> Scalar:
@@ -75,3 +76,17 @@ CHECKS = [
     wide("identity", ("z",), lambda s: None, lambda s: value(s.z)),
     Minimiser("principal subspace", _minimise_pca, 1e-4, "largest principal angle (rad)"),
 ]
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _scikit_learn(s: Sample) -> float:
+    from sklearn.decomposition import PCA
+
+    scores = PCA(2).fit_transform(s.x)
+    variance = PCA(2).fit(s.x).explained_variance_.sum() * (s.n - 1) / s.n
+    return relative(icon.method("pca")(torch.tensor(scores)).item(), -2 * variance)
+
+
+PEERS = (Package("scikit-learn", "sklearn", _scikit_learn),)

@@ -16,6 +16,7 @@ import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import (
     Array,
@@ -30,6 +31,7 @@ from table.methods._math import (
     softmax,
     uniform_others,
 )
+from table.peers import Package, lightly_ntxent, ours, relative
 
 
 def value(z: Array, ids: Array, temperature: float) -> Scalar:
@@ -72,4 +74,28 @@ PROGRAM = Exact(
     ("za", "zb"),
     lambda s, a, b: icon.method("simclr", settings="authors").published(torch.cat([a, b]), s.two_views),
     lambda s, a, b: program(a, b),
+)
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _lightly(s: Sample) -> float:
+    NTXentLoss = lightly_ntxent()
+    a, b = torch.tensor(s.za), torch.tensor(s.zb)
+    ids = np.tile(np.arange(s.n), 2)
+    theirs = NTXentLoss(temperature=0.1)(a, b).item()
+    return relative(ours("simclr", torch.cat([a, b]), ids, temperature=0.1), theirs)
+
+
+def _metric_learning(s: Sample) -> float:
+    from pytorch_metric_learning.losses import NTXentLoss
+
+    z, ids = torch.tensor(s.pairs), torch.tensor(s.ids)
+    return relative(ours("simclr", z, ids, temperature=0.1), NTXentLoss(temperature=0.1)(z, ids).item())
+
+
+PEERS = (
+    Package("lightly", "lightly", _lightly),
+    Package("pytorch-metric-learning", "pytorch_metric_learning", _metric_learning),
 )

@@ -22,6 +22,7 @@ from table.data import Sample
 from table.methods import simclr
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, cross_entropies, log_softmax, off_diagonal, unit
+from table.peers import Package, ours, relative
 
 
 def value(z: Array, labels: Array, temperature: float) -> Scalar:
@@ -75,3 +76,16 @@ PROGRAM = Exact(
     lambda s, z: program(z, _lonely(s), 0.1),
     form="τ = 0.1, an anchor without a positive",
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _metric_learning(s: Sample) -> float:
+    from pytorch_metric_learning.losses import SupConLoss
+
+    z, y = torch.tensor(s.z), torch.tensor(s.y)
+    return relative(ours("supcon", z, y, temperature=0.1), SupConLoss(temperature=0.1)(z, y).item())
+
+
+PEERS = (Package("pytorch-metric-learning", "pytorch_metric_learning", _metric_learning),)

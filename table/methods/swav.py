@@ -24,6 +24,7 @@ from table.checks import Exact, Number
 from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, cosine_gradient, cosines, cross_entropies, log_softmax, softmax, unit
+from table.peers import Package, lightly_loss, ours, relative
 
 
 def codes(scores: Array, epsilon: float, n_iters: int) -> Array:
@@ -134,3 +135,30 @@ PROGRAM = Exact(
     lambda s, a, b: program((a, b), unit(s.prototypes)),
     form="codes of three rounds; the gradient is that of the points",
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _lightly(s: Sample) -> float:
+    """Three rounds of Sinkhorn-Knopp, each view against the codes of the other."""
+    a, b, prototypes = (torch.nn.functional.normalize(torch.tensor(v), dim=1) for v in (s.za, s.zb, s.prototypes))
+    scores = [view @ prototypes.T for view in (a, b)]
+    theirs = lightly_loss("swav_loss", "SwaVLoss")(temperature=0.1)(scores, []).item()
+    code_a, code_b = (icon.sinkhorn(score, 0.05, 3, tolerance=None) for score in scores)
+    return relative(ours("swav", (torch.cat([a, b]), prototypes), torch.cat([code_b, code_a])), theirs)
+
+
+def _pot(s: Sample) -> float:
+    """Codes with unequal marginals on both sides, ε = 0.01, against POT's plan."""
+    import ot
+
+    scores = np.tanh(s.z @ s.prototypes.T)
+    rows, columns = s.soft_labels[:, 0] + 0.5, np.arange(1.0, 11.0)
+    rows, columns = rows / rows.sum(), columns / columns.sum()
+    plan = ot.sinkhorn(rows, columns, -scores, 0.01, method="sinkhorn_log", stopThr=1e-10, numItermax=100_000)
+    codes = icon.sinkhorn(scores, 0.01, 50_000, row_weights=rows, column_weights=columns, tolerance=1e-10)
+    return float(np.abs(rows[:, None] * codes.numpy() - plan).max() / plan.max())
+
+
+PEERS = (Package("lightly", "lightly", _lightly), Package("POT", "ot", _pot))

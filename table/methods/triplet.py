@@ -18,11 +18,14 @@ Anchors whose class has no other member are left out of ``supcon``.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._checks import narrow
 from table.methods._math import Array, Scalar, off_diagonal, squared_distances, uniform_others, unit
+from table.peers import Package, relative
 
 
 def value(z: Array, ids: Array, margin: float) -> Scalar:
@@ -102,4 +105,38 @@ PROGRAM = Exact(
     lambda s, z: icon.method("triplet", settings="authors", margin=0.5).published(z, s.ids),
     lambda s, z: program(z, s.ids, 0.5),
     form="squared distances, a hard margin, ids that occur twice",
+)
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _torch(s: Sample) -> float:
+    z = torch.tensor(s.pairs)
+    distances = torch.cdist(z, z) ** 2
+    same = torch.tensor(s.ids[:, None] == s.ids)
+    positive = z[(same & ~torch.eye(s.n, dtype=torch.bool)).int().argmax(dim=1)]
+    negative = z[distances.masked_fill(same, np.inf).argmin(dim=1)]
+    squared = torch.nn.TripletMarginWithDistanceLoss(
+        distance_function=lambda a, b: ((a - b) ** 2).sum(dim=1), margin=0.5
+    )
+    return relative(icon.method("triplet", margin=0.5)(z, s.ids).item(), squared(z, positive, negative).item())
+
+
+def _metric_learning(s: Sample) -> float:
+    from pytorch_metric_learning.distances import LpDistance
+    from pytorch_metric_learning.losses import TripletMarginLoss
+    from pytorch_metric_learning.miners import BatchHardMiner
+    from pytorch_metric_learning.reducers import MeanReducer
+
+    z, ids = torch.tensor(s.pairs), torch.tensor(s.ids)
+    squared = LpDistance(normalize_embeddings=False, p=2, power=2)
+    loss = TripletMarginLoss(margin=0.5, distance=squared, reducer=MeanReducer())
+    theirs = loss(z, ids, BatchHardMiner(distance=squared)(z, ids)).item()
+    return relative(icon.method("triplet", margin=0.5)(z, ids).item(), theirs)
+
+
+PEERS = (
+    Package("torch", "torch", _torch),
+    Package("pytorch-metric-learning", "pytorch_metric_learning", _metric_learning),
 )

@@ -13,6 +13,8 @@ Chain rule: KL(P‖Q) = Σ_i P_i KL(P_{.|i}‖Q_{.|i}) + KL(P_i‖Q_i) with the 
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 
@@ -34,6 +36,7 @@ from table.methods._math import (
     squared_distances,
     uniform_neighbors,
 )
+from table.peers import Package, relative
 
 
 def value(z: Array, x: Array, perplexity: float, dof: float) -> Scalar:
@@ -143,3 +146,34 @@ PROGRAM = Exact(
     lambda s, z: icon.method("tsne", settings="authors").published(z, s.x),
     lambda s, z: program(z, s.x),
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _scikit_learn(s: Sample) -> float:
+    from scipy.spatial.distance import squareform
+    from sklearn.manifold._t_sne import _kl_divergence
+
+    loss = icon.method("tsne", perplexity=20.0)
+    rows = loss.p(s.x).symmetrize()
+    joint = (rows.anchor_marginal[:, None] * rows.to_dense()).numpy()
+    z = torch.tensor(s.map2, requires_grad=True)
+    value = loss(z, rows)
+    (slope,) = torch.autograd.grad(value, z)
+    theirs, gradient = _kl_divergence(s.map2.ravel(), squareform(joint, checks=False), 1.0, s.n, 2)
+    error = float(np.abs(slope.numpy().ravel() - gradient).max() / np.abs(gradient).max())
+    return max(relative(value.item(), theirs), error)
+
+
+def _open_tsne(s: Sample) -> float:
+    from openTSNE.affinity import PerplexityBasedNN
+
+    logging.getLogger("openTSNE").setLevel(logging.ERROR)  # it warns that all points are many neighbours
+    theirs = PerplexityBasedNN(s.x, perplexity=20, method="exact", k_neighbors=s.n - 1).P.toarray()
+    rows = icon.p.Gaussian(perplexity=20.0).symmetrize()(s.x)
+    mine = (rows.anchor_marginal[:, None] * rows.to_dense()).numpy()
+    return float(np.abs(mine - theirs).max() / theirs.max())
+
+
+PEERS = (Package("scikit-learn", "sklearn", _scikit_learn), Package("openTSNE", "openTSNE", _open_tsne))

@@ -6,9 +6,11 @@ import numpy as np
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods import tsne
 from table.methods._checks import K
 from table.methods._math import Array, Scalar, nearest_neighbors
+from table.peers import Package
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------
 
@@ -41,3 +43,20 @@ PROGRAM = Exact(
     lambda s, z: icon.method("tsne-uniform", settings="authors").published(z, s.x),
     lambda s, z: program(z, s.x),
 )
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _open_tsne(s: Sample) -> float:
+    from openTSNE.affinity import Uniform
+
+    # Where the k-th and next neighbours tie (integer pixels), either choice is right: compare untied data.
+    x = s.x + 1e-3 * np.random.default_rng(s.seed).normal(size=s.x.shape)
+    theirs = Uniform(x, k_neighbors=10, method="exact", symmetrize="mean").P.toarray()
+    rows = icon.p.KNN(10).symmetrize()(x)
+    mine = (rows.anchor_marginal[:, None] * rows.to_dense()).numpy()
+    return float(np.abs(mine - theirs).max() / theirs.max())
+
+
+PEERS = (Package("openTSNE", "openTSNE", _open_tsne),)

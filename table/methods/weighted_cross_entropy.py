@@ -12,11 +12,14 @@ Divided by the weights met, not by n: a weighted mean.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import icon
 from table.checks import Exact
+from table.data import Sample
 from table.methods._checks import ce
 from table.methods._math import Array, Scalar, label_losses, label_slopes
+from table.peers import Package, ours, relative
 
 
 def value(z: Array, prototypes: Array, y: Array, weights: Array) -> Scalar:
@@ -45,3 +48,15 @@ CHECKS = [
         form="cross-entropy",
     )
 ]
+
+
+# -- the packages that implement it ------------------------------------------------------------------------------------
+
+
+def _torch(s: Sample) -> float:
+    z, w, weight = torch.tensor(s.z), torch.tensor(s.prototypes), torch.linspace(0.5, 5, 10, dtype=torch.float64)
+    theirs = torch.nn.functional.cross_entropy(z @ w.T, torch.tensor(s.y), weight=weight).item()
+    return relative(ours("weighted-cross-entropy", (z, w), s.y, class_weights=weight), theirs)
+
+
+PEERS = (Package("torch", "torch", _torch),)

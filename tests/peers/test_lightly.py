@@ -40,11 +40,11 @@ OURS = {
 
 
 def theirs() -> Functions:
-    swav, dino = peers._lightly_loss("swav_loss", "SwaVLoss"), peers._lightly_loss("dino_loss", "DINOLoss")
+    swav, dino = peers.lightly_loss("swav_loss", "SwaVLoss"), peers.lightly_loss("dino_loss", "DINOLoss")
     return {
-        "simclr": peers._lightly_loss("ntx_ent_loss", "NTXentLoss")(TEMPERATURE),
-        "decoupled": peers._lightly_loss("dcl_loss", "DCLLoss")(TEMPERATURE),
-        "byol": peers._lightly_loss("negative_cosine_similarity", "NegativeCosineSimilarity")(),
+        "simclr": peers.lightly_loss("ntx_ent_loss", "NTXentLoss")(TEMPERATURE),
+        "decoupled": peers.lightly_loss("dcl_loss", "DCLLoss")(TEMPERATURE),
+        "byol": peers.lightly_loss("negative_cosine_similarity", "NegativeCosineSimilarity")(),
         "swav": lambda a, b: swav(TEMPERATURE, 3, EPSILON)([a, b], []).squeeze(),
         "dino": lambda a, b: dino(a.shape[1]).to(a.dtype)([a.detach(), b.detach()], [a, b]),
     }

@@ -156,7 +156,7 @@ def test_a_method_of_a_users_own(
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"mark": ["simcrl"]}, "method: got 'simcrl' (did you mean 'simclr'"),
+        ({"mark": ["simcrl"]}, "mark: got 'simcrl' (did you mean 'simclr'"),
         ({"load": ["no_such_module"]}, "load: got 'no_such_module', expected a module that can be imported"),
     ],
 )
