@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from icon._cached import cached
 from icon._lazy import sp
-from icon.p.masses import Grouped, Masses, Sparse
+from icon.p.masses import Masses, Sparse
 from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
 from icon.p.support import Support
@@ -77,6 +77,10 @@ class Rows(Composable):
         )
         support = Support(n, m, exclude_self, offset)
         return Rows(masses, support, notes) if marginal is None else JointRows(masses, support, notes, weights=marginal)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what is known from them is found anew, and a weak reference to a target cannot be saved."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __repr__(self) -> str:
         debiased = "" if self.masses.uniform_mass is None else ", debiased"
@@ -172,7 +176,7 @@ class Rows(Composable):
         if offset is None:
             return False
         own = self.masses.own_part
-        if isinstance(own, Grouped) and own.own is not None:
+        if own.leaves_self_out:
             return False  # known without a look at the keys, which a compiler may not take
         return any(bool(own.positives(start, stop).diagonal(offset + start).any()) for start, stop in own.spans())
 

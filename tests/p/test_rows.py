@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
+import pickle
 import re
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -501,3 +503,24 @@ def test_an_evaluation_without_gradient_keeps_the_gradient_of_later_ones() -> No
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
     assert icon.p.KNN(3).walks(np.int64(2)).operations[0].k.__class__ is int  # type: ignore[attr-defined]
+
+
+POINTS = normal(20, 4)
+
+
+@pytest.mark.parametrize("prepare", [lambda: icon.p.KNN(3)(POINTS), lambda: icon.p.Pairs()(torch.arange(20) // 2)])
+def test_rows_can_be_pickled(prepare: Callable[[], icon.Rows]) -> None:
+    """Also where they remember what they were made from, to which they hold a weak reference."""
+    rows = prepare()
+    rows.entropy()
+    again = pickle.loads(pickle.dumps(rows))
+    assert torch.equal(again.to_dense(), rows.to_dense())
+    assert torch.equal(again.entropy(), rows.entropy())
+    mixed = icon.Loss(icon.p.Gaussian(sigma=1.0).mix(rows, 0.5), icon.q.Gaussian())
+    assert pickle.loads(pickle.dumps(mixed))(POINTS[:, :2], POINTS) == mixed(POINTS[:, :2], POINTS)
+
+
+def test_an_anchor_left_out_has_no_positive() -> None:
+    rows = icon.p.DataLabel(n_classes=4, ignore_index=3)(torch.arange(9) % 4)
+    icon.testing.check_distribution(rows)
+    assert not rows.masses.positives(3, 4).any()

@@ -211,6 +211,8 @@ class Masses(ABC):
     hard_targets: Tensor | None = None
     #: Whether gradients flow through `leaves`.
     requires_grad: bool = False
+    #: Whether it is known that no anchor has mass on itself.
+    leaves_self_out: bool = False
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """Blocks of anchors whose tile is small."""

@@ -45,6 +45,10 @@ class Grouped(Masses):
     def m(self) -> int:  # type: ignore[override]
         return self.candidate_keys.shape[0]
 
+    @property
+    def leaves_self_out(self) -> bool:  # type: ignore[override]
+        return self.own is not None
+
     # -- who is in a group --------------------------------------------------------------------------------------------
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:

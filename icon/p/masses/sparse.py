@@ -223,7 +223,8 @@ class Listed(Masses):
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
-        return found.scatter_(1, self.indices[start:stop], True)
+        found.scatter_(1, self.indices[start:stop], True)
+        return found & (self.mass[start:stop, None] > 0) if isinstance(self.mass, Tensor) else found
 
     def sums(self) -> Float[Tensor, " n"]:
         return self._vector(self.mass)
