@@ -28,7 +28,7 @@ from icon.p.masses import Masses
 from icon.p.rows import Rows
 from icon.p.support import Support
 from icon.q.base import Kernel
-from icon.q.partitions import Competition, Mergeable, Partition
+from icon.q.partitions import Competition, Mergeable, Partition, as_partition
 
 TOLERANCE = 1e-12
 _N, _D = 12, 3
@@ -132,7 +132,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     _gradient(lambda z: q.weighted_score(*q.features(z, candidates, Support(7, 5))[:2]), anchors, "score")
 
 
-def check_partition(partition: Partition) -> None:
+def check_partition(partition: Partition | Callable[..., torch.Tensor]) -> None:
     """A partition gives one number per row, sees no hidden candidate, and has a right derivative.
 
     One that can be merged gives the same from summaries of tiles. One that calls itself a normaliser makes
@@ -144,6 +144,7 @@ def check_partition(partition: Partition) -> None:
     Raises:
         AssertionError: what does not hold.
     """
+    partition = as_partition(partition)
     scores = _points(6, 6, 3)
     masses = torch.eye(6, dtype=torch.float64).roll(1, dims=1)
     row = Competition(Support(6, 6, True, 0), 0, lambda: masses)

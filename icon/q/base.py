@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition
+from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
 
 
 @runtime_checkable
@@ -95,7 +95,9 @@ class Kernel(nn.Module):
     needs of all points together is named by `statistics`.
 
     Args:
-        partition: see `icon.q.PARTITIONS`.
+        partition: one of `icon.q.PARTITIONS`, one of your own, or a function ``(scores [b, m], row) -> A [b]``, with
+            which the loss is the cross-entropy form; ``row.hide(scores, value)`` hides who does not compete. None: the
+            softmax.
         margin: added to every score that is not a positive (triplet margin, additive-margin softmax).
         log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate
             (sampled-softmax correction, stationary weights).
@@ -128,13 +130,13 @@ class Kernel(nn.Module):
 
     def __init__(
         self,
-        partition: Partition | None = None,
+        partition: Partition | Callable[..., Tensor] | None = None,
         margin: float = 0.0,
         log_weights: Any = None,
         detach_candidates: bool = False,
     ) -> None:
         super().__init__()
-        self.partition: Partition = partition if partition is not None else LogSumExp()
+        self.partition: Partition = LogSumExp() if partition is None else as_partition(partition)
         self.margin = check.number(margin, "margin")
         self.detach_candidates = detach_candidates
         self.log_weights: Tensor | None

@@ -52,6 +52,42 @@ class Partition(Protocol):
     def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]: ...
 
 
+@dataclass(frozen=True)
+class Plain:
+    """A function of scores and who competes, as a partition that is no normaliser: the cross-entropy form alone."""
+
+    function: Callable[[Tensor, Competition], Tensor]
+    is_normalizer: ClassVar[bool] = False
+
+    def __call__(self, scores: Float[Tensor, "b m"], row: Competition) -> Float[Tensor, " b"]:
+        return self.function(scores, row)
+
+
+def as_partition(given: Partition | Callable[[Tensor, Competition], Tensor]) -> Partition:
+    """A partition, or a plain function as one.
+
+    Raises:
+        TypeError: neither.
+    """
+    if isinstance(given, Partition) and not isinstance(given, type):
+        return given
+    if not callable(given) or isinstance(given, type):
+        raise TypeError(f"partition: got {given!r}, expected a function (scores [b, m], row) -> [b], or a partition")
+    return Plain(given)
+
+
+def tells_positives(partition: Partition) -> bool:
+    """Whether a partition looks at p, and not at the scores alone."""
+    looks: list[int] = []
+
+    def masses() -> Tensor:
+        looks.append(1)
+        return torch.eye(2, 3)
+
+    partition(torch.zeros(2, 3), Competition(Support(2, 3), 0, masses))
+    return bool(looks)
+
+
 class Mergeable(ABC):
     """A partition of candidates that need not all be there at once: each tile of them is summed up in a few numbers."""
 

@@ -15,6 +15,7 @@ from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.labels import DataLabel
 from icon.p.rows import Rows
+from icon.q.partitions import tells_positives
 from icon.training.sampler import PairSampler
 from icon.training.shares import Alone
 
@@ -60,6 +61,8 @@ def what_is_seen(
     loss: Loss, mapper: nn.Module, inputs: Any, target: Any, batch_size: int | None, negatives: int | None, ranks: Alone
 ) -> Draw:
     """What gives the embedding and p of a step; the arguments are those of `icon.training.fit`."""
+    if batch_size is None and negatives is not None:
+        raise ValueError(f"negatives: got {negatives} without batch_size, expected None: every step sees all points")
     if batch_size is None:
         return all_points(loss, mapper, inputs, target, ranks)
     return batches(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2), negatives, ranks)
@@ -121,7 +124,15 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(f"labels: got {len(labels)} entries, expected {n} (one per row of the inputs)")
         return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
-    return PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+    found = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+    if negatives is not None and not found.spreads_mass:
+        raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
+    if negatives is not None and (loss.q.margin or tells_positives(loss.q.partition)):
+        raise ValueError(
+            f"negatives: got {negatives}, expected None: {loss.q!r} tells positives from negatives, which p mixed with "
+            "the uniform distribution does not"
+        )
+    return found
 
 
 def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:

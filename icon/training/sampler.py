@@ -70,9 +70,17 @@ class PairSampler(Composable):
             return spread
         return self.alpha + (1 - self.alpha) * (torch.zeros(self.rows.n).double() if spread is None else spread)
 
+    @property
+    def spreads_mass(self) -> bool:
+        """Whether the rows have uniform mass."""
+        return self._uniform is not None
+
     @cached
     def _anchors(self) -> Tensor:
-        return (self._own.sums() > 0).nonzero().flatten()
+        found = (self._own.sums() > 0).nonzero().flatten()
+        if not len(found):
+            raise ValueError("target: got a p in which no anchor has a positive of its own, expected some for batches")
+        return found
 
     @classmethod
     def of(
@@ -121,9 +129,10 @@ class PairSampler(Composable):
         return anchors, Rows(_own_and_others(own, others, uniform, n), Support(s, n))
 
     def _some_anchors(self, size: int) -> Tensor:
+        anchors = self._anchors
         if self.weighted:
             return torch.multinomial(self._on_cpu.marginal, size, replacement=True)
-        return self._anchors[torch.randperm(len(self._anchors))[:size]]
+        return anchors[torch.randperm(len(anchors))[:size]]
 
     def _among(self, anchors: Tensor) -> Rows:
         """p of a batch: mass 1 - u on the anchor's own partner, u spread over the batch or over random partners."""

@@ -20,6 +20,26 @@ DIVERGENCES = ("kl", "reverse-kl", "js", "tv", "hellinger", "alpha")
 MASK = torch.as_tensor(dense.others(N))
 
 
+def largest(scores: Tensor, row: Any) -> Tensor:
+    """A partition as a plain function."""
+    return row.hide(scores, -torch.inf).amax(dim=1)
+
+
+def test_a_partition_may_be_a_plain_function() -> None:
+    icon.testing.check_partition(largest)
+    z, labels = normal(N, 3, grad=True), np.arange(N) % 4
+    own = icon.Loss(icon.p.Classes(), Laplacian(partition=largest))
+    scores = -torch.cdist(z, z, p=1)
+    expected = scores.masked_fill(~MASK, -torch.inf).amax(dim=1) - (
+        torch.from_numpy(dense.p_members(labels)) * scores
+    ).sum(1)
+    assert_same(own(z, labels), expected.mean(), [z])
+    with pytest.raises(ValueError, match="divergence: got js, but q is a rescaled limit or no distribution"):
+        own.replace(divergence="js")
+    with pytest.raises(TypeError, match="partition: got 3, expected a function"):
+        Laplacian(partition=3)
+
+
 def test_a_divergence_of_ones_own() -> None:
     def squares(p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
         return (p - q).square().sum(dim=1)

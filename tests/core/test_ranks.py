@@ -176,12 +176,10 @@ class Centred(icon.q.Kernel):
         (icon.q.Clusters(weights=[1.0, 2.0]), {}, "weights"),
         (icon.q.Clusters(agreement=True, exponent=0.5), {}, "agreement=True"),
         (Centred(), {}, "Centred, whose statistics are of all candidates"),
-        (icon.q.Kernel(partition=lambda scores, row: scores.sum(dim=1)), {}, "the partition function"),
+        (icon.q.Kernel(partition=lambda scores, row: scores.sum(dim=1)), {}, "the partition Plain"),
     ],
 )
 def test_what_a_ring_cannot_do(q: Any, options: dict[str, Any], why: str) -> None:
-    if why == "the partition function":
-        q.partition.is_normalizer = True
     with pytest.raises(ValueError, match=r"^exchange: got 'ring' with " + why):
         icon.Loss(icon.p.Pairs(), q, **options, group="world", exchange="ring")
 

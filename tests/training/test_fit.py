@@ -440,6 +440,34 @@ def test_negatives_beside_a_sampler_are_refused(x: Tensor) -> None:
     fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=2)
 
 
+@pytest.mark.parametrize(
+    ("loss", "batch_size", "line"),
+    [
+        (lambda: clusters(0.25), None, r"^negatives: got 3 without batch_size, expected None: every step sees all"),
+        (clusters, 8, r"^negatives: got 3 for a p without uniform mass to spread, expected p\.debias"),
+        (
+            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(partition="decoupled")),
+            8,
+            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
+        ),
+        (
+            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(margin=0.5)),
+            8,
+            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
+        ),
+    ],
+)
+def test_negatives_that_would_not_count_are_refused(loss: Any, batch_size: int | None, line: str, x: Tensor) -> None:
+    with pytest.raises(ValueError, match=line):
+        fit(loss(), noisy(), x, x, steps=1, batch_size=batch_size, negatives=3)
+
+
+def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
+    joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
+    with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):
+        fit(joint, noisy(), x, x, steps=1, batch_size=8)
+
+
 def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
     rows = icon.p.KNN(n_neighbors=4)(x)
     drawn = PairSampler(rows).walks(3).debias(0.2).debias(0.5)
