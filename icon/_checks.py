@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 _SHOWN = 5
 _enabled = True
@@ -51,8 +52,9 @@ class set_validation:
 
 
 def is_traced() -> bool:
-    """Whether a compiler or a transform of `torch.func` looks on: it is to see ordinary PyTorch and no value."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    """Whether a compiler, a transform of `torch.func` or forward mode looks on: it is to see ordinary PyTorch."""
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return transformed or torch.compiler.is_compiling()
 
 
 def values_matter(tensor: Tensor) -> bool:

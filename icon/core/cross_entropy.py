@@ -12,19 +12,18 @@ from icon.q.partitions import LogSumExp
 
 
 def cross_entropies(p: Distribution, q: Kernel) -> int:
-    """How many directions the loss is the mean cross-entropy of, as far as its parts tell: a softmax of a product, and
-    p as it was made. 0 where it is more than that."""
-    of_scores = q.is_product and type(q.partition) is LogSumExp and not q.margin
+    """How many directions the loss is the mean cross-entropy of, as far as its parts tell: a score that is a product,
+    and p as it was made. 0 where it is more than that."""
     of_points = q.needs_self or q.needs_marginal or q.has_factors or q.has_penalty or q.has_state
     as_made = p.has_one_positive and not p.operations and not p.exclude_self
-    if not of_scores or of_points or not as_made:
+    if not q.is_product or of_points or not as_made:
         return 0
     directions = len(p.directions(2))
     return directions if directions == 1 or q.is_symmetric else 0
 
 
 def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: object, *, both: bool) -> Tensor | None:
-    """The mean over the anchors, and over both directions where p has two; None where p or the size asks for more.
+    """The mean over the anchors, and over both directions where p has two; None where a part or the size asks for more.
 
     Args:
         p: as given.
@@ -33,6 +32,8 @@ def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: objec
         target: what p is made from.
         both: whether p has two directions, in which the scores are the same.
     """
+    if q.margin or type(q.partition) is not LogSumExp:
+        return None
     anchors, candidates = views
     n, m = anchors.shape[0], candidates.shape[0]
     targets = p.one_positive(target, n, m, anchors.device) if n * m < SMALL[anchors.device.type] else None

@@ -162,7 +162,7 @@ class Loss(nn.Module):
         self._is_built = True
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _SETTINGS and self.__dict__.get("_is_built", False):
+        if name in _READ_ONLY and self.__dict__.get("_is_built", False):
             raise AttributeError(f"{name}: got a new value on a finished loss, expected loss.replace({name}=...)")
         super().__setattr__(name, value)
 
@@ -499,6 +499,7 @@ _SETTINGS = (
     "group",
     "exchange",
 )
+_READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
 
 
 def _warn_of_empty() -> None:

@@ -113,6 +113,8 @@ def given_weights(given: Any, name: str = "anchor_weights") -> Tensor:
         ValueError: not a vector of finite numbers >= 0 of which some are positive.
     """
     weights = check.as_tensor(given, name).detach().clone()
-    if weights.ndim != 1 or not bool((torch.isfinite(weights) & (weights >= 0)).all()) or not bool(weights.sum() > 0):
+    known = weights.ndim == 1 and check.values_matter(weights)
+    good = (torch.isfinite(weights) & (weights >= 0)).all() & (weights.sum() > 0) if known else None
+    if weights.ndim != 1 or (good is not None and not bool(good)):
         raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
     return weights if weights.is_floating_point() else weights.double()

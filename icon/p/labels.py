@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,7 +18,8 @@ from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
 
-PAIRS = 2**24  # pairs of points whose overlap of labels is one dense product
+#: Pairs of points whose overlap of labels is one dense product, by device.
+PAIRS = defaultdict(lambda: 2**24, cuda=2**27)
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +62,10 @@ class _Members(Distribution):
     made_from: ClassVar[str] = "labels"
 
     def rows(self, target: Any, sets: Sets) -> Rows:
+        if type(target) is not Tensor or target.ndim != 1:
+            other = self._rows_without_keys(target, sets)
+            if other is not None:
+                return other
         if target is None:
             if self.may_be_aligned and sets.paired:
                 return _aligned(sets.n, sets.m, sets.device)
@@ -79,6 +85,10 @@ class _Members(Distribution):
         own = 0 if one_set or (exclude and not two) else None  # two sets that share their keys are the same points
         # A lone point is its own candidate: a row needs one, and the point has no positive all the same.
         return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
+
+    def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
+        """The rows of a target that is no vector of keys, where it may be another thing."""
+        return None
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
         n = len(views[0])
@@ -184,11 +194,11 @@ class Classes(_Members):
     def __post_init__(self) -> None:
         check.choice(self.overlap, "overlap", ("product", "jaccard"))
 
-    def rows(self, target: Any, sets: Sets) -> Rows:
+    def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
         one = _is_label_matrix(target)
         two = isinstance(target, (tuple, list)) and len(target) == 2 and all(map(_is_label_matrix, target))
         if not (one or two):
-            return super().rows(target, sets)
+            return None
         ya, yb = (target, target) if one else target
         a, b = _label_matrix(ya, "labels", sets.n), _label_matrix(yb, "labels[1]", sets.m)
         if a.shape[1] != b.shape[1]:
@@ -200,7 +210,7 @@ class Classes(_Members):
         support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=True) if two else sets)
         if self.overlap == "jaccard":
             _refuse_other_than_sets(a, b)
-        if n * m <= PAIRS and isinstance(a, Tensor) and isinstance(b, Tensor):
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and n * m <= PAIRS[a.device.type]:
             return Rows(_dense_overlap(a, b, self.overlap, None if paired else 0), support)
         return Rows.from_scipy(
             _sparse_overlap(_as_scipy(a), _as_scipy(b), self.overlap, one_set=not paired),
@@ -326,6 +336,8 @@ def _counted(rows: Rows) -> Tensor:
 
 def _is_label_matrix(target: Any) -> bool:
     """Whether a target has several labels per point; one label in a column is a mistake."""
+    if type(target) is Tensor:
+        return target.ndim == 2 and target.shape[1] > 1
     if isinstance(target, list) and target and isinstance(target[0], list):
         return len(target[0]) > 1
     return getattr(target, "ndim", 1) == 2 and target.shape[1] > 1
@@ -333,18 +345,17 @@ def _is_label_matrix(target: Any) -> bool:
 
 def _label_matrix(target: Any, name: str, length: int | None) -> Tensor | sp.csr_array:
     """Soft labels or label sets ``[n, L]`` >= 0: a tensor where it lies, or the sparse matrix that was given."""
-    if sp.issparse(target):
+    if not isinstance(target, Tensor) and sp.issparse(target):
         labels: Tensor | sp.csr_array = sp.csr_array(target).astype(np.float64)
-        entries = labels.data
+        wrong = not (np.isfinite(labels.data).all() and (labels.data >= 0).all())
     else:
         labels = check.matrix(target, name).detach()
         labels = labels.to(precise(labels.device))
-        entries = labels.cpu().numpy() if check.values_matter(labels) else np.zeros(0)
+        wrong = check.values_matter(labels) and bool((labels < 0).any())
     if length is not None and labels.shape[0] != length:
         raise ValueError(f"{name}: got {labels.shape[0]} rows, expected {length} (one per row of the input)")
-    if not (np.isfinite(entries).all() and (entries >= 0).all()):
-        bad = (_as_scipy(labels) < 0).nonzero()[0]
-        where = check.some(np.unique(bad).tolist())
+    if wrong:
+        where = check.some(np.unique((_as_scipy(labels) < 0).nonzero()[0]).tolist())
         raise ValueError(f"{name}: got negative entries in rows {where}, expected finite numbers >= 0")
     return labels
 

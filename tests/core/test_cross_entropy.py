@@ -99,6 +99,15 @@ def test_a_part_of_the_anchors_and_weights_of_a_call_do_too(monkeypatch: pytest.
     assert not is_short(loss, pair, target, weights=[1.0] * N, monkeypatch=monkeypatch)
 
 
+@pytest.mark.parametrize(("name", "value"), [("margin", 0.5), ("partition", q.PARTITIONS["max"]())])
+def test_a_part_that_was_changed_counts(name: str, value: Any) -> None:
+    given = q.Gaussian("dot")
+    loss, pair = icon.Loss(p.DataLabel(), given), points(C)
+    loss(pair, LABELS)
+    setattr(given, name, value)
+    assert_same(loss(pair, LABELS), loss.replace(evaluator="autograd")(pair, LABELS), list(pair), rtol=1e-12)
+
+
 class FirstLabel(p.DataLabel):
     """A p of one's own: the same target, other rows."""
 

@@ -374,7 +374,8 @@ def test_a_partition_derived_from_the_softmax_is_what_it_says(n: int) -> None:
 
 def test_settings_of_a_finished_loss_are_read_and_not_set() -> None:
     loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), normalization="joint", anchor_weights=None)
-    for name, value in (("reduction", "none"), ("normalization", "row"), ("p", icon.p.Pairs()), ("block", 3)):
+    new = {"reduction": "none", "normalization": "row", "p": icon.p.Pairs(), "block": 3, "divergence_name": "js"}
+    for name, value in (new | {"anchor_weights": "stationary", "stationary_anchors": True}).items():
         with pytest.raises(AttributeError, match=rf"^{name}: got a new value .*expected loss\.replace\({name}=...\)"):
             setattr(loss, name, value)
     with pytest.raises(ValueError, match=r"^reduction: got 'none' with normalization='joint'"):

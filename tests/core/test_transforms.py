@@ -20,7 +20,7 @@ from tests.cases import COORDINATES, assert_close, coordinate_input, gradients, 
 
 N = 16
 IDS, LABELS = torch.arange(N) // 2, torch.arange(N) % 4
-OTHER, PROTOTYPES = normal(N, 3, seed=1), normal(4, 3, seed=2)
+OTHER, PROTOTYPES, SOFT = normal(N, 3, seed=1), normal(4, 3, seed=2), normal(N, 5, seed=3).softmax(dim=1)
 
 #: The common cells, each as a function of the embedding.
 CELLS: dict[str, Callable[[], tuple[icon.Loss, Callable[[icon.Loss, Tensor], Tensor]]]] = {
@@ -43,6 +43,11 @@ CELLS: dict[str, Callable[[], tuple[icon.Loss, Callable[[icon.Loss, Tensor], Ten
         icon.method("weighted-cross-entropy", class_weights=(1, 2, 0, 4), label_smoothing=0.1, ignore_index=3),
         lambda loss, z: loss((z, PROTOTYPES), LABELS),
     ),
+    "soft-supcon": lambda: (icon.method("soft-supcon"), lambda loss, z: loss(z, SOFT)),
+    "multi-label-supcon": lambda: (icon.method("multi-label-supcon"), lambda loss, z: loss(z, (SOFT > 0.2).double())),
+    "weights of a call": lambda: (icon.method("supcon"), lambda loss, z: loss(z, LABELS, weights=OTHER[:, 0].abs())),
+    "fused": lambda: (icon.method("simclr", evaluator="fused"), lambda loss, z: loss(z, IDS)),
+    "rounded products": lambda: (icon.method("clip", matmul_precision="tf32"), lambda loss, z: loss((z, OTHER))),
     "spectral-contrastive": lambda: (
         icon.method("spectral-contrastive", unbiased=True),
         lambda loss, z: loss((z, OTHER)),

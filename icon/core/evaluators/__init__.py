@@ -54,6 +54,6 @@ def choose(problem: Problem) -> Evaluator:
     if pairs < SMALL[problem.anchors.device.type]:
         return _AUTOGRAD
     if Fused.can(problem):
-        return _AUTOGRAD if check.is_traced() else _FUSED
+        return _FUSED
     on_a_grid = pairs >= MAP and not check.is_traced() and Grid.can(problem)
     return _GRID if on_a_grid else _AUTOGRAD

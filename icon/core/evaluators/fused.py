@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from icon import _checks as check
 from icon.core.evaluators.autograd import Autograd, second_order
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
@@ -52,6 +53,7 @@ class Fused(Evaluator):
             and not q.margin
             and problem.divergence is None
             and not problem.p.requires_grad
+            and not check.is_traced()  # its derivatives are written by hand
         )
 
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
