@@ -27,13 +27,7 @@ from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.estimators import restarts
 from icon.estimators.arguments import batch_size, checked
-from icon.estimators.base import (
-    apply,
-    as_dense,
-    made_from,
-    placed,
-    random_of,
-)
+from icon.estimators.base import apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, Neighborhood
