@@ -55,17 +55,11 @@ class Restart(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class Restarts(NamedTuple):
-    """All restarts, the number of the best one and its probabilities ``[n, C]``, and the balance while training."""
-
-    all: list[Restart]
-    best: int
-    probabilities: NDArray[np.float32]
-    balance: float
-
-
-def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: float | None, random: Any) -> Restarts:
-    """The restarts of an `icon.Clustering`.
+def trained(
+    estimator: Any, problem: Problem, kinds: Sequence[str], balance: float | None, random: Any
+) -> tuple[list[Restart], int, NDArray[np.float32], float]:
+    """The restarts of an `icon.Clustering`, the number of the best one and its probabilities ``[n, C]``, and the
+    balance while training.
 
     Args:
         estimator: whose arguments say how.
@@ -93,7 +87,7 @@ def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: flo
         found.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
         if start == 0 or _rank(found[start], chosen) < _rank(found[best], chosen):
             best, probabilities = start, softmax(logits, axis=1)
-    return Restarts(found, best, probabilities, while_training)
+    return found, best, probabilities, while_training
 
 
 def _rank(restart: Restart, balance: float) -> tuple[int, float]:
