@@ -118,7 +118,6 @@ def ranking(advice: Advice) -> str:
 
 def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:
     """A picture of points ``[m, d]`` in their two leading directions, coloured by ``codes [m]``, -1 in grey; base64."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if z.shape[1] > 2:
@@ -126,7 +125,6 @@ def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:
         z = centred @ np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
     z = np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
     figure = Figure(figsize=(3, 3), dpi=130)
-    FigureCanvasAgg(figure)
     panel = figure.add_axes((0, 0, 1, 1))
     known = [*palette(int(codes.max(initial=-1)) + 1)]
     colours = np.array([(0.25, 0.35, 0.6) if not known else (0.7, 0.7, 0.7), *(colour[:3] for colour in known)])

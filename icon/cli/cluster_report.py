@@ -95,14 +95,12 @@ def draw(
     verbose: bool = False,
 ) -> None:
     """A map coloured by cluster, the sizes of the clusters, and how sure the assignments are."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     clusters = probabilities.shape[1]
     colours = palette(clusters)
     sizes = np.bincount(labels, minlength=clusters)
     figure = Figure(figsize=(10, 5.6), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplot_mosaic([["map", "sizes"], ["map", "entropy"]], width_ratios=[1.5, 1])
     shown, z, name = planar(x, seed, verbose)
     _map(axes["map"], z, labels[shown], colours, name)

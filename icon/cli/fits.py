@@ -19,6 +19,7 @@ from icon.cli import cluster_report as report
 from icon.cli import map_report as maps
 from icon.cli import output
 from icon.cli.ranks import joined
+from icon.core.exchange import on_all
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.estimators.spaces import side_by_side
 from icon.features import read_features, read_graph, read_vector
@@ -43,14 +44,14 @@ def embed(
     Raises:
         ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
     """
-    with joined() as ranks:
+    with joined() as (group, is_first):
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
-        read, y, labels = ranks.on_all(partial(_read_for_map, out, form, table, given, column))
-        model = Embedding(**settings, verbose=not quiet and ranks.is_first, group=ranks.group)
-        ranks.on_all(partial(_check_cost, model, read.values, y, quiet or not ranks.is_first))
+        read, y, labels = on_all(partial(_read_for_map, out, form, table, given, column), group)
+        model = Embedding(**settings, verbose=not quiet and is_first, group=group)
+        on_all(partial(_check_cost, model, read.values, y, quiet or not is_first), group)
         began = time.perf_counter()
         model.fit(read.values, y)
-        if not ranks.is_first:
+        if not is_first:
             return
         for note in model.notes_:
             print(f"note: {note}", file=sys.stderr)
@@ -108,19 +109,19 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
     Raises:
         ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
     """
-    with joined() as ranks:
-        read, y = ranks.on_all(partial(_read_for_clusters, out, form, table, given))
+    with joined() as (group, is_first):
+        read, y = on_all(partial(_read_for_clusters, out, form, table, given), group)
         spaces = [each.values for each in read]
         began = time.perf_counter()
         model = Clustering(
             given["clusters"], n_neighbors="auto" if given["knn"] is None else given["knn"], walks=given["walks"],
             debias=given["debias"], balance="auto" if given["balance"] is None else given["balance"],
             n_init=given["restarts"], random_state=given["seed"],
-            verbose=not quiet and ranks.is_first, group=ranks.group,
+            verbose=not quiet and is_first, group=group,
         )  # fmt: skip
-        with output.staged(out if ranks.is_first else None) as stage:
+        with output.staged(out if is_first else None) as stage:
             phi = model.fit(spaces).probabilities_
-            if not ranks.is_first:
+            if not is_first:
                 return
             seconds = time.perf_counter() - began
             whole = out is not None and not out.suffix

@@ -48,11 +48,9 @@ def write(
 
 def draw(path: Path, z: NDArray[np.float32], labels: NDArray[np.int64] | None, title: str) -> None:
     """A picture of a map ``[n, 2]``: its points, or where there are many how many lie at each pixel."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 6.6), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     panel = figure.subplots()
     classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
     colours = np.array([(0.25, 0.35, 0.6) if classes == 0 else (0.7, 0.7, 0.7), *palette(classes)])  # unknown first

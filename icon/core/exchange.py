@@ -168,24 +168,6 @@ def rows(mine: list[Tensor], sizes: list[list[int]], group: Any) -> list[Tensor]
     return list(_Rows.apply(sizes, group, *mine)) if mine else []  # type: ignore[no-untyped-call]
 
 
-def start_passing(mine: list[Tensor], shapes: list[Any], group: Any) -> tuple[list[Tensor], list[Any]]:
-    """Give tensors to the next rank: what comes from the one before, of these shapes, once its works are waited for."""
-    rank, world = dist.get_rank(group), dist.get_world_size(group)
-    if world == 1:
-        return mine, []
-    after, before = (rank + 1) % world, (rank - 1) % world
-    if group is not None:
-        after, before = (dist.get_global_rank(group, each) for each in (after, before))
-    coming = [x.new_empty(shape) for x, shape in zip(mine, shapes, strict=True)]
-    works = []
-    for k, (x, buffer) in enumerate(zip(mine, coming, strict=True)):
-        if x.numel():
-            works.append(dist.P2POp(dist.isend, x.contiguous(), after, group, tag=k))
-        if buffer.numel():
-            works.append(dist.P2POp(dist.irecv, buffer, before, group, tag=k))
-    return coming, dist.batch_isend_irecv(works) if works else []
-
-
 class _Sum(torch.autograd.Function):
     """The sum of torch.distributed.nn would do, but now and then a process that has used it aborts as it ends."""
 

@@ -485,20 +485,8 @@ class Loss(nn.Module):
         return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, p={self.p!r}, q={self.q!r}{extra})"
 
 
-_SETTINGS = (
-    "p",
-    "q",
-    "normalization",
-    "divergence",
-    "reduction",
-    "on_no_positive",
-    "block",
-    "evaluator",
-    "name",
-    "totals",
-    "group",
-    "exchange",
-)
+_SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positive", "block", "evaluator", "name",
+             "totals", "group", "exchange")  # fmt: skip
 _READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
 
 

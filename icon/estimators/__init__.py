@@ -6,13 +6,4 @@ from icon.estimators.diagnostics import Diagnostics, diagnose
 from icon.estimators.embedding import Embedding
 from icon.estimators.suggestion import Suggestion, suggest_n_clusters
 
-__all__ = [
-    "Advice",
-    "Clustering",
-    "Diagnostics",
-    "Embedding",
-    "Suggestion",
-    "advise",
-    "diagnose",
-    "suggest_n_clusters",
-]
+__all__ = ["Advice", "Clustering", "Diagnostics", "Embedding", "Suggestion", "advise", "diagnose", "suggest_n_clusters"]

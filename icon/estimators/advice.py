@@ -310,16 +310,12 @@ def _summary(
     table = []
     for name in ranked:
         mean, low, high = _difference(scores[ranked[0]] - scores[name])
-        row: dict[str, Any] = {"name": name, "row": by_name[name].row, "column": by_name[name].column}
-        row |= {
-            "method": by_name[name].method,
-            "score": scores[name].mean(),
-            "difference": mean,
-            "low": low,
-            "high": high,
-            "tied": not low > 0,
-        }
-        table.append(row | {"seconds": np.mean([found[name][1] for found in rounds])})
+        seconds = np.mean([found[name][1] for found in rounds])
+        table.append({
+            "name": name, "row": by_name[name].row, "column": by_name[name].column, "method": by_name[name].method,
+            "score": scores[name].mean(), "difference": mean, "low": low, "high": high, "tied": not low > 0,
+            "seconds": seconds,
+        })  # fmt: skip
     trials = [
         {"name": name, "round": number, "score": found[name][0], "seconds": found[name][1]}
         for number, found in enumerate(rounds)

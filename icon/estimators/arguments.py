@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -21,18 +21,11 @@ OWN = ("n_neighbors", "walks", "debias", "symmetrize", "balance")  # arguments t
 BATCH, PER_CLUSTER = 512, 8  # pairs of a step, and at least so many for each cluster
 
 
-class Arguments(NamedTuple):
-    """The features of each space, the known classes and weights ``[n]``, the kinds of first clusters, and the loss."""
-
-    spaces: list[Any]
-    known: Labels | None
-    weights: Tensor | None
-    kinds: tuple[str, ...]
-    loss: Loss
-
-
-def checked(estimator: Any, near: Neighborhood, X: Any, y: Any, sample_weight: Any) -> Arguments:
-    """What a fit of an `icon.Clustering` begins with.
+def checked(
+    estimator: Any, near: Neighborhood, X: Any, y: Any, sample_weight: Any
+) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
+    """What a fit of an `icon.Clustering` begins with: the features of each space, the known classes and the weights
+    ``[n]``, the kinds of first clusters, and the loss.
 
     Raises:
         TypeError, ValueError: an argument that is not as it may be.
@@ -55,7 +48,7 @@ def checked(estimator: Any, near: Neighborhood, X: Any, y: Any, sample_weight: A
     if estimator.column == "knn" and isinstance(estimator.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
         few = f"{n} points" if estimator.n_clusters == "auto" else f"{n} points and {estimator.n_clusters} clusters"
         check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
-    return Arguments(spaces, known, weights, kinds, loss)
+    return spaces, known, weights, kinds, loss
 
 
 def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:

@@ -223,6 +223,19 @@ def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
         raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")
 
 
+class Beside(nn.Module):
+    """Points ``[b, d]`` beside others that stand still: ``forward(z) -> (z, fixed)``."""
+
+    fixed: Tensor
+
+    def __init__(self, fixed: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("fixed", fixed)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z, self.fixed.to(z)
+
+
 def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     """The mapper's output for new features, as NumPy."""
     device = next(mapper.parameters()).device

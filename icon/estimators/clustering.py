@@ -27,18 +27,11 @@ from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.estimators import restarts
 from icon.estimators.arguments import batch_size, checked
-from icon.estimators.base import (
-    apply,
-    as_dense,
-    made_from,
-    placed,
-    random_of,
-)
+from icon.estimators.base import apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, Neighborhood
-from icon.estimators.restarts import Problem
-from icon.estimators.run import of_weighted, weighted
+from icon.estimators.run import Run, of_weighted, weighted
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.estimators.spaces import read_spaces, side_by_side
 from icon.serialization import READERS
@@ -240,14 +233,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if weights is not None:
             bases = [of_weighted(base, weights) for base in bases]
         del spaces  # heads may see narrower ones
-        problem = Problem(
-            x, narrow is not None, whole, loss, partial(near.composed, bases),
-            partial(near.pairs, bases, weighted=weights is not None), batch_size(self, n, self.n_clusters_),
-            n <= EXACT or self.batch_size is None,
+        size = batch_size(self, n, self.n_clusters_)
+        run = Run(
+            x, narrow is not None, whole, whole if size is None else loss, partial(near.composed, bases),
+            partial(near.pairs, bases, weighted=weights is not None), size, n <= EXACT or self.batch_size is None,
         )  # fmt: skip
         unknown = None if weights is None else 1.0
         balance = unknown if isinstance(self.balance, str) else float(self.balance)
-        found, best, self.probabilities_, self.balance_ = restarts.trained(self, problem, kinds, balance, random)
+        found, best, self.probabilities_, self.balance_ = restarts.trained(self, run, kinds, balance, random)
         self.losses_ = np.array([each.value for each in found])
         self.restarts_ = np.stack([each.labels for each in found])
         self.loss_, self.n_iter_, self.mapper_, labels = found[best]

@@ -51,7 +51,7 @@ from icon.estimators.base import (
 )
 from icon.estimators.cost import Cost, cost
 from icon.estimators.landmarks import chosen_of, part_of, spread
-from icon.estimators.momentum import EXAGGERATION, Schedule, by_momentum
+from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
 from icon.estimators.placing import placed
 from icon.estimators.saved import load_estimator, save_estimator
 from icon.estimators.starts import spectral, start_of
@@ -262,13 +262,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             mapper.weight.data.copy_(spectral(rows, self.n_components, seed, self._width(loss)))
         if self.batch_size is None:
             loss, rows = self._for_all_steps(loss, model, inputs, rows)
-        schedule = Schedule(
-            self.max_iter, self.learning_rate, float(self.early_exaggeration), float(self.late_exaggeration), self.tol,
-            self.min_grad_norm, self.callback, {"seed": seed, "verbose": self.verbose}, self.batch_size,
-        )  # fmt: skip
         if seen is None:  # of points and labels each batch makes rows of its own
             seen = target if labelled and self.batch_size is not None else rows
-        self.n_iter_, recent = schedule.run(loss.replace(group=self.group), model, inputs, seen)
+        self.n_iter_, recent = optimized(self, loss.replace(group=self.group), model, inputs, seen, seed)
         if self.batch_size is None:
             with torch.no_grad():
                 z = model(inputs)

@@ -88,8 +88,9 @@ def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | N
         return None if callback is None else callback(step, value, logits.cpu().numpy())
 
     loss = run.loss.to(device).replace(group=estimator.group)
+    target = run.composed if run.size is None else run.pairs
     done = fit(
-        loss, mapper, inputs, run.target(stage.alpha), steps=stage.steps, decay=True,
+        loss, mapper, inputs, target(stage.alpha), steps=stage.steps, decay=True,
         learning_rate=learning_rate(estimator.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
         batch_size=run.size, seed=run.seed, callback=report, teacher=teacher, verbose=estimator.verbose,
         label=f"{stage.label}, start {run.start + 1} of {estimator.n_init}",

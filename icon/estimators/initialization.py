@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from icon.estimators.base import Beside
 from icon.estimators.merging import balance_of, merge
 from icon.methods import registry
 from icon.nn.mappers import Lookup
@@ -110,24 +111,11 @@ def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_cluster
         with torch.no_grad():
             mapper.weight.copy_(3.0 * torch.eye(n_clusters)[torch.from_numpy(labels)])
         return
-    n = len(labels)
+    n, corners = len(labels), Beside(torch.eye(n_clusters))  # of the simplex: prototypes that stand still
     fit(
-        registry.method("cross-entropy", label_smoothing=0.1), nn.Sequential(mapper, _Corners(n_clusters)), inputs,
+        registry.method("cross-entropy", label_smoothing=0.1), nn.Sequential(mapper, corners), inputs,
         torch.from_numpy(labels), steps=STEPS, learning_rate=RATE, batch_size=n if n <= WHOLE else BATCH, seed=None,
     )  # fmt: skip
-
-
-class _Corners(nn.Module):
-    """Logits ``[b, k]`` beside the corners of the simplex ``[k, k]``, which stand still as the prototypes."""
-
-    corners: Tensor
-
-    def __init__(self, n_clusters: int) -> None:
-        super().__init__()
-        self.register_buffer("corners", torch.eye(n_clusters))
-
-    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        return logits, self.corners.to(logits)
 
 
 def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon.core.evaluators import Grid
 from icon.core.loss import Loss
-from icon.estimators.base import apply
+from icon.estimators.base import Beside, apply
 from icon.estimators.momentum import MomentumGains
 from icon.neighbors import exact_neighbors
 from icon.nn import Lookup
@@ -64,20 +64,9 @@ def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) 
     parts = []
     for begin in range(0, len(x), step):
         end = min(begin + step, len(x))
-        against, numbers = _Against(start[begin:end], known), torch.arange(end - begin, device=x.device)
-        fit(own, against, numbers, rows.part(begin, end), steps=STEPS, seed=0,
+        free = Lookup(end - begin, start.shape[1], start=start[begin:end])
+        numbers = torch.arange(end - begin, device=x.device)
+        fit(own, nn.Sequential(free, Beside(known)), numbers, rows.part(begin, end), steps=STEPS, seed=0,
             optimizer=lambda ps: MomentumGains(ps, RATE, momentum=0.5))  # fmt: skip
-        parts.append(against.weight.detach())
+        parts.append(free.weight.detach())
     return torch.cat(parts)
-
-
-class _Against(nn.Module):
-    """Free points beside known ones: ``forward(indices) -> (points, known)``."""
-
-    def __init__(self, start: Tensor, known: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(start.clone())
-        self.register_buffer("known", known)
-
-    def forward(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self.weight[index], self.known  # type: ignore[return-value]

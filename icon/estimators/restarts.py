@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,36 +14,12 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from icon import _checks as check
-from icon.core.loss import Loss
 from icon.estimators import heads
 from icon.estimators.base import draw_seed
 from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, value_of
-from icon.p.rows import Rows
-from icon.training.sampler import PairSampler
 
 AGREE = 0.25  # restarts that agree less are told
 LEAST = 0.8  # balance of the loss where none is given: with less, small clusters died in trials
-
-
-class Problem(NamedTuple):
-    """What is clustered.
-
-    Args:
-        x: features as heads see them; ``is_narrow`` where they are principal directions.
-        whole: the loss of all points, with their weights, and ``batch`` that of a step.
-        composed: from α to p with walks and debiasing, and ``pairs`` to what draws from it.
-        size: of a batch; None for all points.
-        is_exact: whether the loss over all points is computed and not sampled.
-    """
-
-    x: Any
-    is_narrow: bool
-    whole: Loss
-    batch: Loss
-    composed: Callable[[float], Rows]
-    pairs: Callable[[float], PairSampler]
-    size: int | None
-    is_exact: bool
 
 
 class Restart(NamedTuple):
@@ -55,26 +31,20 @@ class Restart(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class Restarts(NamedTuple):
-    """All restarts, the number of the best one and its probabilities ``[n, C]``, and the balance while training."""
-
-    all: list[Restart]
-    best: int
-    probabilities: NDArray[np.float32]
-    balance: float
-
-
-def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: float | None, random: Any) -> Restarts:
-    """The restarts of an `icon.Clustering`.
+def trained(
+    estimator: Any, run: Run, kinds: Sequence[str], balance: float | None, random: Any
+) -> tuple[list[Restart], int, NDArray[np.float32], float]:
+    """The restarts of an `icon.Clustering`, the number of the best one and its probabilities ``[n, C]``, and the
+    balance while training.
 
     Args:
         estimator: whose arguments say how.
-        problem: what is clustered.
+        run: what is clustered.
         kinds: of first clusters, in turn.
         balance: b; None lets the clusters that the first restart merges decide.
         random: where seeds come from.
     """
-    composed, pairs = cache(problem.composed), cache(problem.pairs)
+    run = run._replace(composed=cache(run.composed), pairs=cache(run.pairs))
     last = Stage(
         "clustering", estimator.n_clusters_, estimator.max_iter, estimator.debias, estimator.ema, estimator.callback
     )
@@ -82,18 +52,17 @@ def trained(estimator: Any, problem: Problem, kinds: Sequence[str], balance: flo
     best = 0
     chosen, is_given = balance, not isinstance(estimator.balance, str)
     for start in range(estimator.n_init):
-        of, target = (problem.batch, pairs) if problem.size is not None else (problem.whole, composed)
-        run = Run(of, problem.x, problem.size, target, pairs, draw_seed(random), start, problem.is_narrow)
+        run = run._replace(seed=draw_seed(random), start=start)
         first, chosen = heads.first_clusters(estimator, kinds[start % len(kinds)], run, chosen)
         while_training = chosen if is_given else max(chosen, LEAST)
-        mapper, steps = heads.trained(estimator, run._replace(loss=balanced(of, while_training)), last, first)
-        logits = logits_of(mapper, problem.x)
-        judged = composed if problem.is_exact else pairs
-        value = value_of(balanced(problem.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
+        mapper, steps = heads.trained(estimator, run._replace(loss=balanced(run.loss, while_training)), last, first)
+        logits = logits_of(mapper, run.x)
+        judged = run.composed if run.is_exact else run.pairs
+        value = value_of(balanced(run.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
         found.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
         if start == 0 or _rank(found[start], chosen) < _rank(found[best], chosen):
             best, probabilities = start, softmax(logits, axis=1)
-    return Restarts(found, best, probabilities, while_training)
+    return found, best, probabilities, while_training
 
 
 def _rank(restart: Restart, balance: float) -> tuple[int, float]:

@@ -26,20 +26,27 @@ SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the samp
 
 
 class Run(NamedTuple):
-    """What the training from one start sees.
+    """What is clustered, and by which restart.
 
-    ``size`` is that of a batch, None for all points; ``target(α)`` is p with walks and debiasing, as `fit` takes it;
-    ``pairs(α)`` draws from it. Narrow features are principal directions already, in one unit.
+    Args:
+        x: features as heads see them; ``is_narrow`` where they are principal directions, in one unit.
+        whole: the loss of all points, with their weights, and ``loss`` that of a step.
+        composed: from α to p with walks and debiasing, and ``pairs`` to what draws from it.
+        size: of a batch; None for all points.
+        is_exact: whether the loss over all points is computed and not sampled.
+        seed: of the restart, whose number is ``start``.
     """
 
-    loss: Loss
     x: Any
-    size: int | None
-    target: Callable[[float], Rows | PairSampler]
-    pairs: Callable[[float], PairSampler]
-    seed: int
-    start: int
     is_narrow: bool
+    whole: Loss
+    loss: Loss
+    composed: Callable[[float], Rows]
+    pairs: Callable[[float], PairSampler]
+    size: int | None
+    is_exact: bool
+    seed: int = 0
+    start: int = 0
 
 
 class Stage(NamedTuple):

@@ -91,8 +91,6 @@ class Walks:
     prune: int | None = None
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
-        if self.k == 1:
-            return rows
         self.check(rows)
         step = rows.to_scipy()
         power, total = step, step
@@ -134,8 +132,6 @@ class Debias:
     alpha: float
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
-        if self.alpha == 0:
-            return rows
         masses, kept = rows.masses, 1 - self.alpha
         uniform = self.alpha * (~rows.empty).to(precise(rows.empty.device))
         if masses.uniform_mass is not None:

@@ -28,11 +28,10 @@ def _parts(thing: Any) -> Iterator[Any]:
         thing = (thing if thing.dtype.is_complex or thing.element_size() != 2 else thing.float()).numpy()
     if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufc":
         yield f"{thing.dtype.str}{thing.shape}".encode()
-        step = max(1, BLOCK // max(1, thing[:1].size)) if thing.ndim else 1
-        for start in range(0, len(thing) if thing.ndim else 0, step):
-            yield np.ascontiguousarray(thing[start : start + step]).data.cast("B") if thing.size else b""
-        if not thing.ndim:
-            yield thing.tobytes()
+        rows = np.atleast_1d(thing)
+        step = max(1, BLOCK // max(1, rows[:1].size))
+        for start in range(0, len(rows), step):
+            yield np.ascontiguousarray(rows[start : start + step]).data.cast("B") if thing.size else b""
     elif sp.issparse(thing):
         rows = sp.csr_array(thing)  # whose indices may be of 32 or 64 bits
         yield from _parts((rows.shape, rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)))

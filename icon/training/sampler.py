@@ -104,8 +104,7 @@ class PairSampler(Composable):
         if isinstance(operation, Debias):
             return replace(self, alpha=1 - (1 - self.alpha) * (1 - operation.alpha))
         if isinstance(operation, Walks) and operation.average and operation.prune is None and self.steps == 1:
-            if operation.k > 1:
-                operation.check(self.rows.debias(self.alpha))
+            operation.check(self.rows.debias(self.alpha))
             return replace(self, steps=operation.k)
         rows = self.rows.walks(self.steps).debias(self.alpha)
         rows = operation(rows, partial(Distribution.another, target=target, sets=sets))

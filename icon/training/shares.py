@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -34,10 +34,9 @@ class Alone:
         """The seed of what all ranks draw alike."""
         return seed
 
-    @contextmanager
-    def own_draws(self) -> Iterator[None]:
+    def own_draws(self) -> AbstractContextManager[None]:
         """Draws inside are those of this rank: dropout, say."""
-        yield
+        return nullcontext()
 
     def begin(self, modules: Iterable[nn.Module]) -> None:
         """Let all ranks start from the same parameters and buffers."""
@@ -97,10 +96,8 @@ class Shares(Alone):
     def seed(self, seed: int | None) -> int:
         return self.common
 
-    @contextmanager
-    def own_draws(self) -> Iterator[None]:
-        with self.own:
-            yield
+    def own_draws(self) -> AbstractContextManager[None]:
+        return self.own
 
     @torch.no_grad()
     def begin(self, modules: Iterable[nn.Module]) -> None:

@@ -53,11 +53,7 @@ class Draws:
             torch.cuda.set_rng_state(states[1], self.cuda or "cuda")
 
 
-@contextmanager
-def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    """Draws inside start from the seed; those outside are as if nothing had been drawn. None changes nothing."""
-    with Draws(seed, device):
-        yield
+seeded = Draws  # of one block, which starts from the seed
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from icon.core import exchange
 from icon.core.evaluators.autograd import Autograd, first_order
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
@@ -70,9 +69,21 @@ class Ring(Evaluator):
         """Whose candidates are here at each step: the own ones first."""
         return [(self.rank - step) % self.world for step in range(self.world)]
 
-    def coming(self, step: int, like: Tensor) -> torch.Size:
-        """The shape of what the rank before has at a step."""
-        return torch.Size((self.sizes[(self.rank - step - 1) % self.world], *like.shape[1:]))
+    def start_passing(self, step: int, mine: list[Tensor]) -> tuple[list[Tensor], list[Any]]:
+        """Give tensors to the next rank: what comes from the one before, once its works are waited for."""
+        if self.world == 1:
+            return mine, []
+        after, before = (self.rank + 1) % self.world, (self.rank - 1) % self.world
+        if self.group is not None:
+            after, before = (dist.get_global_rank(self.group, each) for each in (after, before))
+        count = self.sizes[(self.rank - step - 1) % self.world]  # of the candidates that the rank before has now
+        coming, works = [x.new_empty(count, *x.shape[1:]) for x in mine], []
+        for k, (x, buffer) in enumerate(zip(mine, coming, strict=True)):
+            if x.numel():
+                works.append(dist.P2POp(dist.isend, x.contiguous(), after, self.group, tag=k))
+            if buffer.numel():
+                works.append(dist.P2POp(dist.irecv, buffer, before, self.group, tag=k))
+        return coming, dist.batch_isend_irecv(works) if works else []
 
 
 def refuse_without_all(q: Kernel, divergence: str, evaluator: Evaluator | None) -> None:
@@ -122,8 +133,7 @@ class _Around(torch.autograd.Function):
         guest, found, error = tensors[0][: ring.sizes[ring.rank]], [], None
         for step, source in enumerate(ring.hops()):
             last = step == ring.world - 1
-            moving = [] if last else [guest]
-            coming, works = exchange.start_passing(moving, [ring.coming(step, x) for x in moving], ring.group)
+            coming, works = ring.start_passing(step, [] if last else [guest])
             try:
                 tile = None if error else ring.tile(problem, source, guest)
                 if tile is not None:
@@ -161,8 +171,7 @@ class _Around(torch.autograd.Function):
                 if by_guest is not None:
                     carried = carried + by_guest
             # The gradient takes the last hop home as well; the candidates need not.
-            moving = [carried] if last else [carried, guest]
-            coming, works = exchange.start_passing(moving, [ring.coming(step, x) for x in moving], ring.group)
+            coming, works = ring.start_passing(step, [carried] if last else [carried, guest])
             for work in works:
                 work.wait()
             carried, guest = coming[0], guest if last else coming[1]
