@@ -19,7 +19,7 @@ from tests.cases import assert_close, assert_same, gradients, normal
 
 N = 12
 METHODS = [record.slug for record in icon.methods()]
-pytestmark = [pytest.mark.filterwarnings("ignore:perplexity")]
+pytestmark = [pytest.mark.filterwarnings("ignore:perplexity"), pytest.mark.usefixtures("each_evaluator")]
 
 
 class Shared:

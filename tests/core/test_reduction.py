@@ -7,6 +7,8 @@ import torch
 
 import icon
 
+pytestmark = pytest.mark.usefixtures("each_evaluator")
+
 N = 8
 Z = torch.randn(N, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.arange(N) % 3
