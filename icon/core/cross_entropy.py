@@ -18,7 +18,7 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
     as_made = p.has_one_positive and not p.operations and not p.exclude_self
     if not q.is_product or of_points or not as_made:
         return 0
-    directions = len(p.directions(2))
+    directions = len(p.directions(2, None))
     return directions if directions == 1 or q.is_symmetric else 0
 
 
