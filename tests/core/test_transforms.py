@@ -46,6 +46,10 @@ CELLS: dict[str, Callable[[], tuple[icon.Loss, Callable[[icon.Loss, Tensor], Ten
     "soft-supcon": lambda: (icon.method("soft-supcon"), lambda loss, z: loss(z, SOFT)),
     "multi-label-supcon": lambda: (icon.method("multi-label-supcon"), lambda loss, z: loss(z, (SOFT > 0.2).double())),
     "weights of a call": lambda: (icon.method("supcon"), lambda loss, z: loss(z, LABELS, weights=OTHER[:, 0].abs())),
+    "joint, debiased": lambda: (
+        icon.loss("student-t", "classes", normalization="joint", debias=0.1),
+        lambda loss, z: loss(z, LABELS),
+    ),
     "fused": lambda: (icon.method("simclr", evaluator="fused"), lambda loss, z: loss(z, IDS)),
     "rounded products": lambda: (icon.method("clip", matmul_precision="tf32"), lambda loss, z: loss((z, OTHER))),
     "spectral-contrastive": lambda: (

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from icon import _checks as check
 from icon.p.masses.base import Masses
 from icon.p.masses.uniform import Uniform
 from icon.p.support import Support
@@ -85,10 +86,13 @@ class Mixture(Masses):
         return Mixture(flipped.scaled(float(1 - alpha)), self.spread.transposed().scaled(alpha * positive))
 
     def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Mixture, Tensor] | None:
-        """That of its own masses, where every anchor has as much uniform mass."""
+        """That of its own masses, where they stay as they are and every anchor has as much uniform mass; unequal masses
+        are refused by `Symmetrize`, a check of values."""
         found = self.own.symmetrized(marginal)
-        alike = bool((self.spread.mass == self.spread.mass[0]).all())
-        return (self, marginal) if found is not None and alike and found[0] is self.own else None
+        if found is None or found[0] is not self.own:
+            return None
+        mass = self.spread.mass
+        return None if check.values_matter(mass) and not bool((mass == mass[0]).all()) else (self, marginal)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Mixture:
         own, spread = self.own.to(device, dtype), self.spread.to(device, dtype)
