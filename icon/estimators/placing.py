@@ -55,11 +55,12 @@ def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) 
 
     Source: Poličar et al. 2023 (embedding into a reference t-SNE map), whose q has one normaliser for all new points.
     """
-    own, n = loss.replace(normalization="row", reduction="sum", evaluator=None, anchor_weights=None), len(known)
+    given = None if isinstance(loss.evaluator, Grid) else loss.evaluator  # a grid is chosen where it can
+    own, n = loss.replace(normalization="row", reduction="sum", evaluator=given, anchor_weights=None), len(known)
     rows = own.p((x, known_x), Sets(len(x), n, True))
     (problem,) = own.problems((start, known), rows)
     step = max(1, _PAIRS // n)
-    if Grid.can(problem):
+    if given is None and Grid.can(problem):
         own, step = own.replace(evaluator=Grid()), len(x)
     parts = []
     for begin in range(0, len(x), step):

@@ -130,7 +130,10 @@ def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
     icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=mine)(z, ids)
     icon.loss("gaussian", "pairs", evaluator=mine)(z, ids)
     assert "evaluator='dense'" in repr(icon.method("simclr", evaluator=mine))
-    icon.Embedding(evaluator=mine, max_iter=2, hyper={"perplexity": 4.0}).fit(x)
+    mapped = icon.Embedding(evaluator=mine, max_iter=2, hyper={"perplexity": 4.0}).fit(x)
+    before = len(calls)
+    mapped.transform(x[:3] + 0.1)
+    assert len(calls) > before
     icon.Clustering(3, n_neighbors=3, evaluator=mine, max_iter=2, n_init=1, init="random").fit(x)
     assert {"StudentT", "Gaussian", "Clusters"} <= set(calls)
     for wrong, kind, message in (
