@@ -15,7 +15,7 @@ from icon import _checks as check
 from icon.p.support import Support
 from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
-from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
+from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder, as_partition
 from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
 
@@ -35,7 +35,8 @@ class Gaussian(Kernel):
         sigma: bandwidth > 0 (default 1), a number or one per candidate ``[m]``.
         temperature: > 0 (default 1), a number or one per candidate ``[m]``.
         partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"second-moment"``, ``"max"``, ``"constant"``,
-            ``"decoupled"`` or ``"debiased"`` (cosine similarity with a fixed temperature); see `icon.q.partitions`.
+            ``"decoupled"`` or ``"debiased"`` (cosine similarity with a fixed temperature), or a function of your own;
+            see `icon.q.partitions`.
         learnable: make sigma or temperature a parameter.
         preprocess: ``"center"`` subtracts the mean of each dimension over the batch, ``"standardize"`` also divides by
             the standard deviation (a constant dimension becomes 0); two sets each by their own.
@@ -54,7 +55,7 @@ class Gaussian(Kernel):
         metric: str | None = None,
         sigma: Any = None,
         temperature: Any = None,
-        partition: str = "logsumexp",
+        partition: str | Callable[..., Tensor] = "logsumexp",
         margin: float = 0.0,
         learnable: bool = False,
         log_weights: Any = None,
@@ -67,7 +68,8 @@ class Gaussian(Kernel):
     ) -> None:
         metric = metric or ("cosine" if temperature is not None else "sqeuclidean")
         check.choice(metric, "metric", METRICS)
-        check.choice(partition, "partition", tuple(PARTITIONS))
+        if isinstance(partition, str):
+            check.choice(partition, "partition", tuple(PARTITIONS))
         euclidean = metric == "sqeuclidean"
         if sigma is not None and not euclidean:
             raise ValueError(
@@ -97,9 +99,13 @@ class Gaussian(Kernel):
             "second-moment": lambda scale: SecondMoment(2 * scale**2 if euclidean else scale),
             "debiased": lambda scale: Debiased(-1 / scale, tau_plus, beta),
         }
-        rule = special[partition](float(scale)) if partition in special else PARTITIONS[partition]()  # type: ignore[call-arg]
+        if not isinstance(partition, str):
+            rule: Partition = as_partition(partition)
+        else:
+            rule = special[partition](float(scale)) if partition in special else PARTITIONS[partition]()  # type: ignore[call-arg]
         super().__init__(rule, margin, log_weights, detach_candidates)
-        self.metric, self.partition_name, self.scale_name = metric, partition, name
+        self.metric, self.scale_name = metric, name
+        self.partition_name: Any = partition  # or the function itself
         self.preprocess = check.choice(preprocess, "preprocess", _PREPROCESS)
         self.tau_plus, self.beta = tau_plus, beta
         self.takes_logits = metric == "dot" and preprocess == "none" and partition in ("logsumexp", "max")

@@ -36,8 +36,11 @@ def test_a_partition_may_be_a_plain_function() -> None:
     assert_same(own(z, labels), expected.mean(), [z])
     with pytest.raises(ValueError, match="divergence: got js, but q is a rescaled limit or no distribution"):
         own.replace(divergence="js")
-    with pytest.raises(TypeError, match="partition: got 3, expected a function"):
-        Laplacian(partition=3)
+    named = icon.loss("gaussian-narrow", "classes", metric="dot")
+    assert_same(icon.loss("gaussian", "classes", metric="dot", partition=largest)(z, labels), named(z, labels), [z])
+    for kernel in (Laplacian, icon.q.Gaussian):
+        with pytest.raises(TypeError, match="partition: got 3, expected a function"):
+            kernel(partition=3)
 
 
 def test_a_divergence_of_ones_own() -> None:
