@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.neighbors import kneighbors_graph
 import icon
 from icon.p.base import Sets
 from tests import dense
-from tests.cases import assert_close, digits, normal
+from tests.cases import assert_close, assert_same, digits, normal
 
 seeds = st.integers(0, 10_000)
 
@@ -262,3 +263,16 @@ def test_features_on_disk_have_as_many_rows_as_the_input(tmp_path: Path) -> None
     np.save(tmp_path / "x.npy", np.zeros((5, 2)))
     with pytest.raises(ValueError, match=r"^features: got 5 rows, expected 6"):
         icon.p.KNN(2)(np.load(tmp_path / "x.npy", mmap_mode="r"), Sets(6, 6))
+
+
+def test_far_candidates_keep_their_logarithm_in_the_joint_form() -> None:
+    """Masses of exp(-100,000) are 0, and under the reverse KL their logarithm is all that counts."""
+    x, z = 30 * normal(20, 3), normal(20, 2, seed=1).requires_grad_()
+    others = ~torch.eye(20, dtype=torch.bool)
+    logs = (-(torch.cdist(x, x) ** 2) / (2 * 0.05**2)).masked_fill(~others, -torch.inf).log_softmax(dim=1)
+    joint = torch.logaddexp(logs, logs.T) - math.log(2 * 20)
+    scores = -torch.log1p(torch.cdist(z, z) ** 2)
+    log_q = scores[others] - scores[others].logsumexp(dim=0)
+    expected = (log_q.exp() * (log_q - joint[others])).sum()
+    loss = icon.Loss(icon.p.Gaussian(sigma=0.05), icon.q.StudentT(), normalization="joint", divergence="reverse-kl")
+    assert_same(loss(z, x), expected, [z], rtol=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -97,6 +98,17 @@ class DenseFromLogs(Dense):
 
     def log_tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.logs[start:stop].to(like)
+
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> DenseFromLogs:
+        by = factor.detach()[:, None] if isinstance(factor, Tensor) else torch.tensor(factor)
+        return DenseFromLogs(super().scaled(factor).values, self.logs + by.to(self.logs).log())
+
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[DenseFromLogs, Tensor]:
+        found, sums = super().symmetrized(marginal)
+        joint = self.logs + marginal.detach().to(self.logs)[:, None].log()
+        both = torch.logaddexp(joint, joint.T) - math.log(2)
+        of_rows = sums.detach().clamp_min(torch.finfo(sums.dtype).tiny).log()
+        return DenseFromLogs(found.values, both - of_rows[:, None]), sums
 
     def part(self, start: int, stop: int) -> DenseFromLogs:
         return DenseFromLogs(self.values[start:stop], self.logs[start:stop])
