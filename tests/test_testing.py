@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 import icon
 from icon import testing
 from icon.core.divergence import DIVERGENCES, Alpha
-from icon.p.masses import Dense, Grouped, Listed, Masses, Mixture, Sparse, Uniform
+from icon.p.masses import Dense, Grouped, Listed, Masses, Uniform
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased
 from tests.cases import normal
 
@@ -25,12 +26,15 @@ PARTS: dict[str, Callable[[], Masses]] = {
     "sparse": lambda: icon.p.Graph()(np.abs(normal(N, N).numpy()) * (1 - np.eye(N))).masses,
     "listed": lambda: Listed(torch.tensor([[1, 2], [0, 2], [0, 1]]), 3),
     "listed-weighted": lambda: Listed(torch.tensor([[1], [2]]), 3, torch.tensor([1.0, 0.5], dtype=torch.float64)),
+    "listed-or-none": lambda: icon.p.DataLabel(4, ignore_index=3)(torch.arange(9) % 4).masses,
     "grouped": lambda: Grouped(torch.tensor([0, 1, 1, 2, 0]), torch.tensor([0, 1, 1, 2, 0]), own=0),
     "grouped-part": lambda: Grouped(torch.tensor([1, 2]), torch.tensor([0, 1, 1, 2, 0]), own=2),
     "grouped-two-sets": lambda: Grouped(torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1, 0]), 0.5),
     "grouped-weighted": lambda: Grouped(torch.arange(4) // 2, torch.arange(4) // 2, torch.rand(4).double(), 0),
     "dense": lambda: Dense(normal(4, 5).softmax(dim=1)),
     "dense-logs": lambda: icon.p.Gaussian(perplexity=3)(X).masses,
+    "dense-logs-scaled": lambda: icon.p.Gaussian(perplexity=3)(X).masses.scaled(0.5),
+    "dense-logs-symmetric": lambda: icon.p.Gaussian(perplexity=3).symmetrize()(X).masses,
     "uniform": lambda: Uniform(icon.Support(6, 6, True), torch.ones(6).double()),
     "uniform-two-sets": lambda: Uniform(icon.Support(4, 6), torch.full((4,), 0.3).double()),
     "mixture": lambda: icon.p.KNN(3).debias(0.2)(X).masses,
@@ -47,8 +51,12 @@ def test_a_part_of_uniform_rows_has_no_transpose() -> None:
 
 def test_every_structure_is_there() -> None:
     """The contract is run on each class of the algebra."""
-    kinds = {type(make()) for make in PARTS.values()}
-    assert {Sparse, Listed, Grouped, Dense, Uniform, Mixture} <= kinds
+
+    def derived(kind: type) -> set[type]:
+        return {kind}.union(*map(derived, kind.__subclasses__()))
+
+    own = {kind for kind in derived(Masses) if kind.__module__.startswith("icon.") and not inspect.isabstract(kind)}
+    assert own == {type(make()) for make in PARTS.values()}
 
 
 @pytest.mark.parametrize("large", [False, True])
