@@ -26,6 +26,7 @@ from icon.p.support import Support
 DEFAULT_PERPLEXITY = 30.0
 ALL_UP_TO = 3000  # points up to which a perplexity is sought among all candidates
 _BLOCK = 2**22  # entries of p that are made at a time
+_LARGE = 2**26  # bytes of p from which it is asked whether they are free
 LARGEST_RATIO = 1e150  # of a unit and a bandwidth: its square is an ordinary number
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
@@ -90,11 +91,9 @@ class _Kernel(_Spatial):
         k = self.kept(support)
         if k is not None and k > support.size:
             raise ValueError(f"n_neighbors: got {k}, expected at most {support.size} for {support.m} points")
-        check.refuse_if_too_large(
-            24 * support.n * (k or support.m),
-            f"an exact p of {support.n} x {support.m} points" if k is None else f"p with {k} neighbours",
-            "give n_neighbors= to keep the nearest only",
-        )
+        if (needed := 24 * support.n * (k or support.m)) > _LARGE:
+            what = f"an exact p of {support.n} x {support.m} points" if k is None else f"p with {k} neighbours"
+            check.refuse_if_too_large(needed, what, "give n_neighbors= to keep the nearest only")
         if isinstance(xa, np.memmap) and (k is None or not support.exclude_self):
             xa = xb = _precise(np.array(xa), "features")
         if k is None:
