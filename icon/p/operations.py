@@ -132,11 +132,13 @@ class Debias:
     alpha: float
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
-        masses, kept = rows.masses, 1 - self.alpha
-        uniform = self.alpha * (~rows.empty).to(precise(rows.empty.device))
-        if masses.uniform_mass is not None:
-            uniform = uniform + kept * masses.uniform_mass
-        return replace(rows, masses=Mixture(masses.own_part.scaled(kept), Uniform(rows.support, uniform)))
+        masses, before = rows.masses, rows.masses.uniform_mass
+        uniform = (~rows.empty).to(precise(rows.empty.device)) * self.onto(0.0 if before is None else before)
+        return replace(rows, masses=Mixture(masses.own_part.scaled(1 - self.alpha), Uniform(rows.support, uniform)))
+
+    def onto(self, mass: Any) -> Any:
+        """The uniform mass of a row afterwards, of one that had so much before."""
+        return self.alpha + (1 - self.alpha) * mass
 
     def __str__(self) -> str:
         return f"debias({self.alpha:g})"

@@ -68,7 +68,8 @@ class PairSampler(Composable):
         spread = self._on_cpu.masses.uniform_mass
         if self.alpha == 0:
             return spread
-        return self.alpha + (1 - self.alpha) * (torch.zeros(self.rows.n).double() if spread is None else spread)
+        found: Tensor = Debias(self.alpha).onto(torch.zeros(self.rows.n).double() if spread is None else spread)
+        return found
 
     @property
     def spreads_mass(self) -> bool:
@@ -102,7 +103,7 @@ class PairSampler(Composable):
 
     def _after(self, operation: Operation, target: Any, sets: Sets) -> PairSampler:
         if isinstance(operation, Debias):
-            return replace(self, alpha=1 - (1 - self.alpha) * (1 - operation.alpha))
+            return replace(self, alpha=operation.onto(self.alpha))
         if isinstance(operation, Walks) and operation.average and operation.prune is None and self.steps == 1:
             operation.check(self.rows.debias(self.alpha))
             return replace(self, steps=operation.k)
