@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
 from table import cells, formulas, outside, studies
-from table.data import Sample, sample
+from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
 from table.page.schema import Cell, Check, Citation, Gallery, Program, Table
@@ -103,10 +104,10 @@ def gallery(results: Path = studies.RESULTS) -> Gallery | None:
 def verify(method: Method, peers: bool = True) -> MethodResult:
     """The checks of one method for every seed, and the packages that implement it."""
     found = _record(method)
-    found["checks"] = [result for seed in SEEDS for result in _checks(method.slug, sample(seed))]
+    found["checks"] = _results(CHECKS.get(method.slug, []))
     found["peers"] = compared(method.slug, sample(0)) if peers else []
-    if found["program"] is not None:
-        found["program"]["checks"] = [c for seed in SEEDS for c in _program_checks(method.slug, sample(seed))]
+    if found["program"] is not None and (check := getattr(module_of(method.slug), "PROGRAM", None)) is not None:
+        found["program"]["checks"] = _results([check])
     found["verified"] = True
     found["verified"] = is_verified(found)
     return found
@@ -158,26 +159,15 @@ def _program(method: Method) -> Program | None:
     }
 
 
-def _checks(slug: str, s: Sample) -> list[Check]:
-    """The results of a method's checks."""
-    return _results(CHECKS.get(slug, []), s)
-
-
-def _program_checks(slug: str, s: Sample) -> list[Check]:
-    """The results of comparing a method with its authors' program, derived anew."""
-    found = getattr(module_of(slug), "PROGRAM", None)
-    return _results([] if found is None else [found], s)
-
-
-def _results(checks: Iterable[Any], s: Sample) -> list[Check]:
-    """What checks give on a sample; a check that raises is a failed one that says why."""
+def _results(checks: Iterable[Any]) -> list[Check]:
+    """What checks give on the sample of every seed; a check that raises is a failed one that says why."""
     results: list[Check] = []
-    for check in checks:
+    for seed, check in product(SEEDS, checks):
         try:
-            results += check.run(s)
+            results += check.run(sample(seed))
         except Exception as error:  # reported in the table with the method's name
             note = f"{type(error).__name__}: {error}"
-            results.append({"name": "check", "seed": s.seed, "measured": None, "tolerance": 0.0, "unit": "",
+            results.append({"name": "check", "seed": seed, "measured": None, "tolerance": 0.0, "unit": "",
                             "passed": False, "note": note})  # fmt: skip
     return results
 
