@@ -20,9 +20,9 @@ from table import cells, formulas, outside, studies
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Cell, Check, Citation, Gallery, Program, Table
+from table.page.schema import Check, Citation, Gallery, Program, Table
 from table.page.schema import Method as MethodResult
-from table.page.view import all_checks, is_verified
+from table.page.view import Counts, all_checks, is_verified
 from table.peers import compared
 
 SEEDS = (0, 1)
@@ -59,11 +59,11 @@ def regenerate(
             verified[method.in_table].append(verify(method, peers))
         else:
             verified[method.in_table].append({**_record(method), "unchecked": True})
-    return {
+    table: Table = {
         "generated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {"icon": icon.__version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
-        "summary": summary(computed, verified[True], verified[False]),
+        "summary": "",  # counted below, when all that it counts is there
         "rows": [
             {
                 "slug": slug,
@@ -93,6 +93,8 @@ def regenerate(
         "studies": studies.studies() if slugs is None else [],
         "gallery": gallery(),
     }
+    table["summary"] = Counts.of(table).summary
+    return table
 
 
 def gallery(results: Path = studies.RESULTS) -> Gallery | None:
@@ -170,17 +172,6 @@ def _results(checks: Iterable[Any]) -> list[Check]:
             results.append({"name": "check", "seed": seed, "measured": None, "tolerance": 0.0, "unit": "",
                             "passed": False, "note": note})  # fmt: skip
     return results
-
-
-def summary(computed: list[Cell], methods: list[MethodResult], variants: list[MethodResult]) -> str:
-    """The counts in one line: methods of the table, cells, variants."""
-
-    def verified(found: list[MethodResult], what: str) -> list[str]:
-        checked = [m for m in found if not m.get("unchecked")]
-        return [f"{sum(m['verified'] for m in checked)} of {len(checked)} {what} verified"] if checked else []
-
-    cells = f"{sum(c['computes'] for c in computed)} of {len(computed)} cells compute"
-    return ", ".join([*verified(methods, "methods"), cells, *verified(variants, "variants")])
 
 
 def failures(table: Table) -> list[str]:
