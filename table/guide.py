@@ -133,8 +133,8 @@ def _parts(method: Method) -> Iterator[str]:
     yield "## Formula"
     if formula := getattr(module_of(method.slug), "FORMULA", ""):
         yield f"$$\n{formula}\n$$"
-    yield f"The row *{ROWS[method.row].name}* has the learned distribution\n\n$$\n{row.q}\n$$"
-    yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{column.p}\n$$"
+    yield f"The row *{ROWS[method.row].name}* has the learned distribution\n\n$$\n{row.formula}\n$$"
+    yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{column.formula}\n$$"
     yield "## How it is verified"
     yield (
         f"The relation to the reference is: {method.relation}. The reference, in NumPy and without anything of icon, "

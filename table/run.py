@@ -20,7 +20,7 @@ from table import cells, formulas, outside, studies
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Check, Citation, Gallery, Program, Table
+from table.page.schema import Check, Citation, Column, Gallery, Program, Row, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import Counts, all_checks, is_verified
 from table.peers import compared
@@ -65,24 +65,11 @@ def regenerate(
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
         "summary": "",  # counted below, when all that it counts is there
         "rows": [
-            {
-                "slug": slug,
-                "name": axis.name,
-                "formula": formulas.row(slug).q,
-                "partition": formulas.row(slug).partition,
-                "partition_name": formulas.row(slug).partition_name,
-                "description": formulas.row(slug).description,
-            }
+            cast("Row", {"slug": slug, "name": axis.name, **formulas.row(slug)._asdict()})
             for slug, axis in ROWS.items()
         ],
         "columns": [
-            {
-                "slug": slug,
-                "name": axis.name,
-                "formula": formulas.column(slug).p,
-                "description": formulas.column(slug).description,
-                "target": formulas.column(slug).target,
-            }
+            cast("Column", {"slug": slug, "name": axis.name, **formulas.column(slug)._asdict()})
             for slug, axis in COLUMNS.items()
         ],
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
