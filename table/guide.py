@@ -46,7 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = {"methods/index.md": index(), "reference/command-line.md": commands()}
     for method in icon.methods():
         made[_page_of(method)] = page(method)
-        made[_reference_of(method)] = (ROOT / path_of(method.slug)).read_text(encoding="utf-8")
+        made[f"methods/{method.slug}.txt"] = (ROOT / path_of(method.slug)).read_text(encoding="utf-8")
     for path, text in made.items():
         files.append(File.generated(config, path, content=text))
     return files
@@ -173,7 +173,3 @@ def _families() -> Iterator[tuple[str, list[Method]]]:
 
 def _page_of(method: Method) -> str:
     return f"methods/{method.slug}.md"
-
-
-def _reference_of(method: Method) -> str:
-    return f"methods/{method.slug}.txt"
