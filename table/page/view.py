@@ -195,8 +195,7 @@ class Index:
 
     def place(self, method: Method) -> str:
         """The coordinate of a method in words, also of a variant."""
-        row, column = method["row"], method["column"]
-        return method["coordinate"] or (self.coordinate(row, column) if row and column else "no coordinate")
+        return method["coordinate"] or self.coordinate(method["row"], method["column"])
 
 
 @dataclass(frozen=True)
