@@ -102,10 +102,10 @@ def snippet(row: str, column: str) -> str:
     return f"{setup}\n{code(row, column)}\nprint(value.item())"
 
 
-def code(row: str | None, column: str | None, slug: str | None = None) -> str:
+def code(row: str, column: str, slug: str | None = None) -> str:
     """A few lines that make and use the loss of a coordinate or a method."""
     loss = f'icon.method("{slug}")' if slug else f'icon.loss("{row}", "{column}")'
-    inputs = _INPUTS.get(column or "", "{z}, x").format(z="logits" if row == "clusters" else "z")
+    inputs = _INPUTS.get(column, "{z}, x").format(z="logits" if row == "clusters" else "z")
     call = usage().get(slug or "", f"loss = {loss}\nvalue = loss({inputs})")
     return f"{call}\nvalue.backward()"
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class RowText(NamedTuple):
-    q: str
+    formula: str
     partition: str
     partition_name: str
     description: str
 
 
 class ColumnText(NamedTuple):
-    p: str
+    formula: str
     description: str
     target: str
 

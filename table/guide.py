@@ -46,7 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = {"methods/index.md": index(), "reference/command-line.md": commands()}
     for method in icon.methods():
         made[_page_of(method)] = page(method)
-        made[_reference_of(method)] = (ROOT / path_of(method.slug)).read_text(encoding="utf-8")
+        made[f"methods/{method.slug}.txt"] = (ROOT / path_of(method.slug)).read_text(encoding="utf-8")
     for path, text in made.items():
         files.append(File.generated(config, path, content=text))
     return files
@@ -133,8 +133,8 @@ def _parts(method: Method) -> Iterator[str]:
     yield "## Formula"
     if formula := getattr(module_of(method.slug), "FORMULA", ""):
         yield f"$$\n{formula}\n$$"
-    yield f"The row *{ROWS[method.row].name}* has the learned distribution\n\n$$\n{row.q}\n$$"
-    yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{column.p}\n$$"
+    yield f"The row *{ROWS[method.row].name}* has the learned distribution\n\n$$\n{row.formula}\n$$"
+    yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{column.formula}\n$$"
     yield "## How it is verified"
     yield (
         f"The relation to the reference is: {method.relation}. The reference, in NumPy and without anything of icon, "
@@ -173,7 +173,3 @@ def _families() -> Iterator[tuple[str, list[Method]]]:
 
 def _page_of(method: Method) -> str:
     return f"methods/{method.slug}.md"
-
-
-def _reference_of(method: Method) -> str:
-    return f"methods/{method.slug}.txt"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import runpy
 import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import icon
@@ -65,11 +65,7 @@ def ours(slug: str, input: Any, target: Any = None, **hyper: Any) -> float:
 def open_clip_loss() -> Any:
     """The class of open_clip's loss."""
     package: Any = importlib.util.find_spec("open_clip")
-    path = Path(package.submodule_search_locations[0]) / "loss.py"
-    spec = importlib.util.spec_from_file_location("open_clip_loss", path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    return module.ClipLoss
+    return runpy.run_path(f"{package.submodule_search_locations[0]}/loss.py")["ClipLoss"]
 
 
 def lightly_loss(module: str, name: str) -> Any:

@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +17,12 @@ from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
 from table import cells, formulas, outside, studies
-from table.data import Sample, sample
+from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Cell, Check, Citation, Gallery, Program, Table
+from table.page.schema import Check, Citation, Column, Gallery, Program, Row, Table
 from table.page.schema import Method as MethodResult
-from table.page.view import all_checks, is_verified
+from table.page.view import Counts, all_checks, is_verified
 from table.peers import compared
 
 SEEDS = (0, 1)
@@ -58,30 +59,17 @@ def regenerate(
             verified[method.in_table].append(verify(method, peers))
         else:
             verified[method.in_table].append({**_record(method), "unchecked": True})
-    return {
+    table: Table = {
         "generated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {"icon": icon.__version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
-        "summary": summary(computed, verified[True], verified[False]),
+        "summary": "",  # counted below, when all that it counts is there
         "rows": [
-            {
-                "slug": slug,
-                "name": axis.name,
-                "formula": formulas.row(slug).q,
-                "partition": formulas.row(slug).partition,
-                "partition_name": formulas.row(slug).partition_name,
-                "description": formulas.row(slug).description,
-            }
+            cast("Row", {"slug": slug, "name": axis.name, **formulas.row(slug)._asdict()})
             for slug, axis in ROWS.items()
         ],
         "columns": [
-            {
-                "slug": slug,
-                "name": axis.name,
-                "formula": formulas.column(slug).p,
-                "description": formulas.column(slug).description,
-                "target": formulas.column(slug).target,
-            }
+            cast("Column", {"slug": slug, "name": axis.name, **formulas.column(slug)._asdict()})
             for slug, axis in COLUMNS.items()
         ],
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
@@ -92,6 +80,8 @@ def regenerate(
         "studies": studies.studies() if slugs is None else [],
         "gallery": gallery(),
     }
+    table["summary"] = Counts.of(table).summary
+    return table
 
 
 def gallery(results: Path = studies.RESULTS) -> Gallery | None:
@@ -103,10 +93,10 @@ def gallery(results: Path = studies.RESULTS) -> Gallery | None:
 def verify(method: Method, peers: bool = True) -> MethodResult:
     """The checks of one method for every seed, and the packages that implement it."""
     found = _record(method)
-    found["checks"] = [result for seed in SEEDS for result in _checks(method.slug, sample(seed))]
+    found["checks"] = _results(CHECKS.get(method.slug, []))
     found["peers"] = compared(method.slug, sample(0)) if peers else []
-    if found["program"] is not None:
-        found["program"]["checks"] = [c for seed in SEEDS for c in _program_checks(method.slug, sample(seed))]
+    if found["program"] is not None and (check := getattr(module_of(method.slug), "PROGRAM", None)) is not None:
+        found["program"]["checks"] = _results([check])
     found["verified"] = True
     found["verified"] = is_verified(found)
     return found
@@ -158,39 +148,17 @@ def _program(method: Method) -> Program | None:
     }
 
 
-def _checks(slug: str, s: Sample) -> list[Check]:
-    """The results of a method's checks."""
-    return _results(CHECKS.get(slug, []), s)
-
-
-def _program_checks(slug: str, s: Sample) -> list[Check]:
-    """The results of comparing a method with its authors' program, derived anew."""
-    found = getattr(module_of(slug), "PROGRAM", None)
-    return _results([] if found is None else [found], s)
-
-
-def _results(checks: Iterable[Any], s: Sample) -> list[Check]:
-    """What checks give on a sample; a check that raises is a failed one that says why."""
+def _results(checks: Iterable[Any]) -> list[Check]:
+    """What checks give on the sample of every seed; a check that raises is a failed one that says why."""
     results: list[Check] = []
-    for check in checks:
+    for seed, check in product(SEEDS, checks):
         try:
-            results += check.run(s)
+            results += check.run(sample(seed))
         except Exception as error:  # reported in the table with the method's name
             note = f"{type(error).__name__}: {error}"
-            results.append({"name": "check", "seed": s.seed, "measured": None, "tolerance": 0.0, "unit": "",
+            results.append({"name": "check", "seed": seed, "measured": None, "tolerance": 0.0, "unit": "",
                             "passed": False, "note": note})  # fmt: skip
     return results
-
-
-def summary(computed: list[Cell], methods: list[MethodResult], variants: list[MethodResult]) -> str:
-    """The counts in one line: methods of the table, cells, variants."""
-
-    def verified(found: list[MethodResult], what: str) -> list[str]:
-        checked = [m for m in found if not m.get("unchecked")]
-        return [f"{sum(m['verified'] for m in checked)} of {len(checked)} {what} verified"] if checked else []
-
-    cells = f"{sum(c['computes'] for c in computed)} of {len(computed)} cells compute"
-    return ", ".join([*verified(methods, "methods"), cells, *verified(variants, "variants")])
 
 
 def failures(table: Table) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import math
+import json
 import re
 from base64 import b64decode, b64encode
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -25,17 +24,10 @@ THUMBNAIL = (240, 150)  # pixels
 
 def render(table: Table) -> str:
     """The whole page as text; it needs no other file and no network, apart from the pages of the studies."""
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            table=table,
-            index=view.Index.of(table),
-            counts=view.Counts.of(table),
-            trained={(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]},
-            pieces=pieces,
-        )
-    )
+    trained = {(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]}
+    index, counts = view.Index.of(table), view.Counts.of(table)
+    page = _environment().get_template("page.html")
+    return page.render(table=table, index=index, counts=counts, trained=trained, pieces=pieces)
 
 
 def render_study(study: Study) -> str:
@@ -51,13 +43,9 @@ def _environment() -> Environment:
     environment.globals |= {"VERDICTS": view.VERDICTS, "NOTES": view.NOTES, "palette": palette, "when": when}
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
-    environment.filters |= {
-        "mathml": mathml,
-        "finite": _finite,
-        "coded": coded,
-        "paragraphs": paragraphs,
-        "thumbnail": thumbnail,
-    }
+    environment.filters |= {"mathml": mathml, "coded": coded, "paragraphs": paragraphs, "thumbnail": thumbnail}
+    # A number that JSON does not have becomes null.
+    environment.filters["finite"] = lambda data: json.loads(json.dumps(data), parse_constant=lambda name: None)
     environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
     for name in ("entry", "evidence", "kind", "notes", "number", "peer", "polyline", "program", "provenance",
                  "questioned", "tolerance", "unbroken", "verdict"):  # fmt: skip
@@ -101,12 +89,3 @@ def thumbnail(figure: str) -> str:
         shown.thumbnail(THUMBNAIL)
         shown.quantize(32).save(small, "png", optimize=True)
     return "data:image/png;base64," + b64encode(small.getvalue()).decode()
-
-
-def _finite(value: Any) -> Any:
-    """The data with null for the numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

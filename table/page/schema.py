@@ -102,12 +102,12 @@ class Program(TypedDict):
 
 
 class Method(TypedDict):
-    """A named loss. Of a variant, row and column may be None and ``coordinate`` says the place in words."""
+    """A named loss. Of a variant, ``coordinate`` says the place in words."""
 
     slug: str
     name: str
-    row: str | None
-    column: str | None
+    row: str
+    column: str
     coordinate: str | None
     family: str
     status: Literal["published", "gap"]

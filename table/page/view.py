@@ -195,8 +195,7 @@ class Index:
 
     def place(self, method: Method) -> str:
         """The coordinate of a method in words, also of a variant."""
-        row, column = method["row"], method["column"]
-        return method["coordinate"] or (self.coordinate(row, column) if row and column else "no coordinate")
+        return method["coordinate"] or self.coordinate(method["row"], method["column"])
 
 
 @dataclass(frozen=True)
@@ -248,11 +247,15 @@ class Counts:
         methods = [f"{self.verified} of {self.methods} methods{variants} verified"] if self.methods else []
         return [*methods, f"{self.computing} of {self.cells} cells compute"]
 
-    def sentence(self) -> str:
-        """The counts in one line, for the terminal and Markdown."""
+    @property
+    def summary(self) -> str:
+        """The counts of methods, cells and variants in one line."""
         variants = f", {self.variants_verified} of {self.variants} variants verified" if self.variants else ""
         methods = f"{self.verified} of {self.methods} methods verified, " if self.methods else ""
+        return f"{methods}{self.computing} of {self.cells} cells compute{variants}"
+
+    def sentence(self) -> str:
+        """The summary and what other implementations say, for the terminal and Markdown."""
         said = {"agrees": "agree", "differs": "differ", "not installed": "are not installed"}
         peers = ", ".join(f"{self.peers[status]} {words}" for status, words in said.items() if self.peers[status])
-        others = f"; of the other implementations {peers}" if peers else ""
-        return f"{methods}{self.computing} of {self.cells} cells compute{variants}{others}"
+        return self.summary + (f"; of the other implementations {peers}" if peers else "")
