@@ -166,6 +166,13 @@ class Loss(nn.Module):
             raise AttributeError(f"{name}: got a new value on a finished loss, expected loss.replace({name}=...)")
         super().__setattr__(name, value)
 
+    def _load_from_state_dict(self, *given: Any) -> None:
+        object.__setattr__(self, "_is_built", False)  # with ``assign=True`` the weights are set, and not filled
+        try:
+            super()._load_from_state_dict(*given)
+        finally:
+            object.__setattr__(self, "_is_built", True)
+
     def replace(self, **changes: Any) -> Loss:
         """A loss with other parts or settings (any argument of the class), checked as if it were built anew.
 

@@ -640,3 +640,13 @@ def test_weights_of_a_call_are_anchor_weights() -> None:
 def test_weights_that_cannot_be(loss: Callable[[], icon.Loss], weights: list[float], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{told}"):
         loss()(normal(8, 3), np.arange(8) // 2, weights=weights)
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_weights_of_the_anchors_are_loaded_and_not_set(assign: bool) -> None:
+    loss, other = (icon.method("supcon", anchor_weights=weights) for weights in ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0]))
+    loss.load_state_dict(other.state_dict(), assign=assign)
+    assert loss.anchor_weights is not None
+    assert loss.anchor_weights.tolist() == [3.0, 2.0, 1.0]
+    with pytest.raises(AttributeError, match=r"^anchor_weights: got a new value on a finished loss"):
+        loss.anchor_weights = torch.ones(3)
