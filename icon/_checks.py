@@ -59,7 +59,7 @@ def is_traced() -> bool:
 
 def values_matter(tensor: Tensor) -> bool:
     """Whether the values of a tensor may be looked at now."""
-    # `is_traced`, written out: this runs several times in every call of a loss.
+    # A compiler or a transform, as in `is_traced`, written out: this runs several times in every call of a loss.
     if not _enabled or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
     return not tensor.is_meta and type(tensor) in _WITH_VALUES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from icon.core.evaluators import SMALL
+from icon.core.evaluators import CPU_SMALL, SMALL
 from icon.p.base import Distribution
 from icon.p.support import Support
 from icon.q.base import Kernel
@@ -15,8 +15,8 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
     """How many directions the loss is the mean cross-entropy of, as far as its parts tell: a score that is a product,
     and p as it was made. 0 where it is more than that."""
     of_points = q.needs_self or q.needs_marginal or q.has_factors or q.has_penalty or q.has_state
-    as_made = p.has_one_positive and not p.operations and not p.exclude_self
-    if not q.is_product or of_points or not as_made:
+    known = type(p).one_positive is not Distribution.one_positive
+    if not (known and q.is_product) or of_points or p.operations or p.exclude_self:
         return 0
     directions = len(p.directions(2, None))
     return directions if directions == 1 or q.is_symmetric else 0
@@ -36,7 +36,8 @@ def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: objec
         return None
     anchors, candidates = views
     n, m = anchors.shape[0], candidates.shape[0]
-    targets = p.one_positive(target, n, m, anchors.device) if n * m < SMALL[anchors.device.type] else None
+    is_small = n * m < SMALL.get(anchors.device.type, CPU_SMALL)
+    targets = p.one_positive(target, n, m, anchors.device) if is_small else None
     if targets is None:
         return None
     a, c, _ = q.features(anchors, candidates, Support(n, m))

@@ -58,22 +58,20 @@ class AnchorWeights:
             every = marginal(rows, counted, like, self.totals)
         if given is not None:
             every = given.to(like) if every is None else every * given.to(like)
-        if every is None and counted is None and isinstance(self.totals, Whole):
-            return like.new_full((n,), 1 / n if self.mean else 1.0)
-        if counted is None:
-            weights = like.new_ones(n) if every is None else every
-        else:
-            weights = counted.to(like) if every is None else every * counted
+        if every is None:
+            if counted is None and isinstance(self.totals, Whole):
+                return like.new_full((n,), 1 / n if self.mean else 1.0)
+            every = like.new_ones(n)
+        weights = every if counted is None else every * counted
         if not self.mean:
             return weights
         # What the sum is divided by: the same weights, unless p counts its anchors in another way.
-        divisors = weights
-        are_left_out = self.on_no_positive == "skip" or self.leaves_out
+        kept = counted if self.on_no_positive == "skip" or self.leaves_out else None
         if rows.has_weights:
             divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
-            divisors = divisors * counted if counted is not None and are_left_out else divisors
-        elif not are_left_out:
-            divisors = like.new_ones(n) if every is None else every
+            divisors = divisors if kept is None else divisors * kept
+        else:
+            divisors = every if kept is None else weights
         whole = self.totals.sum(divisors.sum().detach())
         of_classes = rows.has_weights and not self.leaves_out
         if (
@@ -113,8 +111,7 @@ def given_weights(given: Any, name: str = "anchor_weights") -> Tensor:
         ValueError: not a vector of finite numbers >= 0 of which some are positive.
     """
     weights = check.as_tensor(given, name).detach().clone()
-    known = weights.ndim == 1 and check.values_matter(weights)
-    good = (torch.isfinite(weights) & (weights >= 0)).all() & (weights.sum() > 0) if known else None
-    if weights.ndim != 1 or (good is not None and not bool(good)):
+    known = check.values_matter(weights)
+    if weights.ndim != 1 or (known and not bool((weights.isfinite() & (weights >= 0)).all() & (weights.sum() > 0))):
         raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
     return weights if weights.is_floating_point() else weights.double()

@@ -51,8 +51,6 @@ class Distribution(Composable):
     made_from: ClassVar[str] = "features"
     #: Whether two sets without a target are matched row by row; a p of your own that makes other rows says so again.
     aligned: ClassVar[bool] = False
-    #: Whether there is a candidate that has all mass of an anchor, for some targets; see `one_positive`.
-    has_one_positive: ClassVar[bool] = False
     #: Whether the target itself says which anchors have no positive, so that nobody need be told.
     leaves_out: ClassVar[bool] = False
     #: A method ``(rows) -> rows`` that comes after all operations, where there is one.
@@ -68,7 +66,7 @@ class Distribution(Composable):
         super().__init_subclass__()
         if "rows" in cls.__dict__:  # another p knows only what it says that it knows
             cls.aligned = cls.__dict__.get("aligned", False)
-            cls.has_one_positive = cls.__dict__.get("has_one_positive", False)
+            cls.one_positive = cls.__dict__.get("one_positive", Distribution.one_positive)  # type: ignore[method-assign]
 
     def __call__(self, target: Any = None, sets: Sets = ONE_SET) -> Rows:
         """Prepare the rows of p from a target, once; a prepared `Rows` passes through.

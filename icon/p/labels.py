@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
 
 #: Pairs of points whose overlap of labels is one dense product, by device.
-PAIRS = defaultdict(lambda: 2**24, cuda=2**27)
+CPU_PAIRS, PAIRS = 2**24, {"cuda": 2**27}
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +126,6 @@ class Pairs(_Members):
     column: ClassVar[str] = "pairs"
     noun: ClassVar[str] = "ids"
     may_be_aligned: ClassVar[bool] = True
-    has_one_positive: ClassVar[bool] = True
 
     def one_positive(self, target: Any, n: int, m: int, device: torch.device) -> Tensor | None:
         return torch.arange(n, device=device) if target is None and n == m else None
@@ -147,8 +145,8 @@ class CrossModal(Pairs):
 
     column: ClassVar[str] = "cross-modal"
     aligned: ClassVar[bool] = True
-    has_one_positive: ClassVar[bool] = True
     made_from: ClassVar[str] = "two sets"
+    one_positive = Pairs.one_positive
 
     def __post_init__(self) -> None:
         check.choice(self.graph, "graph", ("core", "full"))
@@ -210,7 +208,7 @@ class Classes(_Members):
         support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=True) if two else sets)
         if self.overlap == "jaccard":
             _refuse_other_than_sets(a, b)
-        if isinstance(a, Tensor) and isinstance(b, Tensor) and n * m <= PAIRS[a.device.type]:
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and n * m <= PAIRS.get(a.device.type, CPU_PAIRS):
             return Rows(_dense_overlap(a, b, self.overlap, None if paired else 0), support)
         return Rows.from_scipy(
             _sparse_overlap(_as_scipy(a), _as_scipy(b), self.overlap, one_set=not paired),
@@ -239,7 +237,6 @@ class DataLabel(Distribution):
     detach: bool = True
 
     column: ClassVar[str] = "data-label"
-    has_one_positive: ClassVar[bool] = True
     made_from: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from icon import _checks as check
 from icon.p.support import Support
 from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
-from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder, as_partition
+from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
 from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
 
@@ -99,9 +99,8 @@ class Gaussian(Kernel):
             "second-moment": lambda scale: SecondMoment(2 * scale**2 if euclidean else scale),
             "debiased": lambda scale: Debiased(-1 / scale, tau_plus, beta),
         }
-        if not isinstance(partition, str):
-            rule: Partition = as_partition(partition)
-        else:
+        rule: Any = partition
+        if isinstance(partition, str):
             rule = special[partition](float(scale)) if partition in special else PARTITIONS[partition]()  # type: ignore[call-arg]
         super().__init__(rule, margin, log_weights, detach_candidates)
         self.metric, self.scale_name = metric, name

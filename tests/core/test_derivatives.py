@@ -14,6 +14,13 @@ from tests.cases import Bilinear, N, assert_close, assert_same, gradients, norma
 pytestmark = pytest.mark.usefixtures("each_evaluator")
 
 BLOCKS = (1, 7, N, None)
+LEARNED = [
+    icon.q.Gaussian(temperature=0.5),
+    icon.q.Gaussian(sigma=0.7),
+    icon.q.StudentT(3.0),
+    icon.q.Clusters(leak=0.1),
+    icon.q.Gaussian(partition="second-order", sigma=0.7),
+]
 MASK = torch.as_tensor(dense.others(N))
 
 
@@ -98,17 +105,7 @@ def test_a_p_and_a_q_of_the_same_points_both_get_gradients() -> None:
     assert_same(loss(z, z), expected, [z])
 
 
-@pytest.mark.parametrize(
-    "q",
-    [
-        icon.q.Gaussian(temperature=0.5),
-        icon.q.Gaussian(sigma=0.7),
-        icon.q.StudentT(3.0),
-        icon.q.Clusters(leak=0.1),
-        icon.q.Gaussian(partition="second-order", sigma=0.7),
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize("q", LEARNED, ids=repr)
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_gradcheck(q: icon.q.Kernel, reduction: str) -> None:
     loss = icon.Loss(icon.p.Classes().debias(0.2), q, reduction=reduction, block=3)
@@ -143,17 +140,7 @@ def test_no_gradient_is_asked_for_and_none_is_made() -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("block", [None, 5])
-@pytest.mark.parametrize(
-    "q",
-    [
-        icon.q.Gaussian(temperature=0.4),
-        icon.q.Gaussian(sigma=0.8),
-        icon.q.StudentT(2.0),
-        icon.q.Clusters(leak=0.1),
-        icon.q.Gaussian(partition="second-order", sigma=0.9),
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize("q", LEARNED, ids=repr)
 def test_hessian_vector_products(q: icon.q.Kernel, block: int | None, reduction: str) -> None:
     """Against central differences of the gradient, whichever evaluator and however many blocks."""
     z, v, labels = normal(N, 3, grad=True), normal(N, 3, seed=1), np.arange(N) % 3

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from icon import _checks as check
 from icon.core.evaluators.autograd import Autograd
 from icon.core.evaluators.base import Evaluator
@@ -15,7 +13,7 @@ __all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "Grid", "choose", "re
 
 EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused, "grid": Grid}
 #: Pairs below which ordinary PyTorch is as fast as the fused evaluator, and open to every transform; by device.
-SMALL = defaultdict(lambda: 2**17, cuda=2**24)
+CPU_SMALL, SMALL = 2**17, {"cuda": 2**24}
 
 #: Pairs from which a map is evaluated on a grid, within its tolerance, and not exactly.
 MAP = 2**24
@@ -51,7 +49,7 @@ def choose(problem: Problem) -> Evaluator:
     """Fused for large product scores with a softmax, a grid for maps of many points, autograd for all else and under
     transforms and compilers."""
     pairs = problem.support.n * problem.support.m
-    if pairs < SMALL[problem.anchors.device.type]:
+    if pairs < SMALL.get(problem.anchors.device.type, CPU_SMALL):
         return _AUTOGRAD
     if Fused.can(problem):
         return _FUSED
