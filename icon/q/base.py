@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -287,7 +288,9 @@ def optional_buffer(module: nn.Module, name: str, tensor: Tensor | None) -> None
 
 
 def shown(value: Any) -> str:
-    """A hyper-parameter as `repr` shows it; one per candidate is only counted."""
+    """A hyper-parameter as `repr` shows it; one per candidate is only counted, and a function has its name."""
+    if inspect.isfunction(value):
+        return value.__name__
     return f"[{len(value)} numbers]" if isinstance(value, list) and len(value) > 4 else repr(value)
 
 

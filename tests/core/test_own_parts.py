@@ -36,6 +36,7 @@ def test_a_partition_may_be_a_plain_function() -> None:
     assert_same(own(z, labels), expected.mean(), [z])
     with pytest.raises(ValueError, match="divergence: got js, but q is a rescaled limit or no distribution"):
         own.replace(divergence="js")
+    assert repr(icon.q.Gaussian("dot", partition=largest)) == "Gaussian(metric='dot', partition=largest)"
     named = icon.loss("gaussian-narrow", "classes", metric="dot")
     assert_same(icon.loss("gaussian", "classes", metric="dot", partition=largest)(z, labels), named(z, labels), [z])
     for kernel in (Laplacian, icon.q.Gaussian):
