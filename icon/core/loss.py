@@ -22,7 +22,7 @@ from icon.core.evaluators.ring import Ring, refuse_without_all
 from icon.core.exchange import Group
 from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
-from icon.core.memory import bytes_needed, refuse_if_too_large
+from icon.core.memory import MANY, bytes_needed, refuse_if_too_large
 from icon.core.problem import Problem
 from icon.core.ranks import Ranks
 from icon.core.reduction import Direction, Reduction, Terms
@@ -411,12 +411,11 @@ class Loss(nn.Module):
             anchors = anchors[start:stop] if anchors_of_all is None else anchors
             if ring is not None and of_candidates is not None:
                 of_candidates = ring.own(of_candidates)
-        if anchors.is_cpu and not torch.compiler.is_compiling():
+        if n * m > MANY and anchors.is_cpu and not torch.compiler.is_compiling():
             refuse_if_too_large(self.block, q.is_product, n, d, m)
         a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
         moved = rows.to(a.device, a.dtype)
-        counted = self._weigh.counted(whole, rows, a) if whole.masses.may_be_empty else None
-        weights = self._weigh.of(whole, counted, given, a)
+        counted, weights = self._weigh(whole, rows, given, a)
         if whole is not rows:
             weights, counted = weights[start:stop], None if counted is None else counted[start:stop]
         if ring is not None and moved.masses.requires_grad:

@@ -9,6 +9,8 @@ import torch
 from icon import _checks as check
 from icon.core.problem import block_size
 
+MANY = 2**20  # pairs up to which a loss fits, and nobody asks how much memory there is
+
 
 def bytes_needed(block: int | None, is_product: bool, n: int, d: int, m: int) -> int:
     """Of value and gradient: one buffer that is used again for a product, autograd's copies of a tile else."""

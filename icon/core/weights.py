@@ -31,26 +31,32 @@ class AnchorWeights:
     leaves_out: bool
     totals: Totals
 
-    def counted(self, rows: Rows, own: Rows, like: Tensor) -> Tensor | None:
-        """``[n]`` bool: the anchors with a positive; None where all are known to have one. Reports the own others."""
-        presence = rows.masses.presence()
-        if check.values_matter(presence):
-            if int(torch.count_nonzero(presence)) == rows.support.n:
-                return None
-            if not self.leaves_out and own.n_empty:
-                self._report_empty(own)
-        return rows.to(like.device, like.dtype).masses.presence() > 0
-
-    def of(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
-        """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive.
+    def __call__(self, rows: Rows, own: Rows, given: Tensor | None, like: Tensor) -> tuple[Tensor | None, Tensor]:
+        """``[n]`` bool, the anchors with a positive (None where all are known to have one), and the weights ``[n]``.
 
         Args:
-            rows: p of the anchors.
-            counted: see `counted`.
+            rows: p of the anchors of all parts.
+            own: p of the anchors that are evaluated here; those of them without a positive are reported.
             given: ``[n]`` the weights that a user gave.
             like: whose device and type they get.
         """
-        n = rows.support.n
+        n, counted = rows.support.n, None
+        if rows.masses.may_be_empty:
+            presence = rows.masses.presence()
+            known = check.values_matter(presence)
+            if not (known and int(torch.count_nonzero(presence)) == n):
+                if known and not self.leaves_out and own.n_empty:
+                    self._report_empty(own)
+                if presence.device != like.device:
+                    presence = rows.to(like.device, like.dtype).masses.presence()
+                counted = presence > 0
+        plain = counted is None and given is None and not (rows.has_weights or self.stationary)
+        if plain and isinstance(self.totals, Whole):
+            return None, like.new_full((n,), 1 / n if self.mean else 1.0)
+        return counted, self._weights(rows, counted, given, like)
+
+    def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
+        """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
         every: Tensor | None = None
         if rows.has_weights:
             every = rows.anchor_weights.to(like)
@@ -58,11 +64,10 @@ class AnchorWeights:
             every = marginal(rows, counted, like, self.totals)
         if given is not None:
             every = given.to(like) if every is None else every * given.to(like)
-        if every is None:
-            if counted is None and isinstance(self.totals, Whole):
-                return like.new_full((n,), 1 / n if self.mean else 1.0)
-            every = like.new_ones(n)
-        weights = every if counted is None else every * counted
+        if counted is None:
+            weights = like.new_ones(rows.n) if every is None else every
+        else:
+            weights = counted.to(like) if every is None else every * counted
         if not self.mean:
             return weights
         # What the sum is divided by: the same weights, unless p counts its anchors in another way.
@@ -71,14 +76,14 @@ class AnchorWeights:
             divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
             divisors = divisors if kept is None else divisors * kept
         else:
-            divisors = every if kept is None else weights
+            divisors = weights if kept is counted else like.new_ones(rows.n) if every is None else every
         whole = self.totals.sum(divisors.sum().detach())
         of_classes = rows.has_weights and not self.leaves_out
         if (
             (of_classes or given is not None)
             and check.values_matter(whole)
             and not bool(whole > 0)
-            and rows.n_empty < n
+            and rows.n_empty < rows.n
         ):
             if of_classes and not bool(rows.counts.any()):
                 raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")

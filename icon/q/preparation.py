@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn.functional import threshold
 
 from icon.q.base import Totals
 
@@ -29,7 +28,7 @@ def _scaled(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
     """Rows of a length, and what they were multiplied by ``[n, 1]``."""
     if x.dtype is torch.float32 and x.device.type != "mps":  # in double precision no square under- or overflows
         norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float64)
-        scale = torch.div(length, threshold(norm, _LEAST, math.inf)).to(x.dtype)
+        scale = torch.div(length, torch.threshold(norm, _LEAST, math.inf)).to(x.dtype)
         return x * scale, scale
     largest = x.detach().abs().amax(dim=1, keepdim=True)
     # So that no square under- or overflows; the norm of what is left is at least one, or zero.

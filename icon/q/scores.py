@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import threshold
 
 from icon import _checks as check
 from icon.p.support import Support
@@ -334,7 +333,7 @@ def floored_log(t: Tensor) -> Tensor:
     Where t sits on the floor the score is constant: its gradient is 0.
     """
     tiny = torch.finfo(t.dtype).tiny
-    return threshold(t, tiny, tiny).log()  # its derivative is one pass over t; that of a clamp is two, and a mask
+    return torch.threshold(t, tiny, tiny).log()  # its derivative is one pass over t; that of a clamp is two, and a mask
 
 
 def _times(anchors: Tensor, candidates: Tensor, scale: float | Tensor) -> tuple[Tensor, Tensor]:
