@@ -14,7 +14,7 @@ from torch import Tensor
 import icon
 from icon import testing
 from icon.core.divergence import DIVERGENCES, Alpha
-from icon.p.masses import Dense, Grouped, Listed, Masses, Uniform
+from icon.p.masses import Dense, Grouped, GroupedOthers, Listed, Masses, Uniform
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased
 from tests.cases import normal
 
@@ -27,10 +27,12 @@ PARTS: dict[str, Callable[[], Masses]] = {
     "listed": lambda: Listed(torch.tensor([[1, 2], [0, 2], [0, 1]]), 3),
     "listed-weighted": lambda: Listed(torch.tensor([[1], [2]]), 3, torch.tensor([1.0, 0.5], dtype=torch.float64)),
     "listed-or-none": lambda: icon.p.DataLabel(4, ignore_index=3)(torch.arange(9) % 4).masses,
-    "grouped": lambda: Grouped(torch.tensor([0, 1, 1, 2, 0]), torch.tensor([0, 1, 1, 2, 0]), own=0),
-    "grouped-part": lambda: Grouped(torch.tensor([1, 2]), torch.tensor([0, 1, 1, 2, 0]), own=2),
+    "grouped": lambda: GroupedOthers(torch.tensor([0, 1, 1, 2, 0]), torch.tensor([0, 1, 1, 2, 0]), own=0),
+    "grouped-part": lambda: GroupedOthers(torch.tensor([1, 2]), torch.tensor([0, 1, 1, 2, 0]), own=2),
     "grouped-two-sets": lambda: Grouped(torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1, 0]), 0.5),
-    "grouped-weighted": lambda: Grouped(torch.arange(4) // 2, torch.arange(4) // 2, torch.rand(4).double(), 0),
+    "grouped-weighted": lambda: GroupedOthers(
+        torch.arange(4) // 2, torch.arange(4) // 2, torch.rand(4).double(), own=0
+    ),
     "dense": lambda: Dense(normal(4, 5).softmax(dim=1)),
     "dense-logs": lambda: icon.p.Gaussian(perplexity=3)(X).masses,
     "dense-logs-scaled": lambda: icon.p.Gaussian(perplexity=3)(X).masses.scaled(0.5),

@@ -12,7 +12,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon._lazy import sp
 from icon.p.base import Distribution, Sets, is_between_sets, target_of
-from icon.p.masses import Dense, Grouped, Listed, ListedOrNone
+from icon.p.masses import Dense, Grouped, GroupedOthers, Listed, ListedOrNone
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
@@ -74,7 +74,7 @@ class _Members(Distribution):
             raise ValueError(f"{self.noun}: got a pair for one set of points, expected one vector [n]")
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
         kb = check.integers(target[1], f"{self.noun}[1]", sets.m) if two else ka
-        n, m = len(ka), len(kb)
+        n, m = ka.shape[0], kb.shape[0]
         if not two and sets.m is not None and sets.m != n:
             raise ValueError(
                 f"{self.noun}: got {n} for {sets.n} anchors and {sets.m} candidates, expected a pair of them"
@@ -83,7 +83,8 @@ class _Members(Distribution):
         exclude = one_set if self.exclude_self is None else self.exclude_self
         own = 0 if one_set or (exclude and not two) else None  # two sets that share their keys are the same points
         # A lone point is its own candidate: a row needs one, and the point has no positive all the same.
-        return Rows(Grouped(ka, kb, own=own), Support(n, m, exclude and (m > 1 or own is None), own))
+        masses = Grouped(ka, kb) if own is None else GroupedOthers(ka, kb, own=own)
+        return Rows(masses, Support(n, m, exclude and (m > 1 or own is None), own))
 
     def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
         """The rows of a target that is no vector of keys, where it may be another thing."""

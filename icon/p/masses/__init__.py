@@ -2,7 +2,7 @@
 
 from icon.p.masses.base import Edges, Masses
 from icon.p.masses.dense import Dense, DenseFromLogs
-from icon.p.masses.grouped import Grouped
+from icon.p.masses.grouped import Grouped, GroupedOthers
 from icon.p.masses.mixture import Mixture
 from icon.p.masses.sparse import Listed, ListedOrNone, Sparse
 from icon.p.masses.uniform import Uniform
@@ -12,6 +12,7 @@ __all__ = [
     "DenseFromLogs",
     "Edges",
     "Grouped",
+    "GroupedOthers",
     "Listed",
     "ListedOrNone",
     "Masses",

@@ -27,13 +27,11 @@ class Grouped(Masses):
         keys: ``[n]`` integers, the group of each anchor.
         candidate_keys: ``[m]`` of each candidate.
         mass: what the row of an anchor with a positive sums to: one number for all, or ``[n]``.
-        own: anchor i is candidate ``own + i`` and no positive of its own; None where it may be.
     """
 
     keys: Tensor
     candidate_keys: Tensor
     mass: float | Tensor = 1.0
-    own: int | None = None
 
     is_listed = True
 
@@ -45,15 +43,10 @@ class Grouped(Masses):
     def m(self) -> int:  # type: ignore[override]
         return self.candidate_keys.shape[0]
 
-    @property
-    def leaves_self_out(self) -> bool:  # type: ignore[override]
-        return self.own is not None
-
     # -- who is in a group --------------------------------------------------------------------------------------------
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        few = self._few if stop - start == len(self.keys) else None
-        return self._same(start, stop) if few is None else few[0] > 0
+        return self._block(start, stop)[0] > 0
 
     def presence(self) -> Real[Tensor, " n"]:
         few = self._few
@@ -63,52 +56,51 @@ class Grouped(Masses):
     def _few(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Of few pairs, 1 where two share a group ``[n, m]``, else 0; the positives of each anchor ``[n]``, and the
         same, but 1 where there is none."""
-        keys, candidates = self.keys, self.candidate_keys
-        if keys.shape[0] * candidates.shape[0] > WHOLE:
+        if self.keys.shape[0] * self.candidate_keys.shape[0] > WHOLE:
             return None
-        same = (keys.unsqueeze(1) == candidates).to(torch.get_default_dtype())
-        if self.own is not None:
-            same.diagonal(self.own).fill_(0)
+        same = self._same(self.keys, 0).to(torch.get_default_dtype())
         counts = same.sum(dim=1)
         return same, counts, counts.clamp_min(1)
 
-    def _same(self, start: int, stop: int) -> Tensor:
-        same = self.keys[start:stop].unsqueeze(1) == self.candidate_keys
-        if self.own is not None:
-            same.diagonal(self.own + start).fill_(False)
-        return same
+    def _same(self, keys: Tensor, start: int) -> Tensor:
+        """Who of the candidates is a positive of the anchors with some keys, the first of which is ``start``."""
+        return keys.unsqueeze(1) == self.candidate_keys
 
     @cached
     def counts(self) -> Real[Tensor, " n"]:
         """``[n]`` positives of each anchor."""
-        if self._few is not None:
-            return self._few[1]
-        return self._sizes[self._groups[0]] - int(self.own is not None)
+        return self._sizes[self._groups[0]] if self._few is None else self._few[1]
 
     @cached
     def _groups(self) -> tuple[Tensor, Tensor]:
-        """Groups numbered from 0: of the anchors ``[n]``, of the candidates ``[m]``; without a wait for the device."""
-        keys = self.candidate_keys if self.own is not None else torch.cat([self.candidate_keys, self.keys])
-        ordered, order = keys.sort(stable=True)
-        number = torch.zeros_like(keys)
-        number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
-        if self.own is not None:
-            return number[self.own : self.own + self.n], number
+        """Groups numbered from 0: of the anchors ``[n]``, of the candidates ``[m]``."""
+        number = _numbered(torch.cat([self.candidate_keys, self.keys]))
         return number[self.m :], number[: self.m]
 
     @cached
     def _sizes(self) -> Tensor:
-        """Members of each group among the candidates; as many entries as there can be groups."""
-        most = self.m if self.own is not None else self.m + self.n
+        """Members of each group among the candidates, of as many groups as there can be."""
         group = self._groups[1]
-        return torch.zeros(most, dtype=torch.int64, device=group.device).index_add_(0, group, torch.ones_like(group))
+        zeros = torch.zeros(self._most_groups, dtype=torch.int64, device=group.device)
+        return zeros.index_add_(0, group, torch.ones_like(group))
+
+    @property
+    def _most_groups(self) -> int:
+        return self.m + self.n
+
+    @cached
+    def _members(self) -> tuple[Tensor, Tensor]:
+        """``[m]`` the candidates in the order of their groups, and where those of each group begin."""
+        return torch.argsort(self._groups[1], stable=True), self._sizes.cumsum(0) - self._sizes
 
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         stop = start + tile.shape[0]
-        few = self._few if stop - start == self.keys.shape[0] else None
-        same, divisors = (few[0], few[2]) if few else (self._same(start, stop), self.counts[start:stop].clamp_min(1))
+        few = (
+            self._few if stop - start == self.keys.shape[0] else None
+        )  # `_block`, less a call
+        same, divisors = (few[0], few[2]) if few else self._block(start, stop)
         found: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / divisors
         mass = self.mass
         if isinstance(mass, Tensor):
@@ -116,28 +108,25 @@ class Grouped(Masses):
         return found if mass == 1.0 else found * mass
 
     def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
-        stop = start + tile.shape[0]
-        few = self._few if stop - start == self.keys.shape[0] else None
-        same, divisors = (few[0], few[2]) if few else (self._same(start, stop), self.counts[start:stop].clamp_min(1))
-        each = factor / divisors
-        mass = self.mass
-        if isinstance(mass, Tensor) or mass != 1.0:
-            each = each * (mass[start:stop].to(each) if isinstance(mass, Tensor) else mass)
-        tile.addcmul_(same.to(tile.dtype), each.to(tile.dtype)[:, None])
+        same, each = self._block_masses(start, start + tile.shape[0], tile)
+        tile.addcmul_(same, (factor * each)[:, None])
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
-        mass = per_row(self.mass, start, stop)
-        return self._shares(start, stop, like.dtype) * (mass.to(like)[:, None] if isinstance(mass, Tensor) else mass)
+        same, each = self._block_masses(start, stop, like)
+        return same * each[:, None]
 
-    def _shares(self, start: int, stop: int, dtype: torch.dtype) -> Tensor:
-        """Rows that sum to one; where there are few pairs they are kept for the next use."""
-        kept: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_kept", {})
-        few = self._few if stop - start == len(self.keys) else None
-        if few is None:
-            return self._same(start, stop).to(dtype) / self.counts[start:stop, None].to(dtype).clamp_min(1)
-        if dtype not in kept:
-            kept[dtype] = few[0].to(dtype) / few[2].to(dtype)[:, None]
-        return kept[dtype]
+    def _block(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """``[b, m]`` the positives of some anchors, and ``[b]`` how many they are, 1 where there is none."""
+        few = self._few if stop - start == self.keys.shape[0] else None
+        if few is not None:
+            return few[0], few[2]
+        return self._same(self.keys[start:stop], start), self.counts[start:stop].clamp_min(1)
+
+    def _block_masses(self, start: int, stop: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """``[b, m]`` 1 for the positives of some anchors, and ``[b]`` the mass of each of them."""
+        same, divisors = self._block(start, stop)
+        mass = per_row(self.mass, start, stop)
+        return same.to(like), (mass.to(like) if isinstance(mass, Tensor) else mass) / divisors.to(like)
 
     def sums(self) -> Float[Tensor, " n"]:
         positive = (self.counts > 0).to(precise(self.keys.device))
@@ -156,12 +145,12 @@ class Grouped(Masses):
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """Sums over the groups: O((n + m) r), however many pairs there are."""
+        return self._sums_of_members(features) * self._each(features)[:, None]
+
+    def _sums_of_members(self, features: Tensor) -> Tensor:
         mine, theirs = self._groups
-        sums = features.new_zeros(len(self._sizes), features.shape[1]).index_add(0, theirs, features)
-        found = sums.index_select(0, mine)
-        if self.own is not None:
-            found = found - features[self.own : self.own + self.n]
-        return found * self._each(features)[:, None]
+        sums = features.new_zeros(self._most_groups, features.shape[1]).index_add(0, theirs, features)
+        return sums.index_select(0, mine)
 
     def averages_cheaply(self, width: int) -> bool:
         return True
@@ -170,21 +159,12 @@ class Grouped(Masses):
     def listed_pairs(self) -> int | None:
         return self.n_edges if check.values_matter(self.keys) else None
 
-    @property
-    def grouping(self) -> Grouping | None:
-        if self.own != 0 or self.n != self.m:
-            return None
-        return Grouping(self._groups[1], self._each(self.sums()))
-
     def edges(self, start: int, stop: int) -> Edges:
-        mine, theirs = self._groups
-        order, sizes = torch.argsort(theirs, stable=True), self._sizes[mine[start:stop]]
-        first = (self._sizes.cumsum(0) - self._sizes)[mine[start:stop]]
+        order, begins = self._members
+        mine = self._groups[0][start:stop]
+        sizes = self._sizes[mine]
         row = torch.repeat_interleave(sizes)
-        col = order[first[row] + torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]]
-        if self.own is not None:
-            others = col != row + start + self.own
-            row, col = row[others], col[others]
+        col = order[begins[mine][row] + torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]]
         each = self.sums()[start:stop] / self.counts[start:stop].clamp_min(1)
         return Edges(row, col, each[row])
 
@@ -194,48 +174,37 @@ class Grouped(Masses):
         return replace(self, mass=self.mass * factor)
 
     def part(self, start: int, stop: int) -> Grouped:
-        own = None if self.own is None else self.own + start
-        found = Grouped(self.keys[start:stop], self.candidate_keys, per_row(self.mass, start, stop), own)
-        few = self.__dict__.get("_few")
-        if few is not None:  # known already: not to be found again
-            object.__setattr__(found, "_few", tuple(x[start:stop] for x in few))
-        return found
+        return replace(self, keys=self.keys[start:stop], mass=per_row(self.mass, start, stop))
 
     def columns(self, start: int, stop: int) -> Grouped:
-        found = Grouped(self.keys, self.candidate_keys[start:stop], own=place(self.n, self.own, start, stop))
+        return self._share_of(Grouped(self.keys, self.candidate_keys[start:stop]))
+
+    def _share_of(self, some: Grouped) -> Grouped:
+        """The masses among some candidates alone, where each has what it had."""
         precision = precise(self.keys.device)
-        return found.scaled(self.mass * found.counts.to(precision) / self.counts.clamp_min(1).to(precision))
+        return some.scaled(self.mass * some.counts.to(precision) / self.counts.clamp_min(1).to(precision))
 
     def transposed(self) -> Masses:
-        if self.own is not None and (self.own, self.n) != (0, self.m):  # a part: its anchors are some candidates
-            row, col, mass = self.edges(0, self.n)
-            indptr = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=self.n).cumsum(0)]).cpu()
-            return Sparse(indptr, col, mass, self.m).transposed()
-        return Grouped(self.candidate_keys, self.keys, own=0 if self.n == self.m and self.own == 0 else None)
-
-    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Grouped, Tensor] | None:
-        """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
-        return (self, marginal) if self.own == 0 and self.n == self.m else None
+        return Grouped(self.candidate_keys, self.keys)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Grouped:
         mass = self.mass.to(device, dtype) if isinstance(self.mass, Tensor) else self.mass
         if mass is self.mass and self.keys.device == device:
             return self
-        return Grouped(self.keys.to(device), self.candidate_keys.to(device), mass, self.own)
+        return replace(self, keys=self.keys.to(device), candidate_keys=self.candidate_keys.to(device), mass=mass)
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        """A member by its rank within the group, the anchor's own rank skipped."""
-        mine, theirs = self._groups
-        order = torch.argsort(theirs, stable=True)
-        first = (self._sizes.cumsum(0) - self._sizes)[mine[anchors]]
+        """A member by its rank within the group."""
+        order, begins = self._members
         counts = self.counts[anchors].long()
         rank = (torch.rand(len(anchors), dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
-        if self.own is not None:
-            place = torch.empty_like(order)
-            place[order] = torch.arange(len(order))
-            rank = rank + (rank >= place[anchors + self.own] - first)
         stuck = counts == 0
-        return torch.where(stuck, anchors, order[torch.where(stuck, 0, first + rank)])
+        place = begins[self._groups[0][anchors]] + self._past_self(rank, anchors)
+        return torch.where(stuck, anchors, order[torch.where(stuck, 0, place)])
+
+    def _past_self(self, rank: Tensor, anchors: Tensor) -> Tensor:
+        """Ranks ``[b]`` among the members without the anchor as ranks among all members."""
+        return rank
 
     @property
     def n_edges(self) -> int:
@@ -246,3 +215,85 @@ class Grouped(Masses):
         mass = self.mass.to(like) if isinstance(self.mass, Tensor) else self.mass
         each: Tensor = mass / self.counts.clamp_min(1).to(like.dtype)
         return each
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GroupedOthers(Grouped):
+    """`Grouped` of anchors that are some of the candidates, where no anchor is its own positive.
+
+    Args:
+        own: anchor i is candidate ``own + i``.
+    """
+
+    own: int
+
+    leaves_self_out = True
+
+    def _same(self, keys: Tensor, start: int) -> Tensor:
+        same = keys.unsqueeze(1) == self.candidate_keys
+        same.diagonal(self.own + start).fill_(False)
+        return same
+
+    @cached
+    def counts(self) -> Real[Tensor, " n"]:
+        return self._sizes[self._groups[0]] - 1 if self._few is None else self._few[1]
+
+    @cached
+    def _groups(self) -> tuple[Tensor, Tensor]:
+        number = _numbered(self.candidate_keys)
+        return number[self.own : self.own + self.n], number
+
+    @property
+    def _most_groups(self) -> int:
+        return self.m
+
+    def _sums_of_members(self, features: Tensor) -> Tensor:
+        return super()._sums_of_members(features) - features[self.own : self.own + self.n]
+
+    @property
+    def _is_one_set(self) -> bool:
+        return self.n == self.m
+
+    @property
+    def grouping(self) -> Grouping | None:
+        return Grouping(self._groups[1], self._each(self.sums())) if self._is_one_set else None
+
+    def edges(self, start: int, stop: int) -> Edges:
+        row, col, mass = super().edges(start, stop)
+        others = col != row + start + self.own
+        return Edges(row[others], col[others], mass[others])
+
+    def part(self, start: int, stop: int) -> GroupedOthers:
+        mass = per_row(self.mass, start, stop)
+        return replace(self, keys=self.keys[start:stop], mass=mass, own=self.own + start)
+
+    def columns(self, start: int, stop: int) -> Grouped:
+        own = place(self.n, self.own, start, stop)
+        if own is None:
+            return super().columns(start, stop)
+        return self._share_of(GroupedOthers(self.keys, self.candidate_keys[start:stop], own=own))
+
+    def transposed(self) -> Masses:
+        if self._is_one_set:
+            return replace(self, mass=1.0)
+        row, col, mass = self.edges(0, self.n)  # the anchors are some of the candidates
+        indptr = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=self.n).cumsum(0)]).cpu()
+        return Sparse(indptr, col, mass, self.m).transposed()
+
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Grouped, Tensor] | None:
+        """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
+        return (self, marginal) if self._is_one_set else None
+
+    def _past_self(self, rank: Tensor, anchors: Tensor) -> Tensor:
+        order, begins = self._members
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order))
+        return rank + (rank >= place[anchors + self.own] - begins[self._groups[0][anchors]])
+
+
+def _numbered(keys: Tensor) -> Tensor:
+    """Groups of equal keys, numbered from 0 without a wait for the device."""
+    ordered, order = keys.sort(stable=True)
+    number = torch.zeros_like(keys)
+    number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
+    return number
