@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import icon
-from benchmarks.contenders import CONTENDERS, of_icon
+from benchmarks.contenders import CONTENDERS, UNCHECKED, of_icon
 from benchmarks.measure import as_markdown, import_seconds, interleaved, median_ratio, peak_memory
 from benchmarks.overhead import overhead
 
@@ -70,13 +70,16 @@ def _speed(task: str, sizes: list[int], rounds: int, reference: str) -> Table:
         steps = {k: b(task, n) for k, (b, most) in CONTENDERS[task].items() if n <= most and _installed(k)}
         # A slow peer empties the caches for whoever comes next: peers have rounds of their own.
         peers = {name: step for name, step in steps.items() if name in PACKAGES}
-        own = interleaved({name: step for name, step in steps.items() if name not in PACKAGES}, rounds)
+        own = interleaved({k: step for k, step in steps.items() if k not in (*PACKAGES, UNCHECKED)}, rounds)
         beside = interleaved({name: steps[name] for name in (reference, "icon", *peers)}, rounds) if peers else {}
+        bare = {name: steps[name] for name in (reference, UNCHECKED)} if UNCHECKED in steps else {}
+        with icon.set_validation(False):
+            unchecked = interleaved(bare, rounds)
         for name in CONTENDERS[task]:
             if name not in steps:
                 cells[name].append("-" if _installed(name) else "not installed")
                 continue
-            seconds = beside if name in peers else own
+            seconds = beside if name in peers else unchecked if name == UNCHECKED else own
             text = f"{median_ratio(seconds[name], seconds[reference]):.2f}"
             if name == reference:
                 text += f" ({1e3 * statistics.median(seconds[name]):.3g} ms)"
@@ -109,7 +112,7 @@ def _memory(task: str, sizes: list[int]) -> Table:
         "contender", *(f"n = {n}" for n in sizes), title=f"{task}: peak memory of one step above its inputs, MiB"
     )
     for name, (_, most) in CONTENDERS[task].items():
-        if name in ("three products", "checked by hand", "icon, unchecked"):
+        if name in ("three products", "checked by hand", UNCHECKED):
             continue
         row = []
         for n in sizes:

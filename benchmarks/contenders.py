@@ -61,19 +61,6 @@ def icon_step(task: str, n: int) -> Step:
     return _backward(*of_icon(task, n))
 
 
-def icon_unchecked(task: str, n: int) -> Step:
-    """icon without the checks of values."""
-    import icon
-
-    step = icon_step(task, n)
-
-    def unchecked() -> None:
-        with icon.set_validation(False):
-            step()
-
-    return unchecked
-
-
 def plain_dense(task: str, n: int) -> Step:
     """What one writes by hand: full similarity and mask, log-softmax."""
     inputs, given = leaves(task, n), labels(task, n)
@@ -163,7 +150,10 @@ def _backward(inputs: list[Tensor], loss: Callable[[], Tensor]) -> Step:
     return step
 
 
-_OURS = {"icon": (icon_step, 2**16), "icon, unchecked": (icon_unchecked, 4096)}
+#: The name of icon without the checks of values, which are switched off around its rounds.
+UNCHECKED = "icon, unchecked"
+
+_OURS = {"icon": (icon_step, 2**16), UNCHECKED: (icon_step, 4096)}
 _PLAIN = {
     "three products": (products, 16384),
     "plain dense PyTorch": (plain_dense, 16384),

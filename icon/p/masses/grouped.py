@@ -97,9 +97,7 @@ class Grouped(Masses):
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         stop = start + tile.shape[0]
-        few = (
-            self._few if stop - start == self.keys.shape[0] else None
-        )  # `_block`, less a call
+        few = self._few if stop - start == self.keys.shape[0] else None  # `_block`, less a call
         same, divisors = (few[0], few[2]) if few else self._block(start, stop)
         found: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / divisors
         mass = self.mass
