@@ -151,6 +151,12 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
     return tensor
 
 
+def flag(value: bool, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: got {value!r}, expected True or False")
+    return bool(value)
+
+
 def positive(value: float, name: str) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: got {value!r}, expected a number > 0")

@@ -186,7 +186,7 @@ class Loss(nn.Module):
             del kept["evaluator"]
         if changes.keys() & {"group", "exchange"}:
             del kept["totals"]  # those of its ranks
-        if changes.keys() & {"p", "q", "divergence"}:
+        if any(changes.get(part, kept[part]) is not kept[part] for part in ("p", "q", "divergence")):
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
             _warn_of_empty()

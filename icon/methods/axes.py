@@ -256,8 +256,8 @@ def composed(supervisory: p.Distribution, operations: dict[str, Any]) -> p.Distr
     return supervisory
 
 
-def rebuilt(given: Loss, of: str, hyper: dict[str, Any], name: str) -> Loss:
-    """A loss with a name and other hyper-parameters of its parts, operations on its p, or settings, as in `loss`."""
+def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
+    """A loss with other hyper-parameters of its parts, operations on its p, or settings, as in `loss`."""
     p_names = {f.name for f in dataclasses.fields(given.p)} - {"operations"}
     found = sorted_out(hyper, p_names, _parameters(type(given.q)), of)
     learned = given.q.hyper_parameters()
@@ -274,7 +274,7 @@ def rebuilt(given: Loss, of: str, hyper: dict[str, Any], name: str) -> Loss:
     learned_q = type(given.q)(**(learned | found["q"])) if found["q"] else given.q
     if learned_q.row != given.row:
         raise TypeError(f"partition: got {hyper.get('partition')!r}, which is of another row than {of}")
-    return given.replace(p=supervisory, q=learned_q, name=name, **found["settings"])
+    return given.replace(p=supervisory, q=learned_q, **found["settings"])
 
 
 def _parameters(build: Callable[..., Any]) -> set[str]:

@@ -42,7 +42,8 @@ def tsne(perplexity: float = 30.0, dof: float = 1.0) -> Loss:
     return Loss(p.Gaussian(perplexity=perplexity), q.StudentT(dof), normalization="joint")
 
 
-@method("doubly-tsne", "Doubly t-SNE", cell=("student-t", "student-t"), family="gap", relation=KL)
+@method("doubly-tsne", "Doubly t-SNE", cell=("student-t", "student-t"), family="gap", relation=KL,
+       sets=("dof",))  # fmt: skip
 def doubly_tsne(dof: float = 1.0) -> Loss:
     return Loss(p.StudentT(dof=dof), q.StudentT(dof))
 
@@ -67,7 +68,7 @@ def pca() -> Loss:
 
 @method("mds", "Classical MDS", cell=("gaussian-wide", "gaussian"), family=FAMILY, cite="torgerson1952mds",
        relation="limit: 2τ · loss + mean Var(x·x) → strain, order 1 in 1/τ; minimiser = PCA scores",
-       variant="Gaussian, σ → ∞ (second order) × Gaussian, σ → ∞")  # fmt: skip
+       variant="Gaussian, σ → ∞ (second order) × Gaussian, σ → ∞", sets=("temperature",))  # fmt: skip
 def mds(temperature: float = 1e4) -> Loss:
     gram = p.Gaussian(metric="dot", center=True, temperature=temperature, exclude_self=False)
     return Loss(gram, q.Gaussian("dot", temperature=temperature, partition="second-order", preprocess="center"))

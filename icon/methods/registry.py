@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import torch
@@ -13,7 +16,8 @@ from icon import _checks as check
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss, rebuilt
 from icon.methods.program import Number
-from icon.methods.record import Citation, Method, citations
+from icon.methods.record import FAMILIES, Citation, Method, citations
+from icon.p.operations import Operation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,14 +52,18 @@ def register_method(
         number: what the authors' program reports, see `icon.methods.record.Method`.
 
     Raises:
-        ValueError: the slug or the name is taken, the coordinate does not exist, or a hyper-parameter has no default.
+        ValueError: the slug or the name is taken or no name, the coordinate, the family or the citation does not exist,
+            or a hyper-parameter has no default.
+        TypeError: the cell is no pair.
     """
+    if not (isinstance(cell, tuple) and len(cell) == 2):
+        raise TypeError(f"cell: got {cell!r}, expected (row, column)")
+    citation = citations()[check.choice(cite, "cite", tuple(citations()))] if isinstance(cite, str) else cite
 
     def add(factory: Callable[P, Loss]) -> Callable[P, Loss]:
         hyper = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
         if inspect.Parameter.empty in hyper.values():
             raise ValueError(f"{slug}: got a hyper-parameter without a default, expected one for each")
-        citation = citations()[cite] if isinstance(cite, str) else cite
         own: dict[str, Any] = {"hyper": hyper, "coordinate": variant, "build": factory, "sets": sets, "number": number}
         register(Method(slug, name, *cell, family, relation, citation, **own))
         return factory
@@ -70,14 +78,22 @@ def register(record: Method) -> None:
         record: the method. Without a factory its loss is ``icon.loss(row, column, **hyper)``.
 
     Raises:
-        ValueError: the slug or the name is taken, or the coordinate does not exist.
+        ValueError: the slug or the name is taken or no name, or the coordinate or the family does not exist.
+        TypeError: no record.
     """
+    if not isinstance(record, Method):
+        raise TypeError(f"record: got {record!r}, expected an icon.Method")
+    if not (isinstance(record.slug, str) and re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", record.slug)):
+        raise ValueError(f"slug: got {record.slug!r}, expected lower-case letters, digits and single hyphens")
+    if not (isinstance(record.name, str) and record.name.strip()):
+        raise ValueError(f"name: got {record.name!r}, expected some text")
     taken = {name.lower() for known in _METHODS.values() for name in (known.slug, known.name)}
     for argument, name in (("slug", record.slug), ("name", record.name)):
         if name.lower() in taken:
             raise ValueError(f"{argument}: got {name!r}, which is registered, expected a new one")
     check.choice(record.row, "row", tuple(ROWS))
     check.choice(record.column, "column", tuple(COLUMNS))
+    check.choice(record.family, "family", tuple(FAMILIES))
     _METHODS[record.slug] = record
 
 
@@ -88,27 +104,56 @@ def method(name: str, *, settings: str | None = None, **hyper: Any) -> Loss:
         name: its slug or its printed name.
         settings: ``"authors"`` takes the hyper-parameters of the authors' own program where none are given, see
             ``docs/authors.md``.
-        hyper: hyper-parameters of the method, or of its parts as `icon.loss` takes them.
+        hyper: hyper-parameters of the method, or of its parts as `icon.loss` takes them. Where these are more
+            than numbers, the loss may be another one, whose name it then has.
 
     Raises:
         ValueError: an unknown name (the nearest are suggested).
-        TypeError: an unknown hyper-parameter.
+        TypeError: an unknown hyper-parameter, or one of another kind.
     """
     record = find(name)
+    authors = dict(record.program.settings) if record.program else {}
     if settings is not None:
         check.choice(settings, "settings", ("authors",))
-        hyper = {**(record.program.settings if record.program else {}), **hyper}
+        hyper = authors | hyper
+    _refuse_other_kinds(hyper, record.hyper)
+    found = _built(record, hyper)
+    others = hyper.keys() - record.hyper.keys()
+    is_another = others and all(_is_another(found, record, _built(record, known)) for known in ({}, authors))
+    return found.replace(name=None if is_another else record.name)
+
+
+def _refuse_other_kinds(hyper: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise where a flag is no flag, or a number no number; its range is for the parts to check."""
+    for name, value in hyper.items():
+        default = defaults.get(name)
+        if isinstance(default, bool):
+            check.flag(value, name)
+        elif isinstance(default, (int, float)) and (value is None or isinstance(value, (bool, str))):
+            raise TypeError(f"{name}: got {value!r}, expected a number")
+
+
+def _built(record: Method, hyper: dict[str, Any]) -> Loss:
+    """The loss of a method with hyper-parameters of its own and of its parts.
+
+    Raises:
+        TypeError, ValueError: the factory builds something else.
+    """
     if record.build is None:
         chosen = {**record.hyper, **hyper}
         if "sigma" in hyper or "temperature" in hyper:  # the given scale replaces the default of the other kind
             chosen = {k: v for k, v in chosen.items() if k not in ("sigma", "temperature") or k in hyper}
-        arguments = record.translate(**chosen) if record.translate else chosen
-        return loss(record.row, record.column, name=record.name, **arguments)
-    own = {key: hyper.pop(key) for key in tuple(hyper) if key in record.hyper}
-    built = record.build(**own)
-    if not hyper:
-        return built.replace(name=record.name)
-    return rebuilt(built, f"{record.row} x {record.column}", hyper, record.name)
+        return loss(record.row, record.column, **(record.translate(**chosen) if record.translate else chosen))
+    built: Any = record.build(**{name: value for name, value in hyper.items() if name in record.hyper})
+    if not isinstance(built, Loss):
+        raise TypeError(f"{record.slug}: got {type(built).__name__} from its factory, expected an icon.Loss")
+    if (built.row, built.column) != (record.row, record.column):
+        raise ValueError(
+            f"{record.slug}: got a loss of {built.row} x {built.column} from its factory, expected one of "
+            f"{record.row} x {record.column}"
+        )
+    others = {name: value for name, value in hyper.items() if name not in record.hyper}
+    return rebuilt(built, f"{record.row} x {record.column}", others) if others else built
 
 
 def methods() -> list[Method]:
@@ -142,13 +187,35 @@ def names_of(given: Loss) -> str | None:
     for record in methods():
         if (record.row, record.column) != (given.row, given.column):
             continue
-        built = method(record.slug)
-        own = {f"{part}.{name.removeprefix(prefix)}" for name in (*record.hyper, *record.sets) for part in "pq"
-               for prefix in ("", "target_")}  # fmt: skip
-        if _different(_parts(built), _parts(given)) <= own:
-            form = "" if built.normalization == given.normalization else f" ({given.normalization} form)"
-            names[record.in_table].append(record.name + form)
+        with suppress(Exception):  # what is wrong with a factory is said where its method is asked for
+            form = _form(record, given, _built(record, {}))
+            if form is not None:
+                names[record.in_table].append(record.name + form)
     return " / ".join(names[True] or names[False]) or None
+
+
+def _form(record: Method, given: Loss, built: Loss) -> str | None:
+    """What a loss adds to the name of a method, which builds another one: nothing, or the form that it has; None where
+    it differs in more than the hyper-parameters of the method."""
+    if _beyond(record, built, _parts(built), _parts(given)):
+        return None
+    return "" if built.normalization == given.normalization else f" ({given.normalization} form)"
+
+
+def _is_another(given: Loss, record: Method, built: Loss) -> bool:
+    """Whether a loss has the name of another method, or none: one that differs in more than numbers."""
+    if _form(record, given, built) == "":
+        return False
+    ours, theirs = _parts(given), _parts(built)
+    values = [ours.get(name, theirs.get(name)) for name in _beyond(record, built, theirs, ours)]
+    return given.normalization != built.normalization or not all(map(_is_number, values)) or names_of(given) is not None
+
+
+def _beyond(record: Method, built: Loss, one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    """In which parts two losses differ, other than those that the hyper-parameters of a method set."""
+    of_q = inspect.signature(type(built.q)).parameters
+    own = {("q." if name in of_q else "p.") + name.removeprefix("target_") for name in record.hyper}
+    return _different(one, other) - own - {f"{part}.{name}" for name in record.sets for part in "pq"}
 
 
 def published(given: Loss, input: Any, target: Any) -> Tensor:
@@ -195,18 +262,31 @@ Loss.find_published = staticmethod(published)
 
 def _parts(given: Loss) -> dict[str, Any]:
     """What a loss is made of, as values: the parts and all that differs from their defaults."""
-    operations = {f"p.{type(operation).__name__.lower()}": operation for operation in given.p.operations}
     return {
+        "loss": type(given),
         "p": type(given.p),
         "q": type(given.q),
         # How views are given is no other loss.
         **{f"p.{name}": value for name, value in given.p.hyper_parameters().items() if name != "join"},
         **{f"q.{name}": value for name, value in given.q.hyper_parameters().items()},
-        **operations,
-        **({"order": tuple(operations)} if len(operations) > 1 else {}),
-        "divergence": given.divergence_name,
+        **_of_operations(given.p.operations),
+        "divergence": given.divergence or "kl",
         "stationary": given.stationary_anchors,
     }
+
+
+def _of_operations(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Operations on p by their kind, whose value is their first field; their other fields where they are set."""
+    found: dict[str, Any] = {}
+    for operation in operations:
+        kind = f"p.{type(operation).__name__.lower()}"
+        if not is_dataclass(operation):
+            found[kind] = operation
+            continue
+        first, *others = fields(operation)
+        found[kind] = getattr(operation, first.name)
+        found |= {f"{kind}.{f.name}": value for f in others if (value := getattr(operation, f.name)) != f.default}
+    return found | ({"order": [type(operation) for operation in operations]} if len(operations) > 1 else {})
 
 
 def _different(one: dict[str, Any], other: dict[str, Any]) -> set[str]:

@@ -40,7 +40,8 @@ def t_supcon(dof: float = 1.0) -> Loss:
     return Loss(p.Classes(join=True), q.StudentT(dof))
 
 
-@method("cross-entropy", "Cross-Entropy", cell=PROTOTYPES, family=FAMILY, cite="good1963maximum", relation=CE)
+@method("cross-entropy", "Cross-Entropy", cell=PROTOTYPES, family=FAMILY, cite="good1963maximum", relation=CE,
+       sets=("debias",))  # fmt: skip
 def cross_entropy(temperature: float = 1.0, label_smoothing: float = 0.0) -> Loss:
     return Loss(p.DataLabel().debias(label_smoothing), q.Gaussian("dot", temperature=temperature))
 
@@ -80,25 +81,27 @@ def multi_label_supcon(temperature: float = 0.1) -> Loss:
                      "CosFace: Large Margin Cosine Loss for Deep Face Recognition", "CVPR", arxiv="1801.09414"),
        variant="Gaussian (cosine score with a margin) × Data-label pairs", sets=("temperature",))  # fmt: skip
 def cosface(scale: float = 64.0, margin: float = 0.35) -> Loss:
-    return Loss(p.DataLabel(), q.Gaussian("cosine", temperature=1 / scale, margin=scale * margin))
+    temperature = 1 / check.positive(scale, "scale")
+    return Loss(p.DataLabel(), q.Gaussian("cosine", temperature=temperature, margin=scale * margin))
 
 
 @method("weighted-cross-entropy", "Weighted Cross-Entropy", cell=PROTOTYPES, family=FAMILY, cite="king2001logistic",
-       relation=CE, variant="Gaussian × Data-label pairs, anchors weighted by class")  # fmt: skip
+       relation=CE, variant="Gaussian × Data-label pairs, anchors weighted by class", sets=("debias",))  # fmt: skip
 def weighted_cross_entropy(class_weights: Any = None, temperature: float = 1.0, label_smoothing: float = 0.0) -> Loss:
     weighted = p.DataLabel(class_weights=class_weights).debias(label_smoothing)
     return Loss(weighted, q.Gaussian("dot", temperature=temperature))
 
 
 @method("balanced-softmax", "Balanced Softmax", cell=PROTOTYPES, family=FAMILY, cite="ren2020balanced", relation=CE,
-       variant="Gaussian (candidate log-weights) × Data-label pairs")  # fmt: skip
+       variant="Gaussian (candidate log-weights) × Data-label pairs", sets=("log_weights",))  # fmt: skip
 def balanced_softmax(class_counts: Any = None, temperature: float = 1.0) -> Loss:
     weights = _log_counts(class_counts, "class_counts")
     return Loss(p.DataLabel(), q.Gaussian("dot", temperature=temperature, log_weights=weights))
 
 
 @method("sampled-softmax", "Sampled Softmax", cell=PROTOTYPES, family=FAMILY, cite="bengio2008adaptive", relation=CE,
-       variant="Gaussian (candidate log-weights) × Data-label pairs, sampled prototypes")  # fmt: skip
+       variant="Gaussian (candidate log-weights) × Data-label pairs, sampled prototypes",
+       sets=("log_weights",))  # fmt: skip
 def sampled_softmax(expected_counts: Any = None, temperature: float = 1.0) -> Loss:
     counts = _log_counts(expected_counts, "expected_counts")
     weights = None if counts is None else -counts

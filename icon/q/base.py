@@ -139,7 +139,7 @@ class Kernel(nn.Module):
         super().__init__()
         self.partition: Partition = LogSumExp() if partition is None else as_partition(partition)
         self.margin = check.number(margin, "margin")
-        self.detach_candidates = detach_candidates
+        self.detach_candidates = check.flag(detach_candidates, "detach_candidates")
         self.log_weights: Tensor | None
         weights = None if log_weights is None else check.as_tensor(log_weights, "log_weights").detach().clone()
         if weights is not None and (weights.ndim != 1 or not bool(torch.isfinite(weights).all())):

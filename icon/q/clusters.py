@@ -72,7 +72,7 @@ class Clusters(Kernel):
             raise ValueError("leak, weights: got some with marginals or an exponent, expected neither: no distribution")
         self.exponent = check.positive(exponent, "exponent")
         self.softmax_temperature = check.positive(softmax_temperature, "softmax_temperature")
-        self.agreement = self.has_factors = agreement
+        self.agreement = self.has_factors = check.flag(agreement, "agreement")
         self.momentum = check.fraction(momentum, "momentum")
         self.entropy_weight = check.number(entropy_weight, "entropy_weight", least=0)
         self.balance = check.fraction(balance, "balance")

@@ -11,24 +11,25 @@ from torch import Tensor, nn
 from icon import _checks as check
 
 LEAST_TEMPERATURE = 0.01  # CLIP's: a score is multiplied with 100 at most (Radford et al. 2021)
-_WIDEST = (1e-12, 1e12)
+LEAST_SCALE, LARGEST_SCALE = 1e-12, 1e12
 
 
-def learned_scale(start: Any, name: str, least: float | None, most: float | None) -> tuple[nn.Parameter, float, float]:
+def learned_scale(
+    start: Any, name: str, least: float = LEAST_SCALE, most: float = LARGEST_SCALE
+) -> tuple[nn.Parameter, float, float]:
     """The parameter of a scale that starts at a number, or at one per candidate ``[m]``, and its lowest and highest
     logarithm.
 
     Args:
         start: > 0.
         name: of the scale, for messages.
-        least: > 0, the smallest that it may become; None is 1e-12.
-        most: the largest; None is 1e12.
+        least: > 0, the smallest that it may become.
+        most: the largest.
 
     Raises:
         ValueError: a range that is empty, or a start outside of it.
     """
-    low = _WIDEST[0] if least is None else check.positive(least, "min")
-    high = _WIDEST[1] if most is None else check.positive(most, "max")
+    low, high = check.positive(least, "min"), check.positive(most, "max")
     first = torch.as_tensor(start, dtype=torch.get_default_dtype())
     if low > high:
         raise ValueError(f"min: got {low:g} with max={high:g}, expected a range")

@@ -13,7 +13,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.support import Support
 from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
-from icon.q.learned import LEAST_TEMPERATURE, in_range, learned_scale
+from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, in_range, learned_scale
 from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
 from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
@@ -108,12 +108,13 @@ class Gaussian(Kernel):
         self.tau_plus, self.beta = tau_plus, beta
         self.takes_logits = metric == "dot" and preprocess == "none" and partition in ("logsumexp", "max")
         self.has_scale = given is not None or learnable
-        self.learnable = learnable
+        self.learnable = check.flag(learnable, "learnable")
         self.fixed_scale: float | Tensor = 1.0
-        self.range = (min, max)
+        least, most = LEAST_SCALE if euclidean else LEAST_TEMPERATURE, LARGEST_SCALE
+        self.range = (None if min == least else min, None if max == most else max)
         if learnable:
-            least = LEAST_TEMPERATURE if min is None and not euclidean else min
-            self.log_scale, self._low, self._high = learned_scale(scale, name, least, max)
+            low, high = least if min is None else min, most if max is None else max
+            self.log_scale, self._low, self._high = learned_scale(scale, name, low, high)
         elif isinstance(scale, Tensor):
             del self.fixed_scale
             self.register_buffer("fixed_scale", scale)
@@ -279,11 +280,10 @@ class StudentT(Radial):
         super().__init__(LogSumExp(), margin, log_weights, detach_candidates)
         self.dof = check.positive(dof, "dof")
         self.exponent = (self.dof + 1) / 2 if exponent is None else check.positive(exponent, "exponent")
-        self._default_exponent = exponent is None
-        self.learnable = learnable
+        self.learnable = check.flag(learnable, "learnable")
         self.initial_scale = check.number(scale, "scale", least=0)
         if learnable:
-            self.log_scale, self._low, self._high = learned_scale(check.positive(scale, "scale"), "scale", None, None)
+            self.log_scale, self._low, self._high = learned_scale(check.positive(scale, "scale"), "scale")
 
     @property
     def scale(self) -> Tensor | float:
@@ -317,7 +317,7 @@ class StudentT(Radial):
 
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"dof": self.dof}
-        if not self._default_exponent:
+        if self.exponent != (self.dof + 1) / 2:
             given["exponent"] = self.exponent
         scale = _shown(self.scale)
         if scale != 1.0 or self.learnable:

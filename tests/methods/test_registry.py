@@ -316,14 +316,6 @@ def test_unknown_hyper_parameters_name_the_known_ones() -> None:
         icon.method("harmonic", label_smoothing=0.1)
 
 
-def test_what_differs_has_no_name_of_another_method() -> None:
-    weighted = icon.Loss(icon.p.DataLabel(), icon.q.Gaussian("dot", temperature=1.0, log_weights=[1.0, 2.0, 3.0]))
-    assert "Cross-Entropy" not in repr(weighted)
-    assert "log_weights=[1.0, 2.0, 3.0]" in repr(weighted)
-    jaccard = icon.Loss(icon.p.Classes(overlap="jaccard"), icon.q.Gaussian(temperature=0.1))
-    assert repr(jaccard).startswith("Loss(Multi-Label SupCon:")
-
-
 # -- a new method -----------------------------------------------------------------------------------------------------
 
 #: Ten lines of a user's file.
@@ -409,27 +401,10 @@ def test_the_bibliography_is_read_as_it_is_written() -> None:
     assert {m.citation.key for m in icon.methods() if m.citation} >= set(citations())
 
 
-def test_a_method_is_named_by_the_equality_of_its_parts() -> None:
-    same = icon.loss("gaussian", "pairs", temperature=0.3, learnable=True)
-    assert repr(same).startswith("Loss(InfoNCE / SimCLR:")
-    for other in (
-        icon.loss("gaussian", "pairs", temperature=0.3, margin=0.1),
-        icon.loss("gaussian", "pairs", temperature=0.3, debias=0.1),
-        icon.loss("student-t", "gaussian", perplexity=5, exponent=3.0),
-    ):
-        assert repr(other).startswith("Loss(unnamed:")
-
-
 def test_the_former_name_of_on_no_positive() -> None:
     with pytest.warns(DeprecationWarning, match="empty is now on_no_positive"):
         loss = icon.loss("gaussian", "classes", empty="zero")
     assert loss.on_no_positive == "zero"
-
-
-def test_replaced_parts_are_looked_up_again() -> None:
-    loss = icon.method("simclr", temperature=0.2)
-    assert repr(loss.replace(reduction="sum")).startswith("Loss(SimCLR:")
-    assert repr(loss.replace(divergence="js")).startswith("Loss(unnamed:")
 
 
 def test_a_given_operation_replaces_the_methods_own() -> None:
