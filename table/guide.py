@@ -20,7 +20,7 @@ import icon
 from icon.cli.main import app
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.record import FAMILIES, Method
-from table import formulas
+from table import texts
 from table.authors import facts
 from table.cells import code
 from table.methods import module_of, path_of
@@ -121,7 +121,7 @@ def page(method: Method) -> str:
 
 
 def _parts(method: Method) -> Iterator[str]:
-    row, column = formulas.ROWS[method.row], formulas.COLUMNS[method.column]
+    q, p = texts.row(method.row)["formula"], texts.column(method.column)["formula"]
     yield f"# {method.name}"
     yield _introduction(method)
     yield f"```python\n{code(method.row, method.column, method.slug)}\n```"
@@ -133,8 +133,8 @@ def _parts(method: Method) -> Iterator[str]:
     yield "## Formula"
     if formula := getattr(module_of(method.slug), "FORMULA", ""):
         yield f"$$\n{formula}\n$$"
-    yield f"The row *{ROWS[method.row].name}* has the learned distribution\n\n$$\n{row.formula}\n$$"
-    yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{column.formula}\n$$"
+    yield f"The row *{ROWS[method.row].name}* has the learned distribution\n\n$$\n{q}\n$$"
+    yield f"and the column *{COLUMNS[method.column].name}* the supervisory distribution\n\n$$\n{p}\n$$"
     yield "## How it is verified"
     yield (
         f"The relation to the reference is: {method.relation}. The reference, in NumPy and without anything of icon, "

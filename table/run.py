@@ -16,7 +16,7 @@ from experiments.gallery import page_data
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
-from table import cells, formulas, outside, studies
+from table import cells, studies, texts
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
@@ -64,19 +64,15 @@ def regenerate(
         "versions": {"icon": icon.__version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
         "summary": "",  # counted below, when all that it counts is there
-        "rows": [
-            cast("Row", {"slug": slug, "name": axis.name, **formulas.row(slug)._asdict()})
-            for slug, axis in ROWS.items()
-        ],
+        "rows": [cast("Row", {"slug": slug, "name": axis.name, **texts.row(slug)}) for slug, axis in ROWS.items()],
         "columns": [
-            cast("Column", {"slug": slug, "name": axis.name, **formulas.column(slug)._asdict()})
-            for slug, axis in COLUMNS.items()
+            cast("Column", {"slug": slug, "name": axis.name, **texts.column(slug)}) for slug, axis in COLUMNS.items()
         ],
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": computed,
         "methods": verified[True],
         "variants": verified[False],
-        "outside": outside.OUTSIDE,
+        "outside": [{"name": name, "reason": reason} for name, reason in texts.TEXTS["outside"].items()],
         "studies": studies.studies() if slugs is None else [],
         "gallery": gallery(),
     }

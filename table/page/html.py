@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from table.guidance import when
 from table.page import palette, pieces, view
 from table.page.mathml import mathml
 from table.page.schema import Study, Table
+from table.texts import when
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = (240, 150)  # pixels

@@ -19,11 +19,12 @@ from PIL import Image
 from rich.console import Console
 
 import icon
-from table import cells, guidance, run
+from table import cells, run
 from table.page import csv, html, markdown, palette, terminal
 from table.page.mathml import mathml
 from table.page.schema import Table
 from table.page.view import Counts, evidence, is_verified, kind, notes, number, program, questioned, worst
+from table.texts import TEXTS, when
 from tests.tables import COLUMNS, FAMILIES, HOSTILE, METHODS, ROWS, check, make_table, method, study
 
 
@@ -114,9 +115,10 @@ def test_snippets_run_as_they_stand(places: list[tuple[str, str]], capsys: pytes
 
 
 def test_when_to_use_a_cell() -> None:
-    assert set(guidance.ROWS) == set(ROWS)
-    assert set(guidance.COLUMNS) == set(COLUMNS)
-    said = {guidance.when(row, column) for row in ROWS for column in COLUMNS}
+    for texts in (TEXTS, TEXTS["when"]):
+        assert set(texts["rows"]) == set(ROWS)
+        assert set(texts["columns"]) == set(COLUMNS)
+    said = {when(row, column) for row in ROWS for column in COLUMNS}
     assert len(said) == 45
 
 
