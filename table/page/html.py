@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from table.page import palette, pieces, view
+from table.page import palette, view
 from table.page.mathml import mathml
 from table.page.schema import Study, Table
-from table.texts import when
+from table.texts import TEXTS, when
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = (240, 150)  # pixels
@@ -27,7 +27,7 @@ def render(table: Table) -> str:
     trained = {(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]}
     index, counts = view.Index.of(table), view.Counts.of(table)
     page = _environment().get_template("page.html")
-    return page.render(table=table, index=index, counts=counts, trained=trained, pieces=pieces)
+    return page.render(table=table, index=index, counts=counts, trained=trained)
 
 
 def render_study(study: Study) -> str:
@@ -40,7 +40,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.globals |= {"VERDICTS": view.VERDICTS, "NOTES": view.NOTES, "palette": palette, "when": when}
+    environment.globals |= {"VERDICTS": view.VERDICTS, "NOTES": view.NOTES, "palette": palette}
+    environment.globals |= {"TEXTS": TEXTS, "when": when}
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     environment.filters |= {"mathml": mathml, "coded": coded, "paragraphs": paragraphs, "thumbnail": thumbnail}
