@@ -23,6 +23,7 @@ from table import cells, run
 from table.page import csv, html, markdown, palette, terminal
 from table.page.mathml import mathml
 from table.page.schema import Table
+from table.page.templating import coded, paragraphs, thumbnail
 from table.page.view import Counts, evidence, is_verified, kind, notes, number, program, questioned, worst
 from table.texts import TEXTS, when
 from tests.tables import COLUMNS, FAMILIES, HOSTILE, METHODS, ROWS, check, make_table, method, study
@@ -306,23 +307,23 @@ def test_markdown(table: Table) -> None:
 
 
 def test_code_between_backticks() -> None:
-    assert html.coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
-    assert html.coded("none") == "none"
-    assert html.coded("**bold & b** and `2**3**4`") == "<strong>bold &amp; b</strong> and <code>2**3**4</code>"
+    assert coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
+    assert coded("none") == "none"
+    assert coded("**bold & b** and `2**3**4`") == "<strong>bold &amp; b</strong> and <code>2**3**4</code>"
 
 
 @pytest.mark.parametrize(("size", "small"), [((600, 900), (240, 150)), ((900, 300), (240, 80))])
 def test_thumbnails(size: tuple[int, int], small: tuple[int, int]) -> None:
     written = io.BytesIO()
     Image.new("RGB", size).save(written, "png")
-    data = html.thumbnail(f'<svg><image href="data:image/png;base64,{b64encode(written.getvalue()).decode()}"/></svg>')
+    data = thumbnail(f'<svg><image href="data:image/png;base64,{b64encode(written.getvalue()).decode()}"/></svg>')
     with Image.open(io.BytesIO(b64decode(data.partition(",")[2]))) as picture:
         assert picture.size == small
 
 
 def test_paragraphs_and_lists() -> None:
     text = "One `a`.\n\nTwo.\n\n* **b**: three\n\n* <four>\n\nFive."
-    assert html.paragraphs(text) == (
+    assert paragraphs(text) == (
         "<p>One <code>a</code>.</p><p>Two.</p><ul><li><strong>b</strong>: three</li><li>&lt;four&gt;</li></ul>"
         "<p>Five.</p>"
     )
