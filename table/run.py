@@ -76,7 +76,7 @@ def regenerate(
         "studies": studies.studies() if slugs is None else [],
         "gallery": gallery(),
     }
-    table["summary"] = Counts.of(table).summary
+    table["summary"] = Counts(table).summary
     return table
 
 

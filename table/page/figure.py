@@ -60,7 +60,7 @@ def draw(table: Table, out: Path, marked: Collection[str] = ()) -> None:
 
 
 def _figure(table: Table, marked: Collection[str]) -> Figure:
-    index = Index.of(table)
+    index = Index(table)
     rows, columns = table["rows"], table["columns"]
     height = TOP + HEAD + len(rows) * (CELL_HEIGHT + GAP) + LEGEND
     pitch = (WIDTH - 2 * MARGIN - LABELS + GAP) / len(columns)
@@ -91,7 +91,7 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
 
 
 def _title(axes: Axes, table: Table) -> None:
-    counts = Counts.of(table)
+    counts = Counts(table)
     _text(axes, MARGIN, 43, "I-Con: a periodic table of representation learning", 24, bold=True)
     lede = "There is one loss, KL(p ‖ q). A column says what is near (p), and a row says how nearness is learned (q)."
     _text(axes, MARGIN, 71, lede, 14.5, colour=QUIET)

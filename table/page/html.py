@@ -10,7 +10,7 @@ from table.page.view import Counts, Index
 def render(table: Table) -> str:
     """The whole page as text; it needs no other file and no network, apart from the pages of the studies."""
     trained = {(cell["row"], cell["column"]): cell for cell in (table["gallery"] or {"cells": []})["cells"]}
-    return fill("page.html", table=table, index=Index.of(table), counts=Counts.of(table), trained=trained)
+    return fill("page.html", table=table, index=Index(table), counts=Counts(table), trained=trained)
 
 
 def render_study(study: Study) -> str:

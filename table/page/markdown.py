@@ -23,7 +23,7 @@ def sheet(head: Sequence[str], lines: Iterable[Sequence[str | float | None]]) ->
 
 def render(table: Table) -> str:
     """The whole document."""
-    index = Index.of(table)
+    index = Index(table)
     grid = [
         [f"**{row['name']}**", *(_cell(index, row["slug"], column["slug"]) for column in table["columns"])]
         for row in table["rows"]
@@ -32,7 +32,7 @@ def render(table: Table) -> str:
         sheet(HEAD, (_line(index, method) for method in found)) for found in (table["methods"], table["variants"])
     )
     names = ["", *(column["name"] for column in table["columns"])]
-    return fill("table.md", table=table, counts=Counts.of(table), grid=sheet(names, grid), methods=methods,
+    return fill("table.md", table=table, counts=Counts(table), grid=sheet(names, grid), methods=methods,
                 variants=variants, sheet=sheet) + "\n"  # fmt: skip
 
 

@@ -21,12 +21,12 @@ FAILED = "bold white on red"
 
 def print_table(table: Table, console: Console) -> None:
     """Print the grid with names and marks, the summary, and what was measured of each method."""
-    index, counts = Index.of(table), Counts.of(table)
+    index, counts = Index(table), Counts(table)
     families = [Text(name, style=STYLES.get(slug, "")) for slug, name in index.families.items()]
     console.print(_grid(index, console))
     console.print(Padding(Text(" · ", style="dim").join(families), (1, 0)))
     console.print(_methods(table, console))
-    console.print(Text(counts.sentence(), style="bold green" if counts.whole else FAILED))
+    console.print(Text(counts.sentence, style="bold green" if counts.whole else FAILED))
 
 
 def _signs(console: Console) -> dict[bool | None, str]:

@@ -6,9 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from table.page.schema import Cell, Check, Column, Method, Peer, Row, Table
+from table.page.schema import Check, Method, Peer, Table
 
 VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
 #: What the name of a method does not say; its place in this order is the number of the footnote.
@@ -164,26 +163,15 @@ def provenance(table: Table) -> str:
     return f"Generated {table['generated']} with {versions}."
 
 
-@dataclass(frozen=True)
 class Index:
     """A table with its parts findable by slug."""
 
-    rows: dict[str, Row]
-    columns: dict[str, Column]
-    cells: dict[tuple[str, str], Cell]
-    methods: dict[str, Method]
-    families: dict[str, str]
-
-    @classmethod
-    def of(cls, table: Table) -> Index:
-        """Index a table."""
-        return cls(
-            rows={row["slug"]: row for row in table["rows"]},
-            columns={column["slug"]: column for column in table["columns"]},
-            cells={(cell["row"], cell["column"]): cell for cell in table["cells"]},
-            methods={method["slug"]: method for method in table["methods"]},
-            families={family["slug"]: family["name"] for family in table["families"]},
-        )
+    def __init__(self, table: Table) -> None:
+        self.rows = {row["slug"]: row for row in table["rows"]}
+        self.columns = {column["slug"]: column for column in table["columns"]}
+        self.cells = {(cell["row"], cell["column"]): cell for cell in table["cells"]}
+        self.methods = {method["slug"]: method for method in table["methods"]}
+        self.families = {family["slug"]: family["name"] for family in table["families"]}
 
     def methods_at(self, row: str, column: str) -> list[Method]:
         """The methods that bear a name at a coordinate; none where it has no name."""
@@ -198,62 +186,38 @@ class Index:
         return method["coordinate"] or self.coordinate(method["row"], method["column"])
 
 
-@dataclass(frozen=True)
 class Counts:
     """The headline numbers; what a partial run did not check is not counted."""
 
-    methods: int
-    verified: int
-    variants: int
-    variants_verified: int
-    cells: int
-    computing: int
-    peers: Counter[str]  # by their status; variants are counted with the others
-    caveats: list[str]  # names of the methods whose program is another one
-
-    @classmethod
-    def of(cls, table: Table) -> Counts:
-        """Count what the table says."""
+    def __init__(self, table: Table) -> None:
         methods, variants = ([m for m in table[part] if verdict(m) is not None] for part in ("methods", "variants"))
-        return cls(
-            methods=len(methods),
-            verified=sum(map(is_verified, methods)),
-            variants=len(variants),
-            variants_verified=sum(map(is_verified, variants)),
-            cells=len(table["cells"]),
-            computing=sum(cell["computes"] for cell in table["cells"]),
-            peers=Counter(item["status"] for method in (*methods, *variants) for item in method["peers"]),
-            caveats=[m["name"] for m in (*methods, *variants) if m["program"] and m["program"]["differs"]],
+        self.methods, self.verified = len(methods), sum(map(is_verified, methods))
+        self.variants, self.variants_verified = len(variants), sum(map(is_verified, variants))
+        self.cells, self.computing = len(table["cells"]), sum(cell["computes"] for cell in table["cells"])
+        #: By their status; those of variants are counted with the others.
+        self.peers: Counter[str] = Counter(
+            item["status"] for method in (*methods, *variants) for item in method["peers"]
         )
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything holds, variants included."""
-        return (self.verified, self.computing, self.variants_verified) == (self.methods, self.cells, self.variants)
-
-    @property
-    def footnote(self) -> str:
-        """What the headline does not say."""
-        names = ", ".join(self.caveats)
-        return (
-            "Verified means equal to a reference that was written from the paper. "
-            f"These methods are not all that their authors' programs are, and each says what differs: {names}."
+        #: Names of the methods whose program is another one.
+        self.caveats = [m["name"] for m in (*methods, *variants) if m["program"] and m["program"]["differs"]]
+        #: Whether everything holds, variants included.
+        self.whole = (self.verified, self.computing, self.variants_verified) == (
+            len(methods),
+            self.cells,
+            len(variants),
         )
-
-    @property
-    def headline(self) -> list[str]:
-        """What holds, in the few words that fit over the grid."""
-        variants = f", {self.variants_verified} of {self.variants} variants" if self.variants else ""
-        methods = [f"{self.verified} of {self.methods} methods{variants} verified"] if self.methods else []
-        return [*methods, f"{self.computing} of {self.cells} cells compute"]
 
     @property
     def summary(self) -> str:
         """The counts of methods, cells and variants in one line."""
-        variants = f", {self.variants_verified} of {self.variants} variants verified" if self.variants else ""
-        methods = f"{self.verified} of {self.methods} methods verified, " if self.methods else ""
-        return f"{methods}{self.computing} of {self.cells} cells compute{variants}"
+        parts = (
+            (self.verified, self.methods, "methods verified"),
+            (self.computing, self.cells, "cells compute"),
+            (self.variants_verified, self.variants, "variants verified"),
+        )
+        return ", ".join(f"{good} of {every} {words}" for good, every, words in parts if every)
 
+    @property
     def sentence(self) -> str:
         """The summary and what other implementations say, for the terminal and Markdown."""
         said = {"agrees": "agree", "differs": "differ", "not installed": "are not installed"}

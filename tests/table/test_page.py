@@ -203,7 +203,7 @@ def test_no_view_looks_better_than_its_worst_part() -> None:
 
 
 def test_counts(table: Table) -> None:
-    counts = Counts.of(table)
+    counts = Counts(table)
     assert (counts.verified, counts.methods, counts.computing, counts.cells) == (7, 8, 45, 45)
     assert (counts.variants_verified, counts.variants, counts.whole) == (1, 1, False)
     assert counts.peers == {"agrees": 1, "not installed": 1}
@@ -214,11 +214,11 @@ def test_counts_leave_out_what_was_not_checked() -> None:
     unchecked: Any = {**method("dino", "DINO", "gaussian/data-label", "unimodal-ssl", 2021), "verified": False}
     unchecked.update(unchecked=True, checks=[], peers=[{"package": "lightly", "status": "differs"}])
     table["variants"].append(unchecked)
-    counts = Counts.of(table)
+    counts = Counts(table)
     assert (counts.variants_verified, counts.variants, counts.peers["differs"]) == (1, 1, 0)
-    assert " 1 of 1 variants verified;" in counts.sentence()
+    assert " 1 of 1 variants verified;" in counts.sentence
     table["variants"] = [unchecked]
-    assert "variants" not in Counts.of(table).sentence()
+    assert "variants" not in Counts(table).sentence
 
 
 def test_worst_check(table: Table) -> None:
