@@ -22,12 +22,11 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def is_verified(method: Method) -> bool:
     """Whether the method holds: no view may look better than the worst of its parts."""
-    peers = method["peers"]
     return (
         method["verified"]
         and bool(method["checks"])
         and all(check["passed"] for check in all_checks(method))
-        and all(peer["status"] != "differs" for peer in peers)
+        and all(peer["status"] != "differs" for peer in method["peers"])
     )
 
 
@@ -42,14 +41,12 @@ def program(method: Method) -> str:
     found = method["program"]
     if found is None:
         return "–"
-    name = found["repository"].split("/")[-1] if found["repository"] else "none found"
-    closest = worst(found["checks"])
-    measured = f" ({number(closest['measured'])})" if closest else ""
     if not found["repository"]:
-        return f"none found; the paper's: {found['factor']}" if found["factor"] else name
-    if not found["factor"]:
-        return f"{name}: another loss, a part of which agrees{measured}" if measured else f"{name}: another loss"
-    return f"{name}: {found['factor']}{measured}"
+        return f"none found; the paper's: {found['factor']}" if found["factor"] else "none found"
+    closest = worst(found["checks"])
+    said = found["factor"] or ("another loss, a part of which agrees" if closest else "another loss")
+    measured = f" ({number(closest['measured'])})" if closest else ""
+    return f"{found['repository'].split('/')[-1]}: {said}{measured}"
 
 
 def verdict(method: Method) -> bool | None:
