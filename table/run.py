@@ -20,7 +20,7 @@ from table import cells, studies, texts
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Check, Citation, Column, Gallery, Program, Row, Table
+from table.page.schema import Check, Column, Gallery, Program, Row, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import Counts, all_checks, is_verified
 from table.peers import compared
@@ -32,29 +32,27 @@ CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 
 
 def regenerate(
-    slugs: Iterable[str] | None = None,
+    slugs: Collection[str],
     peers: bool = True,
     tick: Callable[[str], None] = lambda what: None,
-    own: Collection[str] = (),
+    with_studies: bool = False,
 ) -> Table:
     """All cells and the checks of methods.
 
     Args:
-        slugs: of the methods to check; None checks all.
+        slugs: of the methods to check.
         peers: whether other packages are compared with.
         tick: called with the name of each step.
-        own: slugs of methods from outside of the package: they have no reference here and are not checked.
+        with_studies: whether the studies are measured and read.
     """
-    chosen = ({m.slug for m in icon.methods()} if slugs is None else set(slugs)) - set(own)
     whole = sample(0, CELL_POINTS)
     computed = []
-    for row in ROWS:
-        for column in COLUMNS:
-            tick(f"{row} x {column}")
-            computed.append(cells.compute(row, column, whole))
+    for row, column in product(ROWS, COLUMNS):
+        tick(f"{row} x {column}")
+        computed.append(cells.compute(row, column, whole))
     verified: dict[bool, list[MethodResult]] = {True: [], False: []}
     for method in icon.methods():
-        if method.slug in chosen:
+        if method.slug in slugs:
             tick(method.name)
             verified[method.in_table].append(verify(method, peers))
         else:
@@ -73,7 +71,7 @@ def regenerate(
         "methods": verified[True],
         "variants": verified[False],
         "outside": [{"name": name, "reason": reason} for name, reason in texts.TEXTS["outside"].items()],
-        "studies": studies.studies() if slugs is None else [],
+        "studies": studies.studies() if with_studies else [],
         "gallery": gallery(),
     }
     table["summary"] = Counts(table).summary
@@ -100,10 +98,7 @@ def verify(method: Method, peers: bool = True) -> MethodResult:
 
 def _record(method: Method) -> MethodResult:
     """What the table says of a method before anything is checked."""
-    cited: Citation | None = None
-    if method.citation is not None:
-        c = method.citation
-        cited = {"key": c.key, "authors": c.authors, "title": c.title, "venue": c.venue, "doi": c.doi, "arxiv": c.arxiv}
+    cited = method.citation
     return {
         "slug": method.slug,
         "name": method.name,
@@ -113,7 +108,10 @@ def _record(method: Method) -> MethodResult:
         "family": method.family,
         "status": "gap" if cited is None else "published",
         "year": method.year,
-        "citation": cited,
+        "citation": None if cited is None else {
+            "key": cited.key, "authors": cited.authors, "title": cited.title, "venue": cited.venue,
+            "doi": cited.doi, "arxiv": cited.arxiv,
+        },
         "relation": method.relation,
         "formula": getattr(module_of(method.slug), "FORMULA", ""),
         "reference": path_of(method.slug),
@@ -122,7 +120,7 @@ def _record(method: Method) -> MethodResult:
         "checks": [],
         "peers": [],
         "program": _program(method),
-    }
+    }  # fmt: skip
 
 
 def _program(method: Method) -> Program | None:
