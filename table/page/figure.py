@@ -153,7 +153,7 @@ def _entry(
     if gap and verified is not False:
         fill |= {"hatch": "//", "edgecolor": "#dfe3e9"}
     axes.add_patch(Rectangle((band.x, band.y), band.width, band.height, **fill)).set_clip_path(frame)
-    if band.y + band.height < frame.get_y() + frame.get_height():
+    if band.y + band.height < frame.get_y() + frame.get_height() - 1:
         axes.plot((band.x, band.x + band.width), [band.y + band.height] * 2, color="white", linewidth=1.5 * POINT)
 
     alone = band.height >= CELL_HEIGHT - 1
@@ -172,14 +172,8 @@ def _entry(
 
 def _rounded(axes: Axes, box: Box, **line: Any) -> FancyBboxPatch:
     """A line around a box, with round corners."""
-    patch = FancyBboxPatch(
-        (box.x + RADIUS, box.y + RADIUS),
-        box.width - 2 * RADIUS,
-        box.height - 2 * RADIUS,
-        boxstyle=f"round,pad={RADIUS}",
-        facecolor="none",
-        **line,
-    )
+    style = f"round,pad=0,rounding_size={RADIUS}"
+    patch = FancyBboxPatch((box.x, box.y), box.width, box.height, boxstyle=style, facecolor="none", **line)
     axes.add_patch(patch)
     return patch
 
