@@ -36,8 +36,8 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True,
     )  # fmt: skip
-    environment.globals |= {"VERDICTS": view.VERDICTS, "NOTES": view.NOTES, "TEXTS": TEXTS, "palette": palette}
-    environment.globals |= {"text": lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8")), "when": when}
+    environment.globals |= {"VERDICTS": view.VERDICTS, "TEXTS": TEXTS, "when": when, "palette": palette}
+    environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
     environment.filters |= dict(getmembers(view, isfunction))
     environment.filters |= {"mathml": mathml, "coded": coded, "paragraphs": paragraphs, "thumbnail": thumbnail}

@@ -10,13 +10,6 @@ from collections.abc import Iterable
 from table.page.schema import Check, Method, Peer, Table
 
 VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
-#: What the name of a method does not say; its place in this order is the number of the footnote.
-NOTES = {
-    "reverse": "The exact identity is with the reverse KL(q ‖ p); the forward KL reaches it in a limit.",
-    "limit": "The method is a limit of the KL, rescaled so that it stays finite.",
-    "term": "A second term stands beside the KL.",
-    "program": "The authors’ program is not this loss alone; the section of the method says what differs.",
-}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -94,7 +87,7 @@ def evidence(method: Method, sort: str) -> str:
 
 
 def notes(method: Method) -> list[str]:
-    """The keys of `NOTES` that hold for a method."""
+    """The notes of texts.toml that hold for a method, by name."""
     words = f"{method['relation']} {method['coordinate'] or ''}"
     held = {
         "reverse": "KL(q" in words,
@@ -102,7 +95,7 @@ def notes(method: Method) -> list[str]:
         "term": re.search(r"regulariser|beside|\+ mean", words) is not None,
         "program": bool(method["program"] and method["program"]["differs"]),
     }
-    return [note for note in NOTES if held[note]]
+    return [note for note, holds in held.items() if holds]
 
 
 def polyline(curve: list[float], width: int = 160, height: int = 36) -> str:
