@@ -65,7 +65,7 @@ def study() -> Study:
         "question": QUESTION,
         "findings": findings(runs, sum(map(share_of_false_negatives, batches)) / len(batches)),
         "head": [*SETTING, *numbers.columns],
-        "body": [[float(value) for value in line] for line in numbers.reset_index().to_numpy()],
+        "body": numbers.reset_index().to_numpy(dtype=float).tolist(),
         "figures": [draw(runs)],
         "caption": CAPTION,
         "source": "python -m table",

@@ -186,6 +186,5 @@ def write(table: Table, out: Path, marked: Collection[str] = ()) -> list[Path]:
         page.parent.mkdir(exist_ok=True)
         page.write_text(html.render_study(study), encoding="utf-8")
     figure.draw(table, out, marked)
-    pictures = ("table.svg", "table.pdf", "table.png")
-    names = ("table.csv", "table.json", "table.md", *pictures, "index.html", "studies")
-    return [out / name for name in names if name != "studies" or table["studies"]]
+    names = ["table.csv", "table.json", "table.md", "table.svg", "table.pdf", "table.png", "index.html"]
+    return [out / name for name in [*names, *(["studies"] if table["studies"] else [])]]
