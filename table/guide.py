@@ -17,7 +17,6 @@ from typer.main import get_command
 
 import icon
 from icon.cli.main import app
-from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.record import FAMILIES, Method
 from table.authors import call
 from table.cells import code
@@ -105,8 +104,8 @@ def page(method: Method) -> str:
         code=code(method.row, method.column, method.slug),
         loss=repr(icon.method(method.slug)),
         formula=getattr(module, "FORMULA", ""),
-        row={"name": ROWS[method.row].name, **row(method.row)},
-        column={"name": COLUMNS[method.column].name, **column(method.column)},
+        row=row(method.row),
+        column=column(method.column),
         reference=path_of(method.slug),
         peers=getattr(module, "PEERS", ()),
         call=call(method),

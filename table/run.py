@@ -20,7 +20,7 @@ from table import cells, studies, texts
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Check, Column, Gallery, Program, Row, Table
+from table.page.schema import Check, Gallery, Program, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import Counts, all_checks, is_verified
 from table.peers import compared
@@ -62,10 +62,8 @@ def regenerate(
         "versions": {"icon": icon.__version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
         "summary": "",  # counted below, when all that it counts is there
-        "rows": [cast("Row", {"slug": slug, "name": axis.name, **texts.row(slug)}) for slug, axis in ROWS.items()],
-        "columns": [
-            cast("Column", {"slug": slug, "name": axis.name, **texts.column(slug)}) for slug, axis in COLUMNS.items()
-        ],
+        "rows": list(map(texts.row, ROWS)),
+        "columns": list(map(texts.column, COLUMNS)),
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": computed,
         "methods": verified[True],

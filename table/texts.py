@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from icon.methods.axes import COLUMNS, ROWS
+from table.page.schema import Column, Row
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,16 +25,15 @@ def _joined(entry: Any) -> Any:
 TEXTS: dict[str, Any] = _joined(tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
 
 
-def row(slug: str) -> dict[str, str]:
-    """The text of a row; a general one for a row that was registered from outside."""
-    text: dict[str, str] = TEXTS["rows"].get(slug, TEXTS["own"]["row"])
-    return text
+def row(slug: str) -> Row:
+    """The name and the texts of a row; general ones for a row that was registered from outside."""
+    return cast("Row", {"slug": slug, "name": ROWS[slug].name, **TEXTS["rows"].get(slug, TEXTS["own"]["row"])})
 
 
-def column(slug: str) -> dict[str, str]:
-    """The text of a column; a general one for a column that was registered from outside."""
-    text: dict[str, str] = TEXTS["columns"].get(slug, TEXTS["own"]["column"])
-    return text
+def column(slug: str) -> Column:
+    """The name and the texts of a column; general ones for a column that was registered from outside."""
+    texts = TEXTS["columns"].get(slug, TEXTS["own"]["column"])
+    return cast("Column", {"slug": slug, "name": COLUMNS[slug].name, **texts})
 
 
 def when(row: str, column: str) -> str:
