@@ -95,12 +95,8 @@ def _title(axes: Axes, table: Table) -> None:
     _text(axes, MARGIN, 43, "I-Con: a periodic table of representation learning", 24, bold=True)
     lede = "There is one loss, KL(p ‖ q). A column says what is near (p), and a row says how nearness is learned (q)."
     _text(axes, MARGIN, 71, lede, 14.5, colour=QUIET)
-    summary = [
-        f"{counts.verified} of {counts.methods} methods verified",
-        f"{counts.computing} of {counts.cells} cells compute",
-    ]
     colour = palette.PASSED.light.ink if counts.whole else palette.FAILED.light.fill
-    _text(axes, WIDTH - MARGIN, 43, summary, 14.5, colour=colour, bold=True, ha="right", leading=1.6)
+    _text(axes, WIDTH - MARGIN, 43, counts.parts[:2], 14.5, colour=colour, bold=True, ha="right", leading=1.6)
     _text(axes, MARGIN + LABELS, TOP + 4, "Supervisory distribution p(j | i)  →", 13, colour=QUIET)
     _text(axes, MARGIN, TOP + HEAD - 11, "Learned q(j | i)  ↓", 12.5, colour=QUIET)
 

@@ -198,14 +198,19 @@ class Counts:
         )
 
     @property
-    def summary(self) -> str:
-        """The counts of methods, cells and variants in one line."""
-        parts = (
+    def parts(self) -> list[str]:
+        """The counts of methods, cells and variants in words, of those that there are."""
+        counts = (
             (self.verified, self.methods, "methods verified"),
             (self.computing, self.cells, "cells compute"),
             (self.variants_verified, self.variants, "variants verified"),
         )
-        return ", ".join(f"{good} of {every} {words}" for good, every, words in parts if every)
+        return [f"{good} of {every} {words}" for good, every, words in counts if every]
+
+    @property
+    def summary(self) -> str:
+        """The counts in one line."""
+        return ", ".join(self.parts)
 
     @property
     def sentence(self) -> str:
