@@ -21,7 +21,6 @@ POINTS, SEEDS = 256, range(5)
 TEMPERATURES = (0.5, 0.1)  # the paper's, and the one of SimCLR, where the clamp is active almost everywhere
 ALPHAS = tuple(k / 10 for k in range(10))
 SETTING = ["Temperature", "α = τ⁺"]
-
 ESTIMATE, MIXING, THIRD = "#d55e00", "#0072b2", "#00684b"  # colour-blind readers can tell them apart, too
 STYLE: Any = {"svg.fonttype": "path", "svg.hashsalt": "study", "axes.spines.top": False, "axes.spines.right": False}
 PANELS = {
@@ -84,19 +83,10 @@ def measure(s: Sample, temperature: float, alpha: float) -> dict[str, float]:
 
 def words(runs: pd.DataFrame, share: float) -> str:
     """The words of the report, in which the numbers are said; ``share`` of the negatives are false ones."""
-    found = runs[runs["α = τ⁺"] > 0]
-    return fill(
-        "debiasing.md",
-        batches=len(SEEDS),
-        points=POINTS,
-        share=share,
-        off=(runs["Sum of p̃"] - 1).abs().max(),
-        least=found["Least sum"].min(),
-        largest=found["Largest sum"].max(),
-        courses={
-            temperature: part.groupby("α = τ⁺").mean() for temperature, part in runs.groupby("Temperature", sort=False)
-        },
-    )
+    found, off = runs[runs["α = τ⁺"] > 0], (runs["Sum of p̃"] - 1).abs().max()
+    courses = {t: part.groupby("α = τ⁺").mean() for t, part in runs.groupby("Temperature", sort=False)}
+    return fill("debiasing.md", batches=len(SEEDS), points=POINTS, share=share, off=off, courses=courses,
+                least=found["Least sum"].min(), largest=found["Largest sum"].max())  # fmt: skip
 
 
 def draw(runs: pd.DataFrame) -> str:
