@@ -22,7 +22,7 @@ from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
 from table.page.schema import Check, Gallery, Program, Table
 from table.page.schema import Method as MethodResult
-from table.page.view import Counts, all_checks, is_verified
+from table.page.view import Counts, all_checks, checked, is_verified
 from table.peers import compared
 
 SEEDS = (0, 1)
@@ -156,7 +156,7 @@ def _results(checks: Iterable[Any]) -> list[Check]:
 def failures(table: Table) -> list[str]:
     """What failed and by how much, a line each."""
     lines = [f"cell {c['row']} x {c['column']}: {c['error']}" for c in table["cells"] if not c["computes"]]
-    for method in (m for m in (*table["methods"], *table.get("variants", [])) if not m.get("unchecked")):
+    for method in checked(table["methods"] + table["variants"]):
         if not method["checks"]:
             lines.append(f"{method['slug']}: no check, expected CHECKS in {method['reference']}")
         for check in all_checks(method):

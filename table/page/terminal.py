@@ -12,7 +12,7 @@ from rich.text import Text
 
 from icon.cli.terminal import STYLES
 from table.page.schema import Table
-from table.page.view import Counts, Index, error, unbroken, verdict, worst
+from table.page.view import Counts, Index, checked, error, unbroken, verdict, worst
 
 WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
 PACKAGE = 18  # columns for the names of packages, which are broken at their hyphens
@@ -81,7 +81,7 @@ def _methods(table: Table, console: Console) -> Sheet:
     sheet.add_column("Other packages", ratio=1, min_width=PACKAGE)
     sheet.add_column("OK", justify="center", no_wrap=True)
     for methods in (table["methods"], table["variants"]):
-        for method in (m for m in methods if verdict(m) is not None):
+        for method in checked(methods):
             check = worst(method["checks"])
             sheet.add_row(
                 method["slug"],

@@ -23,6 +23,11 @@ def is_verified(method: Method) -> bool:
     )
 
 
+def checked(methods: Iterable[Method]) -> list[Method]:
+    """Those of the methods that a partial run did not leave out."""
+    return [method for method in methods if not method.get("unchecked")]
+
+
 def all_checks(method: Method) -> list[Check]:
     """The checks against the reference, then those against the authors' program."""
     program = method["program"]
@@ -135,10 +140,8 @@ def unbroken(name: str) -> str:
 
 def tolerance(check: Check) -> str:
     """What the check had to meet, in words."""
-    expected = check.get("expected")
-    if expected is None:
-        return f"≤ {number(check['tolerance'])}"
-    return f"{number(expected)} ± {number(check['tolerance'])}"
+    expected, allowed = check.get("expected"), number(check["tolerance"])
+    return f"≤ {allowed}" if expected is None else f"{number(expected)} ± {allowed}"
 
 
 def peer(item: Peer) -> str:
@@ -180,7 +183,7 @@ class Counts:
     """The headline numbers; what a partial run did not check is not counted."""
 
     def __init__(self, table: Table) -> None:
-        methods, variants = ([m for m in table[part] if verdict(m) is not None] for part in ("methods", "variants"))
+        methods, variants = checked(table["methods"]), checked(table["variants"])
         self.methods, self.verified = len(methods), sum(map(is_verified, methods))
         self.variants, self.variants_verified = len(variants), sum(map(is_verified, variants))
         self.cells, self.computing = len(table["cells"]), sum(cell["computes"] for cell in table["cells"])
