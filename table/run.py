@@ -89,9 +89,7 @@ def verify(method: Method, peers: bool = True) -> MethodResult:
     found["peers"] = compared(method.slug, sample(0)) if peers else []
     if found["program"] is not None and (check := getattr(module_of(method.slug), "PROGRAM", None)) is not None:
         found["program"]["checks"] = _results([check])
-    found["verified"] = True
-    found["verified"] = is_verified(found)
-    return found
+    return {**found, "verified": is_verified({**found, "verified": True})}
 
 
 def _record(method: Method) -> MethodResult:
