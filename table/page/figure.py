@@ -73,13 +73,13 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
     for across, column in enumerate(columns):
         lines = wrap(column["name"], pitch - GAP - 4, 13, bold=True)
         middle = left + across * pitch + (pitch - GAP) / 2
-        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, lines, 13, bold=True, ha="center")
+        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, 13, *lines, bold=True, ha="center")
     for down, row in enumerate(rows):
         y = top + down * (CELL_HEIGHT + GAP)
         lines = wrap(unbroken(row["name"]), LABELS - 12, 14.5, bold=True)
         first = y + CELL_HEIGHT / 2 + 5 - 9 * len(lines)
-        _text(axes, MARGIN, first, lines, 14.5, bold=True, leading=1.24)
-        _text(axes, MARGIN, first + 18 * len(lines) + 1, row["partition_name"], 12, colour=QUIET)
+        _text(axes, MARGIN, first, 14.5, *lines, bold=True, leading=1.24)
+        _text(axes, MARGIN, first + 18 * len(lines) + 1, 12, row["partition_name"], color=QUIET)
         for across, column in enumerate(columns):
             box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
             place = row["slug"], column["slug"]
@@ -92,13 +92,13 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
 
 def _title(axes: Axes, table: Table) -> None:
     counts = Counts(table)
-    _text(axes, MARGIN, 43, "I-Con: a periodic table of representation learning", 24, bold=True)
+    _text(axes, MARGIN, 43, 24, "I-Con: a periodic table of representation learning", bold=True)
     lede = "There is one loss, KL(p ‖ q). A column says what is near (p), and a row says how nearness is learned (q)."
-    _text(axes, MARGIN, 71, lede, 14.5, colour=QUIET)
+    _text(axes, MARGIN, 71, 14.5, lede, color=QUIET)
     colour = palette.PASSED.light.ink if counts.whole else palette.FAILED.light.fill
-    _text(axes, WIDTH - MARGIN, 43, counts.parts[:2], 14.5, colour=colour, bold=True, ha="right", leading=1.6)
-    _text(axes, MARGIN + LABELS, TOP + 4, "Supervisory distribution p(j | i)  →", 13, colour=QUIET)
-    _text(axes, MARGIN, TOP + HEAD - 11, "Learned q(j | i)  ↓", 12.5, colour=QUIET)
+    _text(axes, WIDTH - MARGIN, 43, 14.5, *counts.parts[:2], color=colour, bold=True, ha="right", leading=1.6)
+    _text(axes, MARGIN + LABELS, TOP + 4, 13, "Supervisory distribution p(j | i)  →", color=QUIET)
+    _text(axes, MARGIN, TOP + HEAD - 11, 12.5, "Learned q(j | i)  ↓", color=QUIET)
 
 
 def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: Collection[str]) -> None:
@@ -129,7 +129,7 @@ def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: C
         y += height
     if not methods:
         words, colour = ("no name", FAINT) if computes else ("fails", red)
-        _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, words, 12, colour=colour, ha="center")
+        _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, 12, words, color=colour, ha="center")
 
 
 def _entry(
@@ -156,10 +156,10 @@ def _entry(
     slack = band.height - len(name) * size * LEADING - (YEAR if dated else 0)
     first = band.y + (PAD + 10 if alone else slack / 2 + 11 * size / NAME)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    _text(axes, band.x + PAD, first, name, size, colour=shade.ink, bold=marked or not gap, italic=gap)
+    _text(axes, band.x + PAD, first, size, *name, color=shade.ink, bold=marked or not gap, italic=gap)
     if dated:
         year = "gap" if gap else str(method["year"] or "")
-        _text(axes, band.x + PAD, foot, year, 12, colour=shade.ink, italic=gap)
+        _text(axes, band.x + PAD, foot, 12, year, color=shade.ink, italic=gap)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
     if marked:
@@ -195,27 +195,18 @@ def _legend(axes: Axes, table: Table, y: float) -> None:
             axes.add_patch(Rectangle((x, y - 8), 16, 16, facecolor=shade.fill, edgecolor=shade.edge, linewidth=POINT))
         else:
             _mark(axes, x + 4, y, shade.edge, mark)
-        _text(axes, x + 23, y + 4.5, label, 12.5)
+        _text(axes, x + 23, y + 4.5, 12.5, label)
         x += room + 20
 
 
 def _text(
-    axes: Axes,
-    x: float,
-    y: float,
-    words: str | list[str],
-    size: float,
-    *,
-    colour: str = INK,
-    bold: bool = False,
-    italic: bool = False,
-    ha: str = "left",
-    leading: float = LEADING,
-) -> None:
-    """A line of text, or several, with the baseline of the first at ``y``."""
-    for place, line in enumerate([words] if isinstance(words, str) else words):
-        font = _font(size, bold, italic)
-        axes.text(x, y + place * size * leading, line, color=colour, fontproperties=font, ha=ha, va="baseline")
+    axes: Axes, x: float, y: float, size: float, *lines: str, bold: bool = False, italic: bool = False,
+    leading: float = LEADING, **look: Any,
+) -> None:  # fmt: skip
+    """Lines of text, with the baseline of the first at ``y``."""
+    font = _font(size, bold, italic)
+    for place, line in enumerate(lines):
+        axes.text(x, y + place * size * leading, line, fontproperties=font, **{"color": INK, **look})
 
 
 def _font(size: float, bold: bool = False, italic: bool = False) -> FontProperties:
