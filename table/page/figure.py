@@ -73,12 +73,12 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
     for across, column in enumerate(columns):
         lines = wrap(column["name"], pitch - GAP - 4, 13, bold=True)
         middle = left + across * pitch + (pitch - GAP) / 2
-        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, 13, *lines, bold=True, ha="center")
+        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, 13, *lines, weight="bold", ha="center")
     for down, row in enumerate(rows):
         y = top + down * (CELL_HEIGHT + GAP)
         lines = wrap(unbroken(row["name"]), LABELS - 12, 14.5, bold=True)
         first = y + CELL_HEIGHT / 2 + 5 - 9 * len(lines)
-        _text(axes, MARGIN, first, 14.5, *lines, bold=True, leading=1.24)
+        _text(axes, MARGIN, first, 14.5, *lines, weight="bold", leading=1.24)
         _text(axes, MARGIN, first + 18 * len(lines) + 1, 12, row["partition_name"], color=QUIET)
         for across, column in enumerate(columns):
             box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
@@ -92,11 +92,11 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
 
 def _title(axes: Axes, table: Table) -> None:
     counts = Counts(table)
-    _text(axes, MARGIN, 43, 24, "I-Con: a periodic table of representation learning", bold=True)
+    _text(axes, MARGIN, 43, 24, "I-Con: a periodic table of representation learning", weight="bold")
     lede = "There is one loss, KL(p ‖ q). A column says what is near (p), and a row says how nearness is learned (q)."
     _text(axes, MARGIN, 71, 14.5, lede, color=QUIET)
     colour = palette.PASSED.light.ink if counts.whole else palette.FAILED.light.fill
-    _text(axes, WIDTH - MARGIN, 43, 14.5, *counts.parts[:2], color=colour, bold=True, ha="right", leading=1.6)
+    _text(axes, WIDTH - MARGIN, 43, 14.5, *counts.parts[:2], color=colour, weight="bold", ha="right", leading=1.6)
     _text(axes, MARGIN + LABELS, TOP + 4, 13, "Supervisory distribution p(j | i)  →", color=QUIET)
     _text(axes, MARGIN, TOP + HEAD - 11, 12.5, "Learned q(j | i)  ↓", color=QUIET)
 
@@ -156,10 +156,11 @@ def _entry(
     slack = band.height - len(name) * size * LEADING - (YEAR if dated else 0)
     first = band.y + (PAD + 10 if alone else slack / 2 + 11 * size / NAME)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    _text(axes, band.x + PAD, first, size, *name, color=shade.ink, bold=marked or not gap, italic=gap)
+    weight, slope = "bold" if marked or not gap else "normal", "italic" if gap else "normal"
+    _text(axes, band.x + PAD, first, size, *name, color=shade.ink, weight=weight, style=slope)
     if dated:
         year = "gap" if gap else str(method["year"] or "")
-        _text(axes, band.x + PAD, foot, 12, year, color=shade.ink, italic=gap)
+        _text(axes, band.x + PAD, foot, 12, year, color=shade.ink, style=slope)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
     if marked:
@@ -199,24 +200,17 @@ def _legend(axes: Axes, table: Table, y: float) -> None:
         x += room + 20
 
 
-def _text(
-    axes: Axes, x: float, y: float, size: float, *lines: str, bold: bool = False, italic: bool = False,
-    leading: float = LEADING, **look: Any,
-) -> None:  # fmt: skip
+def _text(axes: Axes, x: float, y: float, size: float, *lines: str, leading: float = LEADING, **look: Any) -> None:
     """Lines of text, with the baseline of the first at ``y``."""
-    font = _font(size, bold, italic)
+    look = {"family": FONT, "size": size * POINT, "color": INK, **look}
     for place, line in enumerate(lines):
-        axes.text(x, y + place * size * leading, line, fontproperties=font, **{"color": INK, **look})
-
-
-def _font(size: float, bold: bool = False, italic: bool = False) -> FontProperties:
-    weight = "bold" if bold else "normal"
-    return FontProperties(family=FONT, size=size * POINT, weight=weight, style="italic" if italic else "normal")
+        axes.text(x, y + place * size * leading, line, **look)
 
 
 def width(words: str, size: float, bold: bool = False) -> float:
     """The width of a line of text in pixels."""
-    return float(TextPath((0, 0), words, prop=_font(size, bold), size=size).get_extents().width)
+    font = FontProperties(family=FONT, weight="bold" if bold else "normal")
+    return float(TextPath((0, 0), words, prop=font, size=size).get_extents().width)
 
 
 def wrap(words: str, room: float, size: float, bold: bool = False) -> list[str]:
