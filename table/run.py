@@ -20,7 +20,7 @@ from table import cells, studies, texts
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Check, Gallery, Program, Table
+from table.page.schema import Check, Citation, Gallery, Program, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import Counts, all_checks, checked, is_verified
 from table.peers import compared
@@ -94,7 +94,9 @@ def verify(method: Method, peers: bool = True) -> MethodResult:
 
 def _record(method: Method) -> MethodResult:
     """What the table says of a method before anything is checked."""
-    cited = method.citation
+    cited: Citation | None = None
+    if (c := method.citation) is not None:
+        cited = {"key": c.key, "authors": c.authors, "title": c.title, "venue": c.venue, "doi": c.doi, "arxiv": c.arxiv}
     return {
         "slug": method.slug,
         "name": method.name,
@@ -104,10 +106,7 @@ def _record(method: Method) -> MethodResult:
         "family": method.family,
         "status": "gap" if cited is None else "published",
         "year": method.year,
-        "citation": None if cited is None else {
-            "key": cited.key, "authors": cited.authors, "title": cited.title, "venue": cited.venue,
-            "doi": cited.doi, "arxiv": cited.arxiv,
-        },
+        "citation": cited,
         "relation": method.relation,
         "formula": getattr(module_of(method.slug), "FORMULA", ""),
         "reference": path_of(method.slug),
@@ -116,7 +115,7 @@ def _record(method: Method) -> MethodResult:
         "checks": [],
         "peers": [],
         "program": _program(method),
-    }  # fmt: skip
+    }
 
 
 def _program(method: Method) -> Program | None:

@@ -33,9 +33,11 @@ def fill(template: str, **values: Any) -> str:
 def _environment() -> Environment:
     """In HTML every value is escaped, unless it is markup; a name that a template does not know is an error."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
         trim_blocks=True,
-    )  # fmt: skip
+    )
     environment.globals |= {"VERDICTS": view.VERDICTS, "TEXTS": TEXTS, "when": when, "palette": palette}
     environment.globals["text"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False}
