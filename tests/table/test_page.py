@@ -219,6 +219,8 @@ def test_counts_leave_out_what_was_not_checked() -> None:
     assert " 1 of 1 variants verified;" in counts.sentence
     table["variants"] = [unchecked]
     assert "variants" not in Counts(table).sentence
+    table["methods"] = []
+    assert Counts(table).parts == ["45 of 45 cells compute"]
 
 
 def test_worst_check(table: Table) -> None:
