@@ -9,10 +9,9 @@ from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import icon
-from experiments.gallery import page_data
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
@@ -20,7 +19,7 @@ from table import cells, studies, texts
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Check, Citation, Gallery, Program, Table
+from table.page.schema import Check, Citation, Program, Table
 from table.page.schema import Method as MethodResult
 from table.page.view import Counts, all_checks, checked, is_verified
 from table.peers import compared
@@ -70,16 +69,10 @@ def regenerate(
         "variants": verified[False],
         "outside": [{"name": name, "reason": reason} for name, reason in texts.TEXTS["outside"].items()],
         "studies": studies.studies() if with_studies else [],
-        "gallery": gallery(),
+        "gallery": studies.gallery(),
     }
     table["summary"] = Counts(table).summary
     return table
-
-
-def gallery(results: Path = studies.RESULTS) -> Gallery | None:
-    """The maps that the experiment of that name published; None where there are none."""
-    folder = results / "gallery"
-    return cast("Gallery", page_data(folder)) if folder.is_dir() else None
 
 
 def verify(method: Method, peers: bool = True) -> MethodResult:

@@ -1,17 +1,19 @@
-"""The studies that the page shows: those measured here, and the published results of the experiments."""
+"""What the page shows of studies and experiments: the study measured here, and the published results."""
 
 from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import cast
 
 from PIL import Image
 
 from experiments import report
+from experiments.gallery import page_data
 from experiments.record import Experiment
 from experiments.registry import EXPERIMENTS
 from table import debiasing
-from table.page.schema import Study
+from table.page.schema import Gallery, Study
 from table.report import study
 
 RESULTS = Path(__file__).parent.parent / "experiments" / "results"
@@ -27,6 +29,12 @@ def studies(results: Path = RESULTS) -> list[Study]:
     """
     published = [experiment for name, experiment in EXPERIMENTS.items() if (results / name).is_dir()]
     return [debiasing.study(), *(_study(experiment, results / experiment.name) for experiment in published)]
+
+
+def gallery(results: Path = RESULTS) -> Gallery | None:
+    """The maps that the experiment of that name published; None where there are none."""
+    folder = results / "gallery"
+    return cast("Gallery", page_data(folder)) if folder.is_dir() else None
 
 
 def _study(experiment: Experiment, folder: Path) -> Study:

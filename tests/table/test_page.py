@@ -25,6 +25,7 @@ from table.page.mathml import mathml
 from table.page.schema import Table
 from table.page.templating import coded, paragraphs, thumbnail
 from table.page.view import Counts, evidence, is_verified, kind, notes, number, program, questioned, worst
+from table.studies import gallery
 from table.texts import TEXTS, when
 from tests.tables import COLUMNS, FAMILIES, HOSTILE, METHODS, ROWS, check, make_table, method, study
 
@@ -99,8 +100,8 @@ def test_pages_are_written_beside_the_index(tmp_path: Path) -> None:
 
 
 def test_gallery_is_read_from_the_results(tmp_path: Path) -> None:
-    assert run.gallery(tmp_path) is None
-    published = run.gallery()
+    assert gallery(tmp_path) is None
+    published = gallery()
     assert published is not None
     assert {(cell["row"], cell["column"]) for cell in published["cells"]} == {(r, c) for r in ROWS for c in COLUMNS}
 
