@@ -83,10 +83,14 @@ def measure(s: Sample, temperature: float, alpha: float) -> dict[str, float]:
 
 def words(runs: pd.DataFrame, share: float) -> str:
     """The words of the report, in which the numbers are said; ``share`` of the negatives are false ones."""
-    found, off = runs[runs["α = τ⁺"] > 0], (runs["Sum of p̃"] - 1).abs().max()
+    found = runs[runs["α = τ⁺"] > 0]
     courses = {t: part.groupby("α = τ⁺").mean() for t, part in runs.groupby("Temperature", sort=False)}
-    return fill("debiasing.md", batches=len(SEEDS), points=POINTS, share=share, off=off, courses=courses,
-                least=found["Least sum"].min(), largest=found["Largest sum"].max())  # fmt: skip
+    sums = {
+        "off": (runs["Sum of p̃"] - 1).abs().max(),
+        "least": found["Least sum"].min(),
+        "largest": found["Largest sum"].max(),
+    }
+    return fill("debiasing.md", batches=len(SEEDS), points=POINTS, share=share, courses=courses, **sums)
 
 
 def draw(runs: pd.DataFrame) -> str:

@@ -28,12 +28,9 @@ def render(table: Table) -> str:
         [f"**{row['name']}**", *(_cell(index, row["slug"], column["slug"]) for column in table["columns"])]
         for row in table["rows"]
     ]
-    methods, variants = (
-        sheet(HEAD, (_line(index, method) for method in found)) for found in (table["methods"], table["variants"])
-    )
     names = ["", *(column["name"] for column in table["columns"])]
-    return fill("table.md", table=table, counts=Counts(table), grid=sheet(names, grid), methods=methods,
-                variants=variants, sheet=sheet) + "\n"  # fmt: skip
+    sheets = {part: sheet(HEAD, (_line(index, method) for method in table[part])) for part in ("methods", "variants")}
+    return fill("table.md", table=table, counts=Counts(table), grid=sheet(names, grid), sheet=sheet, **sheets) + "\n"
 
 
 def _cell(index: Index, row: str, column: str) -> str:
