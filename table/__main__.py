@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,14 +19,14 @@ from icon.methods.registry import find
 from table import run
 from table.page.terminal import print_table
 
-Only = Annotated[Optional[list[str]], typer.Option(help="Verify these methods only (repeat the option).")]  # noqa: UP045
+Only = Annotated[list[str] | None, typer.Option(help="Verify these methods only (repeat the option).")]
 NoPeers = Annotated[bool, typer.Option("--no-peers", help="Leave out the comparison with other packages.")]
 Load = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(metavar="MODULE", help="Import a module that registers methods of your own (repeat the option)."),
 ]
 Mark = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(metavar="SLUG", help="Outline this method in the pictures (repeat the option)."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for table.csv, .json, .md, .svg, .pdf, .png, index.html and studies.")]
@@ -47,19 +47,17 @@ def main(
     try:
         own = _loaded(load or [])
         marked = [find(name, "mark").slug for name in mark or []]
-        slugs = None if only is None else {find(name, "only").slug for name in only}
+        checked = {m.slug for m in icon.methods()} if only is None else {find(name, "only").slug for name in only}
         out.mkdir(parents=True, exist_ok=True)
         (out / "table.json").touch()
     except (ValueError, OSError) as error:
         Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    checked = ({m.slug for m in icon.methods()} if slugs is None else slugs) - own
-    steps = len(ROWS) * len(COLUMNS) + len(checked)
     # One thread: the arrays are small, and on two cores threads that wait for each other take five times as long.
     with threadpool_limits(1), Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=steps)
+        task = progress.add_task("", total=len(ROWS) * len(COLUMNS) + len(checked - own))
         tick = partial(progress.update, task, advance=1)
-        table = run.regenerate(slugs, not no_peers, lambda what: tick(description=f"{what:32}"), own)
+        table = run.regenerate(checked - own, not no_peers, lambda what: tick(description=f"{what:32}"), only is None)
     print_table(table, console)
     written, failed = run.write(table, out, marked), run.failures(table)
     lines = [f"\nThe files are in {out}: " + ", ".join(path.name for path in written)]

@@ -15,6 +15,7 @@ import torch
 import icon
 from table.data import Sample
 from table.page.schema import Cell
+from table.page.templating import fill
 
 
 def example(row: str, column: str, s: Sample) -> tuple[tuple[torch.Tensor, ...], Any]:
@@ -59,7 +60,7 @@ def compute(row: str, column: str, s: Sample) -> Cell:
     }
 
 
-# What a loss takes after its column; ``z`` stands for the embedding, or for the logits of a clustering.
+#: What a loss takes after its column; ``z`` stands for the embedding, or for the logits of a clustering.
 _INPUTS = {
     "identity": "{z}",
     "graph": "{z}, adjacency",
@@ -70,42 +71,19 @@ _INPUTS = {
 }
 
 
-# What runs before the call of a loss, so that the lines run as they stand; {width} is that of the embedding.
-_DIGITS = """\
-import icon
-import torch
-from sklearn.datasets import load_digits
-{more}
-digits = load_digits()
-x = torch.tensor(digits.data[:500], dtype=torch.float32) / 16
-"""
-_ENCODER = "encoder = torch.nn.Linear(64, {width})\n{z} = encoder(x)\n"
-_LABELS = "labels = torch.tensor(digits.target[:500])\n"
-_SETUP = {
-    "graph": "adjacency = kneighbors_graph(x, 10)\n" + _ENCODER,
-    "pairs": "views = torch.cat([x + 0.1 * torch.randn_like(x) for _ in range(2)])  # two of each image\n"
-    "ids = torch.arange(500).repeat(2)\n" + _ENCODER.replace("(x)", "(views)"),
-    "cross-modal": "top, bottom = x[:, :32], x[:, 32:]  # two halves of an image as two modalities\n"
-    "{z}_a = torch.nn.Linear(32, {width})(top)\n{z}_b = torch.nn.Linear(32, {width})(bottom)\n",
-    "classes": _LABELS + _ENCODER,
-    "data-label": _LABELS + _ENCODER + "prototypes = {prototypes}.requires_grad_()\n",
-}
-
-
 def snippet(row: str, column: str) -> str:
     """Lines that run as they stand: the digits, an encoder, and the loss of a coordinate with its gradient."""
-    width, z, prototypes = (
-        (10, "logits", "(3 * torch.eye(10))") if row == "clusters" else (2, "z", "torch.randn(10, 2)")
-    )
-    more = "from sklearn.neighbors import kneighbors_graph\n" if column == "graph" else ""
-    setup = (_DIGITS + _SETUP.get(column, _ENCODER)).format(width=width, z=z, prototypes=prototypes, more=more)
-    return f"{setup}\n{code(row, column)}\nprint(value.item())"
+    return fill("snippet.txt", row=row, column=column, z=_embedding(row), code=code(row, column))
+
+
+def _embedding(row: str) -> str:
+    return "logits" if row == "clusters" else "z"
 
 
 def code(row: str, column: str, slug: str | None = None) -> str:
     """A few lines that make and use the loss of a coordinate or a method."""
     loss = f'icon.method("{slug}")' if slug else f'icon.loss("{row}", "{column}")'
-    inputs = _INPUTS.get(column, "{z}, x").format(z="logits" if row == "clusters" else "z")
+    inputs = _INPUTS.get(column, "{z}, x").format(z=_embedding(row))
     call = usage().get(slug or "", f"loss = {loss}\nvalue = loss({inputs})")
     return f"{call}\nvalue.backward()"
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_digits
 
+from table.methods._math import uniform_neighbors
+
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -81,21 +83,20 @@ class Sample:
 def sample(seed: int, n: int = 120) -> Sample:
     """``n`` digits (an even number; all of them by default of the data are 1797) chosen and embedded by the seed."""
     rng = np.random.default_rng(seed)
-    digits = load_digits()
-    chosen = rng.permutation(len(digits.data))[: n - n % 2]
-    x, y = digits.data[chosen], digits.target[chosen].astype(np.int64)
-    n = len(x)
+    pixels, digits = load_digits(return_X_y=True)
+    chosen = rng.permutation(len(pixels))[: n - n % 2]
+    x, y, n = pixels[chosen], digits[chosen].astype(np.int64), len(chosen)
     centred = (x - x.mean(axis=0)) / x.std()
 
-    def embed(dimension: int, noise: float = 0.1) -> Array:
+    def embed(dimension: int) -> Array:
         projection = rng.normal(size=(x.shape[1], dimension)) / np.sqrt(x.shape[1])
-        embedded: Array = centred @ projection * 1.5 + noise * rng.normal(size=(n, dimension))
+        embedded: Array = centred @ projection * 1.5 + 0.1 * rng.normal(size=(n, dimension))
         return embedded
 
+    near = uniform_neighbors(x, 5) > 0
     z = embed(8)
-    views = [z + 0.5 * rng.normal(size=z.shape) for _ in range(3)]
-    order = rng.permutation(n)
-    ids = (np.arange(n) // 2)[order]
+    za, zb, zc = (z + 0.5 * rng.normal(size=z.shape) for _ in range(3))
+    ids = (np.arange(n) // 2)[rng.permutation(n)]
     pairs = z[ids] + 0.3 * rng.normal(size=z.shape)
     prototypes = np.stack([z[y == c].mean(axis=0) for c in range(10)]) + 0.1 * rng.normal(size=(10, 8))
     return Sample(
@@ -103,25 +104,14 @@ def sample(seed: int, n: int = 120) -> Sample:
         x=x,
         y=y,
         ids=ids,
-        adjacency=_neighbor_graph(x, 5),
+        adjacency=np.asarray(near | near.T, dtype=np.float64),
         map2=embed(2),
         z=z,
-        za=views[0],
-        zb=views[1],
-        zc=views[2],
+        za=za,
+        zb=zb,
+        zc=zc,
         pairs=pairs,
         logits=embed(10),
         prototypes=prototypes,
         contexts=embed(8),
     )
-
-
-def _neighbor_graph(x: Array, k: int) -> Array:
-    """Symmetric 0/1 adjacency of the k nearest neighbours."""
-    squares = (x * x).sum(axis=1)
-    distances = squares[:, None] + squares - 2 * x @ x.T
-    np.fill_diagonal(distances, np.inf)
-    adjacency = np.zeros_like(distances)
-    np.put_along_axis(adjacency, np.argsort(distances, axis=1, kind="stable")[:, :k], 1.0, axis=1)
-    either: Array = np.maximum(adjacency, adjacency.T)
-    return either

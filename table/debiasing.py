@@ -11,29 +11,16 @@ import torch
 from matplotlib.figure import Figure
 
 import icon
+from table import report
 from table.data import Sample, sample
 from table.methods import debiased_contrastive
 from table.page.schema import Study
-from table.page.view import number
+from table.page.templating import fill
 
 POINTS, SEEDS = 256, range(5)
 TEMPERATURES = (0.5, 0.1)  # the paper's, and the one of SimCLR, where the clamp is active almost everywhere
 ALPHAS = tuple(k / 10 for k in range(10))
 SETTING = ["Temperature", "α = τ⁺"]
-
-QUESTION = (
-    "There are two ways to allow for negatives that are in truth positives. Debiased contrastive learning (Chuang et "
-    "al. 2020) corrects the sum over the negatives by the share τ⁺ of positives among them and clamps the estimate "
-    "from below. Debiased mixing moves a share α of p to the uniform distribution and leaves q alone. Which of them "
-    "compares distributions, how do the losses differ, and do they pull the points the same way? Both get the same "
-    f"share, α = τ⁺, on {len(SEEDS)} batches of {POINTS} points: two views each of {POINTS // 2} digits."
-)
-CAPTION = (
-    "Left: what the weights of an anchor sum to, as a mean over anchors and batches; the band reaches from the least "
-    "to the largest sum. Middle: the losses, as means over batches. Right: the share of anchors whose estimate is "
-    "clamped, and the cosine between the gradients of the two losses with respect to the embedding. The negatives of a "
-    "clamped anchor do not push it, because the clamp has no gradient."
-)
 ESTIMATE, MIXING, THIRD = "#d55e00", "#0072b2", "#00684b"  # colour-blind readers can tell them apart, too
 STYLE: Any = {"svg.fonttype": "path", "svg.hashsalt": "study", "axes.spines.top": False, "axes.spines.right": False}
 PANELS = {
@@ -58,18 +45,9 @@ def study() -> Study:
     batches = [sample(seed, POINTS) for seed in SEEDS]
     runs = pd.DataFrame([measure(s, t, alpha) for t in TEMPERATURES for alpha in ALPHAS for s in batches])
     ways = {name: {"Least sum": "min", "Largest sum": "max"}.get(name, "mean") for name in runs.columns.drop(SETTING)}
-    numbers = runs.groupby(SETTING, sort=False).agg(ways)
-    return {
-        "slug": "debiased-contrastive-and-mixing",
-        "title": "Debiased contrastive learning against debiased mixing",
-        "question": QUESTION,
-        "findings": findings(runs, sum(map(share_of_false_negatives, batches)) / len(batches)),
-        "head": [*SETTING, *numbers.columns],
-        "body": [[float(value) for value in line] for line in numbers.reset_index().to_numpy()],
-        "figures": [draw(runs)],
-        "caption": CAPTION,
-        "source": "python -m table",
-    }
+    numbers = runs.groupby(SETTING, sort=False).agg(ways).reset_index()
+    text = words(runs, sum(map(share_of_false_negatives, batches)) / len(batches))
+    return report.study("debiased-contrastive-and-mixing", text, numbers, [draw(runs)], "python -m table")
 
 
 def share_of_false_negatives(s: Sample) -> float:
@@ -103,30 +81,16 @@ def measure(s: Sample, temperature: float, alpha: float) -> dict[str, float]:
     }
 
 
-def findings(runs: pd.DataFrame, share: float) -> list[str]:
-    """What the numbers say; ``share`` of the negatives are false ones."""
+def words(runs: pd.DataFrame, share: float) -> str:
+    """The words of the report, in which the numbers are said; ``share`` of the negatives are false ones."""
     found = runs[runs["α = τ⁺"] > 0]
-    off, least, largest = (runs["Sum of p̃"] - 1).abs().max(), found["Least sum"].min(), found["Largest sum"].max()
-    return [
-        f"In these batches {share:.1%} of an anchor's negatives show its own digit, so the true τ⁺ is {share:.2f}.",
-        f"Debiased mixing compares distributions at every α: its p̃ sums to one to within {number(off)}, and its q is a "
-        "softmax. What debiased contrastive learning puts in the place of q does not: at τ⁺ > 0 the weights of an "
-        f"anchor sum to numbers between {number(least)} and {number(largest)}.",
-        *(_course(str(temperature), part) for temperature, part in runs.groupby("Temperature", sort=False)),
-    ]
-
-
-def _course(temperature: str, runs: pd.DataFrame) -> str:
-    """How the losses and their gradients change with the share, at one temperature."""
-    means = runs.groupby("α = τ⁺").mean()
-    first, last = means.iloc[0], means.iloc[-1]
-    loss, entropy, kl, cosine = (f"from {first[name]:.2f} to {last[name]:.2f}" for name in means.columns[-4:])
-    return (
-        f"At temperature {temperature}, as α = τ⁺ goes from {means.index[0]:g} to {means.index[-1]:g}, the debiased "
-        f"contrastive loss goes {loss}, the cross-entropy of debiased mixing {entropy}, and its KL {kl}. The share of "
-        f"clamped anchors goes from {first['Anchors clamped']:.0%} to {last['Anchors clamped']:.0%}, and the cosine "
-        f"between the gradients of the two losses {cosine}."
-    )
+    courses = {t: part.groupby("α = τ⁺").mean() for t, part in runs.groupby("Temperature", sort=False)}
+    sums = {
+        "off": (runs["Sum of p̃"] - 1).abs().max(),
+        "least": found["Least sum"].min(),
+        "largest": found["Largest sum"].max(),
+    }
+    return fill("debiasing.md", batches=len(SEEDS), points=POINTS, share=share, courses=courses, **sums)
 
 
 def draw(runs: pd.DataFrame) -> str:

@@ -39,12 +39,10 @@ def compared(slug: str, s: Sample) -> list[Peer]:
 
 
 def _compared(package: Package, s: Sample) -> Peer:
-    if importlib.util.find_spec(package.module) is None:
-        return {"package": package.name, "status": "not installed", "measured": None, "tolerance": TOLERANCE}
-    measured = float(package.error(s))
+    measured = float(package.error(s)) if importlib.util.find_spec(package.module) else None
     return {
         "package": package.name,
-        "status": "agrees" if measured <= TOLERANCE else "differs",
+        "status": "not installed" if measured is None else "agrees" if measured <= TOLERANCE else "differs",
         "measured": measured,
         "tolerance": TOLERANCE,
     }

@@ -9,20 +9,19 @@ from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import icon
-from experiments.gallery import page_data
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.program import Program as AuthorsProgram
 from icon.methods.record import FAMILIES, Method
-from table import cells, formulas, outside, studies
+from table import cells, studies, texts
 from table.data import sample
 from table.methods import module_of, path_of
 from table.page import csv, figure, html, markdown
-from table.page.schema import Check, Citation, Column, Gallery, Program, Row, Table
+from table.page.schema import Check, Citation, Program, Table
 from table.page.schema import Method as MethodResult
-from table.page.view import Counts, all_checks, is_verified
+from table.page.view import Counts, all_checks, checked, is_verified
 from table.peers import compared
 
 SEEDS = (0, 1)
@@ -32,29 +31,27 @@ CELL_POINTS = 1796  # the digits, less one: instances come in pairs
 
 
 def regenerate(
-    slugs: Iterable[str] | None = None,
+    slugs: Collection[str],
     peers: bool = True,
     tick: Callable[[str], None] = lambda what: None,
-    own: Collection[str] = (),
+    with_studies: bool = False,
 ) -> Table:
     """All cells and the checks of methods.
 
     Args:
-        slugs: of the methods to check; None checks all.
+        slugs: of the methods to check.
         peers: whether other packages are compared with.
         tick: called with the name of each step.
-        own: slugs of methods from outside of the package: they have no reference here and are not checked.
+        with_studies: whether the studies are measured and read.
     """
-    chosen = ({m.slug for m in icon.methods()} if slugs is None else set(slugs)) - set(own)
     whole = sample(0, CELL_POINTS)
     computed = []
-    for row in ROWS:
-        for column in COLUMNS:
-            tick(f"{row} x {column}")
-            computed.append(cells.compute(row, column, whole))
+    for row, column in product(ROWS, COLUMNS):
+        tick(f"{row} x {column}")
+        computed.append(cells.compute(row, column, whole))
     verified: dict[bool, list[MethodResult]] = {True: [], False: []}
     for method in icon.methods():
-        if method.slug in chosen:
+        if method.slug in slugs:
             tick(method.name)
             verified[method.in_table].append(verify(method, peers))
         else:
@@ -64,30 +61,18 @@ def regenerate(
         "versions": {"icon": icon.__version__, "python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
         "summary": "",  # counted below, when all that it counts is there
-        "rows": [
-            cast("Row", {"slug": slug, "name": axis.name, **formulas.row(slug)._asdict()})
-            for slug, axis in ROWS.items()
-        ],
-        "columns": [
-            cast("Column", {"slug": slug, "name": axis.name, **formulas.column(slug)._asdict()})
-            for slug, axis in COLUMNS.items()
-        ],
+        "rows": list(map(texts.row, ROWS)),
+        "columns": list(map(texts.column, COLUMNS)),
         "families": [{"slug": slug, "name": name} for slug, name in FAMILIES.items()],
         "cells": computed,
         "methods": verified[True],
         "variants": verified[False],
-        "outside": outside.OUTSIDE,
-        "studies": studies.studies() if slugs is None else [],
-        "gallery": gallery(),
+        "outside": [{"name": name, "reason": reason} for name, reason in texts.TEXTS["outside"].items()],
+        "studies": studies.studies() if with_studies else [],
+        "gallery": studies.gallery(),
     }
-    table["summary"] = Counts.of(table).summary
+    table["summary"] = Counts(table).summary
     return table
-
-
-def gallery(results: Path = studies.RESULTS) -> Gallery | None:
-    """The maps that the experiment of that name published; None where there are none."""
-    folder = results / "gallery"
-    return cast("Gallery", page_data(folder)) if folder.is_dir() else None
 
 
 def verify(method: Method, peers: bool = True) -> MethodResult:
@@ -97,16 +82,13 @@ def verify(method: Method, peers: bool = True) -> MethodResult:
     found["peers"] = compared(method.slug, sample(0)) if peers else []
     if found["program"] is not None and (check := getattr(module_of(method.slug), "PROGRAM", None)) is not None:
         found["program"]["checks"] = _results([check])
-    found["verified"] = True
-    found["verified"] = is_verified(found)
-    return found
+    return {**found, "verified": is_verified({**found, "verified": True})}
 
 
 def _record(method: Method) -> MethodResult:
     """What the table says of a method before anything is checked."""
     cited: Citation | None = None
-    if method.citation is not None:
-        c = method.citation
+    if (c := method.citation) is not None:
         cited = {"key": c.key, "authors": c.authors, "title": c.title, "venue": c.venue, "doi": c.doi, "arxiv": c.arxiv}
     return {
         "slug": method.slug,
@@ -164,7 +146,7 @@ def _results(checks: Iterable[Any]) -> list[Check]:
 def failures(table: Table) -> list[str]:
     """What failed and by how much, a line each."""
     lines = [f"cell {c['row']} x {c['column']}: {c['error']}" for c in table["cells"] if not c["computes"]]
-    for method in (m for m in (*table["methods"], *table.get("variants", [])) if not m.get("unchecked")):
+    for method in checked(table["methods"] + table["variants"]):
         if not method["checks"]:
             lines.append(f"{method['slug']}: no check, expected CHECKS in {method['reference']}")
         for check in all_checks(method):
@@ -192,6 +174,5 @@ def write(table: Table, out: Path, marked: Collection[str] = ()) -> list[Path]:
         page.parent.mkdir(exist_ok=True)
         page.write_text(html.render_study(study), encoding="utf-8")
     figure.draw(table, out, marked)
-    pictures = ("table.svg", "table.pdf", "table.png")
-    names = ("table.csv", "table.json", "table.md", *pictures, "index.html", "studies")
-    return [out / name for name in names if name != "studies" or table["studies"]]
+    names = ["table.csv", "table.json", "table.md", "table.svg", "table.pdf", "table.png", "index.html"]
+    return [out / name for name in [*names, *(["studies"] if table["studies"] else [])]]

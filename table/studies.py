@@ -1,22 +1,22 @@
-"""The studies that the page shows: those measured here, and the published results of the experiments."""
+"""What the page shows of studies and experiments: the study measured here, and the published results."""
 
 from __future__ import annotations
 
 import base64
-import re
 from pathlib import Path
+from typing import cast
 
 from PIL import Image
 
 from experiments import report
+from experiments.gallery import page_data
 from experiments.record import Experiment
 from experiments.registry import EXPERIMENTS
 from table import debiasing
-from table.page.schema import Study
+from table.page.schema import Gallery, Study
+from table.report import study
 
 RESULTS = Path(__file__).parent.parent / "experiments" / "results"
-#: Of a report: its title and question, the findings, theory where there is some (which is not shown), the protocol.
-PARTS = r"# (.+?)\n\n(.+?)\n\n## Findings\n\n(.+?)\n\n(?:## Theory\n\n.+?\n\n)?## Protocol\n\n(.+?)\n\n## Numbers\n"
 #: Of the figures, whose pixels are finer than those of a page.
 SCALE = 96 / report.DPI
 
@@ -31,25 +31,21 @@ def studies(results: Path = RESULTS) -> list[Study]:
     return [debiasing.study(), *(_study(experiment, results / experiment.name) for experiment in published)]
 
 
+def gallery(results: Path = RESULTS) -> Gallery | None:
+    """The maps that the experiment of that name published; None where there are none."""
+    folder = results / "gallery"
+    return cast("Gallery", page_data(folder)) if folder.is_dir() else None
+
+
 def _study(experiment: Experiment, folder: Path) -> Study:
     frame = report.results(folder, experiment.settings())
-    table = experiment.table(frame)
-    text = (folder / report.README).read_text(encoding="utf-8")
-    words = re.match(PARTS, text, re.S)
-    if words is None:
-        raise ValueError(f"{folder / report.README}: got other parts, expected a question, findings, protocol, numbers")
-    title, question, findings, protocol = words.groups()
-    return {
-        "slug": experiment.name,
-        "title": title,
-        "question": " ".join(question.split()),
-        "findings": [" ".join(finding.split()) for finding in re.split(r"^\* ", findings, flags=re.M)[1:]],
-        "head": list(table.columns),
-        "body": table.astype(object).where(table.notna(), None).to_numpy().tolist(),
-        "figures": [_as_svg(folder / f"{name}.png") for name in experiment.figures],
-        "caption": "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\n|\n(?=\* )", protocol)),
-        "source": report.command(experiment, frame),
-    }
+    path = folder / report.README
+    figures = [_as_svg(folder / f"{name}.png") for name in experiment.figures]
+    source = report.command(experiment, frame)
+    try:
+        return study(experiment.name, path.read_text(encoding="utf-8"), experiment.table(frame), figures, source)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _as_svg(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from table.page.schema import Method, Table
-from table.page.view import is_verified
+from table.page.view import checked, is_verified
 
 # ``coordinate`` is empty for the methods of the table, whose place row and column say in full.
 ABOUT = ("slug", "name", "row", "column", "coordinate", "family", "status", "year", "relation")
@@ -18,10 +18,9 @@ PASSED = {"agrees": True, "differs": False, "not installed": None}  # None: not 
 
 def rows(table: Table) -> pd.DataFrame:
     """The numbers behind the table as a frame; ``passed`` is empty where a package is not installed."""
-    methods = [m for m in (*table["methods"], *table["variants"]) if not m.get("unchecked")]
     lines = [
-        {**result, **{key: method.get(key) for key in ABOUT}, "verified": is_verified(method)}
-        for method in methods
+        {**result, **method, "verified": is_verified(method)}
+        for method in checked(table["methods"] + table["variants"])
         for result in _results(method)
     ]
     types: dict[Any, Any] = {"year": "Int64", "seed": "Int64", "passed": "boolean"}

@@ -60,7 +60,7 @@ def draw(table: Table, out: Path, marked: Collection[str] = ()) -> None:
 
 
 def _figure(table: Table, marked: Collection[str]) -> Figure:
-    index = Index.of(table)
+    index = Index(table)
     rows, columns = table["rows"], table["columns"]
     height = TOP + HEAD + len(rows) * (CELL_HEIGHT + GAP) + LEGEND
     pitch = (WIDTH - 2 * MARGIN - LABELS + GAP) / len(columns)
@@ -73,13 +73,13 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
     for across, column in enumerate(columns):
         lines = wrap(column["name"], pitch - GAP - 4, 13, bold=True)
         middle = left + across * pitch + (pitch - GAP) / 2
-        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, lines, 13, bold=True, ha="center")
+        _text(axes, middle, top - 11 - (len(lines) - 1) * 13 * LEADING, 13, *lines, weight="bold", ha="center")
     for down, row in enumerate(rows):
         y = top + down * (CELL_HEIGHT + GAP)
         lines = wrap(unbroken(row["name"]), LABELS - 12, 14.5, bold=True)
         first = y + CELL_HEIGHT / 2 + 5 - 9 * len(lines)
-        _text(axes, MARGIN, first, lines, 14.5, bold=True, leading=1.24)
-        _text(axes, MARGIN, first + 18 * len(lines) + 1, row["partition_name"], 12, colour=QUIET)
+        _text(axes, MARGIN, first, 14.5, *lines, weight="bold", leading=1.24)
+        _text(axes, MARGIN, first + 18 * len(lines) + 1, 12, row["partition_name"], color=QUIET)
         for across, column in enumerate(columns):
             box = Box(left + across * pitch, y, pitch - GAP, CELL_HEIGHT)
             place = row["slug"], column["slug"]
@@ -91,18 +91,14 @@ def _figure(table: Table, marked: Collection[str]) -> Figure:
 
 
 def _title(axes: Axes, table: Table) -> None:
-    counts = Counts.of(table)
-    _text(axes, MARGIN, 43, "I-Con: a periodic table of representation learning", 24, bold=True)
+    counts = Counts(table)
+    _text(axes, MARGIN, 43, 24, "I-Con: a periodic table of representation learning", weight="bold")
     lede = "There is one loss, KL(p ‖ q). A column says what is near (p), and a row says how nearness is learned (q)."
-    _text(axes, MARGIN, 71, lede, 14.5, colour=QUIET)
-    summary = [
-        f"{counts.verified} of {counts.methods} methods verified",
-        f"{counts.computing} of {counts.cells} cells compute",
-    ]
+    _text(axes, MARGIN, 71, 14.5, lede, color=QUIET)
     colour = palette.PASSED.light.ink if counts.whole else palette.FAILED.light.fill
-    _text(axes, WIDTH - MARGIN, 43, summary, 14.5, colour=colour, bold=True, ha="right", leading=1.6)
-    _text(axes, MARGIN + LABELS, TOP + 4, "Supervisory distribution p(j | i)  →", 13, colour=QUIET)
-    _text(axes, MARGIN, TOP + HEAD - 11, "Learned q(j | i)  ↓", 12.5, colour=QUIET)
+    _text(axes, WIDTH - MARGIN, 43, 14.5, *counts.parts[:2], color=colour, weight="bold", ha="right", leading=1.6)
+    _text(axes, MARGIN + LABELS, TOP + 4, 13, "Supervisory distribution p(j | i)  →", color=QUIET)
+    _text(axes, MARGIN, TOP + HEAD - 11, 12.5, "Learned q(j | i)  ↓", color=QUIET)
 
 
 def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: Collection[str]) -> None:
@@ -133,7 +129,7 @@ def _cell(axes: Axes, box: Box, methods: list[Method], computes: bool, marked: C
         y += height
     if not methods:
         words, colour = ("no name", FAINT) if computes else ("fails", red)
-        _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, words, 12, colour=colour, ha="center")
+        _text(axes, box.x + box.width / 2, box.y + box.height / 2 + 4, 12, words, color=colour, ha="center")
 
 
 def _entry(
@@ -153,17 +149,18 @@ def _entry(
     if gap and verified is not False:
         fill |= {"hatch": "//", "edgecolor": "#dfe3e9"}
     axes.add_patch(Rectangle((band.x, band.y), band.width, band.height, **fill)).set_clip_path(frame)
-    if band.y + band.height < frame.get_y() + frame.get_height():
+    if band.y + band.height < frame.get_y() + frame.get_height() - 1:
         axes.plot((band.x, band.x + band.width), [band.y + band.height] * 2, color="white", linewidth=1.5 * POINT)
 
     alone = band.height >= CELL_HEIGHT - 1
     slack = band.height - len(name) * size * LEADING - (YEAR if dated else 0)
     first = band.y + (PAD + 10 if alone else slack / 2 + 11 * size / NAME)
     foot = band.y + band.height - (PAD + 1 if alone else slack / 2 + 2)
-    _text(axes, band.x + PAD, first, name, size, colour=shade.ink, bold=marked or not gap, italic=gap)
+    weight, slope = "bold" if marked or not gap else "normal", "italic" if gap else "normal"
+    _text(axes, band.x + PAD, first, size, *name, color=shade.ink, weight=weight, style=slope)
     if dated:
         year = "gap" if gap else str(method["year"] or "")
-        _text(axes, band.x + PAD, foot, year, 12, colour=shade.ink, italic=gap)
+        _text(axes, band.x + PAD, foot, 12, year, color=shade.ink, style=slope)
     if verified is not None:
         _mark(axes, band.x + band.width - PAD - 9, foot - 4, shade.ink, verified)
     if marked:
@@ -172,14 +169,8 @@ def _entry(
 
 def _rounded(axes: Axes, box: Box, **line: Any) -> FancyBboxPatch:
     """A line around a box, with round corners."""
-    patch = FancyBboxPatch(
-        (box.x + RADIUS, box.y + RADIUS),
-        box.width - 2 * RADIUS,
-        box.height - 2 * RADIUS,
-        boxstyle=f"round,pad={RADIUS}",
-        facecolor="none",
-        **line,
-    )
+    style = f"round,pad=0,rounding_size={RADIUS}"
+    patch = FancyBboxPatch((box.x, box.y), box.width, box.height, boxstyle=style, facecolor="none", **line)
     axes.add_patch(patch)
     return patch
 
@@ -205,37 +196,21 @@ def _legend(axes: Axes, table: Table, y: float) -> None:
             axes.add_patch(Rectangle((x, y - 8), 16, 16, facecolor=shade.fill, edgecolor=shade.edge, linewidth=POINT))
         else:
             _mark(axes, x + 4, y, shade.edge, mark)
-        _text(axes, x + 23, y + 4.5, label, 12.5)
+        _text(axes, x + 23, y + 4.5, 12.5, label)
         x += room + 20
 
 
-def _text(
-    axes: Axes,
-    x: float,
-    y: float,
-    words: str | list[str],
-    size: float,
-    *,
-    colour: str = INK,
-    bold: bool = False,
-    italic: bool = False,
-    ha: str = "left",
-    leading: float = LEADING,
-) -> None:
-    """A line of text, or several, with the baseline of the first at ``y``."""
-    for place, line in enumerate([words] if isinstance(words, str) else words):
-        font = _font(size, bold, italic)
-        axes.text(x, y + place * size * leading, line, color=colour, fontproperties=font, ha=ha, va="baseline")
-
-
-def _font(size: float, bold: bool = False, italic: bool = False) -> FontProperties:
-    weight = "bold" if bold else "normal"
-    return FontProperties(family=FONT, size=size * POINT, weight=weight, style="italic" if italic else "normal")
+def _text(axes: Axes, x: float, y: float, size: float, *lines: str, leading: float = LEADING, **look: Any) -> None:
+    """Lines of text, with the baseline of the first at ``y``."""
+    look = {"family": FONT, "size": size * POINT, "color": INK, **look}
+    for place, line in enumerate(lines):
+        axes.text(x, y + place * size * leading, line, **look)
 
 
 def width(words: str, size: float, bold: bool = False) -> float:
     """The width of a line of text in pixels."""
-    return float(TextPath((0, 0), words, prop=_font(size, bold), size=size).get_extents().width)
+    font = FontProperties(family=FONT, weight="bold" if bold else "normal")
+    return float(TextPath((0, 0), words, prop=font, size=size).get_extents().width)
 
 
 def wrap(words: str, room: float, size: float, bold: bool = False) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from typing_extensions import NotRequired
 
@@ -149,64 +149,21 @@ class Study(TypedDict):
     source: str
 
 
-class GalleryCell(TypedDict):
-    """A cell that was trained: where its points are (base64 of uint16 pairs), and what that gave."""
-
-    row: str
-    column: str
-    kind: Literal["map", "clusters"]
-    places: str
-    clusters: str | None
-    sizes: list[int] | None
-    curve: list[float]
-    steps: int
-    mapper: str
-    uses_labels: bool
-    knn: float | None
-    clustering: float | None
-    seconds: float
-    seen: str
-
-
-class Frame(TypedDict):
-    """A map at one value of a knob."""
-
-    places: str
-    clusters: str | None
-    knn: float | None
-    clustering: float | None
-
-
-class Slider(TypedDict):
-    """A cell trained at several values of one knob."""
-
-    knob: str
-    row: str
-    column: str
-    values: list[float]
-    default: int
-    frames: list[Frame]
-
-
-class Images(TypedDict):
-    """The pictures of all points in one PNG (base64), row by row."""
-
-    width: int
-    height: int
-    columns: int
-    png: str
-
-
 class Gallery(TypedDict):
-    """Every cell trained on the same data; ``labels`` is the base64 of n bytes."""
+    """Every cell trained on the same data, as `experiments.gallery.page_data` gives it.
+
+    A cell says where its points are and what training gave; a slider has frames of a cell at several values of a knob.
+    ``labels`` is the base64 of n bytes, and ``places`` that of pairs of uint16; ``images`` are the pictures of all
+    points in one PNG (base64), row by row.
+    """
 
     dataset: str
     n: int
     classes: list[str]
     labels: str
-    images: Images | None
-    cells: list[GalleryCell]
-    sliders: list[Slider]
+    images: dict[str, Any] | None
+    cells: list[dict[str, Any]]
+    sliders: list[dict[str, Any]]
 
 
 class Table(TypedDict):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from icon.cli.terminal import STYLES
 from table.page.schema import Table
-from table.page.view import Counts, Index, error, unbroken, verdict, worst
+from table.page.view import Counts, Index, checked, error, unbroken, verdict, worst
 
 WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
 PACKAGE = 18  # columns for the names of packages, which are broken at their hyphens
@@ -21,12 +21,12 @@ FAILED = "bold white on red"
 
 def print_table(table: Table, console: Console) -> None:
     """Print the grid with names and marks, the summary, and what was measured of each method."""
-    index, counts = Index.of(table), Counts.of(table)
+    index, counts = Index(table), Counts(table)
     families = [Text(name, style=STYLES.get(slug, "")) for slug, name in index.families.items()]
     console.print(_grid(index, console))
     console.print(Padding(Text(" · ", style="dim").join(families), (1, 0)))
     console.print(_methods(table, console))
-    console.print(Text(counts.sentence(), style="bold green" if counts.whole else FAILED))
+    console.print(Text(counts.sentence, style="bold green" if counts.whole else FAILED))
 
 
 def _signs(console: Console) -> dict[bool | None, str]:
@@ -81,7 +81,7 @@ def _methods(table: Table, console: Console) -> Sheet:
     sheet.add_column("Other packages", ratio=1, min_width=PACKAGE)
     sheet.add_column("OK", justify="center", no_wrap=True)
     for methods in (table["methods"], table["variants"]):
-        for method in (m for m in methods if verdict(m) is not None):
+        for method in checked(methods):
             check = worst(method["checks"])
             sheet.add_row(
                 method["slug"],

@@ -6,30 +6,26 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from table.page.schema import Cell, Check, Column, Method, Peer, Row, Table
+from table.page.schema import Check, Method, Peer, Table
 
 VERDICTS = {True: "verified", False: "not verified", None: "not checked"}
-#: What the name of a method does not say; its place in this order is the number of the footnote.
-NOTES = {
-    "reverse": "The exact identity is with the reverse KL(q ‖ p); the forward KL reaches it in a limit.",
-    "limit": "The method is a limit of the KL, rescaled so that it stays finite.",
-    "term": "A second term stands beside the KL.",
-    "program": "The authors’ program is not this loss alone; the section of the method says what differs.",
-}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def is_verified(method: Method) -> bool:
     """Whether the method holds: no view may look better than the worst of its parts."""
-    peers = method["peers"]
     return (
         method["verified"]
         and bool(method["checks"])
         and all(check["passed"] for check in all_checks(method))
-        and all(peer["status"] != "differs" for peer in peers)
+        and all(peer["status"] != "differs" for peer in method["peers"])
     )
+
+
+def checked(methods: Iterable[Method]) -> list[Method]:
+    """Those of the methods that a partial run did not leave out."""
+    return [method for method in methods if not method.get("unchecked")]
 
 
 def all_checks(method: Method) -> list[Check]:
@@ -43,14 +39,12 @@ def program(method: Method) -> str:
     found = method["program"]
     if found is None:
         return "–"
-    name = found["repository"].split("/")[-1] if found["repository"] else "none found"
-    closest = worst(found["checks"])
-    measured = f" ({number(closest['measured'])})" if closest else ""
     if not found["repository"]:
-        return f"none found; the paper's: {found['factor']}" if found["factor"] else name
-    if not found["factor"]:
-        return f"{name}: another loss, a part of which agrees{measured}" if measured else f"{name}: another loss"
-    return f"{name}: {found['factor']}{measured}"
+        return f"none found; the paper's: {found['factor']}" if found["factor"] else "none found"
+    closest = worst(found["checks"])
+    said = found["factor"] or ("another loss, a part of which agrees" if closest else "another loss")
+    measured = f" ({number(closest['measured'])})" if closest else ""
+    return f"{found['repository'].split('/')[-1]}: {said}{measured}"
 
 
 def verdict(method: Method) -> bool | None:
@@ -98,7 +92,7 @@ def evidence(method: Method, sort: str) -> str:
 
 
 def notes(method: Method) -> list[str]:
-    """The keys of `NOTES` that hold for a method."""
+    """The notes of texts.toml that hold for a method, by name."""
     words = f"{method['relation']} {method['coordinate'] or ''}"
     held = {
         "reverse": "KL(q" in words,
@@ -106,7 +100,7 @@ def notes(method: Method) -> list[str]:
         "term": re.search(r"regulariser|beside|\+ mean", words) is not None,
         "program": bool(method["program"] and method["program"]["differs"]),
     }
-    return [note for note in NOTES if held[note]]
+    return [note for note, holds in held.items() if holds]
 
 
 def polyline(curve: list[float], width: int = 160, height: int = 36) -> str:
@@ -146,10 +140,8 @@ def unbroken(name: str) -> str:
 
 def tolerance(check: Check) -> str:
     """What the check had to meet, in words."""
-    expected = check.get("expected")
-    if expected is None:
-        return f"≤ {number(check['tolerance'])}"
-    return f"{number(expected)} ± {number(check['tolerance'])}"
+    expected, allowed = check.get("expected"), number(check["tolerance"])
+    return f"≤ {allowed}" if expected is None else f"{number(expected)} ± {allowed}"
 
 
 def peer(item: Peer) -> str:
@@ -164,26 +156,15 @@ def provenance(table: Table) -> str:
     return f"Generated {table['generated']} with {versions}."
 
 
-@dataclass(frozen=True)
 class Index:
     """A table with its parts findable by slug."""
 
-    rows: dict[str, Row]
-    columns: dict[str, Column]
-    cells: dict[tuple[str, str], Cell]
-    methods: dict[str, Method]
-    families: dict[str, str]
-
-    @classmethod
-    def of(cls, table: Table) -> Index:
-        """Index a table."""
-        return cls(
-            rows={row["slug"]: row for row in table["rows"]},
-            columns={column["slug"]: column for column in table["columns"]},
-            cells={(cell["row"], cell["column"]): cell for cell in table["cells"]},
-            methods={method["slug"]: method for method in table["methods"]},
-            families={family["slug"]: family["name"] for family in table["families"]},
-        )
+    def __init__(self, table: Table) -> None:
+        self.rows = {row["slug"]: row for row in table["rows"]}
+        self.columns = {column["slug"]: column for column in table["columns"]}
+        self.cells = {(cell["row"], cell["column"]): cell for cell in table["cells"]}
+        self.methods = {method["slug"]: method for method in table["methods"]}
+        self.families = {family["slug"]: family["name"] for family in table["families"]}
 
     def methods_at(self, row: str, column: str) -> list[Method]:
         """The methods that bear a name at a coordinate; none where it has no name."""
@@ -198,62 +179,43 @@ class Index:
         return method["coordinate"] or self.coordinate(method["row"], method["column"])
 
 
-@dataclass(frozen=True)
 class Counts:
     """The headline numbers; what a partial run did not check is not counted."""
 
-    methods: int
-    verified: int
-    variants: int
-    variants_verified: int
-    cells: int
-    computing: int
-    peers: Counter[str]  # by their status; variants are counted with the others
-    caveats: list[str]  # names of the methods whose program is another one
-
-    @classmethod
-    def of(cls, table: Table) -> Counts:
-        """Count what the table says."""
-        methods, variants = ([m for m in table[part] if verdict(m) is not None] for part in ("methods", "variants"))
-        return cls(
-            methods=len(methods),
-            verified=sum(map(is_verified, methods)),
-            variants=len(variants),
-            variants_verified=sum(map(is_verified, variants)),
-            cells=len(table["cells"]),
-            computing=sum(cell["computes"] for cell in table["cells"]),
-            peers=Counter(item["status"] for method in (*methods, *variants) for item in method["peers"]),
-            caveats=[m["name"] for m in (*methods, *variants) if m["program"] and m["program"]["differs"]],
+    def __init__(self, table: Table) -> None:
+        methods, variants = checked(table["methods"]), checked(table["variants"])
+        self.methods, self.verified = len(methods), sum(map(is_verified, methods))
+        self.variants, self.variants_verified = len(variants), sum(map(is_verified, variants))
+        self.cells, self.computing = len(table["cells"]), sum(cell["computes"] for cell in table["cells"])
+        #: By their status; those of variants are counted with the others.
+        self.peers: Counter[str] = Counter(
+            item["status"] for method in (*methods, *variants) for item in method["peers"]
+        )
+        #: Names of the methods whose program is another one.
+        self.caveats = [m["name"] for m in (*methods, *variants) if m["program"] and m["program"]["differs"]]
+        #: Whether everything holds, variants included.
+        self.whole = (self.verified, self.computing, self.variants_verified) == (
+            len(methods),
+            self.cells,
+            len(variants),
         )
 
     @property
-    def whole(self) -> bool:
-        """Whether everything holds, variants included."""
-        return (self.verified, self.computing, self.variants_verified) == (self.methods, self.cells, self.variants)
-
-    @property
-    def footnote(self) -> str:
-        """What the headline does not say."""
-        names = ", ".join(self.caveats)
-        return (
-            "Verified means equal to a reference that was written from the paper. "
-            f"These methods are not all that their authors' programs are, and each says what differs: {names}."
+    def parts(self) -> list[str]:
+        """The counts of methods, cells and variants in words, of those that there are."""
+        counts = (
+            (self.verified, self.methods, "methods verified"),
+            (self.computing, self.cells, "cells compute"),
+            (self.variants_verified, self.variants, "variants verified"),
         )
-
-    @property
-    def headline(self) -> list[str]:
-        """What holds, in the few words that fit over the grid."""
-        variants = f", {self.variants_verified} of {self.variants} variants" if self.variants else ""
-        methods = [f"{self.verified} of {self.methods} methods{variants} verified"] if self.methods else []
-        return [*methods, f"{self.computing} of {self.cells} cells compute"]
+        return [f"{good} of {every} {words}" for good, every, words in counts if every]
 
     @property
     def summary(self) -> str:
-        """The counts of methods, cells and variants in one line."""
-        variants = f", {self.variants_verified} of {self.variants} variants verified" if self.variants else ""
-        methods = f"{self.verified} of {self.methods} methods verified, " if self.methods else ""
-        return f"{methods}{self.computing} of {self.cells} cells compute{variants}"
+        """The counts in one line."""
+        return ", ".join(self.parts)
 
+    @property
     def sentence(self) -> str:
         """The summary and what other implementations say, for the terminal and Markdown."""
         said = {"agrees": "agree", "differs": "differ", "not installed": "are not installed"}

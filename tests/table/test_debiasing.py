@@ -84,7 +84,7 @@ def test_findings_follow_the_numbers() -> None:
         for t in debiasing.TEMPERATURES
         for a in (0.0, 0.5)
     ]
-    said = " ".join(debiasing.findings(pd.DataFrame(runs), 0.1))
+    said = " ".join(debiasing.words(pd.DataFrame(runs), 0.1).split())
     assert "10.0% of an anchor's negatives show its own digit" in said
     assert "sum to numbers between 0.25 and 4" in said
     assert "contrastive loss goes from 3.00 to 2.50, the cross-entropy of debiased mixing from 3.00 to 3.50" in said

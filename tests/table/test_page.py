@@ -19,11 +19,14 @@ from PIL import Image
 from rich.console import Console
 
 import icon
-from table import cells, guidance, run
+from table import cells, run
 from table.page import csv, html, markdown, palette, terminal
 from table.page.mathml import mathml
 from table.page.schema import Table
+from table.page.templating import coded, paragraphs, thumbnail
 from table.page.view import Counts, evidence, is_verified, kind, notes, number, program, questioned, worst
+from table.studies import gallery
+from table.texts import TEXTS, when
 from tests.tables import COLUMNS, FAMILIES, HOSTILE, METHODS, ROWS, check, make_table, method, study
 
 
@@ -97,8 +100,8 @@ def test_pages_are_written_beside_the_index(tmp_path: Path) -> None:
 
 
 def test_gallery_is_read_from_the_results(tmp_path: Path) -> None:
-    assert run.gallery(tmp_path) is None
-    published = run.gallery()
+    assert gallery(tmp_path) is None
+    published = gallery()
     assert published is not None
     assert {(cell["row"], cell["column"]) for cell in published["cells"]} == {(r, c) for r in ROWS for c in COLUMNS}
 
@@ -114,9 +117,10 @@ def test_snippets_run_as_they_stand(places: list[tuple[str, str]], capsys: pytes
 
 
 def test_when_to_use_a_cell() -> None:
-    assert set(guidance.ROWS) == set(ROWS)
-    assert set(guidance.COLUMNS) == set(COLUMNS)
-    said = {guidance.when(row, column) for row in ROWS for column in COLUMNS}
+    for texts in (TEXTS, TEXTS["when"]):
+        assert set(texts["rows"]) == set(ROWS)
+        assert set(texts["columns"]) == set(COLUMNS)
+    said = {when(row, column) for row in ROWS for column in COLUMNS}
     assert len(said) == 45
 
 
@@ -200,7 +204,7 @@ def test_no_view_looks_better_than_its_worst_part() -> None:
 
 
 def test_counts(table: Table) -> None:
-    counts = Counts.of(table)
+    counts = Counts(table)
     assert (counts.verified, counts.methods, counts.computing, counts.cells) == (7, 8, 45, 45)
     assert (counts.variants_verified, counts.variants, counts.whole) == (1, 1, False)
     assert counts.peers == {"agrees": 1, "not installed": 1}
@@ -211,11 +215,13 @@ def test_counts_leave_out_what_was_not_checked() -> None:
     unchecked: Any = {**method("dino", "DINO", "gaussian/data-label", "unimodal-ssl", 2021), "verified": False}
     unchecked.update(unchecked=True, checks=[], peers=[{"package": "lightly", "status": "differs"}])
     table["variants"].append(unchecked)
-    counts = Counts.of(table)
+    counts = Counts(table)
     assert (counts.variants_verified, counts.variants, counts.peers["differs"]) == (1, 1, 0)
-    assert " 1 of 1 variants verified;" in counts.sentence()
+    assert " 1 of 1 variants verified;" in counts.sentence
     table["variants"] = [unchecked]
-    assert "variants" not in Counts.of(table).sentence()
+    assert "variants" not in Counts(table).sentence
+    table["methods"] = []
+    assert Counts(table).parts == ["45 of 45 cells compute"]
 
 
 def test_worst_check(table: Table) -> None:
@@ -304,23 +310,23 @@ def test_markdown(table: Table) -> None:
 
 
 def test_code_between_backticks() -> None:
-    assert html.coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
-    assert html.coded("none") == "none"
-    assert html.coded("**bold & b** and `2**3**4`") == "<strong>bold &amp; b</strong> and <code>2**3**4</code>"
+    assert coded("`b < 1` and <b> `c`.") == "<code>b &lt; 1</code> and &lt;b&gt; <code>c</code>."
+    assert coded("none") == "none"
+    assert coded("**bold & b** and `2**3**4`") == "<strong>bold &amp; b</strong> and <code>2**3**4</code>"
 
 
 @pytest.mark.parametrize(("size", "small"), [((600, 900), (240, 150)), ((900, 300), (240, 80))])
 def test_thumbnails(size: tuple[int, int], small: tuple[int, int]) -> None:
     written = io.BytesIO()
     Image.new("RGB", size).save(written, "png")
-    data = html.thumbnail(f'<svg><image href="data:image/png;base64,{b64encode(written.getvalue()).decode()}"/></svg>')
+    data = thumbnail(f'<svg><image href="data:image/png;base64,{b64encode(written.getvalue()).decode()}"/></svg>')
     with Image.open(io.BytesIO(b64decode(data.partition(",")[2]))) as picture:
         assert picture.size == small
 
 
 def test_paragraphs_and_lists() -> None:
     text = "One `a`.\n\nTwo.\n\n* **b**: three\n\n* <four>\n\nFive."
-    assert html.paragraphs(text) == (
+    assert paragraphs(text) == (
         "<p>One <code>a</code>.</p><p>Two.</p><ul><li><strong>b</strong>: three</li><li>&lt;four&gt;</li></ul>"
         "<p>Five.</p>"
     )
