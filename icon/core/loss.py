@@ -422,14 +422,14 @@ class Loss(nn.Module):
             raise ValueError("exchange: got 'ring' for a p with gradient, expected detach=True or exchange='gather'")
         if self.divergence is not None and moved.masses.requires_grad:
             raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
-        p, sums_to_one = moved.masses, rows.is_distribution
-        problem = Problem(q, p, rows.support, a, c, counted, statistics, self.divergence, None, self.block, sums_to_one)
+        p, support = moved.masses, rows.support
         entropy = None if p.hard_targets is not None else moved.entropy()
-        penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
         if q.has_factors:
-            weights = weights * q.anchor_factors(c, p, rows.support, statistics).to(weights)
-        evaluator = ring or self.evaluator or evaluators.choose(problem)
-        return Direction(problem, evaluator, moved, entropy, weights, penalty)
+            weights = weights * q.anchor_factors(c, p, support, statistics).to(weights)
+        settings = (self.divergence, None, self.block, rows.is_distribution)
+        problem = Problem(q, p, support, a, c, weights, entropy, counted, statistics, *settings)
+        penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
+        return Direction(problem, ring or self.evaluator or evaluators.choose(problem), moved, penalty)
 
     @property
     def temperature(self) -> float | Tensor | None:

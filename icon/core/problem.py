@@ -27,7 +27,8 @@ class Problem:
     """One direction of a loss: anchors against candidates.
 
     What is global in a row's loss is named here: what all points together decided in the features (sizes of clusters,
-    a centre, a scale), which anchors count, and the normaliser of all pairs. All of it is of all parts of a batch.
+    a centre, a scale), what the anchors weigh and which of them count, the entropies of p, and the normaliser of all
+    pairs. All of it is of all parts of a batch.
 
     Args:
         q: gives the scores of a block and the partition of a row.
@@ -35,6 +36,8 @@ class Problem:
         support: the candidates of each anchor, which p and q share.
         anchors: prepared features ``[n, r]``.
         candidates: prepared features ``[m, r]``; the same tensor where both are one set.
+        weights: ``[n]`` what the divergence of each anchor is multiplied with.
+        entropy: ``[n]`` of p, in nats; None where all are 0.
         counted: ``[n]`` bool, the anchors with a positive; None where all have one.
         statistics: what of all points is in the features already, by name; see `Kernel.statistics`.
         divergence: None is KL, which needs the scores on p's edges only.
@@ -48,6 +51,8 @@ class Problem:
     support: Support
     anchors: Tensor
     candidates: Tensor
+    weights: Tensor
+    entropy: Tensor | None = None
     counted: Tensor | None = None
     statistics: Statistics = field(default_factory=dict)
     divergence: Divergence | None = None
@@ -87,8 +92,8 @@ class Problem:
 
     def exchanged(self) -> Problem:
         """The candidates against the anchors, of a score that is symmetric and a p that is its own transpose."""
-        a, c, statistics = self.candidates, self.anchors, self.statistics and exchanged(self.statistics)
-        return Problem(self.q, self.p, self.support, a, c, self.counted, statistics, self.divergence, None, self.block)
+        statistics = self.statistics and exchanged(self.statistics)
+        return replace(self, anchors=self.candidates, candidates=self.anchors, statistics=statistics)
 
     @property
     def only_edges(self) -> bool:

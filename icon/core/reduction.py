@@ -32,14 +32,11 @@ class Terms(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """One evaluation of the loss: the problem, what evaluates it, p, its entropies ``[n]`` unless all are 0, the
-    weights ``[n]``, a penalty ``[n]``."""
+    """One evaluation of the loss: the problem, what evaluates it, p, a penalty ``[n]``."""
 
     problem: Problem
     evaluator: Evaluator
     rows: Rows
-    entropy: Tensor | None
-    weights: Tensor
     penalty: Tensor | None
 
 
@@ -66,20 +63,21 @@ class Reduction:
         first, last = directions[0], directions[-1]
         if first is not last and not (len(directions) == 2 and self._share_scores(first, last)):
             return torch.stack([self.value([d]) for d in directions]).mean()
-        problem, weights = first.problem, first.weights
+        problem, weights = first.problem, first.problem.weights
         if self.joint:
             value = self._terms(first).kl if self.divergence is None else self._joint_divergence(first)
             return value if first.penalty is None else value + first.penalty @ weights
         if first is last:
             value = first.evaluator.total(problem, weights)
         else:
-            value = first.evaluator.total_of_both(problem, last.problem, weights, last.weights)
+            value = first.evaluator.total_of_both(problem, last.problem, weights, last.problem.weights)
         for d in directions:
+            entropy, weights = d.problem.entropy, d.problem.weights
             # KL from the cross-entropy, where that is what the loss is.
-            if d.entropy is not None and problem.divergence is None and problem.q.partition.is_normalizer:
-                value = value - d.entropy.to(value.dtype) @ d.weights
+            if entropy is not None and problem.divergence is None and problem.q.partition.is_normalizer:
+                value = value - entropy.to(value.dtype) @ weights
             if d.penalty is not None:
-                value = value + d.penalty @ d.weights
+                value = value + d.penalty @ weights
         return value if first is last else value / 2
 
     def terms(self, directions: Sequence[Direction]) -> Terms:
@@ -93,25 +91,26 @@ class Reduction:
             values = self._terms(d).kl
         else:
             (values,) = d.evaluator.per_anchor(d.problem)
-            values = values * d.weights
-        return values if d.penalty is None else values + d.penalty * d.weights
+            values = values * d.problem.weights
+        return values if d.penalty is None else values + d.penalty * d.problem.weights
 
     def _terms(self, d: Direction) -> Terms:
         problem = replace(d.problem, divergence=None)
-        entropy = (torch.zeros_like(d.weights) if d.entropy is None else d.entropy).to(problem.anchors.dtype)
+        weights = problem.weights
+        entropy = torch.zeros_like(weights) if problem.entropy is None else problem.entropy.to(problem.anchors.dtype)
         if self.joint:
             partition, expected = d.evaluator.per_anchor(problem)
-            weights = marginal(d.rows, d.problem.counted, partition, self.totals)
+            weights = marginal(d.rows, problem.counted, partition, self.totals)
             cross_entropy = log_sum_of(partition, self.totals) * weights.sum() - weights @ expected
             entropy = weights @ entropy - torch.xlogy(weights, weights).sum()
         elif self.per_anchor:
             partition, expected = d.evaluator.per_anchor(problem)
             if problem.p.requires_grad:  # sums of one, whose gradient makes that of p the one of -log q
                 partition = partition * problem.p.average(problem.candidates.new_ones(problem.support.m, 1)).squeeze(1)
-            cross_entropy, entropy = (partition - expected) * d.weights, entropy * d.weights
+            cross_entropy, entropy = (partition - expected) * weights, entropy * weights
         else:
-            cross_entropy = d.evaluator.total(problem, d.weights)
-            entropy = entropy @ d.weights
+            cross_entropy = d.evaluator.total(problem, weights)
+            entropy = entropy @ weights
         kl = cross_entropy - entropy if problem.q.partition.is_normalizer else cross_entropy
         return Terms(kl, cross_entropy, entropy)
 
