@@ -17,7 +17,7 @@ from experiments import record
 from experiments.datasets import Array, Dataset, at_most, refuse_validation
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
 from experiments.record import Configuration, Experiment, Measures, labels_of
-from experiments.statistics import paired_difference
+from experiments.statistics import difference
 from icon.estimators.advice import Advice
 from icon.estimators.candidates import candidates
 from icon.estimators.judging import shared
@@ -135,8 +135,7 @@ def table(frame: DataFrame) -> DataFrame:
         within = _within(frame, goal).groupby("dataset").mean()
         for choice in found:
             title = f"{choice} ({OTHER[goal]})" if choice == CHOICES[1] else str(choice)
-            mean, low, high = paired_difference(found[choice], found[CHOICES[0]])
-            more = "" if choice == CHOICES[0] else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+            more = "" if choice == CHOICES[0] else difference(found[choice], found[CHOICES[0]])
             rows.append(
                 {
                     "goal": goal,

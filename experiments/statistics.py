@@ -53,6 +53,12 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> tuple[float, float
     return float(np.mean(np.subtract(first, second))), float(low), float(high)
 
 
+def difference(first: ArrayLike, second: ArrayLike, digits: int = 1) -> str:
+    """``mean [low, high]`` of `paired_difference`, with signs; of one pair the difference alone."""
+    mean, low, high = (f"{number:+.{digits}f}" for number in paired_difference(first, second))
+    return mean if low == "+nan" else f"{mean} [{low}, {high}]"
+
+
 def mean_ranks(scores: DataFrame) -> Series:
     """Of methods (rows) over data sets (columns): 1 has the highest score; equals share the mean of their ranks."""
     return scores.rank(ascending=False).mean(axis=1)

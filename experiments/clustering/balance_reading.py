@@ -9,9 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from experiments.clustering.reading import NONE
 from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panel_per
-from experiments.statistics import paired_difference
+from experiments.statistics import difference
 
 SIZES = (EQUAL, UNEQUAL) = ("as they are", "unequal")
 CUT, MODULARITY, INFORMED = "normalised cut", "modularity", "I / H"
@@ -72,11 +71,8 @@ def against_ours(frame: DataFrame) -> DataFrame:
     each = each.assign(both=each[list(SIZES)].mean(axis=1))
     rows = []
     for name in (name for name in NAMES if name != OURS):
-        found = {sizes: paired_difference(each.loc[name, sizes], each.loc[OURS, sizes]) for sizes in each.columns}
-        texts = {
-            sizes: "{:+.1f} [{:+.1f}, {:+.1f}]".format(*three).removesuffix(NONE) for sizes, three in found.items()
-        }
-        rows.append({"criterion": NAMES[name]} | {title: texts[title] for title in (*SIZES, "both")})
+        more = {sizes: difference(each.loc[name, sizes], each.loc[OURS, sizes]) for sizes in (*SIZES, "both")}
+        rows.append({"criterion": NAMES[name]} | more)
     return DataFrame(rows)
 
 

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
 from experiments.clustering.debiasing_theory import ambiguous, calibrated, confidence, signal_of
-from experiments.clustering.reading import NONE
 from experiments.plots import COLOURS, LINES, MARKERS, panels
-from experiments.statistics import paired_difference
+from experiments.statistics import difference
 
 ALPHAS = (0.0, 0.1, 0.3, 0.6, 0.9)
 #: Points of accuracy that an α may lose and is still counted as keeping it.
@@ -72,8 +71,7 @@ def _effect(frame: DataFrame, title: str, measure: str) -> dict[str, str]:
     found = means(frame, title, measure)
     row = {"setting": title, "measure (%)": names[measure], "α = 0": f"{found[0.0].mean():.1f}"}
     for alpha in ALPHAS[1:]:
-        three = paired_difference(found[alpha], found[0.0])
-        row[f"α = {alpha:g}"] = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*three).removesuffix(NONE)
+        row[f"α = {alpha:g}"] = difference(found[alpha], found[0.0])
     return row
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from experiments.plots import COLOURS, MARKERS, legend, panels
-from experiments.statistics import paired_difference
+from experiments.statistics import difference
 
 OURS, MODULAR, DISTINCT = "ours", "highest modularity", "stays most"
 SILHOUETTE, EIGENGAP, HDBSCAN, TRUE = "silhouette", "eigengap", "HDBSCAN", "true number"
@@ -87,8 +87,9 @@ def against_ours(frame: DataFrame) -> DataFrame:
     classes = frame.groupby("dataset")["classes"].first()
     each[CONSTANT] = np.log2(constant(frame) / classes).abs()
     others = [rule for rule in (*RULES[:-1], CONSTANT) if rule != OURS]
-    text = {rule: "{:+.2f} [{:+.2f}, {:+.2f}]".format(*paired_difference(each[rule], each[OURS])) for rule in others}
-    return DataFrame([{"rule": NAMES.get(rule, rule), "difference": difference} for rule, difference in text.items()])
+    return DataFrame(
+        {"rule": NAMES.get(rule, rule), "difference": difference(each[rule], each[OURS], 2)} for rule in others
+    )
 
 
 def numbers(frame: DataFrame) -> Figure:

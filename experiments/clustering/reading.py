@@ -14,6 +14,7 @@ from experiments.plots import COLOURS, MARKERS, dots, legend, line, panel_per, p
 from experiments.statistics import (
     clearly,
     critical_difference,
+    difference,
     friedman,
     mean_ranks,
     ordered,
@@ -23,7 +24,6 @@ from experiments.statistics import (
 
 TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
-NONE = " [+nan, +nan]"  # the interval of one data set
 PAPER = "paper, ImageNet, DINO ViT-S / B / L: not reproduced"
 
 
@@ -101,10 +101,7 @@ def ranks(
         sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
         found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
         pairs = {name: 100 * means.loc[[ours, name]].dropna(axis=1) for name in means.index if name != ours}
-        found[f"{ours} is higher in {title} by"] = {
-            name: "{:+.1f} [{:+.1f}, {:+.1f}]".format(*paired_difference(*pair.to_numpy())).removesuffix(NONE)
-            for name, pair in pairs.items()
-        }
+        found[f"{ours} is higher in {title} by"] = {name: difference(*pair.to_numpy()) for name, pair in pairs.items()}
     return found.rename_axis(index="variant").reset_index()
 
 
