@@ -188,7 +188,7 @@ def regret(frame: DataFrame) -> Figure:
             panel.plot(found[choice], found.index, MARKERS[number], color=COLOURS[number], label=choice, alpha=0.8)
         panel.axvline(1, color="0.6", linewidth=0.8, linestyle="--")
     label(places.values(), "points behind the best in hindsight", "")
-    legend(figure, places[GOALS[0]], 3)
+    legend(figure, 3)
     return figure
 
 

@@ -189,7 +189,7 @@ def accuracy(frame: DataFrame, probe: str) -> Figure:
             panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=other)
         panel.set_title(f"{dataset}\n{method}" if method == SIMCLR else method)
     label(places[-1], "α (of Chuang's estimator: τ⁺)", "")
-    legend(figure, places[0, 0], 3)
+    legend(figure, 3)
     figure.supylabel(f"{PROBES[probe]} accuracy (%)", fontsize="medium")
     return figure
 

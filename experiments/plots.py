@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 #: White under both themes of a page.
 STYLE: Any = {
@@ -54,12 +54,6 @@ def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: 
     panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
 
 
-def dots(panel: Axes, place: int, values: Series, colour: str) -> None:
-    """In a row, a dot per seed and a bar at their mean."""
-    panel.plot(values, np.full(len(values), place), "o", color=colour, markersize=3, alpha=0.6)
-    panel.plot(values.mean(), place, "|", color="black", markersize=11, markeredgewidth=1.6)
-
-
 def label(panels: Iterable[Axes], x: str, y: str) -> None:
     """What the axes are: below every panel, and beside those on the left."""
     for panel in panels:
@@ -68,6 +62,6 @@ def label(panels: Iterable[Axes], x: str, y: str) -> None:
         panel.set_ylabel(y if place is not None and place.is_first_col() else "")
 
 
-def legend(figure: Figure, panel: Axes, columns: int) -> None:
-    """One legend for all panels, under them."""
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+def legend(figure: Figure, columns: int) -> None:
+    """One legend for all panels, that of the first, under them."""
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)

@@ -24,6 +24,11 @@ def percent(values: ArrayLike) -> str:
     return mean_std(100 * np.asarray(values, dtype=np.float64), 1)
 
 
+def shares(values: Series) -> Series:
+    """Shares as text, in percent; what is missing stays so."""
+    return (100 * values).map("{:.1f}".format, na_action="ignore")
+
+
 def long(frame: DataFrame, measures: dict[str, str], name: str) -> DataFrame:
     """A row per run and measure that it has: the measure's title under ``name``, its number under ``value``."""
     others = [column for column in frame.columns if column not in measures]

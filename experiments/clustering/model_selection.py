@@ -13,7 +13,7 @@ from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
 from experiments.record import Configuration, Experiment, Measures
-from experiments.statistics import percent
+from experiments.statistics import percent, shares
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
@@ -62,7 +62,7 @@ def table(frame: DataFrame) -> DataFrame:
     accuracies = frame.pivot_table("accuracy", ["walks", "alpha"], "dataset", percent)
     accuracies.insert(0, "shared information", found["shared information"].map("{:.3f}".format))
     accuracies.insert(1, "selected", ["yes" if where == selected(frame) else "no" for where in found.index])
-    accuracies["mean accuracy"] = (100 * found["mean accuracy"]).map("{:.1f}".format)
+    accuracies["mean accuracy"] = shares(found["mean accuracy"])
     return accuracies.rename_axis(index=["walks", "α"], columns=None).reset_index()
 
 
@@ -75,7 +75,7 @@ def agreement(frame: DataFrame) -> Figure:
             color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
         )  # fmt: skip
     label(places.values(), "shared information (of log C)", "accuracy (%)")
-    legend(figure, next(iter(places.values())), 3)
+    legend(figure, 3)
     return figure
 
 

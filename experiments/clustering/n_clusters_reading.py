@@ -112,5 +112,5 @@ def numbers(frame: DataFrame) -> Figure:
     panel.minorticks_off()
     panel.set_yticks(range(len(classes)), list(classes.index))
     panel.set_xlabel("number of clusters")
-    legend(figure, panel, 5)
+    legend(figure, 5)
     return figure
