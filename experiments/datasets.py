@@ -201,9 +201,8 @@ def _floats(values: ArrayLike) -> Array:
 
 
 def _labels(y: Array) -> Array:
-    """0 to C - 1 in the order of the labels; -1, unknown, stays."""
-    known, place = np.unique(y, return_inverse=True)
-    return np.asarray(np.where(y < 0, -1, place - int((known < 0).sum())), dtype=np.int64)
+    """0 to C - 1 in the order of the labels; negative ones, unknown, are -1."""
+    return pd.factorize(pd.Series(y).where(y >= 0), sort=True)[0].astype(np.int64)
 
 
 Reader = Callable[[str, Arrays], Dataset]
