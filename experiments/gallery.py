@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
+from sklearn.metrics import confusion_matrix
 
 from experiments.datasets import Array, Dataset, at_most
 from experiments.gallery_reading import (
@@ -90,7 +91,7 @@ def chosen(dataset: Dataset, points: int) -> Dataset:
 
 def as_classes(found: Array, y: Array, count: int) -> Array:
     """Clusters ``[n]`` numbered as the classes whose points they hold, each class once: for the colours alone."""
-    joint = np.bincount(found * count + y, minlength=count * count).reshape(count, count)
+    joint = confusion_matrix(found, y, labels=range(count))
     return np.asarray(linear_sum_assignment(joint, maximize=True)[1][found])
 
 
