@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -20,7 +19,7 @@ import icon
 from experiments import record
 from experiments.datasets import Array, Dataset, at_most
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
-from experiments.plots import panels
+from experiments.plots import panels, scatter
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import long, mean_std, ordered
 from icon.estimators.initialization import imitate
@@ -192,10 +191,8 @@ def maps(frame: DataFrame) -> Figure:
     drawn = frame[(frame["cell"] == SNE) & (frame["seed"] == 0)].set_index(["dataset", "divergence"])["map"]
     for row, dataset in enumerate(names):
         for panel, (divergence, name) in zip(places[row], DIVERGENCES.items(), strict=True):
-            points = np.array([point.split(",") for point in drawn[dataset, divergence].split()], dtype=float)
-            panel.scatter(points[:, 0], points[:, 1], c=points[:, 2], cmap=mpl.colormaps["tab10"], s=4)
-            panel.set(xticks=[], yticks=[], title=name if row == 0 else "")
-            panel.set_aspect("equal", "datalim")
+            scatter(panel, drawn[dataset, divergence], s=4)
+            panel.set_title(name if row == 0 else "")
         places[row, 0].set_ylabel(dataset)
     return figure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -52,6 +53,14 @@ def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: 
     """Means of y over seeds against x; bars are one standard deviation, moved aside where lines share places."""
     found = runs.groupby(x, observed=True)[y].agg(["mean", "std"]).fillna(0) * scale
     panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
+
+
+def scatter(panel: Axes, points: str, **style: Any) -> None:
+    """A map that is written as ``x,y,label x,y,label ...``; the colours are the labels."""
+    x, y, labels = np.array([point.split(",") for point in points.split()], dtype=np.float64).T
+    panel.scatter(x, y, color=mpl.colormaps["tab10"](labels.astype(int) % 10), **style)
+    panel.set(xticks=[], yticks=[])
+    panel.set_aspect("equal", "datalim")
 
 
 def label(panels: Iterable[Axes], x: str, y: str) -> None:
