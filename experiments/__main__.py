@@ -72,9 +72,11 @@ def main(
     try:
         experiment = EXPERIMENTS[check.choice(ALIASES.get(name, name), "experiment", tuple(EXPERIMENTS))]
         settings = parse_settings(experiment, set_ or [])
-        chosen = _datasets(dataset, data, features, labels, key, experiment.tests)
-        if test_features or test_labels:
-            chosen = [_tested(chosen[0], features, test_features, test_labels, key)]
+        chosen = (
+            [_own(features, labels, test_features, test_labels, key, experiment.tests)]
+            if features or labels or test_features or test_labels
+            else [load(name, data) for name in dict.fromkeys(dataset)]
+        )
         chosen = chosen if subset is None else [d.subset(subset) for d in chosen]
         planned = tasks(experiment, chosen, seeds, settings)
         # A trial must not end up among the published results.
@@ -108,24 +110,19 @@ def parse_settings(experiment: Experiment, given: list[str]) -> Any:
     return experiment.settings(**chosen)
 
 
-def _datasets(
-    names: list[str], data: Path | None, features: list[str] | None, labels: str | None, key: str | None, stay: bool
-) -> list[Dataset]:
-    if features:
-        return [from_files(features, labels, key, stay)]
-    if labels is not None:
-        raise ValueError("labels: got a file without --features, expected both")
-    return [load(name, data) for name in dict.fromkeys(names)]
-
-
-def _tested(
-    dataset: Dataset, features: list[str] | None, test_features: str | None, test_labels: str | None, key: str | None
-) -> Dataset:
-    if not features or len(features) != 1:
-        raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
-    if test_features is None:
+def _own(
+    features: list[str] | None, labels: str | None, test_features: str | None, test_labels: str | None,
+    key: str | None, stay: bool,
+) -> Dataset:  # fmt: skip
+    """The data set of files, with other points to score where there are some."""
+    if test_labels and not test_features:
         raise ValueError("test-labels: got a file without --test-features, expected both")
-    return with_test(dataset, from_files([test_features], test_labels, key, stay=True))
+    if test_features and len(features or []) != 1:
+        raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
+    if not features:
+        raise ValueError("labels: got a file without --features, expected both")
+    own = from_files(features, labels, key, stay)
+    return with_test(own, from_files([test_features], test_labels, key, stay=True)) if test_features else own
 
 
 if __name__ == "__main__":
