@@ -26,6 +26,8 @@ from experiments.statistics import (
 TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
 PAPER = "paper, ImageNet, DINO ViT-S / B / L: not reproduced"
+#: From results to the data sets of each group, by the group's title.
+Division = Callable[[DataFrame], dict[str, list[str]]]
 
 
 def groups(frame: DataFrame, first: tuple[str, ...] = SEEN, titles: tuple[str, str] = TITLES) -> dict[str, list[str]]:
@@ -43,7 +45,7 @@ def table(
     ours: str,
     paper: Mapping[str, str],
     measure: str = "accuracy",
-    divided: Callable[[DataFrame], dict[str, list[str]]] = groups,
+    divided: Division = groups,
 ) -> DataFrame:
     """A row per variant: the measure per data set, its means, how often ours is higher, and beside the paper's numbers,
     where there are some, the seconds. A variant that was not run on all data sets of a group has no mean there. A
@@ -72,12 +74,7 @@ def table(
     return found.rename_axis(index=f"{MEASURES[measure]} (%)", columns=None).reset_index()
 
 
-def ranks(
-    frame: DataFrame,
-    variants: Sequence[str],
-    ours: str,
-    divided: Callable[[DataFrame], dict[str, list[str]]] = groups,
-) -> DataFrame:
+def ranks(frame: DataFrame, variants: Sequence[str], ours: str, divided: Division = groups) -> DataFrame:
     """A row per variant and some columns per measure: its means, and the mean rank where it was run on all data sets,
     and by how many points ours is higher, on the data sets of the variant, with the 95 % interval over them."""
     split = divided(frame)
@@ -96,14 +93,11 @@ def ranks(
     return found.rename_axis(index="variant").reset_index()
 
 
-def differences(
-    frame: DataFrame, variants: Sequence[str], ours: str, divided: Callable[[DataFrame], dict[str, list[str]]] = groups
-) -> Figure:
+def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: Division = groups) -> Figure:
     """A row per other variant that was run on all data sets, the most accurate one above: how much more accurate ours
     is, a dot per data set, and the mean over them with its 95 % interval."""
     means = 100 * frame.groupby(["variant", "dataset"])["accuracy"].mean().unstack()
-    ahead = (means.loc[ours] - means).drop(index=ours)
-    ahead = ahead.loc[[name for name in variants if name in ahead.index and ahead.loc[name].notna().all()]]
+    ahead = (means.loc[ours] - means).reindex([name for name in variants if name != ours]).dropna()
     ahead = ahead.loc[ahead.mean(axis=1).sort_values(kind="stable").index]
     figure, places = panels(1, 1, (6.5, 0.4 + 0.24 * len(ahead)), left=2.6)
     panel, rows = places[0, 0], np.arange(len(ahead))
@@ -128,9 +122,9 @@ def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A line per data set over the variants in their order."""
     figure, places = panels(1, 1, (6.0, 3.4))
     panel, datasets = places[0, 0], sorted(frame["dataset"].unique())
+    frame = frame.assign(place=frame["variant"].map(list(variants).index))
     for number, (dataset, colour, marker) in enumerate(zip(datasets, COLOURS, MARKERS, strict=False)):
         runs = frame[frame["dataset"] == dataset]
-        runs = runs.assign(place=runs["variant"].map(list(variants).index))
         aside = 0.03 * (number - (len(datasets) - 1) / 2)
         line(panel, runs, "place", "accuracy", 100, aside, label=dataset, color=colour, marker=marker)
     panel.set_xticks(np.arange(len(variants)), variants)
