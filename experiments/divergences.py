@@ -20,7 +20,7 @@ from experiments import record
 from experiments.datasets import Array, Dataset, at_most
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
 from experiments.plots import panels, scatter
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Measures, grid, labels_of
 from experiments.statistics import long, mean_std, ordered
 from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
@@ -65,10 +65,6 @@ class Settings(record.Settings):
     map_learning_rate: float = 0.1
     perplexity: float = 30.0
     drawn: int = 300
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return [{"cell": cell, "divergence": divergence} for cell in CELLS for divergence in DIVERGENCES]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -201,7 +197,7 @@ EXPERIMENT = Experiment(
     name="divergences",
     question="Is KL the right divergence between p and q, in clustering, supervised contrastive learning and SNE?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(cell=CELLS, divergence=tuple(DIVERGENCES)),
     run=run,
     table=table,
     figures={"maps": maps},

@@ -23,9 +23,9 @@ from experiments.clustering.balance_criteria import (
 )
 from experiments.clustering.edges import held_out
 from experiments.clustering.rivals import ward
-from experiments.datasets import Array, Dataset, refuse_validation
+from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panel_per
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Measures, grid, labels_of
 from experiments.statistics import difference
 from icon.estimators.counting import walked
 from icon.estimators.initialization import k_means, parts
@@ -66,11 +66,6 @@ class Problem(NamedTuple):
     edges: Array
     others: list[Array]
     ours: float
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    refuse_validation(dataset)
-    return [{"sizes": sizes, "balance": balance} for sizes in SIZES for balance in BALANCES]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -245,8 +240,9 @@ EXPERIMENT = Experiment(
     name="balance",
     question="How much should equal sizes be worth when small clusters are merged, and what says so without labels?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(sizes=SIZES, balance=BALANCES),
     run=run,
+    development=True,
     table=table,
     figures={"accuracy": curves},
     tables={

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from experiments.clustering import comparison, ingredients, protocol, reading
 from experiments.datasets import Dataset
 from experiments.plots import panels
-from experiments.record import Configuration, Experiment, Measures
+from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import ordered, percent
 from icon.training.state import seeded
 
@@ -70,10 +70,6 @@ def by_cosine(dataset: Dataset) -> Dataset:
     return replace(dataset, metric="cosine")
 
 
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return [{"variant": name} for name in VARIANTS]
-
-
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Of the experiments `neighbourhood-width`, `ablation` and `comparison`, with the settings of the paper."""
     dataset, name = by_cosine(dataset), configuration["variant"]
@@ -114,7 +110,7 @@ EXPERIMENT = Experiment(
     name="imagenet",
     question="Do features of ImageNet give the paper's three tables: neighbourhood, ingredients, other methods?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(variant=VARIANTS),
     run=run,
     table=partial(table, title="neighbourhood width", paper=ingredients.WIDTHS),
     tables={

@@ -12,15 +12,11 @@ from sklearn.metrics import mutual_info_score
 from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
-from experiments.record import Configuration, Experiment, Measures
+from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import percent, shares
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return [{"walks": walks, "alpha": alpha} for walks in WALKS for alpha in ALPHAS]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -83,7 +79,7 @@ EXPERIMENT = Experiment(
     name="model-selection",
     question="On which number of walks and which α do the restarts agree, and is it a good configuration?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(walks=WALKS, alpha=ALPHAS),
     run=run,
     table=table,
     figures={"agreement": agreement},

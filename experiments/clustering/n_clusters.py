@@ -19,9 +19,9 @@ from sklearn.metrics import silhouette_score
 
 from experiments import record
 from experiments.clustering import protocol, rivals
-from experiments.datasets import Array, Dataset, at_most, refuse_validation
+from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import COLOURS, MARKERS, legend, panels
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Measures, grid, labels_of
 from experiments.statistics import difference, shares
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
 from icon.estimators.initialization import k_means
@@ -54,11 +54,6 @@ class Settings(record.Settings):
     few: int = 2500
     some: int = 5000
     most: int = 200
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    refuse_validation(dataset)
-    return [{"rule": rule} for rule in RULES]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -222,8 +217,9 @@ EXPERIMENT = Experiment(
     name="n-clusters",
     question="How many clusters are there, and what says so without labels?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(rule=RULES),
     run=run,
+    development=True,
     table=table,
     figures={"numbers": numbers},
     tables={"Numbers by data set": per_dataset, "More than ours in log2 error": against_ours},

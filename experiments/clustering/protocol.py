@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import icon
 from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.record import Configuration, Measures, labels_of
+from experiments.record import Measures, labels_of
 from icon.estimators import initialization
 from icon.estimators.arguments import automatic
 from icon.estimators.base import BLOCK, apply, on_disk
@@ -220,8 +220,3 @@ def scores(dataset: Dataset, labels: Array) -> Measures:
     found = labels >= 0
     accuracy = clustering_accuracy(y[found], labels[found]) * found.mean() if found.any() else 0.0
     return {"accuracy": float(accuracy), "nmi": nmi(y, labels), "ari": ari(y, labels)}
-
-
-def one_per(names: Iterable[str]) -> Callable[[Dataset], list[Configuration]]:
-    """A configuration ``{"variant": name}`` per name."""
-    return lambda dataset: [{"variant": name} for name in names]

@@ -18,6 +18,7 @@ from experiments.clustering import debiasing_theory as theory
 from experiments.clustering.edges import corrupted, held_out
 from experiments.clustering.protocol import union
 from experiments.datasets import Dataset, at_most, load
+from experiments.run import tasks
 from tests.experiments.fakes import command, saved
 
 X, Y, *_ = make_blobs(80, 5, centers=4, random_state=0)
@@ -51,7 +52,7 @@ def test_one_factor_at_most_is_not_as_by_default() -> None:
         changed = [name for name, level in debiasing.DEFAULT.items() if configuration[name] != level]
         assert len(changed) <= 1
     with pytest.raises(ValueError, match=r"^dataset: got digits, which is kept for validation"):
-        debiasing.configurations(load("digits"))
+        tasks(debiasing.EXPERIMENT, [load("digits")], 1, debiasing.Settings())
 
 
 @pytest.mark.parametrize(("factor", "level"), debiasing.SETTINGS.values())
