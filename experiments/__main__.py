@@ -26,36 +26,25 @@ from icon import _checks as check
 PUBLISHED = Path("experiments/results")
 TRIALS = Path("out/experiments")
 
-Names = Annotated[list[str], typer.Option("--dataset", help=f"Repeat the option: {', '.join(NAMES)}.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")]
-Data = Annotated[Path | None, typer.Option(help="Folder of the data sets' files, else ICON_DATA.")]
+DATASETS = ["digits"]  # where none are named
 FEATURES = "Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."
-Features = Annotated[list[str] | None, typer.Option(help=FEATURES)]
-Labels = Annotated[str | None, typer.Option(help="Labels of --features, to score with.")]
-TestFeatures = Annotated[str | None, typer.Option(help="Features of other points, which are scored instead.")]
-TestLabels = Annotated[str | None, typer.Option(help="Labels of --test-features.")]
-Key = Annotated[str | None, typer.Option(help="Which array or column of the features' file.")]
-Subset = Annotated[int | None, typer.Option(help="This many points of each data set, for a quick run.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")]
 OUT = f"Results go to OUT/NAME: {PUBLISHED}, or {TRIALS} with --subset, --set or --features."
-Out = Annotated[Path | None, typer.Option(help=OUT)]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")]
 
 
 def main(
     name: Annotated[str | None, typer.Argument(help="The experiment; without one, a list of them.")] = None,
-    dataset: Names = ["digits"],  # noqa: B006 - typer reads the default and does not change it
-    seeds: Seeds = 5,
-    data: Data = None,
-    features: Features = None,
-    labels: Labels = None,
-    test_features: TestFeatures = None,
-    test_labels: TestLabels = None,
-    key: Key = None,
-    subset: Subset = None,
-    set_: Set = None,
-    out: Out = None,
-    threads: Threads = 1,
+    dataset: Annotated[list[str], typer.Option(help=f"Repeat the option: {', '.join(NAMES)}.")] = DATASETS,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")] = 5,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data sets' files, else ICON_DATA.")] = None,
+    features: Annotated[list[str] | None, typer.Option(help=FEATURES)] = None,
+    labels: Annotated[str | None, typer.Option(help="Labels of --features, to score with.")] = None,
+    test_features: Annotated[str | None, typer.Option(help="Features of other points, scored instead.")] = None,
+    test_labels: Annotated[str | None, typer.Option(help="Labels of --test-features.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which array or column of the features' file.")] = None,
+    subset: Annotated[int | None, typer.Option(help="This many points of each data set, for a quick run.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")] = None,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
 ) -> None:
     """Run an experiment with every seed, and write its tables and figures. A finished run is not run again.
 

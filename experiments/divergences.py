@@ -172,8 +172,8 @@ CLUSTERS = {"clusters": "clusters with points (a number)"}
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, cell and score, a column per divergence."""
     names = list((MEASURES | CLUSTERS).values())
-    shares = frame.assign(**{measure: 100 * frame[measure] for measure in MEASURES})
-    runs = ordered(long(shares, MEASURES | CLUSTERS, "score (%)"), cell=CELLS, **{"score (%)": names})
+    frame = frame.assign(**(100 * frame[list(MEASURES)]))
+    runs = ordered(long(frame, MEASURES | CLUSTERS, "score (%)"), cell=CELLS, **{"score (%)": names})
     runs = ordered(runs, divergence=list(DIVERGENCES))
     rows = ["dataset", "cell", "score (%)"]
     found = runs.pivot_table("value", rows, "divergence", lambda values: mean_std(values, 1), observed=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -62,10 +62,9 @@ class Settings:
     """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
 
     def __post_init__(self) -> None:
-        for name in (setting.name for setting in fields(self)):
-            value = getattr(self, name)
-            valid: Any = check.fraction if name in SHARES else check.positive
-            (check.count if isinstance(value, int) else valid)(value, name)
+        for name, value in vars(self).items():
+            share: Any = check.fraction if name in SHARES else check.positive
+            (check.count if isinstance(value, int) else share)(value, name)
 
 
 def grid(**levels: Sequence[Any]) -> Callable[[Dataset], list[Configuration]]:
