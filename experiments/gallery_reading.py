@@ -121,7 +121,8 @@ def page_data(folder: Path) -> dict[str, Any]:
         raise ValueError(f"folder: got {folder}, expected a gallery of which all cells are trained")
     runs = first_of(frame[frame["settings"] == frame["settings"].iloc[-1]])
     y, cells, name = labels_in(runs), cells_of(runs), runs["dataset"].iloc[0]
-    words = sentences(folder, name)
+    path = folder / SEEN
+    words = pd.read_csv(path).set_index(["dataset", "row", "column"])["seen"].to_dict() if path.is_file() else {}
     shared = wide(common(cells))
     shown = [
         {
@@ -130,7 +131,7 @@ def page_data(folder: Path) -> dict[str, Any]:
             "clusters": based(unpacked(cell.clusters, "u1")) if cell.row == CLUSTERS else None, "sizes": cell.sizes,
             "curve": [float(value) for value in cell.curve.split()], "steps": int(cell.steps), "mapper": cell.mapper,
             "uses_labels": cell.column in LABELLED, **scores_of(cell), "seconds": round(cell.seconds, 2),
-            "seen": words.get((cell.row, cell.column), ""),
+            "seen": words.get((name, cell.row, cell.column), ""),
         }
         for cell in tuples(cells)
     ]  # fmt: skip
@@ -147,29 +148,14 @@ def page_data(folder: Path) -> dict[str, Any]:
 
 
 def slider_of(runs: DataFrame, knob: str) -> dict[str, Any]:
-    each = SLIDERS[knob]
     found = runs[runs["part"] == knob].sort_values("value")
-    frames = [
-        {"places": wide(map_of(frame.map)), "clusters": None, **scores_of(frame)}
-        for frame in tuples(found)
-    ]  # fmt: skip
-    return {"knob": knob, "row": each.row, "column": each.column, "values": list(each.values),
-            "default": each.default, "frames": frames}  # fmt: skip
+    frames = [{"places": wide(map_of(frame.map)), "clusters": None, **scores_of(frame)} for frame in tuples(found)]
+    return {"knob": knob, **SLIDERS[knob]._asdict(), "values": list(SLIDERS[knob].values), "frames": frames}
 
 
 def scores_of(found: Any) -> dict[str, float | None]:
     values = {name: getattr(found, name) for name in SCORES}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in values.items()}
-
-
-def sentences(folder: Path, dataset: str) -> dict[tuple[str, str], str]:
-    """By row and column, what somebody has written of the pictures of this data set."""
-    path = folder / SEEN
-    if not path.is_file():
-        return {}
-    found = pd.read_csv(path)
-    found = found[found["dataset"] == dataset]
-    return dict(zip(zip(found["row"], found["column"], strict=True), found["seen"], strict=True))
 
 
 def wide(z: Array) -> str:
