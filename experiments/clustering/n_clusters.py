@@ -21,7 +21,7 @@ from experiments import record
 from experiments.clustering import protocol, rivals
 from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import COLOURS, MARKERS, legend, panels
-from experiments.record import Configuration, Experiment, Measures, grid, labels_of
+from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import difference, shares
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
 from icon.estimators.initialization import k_means
@@ -29,7 +29,6 @@ from icon.estimators.merging import merge
 
 OURS, MODULAR, DISTINCT = "ours", "highest modularity", "stays most"
 SILHOUETTE, EIGENGAP, HDBSCAN, TRUE = "silhouette", "eigengap", "HDBSCAN", "true number"
-RULES = (OURS, MODULAR, DISTINCT, SILHOUETTE, EIGENGAP, HDBSCAN, TRUE)
 #: What the table says beside a rule.
 NAMES = {
     OURS: '`n_clusters="auto"` (ours)',
@@ -40,6 +39,7 @@ NAMES = {
     HDBSCAN: "HDBSCAN",
     TRUE: "the true number",
 }
+RULES = tuple(NAMES)
 #: Numbers that the silhouette compares.
 TRIED = (*range(2, 21), 25, 30, 40, 50, 70, 100, 140, 200)
 
@@ -58,13 +58,8 @@ class Settings(record.Settings):
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """The number of one rule, and the scores of so many groups, merged from the same k-means clusters for all rules."""
-    labels_of(dataset)
-    rule, begun = configuration["rule"], time.process_time()
-    if rule in (OURS, MODULAR, DISTINCT):
-        count = counted(dataset, seed, settings)
-        number = {OURS: count.n_clusters, MODULAR: count.modular}.get(rule, count.distinct)
-    else:
-        number = OTHERS[rule](dataset, seed, settings)
+    begun = time.process_time()
+    number = NUMBERS[configuration["rule"]](dataset, seed, settings)
     seconds = time.process_time() - begun
     parts, joint = small_clusters(dataset, seed, settings)
     groups = merge(joint, min(number, len(joint)))[parts]
@@ -120,11 +115,14 @@ def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
     return max(1, int(found.max()) + 1)
 
 
-OTHERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
-    TRUE: lambda dataset, seed, settings: dataset.classes,
+NUMBERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
+    OURS: lambda *run: counted(*run).n_clusters,
+    MODULAR: lambda *run: counted(*run).modular,
+    DISTINCT: lambda *run: counted(*run).distinct,
     SILHOUETTE: silhouette,
     EIGENGAP: eigengap,
     HDBSCAN: hdbscan,
+    TRUE: lambda dataset, seed, settings: dataset.classes,
 }
 
 
