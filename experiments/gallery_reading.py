@@ -16,7 +16,7 @@ from pandas import DataFrame
 from experiments.datasets import Array
 from experiments.gallery_training import CLUSTERS, LABELLED
 from experiments.plots import panels
-from experiments.statistics import ordered, shares
+from experiments.statistics import in_percent, ordered
 from experiments.store import complete, read
 from icon.methods.axes import COLUMNS, ROWS
 
@@ -211,7 +211,7 @@ def table(frame: DataFrame) -> DataFrame:
         "column": [COLUMNS[column].name for column in cells["column"]],
         "mapper": cells["mapper"],
         "labels train": np.where(cells["column"].isin(LABELLED), "yes", "no"),
-        **{name: shares(cells[measure]) for measure, name in SCORES.items()},
+        **{name: in_percent(cells[measure]) for measure, name in SCORES.items()},
         "effective rank": cells["rank"].map("{:.2f}".format, na_action="ignore"),
         "loss, first": [f"{float(losses[0]):.3g}" for losses in curves],
         "loss, last": [f"{float(losses[-1]):.3g}" for losses in curves],
@@ -225,6 +225,6 @@ def frames(frame: DataFrame) -> DataFrame:
     return DataFrame({
         "slider": found["part"],
         "value": found["value"].map("{:g}".format),
-        **{name: shares(found[measure]) for measure, name in SCORES.items()},
+        **{name: in_percent(found[measure]) for measure, name in SCORES.items()},
         "seconds": found["seconds"].map("{:.1f}".format),
     })  # fmt: skip

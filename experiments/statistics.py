@@ -24,7 +24,7 @@ def percent(values: ArrayLike) -> str:
     return mean_std(100 * np.asarray(values, dtype=np.float64), 1)
 
 
-def shares(values: Series) -> Series:
+def in_percent(values: Series) -> Series:
     """Shares as text, in percent; what is missing stays so."""
     return (100 * values).map("{:.1f}".format, na_action="ignore")
 

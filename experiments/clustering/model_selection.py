@@ -13,7 +13,7 @@ from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
 from experiments.record import Configuration, Experiment, Measures, grid
-from experiments.statistics import percent, shares
+from experiments.statistics import in_percent, percent
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
@@ -58,7 +58,7 @@ def table(frame: DataFrame) -> DataFrame:
     accuracies = frame.pivot_table("accuracy", ["walks", "alpha"], "dataset", percent)
     accuracies.insert(0, "shared information", found["shared information"].map("{:.3f}".format))
     accuracies.insert(1, "selected", ["yes" if where == selected(frame) else "no" for where in found.index])
-    accuracies["mean accuracy"] = shares(found["mean accuracy"])
+    accuracies["mean accuracy"] = in_percent(found["mean accuracy"])
     return accuracies.rename_axis(index=["walks", "α"], columns=None).reset_index()
 
 

@@ -22,7 +22,7 @@ from experiments.clustering import protocol, rivals
 from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import COLOURS, MARKERS, legend, panels
 from experiments.record import Configuration, Experiment, Measures, grid
-from experiments.statistics import difference, shares
+from experiments.statistics import difference, in_percent
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
 from icon.estimators.initialization import k_means
 from icon.estimators.merging import merge
@@ -164,8 +164,8 @@ def table(frame: DataFrame) -> DataFrame:
         "mean log2": means["log2"].map("{:+.2f}".format),
         "within a factor of 1.5, %": (100 * means["close"]).map("{:.0f}".format),
         "largest error": means["largest"],
-        "accuracy": shares(means["accuracy"]).fillna(""),
-        "NMI": shares(means["nmi"]).fillna(""),
+        "accuracy": in_percent(means["accuracy"]).fillna(""),
+        "NMI": in_percent(means["nmi"]).fillna(""),
         "CPU s": means["seconds"].map("{:.1f}".format).where(timed, ""),
     })  # fmt: skip
 

@@ -16,11 +16,11 @@ from experiments.statistics import (
     critical_difference,
     difference,
     friedman,
+    in_percent,
     mean_ranks,
     ordered,
     paired_difference,
     percent,
-    shares,
 )
 
 TITLES = ("looked at in development", "not looked at in development")
@@ -59,7 +59,7 @@ def table(
     means: Any = runs[measure].mean().unstack()
     found = runs[measure].agg(percent).unstack()
     for title, some in split.items():
-        found[f"mean of {len(some)} {title}"] = shares(means[some].mean(axis=1, skipna=False))
+        found[f"mean of {len(some)} {title}"] = in_percent(means[some].mean(axis=1, skipna=False))
     seeds = frame.pivot(index=["dataset", "seed"], columns="variant", values=measure)
     for variant in means.index.drop(ours):
         own = [means.loc[[ours, variant], some].dropna(axis=1) for some in split.values()]
@@ -83,7 +83,7 @@ def ranks(frame: DataFrame, variants: Sequence[str], ours: str, divided: Divisio
         means: Any = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
         whole = means.dropna()
         for name, some in split.items():
-            found[f"{title}, mean of {len(some)} {name}"] = shares(means[some].mean(axis=1, skipna=False))
+            found[f"{title}, mean of {len(some)} {name}"] = in_percent(means[some].mean(axis=1, skipna=False))
         sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
         found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
         found[f"{ours} is higher in {title} by"] = {
