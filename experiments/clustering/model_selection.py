@@ -7,13 +7,13 @@ from itertools import combinations
 import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
-from sklearn.metrics import mutual_info_score
 
 from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
 from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import in_percent, percent
+from icon.estimators.judging import shared
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
@@ -34,8 +34,7 @@ def shared_information(labels: Array, clusters: int) -> float:
     1: every pair is the same and its clusters are equally large. Empty clusters lower it, so that a collapse, on which
     all restarts would agree, is not selected.
     """
-    found = [mutual_info_score(a, b) for a, b in combinations(labels, 2)]
-    return float(np.mean(found) / np.log(clusters))
+    return float(np.mean([shared(a, b, clusters) for a, b in combinations(labels, 2)]))
 
 
 def selected(frame: DataFrame) -> tuple[int, float]:
