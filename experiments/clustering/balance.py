@@ -136,20 +136,19 @@ def _ward(dataset: Dataset, settings: Settings) -> Array:
 # -- reading the results ----------------------------------------------------------------------------------------------
 
 CONSTANTS = {f"constant {balance:g}": balance for balance in (1.0, 0.8, 0.6)}
-#: By columns of the results: 1 where the highest value is chosen, -1 where the lowest is.
-CRITERIA = {CUT: -1, MODULARITY: 1, INFORMED: 1, HELD: 1, STABILITY: 1, AGREEMENT: 1, LENGTH: -1}
-#: How the table calls them, in its order.
-NAMES = {
-    **{name: name for name in CONSTANTS},
-    CUT: "smallest normalised cut",
-    MODULARITY: "highest modularity",
-    INFORMED: "largest I / H",
-    HELD: "largest information on held-out edges",
-    STABILITY: "highest stability",
-    AGREEMENT: "highest agreement with Ward and k-means",
-    LENGTH: "shortest description",
-    OURS: "`balance_of` (ours)",
+#: By columns of the results: 1 where the highest value is chosen, -1 where the lowest is, and what the table calls it.
+CRITERIA = {
+    CUT: (-1, "smallest normalised cut"),
+    MODULARITY: (1, "highest modularity"),
+    INFORMED: (1, "largest I / H"),
+    HELD: (1, "largest information on held-out edges"),
+    STABILITY: (1, "highest stability"),
+    AGREEMENT: (1, "highest agreement with Ward and k-means"),
+    LENGTH: (-1, "shortest description"),
 }
+#: All ways to choose, in the order of the table.
+NAMES = {name: name for name in CONSTANTS} | {name: title for name, (_, title) in CRITERIA.items()}
+NAMES[OURS] = "`balance_of` (ours)"
 
 
 def regrets(frame: DataFrame) -> DataFrame:
@@ -160,7 +159,7 @@ def regrets(frame: DataFrame) -> DataFrame:
     rows = []
     for place, some in frame.groupby(["dataset", "seed", "sizes"]):
         runs: Any = some.sort_values("balance", ascending=False).set_index("balance")
-        chosen = {name: (sign * runs[name]).idxmax() for name, sign in CRITERIA.items()}
+        chosen = {name: (sign * runs[name]).idxmax() for name, (sign, _) in CRITERIA.items()}
         lost = 100 * (runs["accuracy"].max() - runs["accuracy"])
         for criterion, balance in (CONSTANTS | chosen | {OURS: runs[OURS].iloc[0]}).items():
             rows.append((*place, criterion, balance, lost[balance]))
