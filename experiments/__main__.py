@@ -26,36 +26,25 @@ from icon import _checks as check
 PUBLISHED = Path("experiments/results")
 TRIALS = Path("out/experiments")
 
-Names = Annotated[list[str], typer.Option("--dataset", help=f"Repeat the option: {', '.join(NAMES)}.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")]
-Data = Annotated[Path | None, typer.Option(help="Folder of the data sets' files, else ICON_DATA.")]
+DATASETS = ["digits"]  # where none are named
 FEATURES = "Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."
-Features = Annotated[list[str] | None, typer.Option(help=FEATURES)]
-Labels = Annotated[str | None, typer.Option(help="Labels of --features, to score with.")]
-TestFeatures = Annotated[str | None, typer.Option(help="Features of other points, which are scored instead.")]
-TestLabels = Annotated[str | None, typer.Option(help="Labels of --test-features.")]
-Key = Annotated[str | None, typer.Option(help="Which array or column of the features' file.")]
-Subset = Annotated[int | None, typer.Option(help="This many points of each data set, for a quick run.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")]
 OUT = f"Results go to OUT/NAME: {PUBLISHED}, or {TRIALS} with --subset, --set or --features."
-Out = Annotated[Path | None, typer.Option(help=OUT)]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")]
 
 
 def main(
     name: Annotated[str | None, typer.Argument(help="The experiment; without one, a list of them.")] = None,
-    dataset: Names = ["digits"],  # noqa: B006 - typer reads the default and does not change it
-    seeds: Seeds = 5,
-    data: Data = None,
-    features: Features = None,
-    labels: Labels = None,
-    test_features: TestFeatures = None,
-    test_labels: TestLabels = None,
-    key: Key = None,
-    subset: Subset = None,
-    set_: Set = None,
-    out: Out = None,
-    threads: Threads = 1,
+    dataset: Annotated[list[str], typer.Option(help=f"Repeat the option: {', '.join(NAMES)}.")] = DATASETS,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")] = 5,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data sets' files, else ICON_DATA.")] = None,
+    features: Annotated[list[str] | None, typer.Option(help=FEATURES)] = None,
+    labels: Annotated[str | None, typer.Option(help="Labels of --features, to score with.")] = None,
+    test_features: Annotated[str | None, typer.Option(help="Features of other points, scored instead.")] = None,
+    test_labels: Annotated[str | None, typer.Option(help="Labels of --test-features.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which array or column of the features' file.")] = None,
+    subset: Annotated[int | None, typer.Option(help="This many points of each data set, for a quick run.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE (repeat the option).")] = None,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
 ) -> None:
     """Run an experiment with every seed, and write its tables and figures. A finished run is not run again.
 
@@ -72,9 +61,11 @@ def main(
     try:
         experiment = EXPERIMENTS[check.choice(ALIASES.get(name, name), "experiment", tuple(EXPERIMENTS))]
         settings = parse_settings(experiment, set_ or [])
-        chosen = _datasets(dataset, data, features, labels, key, experiment.tests)
-        if test_features or test_labels:
-            chosen = [_tested(chosen[0], features, test_features, test_labels, key)]
+        chosen = (
+            [_own(features, labels, test_features, test_labels, key, experiment.tests)]
+            if features or labels or test_features or test_labels
+            else [load(name, data) for name in dict.fromkeys(dataset)]
+        )
         chosen = chosen if subset is None else [d.subset(subset) for d in chosen]
         planned = tasks(experiment, chosen, seeds, settings)
         # A trial must not end up among the published results.
@@ -108,24 +99,19 @@ def parse_settings(experiment: Experiment, given: list[str]) -> Any:
     return experiment.settings(**chosen)
 
 
-def _datasets(
-    names: list[str], data: Path | None, features: list[str] | None, labels: str | None, key: str | None, stay: bool
-) -> list[Dataset]:
-    if features:
-        return [from_files(features, labels, key, stay)]
-    if labels is not None:
-        raise ValueError("labels: got a file without --features, expected both")
-    return [load(name, data) for name in dict.fromkeys(names)]
-
-
-def _tested(
-    dataset: Dataset, features: list[str] | None, test_features: str | None, test_labels: str | None, key: str | None
-) -> Dataset:
-    if not features or len(features) != 1:
-        raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
-    if test_features is None:
+def _own(
+    features: list[str] | None, labels: str | None, test_features: str | None, test_labels: str | None,
+    key: str | None, stay: bool,
+) -> Dataset:  # fmt: skip
+    """The data set of files, with other points to score where there are some."""
+    if test_labels and not test_features:
         raise ValueError("test-labels: got a file without --test-features, expected both")
-    return with_test(dataset, from_files([test_features], test_labels, key, stay=True))
+    if test_features and len(features or []) != 1:
+        raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
+    if not features:
+        raise ValueError("labels: got a file without --features, expected both")
+    own = from_files(features, labels, key, stay)
+    return with_test(own, from_files([test_features], test_labels, key, stay=True)) if test_features else own
 
 
 if __name__ == "__main__":

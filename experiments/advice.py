@@ -14,10 +14,10 @@ from pandas import DataFrame
 
 import icon
 from experiments import record
-from experiments.datasets import Array, Dataset, at_most, refuse_validation
+from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
 from experiments.record import Configuration, Experiment, Measures, labels_of
-from experiments.statistics import paired_difference
+from experiments.statistics import difference
 from icon.estimators.advice import Advice
 from icon.estimators.candidates import candidates
 from icon.estimators.judging import shared
@@ -37,7 +37,6 @@ class Settings(record.Settings):
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
-    refuse_validation(dataset)
     return [
         {"goal": goal, "candidate": each.name} for goal in GOALS for each in candidates(goal, (), 2, dataset.x.shape[1])
     ]
@@ -79,104 +78,78 @@ def of_neighbours(x: Array, clusters: Array, number: int, near: int) -> float:
 
 # -- reading the results ----------------------------------------------------------------------------------------------
 
-CHOICES = (
+ADVICE, OTHER, ELSEWHERE, RANDOM = (
     "icon.advise",
     "the other criterion",
-    "the first candidate",
     "one cell for the other sets",
     "a random candidate",
 )
-BEST = "one cell for all, best in hindsight"
-OTHER = {"map": "trustworthiness", "clusters": "information of neighbours"}
+CRITERIA = {"map": "trustworthiness", "clusters": "information of neighbours"}
 
 
-def scores(frame: DataFrame, goal: str) -> DataFrame:
-    """What labels say, in percent: a row per data set and seed, a column per candidate."""
-    return _wide(frame, goal, "score") * 100
+def wide(frame: DataFrame, goal: str, measure: str) -> DataFrame:
+    """A row per data set and seed, a column per candidate."""
+    return frame[frame["goal"] == goal].pivot_table(measure, ["dataset", "seed"], "candidate", sort=False)
 
 
-def _wide(frame: DataFrame, goal: str, measure: str) -> DataFrame:
-    runs = frame[frame["goal"] == goal]
-    return runs.pivot_table(measure, ["dataset", "seed"], "candidate", sort=False)
+def behind(frame: DataFrame, goal: str) -> DataFrame:
+    """Points behind the best candidate in hindsight: a row per data set and seed, a column per candidate."""
+    scores = 100 * wide(frame, goal, "score")
+    return -scores.sub(scores.max(axis=1), axis=0)
+
+
+def by_choice(frame: DataFrame, goal: str, values: DataFrame) -> DataFrame:
+    """From a column per candidate to one per way to choose: the value of what it takes, the mean of a random one."""
+    lost: Any = behind(frame, goal)
+    taken: dict[str, Any] = {
+        ADVICE: wide(frame, goal, "criterion").idxmax(axis=1),
+        OTHER: wide(frame, goal, "other").idxmax(axis=1),
+        "the first candidate": [lost.columns[0]] * len(lost),
+        ELSEWHERE: [lost.drop(dataset).mean().fillna(0).idxmin() for dataset, _ in lost.index],
+    }
+    found = {way: [values.at[at] for at in zip(lost.index, own, strict=True)] for way, own in taken.items()}
+    best = values[lost.mean().idxmin()]
+    more = {RANDOM: values.mean(axis=1), "one cell for all, best in hindsight": best}
+    return DataFrame(found, index=lost.index).assign(**more)
 
 
 def regrets(frame: DataFrame, goal: str) -> DataFrame:
-    """Points behind the best candidate in hindsight: a row per data set and seed, a column per way to choose."""
-    found = scores(frame, goal)
-    behind = (-found).add(found.max(axis=1), axis=0)
-
-    def taken(measure: str) -> list[float]:
-        columns = _wide(frame, goal, measure)[behind.columns].to_numpy().argmax(axis=1)
-        return [float(value) for value in behind.to_numpy()[np.arange(len(behind)), columns]]
-
-    datasets = behind.index.get_level_values("dataset")
-    elsewhere = []
-    for number, dataset in enumerate(datasets):
-        others = behind[datasets != dataset].mean() if datasets.nunique() > 1 else behind.iloc[0] * 0
-        elsewhere.append(float(behind.to_numpy()[number, int(others.argmin())]))
-    return DataFrame(
-        {
-            CHOICES[0]: taken("criterion"),
-            CHOICES[1]: taken("other"),
-            CHOICES[2]: behind.iloc[:, 0],
-            CHOICES[3]: elsewhere,
-            CHOICES[4]: behind.mean(axis=1),
-            BEST: behind[behind.mean().idxmin()],
-        },
-        index=behind.index,
-    )
+    """Points behind the best candidate in hindsight: a row per data set, a column per way to choose."""
+    return by_choice(frame, goal, behind(frame, goal)).groupby("dataset").mean()
 
 
 def table(frame: DataFrame) -> DataFrame:
-    """A row per goal and way to choose."""
+    """A row per goal and way to choose; of a random choice the share within a point is how probable that is."""
     rows = []
     for goal in GOALS:
-        found = regrets(frame, goal).groupby("dataset").mean()
-        within = _within(frame, goal).groupby("dataset").mean()
-        for choice in found:
-            title = f"{choice} ({OTHER[goal]})" if choice == CHOICES[1] else str(choice)
-            mean, low, high = paired_difference(found[choice], found[CHOICES[0]])
-            more = "" if choice == CHOICES[0] else f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-            rows.append(
-                {
-                    "goal": goal,
-                    "choice": title,
-                    "within one point of the best, %": f"{100 * within[choice].mean():.0f}",
-                    "mean regret": f"{found[choice].mean():.1f}",
-                    "largest regret": f"{found[choice].max():.1f} ({found[choice].idxmax()})",
-                    "more than icon.advise": more,
-                }
-            )
+        found = regrets(frame, goal)
+        within = by_choice(frame, goal, behind(frame, goal) <= 1).groupby("dataset").mean()
+        rows += [
+            {
+                "goal": goal,
+                "choice": f"{choice} ({CRITERIA[goal]})" if choice == OTHER else choice,
+                "within one point of the best, %": f"{100 * within[choice].mean():.0f}",
+                "mean regret": f"{regret.mean():.1f}",
+                "largest regret": f"{regret.max():.1f} ({regret.idxmax()})",
+                "more than icon.advise": "" if choice == ADVICE else difference(regret, found[ADVICE]),
+            }
+            for choice, regret in found.items()
+        ]
     return DataFrame(rows)
-
-
-def _within(frame: DataFrame, goal: str) -> DataFrame:
-    """Whether a choice is within one point; of a random one, how probable that is."""
-    found = scores(frame, goal)
-    close = (regrets(frame, goal) <= 1).astype(float)
-    close[CHOICES[4]] = (found.sub(found.max(axis=1), axis=0) >= -1).mean(axis=1)
-    return close
 
 
 def per_dataset(frame: DataFrame) -> DataFrame:
     """A row per goal, data set and seed: what was chosen, and what would have been best."""
     rows = []
+    scores: Any
     for goal in GOALS:
-        found, chosen, tied = scores(frame, goal), _wide(frame, goal, "criterion"), _wide(frame, goal, "tied")
-        for place in found.index:
-            own, best = chosen.loc[place].idxmax(), found.loc[place].idxmax()
-            rows.append(
-                {
-                    "goal": goal,
-                    "data set": place[0],
-                    "chosen": own,
-                    "its score, %": f"{found.loc[place, own]:.1f}",
-                    "best in hindsight": best,
-                    "score of the best, %": f"{found.loc[place, best]:.1f}",
-                    "best was chosen or tied": "yes" if tied.loc[place, best] else "no",
-                    "rank correlation": f"{chosen.loc[place].corr(found.loc[place], method='spearman'):.2f}",
-                }
-            )
+        scores, criterion, tied = (wide(frame, goal, measure) for measure in ("score", "criterion", "tied"))
+        for place, score in (100 * scores).iterrows():
+            own, best = criterion.loc[place].idxmax(), score.idxmax()
+            row = {"goal": goal, "data set": place[0], "chosen": own, "its score, %": f"{score[own]:.1f}"}
+            row |= {"best in hindsight": best, "score of the best, %": f"{score[best]:.1f}"}
+            row |= {"best was chosen or tied": "yes" if tied.at[place, best] else "no"}
+            rows.append(row | {"rank correlation": f"{criterion.loc[place].corr(score, method='spearman'):.2f}"})
     return DataFrame(rows)
 
 
@@ -184,12 +157,12 @@ def regret(frame: DataFrame) -> Figure:
     """Points behind the best, a row per data set: advice, one cell for the other sets, and a random candidate."""
     figure, places = panel_per(GOALS, (3.6, 3.2))
     for goal, panel in places.items():
-        found = regrets(frame, goal).groupby("dataset").mean()
-        for number, choice in enumerate((CHOICES[0], CHOICES[3], CHOICES[4])):
+        found = regrets(frame, goal)
+        for number, choice in enumerate((ADVICE, ELSEWHERE, RANDOM)):
             panel.plot(found[choice], found.index, MARKERS[number], color=COLOURS[number], label=choice, alpha=0.8)
         panel.axvline(1, color="0.6", linewidth=0.8, linestyle="--")
     label(places.values(), "points behind the best in hindsight", "")
-    legend(figure, places[GOALS[0]], 3)
+    legend(figure, 3)
     return figure
 
 
@@ -199,6 +172,7 @@ EXPERIMENT = Experiment(
     settings=Settings,
     configurations=configurations,
     run=run,
+    development=True,
     table=table,
     tables={"By data set": per_dataset},
     figures={"regret": regret},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
     if name == "digits":
         digits = load_digits()
         return Dataset("digits", _floats(digits.data / 16), y=_labels(digits.target), shape=(8, 8))
-    file, read = SOURCES[name]
+    file = SOURCES[name]
     folder = folder or os.environ.get(FOLDER_VARIABLE)
     wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {file}"
     if not folder:
@@ -116,7 +116,7 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
         raise ValueError(f"data: got {folder}, which has no such file, {wanted}")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return read(name, arrays)
+            return _read(name, arrays)
     except (KeyError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"data: got {path}, expected the arrays of {name} ({str(error).strip()})") from None
 
@@ -171,29 +171,24 @@ def with_test(dataset: Dataset, test: Dataset) -> Dataset:
     return replace(dataset, test=test)
 
 
-def _vectors(name: str, arrays: Arrays, key: str = "X") -> Dataset:
-    return Dataset(name, _floats(arrays[key]), y=_labels(arrays["y"]))
-
-
-def _images(name: str, arrays: Arrays, test_half: bool = False) -> Dataset:
-    kept = ~arrays["is_train"] if test_half else slice(None)
-    pixels = arrays["X"][kept].astype(np.float32)
+def _read(name: str, arrays: Arrays) -> Dataset:
+    """The data set of a file: words, several views, images or vectors, by what arrays the file has."""
+    y = _labels(arrays["y"])
+    if "feat_data" in arrays:
+        parts = (arrays["feat_data"], arrays["feat_indices"], arrays["feat_indptr"])
+        return Dataset(name, _floats(sp.csr_array(parts, shape=tuple(arrays["feat_shape"])).toarray()), y=y)
+    if "X0" in arrays:
+        views = tuple(_floats(arrays[key]) for key in sorted(arrays) if key.startswith("X"))
+        return Dataset(name, np.hstack(views), views, y)
+    x = arrays["X_pca" if "X_pca" in arrays else "X"]
+    if x.ndim == 2:
+        return Dataset(name, _floats(x), y=y)
+    kept = ~arrays["is_train"] if name == TEST_HALF else slice(None)
+    pixels = x[kept].astype(np.float32)
     pixels = np.moveaxis(pixels, 3, 1) if pixels.ndim == 4 else pixels  # channels first
     low, high = pixels.min(), pixels.max()
-    x = ((pixels - low) / (high - low)).reshape(len(pixels), -1)
-    return Dataset(name, x, y=_labels(arrays["y"][kept]), shape=(pixels.shape[-2], pixels.shape[-1]))
-
-
-def _views(name: str, arrays: Arrays, number: int) -> Dataset:
-    views = tuple(_floats(arrays[f"X{v}"]) for v in range(number))
-    return Dataset(name, np.hstack(views), views, _labels(arrays["y"]))
-
-
-def _words(name: str, arrays: Arrays) -> Dataset:
-    parts = (arrays["feat_data"], arrays["feat_indices"], arrays["feat_indptr"])
-    return Dataset(
-        name, _floats(sp.csr_array(parts, shape=tuple(arrays["feat_shape"])).toarray()), y=_labels(arrays["y"])
-    )
+    scaled = ((pixels - low) / (high - low)).reshape(len(pixels), -1)
+    return Dataset(name, scaled, y=y[kept], shape=(pixels.shape[-2], pixels.shape[-1]))
 
 
 def _floats(values: ArrayLike) -> Array:
@@ -201,32 +196,30 @@ def _floats(values: ArrayLike) -> Array:
 
 
 def _labels(y: Array) -> Array:
-    """0 to C - 1 in the order of the labels; -1, unknown, stays."""
-    known, place = np.unique(y, return_inverse=True)
-    return np.asarray(np.where(y < 0, -1, place - int((known < 0).sum())), dtype=np.int64)
+    """0 to C - 1 in the order of the labels; negative ones, unknown, are -1."""
+    return pd.factorize(pd.Series(y).where(y >= 0), sort=True)[0].astype(np.int64)
 
 
-Reader = Callable[[str, Arrays], Dataset]
-
-#: The files of the data folder: labels are ``y [n]``, features ``X`` (``X0``, ``X1``, ... of several views; ``feat_*``
-#: where they are sparse), and ``is_train [n]`` where a name is the test half alone.
-SOURCES: dict[str, tuple[str, Reader]] = {
-    "banking77": ("banking77_minilm.npz", _vectors),
-    "clinc150": ("clinc150_minilm.npz", _vectors),
-    "cifar10-mobilenetv2": ("cifar10_mobilenetv2_feats.npz", _vectors),
-    "pendigits": ("pendigits.npz", _vectors),
-    "pbmc68k": ("pbmc68k_reduced.npz", partial(_vectors, key="X_pca")),
-    "fashion-mnist": ("fashion_mnist.npz", _images),
-    "fashion-mnist-10k": ("fashion_mnist.npz", partial(_images, test_half=True)),
-    "usps": ("usps.npz", _images),
-    "cifar10-images": ("cifar10_test_images.npz", _images),
-    "coil20": ("coil20_32x32.npz", _images),
-    "mfeat": ("mfeat_6views.npz", partial(_views, number=6)),
-    "scene15": ("scene15_3views.npz", partial(_views, number=3)),
-    "cora": ("graph_cora.npz", _words),
-    "citeseer": ("graph_citeseer.npz", _words),
-    "bladder": ("bladder_pca50.npz", _vectors),
-    **{name: (f"{name}.npz", _vectors) for name in ("isolet", "letter", "satimage", "segment", "vowel")},
+TEST_HALF = "fashion-mnist-10k"
+#: The files of the data folder: labels are ``y [n]``; features ``X`` (``X_pca``; ``X0``, ``X1``, ... of several views;
+#: ``feat_*`` where they are sparse), and ``is_train [n]`` where a name is the test half alone.
+SOURCES = {
+    "banking77": "banking77_minilm.npz",
+    "clinc150": "clinc150_minilm.npz",
+    "cifar10-mobilenetv2": "cifar10_mobilenetv2_feats.npz",
+    "pendigits": "pendigits.npz",
+    "pbmc68k": "pbmc68k_reduced.npz",
+    "fashion-mnist": "fashion_mnist.npz",
+    TEST_HALF: "fashion_mnist.npz",
+    "usps": "usps.npz",
+    "cifar10-images": "cifar10_test_images.npz",
+    "coil20": "coil20_32x32.npz",
+    "mfeat": "mfeat_6views.npz",
+    "scene15": "scene15_3views.npz",
+    "cora": "graph_cora.npz",
+    "citeseer": "graph_citeseer.npz",
+    "bladder": "bladder_pca50.npz",
+    **{name: f"{name}.npz" for name in ("isolet", "letter", "satimage", "segment", "vowel")},
 }
 ALIASES = {"cifar10": "cifar10-mobilenetv2"}
 NAMES = ("digits", *SOURCES)

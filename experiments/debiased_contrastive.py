@@ -28,7 +28,12 @@ METHODS = SIMCLR, T_SIMCLR, CHUANG = "SimCLR", "t-SimCLR", "SimCLR, Chuang's est
 ALPHAS = (0.0, 0.1, 0.2, 0.4, 0.6)
 ENCODER, AVERAGE = "encoder", "moving average"
 #: Points of a batch, what gives its keys, and length of the queue: 64 + 448 candidates are as many as 2 · 256 views.
-SIZES = ((64, ENCODER, 0), (256, ENCODER, 0), (64, AVERAGE, 0), (64, AVERAGE, 448))
+SIZES = {
+    "batch 64": (64, ENCODER, 0),
+    "batch 256": (256, ENCODER, 0),
+    "batch 64, moving-average keys": (64, AVERAGE, 0),
+    "batch 64, moving-average keys, queue 448": (64, AVERAGE, 448),
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 
     At α = 0 Chuang's estimator is SimCLR itself, and is not run.
     """
-    cells = [*product((RAW, UNTRAINED), ((0, ENCODER, 0),), (0.0,)), *product(METHODS, SIZES, ALPHAS)]
+    cells = [*product((RAW, UNTRAINED), ((0, ENCODER, 0),), (0.0,)), *product(METHODS, SIZES.values(), ALPHAS)]
     return [
         {"method": method, "alpha": alpha, "batch": batch, "keys": keys, "queue": queue}
         for method, (batch, keys, queue), alpha in cells
@@ -154,7 +159,6 @@ def _moved(images: Tensor, most: int) -> Tensor:
 # -- reading the results ----------------------------------------------------------------------------------------------
 
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
-LABELS = ("batch 64", "batch 256", "batch 64, moving-average keys", "batch 64, moving-average keys, queue 448")
 
 
 def with_plain(frame: DataFrame) -> DataFrame:
@@ -179,9 +183,9 @@ def accuracy(frame: DataFrame, probe: str) -> Figure:
     for panel, (method, dataset) in zip(places.flat, product(METHODS, datasets), strict=True):
         some = frame[frame["dataset"] == dataset]
         runs = some[some["method"] == method].groupby(["batch", "keys", "queue"])
-        for number, size in enumerate(SIZES):
+        for number, (name, size) in enumerate(SIZES.items()):
             line(
-                panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), label=LABELS[number],
+                panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), label=name,
                 color=COLOURS[number], marker=MARKERS[number], linestyle=LINES[number // 2],
             )  # fmt: skip
         for other, style in ((RAW, ":"), (UNTRAINED, "-.")):
@@ -189,7 +193,7 @@ def accuracy(frame: DataFrame, probe: str) -> Figure:
             panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=other)
         panel.set_title(f"{dataset}\n{method}" if method == SIMCLR else method)
     label(places[-1], "α (of Chuang's estimator: τ⁺)", "")
-    legend(figure, places[0, 0], 3)
+    legend(figure, 3)
     figure.supylabel(f"{PROBES[probe]} accuracy (%)", fontsize="medium")
     return figure
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -20,8 +19,8 @@ import icon
 from experiments import record
 from experiments.datasets import Array, Dataset, at_most
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
-from experiments.plots import panels
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.plots import panels, scatter
+from experiments.record import Configuration, Experiment, Measures, grid, labels_of
 from experiments.statistics import long, mean_std, ordered
 from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
@@ -66,10 +65,6 @@ class Settings(record.Settings):
     map_learning_rate: float = 0.1
     perplexity: float = 30.0
     drawn: int = 300
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return [{"cell": cell, "divergence": divergence} for cell in CELLS for divergence in DIVERGENCES]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -177,8 +172,8 @@ CLUSTERS = {"clusters": "clusters with points (a number)"}
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, cell and score, a column per divergence."""
     names = list((MEASURES | CLUSTERS).values())
-    shares = frame.assign(**{measure: 100 * frame[measure] for measure in MEASURES})
-    runs = ordered(long(shares, MEASURES | CLUSTERS, "score (%)"), cell=CELLS, **{"score (%)": names})
+    frame = frame.assign(**(100 * frame[list(MEASURES)]))
+    runs = ordered(long(frame, MEASURES | CLUSTERS, "score (%)"), cell=CELLS, **{"score (%)": names})
     runs = ordered(runs, divergence=list(DIVERGENCES))
     rows = ["dataset", "cell", "score (%)"]
     found = runs.pivot_table("value", rows, "divergence", lambda values: mean_std(values, 1), observed=True)
@@ -192,10 +187,8 @@ def maps(frame: DataFrame) -> Figure:
     drawn = frame[(frame["cell"] == SNE) & (frame["seed"] == 0)].set_index(["dataset", "divergence"])["map"]
     for row, dataset in enumerate(names):
         for panel, (divergence, name) in zip(places[row], DIVERGENCES.items(), strict=True):
-            points = np.array([point.split(",") for point in drawn[dataset, divergence].split()], dtype=float)
-            panel.scatter(points[:, 0], points[:, 1], c=points[:, 2], cmap=mpl.colormaps["tab10"], s=4)
-            panel.set(xticks=[], yticks=[], title=name if row == 0 else "")
-            panel.set_aspect("equal", "datalim")
+            scatter(panel, drawn[dataset, divergence], s=4)
+            panel.set_title(name if row == 0 else "")
         places[row, 0].set_ylabel(dataset)
     return figure
 
@@ -204,7 +197,7 @@ EXPERIMENT = Experiment(
     name="divergences",
     question="Is KL the right divergence between p and q, in clustering, supervised contrastive learning and SNE?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(cell=CELLS, divergence=tuple(DIVERGENCES)),
     run=run,
     table=table,
     figures={"maps": maps},

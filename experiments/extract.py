@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import torch
 import typer
 from rich.console import Console
@@ -108,14 +109,14 @@ def image_files(folder: Path) -> list[Path]:
 def labels_of(folder: Path, files: list[Path]) -> tuple[Array, list[str]]:
     """``[n]`` the number of each image's sub-folder, and the names of these; -1 of images in the folder itself."""
     parents = [path.relative_to(folder).parts[0] if path.parent != folder else None for path in files]
-    names = sorted({name for name in parents if name is not None})
-    return np.array([-1 if name is None else names.index(name) for name in parents], dtype=np.int64), names
+    numbers, names = pd.factorize(np.array(parents, dtype=object), sort=True)
+    return numbers.astype(np.int64), list(names)
 
 
 def read_image(path: Path, backbone: Backbone) -> Tensor:
     """``[3, size, size]`` the central square of an image, resized and normalised as the backbone expects it."""
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError:
         raise ValueError(f"images: got {path}, expected pillow to be installed ({INSTALL})") from None
     try:
@@ -123,10 +124,8 @@ def read_image(path: Path, backbone: Backbone) -> Tensor:
             colours = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"images: got {path}, expected an image that can be read ({_first(error)})") from None
-    width, height = colours.size
-    side = min(width, height) * min(backbone.crop, 1.0)
-    box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-    square = colours.resize((backbone.size, backbone.size), Image.Resampling.BICUBIC, box=box)
+    bleed = (1 - min(backbone.crop, 1.0)) / 2  # what is cut off on each side
+    square = ImageOps.fit(colours, (backbone.size, backbone.size), Image.Resampling.BICUBIC, bleed)
     pixels = torch.from_numpy(np.asarray(square, dtype=np.float32) / 255).permute(2, 0, 1)
     mean, std = (torch.tensor(values)[:, None, None] for values in (backbone.mean, backbone.std))
     return (pixels - mean) / std

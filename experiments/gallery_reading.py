@@ -16,13 +16,14 @@ from pandas import DataFrame
 from experiments.datasets import Array
 from experiments.gallery_training import CLUSTERS, LABELLED
 from experiments.plots import panels
+from experiments.statistics import in_percent, ordered
 from experiments.store import complete, read
 from icon.methods.axes import COLUMNS, ROWS
 
 POINTS, CELL = "points", "cell"  # the parts of the gallery, beside the sliders
 SEEN = "seen.csv"  # beside the results: dataset, row, column, and a sentence on what is seen there
 LEVELS = 2048  # places along the longer side of a map
-POINT, LINE = 1e-3, 1.02  # a smaller spread, a lower effective rank: a point, a line
+POINT = 1e-3  # a map of a smaller spread is a point
 SCORES = {"knn": "k-NN (%)", "clustering": "clustering (%)"}
 
 
@@ -68,37 +69,20 @@ def thinned(losses: list[float], most: int = 60) -> list[float]:
     return [losses[place] for place in kept]
 
 
-def measured(found: Any) -> str:
-    """A sentence from the measures of a cell alone."""
-    if found.row == CLUSTERS:
-        used = [size for size in found.sizes if size]
-        return (
-            f"{len(used)} of {len(found.sizes)} clusters have points, {min(used)} to {max(used)} each, and "
-            f"{100 * found.clustering:.0f} % of the points are in the cluster of their class."
-        )
-    if found.spread < POINT:
-        return "Everything collapses to one point."
-    where = "All points lie on a circle" if found.circle else "All points fall on a line" if found.rank < LINE else ""
-    told = f"he 10 nearest on the map tell the class of {100 * found.knn:.0f} % of the points."
-    return f"{where}, where t{told}" if where else f"T{told}"
-
-
 def cells_of(frame: DataFrame) -> DataFrame:
     """The cells of the first seed of the first data set, in the order of the table, with the sizes of clusters.
 
     Of points that coincide there are no scores: what the nearest of them tell is rounding.
     """
     runs = first_of(frame)
-    y = labels_in(runs)
-    cells = runs[runs["part"] == CELL].copy()
-    order = {place: number for number, place in enumerate((row, column) for row in ROWS for column in COLUMNS)}
-    cells["number"] = [order[place] for place in zip(cells["row"], cells["column"], strict=True)]
+    count = int(labels_in(runs).max()) + 1
+    cells = ordered(runs[runs["part"] == CELL], row=list(ROWS), column=list(COLUMNS)).sort_values(["row", "column"])
     cells.loc[cells["spread"] < POINT, list(SCORES)] = np.nan
     cells["sizes"] = [
-        np.bincount(unpacked(text, "u1"), minlength=int(y.max()) + 1).tolist() if isinstance(text, str) else None
+        np.bincount(unpacked(text, "u1"), minlength=count).tolist() if isinstance(text, str) else None
         for text in cells["clusters"]
     ]
-    return DataFrame(cells.sort_values("number"))
+    return cells
 
 
 def first_of(frame: DataFrame) -> DataFrame:
@@ -137,7 +121,8 @@ def page_data(folder: Path) -> dict[str, Any]:
         raise ValueError(f"folder: got {folder}, expected a gallery of which all cells are trained")
     runs = first_of(frame[frame["settings"] == frame["settings"].iloc[-1]])
     y, cells, name = labels_in(runs), cells_of(runs), runs["dataset"].iloc[0]
-    words = sentences(folder, name)
+    path = folder / SEEN
+    words = pd.read_csv(path).set_index(["dataset", "row", "column"])["seen"].to_dict() if path.is_file() else {}
     shared = wide(common(cells))
     shown = [
         {
@@ -146,7 +131,7 @@ def page_data(folder: Path) -> dict[str, Any]:
             "clusters": based(unpacked(cell.clusters, "u1")) if cell.row == CLUSTERS else None, "sizes": cell.sizes,
             "curve": [float(value) for value in cell.curve.split()], "steps": int(cell.steps), "mapper": cell.mapper,
             "uses_labels": cell.column in LABELLED, **scores_of(cell), "seconds": round(cell.seconds, 2),
-            "seen": words.get((cell.row, cell.column)) or measured(cell),
+            "seen": words.get((name, cell.row, cell.column), ""),
         }
         for cell in tuples(cells)
     ]  # fmt: skip
@@ -163,29 +148,14 @@ def page_data(folder: Path) -> dict[str, Any]:
 
 
 def slider_of(runs: DataFrame, knob: str) -> dict[str, Any]:
-    each = SLIDERS[knob]
     found = runs[runs["part"] == knob].sort_values("value")
-    frames = [
-        {"places": wide(map_of(frame.map)), "clusters": None, **scores_of(frame)}
-        for frame in tuples(found)
-    ]  # fmt: skip
-    return {"knob": knob, "row": each.row, "column": each.column, "values": list(each.values),
-            "default": each.default, "frames": frames}  # fmt: skip
+    frames = [{"places": wide(map_of(frame.map)), "clusters": None, **scores_of(frame)} for frame in tuples(found)]
+    return {"knob": knob, **SLIDERS[knob]._asdict(), "values": list(SLIDERS[knob].values), "frames": frames}
 
 
 def scores_of(found: Any) -> dict[str, float | None]:
     values = {name: getattr(found, name) for name in SCORES}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in values.items()}
-
-
-def sentences(folder: Path, dataset: str) -> dict[tuple[str, str], str]:
-    """By row and column, what somebody has written of the pictures of this data set."""
-    path = folder / SEEN
-    if not path.is_file():
-        return {}
-    found = pd.read_csv(path)
-    found = found[found["dataset"] == dataset]
-    return dict(zip(zip(found["row"], found["column"], strict=True), found["seen"], strict=True))
 
 
 def wide(z: Array) -> str:
@@ -206,11 +176,11 @@ def sheet(frame: DataFrame) -> Figure:
     """The table with its maps. Points have the colours of their classes; those of clusters, of their clusters."""
     runs = first_of(frame)
     y, cells = labels_in(runs), cells_of(runs)
-    shared, count = common(cells), len(COLUMNS)
-    figure, axes = panels(len(ROWS), count, (1.35, 1.5))
+    shared = common(cells)
+    figure, axes = panels(len(ROWS), len(COLUMNS), (1.35, 1.5))
     colour_of = mpl.colormaps["tab10"]
-    for cell in tuples(cells):
-        panel = axes[divmod(cell.number, count)]
+    for number, cell in enumerate(tuples(cells)):
+        panel = axes.flat[number]
         clusters = cell.row == CLUSTERS
         z, colours = (shared, unpacked(cell.clusters, "u1")) if clusters else (map_of(cell.map), y)
         size = 1.2 if np.ptp(z) else 12  # of a map that is a point
@@ -219,11 +189,11 @@ def sheet(frame: DataFrame) -> Figure:
         panel.set(xticks=[], yticks=[], xlim=edge, ylim=edge, aspect="equal")
         panel.spines[:].set(visible=True, color="#cccccc", linewidth=0.6)
         name, value = ("accuracy", cell.clustering) if clusters else ("k-NN", cell.knn)
-        score = "a point" if np.isnan(value) else f"{name} {in_percent(value)} %"
+        score = "a point" if np.isnan(value) else f"{name} {100 * value:.0f} %"
         panel.set_xlabel(score, fontsize=7, labelpad=2)
-        if cell.number < count:
+        if number < len(COLUMNS):
             panel.set_title(COLUMNS[cell.column].name, fontsize=8)
-        if cell.number % count == 0:
+        if number % len(COLUMNS) == 0:
             panel.set_ylabel(ROWS[cell.row].name, fontsize=8)
         if clusters:
             bars = panel.inset_axes((0, -0.36, 1, 0.2))
@@ -232,29 +202,29 @@ def sheet(frame: DataFrame) -> Figure:
     return figure
 
 
-def in_percent(value: float, digits: int = 0) -> str | None:
-    return None if np.isnan(value) else f"{100 * value:.{digits}f}"
-
-
 def table(frame: DataFrame) -> DataFrame:
     """A row per cell of the first data set."""
     cells = cells_of(frame)
-    shown: dict[str, Any] = {
+    curves = cells["curve"].str.split()
+    return DataFrame({
         "row": [ROWS[row].name for row in cells["row"]],
-        "column": [COLUMNS[c].name for c in cells["column"]],
-    }
-    shown |= {"mapper": cells["mapper"], "labels train": np.where(cells["column"].isin(LABELLED), "yes", "no")}
-    shown |= {name: [in_percent(value, 1) for value in cells[key]] for key, name in SCORES.items()}
-    shown |= {"effective rank": [None if np.isnan(rank) else f"{rank:.2f}" for rank in cells["rank"]]}
-    shown |= {"loss, first": [f"{float(c.split()[0]):.3g}" for c in cells["curve"]]}
-    shown |= {"loss, last": [f"{float(c.split()[-1]):.3g}" for c in cells["curve"]]}
-    return DataFrame(shown | {"seconds": [f"{seconds:.1f}" for seconds in cells["seconds"]]})
+        "column": [COLUMNS[column].name for column in cells["column"]],
+        "mapper": cells["mapper"],
+        "labels train": np.where(cells["column"].isin(LABELLED), "yes", "no"),
+        **{name: in_percent(cells[measure]) for measure, name in SCORES.items()},
+        "effective rank": cells["rank"].map("{:.2f}".format, na_action="ignore"),
+        "loss, first": [f"{float(losses[0]):.3g}" for losses in curves],
+        "loss, last": [f"{float(losses[-1]):.3g}" for losses in curves],
+        "seconds": cells["seconds"].map("{:.1f}".format),
+    })  # fmt: skip
 
 
 def frames(frame: DataFrame) -> DataFrame:
     """A row per frame of a slider."""
-    runs = first_of(frame)
-    found = pd.concat([runs[runs["part"] == knob].sort_values("value") for knob in SLIDERS])
-    shown: dict[str, Any] = {"slider": found["part"], "value": [f"{value:g}" for value in found["value"]]}
-    shown |= {name: [f"{100 * value:.1f}" for value in found[key]] for key, name in SCORES.items()}
-    return DataFrame(shown | {"seconds": [f"{seconds:.1f}" for seconds in found["seconds"]]})
+    found = ordered(first_of(frame), part=list(SLIDERS)).sort_values(["part", "value"])
+    return DataFrame({
+        "slider": found["part"],
+        "value": found["value"].map("{:g}".format),
+        **{name: in_percent(found[measure]) for measure, name in SCORES.items()},
+        "seconds": found["seconds"].map("{:.1f}".format),
+    })  # fmt: skip

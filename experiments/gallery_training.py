@@ -48,35 +48,26 @@ class Seen(NamedTuple):
     losses: list[float]
     mapper: str
     circle: bool = False
+    encoder: nn.Module | None = None
 
 
+@lru_cache(maxsize=4)
 def trained(dataset: Dataset, row: str, column: str, seed: int, settings: Settings) -> Seen:
     """A cell of the table."""
     if row == CLUSTERS and column in (*FREE, "classes"):
         return clustered(dataset, column, seed, settings)
-    return (
-        laid_out(dataset, row, column, seed, settings)
-        if column in FREE
-        else encoded(dataset, row, column, seed, settings)[0]
-    )
+    train = laid_out if column in FREE else encoded
+    return train(dataset, row, column, seed, settings)
 
 
 def framed(dataset: Dataset, configuration: Configuration, seed: int, settings: Settings) -> Seen:
     """A frame of a slider: an encoder is trained on from that of the cell; a map begins as that of the cell, shrunk."""
     knob, row, column, value = (configuration[name] for name in ("part", "row", "column", "value"))
-    before, model = begun(dataset, row, column, seed, settings)
+    before = trained(dataset, row, column, seed, settings)
     hyper = {knob: int(value) if knob == "walks" else value}
-    if model is not None:
-        return encoded(dataset, row, column, seed, settings, hyper, deepcopy(model))[0]
+    if before.encoder is not None:
+        return encoded(dataset, row, column, seed, settings, hyper, deepcopy(before.encoder))
     return laid_out(dataset, row, column, seed, settings, hyper, START * before.z / before.z.std())
-
-
-@lru_cache(maxsize=4)
-def begun(dataset: Dataset, row: str, column: str, seed: int, settings: Settings) -> tuple[Seen, nn.Module | None]:
-    """What the frames of a slider start from: the cell, and its encoder, where it has one."""
-    if column in FREE:
-        return laid_out(dataset, row, column, seed, settings), None
-    return encoded(dataset, row, column, seed, settings)
 
 
 def laid_out(
@@ -108,7 +99,7 @@ def clustered(dataset: Dataset, column: str, seed: int, settings: Settings) -> S
 
 def encoded(
     dataset: Dataset, row: str, column: str, seed: int, settings: Settings, hyper: Any = None, model: Any = None
-) -> tuple[Seen, nn.Module]:
+) -> Seen:
     """A function of the points, trained by classes, labels, or two views of each point; all points at each step."""
     loss, x = loss_of(row, column, **(hyper or {})), inputs(dataset, settings)
     if column == "pairs" and getattr(loss.p, "join", False):  # first views are anchors, second ones candidates
@@ -126,7 +117,7 @@ def encoded(
         z = z if isinstance(z, Tensor) else z[0]
         circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
         z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
-    return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", circle), model
+    return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", circle, model)
 
 
 def loss_of(row: str, column: str, **hyper: Any) -> icon.Loss:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
+from scipy.stats import mode
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 import icon
 from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.plots import panels
+from experiments.plots import panels, scatter
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import mean_std
 from icon.metrics import trustworthiness
@@ -38,10 +38,6 @@ class Settings(record.Settings):
     judged: int = 5000
     near: int = 15
     drawn: int = 600
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return cells_of()
 
 
 def cells_of() -> list[Configuration]:
@@ -68,23 +64,17 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     z = model.fit(x, y, affinity=rows.debias(configuration["alpha"])).embedding_
     seconds = time.perf_counter() - began
     some = np.random.default_rng(seed).permutation(dataset.n)[: settings.judged]
-    index = NearestNeighbors(n_neighbors=settings.near + 1).fit(z).kneighbors(z, return_distance=False)
-    near = np.stack([found[found != i][: settings.near] for i, found in enumerate(index)])
+    near = NearestNeighbors(n_neighbors=settings.near).fit(z).kneighbors(return_distance=False)
     truth = neighbours(dataset, settings)
     measures: Measures = {
         "seconds": seconds,
         "trustworthiness": trustworthiness(x[some], z[some], k=settings.near),
         "preserved": float(np.mean([np.isin(near[i], truth[i]).mean() for i in some])),
-        "knn": float(np.mean(most_frequent(y[near[:, :10]]) == y)),
+        "knn": float(np.mean(mode(y[near[:, :10]], axis=1).mode == y)),
     }
     if seed == 0:
         measures["map"] = drawn(z, y, settings.drawn)
     return measures
-
-
-def most_frequent(labels: Array) -> Array:
-    """``[n]`` of labels ``[n, k]``; the lowest of those that are equally frequent."""
-    return np.asarray(np.apply_along_axis(np.bincount, 1, labels, minlength=labels.max() + 1).argmax(axis=1))
 
 
 def drawn(z: Array, y: Array, count: int) -> str:
@@ -154,44 +144,33 @@ def name_of(cell: Any) -> str:
 
 
 def in_order(frame: DataFrame) -> DataFrame:
-    """The runs data set by data set, in the order of the cells."""
-    place = {tuple(cell.values()): number for number, cell in enumerate(cells_of())}
-    number = [place.get(cell, len(place)) for cell in frame[CELL].itertuples(index=False, name=None)]
-    return frame.assign(number=number).sort_values(["dataset", "number"], kind="stable")
+    """The runs data set by data set, in the order of the cells, whose ``number`` they get."""
+    cells = DataFrame(cells_of()).rename_axis("number").reset_index()
+    return frame.merge(cells).sort_values(["dataset", "number"], kind="stable")
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set and cell."""
-    frame = in_order(frame)
-    runs = frame.assign(**{measure: 100 * frame[measure] for measure in SHARES})
-    texts = runs.groupby(["dataset", *CELL], sort=False)[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
-    found = texts.reset_index()
-    found["cell"] = [name_of(cell) for cell in found.itertuples()]
-    kept = found[["dataset", "cell", *SHARES, "seconds"]]
-    return kept.rename(columns={name: f"{text} (%)" for name, text in SHARES.items()})
+    runs = in_order(frame)
+    runs = runs.assign(cell=[name_of(run) for run in runs.itertuples()], **(100 * runs[list(SHARES)]))
+    texts = runs.groupby(["dataset", "cell"], sort=False)[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
+    return texts.rename(columns={name: f"{text} (%)" for name, text in SHARES.items()}).reset_index()
 
 
 def sheet(frame: DataFrame) -> Figure:
     """Two cells in a row, each with a panel per data set; the colours are the classes."""
-    first = in_order(frame[frame["seed"] == 0]).drop_duplicates(["dataset", *CELL])
-    datasets = list(first["dataset"].unique())
-    cells = first.sort_values("number")[CELL].drop_duplicates().values.tolist()
+    runs = in_order(frame[frame["seed"] == 0])
+    datasets, cells = list(runs["dataset"].unique()), sorted(runs["number"].unique())
     figure, places = panels(-(-len(cells) // 2), 2 * len(datasets), (1.7, 1.85))
     for panel in places.flat:
         panel.set_visible(False)
-    for number, cell in enumerate(cells):
-        runs = first[(first[CELL] == cell).all(axis=1)].set_index("dataset")
-        for place, dataset in enumerate(datasets):
-            if dataset not in runs.index:
-                continue
-            panel = places[number // 2, len(datasets) * (number % 2) + place]
-            points = np.array([point.split(",") for point in runs.loc[dataset, "map"].split()], dtype=int)
-            colours = mpl.colormaps["tab10"](points[:, 2] % 10)
-            panel.scatter(points[:, 0], points[:, 1], color=colours, s=2, linewidths=0)
-            panel.set(xticks=[], yticks=[], visible=True, xlabel=dataset if number < 2 else "")
-            panel.set_aspect("equal", "datalim")
-            if place == 0:
-                panel.set_title(name_of(runs.loc[dataset]), fontsize=8, loc="left")
+    for run in runs.itertuples():
+        cell, place = cells.index(run.number), datasets.index(run.dataset)
+        panel = places.reshape(-1, len(datasets))[cell, place]
+        scatter(panel, str(run.map), s=2, linewidths=0)
+        panel.set(visible=True, xlabel=run.dataset if cell < 2 else "")
+        if place == 0:
+            panel.set_title(name_of(run), fontsize=8, loc="left")
     return figure
 
 
@@ -199,7 +178,7 @@ EXPERIMENT = Experiment(
     name="maps",
     question="What do the row, the column, the row or joint form and debiasing do to a map?",
     settings=Settings,
-    configurations=configurations,
+    configurations=lambda dataset: cells_of(),
     run=run,
     table=table,
     figures={"maps": sheet},

@@ -153,7 +153,7 @@ def accuracy(frame: DataFrame) -> Figure:
             line(panel, some, "views", measure, aside=width * (number - 2.5), label=name, **look)
         panel.set_xticks(sorted(runs["views"].unique()))
     label(places.values(), "views learned together", "held-out k-NN accuracy")
-    legend(figure, next(iter(places.values())), min(3, len(places) + 1))
+    legend(figure, min(3, len(places) + 1))
     return figure
 
 

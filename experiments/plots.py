@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 #: White under both themes of a page.
 STYLE: Any = {
@@ -54,10 +55,12 @@ def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: 
     panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
 
 
-def dots(panel: Axes, place: int, values: Series, colour: str) -> None:
-    """In a row, a dot per seed and a bar at their mean."""
-    panel.plot(values, np.full(len(values), place), "o", color=colour, markersize=3, alpha=0.6)
-    panel.plot(values.mean(), place, "|", color="black", markersize=11, markeredgewidth=1.6)
+def scatter(panel: Axes, points: str, **style: Any) -> None:
+    """A map that is written as ``x,y,label x,y,label ...``; the colours are the labels."""
+    x, y, labels = np.array([point.split(",") for point in points.split()], dtype=np.float64).T
+    panel.scatter(x, y, color=mpl.colormaps["tab10"](labels.astype(int) % 10), **style)
+    panel.set(xticks=[], yticks=[])
+    panel.set_aspect("equal", "datalim")
 
 
 def label(panels: Iterable[Axes], x: str, y: str) -> None:
@@ -68,6 +71,6 @@ def label(panels: Iterable[Axes], x: str, y: str) -> None:
         panel.set_ylabel(y if place is not None and place.is_first_col() else "")
 
 
-def legend(figure: Figure, panel: Axes, columns: int) -> None:
-    """One legend for all panels, under them."""
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+def legend(figure: Figure, columns: int) -> None:
+    """One legend for all panels, that of the first, under them."""
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)

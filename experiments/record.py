@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Experiment:
         tables: further ones, by title.
         figures: name of the file to the drawing of the frame.
         most_seeds: a configuration to the number of seeds that it is run with at most; None sets no limit.
+        development: whether it refuses the data sets that are kept for validation, as it compares ways to choose.
         partly: whether the labels of some points may be unknown.
         tests: whether it scores the test points of a data set that has some, and takes features that lie on disk.
     """
@@ -50,6 +52,7 @@ class Experiment:
     figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
     tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
     most_seeds: Callable[[Configuration], int | None] = lambda configuration: None
+    development: bool = False
     partly: bool = False
     tests: bool = False
 
@@ -59,10 +62,14 @@ class Settings:
     """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
 
     def __post_init__(self) -> None:
-        for name in (setting.name for setting in fields(self)):
-            value = getattr(self, name)
-            valid: Any = check.fraction if name in SHARES else check.positive
-            (check.count if isinstance(value, int) else valid)(value, name)
+        for name, value in vars(self).items():
+            share: Any = check.fraction if name in SHARES else check.positive
+            (check.count if isinstance(value, int) else share)(value, name)
+
+
+def grid(**levels: Sequence[Any]) -> Callable[[Dataset], list[Configuration]]:
+    """Every combination of the levels, the last of them fastest, for every data set."""
+    return lambda dataset: [dict(zip(levels, each, strict=True)) for each in product(*levels.values())]
 
 
 def labels_of(dataset: Dataset, partly: bool = False) -> Array:

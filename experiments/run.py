@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from experiments.datasets import Dataset
+from experiments.datasets import Dataset, refuse_validation
 from experiments.record import Configuration, Experiment, labels_of
 from experiments.store import Row, Store, row_of
 
@@ -23,6 +23,8 @@ def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, setti
     """All runs, finished or not: seed by seed, so that an early stop leaves whole seeds."""
     planned = []
     for dataset in datasets:
+        if experiment.development:
+            refuse_validation(dataset)
         configurations = experiment.configurations(dataset)
         labels_of(dataset, experiment.partly)
         if dataset.test is not None and not experiment.tests:

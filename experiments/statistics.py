@@ -24,6 +24,11 @@ def percent(values: ArrayLike) -> str:
     return mean_std(100 * np.asarray(values, dtype=np.float64), 1)
 
 
+def in_percent(values: Series) -> Series:
+    """Shares as text, in percent; what is missing stays so."""
+    return (100 * values).map("{:.1f}".format, na_action="ignore")
+
+
 def long(frame: DataFrame, measures: dict[str, str], name: str) -> DataFrame:
     """A row per run and measure that it has: the measure's title under ``name``, its number under ``value``."""
     others = [column for column in frame.columns if column not in measures]
@@ -51,6 +56,12 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> tuple[float, float
         warnings.simplefilter("ignore", RuntimeWarning)  # one pair, or no spread at all
         low, high = ttest_rel(first, second).confidence_interval()
     return float(np.mean(np.subtract(first, second))), float(low), float(high)
+
+
+def difference(first: ArrayLike, second: ArrayLike, digits: int = 1) -> str:
+    """``mean [low, high]`` of `paired_difference`, with signs; of one pair the difference alone."""
+    mean, low, high = (f"{number:+.{digits}f}" for number in paired_difference(first, second))
+    return mean if low == "+nan" else f"{mean} [{low}, {high}]"
 
 
 def mean_ranks(scores: DataFrame) -> Series:

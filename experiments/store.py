@@ -44,28 +44,24 @@ class Store:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
-        self._rows = _text(self.path)
+        self._rows = _rows_of(self.path)
 
     def has(self, row: Row) -> bool:
         """Whether the run of this row has finished."""
-        if not set(row) <= set(self._rows.columns):
-            return False
-        return bool((self._rows[list(row)] == pd.Series(row)).all(axis=1).any())
+        return any(row.items() <= finished.items() for finished in self._rows)
 
     def add(self, row: Row, measures: Measures) -> None:
         """Write a finished run, once; a kill leaves the file as it was or with the whole row."""
         with FileLock(self.path.with_suffix(".lock")):
-            self._rows = _text(self.path)
-            if self.has(row):  # another process has made the same run
-                return
-            new = pd.DataFrame([row | {name: _written(value) for name, value in measures.items()}])
-            self._rows = pd.concat([self._rows, new], ignore_index=True).fillna("")
-            replace_text(self.path, self._rows.to_csv(index=False))
+            self._rows = _rows_of(self.path)
+            if not self.has(row):  # by another process
+                self._rows.append(row | {name: _written(value) for name, value in measures.items()})
+                replace_text(self.path, pd.DataFrame(self._rows).fillna("").to_csv(index=False))
 
 
 def read(folder: Path) -> pd.DataFrame:
     """The finished runs of a folder, in the order in which they ended."""
-    if _text(folder / FILE).empty:
+    if not _rows_of(folder / FILE):
         raise ValueError(f"results: got no runs in {folder}, expected {FILE} with some")
     return pd.read_csv(folder / FILE, dtype=dict.fromkeys(("dataset", "data", "settings"), str))
 
@@ -83,17 +79,17 @@ def _written(value: float | str) -> str:
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
-def _text(path: Path) -> pd.DataFrame:
-    """The CSV with every cell as it is written."""
+def _rows_of(path: Path) -> list[Row]:
+    """The rows of the CSV with every cell as it is written; none where there is no file."""
     if not path.is_file():
-        return pd.DataFrame(columns=list(OWN))
+        return []
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
         raise ValueError(f"results: got {path} ({str(error).strip()}), expected the CSV of earlier runs") from None
     if not set(OWN) <= set(rows.columns):
         raise ValueError(f"results: got {path} without the columns {', '.join(OWN)}, expected the CSV of earlier runs")
-    return rows
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def record_environment(folder: Path, command: str, threads: int) -> None:

@@ -26,21 +26,16 @@ MANY = 20  # clusters from which covariances are diagonal
 def k_means(dataset: Dataset, seed: int, settings: Settings, first: Array | None = None) -> Clusters:
     """The best of ten runs, or one from the means of first clusters ``[n]``; one run from a sample's means on disk."""
     x = inputs(dataset, settings.directions)
+    loss = None
     if on_disk(x):
         centres = centres_on_disk(x, dataset.classes, seed)
-        return Clusters(nearest_centres(x, centres), None, _test_clusters(dataset, centres))
-    if first is None:
-        found = KMeans(dataset.classes, n_init=10, random_state=seed).fit(x)
+        labels = nearest_centres(x, centres)
     else:
-        centres = means_of(x, first)
-        found = KMeans(len(centres), init=centres, n_init=1).fit(x)
-    return Clusters(found.labels_, float(found.inertia_), _test_clusters(dataset, found.cluster_centers_))
-
-
-def _test_clusters(dataset: Dataset, centres: Array) -> Array | None:
-    if dataset.test is None:
-        return None
-    return nearest_centres(dataset.test.x, centres)
+        start = "k-means++" if first is None else means_of(x, first)
+        clusters, runs = (dataset.classes, 10) if first is None else (len(start), 1)
+        found = KMeans(clusters, init=start, n_init=runs, random_state=seed).fit(x)
+        labels, centres, loss = found.labels_, found.cluster_centers_, float(found.inertia_)
+    return Clusters(labels, loss, None if dataset.test is None else nearest_centres(dataset.test.x, centres))
 
 
 def nearest_centres(x: Array, centres: Array) -> Array:

@@ -12,12 +12,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from pandas import DataFrame
 from torch import Tensor, nn
 
 from experiments.clustering import comparison, ingredients, protocol, reading
 from experiments.datasets import Dataset
-from experiments.record import Configuration, Experiment, Measures
+from experiments.plots import panels
+from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import ordered, percent
 from icon.training.state import seeded
 
@@ -68,10 +70,6 @@ def by_cosine(dataset: Dataset) -> Dataset:
     return replace(dataset, metric="cosine")
 
 
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return [{"variant": name} for name in VARIANTS]
-
-
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Of the experiments `neighbourhood-width`, `ablation` and `comparison`, with the settings of the paper."""
     dataset, name = by_cosine(dataset), configuration["variant"]
@@ -100,18 +98,26 @@ def table(frame: DataFrame, title: str, paper: Mapping[str, str]) -> DataFrame:
     return found.rename_axis(index=f"{title} (%)").reset_index()
 
 
+def bars(frame: DataFrame) -> Figure:
+    """A row per variant, and in it a bar per data set: the mean accuracy over seeds."""
+    means = 100 * frame.pivot_table("accuracy", "variant", "dataset").reindex(list(VARIANTS)).dropna(how="all")
+    figure, places = panels(1, 1, (4.0, 0.3 * len(means)), left=2.6)
+    means.plot.barh(ax=places[0, 0], xlabel="accuracy (%)", ylabel="").invert_yaxis()
+    return figure
+
+
 EXPERIMENT = Experiment(
     name="imagenet",
     question="Do features of ImageNet give the paper's three tables: neighbourhood, ingredients, other methods?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(variant=VARIANTS),
     run=run,
     table=partial(table, title="neighbourhood width", paper=ingredients.WIDTHS),
     tables={
         "Ingredients": partial(table, title="ingredients", paper=ingredients.PARTS),
         "Comparison": partial(table, title="comparison", paper=COMPARISON),
     },
-    figures={"accuracy": partial(reading.points, variants=VARIANTS)},
+    figures={"accuracy": bars},
     partly=True,
     tests=True,
 )

@@ -8,9 +8,9 @@ from typing import Any
 import scipy.sparse as sp
 
 from experiments.clustering import reading
-from experiments.clustering.protocol import OneRestart, Settings, cluster, measured, nearest, one_per, ones
+from experiments.clustering.protocol import OneRestart, Settings, cluster, measured, nearest, ones
 from experiments.datasets import Dataset
-from experiments.record import Configuration, Experiment, Measures
+from experiments.record import Configuration, Experiment, Measures, grid
 
 BASELINE = "baseline"
 #: ImageNet-1K with DINO ViT-S/14, B/14, L/14 (Alshammari et al. 2025): cited, not reproduced.
@@ -62,7 +62,7 @@ def _experiment(name: str, question: str, run: Any, variants: dict[str, str], ou
         name=name,
         question=question,
         settings=OneRestart,
-        configurations=one_per(variants),
+        configurations=grid(variant=tuple(variants)),
         run=run,
         table=partial(reading.table, variants=tuple(variants), ours=ours, paper=variants),
         figures={"accuracy": partial(reading.curve, variants=tuple(variants))},

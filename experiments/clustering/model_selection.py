@@ -7,20 +7,16 @@ from itertools import combinations
 import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
-from sklearn.metrics import mutual_info_score
 
 from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
 from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
-from experiments.record import Configuration, Experiment, Measures
-from experiments.statistics import percent
+from experiments.record import Configuration, Experiment, Measures, grid
+from experiments.statistics import in_percent, percent
+from icon.estimators.judging import shared
 
 WALKS = (1, 2, 3)
 ALPHAS = (0.1, 0.3, 0.6)
-
-
-def configurations(dataset: Dataset) -> list[Configuration]:
-    return [{"walks": walks, "alpha": alpha} for walks in WALKS for alpha in ALPHAS]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -38,8 +34,7 @@ def shared_information(labels: Array, clusters: int) -> float:
     1: every pair is the same and its clusters are equally large. Empty clusters lower it, so that a collapse, on which
     all restarts would agree, is not selected.
     """
-    found = [mutual_info_score(a, b) for a, b in combinations(labels, 2)]
-    return float(np.mean(found) / np.log(clusters))
+    return float(np.mean([shared(a, b, clusters) for a, b in combinations(labels, 2)]))
 
 
 def selected(frame: DataFrame) -> tuple[int, float]:
@@ -62,7 +57,7 @@ def table(frame: DataFrame) -> DataFrame:
     accuracies = frame.pivot_table("accuracy", ["walks", "alpha"], "dataset", percent)
     accuracies.insert(0, "shared information", found["shared information"].map("{:.3f}".format))
     accuracies.insert(1, "selected", ["yes" if where == selected(frame) else "no" for where in found.index])
-    accuracies["mean accuracy"] = (100 * found["mean accuracy"]).map("{:.1f}".format)
+    accuracies["mean accuracy"] = in_percent(found["mean accuracy"])
     return accuracies.rename_axis(index=["walks", "α"], columns=None).reset_index()
 
 
@@ -75,7 +70,7 @@ def agreement(frame: DataFrame) -> Figure:
             color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
         )  # fmt: skip
     label(places.values(), "shared information (of log C)", "accuracy (%)")
-    legend(figure, next(iter(places.values())), 3)
+    legend(figure, 3)
     return figure
 
 
@@ -83,7 +78,7 @@ EXPERIMENT = Experiment(
     name="model-selection",
     question="On which number of walks and which α do the restarts agree, and is it a good configuration?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(walks=WALKS, alpha=ALPHAS),
     run=run,
     table=table,
     figures={"agreement": agreement},

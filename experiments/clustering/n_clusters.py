@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
+from pandas import DataFrame
 from scipy import linalg
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from experiments import record
-from experiments.clustering import n_clusters_reading as reading
 from experiments.clustering import protocol, rivals
-from experiments.datasets import Array, Dataset, at_most, refuse_validation
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.datasets import Array, Dataset, at_most
+from experiments.plots import COLOURS, MARKERS, legend, panels
+from experiments.record import Configuration, Experiment, Measures, grid
+from experiments.statistics import difference, in_percent
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
 from icon.estimators.initialization import k_means
 from icon.estimators.merging import merge
 
+OURS, MODULAR, DISTINCT = "ours", "highest modularity", "stays most"
+SILHOUETTE, EIGENGAP, HDBSCAN, TRUE = "silhouette", "eigengap", "HDBSCAN", "true number"
+#: What the table says beside a rule.
+NAMES = {
+    OURS: '`n_clusters="auto"` (ours)',
+    MODULAR: "highest modularity alone",
+    DISTINCT: "stays most beyond points without clusters, alone",
+    SILHOUETTE: "silhouette of k-means",
+    EIGENGAP: "eigengap of the graph",
+    HDBSCAN: "HDBSCAN",
+    TRUE: "the true number",
+}
+RULES = tuple(NAMES)
 #: Numbers that the silhouette compares.
 TRIED = (*range(2, 21), 25, 30, 40, 50, 70, 100, 140, 200)
 
@@ -37,20 +56,10 @@ class Settings(record.Settings):
     most: int = 200
 
 
-def configurations(dataset: Dataset) -> list[Configuration]:
-    refuse_validation(dataset)
-    return [{"rule": rule} for rule in reading.RULES]
-
-
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """The number of one rule, and the scores of so many groups, merged from the same k-means clusters for all rules."""
-    labels_of(dataset)
-    rule, begun = configuration["rule"], time.process_time()
-    if rule in (reading.OURS, reading.MODULAR, reading.DISTINCT):
-        count = counted(dataset, seed, settings)
-        number = {reading.OURS: count.n_clusters, reading.MODULAR: count.modular}.get(rule, count.distinct)
-    else:
-        number = OTHERS[rule](dataset, seed, settings)
+    begun = time.process_time()
+    number = NUMBERS[configuration["rule"]](dataset, seed, settings)
     seconds = time.process_time() - begun
     parts, joint = small_clusters(dataset, seed, settings)
     groups = merge(joint, min(number, len(joint)))[parts]
@@ -71,10 +80,6 @@ def small_clusters(dataset: Dataset, seed: int, settings: Settings) -> tuple[Arr
     x = torch.from_numpy(protocol.inputs(dataset, settings.directions))
     parts = np.unique(k_means(x, min(PARTS, dataset.n // POINTS), seed, n_init=1), return_inverse=True)[1]
     return parts, walked(protocol.union(dataset, settings.neighbors), parts, settings.walks)
-
-
-def true_number(dataset: Dataset, seed: int, settings: Settings) -> int:
-    return dataset.classes
 
 
 def silhouette(dataset: Dataset, seed: int, settings: Settings) -> int:
@@ -110,20 +115,110 @@ def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
     return max(1, int(found.max()) + 1)
 
 
-OTHERS = {
-    reading.TRUE: true_number,
-    reading.SILHOUETTE: silhouette,
-    reading.EIGENGAP: eigengap,
-    reading.HDBSCAN: hdbscan,
+NUMBERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
+    OURS: lambda *run: counted(*run).n_clusters,
+    MODULAR: lambda *run: counted(*run).modular,
+    DISTINCT: lambda *run: counted(*run).distinct,
+    SILHOUETTE: silhouette,
+    EIGENGAP: eigengap,
+    HDBSCAN: hdbscan,
+    TRUE: lambda dataset, seed, settings: dataset.classes,
 }
+
+
+# -- reading the results ----------------------------------------------------------------------------------------------
+
+CONSTANT = "one number for all, best in hindsight"
+
+
+def constant(frame: DataFrame) -> int:
+    """The number with the smallest mean error where it is the same for all data sets."""
+    classes = frame.groupby("dataset")["classes"].first()
+    return min(range(2, 201), key=lambda number: float(np.log2(number / classes).abs().mean()))
+
+
+def errors(frame: DataFrame) -> DataFrame:
+    """A row per rule and data set, with means over seeds; the constant number is a rule, too.
+
+    ``log2`` is of the chosen number less that of the true one, ``error`` its absolute value, and ``close`` the share
+    of the seeds whose numbers are within a factor of 1.5.
+    """
+    same = frame[frame["rule"] == TRUE].assign(rule=CONSTANT, chosen=constant(frame), accuracy=np.nan, nmi=np.nan)
+    runs = pd.concat([frame, same])
+    log2: Any = np.log2(runs["chosen"] / runs["classes"])
+    runs = runs.assign(log2=log2, error=log2.abs(), close=log2.abs() <= np.log2(1.5))
+    return runs.groupby(["rule", "dataset"])[["log2", "error", "close", "accuracy", "nmi", "seconds"]].mean()
+
+
+def table(frame: DataFrame) -> DataFrame:
+    """A row per rule: means over data sets that count alike."""
+    found: Any = errors(frame)
+    means = found.groupby("rule").mean()
+    worst = found["error"].groupby("rule").idxmax()
+    titles = NAMES | {CONSTANT: f"{CONSTANT} ({constant(frame)})"}
+    means = means.assign(largest=[f"{found.at[place, 'error']:.2f} ({place[1]})" for place in worst]).loc[list(titles)]
+    timed = means.index.isin((OURS, SILHOUETTE, EIGENGAP, HDBSCAN))
+    return DataFrame({
+        "rule": titles.values(),
+        "mean absolute log2 error": means["error"].map("{:.2f}".format),
+        "mean log2": means["log2"].map("{:+.2f}".format),
+        "within a factor of 1.5, %": (100 * means["close"]).map("{:.0f}".format),
+        "largest error": means["largest"],
+        "accuracy": in_percent(means["accuracy"]).fillna(""),
+        "NMI": in_percent(means["nmi"]).fillna(""),
+        "CPU s": means["seconds"].map("{:.1f}".format).where(timed, ""),
+    })  # fmt: skip
+
+
+def per_dataset(frame: DataFrame) -> DataFrame:
+    """A row per data set: the numbers of each rule, one per seed."""
+    runs = frame.sort_values("seed").astype({"chosen": int}).astype({"chosen": str})
+    found = runs.groupby(["dataset", "rule"])["chosen"].agg(", ".join).unstack()[list(RULES[:-1])]
+    found.insert(0, "classes", frame.groupby("dataset")["classes"].first().astype(int).astype(str))
+    return found.rename_axis(index="data set", columns=None).reset_index()
+
+
+def against_ours(frame: DataFrame) -> DataFrame:
+    """A row per other rule: its absolute log2 error less ours, with the 95 % interval over data sets."""
+    each = errors(frame)["error"].unstack("rule")
+    return DataFrame(
+        {"rule": NAMES.get(rule, rule), "difference": difference(each[rule], each[OURS], 2)}
+        for rule in (*RULES[1:-1], CONSTANT)
+    )
+
+
+def numbers(frame: DataFrame) -> Figure:
+    """A row per data set, by its number of classes: a dot for each seed and rule, and the true number as a bar."""
+    classes: Any = frame.groupby("dataset")["classes"].first().sort_values(kind="stable")
+    shown = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)
+    figure, places = panels(1, 1, (7.2, 0.42 * len(classes) + 0.4), left=0.9)
+    panel = places[0, 0]
+    for place, dataset in enumerate(classes.index):
+        panel.plot(classes[dataset], place, "|", color="black", markersize=16, markeredgewidth=1.8,
+                   label="number of classes" if place == 0 else None)  # fmt: skip
+        for number, rule in enumerate(shown):
+            own = frame[(frame["dataset"] == dataset) & (frame["rule"] == rule)]
+            aside = place + 0.18 * (number - (len(shown) - 1) / 2)
+            panel.plot(own["chosen"], np.full(len(own), aside), MARKERS[number], color=COLOURS[number], alpha=0.7,
+                       label=rule if place == 0 else None)  # fmt: skip
+    panel.set_xscale("log", base=2)
+    ticks = [1, 2, 5, 10, 20, 50, 100, 200]
+    panel.set_xticks(ticks, [str(tick) for tick in ticks])
+    panel.minorticks_off()
+    panel.set_yticks(range(len(classes)), list(classes.index))
+    panel.set_xlabel("number of clusters")
+    legend(figure, 5)
+    return figure
+
 
 EXPERIMENT = Experiment(
     name="n-clusters",
     question="How many clusters are there, and what says so without labels?",
     settings=Settings,
-    configurations=configurations,
+    configurations=grid(rule=RULES),
     run=run,
-    table=reading.table,
-    figures={"numbers": reading.numbers},
-    tables={"Numbers by data set": reading.per_dataset, "More than ours in log2 error": reading.against_ours},
+    development=True,
+    table=table,
+    figures={"numbers": numbers},
+    tables={"Numbers by data set": per_dataset, "More than ours in log2 error": against_ours},
 )

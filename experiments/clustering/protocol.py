@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import icon
 from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.record import Configuration, Measures, labels_of
+from experiments.record import Measures, labels_of
 from icon.estimators import initialization
 from icon.estimators.arguments import automatic
 from icon.estimators.base import BLOCK, apply, on_disk
@@ -148,8 +148,8 @@ def assigned(head: nn.Module, x: Any) -> Array:
     return np.concatenate([apply(head, x[start : start + BLOCK]).argmax(axis=1) for start in range(0, len(x), BLOCK)])
 
 
-class Found(NamedTuple):
-    """Clusters ``[n]`` that are found once for several runs, and the CPU seconds that finding them took."""
+class Start(NamedTuple):
+    """First clusters ``[n]``, and the CPU seconds that finding them took."""
 
     labels: Array
     seconds: float
@@ -163,28 +163,20 @@ def from_starts(method: Callable[..., Clusters], dataset: Dataset, seed: int, se
     )
 
 
-def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Found]:
+def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
     """One for each restart."""
     return [_start(dataset, settings.restarts * seed + number, settings) for number in range(settings.restarts)]
 
 
 @lru_cache(maxsize=8)
-def _start(dataset: Dataset, seed: int, settings: Settings) -> Found:
+def _start(dataset: Dataset, seed: int, settings: Settings) -> Start:
     """Merged k-means clusters, as by `icon.Clustering`; found once for all methods."""
     begun = time.process_time()
     x = torch.from_numpy(inputs(dataset, settings.directions))
     pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
     with seeded(seed, torch.device("cpu")):
         labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, seed)
-    return Found(labels, time.process_time() - begun)
-
-
-@lru_cache(maxsize=4)
-def fixed(method: Callable[..., Clusters], dataset: Dataset, settings: Settings) -> Found:
-    """The clusters of a method that are the same for all seeds."""
-    begun = time.process_time()
-    labels = method(dataset, 0, settings).labels
-    return Found(labels, time.process_time() - begun)
+    return Start(labels, time.process_time() - begun)
 
 
 def lowest(restarts: Iterable[Clusters]) -> Clusters:
@@ -220,8 +212,3 @@ def scores(dataset: Dataset, labels: Array) -> Measures:
     found = labels >= 0
     accuracy = clustering_accuracy(y[found], labels[found]) * found.mean() if found.any() else 0.0
     return {"accuracy": float(accuracy), "nmi": nmi(y, labels), "ari": ari(y, labels)}
-
-
-def one_per(names: Iterable[str]) -> Callable[[Dataset], list[Configuration]]:
-    """A configuration ``{"variant": name}`` per name."""
-    return lambda dataset: [{"variant": name} for name in names]

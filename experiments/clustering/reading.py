@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from experiments.clustering.protocol import SEEN
-from experiments.plots import COLOURS, MARKERS, dots, legend, line, panel_per, panels
+from experiments.plots import COLOURS, MARKERS, legend, line, panels
 from experiments.statistics import (
     clearly,
     critical_difference,
+    difference,
     friedman,
+    in_percent,
     mean_ranks,
     ordered,
     paired_difference,
@@ -23,8 +25,9 @@ from experiments.statistics import (
 
 TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
-NONE = " [+nan, +nan]"  # the interval of one data set
 PAPER = "paper, ImageNet, DINO ViT-S / B / L: not reproduced"
+#: From results to the data sets of each group, by the group's title.
+Division = Callable[[DataFrame], dict[str, list[str]]]
 
 
 def groups(frame: DataFrame, first: tuple[str, ...] = SEEN, titles: tuple[str, str] = TITLES) -> dict[str, list[str]]:
@@ -42,95 +45,59 @@ def table(
     ours: str,
     paper: Mapping[str, str],
     measure: str = "accuracy",
-    divided: Callable[[DataFrame], dict[str, list[str]]] = groups,
+    divided: Division = groups,
 ) -> DataFrame:
     """A row per variant: the measure per data set, its means, how often ours is higher, and beside the paper's numbers,
     where there are some, the seconds. A variant that was not run on all data sets of a group has no mean there. A
     difference is clear or not over the seeds of both.
     """
     split = divided(frame)
-    names = [name for some in split.values() for name in some]
-    frame = ordered(frame.sort_values("seed"), dataset=names, variant=variants)
+    frame = ordered(
+        frame.sort_values("seed"), dataset=[name for some in split.values() for name in some], variant=variants
+    )
     runs = frame.groupby(["variant", "dataset"], observed=True)
+    means: Any = runs[measure].mean().unstack()
     found = runs[measure].agg(percent).unstack()
-    means = runs[measure].mean().unstack()
     for title, some in split.items():
-        mean = 100 * means[some].mean(axis=1, skipna=False)
-        found[f"mean of {len(some)} {title}"] = mean.map("{:.1f}".format, na_action="ignore")
-    higher: Any = means.loc[ours] > means
-    counts = [
-        [f"{higher.loc[variant, some].sum()} of {means.loc[variant, some].count()}" for variant in means.index]
-        for some in split.values()
-    ]
-    found[f"{ours} is higher on"] = [", ".join(texts) for texts in zip(*counts, strict=True)]
-    values: Any = runs[measure].agg(list).unstack()
-    signs = [
-        [_sign(values.at[ours, name], row[name]) for name in names if means.notna().at[variant, name]]
-        for variant, row in values.iterrows()
-    ]
-    found["clearly higher / lower"] = [f"{row.count(1)} / {row.count(-1)}" for row in signs]
-    found.loc[ours, [f"{ours} is higher on", "clearly higher / lower"]] = None
+        found[f"mean of {len(some)} {title}"] = in_percent(means[some].mean(axis=1, skipna=False))
+    seeds = frame.pivot(index=["dataset", "seed"], columns="variant", values=measure)
+    for variant in means.index.drop(ours):
+        own = [means.loc[[ours, variant], some].dropna(axis=1) for some in split.values()]
+        higher = [f"{(each.loc[ours] > each.loc[variant]).sum()} of {each.shape[1]}" for each in own]
+        pairs = seeds[[ours, variant]].dropna().groupby("dataset", observed=True)
+        signs = [clearly(pair[ours], pair[variant]) for _, pair in pairs]
+        found.loc[variant, f"{ours} is higher on"] = ", ".join(higher)
+        found.loc[variant, "clearly higher / lower"] = f"{signs.count(1)} / {signs.count(-1)}"
     if paper:
         found["CPU seconds"] = runs["seconds"].mean().unstack().mean(axis=1).map("{:.1f}".format)
         found[PAPER] = [paper.get(variant) for variant in found.index]
     return found.rename_axis(index=f"{MEASURES[measure]} (%)", columns=None).reset_index()
 
 
-def _sign(ours: list[float], theirs: list[float]) -> int:
-    """Whether ours is clearly higher (1) or lower (-1), over the first seeds, which both have."""
-    both = min(len(ours), len(theirs))
-    return clearly(ours[:both], theirs[:both])
-
-
-def ranks(
-    frame: DataFrame,
-    variants: Sequence[str],
-    ours: str,
-    divided: Callable[[DataFrame], dict[str, list[str]]] = groups,
-) -> DataFrame:
+def ranks(frame: DataFrame, variants: Sequence[str], ours: str, divided: Division = groups) -> DataFrame:
     """A row per variant and some columns per measure: its means, and the mean rank where it was run on all data sets,
     and by how many points ours is higher, on the data sets of the variant, with the 95 % interval over them."""
     split = divided(frame)
     found = DataFrame(index=[variant for variant in variants if variant in set(frame["variant"])])
     for measure, title in MEASURES.items():
-        means = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
+        means: Any = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
         whole = means.dropna()
-        for title_of, some in split.items():
-            mean = 100 * means[some].mean(axis=1, skipna=False)
-            found[f"{title}, mean of {len(some)} {title_of}"] = mean.map("{:.1f}".format, na_action="ignore")
+        for name, some in split.items():
+            found[f"{title}, mean of {len(some)} {name}"] = in_percent(means[some].mean(axis=1, skipna=False))
         sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
         found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
-        pairs = {name: 100 * means.loc[[ours, name]].dropna(axis=1) for name in means.index if name != ours}
         found[f"{ours} is higher in {title} by"] = {
-            name: "{:+.1f} [{:+.1f}, {:+.1f}]".format(*paired_difference(*pair.to_numpy())).removesuffix(NONE)
-            for name, pair in pairs.items()
+            variant: difference(*(100 * means.loc[[ours, variant]].dropna(axis=1)).to_numpy())
+            for variant in means.index.drop(ours)
         }
     return found.rename_axis(index="variant").reset_index()
 
 
-def points(frame: DataFrame, variants: Sequence[str]) -> Figure:
-    """A panel per data set, a row per variant."""
-    names = sorted(frame["dataset"].unique())
-    variants = [variant for variant in variants if variant in set(frame["variant"])]
-    figure, places = panel_per(names, (1.7, 0.3 + 0.22 * len(variants)), left=2.4, sharey=True)
-    for dataset, panel in places.items():
-        runs = frame[frame["dataset"] == dataset]
-        for row, variant in enumerate(variants):
-            dots(panel, row, 100 * runs.loc[runs["variant"] == variant, "accuracy"], COLOURS[5])
-    places[names[0]].set_yticks(range(len(variants)), variants)
-    places[names[0]].invert_yaxis()
-    figure.supxlabel("accuracy (%): a dot per seed, a bar at their mean", fontsize=9)
-    return figure
-
-
-def differences(
-    frame: DataFrame, variants: Sequence[str], ours: str, divided: Callable[[DataFrame], dict[str, list[str]]] = groups
-) -> Figure:
+def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: Division = groups) -> Figure:
     """A row per other variant that was run on all data sets, the most accurate one above: how much more accurate ours
     is, a dot per data set, and the mean over them with its 95 % interval."""
     means = 100 * frame.groupby(["variant", "dataset"])["accuracy"].mean().unstack()
-    ahead = (means.loc[ours] - means).drop(index=ours)
-    ahead = ahead.loc[[name for name in variants if name in ahead.index and ahead.loc[name].notna().all()]]
+    ahead = (means.loc[ours] - means).reindex([name for name in variants if name != ours]).dropna()
     ahead = ahead.loc[ahead.mean(axis=1).sort_values(kind="stable").index]
     figure, places = panels(1, 1, (6.5, 0.4 + 0.24 * len(ahead)), left=2.6)
     panel, rows = places[0, 0], np.arange(len(ahead))
@@ -147,7 +114,7 @@ def differences(
     panel.invert_yaxis()
     panel.set_xlim(*(np.nanmin(ahead) - 2, np.nanmax(ahead) + 2))
     panel.set_xlabel(f"how many points the accuracy of {ours} is higher")
-    legend(figure, panel, 3)
+    legend(figure, 3)
     return figure
 
 
@@ -155,12 +122,12 @@ def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A line per data set over the variants in their order."""
     figure, places = panels(1, 1, (6.0, 3.4))
     panel, datasets = places[0, 0], sorted(frame["dataset"].unique())
+    frame = frame.assign(place=frame["variant"].map(list(variants).index))
     for number, (dataset, colour, marker) in enumerate(zip(datasets, COLOURS, MARKERS, strict=False)):
         runs = frame[frame["dataset"] == dataset]
-        runs = runs.assign(place=runs["variant"].map(list(variants).index))
         aside = 0.03 * (number - (len(datasets) - 1) / 2)
         line(panel, runs, "place", "accuracy", 100, aside, label=dataset, color=colour, marker=marker)
     panel.set_xticks(np.arange(len(variants)), variants)
     panel.set_ylabel("accuracy (%)")
-    legend(figure, panel, 4)
+    legend(figure, 4)
     return figure

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from experiments.clustering import balance, balance_criteria, protocol
-from experiments.clustering import balance_reading as reading
 from experiments.datasets import DEVELOPMENT, VALIDATION, Dataset, load, refuse_validation
 from experiments.registry import EXPERIMENTS
 from experiments.run import tasks
@@ -125,35 +124,35 @@ def test_the_largest_version_for_which_the_points_suffice() -> None:
 
 def _frame() -> pd.DataFrame:
     """Best at 0.6; the cut chooses 0.3, where it is lowest, and of equals every other one 1, the largest."""
-    values = {"accuracy": (0.7, 0.7, 0.9, 0.5), reading.CUT: (3.0, 3.0, 2.0, 1.0), reading.LENGTH: (1.0, 1.0, 1.0, 2.0)}
+    values = {"accuracy": (0.7, 0.7, 0.9, 0.5), balance.CUT: (3.0, 3.0, 2.0, 1.0), balance.LENGTH: (1.0, 1.0, 1.0, 2.0)}
     rows = [
-        {"dataset": dataset, "seed": seed, "sizes": sizes, "balance": b, reading.OURS: 0.6 if sizes == "unequal" else 1}
-        | dict.fromkeys(reading.CRITERIA, 0.5)
+        {"dataset": dataset, "seed": seed, "sizes": sizes, "balance": b, balance.OURS: 0.6 if sizes == "unequal" else 1}
+        | dict.fromkeys(balance.CRITERIA, 0.5)
         | {name: value[place] - (name == "accuracy") * seed / 10 for name, value in values.items()}
         for dataset in ("one", "two")
         for seed in (0, 1)
-        for sizes in reading.SIZES
+        for sizes in balance.SIZES
         for place, b in enumerate((1.0, 0.8, 0.6, 0.3))
     ]
     return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
 
 def test_regret() -> None:
-    means = reading.regrets(_frame()).groupby(["criterion", "sizes"])[["balance", "regret"]].mean()
-    for name, expected in {"constant 0.6": (0.6, 0), reading.CUT: (0.3, 40), reading.STABILITY: (1, 20)}.items():
+    means = balance.regrets(_frame()).groupby(["criterion", "sizes"])[["balance", "regret"]].mean()
+    for name, expected in {"constant 0.6": (0.6, 0), balance.CUT: (0.3, 40), balance.STABILITY: (1, 20)}.items():
         assert means.loc[(name, "unequal")].tolist() == pytest.approx(list(expected)), name
-    assert means.loc[(reading.OURS, "as they are")].tolist() == pytest.approx([1, 20])
-    table = reading.table(_frame()).set_index("criterion")
+    assert means.loc[(balance.OURS, "as they are")].tolist() == pytest.approx([1, 20])
+    table = balance.table(_frame()).set_index("criterion")
     cut = ["40.0", "40.0", "40.0", "40.0 (one, as they are)", "0.30", "0.30"]
     assert table.loc["smallest normalised cut"].tolist() == cut
     ours = ["20.0", "0.0", "10.0", "20.0 (one, as they are)", "1.00", "0.60"]
     assert table.loc["`balance_of` (ours)"].tolist() == ours
-    more = reading.against_ours(_frame()).set_index("criterion")
+    more = balance.against_ours(_frame()).set_index("criterion")
     assert [text.split()[0] for text in more.loc["smallest normalised cut"]] == ["+20.0", "+40.0", "+30.0"]
     assert len(more) == len(table) - 1
-    same = reading.constants(_frame()).set_index("constant b")
+    same = balance.constants(_frame()).set_index("constant b")
     assert same["both"].to_dict() == {"1": "20.0", "0.8": "20.0", "0.6": "0.0", "0.3": "40.0"}
-    each = reading.per_dataset("unequal")(_frame()).set_index("")
+    each = balance.per_dataset(_frame(), "unequal").set_index("")
     assert each.loc["accuracy of the best b"].tolist() == ["85.0", "85.0"]
     assert each.loc["constant 1"].tolist() == ["20.0", "20.0"]
 
@@ -166,10 +165,10 @@ def test_measures_of_a_run() -> None:
     found = balance.run(BLOBS, 1, {"sizes": "as they are", "balance": 0.4}, settings)
     made = balance.problem(BLOBS, 1, settings)
     groups = merge(made.joints[0], 4, 0.4)
-    assert found[reading.CUT] == pytest.approx(normalized_cut(grouped(made.joints[0], groups)), abs=1e-8)
-    assert found[reading.OURS] == balance_of(made.joints[0], 4)
+    assert found[balance.CUT] == pytest.approx(normalized_cut(grouped(made.joints[0], groups)), abs=1e-8)
+    assert found[balance.OURS] == balance_of(made.joints[0], 4)
     assert found["accuracy"] == 1
-    assert found[reading.STABILITY] == found[reading.AGREEMENT] == 1
+    assert found[balance.STABILITY] == found[balance.AGREEMENT] == 1
     assert 2 * len(made.edges) == protocol.union(BLOBS, 10).nnz
     assert len(made.held) == round(0.5 * len(made.edges))
     assert not (made.parts[0] == made.parts[1]).all()
@@ -189,7 +188,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "20 runs made" in done.output
     frame = pd.read_csv(tmp_path / "balance" / "results.csv")
-    assert set(frame["sizes"]) == set(reading.SIZES)
+    assert set(frame["sizes"]) == set(balance.SIZES)
     assert frame.loc[frame["sizes"] == "as they are", "accuracy"].max() == 1
     assert (tmp_path / "balance" / "accuracy.png").is_file()
     refused = command("balance", "--dataset", "digits", "--out", str(tmp_path / "none"))

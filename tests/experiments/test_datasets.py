@@ -31,7 +31,7 @@ def _write(folder: Path, name: str) -> None:
         arrays |= {"feat_indptr": np.array([0, 1] + [2] * (n - 1)), "feat_shape": np.array([n, 2])}
     else:
         arrays["X_pca" if name == "pbmc68k" else "X"] = RNG.normal(size=(n, 4)).astype(np.float16)
-    np.savez(folder / SOURCES[name][0], **arrays)
+    np.savez(folder / SOURCES[name], **arrays)
 
 
 def test_digits() -> None:

@@ -14,11 +14,11 @@ from sklearn.datasets import make_blobs
 
 import icon
 from experiments.clustering import debiasing, protocol
-from experiments.clustering import debiasing_reading as reading
 from experiments.clustering import debiasing_theory as theory
 from experiments.clustering.edges import corrupted, held_out
 from experiments.clustering.protocol import union
 from experiments.datasets import Dataset, at_most, load
+from experiments.run import tasks
 from tests.experiments.fakes import command, saved
 
 X, Y, *_ = make_blobs(80, 5, centers=4, random_state=0)
@@ -47,15 +47,15 @@ def test_edges_kept_aside() -> None:
 
 def test_one_factor_at_most_is_not_as_by_default() -> None:
     found = debiasing.configurations(BLOBS)
-    assert len(found) == len({tuple(each.items()) for each in found}) == 10 * len(reading.ALPHAS)
+    assert len(found) == len({tuple(each.items()) for each in found}) == 10 * len(debiasing.ALPHAS)
     for configuration in found:
-        changed = [name for name, level in reading.DEFAULT.items() if configuration[name] != level]
+        changed = [name for name, level in debiasing.DEFAULT.items() if configuration[name] != level]
         assert len(changed) <= 1
     with pytest.raises(ValueError, match=r"^dataset: got digits, which is kept for validation"):
-        debiasing.configurations(load("digits"))
+        tasks(debiasing.EXPERIMENT, [load("digits")], 1, debiasing.Settings())
 
 
-@pytest.mark.parametrize(("factor", "level"), reading.SETTINGS.values())
+@pytest.mark.parametrize(("factor", "level"), debiasing.SETTINGS.values())
 def test_a_run_takes_its_factor(factor: str, level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And α; the data set is cut to ``points``."""
     seen: dict[str, Any] = {}
@@ -66,7 +66,7 @@ def test_a_run_takes_its_factor(factor: str, level: Any, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(debiasing, "fitted", fitted)
     settings = debiasing.Settings(steps=2, points=60, neighbors=3, hidden=4)
-    configuration = {"alpha": 0.3} | reading.DEFAULT | {factor: level}
+    configuration = {"alpha": 0.3} | debiasing.DEFAULT | {factor: level}
     found = debiasing.run(BLOBS, 0, configuration, settings)
     assert set(found) == {"accuracy", "nmi", "ari", "ece", "confidence", "loss", "classes"}
     assert (seen["debias"], seen["points"], found["classes"]) == (0.3, 60, 4)
@@ -109,8 +109,10 @@ def test_table_has_the_differences_and_their_intervals() -> None:
     def accuracy(row: dict[str, Any]) -> float:
         return 0.7 + 0.1 * row["seed"] - (steep[row["dataset"]] if row["alpha"] == 0.9 and row["batch"] == 256 else 0)
 
-    found = reading.table(frame(accuracy=accuracy, confidence=lambda row: 0.9)).set_index(["setting", "measure (%)"])
-    assert len(found) == 2 * len(reading.SETTINGS)
+    found = debiasing.EXPERIMENT.table(frame(accuracy=accuracy, confidence=lambda row: 0.9)).set_index(
+        ["setting", "measure (%)"]
+    )
+    assert len(found) == 2 * len(debiasing.SETTINGS)
     assert found.loc[("batches of 256", "accuracy"), "α = 0"] == "75.0"
     assert found.loc[("batches of 256", "accuracy"), "α = 0.9"] == "-30.0 [-157.1, +97.1]"
     assert found.loc[("default", "accuracy"), "α = 0.9"] == "+0.0 [+0.0, +0.0]"
@@ -125,7 +127,7 @@ def test_predictions_of_runs_that_are_as_predicted() -> None:
         return theory.confidence(row["classes"], row["alpha"], 0.9)
 
     runs = frame(accuracy=accuracy, confidence=confidence, ece=lambda row: abs(confidence(row) - accuracy(row)))
-    found = reading.predictions(runs)
+    found = debiasing.predictions(runs)
     assert found["confidence at α = 0.6"].tolist() == found["predicted confidence"].tolist()
     first = found.iloc[0]
     assert (first["data set"], first["wrong edges"], first["λ"]) == ("a", "0%", "0.90")
@@ -135,8 +137,8 @@ def test_predictions_of_runs_that_are_as_predicted() -> None:
 
 def test_figure_has_a_line_per_level_and_one_of_the_theory() -> None:
     runs = frame(confidence=lambda row: theory.confidence(row["classes"], row["alpha"], 0.9))
-    panels = np.reshape(reading.effect(runs).axes, (len(reading.MEASURES), len(reading.FACTORS)))
-    for column, others in zip(panels.T, reading.FACTORS.values(), strict=True):
+    panels = np.reshape(debiasing.effect(runs).axes, (len(debiasing.MEASURES), len(debiasing.FACTORS)))
+    for column, others in zip(panels.T, debiasing.FACTORS.values(), strict=True):
         assert [len(panel.lines) for panel in column] == [len(others) + 1] * 2 + [2 * len(others) + 2]
     measured, predicted = panels[-1, 0].lines[:2]
     assert measured.get_ydata()[-1] == pytest.approx(predicted.get_ydata()[-1])

@@ -6,7 +6,6 @@ import base64
 import io
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from PIL import Image
 
 from experiments.datasets import Dataset, load
 from experiments.gallery import as_classes, chosen, configurations, page_data, run
-from experiments.gallery_reading import SEEN, SLIDERS, map_of, measured, packed, places, thinned, unpacked, wide
+from experiments.gallery_reading import SEEN, SLIDERS, map_of, packed, places, thinned, unpacked, wide
 from experiments.gallery_training import Halves, Noisy, Settings
 from experiments.store import read
 from icon.methods.axes import COLUMNS, ROWS
@@ -49,7 +48,6 @@ def _check(data: dict[str, Any]) -> None:
         assert cell["uses_labels"] == (cell["column"] in ("classes", "data-label"))
         for score in (cell["knn"], cell["clustering"]):
             assert np.ptp(z) == 0 if score is None else 0 <= score <= 1
-        assert cell["seen"].endswith(".")
         assert (cell["kind"] == "clusters") == (cell["row"] == "clusters") == (cell["clusters"] is not None)
         if cell["kind"] == "clusters":
             found = np.frombuffer(base64.b64decode(cell["clusters"]), dtype=np.uint8)
@@ -97,7 +95,7 @@ def test_features_of_a_user(tmp_path: Path) -> None:
     (tmp_path / "gallery" / SEEN).write_text("dataset,row,column,seen\nx,clusters,knn,Three clusters.\n")
     seen = {(cell["row"], cell["column"]): cell["seen"] for cell in page_data(tmp_path / "gallery")["cells"]}
     assert seen["clusters", "knn"] == "Three clusters."
-    assert seen["clusters", "graph"] == data["cells"][CELLS.index(("clusters", "graph"))]["seen"]
+    assert seen["clusters", "graph"] == ""
 
 
 def test_data_that_cannot_be_shown_is_refused() -> None:
@@ -153,20 +151,6 @@ def test_a_view_of_features_is_noisy_in_training_alone() -> None:
     first, second = Noisy(1.0)(x)
     assert not torch.equal(first, second)
     assert all(torch.equal(view, x) for view in Noisy(1.0).eval()(x))
-
-
-def test_a_sentence_from_measures() -> None:
-    usual = {"row": "gaussian", "spread": 1.0, "circle": 0, "rank": 2.0, "knn": 0.5}
-    said = "he 10 nearest on the map tell the class of 50 % of the points."
-    for change, expected in (
-        ({}, f"T{said}"),
-        ({"spread": 0.0}, "Everything collapses to one point."),
-        ({"circle": 1}, f"All points lie on a circle, where t{said}"),
-        ({"rank": 1.0}, f"All points fall on a line, where t{said}"),
-    ):
-        assert measured(SimpleNamespace(**(usual | change))) == expected
-    clusters = SimpleNamespace(row="clusters", sizes=[3, 0, 5], clustering=0.5)
-    assert measured(clusters).startswith("2 of 3 clusters have points, 3 to 5 each, and 50 %")
 
 
 def test_a_curve_is_thinned_to_its_ends() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.datasets import load
-from experiments.maps import CELL, EXPERIMENT, Settings, configurations, most_frequent, run, supervision
+from experiments.maps import CELL, EXPERIMENT, Settings, cells_of, run, supervision
 from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(150)
@@ -19,7 +19,7 @@ DIGITS = load("digits").subset(150)
 def test_the_command(tmp_path: Path) -> None:
     done = command("maps", "--subset", "150", "--seeds", "1", "--set", "steps=3", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
-    cells = len(configurations(DIGITS))
+    cells = len(cells_of())
     assert f"{cells} runs made, 0 were there" in done.output
     frame = pd.read_csv(tmp_path / "maps" / "results.csv")
     assert len(frame.drop_duplicates(CELL)) == cells == 24
@@ -42,7 +42,3 @@ def test_pairs_are_matched_once() -> None:
     assert rows.n_empty == 0
     assert int(np.diff(partners.indptr).max()) == 1
     assert abs(partners - partners.T).max() == 0
-
-
-def test_the_most_frequent_label_is_the_lowest_of_equals() -> None:
-    assert most_frequent(np.array([[2, 2, 0], [1, 0, 2], [1, 1, 0]])).tolist() == [2, 0, 1]

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from experiments.clustering import n_clusters
-from experiments.clustering import n_clusters_reading as reading
 from experiments.datasets import Dataset, load
 from experiments.registry import EXPERIMENTS
 from experiments.run import tasks
@@ -21,7 +20,7 @@ BLOBS = Dataset("blobs", X, y=Y)
 SETTINGS = n_clusters.Settings(directions=5, few=200, some=250)
 
 
-@pytest.mark.parametrize("rule", reading.RULES)
+@pytest.mark.parametrize("rule", n_clusters.RULES)
 def test_every_rule_counts_blobs_that_are_apart(rule: str) -> None:
     found = n_clusters.run(BLOBS, 1, {"rule": rule}, SETTINGS)
     assert (found["chosen"], found["classes"]) == (4, 4)
@@ -52,28 +51,28 @@ def _frame() -> pd.DataFrame:
             "accuracy": 0.5,
             "nmi": 0.5,
         }
-        | {"chosen": {reading.OURS: ours, reading.TRUE: classes}.get(rule, 2)}
+        | {"chosen": {n_clusters.OURS: ours, n_clusters.TRUE: classes}.get(rule, 2)}
         for dataset, classes, ours in (("one", 4, 8), ("two", 16, 16))
         for seed in (0, 1)
-        for rule in reading.RULES
+        for rule in n_clusters.RULES
     ]
     return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
 
 def test_errors_of_known_numbers() -> None:
-    table = reading.table(_frame()).set_index("rule")
-    ours = table.loc[reading.NAMES[reading.OURS]]
+    table = n_clusters.table(_frame()).set_index("rule")
+    ours = table.loc[n_clusters.NAMES[n_clusters.OURS]]
     assert ours["mean absolute log2 error"] == "0.50"
     assert ours["mean log2"] == "+0.50"
     assert ours["within a factor of 1.5, %"] == "50"
     assert ours["largest error"] == "1.00 (one)"
     assert table.loc["HDBSCAN", ["mean absolute log2 error", "mean log2"]].tolist() == ["2.00", "-2.00"]
-    assert 4 <= reading.constant(_frame()) <= 16
-    assert table.loc[f"{reading.CONSTANT} ({reading.constant(_frame())})", "mean absolute log2 error"] == "1.00"
-    more = reading.against_ours(_frame()).set_index("rule")["difference"]
+    assert 4 <= n_clusters.constant(_frame()) <= 16
+    assert table.loc[f"{n_clusters.CONSTANT} ({n_clusters.constant(_frame())})", "mean absolute log2 error"] == "1.00"
+    more = n_clusters.against_ours(_frame()).set_index("rule")["difference"]
     assert more["HDBSCAN"].startswith("+1.50 ")
-    each = reading.per_dataset(_frame()).set_index("data set")
-    assert each.loc["one", reading.OURS] == "8, 8"
+    each = n_clusters.per_dataset(_frame()).set_index("data set")
+    assert each.loc["one", n_clusters.OURS] == "8, 8"
     assert each.loc["two", "classes"] == "16"
 
 
@@ -82,4 +81,4 @@ def test_the_command(tmp_path: Path) -> None:
     done = command(*arguments, "--seeds", "1", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert (tmp_path / "n-clusters" / "numbers.png").is_file()
-    assert set(pd.read_csv(tmp_path / "n-clusters" / "results.csv")["rule"]) == set(reading.RULES)
+    assert set(pd.read_csv(tmp_path / "n-clusters" / "results.csv")["rule"]) == set(n_clusters.RULES)

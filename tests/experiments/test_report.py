@@ -17,7 +17,9 @@ from experiments.run import execute, tasks
 from experiments.statistics import (
     clearly,
     critical_difference,
+    difference,
     friedman,
+    in_percent,
     mean_ranks,
     mean_std,
     paired_difference,
@@ -114,12 +116,15 @@ def test_paired_difference() -> None:
     mean, low, high = paired_difference([3.0, 5.0, 7.0], [2.0, 3.0, 4.0])  # 1, 2, 3: mean 2, deviation 1
     assert (mean, high - mean, mean - low) == pytest.approx((2, *2 * [4.302653 / 3**0.5]))
     assert np.isnan(paired_difference([1.0], [0.0])[1])
+    assert difference([3.0, 5.0, 7.0], [2.0, 3.0, 4.0]) == "+2.0 [-0.5, +4.5]"
+    assert difference([1.0], [0.0], 2) == "+1.00"
 
 
 def test_statistics() -> None:
     assert mean_std([0.5]) == "0.500"
     assert mean_std([1.0, 2.0, 3.0], 1) == "2.0 ± 1.0"
     assert percent([0.01, 0.02, 0.03]) == "2.0 ± 1.0"
+    assert in_percent(pd.Series([0.123, None])).fillna("–").tolist() == ["12.3", "–"]
     first, second = np.array([0.9, 0.8, 0.7]), np.array([0.8, 0.71, 0.59])
     assert (clearly(first, second), clearly(second, first)) == (1, -1)
     assert clearly(first, first) == clearly(first, second[[2, 0, 1]]) == clearly([1.0], [0.0]) == 0

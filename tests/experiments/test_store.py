@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments.record import grid
 from experiments.run import execute, tasks
 from experiments.store import OWN, Store, complete, read, record_environment
 from tests.experiments.fakes import DATASET, Settings, experiment, score
@@ -105,6 +106,11 @@ def test_digits_of_digests_stay_text(tmp_path: Path) -> None:
     row = {"dataset": "12", "data": "1e10", "settings": "00000001", "seed": 0, "runs": 1, "score": 0.5}
     pd.DataFrame([row]).to_csv(tmp_path / "results.csv", index=False)
     assert read(tmp_path).iloc[0].tolist() == list(row.values())
+
+
+def test_a_grid_has_every_combination() -> None:
+    found = grid(a=(1, 2), b="xy")(DATASET)
+    assert found == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "x"}, {"a": 2, "b": "y"}]
 
 
 def test_settings_are_checked() -> None:
