@@ -113,6 +113,18 @@ def test_preparing_a_sparse_p_makes_nothing_dense(column: str) -> None:
     assert recorder.largest <= N * 15, recorder.by
 
 
+@pytest.mark.parametrize("overlap", ["product", "jaccard"])
+def test_soft_labels_of_many_points_make_nothing_dense(overlap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icon.p.labels.CPU_PAIRS", 0)
+    monkeypatch.setattr("icon.p.masses.base.TILE_ENTRIES", BLOCK * N)
+    y = np.random.default_rng(0).integers(0, 2, size=(N, CLASSES))
+    y[:, 0] = 1
+    z = normal(N, D, grad=True)
+    with recorded() as recorder:
+        icon.loss("gaussian", "classes", overlap=overlap, block=BLOCK)(z, y).backward()
+    assert recorder.largest <= bound(N), recorder.by
+
+
 def test_the_default_block_is_smaller_than_the_whole() -> None:
     n = 8000
     z = normal(n, 4).float().requires_grad_()
@@ -254,7 +266,7 @@ def test_a_run_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_free_memory_is_asked_for_once_per_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr("icon._checks.available_memory", lambda: asked.append(1) or 2**40)
-    z, ids = torch.randn(123, 7), torch.arange(123) // 2
+    z, ids = torch.randn(1100, 7), torch.arange(1100) // 2
     loss = icon.method("simclr")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

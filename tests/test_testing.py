@@ -14,13 +14,19 @@ from torch import Tensor
 import icon
 from icon import testing
 from icon.core.divergence import DIVERGENCES, Alpha
-from icon.p.masses import Dense, Grouped, GroupedOthers, Listed, Masses, Uniform
+from icon.p.masses import Dense, Grouped, GroupedOthers, Jaccard, Listed, Masses, Overlap, Uniform
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased
 from tests.cases import normal
 
 N, M = 9, 9
 X = normal(15, 3)
 LABELS = np.arange(15) % 4
+SETS, SOFT = (normal(N, 4) > 0).double(), normal(N, 4).abs()
+
+
+def overlap(kind: type[Overlap], a: Tensor, b: Tensor, support: icon.Support) -> Masses:
+    return kind.of(a, b, support, torch.linspace(1, 2, len(b), dtype=torch.float64))
+
 
 PARTS: dict[str, Callable[[], Masses]] = {
     "sparse": lambda: icon.p.Graph()(np.abs(normal(N, N).numpy()) * (1 - np.eye(N))).masses,
@@ -33,6 +39,11 @@ PARTS: dict[str, Callable[[], Masses]] = {
     "grouped-weighted": lambda: GroupedOthers(
         torch.arange(4) // 2, torch.arange(4) // 2, torch.rand(4).double(), own=0
     ),
+    "overlap": lambda: overlap(Overlap, SOFT, SOFT, icon.Support(N, N, True)),
+    "overlap-part": lambda: overlap(Overlap, SOFT, SOFT, icon.Support(N, N, True)).part(3, 5),
+    "overlap-two-sets": lambda: overlap(Overlap, SETS[:4], SOFT, icon.Support(4, N)).scaled(0.3),
+    "jaccard": lambda: overlap(Jaccard, SETS, SETS, icon.Support(N, N, True)),
+    "jaccard-two-sets": lambda: overlap(Jaccard, SETS[:4], SETS, icon.Support(4, N)),
     "dense": lambda: Dense(normal(4, 5).softmax(dim=1)),
     "dense-logs": lambda: icon.p.Gaussian(perplexity=3)(X).masses,
     "dense-logs-scaled": lambda: icon.p.Gaussian(perplexity=3)(X).masses.scaled(0.5),

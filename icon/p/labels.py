@@ -12,12 +12,12 @@ from torch import Tensor
 from icon import _checks as check
 from icon._lazy import sp
 from icon.p.base import Distribution, Sets, is_between_sets, target_of
-from icon.p.masses import Dense, Grouped, GroupedOthers, Listed, ListedOrNone
+from icon.p.masses import Dense, Grouped, GroupedOthers, Jaccard, Listed, ListedOrNone, Masses, Overlap
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
 
-#: Pairs of points whose overlap of labels is one dense product, by device.
+#: Pairs of points up to which the overlap of labels is kept as a matrix, by device.
 CPU_PAIRS, PAIRS = 2**24, {"cuda": 2**27}
 
 
@@ -209,8 +209,8 @@ class Classes(_Members):
         support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=True) if two else sets)
         if self.overlap == "jaccard":
             _refuse_other_than_sets(a, b)
-        if isinstance(a, Tensor) and isinstance(b, Tensor) and n * m <= PAIRS.get(a.device.type, CPU_PAIRS):
-            return Rows(_dense_overlap(a, b, self.overlap, None if paired else 0), support)
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return Rows(Dense(a.new_zeros(1, 1)) if lone else _overlap(a, b, self.overlap, not paired), support)
         return Rows.from_scipy(
             _sparse_overlap(_as_scipy(a), _as_scipy(b), self.overlap, one_set=not paired),
             support.exclude_self,
@@ -370,14 +370,12 @@ def _refuse_other_than_sets(*labels: Tensor | sp.csr_array) -> None:
         raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
 
 
-def _dense_overlap(a: Tensor, b: Tensor, overlap: str, own: int | None) -> Dense:
-    """p from labels of few points: one product, on their device."""
-    shared = a @ b.T
-    if overlap == "jaccard":
-        shared = shared / (a.sum(dim=1)[:, None] + b.sum(dim=1) - shared).clamp_min(1)
-    if own is not None:
-        shared.diagonal(own).fill_(0)
-    return Dense(shared / shared.sum(dim=1, keepdim=True).clamp_min(torch.finfo(shared.dtype).tiny))
+def _overlap(a: Tensor, b: Tensor, overlap: str, one_set: bool) -> Masses:
+    """p from labels on their device: a matrix of few points, else in blocks when it is used."""
+    n, m = len(a), len(b)
+    kind = Jaccard if overlap == "jaccard" else Overlap
+    found = kind.of(a, b, Support(n, m, one_set), b.new_ones(m))
+    return found if n * m > PAIRS.get(a.device.type, CPU_PAIRS) else Dense(found.tile(0, n, a))
 
 
 def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: bool) -> sp.csr_array:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 
 import icon
+from icon.p.masses import Overlap
 
 N = 10
 
@@ -59,6 +60,29 @@ def test_between_two_sets() -> None:
     a, b = sets(0, 6), sets(1, 9)
     rows = icon.p.Classes(overlap="jaccard")((a, b))
     np.testing.assert_allclose(rows.to_dense(), rows_of(jaccard(a, b)), atol=1e-15)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(("y", "overlap"), [(soft(), "product"), (sets(), "jaccard")])
+@pytest.mark.parametrize("debias", [0.0, 0.3])
+@pytest.mark.parametrize("row", ["gaussian", "student-t"])
+def test_many_points_are_as_few(
+    row: str, debias: float, y: np.ndarray, overlap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where p is no matrix, value and gradient are the same, in blocks, on both evaluators and in parts."""
+    loss = icon.loss(row, "classes", overlap=overlap, debias=debias, on_no_positive="zero")
+    z = torch.randn(N, 3, dtype=torch.float64, requires_grad=True)
+    few = loss(z, y)
+    expected = torch.autograd.grad(few, z)[0]
+    monkeypatch.setattr("icon.p.labels.CPU_PAIRS", 0)
+    assert isinstance(icon.p.Classes(overlap=overlap)(y).masses, Overlap)
+    for other in (loss, loss.replace(block=3), loss.replace(evaluator="autograd", block=4)):
+        many = other(z, y)
+        torch.testing.assert_close(many, few, rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(torch.autograd.grad(many, z)[0], expected, rtol=1e-11, atol=1e-13)
+    if row == "gaussian":
+        fused = loss.replace(evaluator="fused")(z, y)
+        torch.testing.assert_close(torch.autograd.grad(fused, z)[0], expected, rtol=1e-11, atol=1e-13)
 
 
 def test_one_hot_labels_are_supcon() -> None:

@@ -4,6 +4,7 @@ from icon.p.masses.base import Edges, Masses
 from icon.p.masses.dense import Dense, DenseFromLogs
 from icon.p.masses.grouped import Grouped, GroupedOthers
 from icon.p.masses.mixture import Mixture
+from icon.p.masses.overlap import Jaccard, Overlap
 from icon.p.masses.sparse import Listed, ListedOrNone, Sparse
 from icon.p.masses.uniform import Uniform
 
@@ -13,10 +14,12 @@ __all__ = [
     "Edges",
     "Grouped",
     "GroupedOthers",
+    "Jaccard",
     "Listed",
     "ListedOrNone",
     "Masses",
     "Mixture",
+    "Overlap",
     "Sparse",
     "Uniform",
 ]

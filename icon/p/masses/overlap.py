@@ -1,0 +1,138 @@
+"""p in proportion to what the labels of two points share: soft labels, and sets of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from icon import _checks as check
+from icon._lazy import sp
+from icon.p.masses.base import Masses
+from icon.p.masses.dense import Dense
+from icon.p.support import Support
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap(Masses):
+    """The product ``y_i · y_j`` of two labels, times a number of each.
+
+    The products are computed for a block of anchors at a time: of ``n`` points with ``L`` labels only ``n L`` numbers
+    are kept.
+
+    Args:
+        labels: ``[n, L]`` >= 0 of the anchors.
+        candidate_labels: ``[m, L]`` >= 0 of the candidates.
+        support: who may be a positive.
+        scale: ``[n]`` what the row of an anchor is multiplied with.
+        candidate_scale: ``[m]`` what the column of a candidate is multiplied with.
+        mass: ``[n]`` what each row sums to.
+    """
+
+    labels: Tensor
+    candidate_labels: Tensor
+    support: Support
+    scale: Tensor
+    candidate_scale: Tensor
+    mass: Tensor
+
+    @classmethod
+    def of(cls, labels: Tensor, candidate_labels: Tensor, support: Support, candidate_scale: Tensor) -> Overlap:
+        """Rows that sum to one where anything is shared."""
+        ones = labels.new_ones(len(labels))
+        raw = cls(labels, candidate_labels, support, ones, candidate_scale, ones)
+        sums = raw._row_sums()
+        mass = (sums > 0).to(sums)
+        return replace(raw, scale=mass / torch.where(sums > 0, sums, 1.0), mass=mass)
+
+    def _shared(self, labels: Float[Tensor, "b L"]) -> Float[Tensor, "b m"]:
+        """What some labels share with those of each candidate."""
+        return labels @ self.candidate_labels.T
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.support.n
+
+    @property
+    def m(self) -> int:  # type: ignore[override]
+        return self.support.m
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
+        masses = self._shared(self.labels[start:stop]) * self.scale[start:stop, None] * self.candidate_scale
+        return self.support.hide_(masses, start, 0.0).to(like)
+
+    def _tiles(self) -> Iterator[tuple[slice, Dense]]:
+        """All rows, a block at a time."""
+        for start, stop in self.spans():
+            yield slice(start, stop), Dense(self.tile(start, stop, self.scale))
+
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        found: Tensor = torch.linalg.vecdot(tile, self.tile(start, start + len(tile), tile))
+        return found
+
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
+        return self.tile(start, stop, self.scale) > 0
+
+    def sums(self) -> Float[Tensor, " n"]:
+        return self.mass
+
+    def _row_sums(self) -> Tensor:
+        return torch.cat([tile.sums() for _, tile in self._tiles()])
+
+    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
+        parts = (tile.entropy(None if density is None else density[rows], size) for rows, tile in self._tiles())
+        return torch.cat(list(parts))
+
+    def scaled(self, factor: float | Float[Tensor, " n"]) -> Overlap:
+        return replace(self, scale=self.scale * factor, mass=self.mass * factor)
+
+    def part(self, start: int, stop: int) -> Overlap:
+        some, support = slice(start, stop), self.support.part(start, stop)
+        return replace(self, labels=self.labels[some], support=support, scale=self.scale[some], mass=self.mass[some])
+
+    def columns(self, start: int, stop: int) -> Overlap:
+        some, support = slice(start, stop), self.support.columns(start, stop)
+        labels, scale = self.candidate_labels[some], self.candidate_scale[some]
+        found = replace(self, candidate_labels=labels, support=support, candidate_scale=scale)
+        return replace(found, mass=found._row_sums())
+
+    def transposed(self) -> Masses:
+        support = self.support
+        if support.offset is not None and support.n != support.m:  # the anchors are some of the candidates
+            return Dense(self.tile(0, self.n, self.scale)).transposed()
+        flipped = Support(support.m, support.n, support.exclude_self, support.offset)
+        return self.of(self.candidate_labels, self.labels, flipped, self.scale)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Overlap:
+        if (self.scale.device, self.scale.dtype) == (device, dtype):
+            return self
+        tensors = self.labels, self.candidate_labels, self.scale, self.candidate_scale, self.mass
+        labels, candidate_labels, *others = (x.to(device, dtype) for x in tensors)
+        return type(self)(labels, candidate_labels, self.support, *others)
+
+    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        masses = self._shared(self.labels[anchors]) * self.candidate_scale
+        if self.support.exclude_self and self.support.offset is not None:
+            masses[torch.arange(len(anchors)), anchors + self.support.offset] = 0
+        return torch.multinomial(masses, 1).squeeze(1)
+
+    def to_scipy(self) -> sp.csr_array:
+        check.refuse_if_too_large(36 * self.n_edges, f"the overlap of {self.n} x {self.m} labels", "use minibatches")
+        return super().to_scipy()
+
+    @property
+    def n_edges(self) -> int:
+        return sum(tile.n_edges for _, tile in self._tiles())
+
+
+@dataclass(frozen=True, eq=False)
+class Jaccard(Overlap):
+    """`Overlap` of sets of labels, 0 or 1, by the share of the labels of both that both have: ``sum min / sum max``."""
+
+    def _shared(self, labels: Float[Tensor, "b L"]) -> Float[Tensor, "b m"]:
+        both = super()._shared(labels)
+        sizes = labels.sum(dim=1)[:, None] + self.candidate_labels.sum(dim=1)
+        return both / (sizes - both).clamp_min(1)
