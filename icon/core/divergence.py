@@ -97,8 +97,8 @@ def resolve(divergence: str | Divergence) -> Divergence | None:
         if not callable(divergence):
             raise TypeError(f"divergence: got {divergence!r}, expected a name or a function of (p, q, log_q)")
         return divergence
-    found = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
-    return found() if isinstance(found, type) else found
+    known = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
+    return known() if isinstance(known, type) else known
 
 
 def takes_log_p(divergence: Any) -> bool:

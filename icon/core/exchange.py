@@ -51,9 +51,9 @@ def process_group(group: Group) -> Any:
 
 def objects(mine: Any, group: Any) -> list[Any]:
     """What each rank gives, in their order."""
-    found: list[Any] = [None] * dist.get_world_size(group)
-    dist.all_gather_object(found, mine, group=group)
-    return found
+    every: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(every, mine, group=group)
+    return every
 
 
 def alike(numbers: list[int], kind: str | None, group: Any) -> list[list[int]] | None:
@@ -81,9 +81,9 @@ def agreed(mine: Any, error: Exception | None, group: Any) -> list[Any]:
     every = objects((told, mine), group)
     for rank, (failed, _) in enumerate(every):
         if failed is not None:
-            found = failed[0](f"{failed[1]} (on rank {rank} of {len(every)})")
-            found.is_known_to_all = True
-            raise found
+            raised = failed[0](f"{failed[1]} (on rank {rank} of {len(every)})")
+            raised.is_known_to_all = True
+            raise raised
     return [said for _, said in every]
 
 
@@ -99,9 +99,9 @@ def checked(given: Callable[[], T], group: Any, device: torch.device | None = No
 
     With a device they `agree`, which is one number, and none where values are not checked.
     """
-    found, error = None, None
+    value, error = None, None
     try:
-        found = given()
+        value = given()
     except Exception as failed:
         if device is not None and getattr(failed, "is_known_to_all", False):
             raise
@@ -112,7 +112,7 @@ def checked(given: Callable[[], T], group: Any, device: torch.device | None = No
         agree(error, device, group)
     if error is not None:  # values are not checked, and the other ranks not told
         raise error
-    return found  # type: ignore[return-value] # an error has been raised
+    return value  # type: ignore[return-value] # an error has been raised
 
 
 def from_first(given: Callable[[], T], group: Group | None) -> T:
@@ -120,14 +120,14 @@ def from_first(given: Callable[[], T], group: Group | None) -> T:
     if group is None:
         return given()
     ranks = process_group(group)
-    found: list[Any] = [None]
+    told: list[Any] = [None]
     if dist.get_rank(ranks) == 0:
         try:
-            found = [(given(), None)]
+            told = [(given(), None)]
         except Exception as error:
-            found = [(None, error)]
-    dist.broadcast_object_list(found, 0 if ranks is None else dist.get_global_rank(ranks, 0), group=ranks)
-    value, failed = found[0]
+            told = [(None, error)]
+    dist.broadcast_object_list(told, 0 if ranks is None else dist.get_global_rank(ranks, 0), group=ranks)
+    value, failed = told[0]
     if failed is not None:
         failed.is_known_to_all = True
         raise failed
@@ -148,15 +148,15 @@ def rows_of_all(x: Tensor, group: Any) -> tuple[Tensor, slice]:
 
 def largest(x: Tensor, group: Any) -> Tensor:
     """The largest over ranks, entry by entry, without gradient."""
-    found = x.detach().clone()
-    dist.all_reduce(found, op=dist.ReduceOp.MAX, group=group)
-    return found
+    largest = x.detach().clone()
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=group)
+    return largest
 
 
 def total(x: Tensor, group: Any) -> Tensor:
     """The sum over ranks, the same on each. Its gradient is summed over ranks as well."""
-    found: Tensor = _Sum.apply(x, group)  # type: ignore[no-untyped-call]
-    return found
+    total: Tensor = _Sum.apply(x, group)  # type: ignore[no-untyped-call]
+    return total
 
 
 def rows(mine: list[Tensor], sizes: list[list[int]], group: Any) -> list[Tensor]:
@@ -197,27 +197,27 @@ class _Rows(torch.autograd.Function):
             message[start : start + len(own)] = own
         received = [torch.empty_like(message) for _ in starts]
         dist.all_gather(received, message, group=group)
-        found = []
+        gathered = []
         for k, (x, width) in enumerate(zip(mine, widths, strict=True)):
             parts = [
                 whole[of_rank[k] : of_rank[k] + width * n].view(x.dtype)
                 for whole, of_rank, n in zip(received, starts, sizes[k], strict=True)
             ]
-            found.append(torch.cat(parts).view(-1, *x.shape[1:]))
-        ctx.mark_non_differentiable(*(x for x in found if not x.is_floating_point()))
-        return tuple(found)
+            gathered.append(torch.cat(parts).view(-1, *x.shape[1:]))
+        ctx.mark_non_differentiable(*(x for x in gathered if not x.is_floating_point()))
+        return tuple(gathered)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         learned = [k for k, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
         whole = torch.cat([gradients[k].reshape(-1) for k in learned])
         dist.all_reduce(whole, group=ctx.group)
-        found: list[Tensor | None] = [None] * len(gradients)
+        own_gradients: list[Tensor | None] = [None] * len(gradients)
         for k, part in zip(learned, torch.split(whole, [gradients[k].numel() for k in learned]), strict=True):
             start = sum(ctx.sizes[k][: ctx.rank])
             own = part.view_as(gradients[k])[start : start + ctx.sizes[k][ctx.rank]]
-            found[k] = own.to(gradients[k].dtype)
-        return None, None, *found
+            own_gradients[k] = own.to(gradients[k].dtype)
+        return None, None, *own_gradients
 
 
 def _aligned(size: int) -> int:
@@ -226,6 +226,6 @@ def _aligned(size: int) -> int:
 
 
 def _reduced(x: Tensor, group: Any) -> Tensor:
-    found = x.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(found, group=group)
-    return found
+    total = x.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total, group=group)
+    return total

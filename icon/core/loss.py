@@ -191,10 +191,10 @@ class Loss(nn.Module):
         if "empty" in changes:
             _warn_of_empty()
             changes["on_no_positive"] = changes.pop("empty")
-        found = type(self)(**{**kept, **changes})
+        replaced = type(self)(**{**kept, **changes})
         if "divergence" not in changes:
-            object.__setattr__(found, "divergence_name", self.divergence_name)
-        return found.train(self.training)
+            object.__setattr__(replaced, "divergence_name", self.divergence_name)
+        return replaced.train(self.training)
 
     @property
     def empty(self) -> str:
@@ -352,14 +352,14 @@ class Loss(nn.Module):
         self, views: list[Tensor], target: Any, part: slice | None, of_anchors: Tensor | None
     ) -> list[Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
-        found: list[Direction] = []
+        every: list[Direction] = []
         for i, j, given in self.p.directions(len(views), target):
-            if found and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
-                found.append(self._back(found[0], views, given, of_anchors))
+            if every and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
+                every.append(self._back(every[0], views, given, of_anchors))
             else:
                 ring = None if self._ranks is None else self._ranks.ring(j)
-                found.append(self._direction(views[i], views[j], given, len(views) > 1, part, None, of_anchors, ring))
-        return found
+                every.append(self._direction(views[i], views[j], given, len(views) > 1, part, None, of_anchors, ring))
+        return every
 
     def _weights_of_a_call(self, weights: Any) -> Tensor:
         """The weights of the anchors of one call, in place of those of the loss."""

@@ -77,9 +77,9 @@ class Ranks:
         self.inside = True
         try:
             value = evaluate(input, target, anchors=part, weights=weights)
-        except Exception as found:
-            if not getattr(found, "is_known_to_all", False):
-                self._agree(found)
+        except Exception as error:
+            if not getattr(error, "is_known_to_all", False):
+                self._agree(error)
             raise
         finally:
             self.inside, self.n = False, None
@@ -134,8 +134,8 @@ class Ranks:
             mine = _Known(
                 [_facts(x) for x in views[:shared]], [_facts(x) for x in local], [_facts(x) for x in given], learned
             )
-        except Exception as found:
-            error = found
+        except Exception as failure:
+            error = failure
         every = _known_to_all(mine, group)
         if every is None:
             every = exchange.agreed(mine, error, group)
@@ -160,21 +160,21 @@ class Ranks:
 
     def _gathered(self, mine: list[Any], every: list[list[_Facts]]) -> list[Any]:
         """The rows of all ranks; with a gradient where any of them has one."""
-        found: list[Any] = list(mine)
+        joined: list[Any] = list(mine)
         tensors: dict[int, Tensor] = {}
         for k, x in enumerate(mine):
             if isinstance(x, Rows):
                 continue
             if sp.issparse(x):
-                found[k] = sp.vstack(exchange.objects(sp.csr_array(x), self.group))
+                joined[k] = sp.vstack(exchange.objects(sp.csr_array(x), self.group))
                 continue
             # Each rank takes part in each exchange of gradients.
             learns = any(facts[k].requires_grad for facts in every) and not x.requires_grad
             tensors[k] = (x.detach().requires_grad_() if learns else x).to(self._device)
         sizes = [[facts[k].n for facts in every] for k in tensors]
         for k, rows in zip(tensors, exchange.rows(list(tensors.values()), sizes, self.group), strict=True):
-            found[k] = rows.to(mine[k].device)
-        return found
+            joined[k] = rows.to(mine[k].device)
+        return joined
 
     def _scaled(self, value: Any) -> Any:
         """One number is W times the share of this rank; one per anchor stays as it is."""
@@ -212,11 +212,11 @@ def _known_to_all(mine: _Known | None, group: Any) -> list[_Known] | None:
         return None
     facts = [*mine.input, *mine.target, *mine.weights]
     kind = f"{[[x.kind for x in part] for part in mine[:3]]} {mine.learned}"
-    found = exchange.alike([2 * x.n + x.requires_grad for x in facts], kind, group)
-    if found is None:
+    counts = exchange.alike([2 * x.n + x.requires_grad for x in facts], kind, group)
+    if counts is None:
         return None
     every = []
-    for numbers in found:
+    for numbers in counts:
         told = iter([_Facts(k // 2, x.kind, bool(k % 2)) for k, x in zip(numbers, facts, strict=True)])
         views, targets, weights = ([next(told) for _ in part] for part in mine[:3])
         every.append(_Known(views, targets, weights, mine.learned))

@@ -91,14 +91,14 @@ class AnchorWeights:
         return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
     def _report_empty(self, rows: Rows) -> None:
-        found = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
+        report = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
         if self.on_no_positive == "raise":
             where = check.some(rows.empty.nonzero().flatten().tolist())
-            raise ValueError(f"{found} (rows {where}), expected none with on_no_positive='raise'")
+            raise ValueError(f"{report} (rows {where}), expected none with on_no_positive='raise'")
         how = "they are left out of the mean" if self.on_no_positive == "skip" else "they are counted as 0"
         if rows.n_empty == rows.n:
             how = "the loss is 0"
-        check.warn(f"{found}; {how}")
+        check.warn(f"{report}; {how}")
 
 
 def marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -> Tensor:

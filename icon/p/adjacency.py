@@ -39,24 +39,24 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
             and >= 0.
         MemoryError: an edge list names more nodes than fit.
     """
-    found = _entries(target, name, sets)
-    if found.ndim != 2:
-        raise ValueError(f"{name}: got shape {found.shape}, expected two dimensions (n, n)")
-    if 0 in found.shape:
-        raise ValueError(f"{name}: got shape {found.shape}, expected at least one row and one column")
-    if found.data.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: got dtype {found.data.dtype}, expected real numbers")
-    expected = (sets.n or found.shape[0], sets.m or found.shape[1])
-    if found.shape != expected:
-        hint = _hint(found.shape, sets)
-        raise ValueError(f"{name}: got shape {found.shape}, expected {expected} for this input{hint}")
-    for bad, kind in ((~np.isfinite(found.data), "NaN or infinite"), (found.data < 0, "negative")):
+    graph = _entries(target, name, sets)
+    if graph.ndim != 2:
+        raise ValueError(f"{name}: got shape {graph.shape}, expected two dimensions (n, n)")
+    if 0 in graph.shape:
+        raise ValueError(f"{name}: got shape {graph.shape}, expected at least one row and one column")
+    if graph.data.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: got dtype {graph.data.dtype}, expected real numbers")
+    expected = (sets.n or graph.shape[0], sets.m or graph.shape[1])
+    if graph.shape != expected:
+        hint = _hint(graph.shape, sets)
+        raise ValueError(f"{name}: got shape {graph.shape}, expected {expected} for this input{hint}")
+    for bad, kind in ((~np.isfinite(graph.data), "NaN or infinite"), (graph.data < 0, "negative")):
         if bad.any():
-            rows = np.unique(found.coords[0][bad]).tolist()
+            rows = np.unique(graph.coords[0][bad]).tolist()
             raise ValueError(f"{name}: got {kind} weights in rows {check.some(rows)}, expected finite weights >= 0")
-    canonical = sp.csr_array(found)  # which adds up what is there twice
-    if canonical.nnz < found.nnz:
-        distinct, counts = np.unique(np.stack(found.coords), axis=1, return_counts=True)
+    canonical = sp.csr_array(graph)  # which adds up what is there twice
+    if canonical.nnz < graph.nnz:
+        distinct, counts = np.unique(np.stack(graph.coords), axis=1, return_counts=True)
         twice = [tuple(edge) for edge in distinct.T[counts > 1][:3].tolist()]
         raise ValueError(f"{name}: got duplicate edges, for example {twice}, expected each edge once")
     canonical.sort_indices()
@@ -145,18 +145,18 @@ def _of_graph(
     if not directed:
         back = index[0] != index[1]  # a self-loop is the same both ways
         index, values = np.hstack([index, index[::-1, back]]), np.append(values, values[back])
-    found = sp.coo_array((values, tuple(index)), shape=(n, n))
-    found.sum_duplicates()
-    return found
+    graph = sp.coo_array((values, tuple(index)), shape=(n, n))
+    graph.sum_duplicates()
+    return graph
 
 
 def _of_sparse_tensor(target: Tensor, name: str) -> sp.coo_array:
-    found = target.detach().to_sparse_coo()  # type: ignore[no-untyped-call]
-    if found.ndim != 2 or found.dense_dim():
-        shape = f"{tuple(found.shape)} with {found.dense_dim()} dense dimensions"
+    coordinates = target.detach().to_sparse_coo()  # type: ignore[no-untyped-call]
+    if coordinates.ndim != 2 or coordinates.dense_dim():
+        shape = f"{tuple(coordinates.shape)} with {coordinates.dense_dim()} dense dimensions"
         raise ValueError(f"{name}: got a sparse tensor of shape {shape}, expected two dimensions (n, n), both sparse")
-    index = found._indices().cpu().numpy()
-    return sp.coo_array((_numbers(found._values(), name), tuple(index)), shape=tuple(found.shape))
+    index = coordinates._indices().cpu().numpy()
+    return sp.coo_array((_numbers(coordinates._values(), name), tuple(index)), shape=tuple(coordinates.shape))
 
 
 def _of_array(target: Any, name: str, sets: Sets) -> sp.coo_array:
@@ -224,8 +224,8 @@ def _of_edges(given: Any, weight: Any, name: str, sets: Sets, nodes: int | None 
 def _numbers(value: Any, name: str) -> NDArray[Any]:
     """An array of what is given, floats in double precision."""
     tensor = check.as_tensor(value, name).detach().cpu()
-    found: NDArray[Any] = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    return found
+    numbers: NDArray[Any] = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    return numbers
 
 
 def _refuse_other_size(nodes: int | None, name: str, sets: Sets) -> None:

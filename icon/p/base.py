@@ -104,8 +104,8 @@ class Distribution(Composable):
         """The rows of a second p that is mixed in: prepared already, or made from the same target."""
         if isinstance(p, Rows):
             return p
-        found: Rows = p(None if p.made_from == "nothing" else target, sets)
-        return found
+        rows: Rows = p(None if p.made_from == "nothing" else target, sets)
+        return rows
 
     def kept(self, support: Support) -> int | None:
         """How many candidates of each anchor have mass, where p is made from features; None where all may."""
@@ -193,5 +193,5 @@ def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
         if target is None:
             raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
         object.__setattr__(rows, "_of_a_pair", p(target, sets))
-    found: Rows = rows.__dict__["_of_a_pair"]
-    return found
+    of_a_pair: Rows = rows.__dict__["_of_a_pair"]
+    return of_a_pair

@@ -162,14 +162,14 @@ class CrossModal(Pairs):
             raise ValueError("input: got one set of points, expected a pair (za, zb) of modalities")
         each = isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(t, "__len__") for t in target)
         prepared = isinstance(target, Rows)
-        found: list[tuple[int, int, Any]] = []
+        directions: list[tuple[int, int, Any]] = []
         for i in range(1 if self.graph == "core" else views - 1):
             for j in range(i + 1, views):
-                found.append((i, j, (target[i], target[j]) if each else target))
+                directions.append((i, j, (target[i], target[j]) if each else target))
                 if self.symmetric:
                     back = target.transpose() if prepared else target
-                    found.append((j, i, (target[j], target[i]) if each else back))
-        return found
+                    directions.append((j, i, (target[j], target[i]) if each else back))
+        return directions
 
 
 @dataclass(frozen=True, repr=False)
@@ -359,9 +359,9 @@ def _label_matrix(target: Any, name: str, length: int | None) -> Tensor | sp.csr
 
 
 def _as_scipy(labels: Tensor | sp.csr_array) -> sp.csr_array:
-    found = sp.csr_array(labels.cpu().numpy() if isinstance(labels, Tensor) else labels)
-    found.eliminate_zeros()
-    return found
+    matrix = sp.csr_array(labels.cpu().numpy() if isinstance(labels, Tensor) else labels)
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def _refuse_other_than_sets(*labels: Tensor | sp.csr_array) -> None:
@@ -374,8 +374,8 @@ def _overlap(a: Tensor, b: Tensor, overlap: str, one_set: bool) -> Masses:
     """p from labels on their device: a matrix of few points, else in blocks when it is used."""
     n, m = len(a), len(b)
     kind = Jaccard if overlap == "jaccard" else Overlap
-    found = kind.of(a, b, Support(n, m, one_set), b.new_ones(m))
-    return found if n * m > PAIRS.get(a.device.type, CPU_PAIRS) else Dense(found.tile(0, n, a))
+    shared = kind.of(a, b, Support(n, m, one_set), b.new_ones(m))
+    return shared if n * m > PAIRS.get(a.device.type, CPU_PAIRS) else Dense(shared.tile(0, n, a))
 
 
 def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: bool) -> sp.csr_array:

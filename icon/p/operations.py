@@ -155,9 +155,9 @@ class Symmetrize:
         if self.how != "average":
             _refuse_gradient(rows, "symmetrize")
             _refuse_debiased(rows, "symmetrize")
-        found = rows.masses.symmetrized(rows.marginal) if self.how == "average" else None
-        if found is not None:
-            masses, marginal = found
+        symmetric = rows.masses.symmetrized(rows.marginal) if self.how == "average" else None
+        if symmetric is not None:
+            masses, marginal = symmetric
             return rows.as_joint(masses, marginal)
         return self._of_edges(rows)
 

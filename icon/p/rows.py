@@ -149,12 +149,12 @@ class Rows(Composable):
 
     def entropy(self) -> Float[Tensor, " n"]:
         """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
-        found: Tensor | None = self.__dict__.get("_entropy")
-        if found is None:
-            found = self.masses.entropy()
+        entropy: Tensor | None = self.__dict__.get("_entropy")
+        if entropy is None:
+            entropy = self.masses.entropy()
             if not self.masses.requires_grad:
-                object.__setattr__(self, "_entropy", found)
-        return found
+                object.__setattr__(self, "_entropy", entropy)
+        return entropy
 
     def to_dense(self) -> Float[Tensor, "n m"]:
         """p as a matrix ``[n, m]``, for inspection and tests: the one place where a sparse p is dense."""
@@ -185,18 +185,18 @@ class Rows(Composable):
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
         """p on a device and in a precision; the copy is kept, so that the second use costs nothing."""
         copies: dict[Any, Rows] = self.__dict__.get("_copies", {})
-        found = copies.get((device, dtype))
-        if found is None:
+        copy = copies.get((device, dtype))
+        if copy is None:
             masses = self.masses.to(device, dtype)
             if masses is self.masses and not self.is_joint:
                 return self  # not kept: rows that hold themselves would be freed by the garbage collector only
             own = {name: getattr(self, name).to(device, dtype) for name in self.of_anchors}
-            found = replace(self, masses=masses, **own)
+            copy = replace(self, masses=masses, **own)
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
-                object.__setattr__(found, "_entropy", self.entropy().to(device))
-                object.__setattr__(self, "_copies", {**copies, (device, dtype): found})
-        return found
+                object.__setattr__(copy, "_entropy", self.entropy().to(device))
+                object.__setattr__(self, "_copies", {**copies, (device, dtype): copy})
+        return copy
 
     def on(self, support: Support) -> Rows:
         """The same p on another support (for example with self as a candidate); uniform mass spreads over it.

@@ -27,9 +27,9 @@ def _in_a_unit(xa: Tensor, xb: Tensor, metric: str) -> tuple[Tensor, Tensor, flo
     return *((xa / unit,) * 2 if xa is xb else (xa / unit, xb / unit)), unit
 
 
-def _similarities(found: NDArray[np.float64], metric: distances.Metric) -> tuple[Tensor, float]:
+def _similarities(values: NDArray[np.float64], metric: distances.Metric) -> tuple[Tensor, float]:
     """Similarities from distances: minus the square of those in a unit that is given as well, cosine or product."""
-    distance = torch.from_numpy(found)
+    distance = torch.from_numpy(values)
     if metric in ("cosine", "dot"):
         return (1.0 if metric == "cosine" else 0.0) - distance, 1.0
     unit = float(distance.max()) or 1.0
@@ -40,11 +40,11 @@ def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own
     """``[n, k]`` in ascending order, their similarities and the unit of these."""
     if own and xa.shape[0] > EXACT_UP_TO:
         index = nearest_neighbors(xa, k, metric=metric).indices
-        found = distances.of_edges(xa, xb, index, metric)
+        values = distances.of_edges(xa, xb, index, metric)
     else:
-        index, found = distances.nearest(xa, xb, k, metric, own)
+        index, values = distances.nearest(xa, xb, k, metric, own)
     order = index.argsort(axis=1)
-    scores, unit = _similarities(np.take_along_axis(found, order, axis=1), metric)
+    scores, unit = _similarities(np.take_along_axis(values, order, axis=1), metric)
     return torch.from_numpy(np.take_along_axis(index, order, axis=1)), scores, unit
 
 
@@ -52,21 +52,21 @@ def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Ten
     """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``, and the unit of the distances."""
     xa, xb, unit = _in_a_unit(xa, xb, metric)
     step = max(1, _GATHERED // (index.shape[1] * xa.shape[1]))
-    found = None if xa.requires_grad or xb.requires_grad else xa.new_empty(index.shape)
+    products_of_all = None if xa.requires_grad or xb.requires_grad else xa.new_empty(index.shape)
     parts = []
     for start in range(0, len(xa), step):
         rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
         products = -(rows - others).square() if metric == "sqeuclidean" else rows * others
-        if found is None:
+        if products_of_all is None:
             parts.append(products.sum(dim=2))
         else:
-            torch.sum(products, dim=2, out=found[start : start + step])
-    return torch.cat(parts) if found is None else found, unit
+            torch.sum(products, dim=2, out=products_of_all[start : start + step])
+    return torch.cat(parts) if products_of_all is None else products_of_all, unit
 
 
 def edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:
     """The same of one set of points that lie on disk, of which a block is read at a time."""
-    found, step = torch.empty(index.shape, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
+    scores, step = torch.empty(index.shape, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
     starts = range(0, len(index), step)
     largest = max(float(np.abs(x[start : start + step], dtype=np.float64).max()) for start in starts)
     unit = unit_of(torch.tensor([largest], dtype=torch.float64)) if metric == "sqeuclidean" else 1.0
@@ -76,15 +76,15 @@ def edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Te
         rows, others = (
             torch.from_numpy(np.array(x[k], np.float64)) / unit for k in (slice(start, start + len(near)), known)
         )
-        found[start : start + step] = edge_scores(rows, others, torch.from_numpy(place.reshape(near.shape)), metric)[0]
-    return found, unit
+        scores[start : start + step] = edge_scores(rows, others, torch.from_numpy(place.reshape(near.shape)), metric)[0]
+    return scores, unit
 
 
 def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[int, Tensor, float]]:
     """Blocks of similarities ``[b, m]``: minus squared distance, dot product or cosine; and the unit of distances."""
     if not isinstance(xa, Tensor):
-        for start, found in distances.blocks(xa, xb, metric):
-            yield start, *_similarities(found, metric)
+        for start, values in distances.blocks(xa, xb, metric):
+            yield start, *_similarities(values, metric)
         return
     assert isinstance(metric, str)
     xa, xb, unit = _in_a_unit(xa, xb, metric)

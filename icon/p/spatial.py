@@ -128,16 +128,16 @@ class _Kernel(_Spatial):
         metric, own = self._metric, support.exclude_self
         if isinstance(xa, np.memmap):
             assert isinstance(metric, str)
-            found = nearest_neighbors(xa, k, metric=metric)
-            index = torch.from_numpy(np.sort(found.indices, axis=1))
-            return index, *edge_scores_on_disk(xa, index, metric), _notes(found.recall)
+            neighbors = nearest_neighbors(xa, k, metric=metric)
+            index = torch.from_numpy(np.sort(neighbors.indices, axis=1))
+            return index, *edge_scores_on_disk(xa, index, metric), _notes(neighbors.recall)
         if not isinstance(xa, Tensor):
             return *nearest_by_distances(xa, xb, k, metric, own), ()
         assert isinstance(metric, str)
         if own and metric in METRICS:
-            found = nearest_neighbors(xa, k, metric=metric)
-            found.indices.sort(axis=1)
-            index, notes = torch.from_numpy(found.indices).to(xa.device), _notes(found.recall)
+            neighbors = nearest_neighbors(xa, k, metric=metric)
+            neighbors.indices.sort(axis=1)
+            index, notes = torch.from_numpy(neighbors.indices).to(xa.device), _notes(neighbors.recall)
         else:
             self_index = torch.arange(support.n) if own else None
             index, notes = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values, ()
@@ -349,11 +349,11 @@ def knn_rows(
     x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean"
 ) -> tuple[Rows, float | None]:
     """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact)."""
-    found = nearest_neighbors(x, k, search, metric)
-    index = torch.from_numpy(np.sort(found.indices, axis=1))
+    neighbors = nearest_neighbors(x, k, search, metric)
+    index = torch.from_numpy(np.sort(neighbors.indices, axis=1))
     index = index.to(x.device) if isinstance(x, Tensor) else index
     n = len(index)
-    return Rows(Listed(index, n), Support(n, n, True), _notes(found.recall)), found.recall
+    return Rows(Listed(index, n), Support(n, n, True), _notes(neighbors.recall)), neighbors.recall
 
 
 def _notes(recall: float | None) -> tuple[str, ...]:
@@ -361,8 +361,8 @@ def _notes(recall: float | None) -> tuple[str, ...]:
     return () if recall is None else (f"approximate neighbours with a recall of {recall:.3f}",)
 
 
-def _refuse_nan(found: Tensor) -> None:
-    if check.values_matter(found) and bool(found.detach().isnan().any()):
+def _refuse_nan(features: Tensor) -> None:
+    if check.values_matter(features) and bool(features.detach().isnan().any()):
         raise ValueError(
             "features: got numbers whose products are too large for float64, expected smaller ones (scale the features)"
         )

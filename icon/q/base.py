@@ -43,8 +43,8 @@ class Whole:
 
 def over_candidates(totals: Totals) -> Totals:
     """Sums over the candidates of all parts; each part holds all of them unless it says otherwise."""
-    found: Totals = getattr(totals, "candidates", WHOLE)
-    return found
+    sums: Totals = getattr(totals, "candidates", WHOLE)
+    return sums
 
 
 def mean_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:

@@ -214,6 +214,6 @@ def _masses(value: Any, name: str, size: str) -> Tensor:
     masses = check.as_tensor(value, name).detach().clone()
     finite = masses.ndim == 1 and bool((torch.isfinite(masses) & (masses >= 0)).all())
     if not finite or not bool(masses.sum() > 0):
-        found = f"shape {tuple(masses.shape)} with negative, infinite or only zero entries"
-        raise ValueError(f"{name}: got {found}, expected finite numbers >= 0 ({size},), some > 0")
+        given = f"shape {tuple(masses.shape)} with negative, infinite or only zero entries"
+        raise ValueError(f"{name}: got {given}, expected finite numbers >= 0 ({size},), some > 0")
     return masses

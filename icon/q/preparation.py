@@ -55,8 +55,8 @@ class _UnitRows(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         x, unit, factor = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted
-            found = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
-            return found[0], None
+            gradient = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
+            return gradient[0], None
         # What is orthogonal to each row, scaled as the row was.
         along = torch.linalg.vecdot(upstream, unit).unsqueeze(1)
         return torch.addcmul(upstream, unit, along, value=-1 / ctx.length**2) * factor, None

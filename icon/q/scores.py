@@ -137,18 +137,18 @@ class Gaussian(Kernel):
         Raises:
             ValueError: not > 0, beyond the range of a learned one, or where the partition is made of the scale.
         """
-        found = check.positive(value, self.scale_name)
+        scale = check.positive(value, self.scale_name)
         if not self.learnable:
             if self.partition_name not in ("logsumexp", "constant", "decoupled"):
                 raise ValueError(
                     f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition has it"
                 )
-            self.fixed_scale = found
+            self.fixed_scale = scale
             return
         with torch.no_grad():
             before = self.log_scale.clone()
-            self.log_scale.fill_(math.log(found))
-            if not math.isclose(float(self.scale), found, rel_tol=1e-5):
+            self.log_scale.fill_(math.log(scale))
+            if not math.isclose(float(self.scale), scale, rel_tol=1e-5):
                 self.log_scale.copy_(before)
                 raise ValueError(f"{self.scale_name}: got {value!r}, expected a number in its range {self.range}")
 
@@ -190,16 +190,16 @@ class Gaussian(Kernel):
     def statistics(
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
     ) -> Statistics:
-        found = {}
+        statistics = {}
         if self.preprocess != "none":
             of_candidates = moments(candidates, over_candidates(totals))
             # Anchors that are a part of the candidates are measured by all of them.
             of_anchors = moments(anchors, totals) if support.offset is None else of_candidates
-            found = {"anchor mean": of_anchors[0], "anchor variance": of_anchors[1]}
-            found |= {"candidate mean": of_candidates[0], "candidate variance": of_candidates[1]}
+            statistics = {"anchor mean": of_anchors[0], "anchor variance": of_anchors[1]}
+            statistics |= {"candidate mean": of_candidates[0], "candidate variance": of_candidates[1]}
         elif self.metric == "sqeuclidean":
-            found = {"centre": mean_of(candidates.detach(), over_candidates(totals))}
-        return found
+            statistics = {"centre": mean_of(candidates.detach(), over_candidates(totals))}
+        return statistics
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         scale = self.scale if self.learnable else self.fixed_scale

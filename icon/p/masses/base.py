@@ -106,8 +106,8 @@ class Masses(ABC):
     def expectation_of_all(self, tile: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """`expectation` of a tile of all anchors, where `is_filled`: a pass over all pairs is faster than a look-up of
         each edge."""
-        found: Tensor = torch.linalg.vecdot(tile, self._whole.to(tile))
-        return found
+        expected: Tensor = torch.linalg.vecdot(tile, self._whole.to(tile))
+        return expected
 
     @cached
     def _whole(self) -> Float[Tensor, "n m"]:

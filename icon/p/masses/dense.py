@@ -31,8 +31,8 @@ class Dense(Valued):
         return self.values.shape[1]
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
-        found: Tensor = torch.linalg.vecdot(tile, self.values[start : start + len(tile)].to(tile))
-        return found
+        expected: Tensor = torch.linalg.vecdot(tile, self.values[start : start + len(tile)].to(tile))
+        return expected
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.values[start:stop].to(like)
@@ -104,11 +104,11 @@ class DenseFromLogs(Dense):
         return DenseFromLogs(super().scaled(factor).values, self.logs + by.to(self.logs).log())
 
     def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[DenseFromLogs, Tensor]:
-        found, sums = super().symmetrized(marginal)
+        masses, sums = super().symmetrized(marginal)
         joint = self.logs + marginal.detach().to(self.logs)[:, None].log()
         both = torch.logaddexp(joint, joint.T) - math.log(2)
         of_rows = sums.detach().clamp_min(torch.finfo(sums.dtype).tiny).log()
-        return DenseFromLogs(found.values, both - of_rows[:, None]), sums
+        return DenseFromLogs(masses.values, both - of_rows[:, None]), sums
 
     def part(self, start: int, stop: int) -> DenseFromLogs:
         return DenseFromLogs(self.values[start:stop], self.logs[start:stop])

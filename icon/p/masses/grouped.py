@@ -99,11 +99,11 @@ class Grouped(Masses):
         stop = start + tile.shape[0]
         few = self._few if stop - start == self.keys.shape[0] else None  # `_block`, less a call
         same, divisors = (few[0], few[2]) if few else self._block(start, stop)
-        found: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / divisors
+        expected: Tensor = torch.linalg.vecdot(tile, same.to(tile.dtype)) / divisors
         mass = self.mass
         if isinstance(mass, Tensor):
-            return found * mass[start:stop].to(found)
-        return found if mass == 1.0 else found * mass
+            return expected * mass[start:stop].to(expected)
+        return expected if mass == 1.0 else expected * mass
 
     def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         same, each = self._block_masses(start, start + tile.shape[0], tile)

@@ -88,8 +88,8 @@ class Mixture(Masses):
     def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Mixture, Tensor] | None:
         """That of its own masses, where they stay as they are and every anchor has as much uniform mass; unequal masses
         are refused by `Symmetrize`, a check of values."""
-        found = self.own.symmetrized(marginal)
-        if found is None or found[0] is not self.own:
+        symmetric = self.own.symmetrized(marginal)
+        if symmetric is None or symmetric[0] is not self.own:
             return None
         mass = self.spread.mass
         return None if check.values_matter(mass) and not bool((mass == mass[0]).all()) else (self, marginal)

@@ -70,8 +70,8 @@ class Overlap(Masses):
             yield slice(start, stop), Dense(self.tile(start, stop, self.scale))
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
-        found: Tensor = torch.linalg.vecdot(tile, self.tile(start, start + len(tile), tile))
-        return found
+        expected: Tensor = torch.linalg.vecdot(tile, self.tile(start, start + len(tile), tile))
+        return expected
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         return self.tile(start, stop, self.scale) > 0
@@ -96,8 +96,8 @@ class Overlap(Masses):
     def columns(self, start: int, stop: int) -> Overlap:
         some, support = slice(start, stop), self.support.columns(start, stop)
         labels, scale = self.candidate_labels[some], self.candidate_scale[some]
-        found = replace(self, candidate_labels=labels, support=support, candidate_scale=scale)
-        return replace(found, mass=found._row_sums())
+        some_candidates = replace(self, candidate_labels=labels, support=support, candidate_scale=scale)
+        return replace(some_candidates, mass=some_candidates._row_sums())
 
     def transposed(self) -> Masses:
         support = self.support

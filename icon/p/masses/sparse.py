@@ -83,8 +83,8 @@ class Sparse(Valued):
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
-        found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
-        return found.index_put_((row, col), mass > 0)
+        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
+        return positive.index_put_((row, col), mass > 0)
 
     def sums(self) -> Float[Tensor, " n"]:
         return self.row_sums(self.values.detach())
@@ -209,12 +209,12 @@ class Listed(Masses):
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         stop = start + tile.shape[0]
         indices = self.indices if stop - start == self.indices.shape[0] else self.indices[start:stop]
-        found = tile.gather(1, indices)
-        found = found.squeeze(1) if found.shape[1] == 1 else found.mean(dim=1)
+        expected = tile.gather(1, indices)
+        expected = expected.squeeze(1) if expected.shape[1] == 1 else expected.mean(dim=1)
         mass = self.mass
         if isinstance(mass, Tensor):
-            return found * mass[start:stop].to(found)
-        return found if mass == 1.0 else found * mass
+            return expected * mass[start:stop].to(expected)
+        return expected if mass == 1.0 else expected * mass
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         each = like.new_ones(stop - start) * self._each(start, stop, like)
@@ -222,9 +222,9 @@ class Listed(Masses):
         return empty.scatter(1, self.indices[start:stop], each[:, None].expand(-1, self.k))
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        found = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
-        found.scatter_(1, self.indices[start:stop], True)
-        return found & (self.mass[start:stop, None] > 0) if isinstance(self.mass, Tensor) else found
+        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
+        positive.scatter_(1, self.indices[start:stop], True)
+        return positive & (self.mass[start:stop, None] > 0) if isinstance(self.mass, Tensor) else positive
 
     def sums(self) -> Float[Tensor, " n"]:
         return self._vector(self.mass)
@@ -239,9 +239,9 @@ class Listed(Masses):
         return -self.k * torch.xlogy(each, each) - (size - self.k) * torch.xlogy(density, density)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
-        found = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
+        sums = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
         each = self._each(0, self.n, features)
-        return found * (each[:, None] if isinstance(each, Tensor) else each)
+        return sums * (each[:, None] if isinstance(each, Tensor) else each)
 
     def averages_cheaply(self, width: int) -> bool:
         return self.k * width <= self.m
