@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-from experiments.clustering import baselines, protocol, reading, rivals
+from experiments.clustering import baselines, other_methods, protocol, reading
 from experiments.clustering.deep_baselines import deep_baseline, deep_restart
 from experiments.clustering.protocol import Clusters, cluster, cluster_views, from_starts, measured, starts, union
 from experiments.datasets import DEVELOPMENT, Dataset
@@ -21,7 +21,7 @@ VIEWS, OUR_VIEWS = "TURTLE, a space for each view", "ours, a space for each view
 UMAP_METRIC = "UMAP + k-means, the metric of our graph"
 FROM_START = ", from our start"
 #: Methods whose eigenvectors are computed once for all seeds, and their affinities.
-SPECTRAL = {"spectral clustering": union, "self-tuning spectral clustering": rivals.self_tuned}
+SPECTRAL = {"spectral clustering": union, "self-tuning spectral clustering": other_methods.self_tuned}
 #: Methods that are the same for all seeds.
 FIXED = ("Ward", "HDBSCAN")
 #: Methods whose runs take minutes, and of how many seeds they are at most.
@@ -36,25 +36,25 @@ STARTED: dict[str, Callable[..., Clusters]] = {
     "contrastive clustering": partial(deep_restart, "contrastive"),
     "SCAN": partial(deep_restart, "scan"),
     "TEMI": partial(deep_restart, "temi"),
-    "TURTLE": rivals.turtle,
+    "TURTLE": other_methods.turtle,
     "PRCut": partial(deep_restart, "prcut"),
 }
 METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
     "k-means": baselines.k_means,
     "spectral clustering": baselines.spectral,
-    "self-tuning spectral clustering": rivals.self_tuning,
+    "self-tuning spectral clustering": other_methods.self_tuning,
     "Gaussian mixture": baselines.gaussian_mixture,
-    "Ward": rivals.ward,
-    "HDBSCAN": rivals.hdbscan,
-    "UMAP + k-means": rivals.umap_k_means,
-    UMAP_METRIC: lambda data, seed, settings: rivals.umap_k_means(data, seed, settings, metric=data.metric),
-    "UMAP for clustering + k-means": partial(rivals.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
+    "Ward": other_methods.ward,
+    "HDBSCAN": other_methods.hdbscan,
+    "UMAP + k-means": other_methods.umap_k_means,
+    UMAP_METRIC: lambda data, seed, settings: other_methods.umap_k_means(data, seed, settings, metric=data.metric),
+    "UMAP for clustering + k-means": partial(other_methods.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
     "contrastive clustering": partial(deep_baseline, "contrastive"),
     "SCAN": partial(deep_baseline, "scan"),
     "TEMI": partial(deep_baseline, "temi"),
-    "TURTLE": rivals.turtle,
-    VIEWS: partial(rivals.turtle, views=True),
-    "PRCut": rivals.prcut,
+    "TURTLE": other_methods.turtle,
+    VIEWS: partial(other_methods.turtle, views=True),
+    "PRCut": other_methods.prcut,
     **{f"{name}{FROM_START}": partial(from_starts, method) for name, method in STARTED.items()},
     "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: lambda data, seed, settings: cluster(data, seed, settings, init="random", max_iter=settings.total_steps),

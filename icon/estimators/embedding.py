@@ -50,11 +50,11 @@ from icon.estimators.base import (
     with_lower_perplexity,
 )
 from icon.estimators.cost import Cost, cost
+from icon.estimators.initial_points import spectral, start_of
 from icon.estimators.landmarks import chosen_of, part_of, spread
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
 from icon.estimators.placing import placed
 from icon.estimators.saved import load_estimator, save_estimator
-from icon.estimators.starts import spectral, start_of
 from icon.labels import classes_of
 from icon.methods import axes, registry
 from icon.nn.mappers import as_seen

@@ -18,9 +18,9 @@ from experiments.clustering import (
     deep_baselines,
     ingredients,
     model_selection,
+    other_methods,
     protocol,
     reading,
-    rivals,
 )
 from experiments.datasets import Dataset, load
 from experiments.held_out import WithTeacher
@@ -41,7 +41,7 @@ RUNS = {"comparison": 22, "neighbourhood-width": 5, "ablation": 4, "model-select
 def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variant in filter(re.compile("UMAP").match, list(comparison.METHODS)):  # an optional package
         monkeypatch.delitem(comparison.METHODS, variant)
-    for plan in (rivals.TURTLE_PLAN, rivals.PRCUT_PLAN):
+    for plan in (other_methods.TURTLE_PLAN, other_methods.PRCUT_PLAN):
         monkeypatch.setitem(plan, "steps", 5)
     few = ["--set", "steps=5", "--set", "restarts=1"] if name == "comparison" else ["--set", "steps=60"]
     arguments = [name, "--subset", "200", "--seeds", "1", *few, "--out", str(tmp_path)]
@@ -85,7 +85,7 @@ def test_ours_of_views_has_a_graph_of_each() -> None:
 
 def test_what_is_the_same_for_all_seeds_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = comparison.run(DIGITS, 0, {"variant": "Ward"}, FEW)
-    monkeypatch.delattr(rivals, "AgglomerativeClustering")
+    monkeypatch.delattr(other_methods, "AgglomerativeClustering")
     assert comparison.run(DIGITS, 5, {"variant": "Ward"}, FEW) == first
 
 

@@ -1,4 +1,4 @@
-"""The habits of scikit-learn: small data, what is not fitted, what is wrong, and how it is told."""
+"""What an estimator says of small data, of a fit that was not made, and of wrong input."""
 
 from __future__ import annotations
 
