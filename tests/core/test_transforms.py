@@ -186,6 +186,11 @@ def test_export() -> None:
     z = normal(N, 3)
     program = torch.export.export(Model(), (z, IDS))
     assert_close(program.module()(z, IDS), icon.method("simclr")(z, IDS), rtol=1e-12)
+    # The number of points may stay open as long as it is small: beyond, another way of computing is chosen by size.
+    some = {0: torch.export.Dim("n", min=4, max=362)}
+    program = torch.export.export(Model(), (z, IDS), dynamic_shapes={"z": some, "ids": some})
+    more, ids = normal(3 * N, 3), torch.arange(3 * N) // 2
+    assert_close(program.module()(more, ids), icon.method("simclr")(more, ids), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["simclr", "supcon", "clip", "cross-entropy", "student-t", "clusters"])
