@@ -14,7 +14,7 @@ from torch import Tensor
 import icon
 from icon import testing
 from icon.core.divergence import DIVERGENCES, Alpha
-from icon.p.masses import Dense, Grouped, GroupedOthers, Jaccard, Listed, Masses, Overlap, Uniform
+from icon.p.masses import Dense, Grouped, GroupedOthers, Jaccard, Listed, Masses, Mixture, Overlap, Uniform
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased
 from tests.cases import normal
 
@@ -50,8 +50,9 @@ PARTS: dict[str, Callable[[], Masses]] = {
     "dense-logs-symmetric": lambda: icon.p.Gaussian(perplexity=3).symmetrize()(X).masses,
     "uniform": lambda: Uniform(icon.Support(6, 6, True), torch.ones(6).double()),
     "uniform-two-sets": lambda: Uniform(icon.Support(4, 6), torch.full((4,), 0.3).double()),
-    "mixture": lambda: icon.p.KNN(3).debias(0.2)(X).masses,
-    "mixture-of-groups": lambda: icon.p.Classes().debias(0.4)(LABELS).masses,
+    "mixture": lambda: Mixture((icon.p.KNN(3)(X).masses.scaled(0.6), icon.p.Classes()(LABELS).masses.scaled(0.4))),
+    "debiased": lambda: icon.p.KNN(3).debias(0.2)(X).masses,
+    "debiased-groups": lambda: icon.p.Classes().debias(0.4)(LABELS).masses,
 }
 
 

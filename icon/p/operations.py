@@ -16,8 +16,9 @@ import torch
 
 from icon import _checks as check
 from icon._lazy import sp
-from icon.p.masses import Mixture, Uniform
+from icon.p.masses import Debiased, Masses, Mixture, Uniform
 from icon.p.masses.base import precise
+from icon.p.support import Support
 
 if TYPE_CHECKING:
     from icon.p.rows import Rows
@@ -26,6 +27,7 @@ C = TypeVar("C", bound="Composable")
 Prepare = Callable[[Any], "Rows"]
 HOW = ("average", "union", "intersection")
 _BLOCK = 2**22  # entries of sparse matrices that are merged at a time
+_MERGED = 2**24  # pairs with mass up to which two p are mixed as one sparse matrix
 
 
 @runtime_checkable
@@ -134,7 +136,7 @@ class Debias:
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
         masses, before = rows.masses, rows.masses.uniform_mass
         uniform = (~rows.empty).to(precise(rows.empty.device)) * self.onto(0.0 if before is None else before)
-        return replace(rows, masses=Mixture(masses.own_part.scaled(1 - self.alpha), Uniform(rows.support, uniform)))
+        return replace(rows, masses=Debiased((masses.own_part.scaled(1 - self.alpha), Uniform(rows.support, uniform))))
 
     def onto(self, mass: Any) -> Any:
         """The uniform mass of a row afterwards, of one that had so much before."""
@@ -201,16 +203,20 @@ class Mix:
         mine, theirs = (1 - self.weight) * (~rows.empty).double(), self.weight * (~other.empty).double()
         whole = (mine + theirs).clamp_min(torch.finfo(torch.float64).tiny)
         mine, theirs = mine / whole, theirs / whole
-        first, second = (
-            sp.diags_array(share.cpu().numpy()) @ r.to_scipy() for share, r in ((mine, rows), (theirs, other))
-        )
         marginal = None
         if rows.is_joint or other.is_joint:
             marginal = (1 - self.weight) * rows.marginal + self.weight * other.marginal
-        both_exclude = rows.support.exclude_self and other.support.exclude_self
-        mixed = rows.from_scipy(
-            first + second, both_exclude, offset=rows.support.offset, marginal=marginal, notes=rows.notes + other.notes
-        )
+        exclude, notes = rows.support.exclude_self and other.support.exclude_self, rows.notes + other.notes
+        shares = ((mine, rows.masses.own_part), (theirs, other.masses.own_part))
+        if max(map(_size, (rows.masses.own_part, other.masses.own_part))) <= _MERGED:
+            first, second = (sp.diags_array(share.cpu().numpy()) @ masses.to_scipy() for share, masses in shares)
+            mixed = rows.from_scipy(first + second, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
+        else:
+            parts = Mixture(tuple(masses.scaled(share.to(masses.sums())) for share, masses in shares))
+            sums = parts.sums()
+            masses = parts.scaled(torch.where(sums > 0, sums, 1.0).reciprocal())
+            support = Support(rows.n, rows.m, exclude, rows.support.offset)
+            mixed = rows.of(masses, support, marginal, notes)
         if not any(debiased):
             return mixed
         spread = [share * u for share, r in ((mine, rows), (theirs, other)) if (u := r.masses.uniform_mass) is not None]
@@ -220,9 +226,14 @@ class Mix:
         return f"mix({self.other!r}, {self.weight:g})"
 
 
+def _size(masses: Masses) -> int:
+    """How many pairs have mass, or may have."""
+    return masses.n_edges if masses.is_listed else masses.n * masses.m
+
+
 def _beside(rows: Rows, uniform: torch.Tensor) -> Rows:
     """Rows of edges alone, scaled to leave room for a uniform mass ``[n]``, also where they have no edge."""
-    return replace(rows, masses=Mixture(rows.masses.scaled(1 - uniform), Uniform(rows.support, uniform)))
+    return replace(rows, masses=Debiased((rows.masses.scaled(1 - uniform), Uniform(rows.support, uniform))))
 
 
 def _with_transpose(rows: Rows, how: str) -> sp.csr_array:

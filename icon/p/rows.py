@@ -68,14 +68,12 @@ class Rows(Composable):
         scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
         values = np.repeat(scale, np.diff(weights.indptr))
         values *= weights.data
-        n, m = weights.shape
-        masses = Sparse(
-            torch.from_numpy(weights.indptr.astype(np.int64)),
-            torch.from_numpy(weights.indices.astype(np.int64)),
-            torch.from_numpy(values),
-            m,
-        )
-        support = Support(n, m, exclude_self, offset)
+        masses = Sparse.of(sp.csr_array((values, weights.indices, weights.indptr), shape=weights.shape))
+        return Rows.of(masses, Support(masses.n, masses.m, exclude_self, offset), marginal, notes)
+
+    @staticmethod
+    def of(masses: Masses, support: Support, marginal: Tensor | None, notes: tuple[str, ...]) -> Rows:
+        """Rows, joint with the weights ``[n]`` of the anchors where there are some."""
         return Rows(masses, support, notes) if marginal is None else JointRows(masses, support, notes, weights=marginal)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from icon import _checks as check
 from icon._cached import cached
 from icon.core.loss import Loss
 from icon.p.base import Distribution, Sets
-from icon.p.masses import Listed, Masses, Mixture, Sparse, Uniform
+from icon.p.masses import Debiased, Listed, Masses, Sparse, Uniform
 from icon.p.operations import Composable, Debias, Operation, Walks
 from icon.p.rows import Rows
 from icon.p.support import Support
@@ -142,7 +142,7 @@ class PairSampler(Composable):
             return Rows(Listed(own, b), support)
         uniform = self._uniform[anchors]
         if self.negatives is None:
-            return Rows(Mixture(Listed(own, b, 1 - uniform), Uniform(support, uniform)), support)
+            return Rows(Debiased((Listed(own, b, 1 - uniform), Uniform(support, uniform))), support)
         others = torch.randint(b, (b, min(self.negatives, b - 1)))
         return Rows(_own_and_others(own, others, uniform, b), support)
 

@@ -3,12 +3,13 @@
 from icon.p.masses.base import Edges, Masses
 from icon.p.masses.dense import Dense, DenseFromLogs
 from icon.p.masses.grouped import Grouped, GroupedOthers
-from icon.p.masses.mixture import Mixture
+from icon.p.masses.mixture import Debiased, Mixture
 from icon.p.masses.overlap import Jaccard, Overlap
 from icon.p.masses.sparse import Listed, ListedOrNone, Sparse
 from icon.p.masses.uniform import Uniform
 
 __all__ = [
+    "Debiased",
     "Dense",
     "DenseFromLogs",
     "Edges",

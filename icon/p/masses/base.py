@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
+from icon import _checks as check
 from icon._cached import cached
 from icon._lazy import sp
 from icon.p.support import Support
@@ -128,7 +129,12 @@ class Masses(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not list its pairs")
 
     def to_scipy(self) -> sp.csr_array:
-        """The pairs with mass as a sparse matrix ``[n, m]`` of its own."""
+        """The pairs with mass as a sparse matrix ``[n, m]`` of its own.
+
+        Raises:
+            MemoryError: it would not fit.
+        """
+        check.refuse_if_too_large(36 * self.n_edges, f"p of {self.n} x {self.m} points as a matrix", "use minibatches")
         if self.is_listed:
             row, col, mass = (t.detach().cpu().numpy() for t in self.edges(0, self.n))
             return sp.csr_array((mass, (row, col)), shape=(self.n, self.m))
@@ -241,7 +247,19 @@ class Valued(Masses):
 
 def x_log_x(x: Tensor) -> Tensor:
     """``x log x`` with value and gradient 0 at 0, where xlogy's gradient would be NaN."""
+    if not (x.requires_grad or check.is_traced()):
+        return torch.xlogy(x, x)
     return x * torch.where(x > 0, x, 1.0).log()
+
+
+def entropy_of(masses: Float[Tensor, "b m"], density: Float[Tensor, " b"] | None, size: int) -> Float[Tensor, " b"]:
+    """`Masses.entropy` of rows that are given as a matrix."""
+    if density is None:
+        return -x_log_x(masses).sum(dim=1)
+    # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
+    on = masses > 0
+    rest = (size - on.sum(dim=1)) * torch.xlogy(density, density)
+    return -torch.where(on, x_log_x(masses + density[:, None]), 0.0).sum(dim=1) - rest
 
 
 def per_row(factor: float | Tensor, start: int, stop: int) -> float | Tensor:

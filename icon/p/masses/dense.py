@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Valued, x_log_x
+from icon.p.masses.base import Valued, entropy_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +44,7 @@ class Dense(Valued):
         return self.values.detach().sum(dim=1)
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        if density is None:
-            return -x_log_x(self.values).sum(dim=1)
-        # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
-        on = self.values > 0
-        rest = (size - on.sum(dim=1)) * torch.xlogy(density, density)
-        return -torch.where(on, x_log_x(self.values + density[:, None]), 0.0).sum(dim=1) - rest
+        return entropy_of(self.values, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         return self.values.to(features) @ features

@@ -9,8 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from icon import _checks as check
-from icon._lazy import sp
 from icon.p.masses.base import Masses
 from icon.p.masses.dense import Dense
 from icon.p.support import Support
@@ -118,10 +116,6 @@ class Overlap(Masses):
         if self.support.exclude_self and self.support.offset is not None:
             masses[torch.arange(len(anchors)), anchors + self.support.offset] = 0
         return torch.multinomial(masses, 1).squeeze(1)
-
-    def to_scipy(self) -> sp.csr_array:
-        check.refuse_if_too_large(36 * self.n_edges, f"the overlap of {self.n} x {self.m} labels", "use minibatches")
-        return super().to_scipy()
 
     @property
     def n_edges(self) -> int:

@@ -38,6 +38,12 @@ class Sparse(Valued):
 
     is_listed = True
 
+    @staticmethod
+    def of(matrix: sp.csr_array) -> Sparse:
+        """The entries of a matrix ``[n, m]``, with sorted indices."""
+        indptr, indices = (torch.from_numpy(x.astype(np.int64)) for x in (matrix.indptr, matrix.indices))
+        return Sparse(indptr, indices, torch.from_numpy(matrix.data), matrix.shape[1])
+
     @property
     def n(self) -> int:  # type: ignore[override]
         return self.indptr.shape[0] - 1
