@@ -90,7 +90,7 @@ def show_table(
     from icon.cli import show
 
     if as_json and style not in (Style.text, Style.json):
-        raise typer.BadParameter(f"--json: got --style {style.value} as well, expected one of them")
+        raise typer.BadParameter(f"--json: got --style {style.value} as well, expected only one of them")
     show.table("json" if as_json else style.value)
 
 

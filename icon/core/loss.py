@@ -145,9 +145,7 @@ class Loss(nn.Module):
                 "anchor_weights: got weights with normalization='joint', expected None: p weights its pairs"
             )
         if self.normalization == "joint" and self.reduction == "none":
-            raise ValueError(
-                "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
-            )
+            raise ValueError("reduction: got 'none' with normalization='joint', expected 'mean' or 'sum' of all pairs")
         if exchange == "ring" and p.column != "data-label":
             refuse_without_all(q, self.divergence_name, self.evaluator)
         if exchange == "ring" and group is None:
@@ -163,7 +161,7 @@ class Loss(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _READ_ONLY and self.__dict__.get("_is_built", False):
-            raise AttributeError(f"{name}: got a new value on a finished loss, expected loss.replace({name}=...)")
+            raise AttributeError(f"{name}: got a new value for a read-only setting, expected loss.replace({name}=...)")
         super().__setattr__(name, value)
 
     def _load_from_state_dict(self, *given: Any) -> None:
@@ -365,7 +363,7 @@ class Loss(nn.Module):
         """The weights of the anchors of one call, in place of those of the loss."""
         if self.normalization == "joint" or self.stationary_anchors:
             how = "normalization='joint'" if self.normalization == "joint" else "anchor_weights='stationary'"
-            raise ValueError(f"weights: got some with {how}, expected None: p weights its anchors")
+            raise ValueError(f"weights: got numbers with {how}, expected None: p weights its anchors")
         return given_weights(weights, "weights")
 
     def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
@@ -450,7 +448,9 @@ class Loss(nn.Module):
     @temperature.setter
     def temperature(self, value: float) -> None:
         if self.temperature is None:
-            raise ValueError(f"temperature: got {value!r} for a loss without one ({self.row} x {self.column})")
+            raise ValueError(
+                f"temperature: got {value!r} for {self.row} x {self.column}, expected a loss with a temperature"
+            )
         q: Any = self.q
         q.set_scale(value)
 
@@ -507,5 +507,5 @@ def _span(part: slice, n: int) -> tuple[int, int]:
         raise TypeError(f"anchors: got {part!r}, expected a slice of the input, as slice(0, 32)")
     start, stop, step = part.indices(n)
     if step != 1 or stop <= start or (part.stop is not None and part.stop > n):
-        raise ValueError(f"anchors: got {part}, expected a piece of {n} points with at least one of them")
+        raise ValueError(f"anchors: got {part}, expected some of the {n} points, next to each other")
     return start, stop

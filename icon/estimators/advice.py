@@ -168,7 +168,7 @@ def advise(
 
 
 def title(record: dict[Any, Any]) -> str:
-    """Of a row of ``table``: the name, and the method that the table has there."""
+    """The name of a candidate in ``table``, and the method of its cell."""
     return f"{record['name']} ({record['method']})" if record["method"] else str(record["name"])
 
 

@@ -299,7 +299,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if self._metric == "precomputed" and (wrong := [tuple(x.shape) for x in spaces if x.shape[1] != n]):
             raise ValueError(
                 f"X: got shape {wrong[0]} with metric='precomputed', expected (n, n) distances of the points of "
-                "the fit: the score of others, as in cross-validation, would need those among themselves"
+                "the fit: the score of other points, as in cross-validation, needs the distances among them"
             )
         column = "knn" if made_from(self.column) == "features" else self.column
         metric = "precomputed" if self._metric == "precomputed" else "auto"

@@ -1,4 +1,4 @@
-"""What a clustering says of itself, and what labels say of it."""
+"""Diagnostics of a clustering, without labels and with them."""
 
 from __future__ import annotations
 

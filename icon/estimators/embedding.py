@@ -305,7 +305,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss = self._loss(n, affinity is not None).to(device)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and self.batch_size is not None and loss.column == "data-label":
-            raise ValueError("sample_weight: got some with batch_size= for pairs of data and labels, expected None")
+            raise ValueError("sample_weight: got weights with batch_size= for pairs of data and labels, expected None")
         if affinity is None:
             target = target_of(str(loss.column), x if sp.issparse(x) else features, y)
         else:

@@ -35,7 +35,7 @@ def knn_probe(z: ArrayLike, labels: ArrayLike, k: int = 10, folds: int = 5, seed
     known = int(classes_of(labels, n=len(double_matrix(z, "z"))).known.sum())
     seen = known - math.ceil(known / check.count(folds, "folds", 2))
     if check.count(k, "k") > seen:
-        raise ValueError(f"k: got {k}, expected at most {seen}, the known points outside of a fold")
+        raise ValueError(f"k: got {k}, expected at most {seen}, the known points outside a fold")
     return _probe(KNeighborsClassifier(k), f"{k}-NN, Euclidean", z, labels, folds, seed)
 
 

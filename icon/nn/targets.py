@@ -252,7 +252,7 @@ def concentration(
     phi = total / (count * (count + smoothing).log())
     known = (count > (1 if rule == "authors" else 0)) & (total > 0)
     if not bool(known.any()):
-        raise ValueError("z: got no cluster with some distance to its prototype, expected one: no concentration else")
+        raise ValueError("z: got no point away from its prototype, expected one: the concentration is undefined")
     if rule == "authors":
         phi = torch.where(known | (count > 1), phi, phi[known].max())
         low, high = phi.quantile(phi.new_tensor([0.1, 0.9]))

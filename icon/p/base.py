@@ -124,7 +124,7 @@ class Distribution(Composable):
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
         """Several views ``[n, d]`` as one set of points with its target, where p asks for it by ``join``."""
-        raise TypeError(f"icon.p.{type(self).__name__} joins no views")
+        raise TypeError(f"input: got several views, expected a tensor or a pair for icon.p.{type(self).__name__}")
 
     def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
         """The evaluations of the loss: the view of the anchors, that of the candidates, their part of the target."""

@@ -316,7 +316,7 @@ class DataLabel(Distribution):
             wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()
             if wrong:
                 raise ValueError(
-                    f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1"
+                    f"labels: got rows {check.some(wrong)} that are not distributions, expected numbers >= 0 with sum 1"
                 )
         rows = Rows(Dense(targets / sums.detach()), Support(n, classes))
         if self.class_weights is None:
@@ -398,5 +398,5 @@ def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: boo
 def _aligned(n: int | None, m: int | None, device: torch.device | None, offset: int | None = None) -> Rows:
     """Anchor i and candidate i belong together."""
     if n != m or n is None or m is None:
-        raise ValueError(f"input: got {n} and {m} rows, expected as many of each (aligned), or ids of both")
+        raise ValueError(f"input: got {n} and {m} rows, expected equal numbers (aligned), or ids of both")
     return Rows(Listed(torch.arange(n, device=device).unsqueeze(1), m), Support(n, m, offset=offset))

@@ -33,14 +33,14 @@ class Support:
         if self.exclude_self and self.offset is None:
             if self.n != self.m:
                 raise ValueError(
-                    f"support: got {self.n} anchors and {self.m} candidates, self-exclusion expects one set, or an "
-                    "offset of the anchors among the candidates"
+                    f"support: got {self.n} anchors and {self.m} candidates, expected one set where self is excluded, "
+                    "or an offset of the anchors among the candidates"
                 )
             object.__setattr__(self, "offset", 0)
         if self.offset is not None and not 0 <= self.offset <= self.m - self.n:
             raise ValueError(
                 f"support: got offset {self.offset} for {self.n} anchors among {self.m} candidates, expected "
-                "them inside"
+                "all of them to be candidates"
             )
         if self.m - self.exclude_self < 1:
             raise ValueError(

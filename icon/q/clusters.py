@@ -69,7 +69,7 @@ class Clusters(Kernel):
         normalized = marginals is None and exponent == 1
         super().__init__(AlreadyNormalized() if normalized else Constant(), detach_candidates=detach_candidates)
         if not normalized and (leak or weights is not None):
-            raise ValueError("leak, weights: got some with marginals or an exponent, expected neither: no distribution")
+            raise ValueError("leak, weights: got one of them with marginals or an exponent, expected neither")
         self.exponent = check.positive(exponent, "exponent")
         self.softmax_temperature = check.positive(softmax_temperature, "softmax_temperature")
         self.agreement = self.has_factors = agreement
@@ -103,7 +103,7 @@ class Clusters(Kernel):
         self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
     ) -> Statistics:
         if self.agreement and support.offset is None:
-            raise ValueError("target: got aligned rows, expected ids [n] of the points, of whom both sets have a row")
+            raise ValueError("target: got aligned sets, expected ids [n] of points that both sets have")
         log_phi, every = self._log_phi(candidates), over_candidates(totals)
         marginals = self._marginals(log_phi, every)
         if marginals is not None:

@@ -141,7 +141,7 @@ class Gaussian(Kernel):
         if not self.learnable:
             if self.partition_name not in ("logsumexp", "constant", "decoupled"):
                 raise ValueError(
-                    f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition has it"
+                    f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition depends on it"
                 )
             self.fixed_scale = found
             return

@@ -114,7 +114,9 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
     """The target itself where it is a sampler, rows of labels where p is between points and labels, else pairs."""
     if isinstance(target, Sampler):
         if negatives is not None and negatives != (own := getattr(target, "negatives", None)):
-            raise ValueError(f"negatives: got {negatives} with a sampler that has {own}, expected None: it decides")
+            raise ValueError(
+                f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
+            )
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):

@@ -47,8 +47,8 @@ class PairSampler(Composable):
     def __post_init__(self) -> None:
         if self.rows.n != self.rows.m:
             raise ValueError(
-                f"batch_size: got p between {self.rows.n} and {self.rows.m} points, expected one set (batch_size=None "
-                "there)"
+                f"batch_size: got p between {self.rows.n} and {self.rows.m} points, expected one set of points, or "
+                "batch_size=None"
             )
         if self.negatives is not None:
             check.count(self.negatives, "negatives")
@@ -80,7 +80,9 @@ class PairSampler(Composable):
     def _anchors(self) -> Tensor:
         found = (self._own.sums() > 0).nonzero().flatten()
         if not len(found):
-            raise ValueError("target: got a p in which no anchor has a positive of its own, expected some for batches")
+            raise ValueError(
+                "target: got a p in which no anchor has a positive of its own, expected at least one for batches"
+            )
         return found
 
     @classmethod

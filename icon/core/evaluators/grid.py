@@ -119,8 +119,8 @@ class Grid(Evaluator):
                 spaced.given_up = EVERY
                 if points.pairs > MOST_NODES:
                     warnings.warn(
-                        f"evaluator: got a map of {points.n} points whose sums no grid in memory tells within "
-                        f"tolerance={self.tolerance:g}; they are computed exactly, which is slow",
+                        f"evaluator: got a map of {points.n} points, for which no grid that fits into memory "
+                        f"reaches tolerance={self.tolerance:g}; its sums are computed exactly, which is slow",
                         stacklevel=2,
                     )
                 return False
