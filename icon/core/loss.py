@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -117,8 +116,7 @@ class Loss(nn.Module):
         self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
         self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
         if empty is not None:
-            _warn_of_empty()
-            on_no_positive = empty
+            on_no_positive = _renamed(empty, None if on_no_positive == "skip" else on_no_positive)
         self.on_no_positive = check.choice(on_no_positive, "on_no_positive", ("skip", "zero", "raise"))
         self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
         self.divergence = resolve(divergence)
@@ -187,8 +185,7 @@ class Loss(nn.Module):
         if changes.keys() & {"p", "q", "divergence"}:
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
-            _warn_of_empty()
-            changes["on_no_positive"] = changes.pop("empty")
+            changes["on_no_positive"] = _renamed(changes.pop("empty"), changes.get("on_no_positive"))
         found = type(self)(**{**kept, **changes})
         if "divergence" not in changes:
             object.__setattr__(found, "divergence_name", self.divergence_name)
@@ -197,8 +194,7 @@ class Loss(nn.Module):
     @property
     def empty(self) -> str:
         """The former name of ``on_no_positive``."""
-        _warn_of_empty()
-        return self.on_no_positive
+        return _renamed(self.on_no_positive)
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
@@ -497,8 +493,12 @@ _SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positi
 _READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
 
 
-def _warn_of_empty() -> None:
-    warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=3)
+def _renamed(empty: str, on_no_positive: str | None = None) -> str:
+    """``on_no_positive`` where its former name is used."""
+    check.warn("empty is now on_no_positive", DeprecationWarning)
+    if on_no_positive is not None:
+        raise ValueError(f"empty: got {empty!r} with on_no_positive={on_no_positive!r}, expected the latter alone")
+    return empty
 
 
 def _span(part: slice, n: int) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -19,6 +18,7 @@ from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from icon import _checks as check
 from icon import nn as icon_nn
 from icon._threads import threaded
 from icon.core import exchange
@@ -312,7 +312,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def starts_(self) -> NDArray[np.int64]:
         """The former name of ``restarts_``."""
-        warnings.warn("starts_ is now restarts_", DeprecationWarning, stacklevel=2)
+        check.warn("starts_ is now restarts_", DeprecationWarning)
         return self.restarts_
 
     def save(self, path: str | os.PathLike[str]) -> None:

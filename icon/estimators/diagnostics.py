@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -112,7 +111,7 @@ def diagnose(
         ValueError: rows that do not sum to one, lengths that differ, no label that is known.
     """
     if starts is not None:
-        warnings.warn("starts is now restarts", DeprecationWarning, stacklevel=2)
+        check.warn("starts is now restarts", DeprecationWarning)
         restarts = starts
     if isinstance(probabilities, Clustering):
         check_is_fitted(probabilities, "probabilities_")
