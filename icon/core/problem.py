@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
@@ -102,7 +103,7 @@ class Problem:
         """The problem of the partitions alone: E is 0."""
         return replace(self, p=self.p.scaled(0.0))
 
-    def scores(self, anchors: Tensor, start: int) -> Tensor:
+    def scores(self, anchors: Float[Tensor, "b r"], start: int) -> Float[Tensor, "b m"]:
         """Scores ``[b, m]`` of the anchors from ``start`` on, the margin included; self is not hidden."""
         q = self.q
         scores = anchors @ self.candidates.mT if q.is_product else q.weighted_score(anchors, self.candidates)
@@ -111,12 +112,12 @@ class Problem:
         others = ~self.p.positives(start, start + len(scores))
         return scores + q.margin * others.to(scores.dtype)
 
-    def partition(self, scores: Tensor, start: int) -> Tensor:
+    def partition(self, scores: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         """``[b]`` the partitions of a block of `scores`."""
         masses = partial(self._masses, start, start + len(scores))
         return self.q.partition(scores, Competition(self.support, start, masses))
 
-    def per_anchor(self, anchors: Tensor, start: int) -> tuple[Tensor, ...]:
+    def per_anchor(self, anchors: Float[Tensor, "b r"], start: int) -> tuple[Float[Tensor, " b"], ...]:
         """The numbers of a block of anchors: ``(A [b], E [b])`` for KL, ``(D [b],)`` for another divergence."""
         if self.only_edges:
             expected = self._edge_scores(anchors, start)
@@ -127,7 +128,7 @@ class Problem:
         expected = self.p.expectation(scores, start)
         return self.partition(scores, start), expected
 
-    def values(self, anchors: Tensor, start: int) -> Tensor:
+    def values(self, anchors: Float[Tensor, "b r"], start: int) -> Float[Tensor, " b"]:
         """``[b]`` what is summed over the anchors of a block: ``A_i - E_i``, or the divergence."""
         if self.is_softmax:
             return self.softmax_cross_entropy(self.scores(anchors, start), start)
@@ -139,7 +140,7 @@ class Problem:
         """Whether it is KL from the softmax of the scores."""
         return self.divergence is None and self.is_distribution and type(self.q.partition) is LogSumExp
 
-    def softmax_cross_entropy(self, scores: Tensor, start: int) -> Tensor:
+    def softmax_cross_entropy(self, scores: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         """``[b]``: ``A_i - E_i`` of a softmax as ``- sum_j p_ij log q_ij``: one operation forward and one back."""
         if self.support.exclude_self:
             # Finite where self is hidden: p has no mass there, and none times infinity would be NaN.

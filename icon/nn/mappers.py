@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer, Real
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 
@@ -50,7 +50,7 @@ class Lookup(nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b f"] | Integer[Tensor, " b"]) -> Float[Tensor, "b d"]:
         return self._placed(x) if x.is_floating_point() else self.weight[x]
 
     def _placed(self, x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class Rescale(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b f"]:
         return ((x.to(self.mean) - self.mean) / self.rms).float()
 
 
@@ -111,7 +111,7 @@ class Principal(nn.Module):
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
         self.register_buffer("basis", basis)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b d"]:
         return ((x.to(self.mean) - self.mean) / self.rms).float() @ self.basis
 
 
@@ -156,7 +156,7 @@ class Linear(nn.Module):
         self.map = nn.Linear(check.count(d_in, "d_in"), check.count(d_out, "d_out"), bias=not orthonormal)
         self.orthonormal = orthonormal
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b f"]) -> Float[Tensor, "b d"]:
         if not self.orthonormal:
             return self.map(x)  # type: ignore[no-any-return]
         basis: Tensor = torch.linalg.qr(self.map.weight.mT).Q

@@ -211,7 +211,7 @@ class Gaussian(_Kernel):
         if self.temperature is not None and metric not in ("cosine", "dot"):
             raise ValueError(f"temperature: got {self.temperature!r} with metric={self.metric!r}, expected sigma")
 
-    def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
+    def features(self, target: Any, sets: Sets) -> tuple[Any, Any]:
         xa, xb = super().features(target, sets)
         if not self.center:
             return xa, xb

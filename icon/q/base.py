@@ -179,7 +179,12 @@ class Kernel(nn.Module):
         return Features(a, c, statistics)
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale."""
         return {}

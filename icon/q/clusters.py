@@ -100,7 +100,12 @@ class Clusters(Kernel):
         self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         if self.agreement and support.offset is None:
             raise ValueError("target: got aligned sets, expected ids [n] of points that both sets have")

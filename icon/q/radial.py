@@ -40,7 +40,12 @@ class Radial(Kernel):
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]: ...
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         return {"centre": mean_of(candidates.detach(), over_candidates(totals))}
 

@@ -188,7 +188,12 @@ class Gaussian(Kernel):
         return 1.001 / self.scale if self.has_scale else 1.001
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         found = {}
         if self.preprocess != "none":
