@@ -35,6 +35,9 @@ class set_validation:
 
     Args:
         enabled: whether values are checked.
+
+    Raises:
+        TypeError: neither True nor False.
     """
 
     def __init__(self, enabled: bool) -> None:

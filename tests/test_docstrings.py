@@ -7,6 +7,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import warnings
 from typing import Any
 
@@ -34,8 +35,19 @@ PUBLIC = {
     for name in getattr(place, "__all__", dir(place))
     if not name.startswith("_")
     and callable(getattr(place, name))
-    and getattr(place, name).__module__.startswith("icon")
+    and getattr(place, name).__module__.startswith(place.__name__ if place is icon.testing else "icon")
 }
+METHODS = {
+    f"{name}.{method}": function
+    for name, kind in PUBLIC.items()
+    if inspect.isclass(kind)
+    for method, given in vars(kind).items()
+    if not method.startswith("_")
+    and inspect.isfunction(function := getattr(given, "__func__", given))
+    and function.__module__ == kind.__module__
+    and function.__doc__  # else it has that of the base
+}
+DOCUMENTED = {name: thing for name, thing in (PUBLIC | METHODS).items() if thing.__module__ != "icon.testing"}
 
 
 def names_in_mind() -> dict[str, Any]:
@@ -68,13 +80,40 @@ def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 14
 
 
+def entries(text: str, section: str) -> list[str]:
+    """The entries of a section, each with what continues it."""
+    found = re.search(rf"^{section}:\n((?:    .*\n|\n(?=    ))*)", text + "\n", flags=re.MULTILINE)
+    return re.findall(r"^    \S.*(?:\n     .*)*", found[1], flags=re.MULTILINE) if found else []
+
+
+def raised(thing: Any) -> set[str]:
+    """The errors in the code of a function, or of what makes an object of a class."""
+    if getattr(thing, "_is_protocol", False):
+        return set()
+    made = [vars(thing).get(name) for name in ("__init__", "__post_init__")] if inspect.isclass(thing) else [thing]
+    written = [each for each in made if inspect.isfunction(each) and each.__code__.co_filename != "<string>"]
+    code = "".join(map(inspect.getsource, written))
+    return set(re.findall(r"\braise (\w+Error)\(", code)) - {"NotImplementedError", "AssertionError"}
+
+
 @pytest.mark.parametrize("name", list(PUBLIC))
 def test_every_public_thing_is_documented(name: str) -> None:
-    """With one argument per line, where arguments are described."""
-    text = inspect.getdoc(PUBLIC[name])
-    assert text
-    listed = text.partition("Args:\n")[2].partition("\n\n")[0]
-    for line in listed.splitlines():
-        if line.startswith("    ") and not line.startswith("     "):
-            argument = line.strip().split(":")[0]
-            assert ", " not in argument, f"{name}: {line.strip()}"
+    assert inspect.getdoc(PUBLIC[name])
+
+
+@pytest.mark.parametrize("name", list(DOCUMENTED))
+def test_every_argument_and_error_has_its_line(name: str) -> None:
+    """Also those that a class takes for its base, and those of methods that have words of their own."""
+    thing = DOCUMENTED[name]
+    text = inspect.getdoc(thing) or ""
+    takes = {} if getattr(thing, "_is_protocol", False) else dict(inspect.signature(thing).parameters)
+    wanted = [argument for argument in takes if argument not in ("self", "cls", "operations")]  # the last are chained
+    listed = entries(text, "Args")
+    assert [argument for argument in wanted if not any(re.match(rf" +{argument}: ", e + " ") for e in listed)] == []
+    for entry in listed:
+        argument, _, words = entry.strip().partition(":")
+        assert argument in wanted, f"{argument} is no argument"
+        assert not [other for other in wanted if re.search(rf"[.;,] {other}: ", words)], f"two in one: {entry.strip()}"
+    errors = entries(text, "Raises")
+    assert not [entry for entry in errors if re.search(r"[.;] \w+Error: ", entry)], "two errors in one line"
+    assert raised(thing) <= set(re.findall(r"\b\w+Error\b", " ".join(errors)))

@@ -173,6 +173,12 @@ class Loss(nn.Module):
         """A loss with other parts or settings (any argument of the class), checked as if it were built anew.
 
         With another p, q or divergence it has no given name any more: `repr` looks its parts up in the table.
+
+        Args:
+            changes: arguments of the class by name.
+
+        Raises:
+            ValueError, TypeError: as the class raises them.
         """
         weights = "stationary" if self.stationary_anchors else self.anchor_weights
         settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
@@ -249,7 +255,17 @@ class Loss(nn.Module):
         return value
 
     def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None, weights: Any = None) -> Terms:
-        """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
+        """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses.
+
+        Args:
+            input: as in `forward`.
+            target: as in `forward`.
+            anchors: as in `forward`.
+            weights: as in `forward`.
+
+        Raises:
+            ValueError, TypeError: as `forward` raises them.
+        """
         if torch._C._is_any_autocast_enabled():
             with without_autocast(input):
                 return self.terms(input, target, anchors=anchors, weights=weights)
@@ -278,7 +294,13 @@ class Loss(nn.Module):
         return type(self).find_published(self, input, target)
 
     def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
-        """What an evaluator is given in such a call, one problem for each direction."""
+        """What an evaluator is given in such a call, one problem for each direction.
+
+        Args:
+            input: as in `forward`.
+            target: as in `forward`.
+            anchors: as in `forward`.
+        """
         views, target, of_anchors = self._views(input, target, None)
         return [d.problem for d in self._directions(views, target, anchors, of_anchors)]
 

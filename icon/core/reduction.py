@@ -24,6 +24,11 @@ class Terms(NamedTuple):
     Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
     ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
     ``cross_entropy``; the entropy of p is reported beside it.
+
+    Args:
+        kl: what the loss is by default.
+        cross_entropy: ``-sum_j p_ij log q_ij``.
+        entropy: of p.
     """
 
     kl: Float[Tensor, "*n"]

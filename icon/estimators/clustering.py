@@ -213,6 +213,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Cluster ``X [n, f]``; see the class for ``y``.
 
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
+
+        Args:
+            X: ``[n, f]`` features, or a list of several spaces of the same points.
+            y: what the column needs beside features: see the class.
+            sample_weight: ``[n]`` > 0: how much each point counts, as an anchor and in the size of its cluster.
+
+        Raises:
+            ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
         near = self._neighborhood()
         arguments = partial(checked, self, near, X, y, sample_weight)
@@ -257,7 +265,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
-        """`fit`, and the clusters ``[n]`` of X."""
+        """`fit`, and the clusters ``[n]`` of X.
+
+        Args:
+            X: as in `fit`.
+            y: as in `fit`.
+            fit_params: ``sample_weight``, as in `fit`.
+        """
         labels: NDArray[Any] = self.fit(X, y, **fit_params).labels_
         return labels
 
@@ -271,13 +285,29 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return narrow(x), narrow
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``."""
+        """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``.
+
+        Args:
+            X: ``[b, f]`` features, as in `fit`.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: another number of features than in `fit`, NaN or infinity.
+        """
         found = self._logits(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[found]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``."""
+        """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``.
+
+        Args:
+            X: ``[b, f]`` features, as in `fit`.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: another number of features than in `fit`, NaN or infinity.
+        """
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
@@ -292,6 +322,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: ``[b, f]`` at least two points.
             y: as in `fit`.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: fewer than two points, or distances (``metric="precomputed"``) that are not ``[b, b]``.
         """
         labels = self._logits(X).argmax(axis=1)
         spaces = [placed(x, self.device) for x in read_spaces(self, X, reset=False, least=2)]
@@ -317,6 +351,9 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
+
+        Args:
+            path: where to; the file appears there when it is whole.
 
         Raises:
             NotFittedError: not fitted.

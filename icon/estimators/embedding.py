@@ -325,7 +325,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return loss, model, mapper, inputs, target, weights, seed
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
-        """`fit`, and the embedding ``[n, n_components]`` of X."""
+        """`fit`, and the embedding ``[n, n_components]`` of X.
+
+        Args:
+            X: as in `fit`.
+            y: as in `fit`.
+            fit_params: further arguments of `fit`.
+        """
         return self.fit(X, y, **fit_params).embedding_
 
     @threaded
@@ -350,6 +356,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
+
+        Args:
+            path: where to; the file appears there when it is whole.
 
         Raises:
             NotFittedError: not fitted.

@@ -32,6 +32,9 @@ class Lookup(nn.Module):
         start: ``[n, d]`` the first values; None draws small normal numbers.
         features: ``[n, f]`` features of the points, for the placement of new ones.
         n_neighbors: how many known points place a new one.
+
+    Raises:
+        ValueError: a start or features of another shape.
     """
 
     features: Tensor | None
@@ -146,7 +149,12 @@ class Linear(nn.Module):
     """``x W + b``: ``[b, d_in] -> [b, d_out]``.
 
     Args:
+        d_in: width of the input.
+        d_out: width of the output.
         orthonormal: keep the columns of W orthonormal (and b away): the projections over which PCA is a minimum.
+
+    Raises:
+        ValueError: orthonormal, and d_out above d_in.
     """
 
     def __init__(self, d_in: int, d_out: int, *, orthonormal: bool = False) -> None:
@@ -167,6 +175,8 @@ class MLP(nn.Sequential):
     """Linear layers with ReLU between: ``[b, d_in] -> [b, d_out]``.
 
     Args:
+        d_in: width of the input.
+        d_out: width of the output.
         hidden: widths of the hidden layers.
     """
 
@@ -183,6 +193,11 @@ class CNN(nn.Sequential):
     """A small convolutional network for images: ``[b, channels, h, w] -> [b, d_out]``, any h and w from 4 on.
 
     For rows of pixels: ``nn.Sequential(nn.Unflatten(1, (1, 8, 8)), CNN(1, 10))``.
+
+    Args:
+        channels: of the images.
+        d_out: width of the output.
+        width: channels of the first layer; the second has twice as many.
     """
 
     def __init__(self, channels: int, d_out: int, width: int = 32) -> None:
@@ -201,7 +216,12 @@ class CNN(nn.Sequential):
 
 
 class Prototypes(nn.Module):
-    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [C, d])``, what data-label pairs take."""
+    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [C, d])``, what data-label pairs take.
+
+    Args:
+        n_classes: C, how many.
+        d: width of the embedding.
+    """
 
     def __init__(self, n_classes: int, d: int) -> None:
         super().__init__()
@@ -228,14 +248,17 @@ def build(
 
     Args:
         mapper: ``"lookup"``, ``"linear"``, ``"mlp"`` or a module ``[b, f] -> [b, d_out]``.
-        hidden: of the MLP.
+        x: ``[n, f]`` features, which the named ones are made for.
+        d_out: width of the output.
+        hidden: widths of the hidden layers of the MLP.
         start: ``[n, d_out]`` first values of the lookup.
-        orthonormal: of the linear map.
+        orthonormal: whether the columns of the linear map are kept so.
         max_features: where x has more columns, the named ones see so many principal directions instead (`Principal`).
         first: how linear maps and networks see the features, where it is not by `Rescale` or `Principal`.
 
     Raises:
-        ValueError: an unknown name. TypeError: neither a name nor a module.
+        ValueError: an unknown name.
+        TypeError: neither a name nor a module.
     """
     if isinstance(mapper, nn.Module):
         return mapper

@@ -172,7 +172,11 @@ class Centering(nn.Module):
 
     @torch.no_grad()
     def forward(self, logits: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """``[n, C] -> [n, C]``, rows that sum to one."""
+        """``[n, C] -> [n, C]``, rows that sum to one.
+
+        Args:
+            logits: ``[n, C]`` scores of the prototypes.
+        """
         if self.group is None or not self.training:  # then nothing is exchanged
             t = self._given(logits)
         else:

@@ -35,6 +35,9 @@ class Graph(Distribution):
       shape ``[n, m]`` of p, and any ``[2, 2]``, is an adjacency.
 
     Self-loops count when ``exclude_self=False``; otherwise they are an error.
+
+    Args:
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
 
     column: ClassVar[str] = "graph"
@@ -66,7 +69,9 @@ class Precomputed(Distribution):
     when the matrix is of one set and has no mass on its diagonal.
 
     Args:
+        joint: whether the entries of all pairs sum to one, and not those of each row.
         detach: False lets gradients reach a dense tensor of rows.
+        exclude_self: whether the anchor is outside its own support. None: as is said above.
     """
 
     joint: bool = False

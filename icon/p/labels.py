@@ -23,7 +23,15 @@ CPU_PAIRS, PAIRS = 2**24, {"cuda": 2**27}
 
 @dataclass(frozen=True, repr=False)
 class Identity(Distribution):
-    """``p(j|i) = 1[i = j]``; self is in the support. No target (or the number of points, to prepare it alone)."""
+    """``p(j|i) = 1[i = j]``; self is in the support. No target (or the number of points, to prepare it alone).
+
+    Args:
+        exclude_self: None or False: the mass is on self.
+
+    Raises:
+        ValueError: ``exclude_self=True``, or another number of points than the input has.
+        TypeError: a target that is no number.
+    """
 
     column: ClassVar[str] = "identity"
     made_from: ClassVar[str] = "nothing"
@@ -121,6 +129,11 @@ class Pairs(_Members):
 
     The target is instance ids ``[n]`` (of one set, or ``(ids_a, ids_b)`` for queries and keys); without a target,
     queries and keys are aligned row by row.
+
+    Args:
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives, and not as anchors and candidates.
     """
 
     column: ClassVar[str] = "pairs"
@@ -138,6 +151,9 @@ class CrossModal(Pairs):
     Args:
         symmetric: average both directions (a→b and b→a); otherwise a→b alone.
         graph: of more than two views: ``"core"`` pairs the first with each other one, ``"full"`` all with all.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives, and not as anchors and candidates.
     """
 
     symmetric: bool = True
@@ -180,6 +196,9 @@ class Classes(_Members):
     Args:
         overlap: of targets ``[n, L]``: ``"product"``, ``y_i·y_j`` (of soft labels the probability of the same class,
             of label sets the number of shared ones), or ``"jaccard"``, ``sum min / sum max`` of label sets.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives, and not as anchors and candidates.
 
     Source: Khosla et al. 2020 (SupCon); Kim et al. 2022 for soft labels, Lin et al. 2023 for label sets (Jaccard).
     """
@@ -229,6 +248,10 @@ class DataLabel(Distribution):
             is divided by the weights of the labels, or by the number of anchors where the labels are soft.
         ignore_index: a label that says that the anchor has none: it is left out. None: every label is a class.
         detach: False lets gradients reach soft targets.
+        exclude_self: None or False: no point is among the prototypes.
+
+    Raises:
+        ValueError: class weights that are negative or not finite.
     """
 
     n_classes: int | None = None
@@ -290,7 +313,11 @@ class DataLabel(Distribution):
         return torch.tensor(self.class_weights, dtype=other.dtype).to(other.device, non_blocking=True)
 
     def finish(self, rows: Rows) -> Rows:
-        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
+        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``.
+
+        Args:
+            rows: of p, all operations applied.
+        """
         if self.class_weights is None:
             return rows
         divisors = rows.divisors if isinstance(rows, WeightedRows) else _counted(rows)

@@ -171,6 +171,12 @@ class Gaussian(_Kernel):
             (``"cityblock"``, ``"jaccard"``, ``"haversine"``, ...), a function of two rows, or ``"precomputed"``, where
             the features are ``[n, n]`` distances. Then ``p ∝ exp(-d² / 2σ_i²)``.
         center: subtract the mean of the features first (two sets each its own); it matters to ``"dot"``, ``"cosine"``.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        detach: False lets gradients reach the features.
+
+    Raises:
+        ValueError: a number out of its range, more than one of perplexity, sigma and temperature, a scale of another
+            metric, or ``center`` with distances.
 
     Source: Hinton & Roweis 2002 (SNE); X-Sample contrastive (Sobal et al. 2025) for the similarity form.
     """
@@ -277,6 +283,9 @@ class StudentT(_Kernel):
         dof: degrees of freedom ν > 0.
         sigma: scale > 0 of the distances.
         metric: ``"sqeuclidean"``, or another distance, as in `Gaussian`.
+        n_neighbors: keep so many nearest candidates; None keeps all.
+        detach: False lets gradients reach the features.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
 
     dof: float = 1.0
@@ -310,6 +319,7 @@ class KNN(_Spatial):
         n_neighbors: k, less than the number of points.
         metric: ``"sqeuclidean"``, ``"cosine"``, or another distance, as in `Gaussian`.
         search: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 50,000 points; see `icon.neighbors`.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
 
     n_neighbors: int = 15

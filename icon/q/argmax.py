@@ -25,6 +25,9 @@ class Argmax(Kernel):
     Args:
         leak: λ in (0, 1].
         metric: ``"dot"``, ``"cosine"`` or ``"sqeuclidean"``.
+
+    Raises:
+        ValueError: a leak of 0, or an unknown metric.
     """
 
     row: ClassVar[str] = "gaussian-narrow"

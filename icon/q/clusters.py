@@ -44,6 +44,9 @@ class Clusters(Kernel):
         balance: b in [0, 1], how much equal sizes are worth: adds ``(1-b) H(mean_i φ_i)``. Clusters that p never leaves
             have the cross-entropy ``log n - b H(N_c / n)``, lowest for equal sizes; at b = 0 all sizes have the same.
 
+    Raises:
+        ValueError: a number out of its range, or a leak or weights with marginals or an exponent.
+
     Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk; Adaloglou et al. 2023 (TEMI)
     for marginals, exponent and agreement; Van Gansbeke et al. 2020 (SCAN) for the entropy.
     """

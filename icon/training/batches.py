@@ -30,6 +30,9 @@ class Sampler(Protocol):
         """The row numbers ``[b]`` of each view of a batch, and last what the loss takes as the target of the batch.
 
         Draw with torch's global generator, and a run can be repeated from its seed.
+
+        Args:
+            size: b, how many rows.
         """
 
 
@@ -44,7 +47,11 @@ class PointSampler:
     target: Tensor
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        """Row numbers ``[b]``, with replacement, and their rows of the target."""
+        """Row numbers ``[b]``, with replacement, and their rows of the target.
+
+        Args:
+            size: b, how many points.
+        """
         index = torch.randint(len(self.target), (size,))
         return index, self.target[index.to(self.target.device)]
 

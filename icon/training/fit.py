@@ -33,7 +33,12 @@ Callback = Callable[[int, float, Tensor], object]
 
 
 class Fit(NamedTuple):
-    """What a run did: the loss before each step, and whether it stopped early."""
+    """What a run did: the loss before each step, and whether it stopped early.
+
+    Args:
+        losses: one for each step, before its update.
+        converged: whether the run stopped early.
+    """
 
     losses: list[float]
     converged: bool
