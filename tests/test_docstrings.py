@@ -55,7 +55,7 @@ def names_in_mind() -> dict[str, Any]:
     x, y = digits(90)
     encoder = nn.Linear(4, 3)
     return {
-        "icon": icon, "torch": torch, "Embedding": icon.Embedding, "Clustering": icon.Clustering,
+        "icon": icon, "torch": torch,
         "x": x, "labels": y, "new": x[:5],
         "z": torch.randn(20, 3, requires_grad=True), "ids": torch.arange(20) // 2, "other_view": torch.randn(20, 3),
         "prototypes": torch.randn(4, 3), "n_prototypes": 4, "assignments": torch.arange(20) % 4,
@@ -66,18 +66,42 @@ def names_in_mind() -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Shown(doctest.OutputChecker):
+    """What an example shows has to be what it prints; one that shows nothing may print anything."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return not want or super().check_output(want, got, optionflags)
+
+
+def failures(example: doctest.DocTest) -> str:
+    """What is wrong with an example; nothing where it is right."""
+    example = copy.copy(example)
+    example.globs = names_in_mind()
+    said: list[str] = []
+    runner = doctest.DocTestRunner(Shown(), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        runner.run(example, out=said.append)
+    return "".join(said)
+
+
 @pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize("name", list(EXAMPLES))
 def test_example_runs(name: str) -> None:
-    namespace = names_in_mind()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        for example in EXAMPLES[name].examples:
-            exec(compile(example.source, name, "exec"), namespace)
+    assert not failures(EXAMPLES[name])
+
+
+def test_another_output_is_found() -> None:
+    parse = doctest.DocTestParser().get_doctest
+    assert not failures(parse(">>> 1 + 1\n2\n>>> 3", {}, "right", None, 0))
+    assert "Expected:" in failures(parse(">>> 1 + 1\n3", {}, "wrong", None, 0))
+    assert "ZeroDivisionError" in failures(parse(">>> x = 1 / 0", {}, "broken", None, 0))
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 14
+    shows = [name for name, test in EXAMPLES.items() if any(example.want for example in test.examples)]
+    assert len(EXAMPLES) >= 40
+    assert len(shows) >= 12
 
 
 def entries(text: str, section: str) -> list[str]:
@@ -108,7 +132,8 @@ def test_every_argument_and_error_has_its_line(name: str) -> None:
     text = inspect.getdoc(thing) or ""
     takes = {} if getattr(thing, "_is_protocol", False) else dict(inspect.signature(thing).parameters)
     wanted = [argument for argument in takes if argument not in ("self", "cls", "operations")]  # the last are chained
-    listed = entries(text, "Args")
+    named_tuple = inspect.isclass(thing) and issubclass(thing, tuple)
+    listed = entries(text, "Attributes" if named_tuple else "Args")
     assert [argument for argument in wanted if not any(re.match(rf" +{argument}: ", e + " ") for e in listed)] == []
     for entry in listed:
         argument, _, words = entry.strip().partition(":")

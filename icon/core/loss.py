@@ -38,6 +38,8 @@ class Loss(nn.Module):
     >>> x, z = torch.randn(100, 8), torch.randn(100, 2, requires_grad=True)
     >>> loss = icon.Loss(p=icon.p.Gaussian(perplexity=30), q=icon.q.StudentT(dof=1), normalization="joint")
     >>> loss(z, x).backward()   # a scalar; its gradient reaches z and every learnable parameter
+    >>> print(loss)
+    Loss(t-SNE: student-t x gaussian, p=Gaussian(perplexity=30), q=StudentT(dof=1.0), normalization='joint')
     >>> rows = loss.p(x)        # prepare p once ...
     >>> value = loss(z, rows)   # ... and use it at every step
 

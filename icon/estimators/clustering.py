@@ -41,7 +41,12 @@ from icon.training.state import settled
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
-    >>> Clustering(10, random_state=0).fit_predict(x)
+    >>> import icon
+    >>> from sklearn.datasets import make_blobs
+    >>> x, y = make_blobs(60, centers=[[0, 0], [20, 0], [0, 20]], random_state=0)
+    >>> model = icon.Clustering(3, n_neighbors=5, n_init=1, max_iter=50, random_state=0).fit(x)
+    >>> icon.metrics.clustering_accuracy(y, model.labels_)
+    1.0
 
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,

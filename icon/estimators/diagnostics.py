@@ -96,7 +96,7 @@ def diagnose(
 ) -> Diagnostics:
     """Diagnose a clustering.
 
-    >>> icon.diagnose(Clustering(3).fit(x), labels=labels)
+    >>> icon.diagnose(icon.Clustering(3).fit(x), labels=labels)
 
     Args:
         probabilities: a fitted `Clustering`, of whose points it speaks, or ``[n, C]``, rows that sum to one

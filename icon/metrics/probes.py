@@ -36,6 +36,11 @@ class Probe:
 def knn_probe(z: ArrayLike, labels: ArrayLike, k: int = 10, folds: int = 5, seed: int = 0) -> Probe:
     """Accuracy of k-nearest-neighbour classification (Euclidean) of ``z [n, d]``, cross-validated.
 
+    >>> import icon
+    >>> probe = icon.metrics.knn_probe([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]], [0, 0, 0, 1, 1, 1], k=1, folds=3)
+    >>> probe.score
+    1.0
+
     Args:
         z: ``[n, d]`` the embedding.
         labels: ``[n]`` names of any kind; None, NaN and -1 are unknown, and these points are left out.

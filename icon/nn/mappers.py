@@ -174,6 +174,10 @@ class Linear(nn.Module):
 class MLP(nn.Sequential):
     """Linear layers with ReLU between: ``[b, d_in] -> [b, d_out]``.
 
+    >>> import icon, torch
+    >>> icon.nn.MLP(64, 2)(torch.randn(5, 64)).shape
+    torch.Size([5, 2])
+
     Args:
         d_in: width of the input.
         d_out: width of the output.

@@ -23,6 +23,12 @@ FAINT = 1e-14  # of the largest entry: less is what rounding leaves
 class Graph(Distribution):
     """``p(j|i) = w_ij / d_i`` with the degree ``d_i = sum_j w_ij``; `Rows.marginal` is ``d_i / sum(d)``.
 
+    >>> import icon
+    >>> icon.p.Graph()([[0, 1, 0], [1, 0, 3], [0, 3, 0]]).to_dense()
+    tensor([[0.0000, 1.0000, 0.0000],
+            [0.2500, 0.0000, 0.7500],
+            [0.0000, 1.0000, 0.0000]], dtype=torch.float64)
+
     The target has weights >= 0 in any of these forms:
 
     - It is an adjacency ``[n, n]``, or ``[n, m]`` between two sets: an array, a tensor, a data frame or lists, or a

@@ -127,6 +127,13 @@ class _Members(Distribution):
 class Pairs(_Members):
     """Uniform over the other views of the same instance.
 
+    >>> import icon
+    >>> icon.p.Pairs()([0, 0, 1, 1]).to_dense()
+    tensor([[0., 1., 0., 0.],
+            [1., 0., 0., 0.],
+            [0., 0., 0., 1.],
+            [0., 0., 1., 0.]], dtype=torch.float64)
+
     The target is instance ids ``[n]`` (of one set, or ``(ids_a, ids_b)`` for queries and keys); without a target,
     queries and keys are aligned row by row.
 
@@ -190,6 +197,14 @@ class CrossModal(Pairs):
 @dataclass(frozen=True, repr=False)
 class Classes(_Members):
     """Uniform over the other members of the same class; the target is labels ``[n]``.
+
+    >>> import icon
+    >>> icon.p.Classes()([0, 0, 0, 1, 1]).to_dense()
+    tensor([[0.0000, 0.5000, 0.5000, 0.0000, 0.0000],
+            [0.5000, 0.0000, 0.5000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000, 0.0000, 0.0000],
+            [0.0000, 0.0000, 0.0000, 0.0000, 1.0000],
+            [0.0000, 0.0000, 0.0000, 1.0000, 0.0000]], dtype=torch.float64)
 
     Soft or several labels per point are a target ``[n, L]`` of numbers >= 0: p is then proportional to their overlap.
 

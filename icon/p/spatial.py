@@ -158,6 +158,12 @@ class _Kernel(_Spatial):
 class Gaussian(_Kernel):
     """``p(j|i) ∝ exp(-‖x_i - x_j‖² / 2σ_i²)``, or ``∝ exp(x_i·x_j / temperature)`` for dot and cosine similarity.
 
+    >>> import icon
+    >>> icon.p.Gaussian(sigma=1.0)([[0.0], [1.0], [2.0]]).to_dense()
+    tensor([[0.0000, 0.8176, 0.1824],
+            [0.5000, 0.0000, 0.5000],
+            [0.1824, 0.8176, 0.0000]], dtype=torch.float64)
+
     The bandwidth is a number (``sigma``), or found per anchor so that the perplexity ``exp(H_i)`` is as given
     (default 30). A bandwidth that was found counts as a constant in gradients.
 
@@ -314,6 +320,16 @@ class StudentT(_Kernel):
 @dataclass(frozen=True, repr=False)
 class KNN(_Spatial):
     """``p(j|i) = 1/k`` over the k nearest others by Euclidean (or another) distance; ties go to the smaller index.
+
+    >>> import icon
+    >>> rows = icon.p.KNN(2)([[0.0], [1.0], [2.0], [4.0]])
+    >>> rows.to_dense()
+    tensor([[0.0000, 0.5000, 0.5000, 0.0000],
+            [0.5000, 0.0000, 0.5000, 0.0000],
+            [0.5000, 0.5000, 0.0000, 0.0000],
+            [0.0000, 0.5000, 0.5000, 0.0000]], dtype=torch.float64)
+    >>> icon.p.KNN(2).walks(2).debias(0.1)
+    KNN(n_neighbors=2).walks(2).debias(0.1)
 
     Args:
         n_neighbors: k, less than the number of points.

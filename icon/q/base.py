@@ -87,6 +87,7 @@ def exchanged(statistics: Statistics) -> Statistics:
 class Kernel(nn.Module):
     """Base of the learned distributions. A score of your own is one method:
 
+    >>> import icon, torch
     >>> class Laplacian(icon.q.Kernel):
     ...     def score(self, anchors, candidates):
     ...         return -torch.cdist(anchors, candidates, p=1)

@@ -21,6 +21,10 @@ FEW = 15  # clusters up to which a softmax is faster across points: a row of so 
 class Clusters(Kernel):
     """``q_ij = sum_c φ_ic φ_jc d_j / N_c`` with ``N_c = sum_k φ_kc d_k`` over the candidates, self included.
 
+    >>> import icon
+    >>> icon.Loss(icon.p.KNN(5), icon.q.Clusters())
+    Loss(DCD: clusters x knn, p=KNN(n_neighbors=5), q=Clusters())
+
     The input is cluster logits ``[n, C]``; ``φ = softmax(logits / T)``. Rows sum to one. An empty cluster gives
     nothing.
 

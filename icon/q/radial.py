@@ -16,6 +16,7 @@ from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_
 class Radial(Kernel):
     """A score of the squared Euclidean distance, written as one method:
 
+    >>> import icon, torch
     >>> class Rational(icon.q.Radial):
     ...     def radial(self, squared):
     ...         return -torch.log1p(squared + squared**2)

@@ -27,6 +27,10 @@ _PREPROCESS = ("none", "center", "standardize")
 class Gaussian(Kernel):
     """``s_ij = -‖z_i - z_j‖² / 2σ²``, or ``z_i·z_j / τ`` with dot or cosine similarity.
 
+    >>> import icon
+    >>> icon.q.Gaussian("cosine", temperature=0.1)
+    Gaussian(metric='cosine', temperature=0.1)
+
     The partitions ``mean``, ``max``, ``second-order`` and ``second-moment`` are exact limits of wide and narrow
     bandwidths, on scores of unit scale ``ℓ`` (``-‖z_i - z_j‖²``, the dot product or the cosine).
 
@@ -270,6 +274,11 @@ class Gaussian(Kernel):
 
 class StudentT(Radial):
     """``s_ij = -e log(c² + ‖z_i - z_j‖² / ν)``.
+
+    >>> import icon, torch
+    >>> loss = icon.Loss(icon.p.Pairs(), icon.q.StudentT(dof=1))
+    >>> loss(torch.tensor([[0.0], [0.0], [3.0], [3.0]]), [0, 0, 1, 1])  # log 1.2: q of each positive is 10/12
+    tensor(0.1823)
 
     Args:
         dof: degrees of freedom ν > 0.

@@ -35,7 +35,7 @@ Callback = Callable[[int, float, Tensor], object]
 class Fit(NamedTuple):
     """What a run did: the loss before each step, and whether it stopped early.
 
-    Args:
+    Attributes:
         losses: one for each step, before its update.
         converged: whether the run stopped early.
     """
