@@ -208,7 +208,7 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
     if pairs is not None:
         found["pairs"] = keys(classes_of(pairs, "pairs", n))
         if (np.bincount(found["pairs"]) > 1).sum() < 4:
-            raise ValueError("pairs: got fewer than four ids of several points, expected ids that points share")
+            raise ValueError("pairs: got fewer than four ids that points share, expected at least four")
     if graph is not None:
         weights = adjacency.weights(graph, "graph", Sets(n, n))
         weights = sp.csr_array(weights.maximum(weights.T))
