@@ -37,7 +37,7 @@ table: $(VENV)/.peers
 test: $(VENV)/.peers
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-slow: $(VENV)/.ready
+test-slow: $(VENV)/.peers
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-gpu: $(VENV)/.ready

@@ -35,6 +35,9 @@ class set_validation:
 
     Args:
         enabled: whether values are checked.
+
+    Raises:
+        TypeError: neither True nor False.
     """
 
     def __init__(self, enabled: bool) -> None:
@@ -68,9 +71,9 @@ def values_matter(tensor: Tensor) -> bool:
 _WITH_VALUES = (Tensor, torch.nn.Parameter)
 
 
-def some(indices: Iterable[int]) -> str:
-    """A short, readable list of row numbers."""
-    found = list(indices)
+def some(numbers: Iterable[float]) -> str:
+    """A short, readable list of numbers, such as those of rows."""
+    found = list(numbers)
     return ", ".join(str(i) for i in found[:_SHOWN]) + (f", ... ({len(found)} in all)" if len(found) > _SHOWN else "")
 
 

@@ -34,11 +34,11 @@ def chosen(names: list[str], options: TableOptions) -> tuple[list[int], int | No
     """Positions of the features, and of the id."""
     ids = positions(names, options.id, "id") if options.id else []
     if len(ids) > 1:
-        raise ValueError(f"id: got {options.id}, which is {len(ids)} columns, expected one (--id)")
+        raise ValueError(f"id: got {options.id}, which names {len(ids)} columns, expected one (--id)")
     used = positions(names, options.columns, "columns") if options.columns else list(range(len(names)))
     gone = {*(positions(names, options.drop, "drop") if options.drop else []), *ids}
     if not (used := [j for j in used if j not in gone]):
-        raise ValueError("columns: got no column that is left, expected some (--columns, --drop, --id)")
+        raise ValueError("columns: got a choice that leaves no column, expected at least one (--columns, --drop, --id)")
     return used, ids[0] if ids else None
 
 

@@ -68,14 +68,14 @@ def separator(
     if not best and not given and len(single) == len(found.keys() - {SPACES}):
         return NO_SEPARATOR, single[0]
     if best:
-        raise ValueError(f"{argument}: got {name}, which {' and '.join(map(repr, best))} may separate, expected --sep")
+        raise ValueError(f"{argument}: got {name}, separated by {' or '.join(map(repr, best))}, expected --sep")
     if not found:
-        raise ValueError(f"{argument}: got {name}, expected lines of cells (--sep)")
+        raise ValueError(f"{argument}: got {name}, expected lines with a separator (--sep)")
     sep = max(found, key=lambda s: (s != SPACES, sum(map(len, found[s]))))
     usual = mode(len(row) for row in found[sep])
     odd = next((i for i, row in enumerate(found[sep]) if len(row) != usual), None)
     if odd is None:
-        seen = f"{sep.join(found[sep][0])!r} in the first line of {name}, {counted(usual, 'cell')} or one"
+        seen = f"{sep.join(found[sep][0])!r} in the first line of {name}, which is {counted(usual, 'cell')} or one"
         raise ValueError(f"{argument}: got {seen}, expected --sep and --decimal")
     raise ValueError(
         f"{argument}: got {counted(len(found[sep][odd]), 'cell')} in row {odd + 1} of {name} and {usual} in others "

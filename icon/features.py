@@ -90,7 +90,7 @@ def read_graph(path: str, n: int) -> Any:
         raise ValueError(f"graph: got shape {values.shape} in {path}, expected {expected}")
     ends = values[:, :2].astype(np.int64)
     if not (ends == values[:, :2]).all():
-        raise ValueError(f"graph: got ends of edges that are no integers in {path}, expected numbers of points from 0")
+        raise ValueError(f"graph: got edges whose ends are not integers in {path}, expected point numbers from 0")
     return ends.T, (values[:, 2] if values.shape[1] == 3 else np.ones(len(values)))
 
 

@@ -87,7 +87,7 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except ValueError:
-        raise TypeError(f"{name}: got lists of other lengths, expected one label per row (n,)") from None
+        raise TypeError(f"{name}: got lists of different lengths, expected one label per row (n,)") from None
     if array.dtype.kind in "USf" and not isinstance(value, np.ndarray):
         # A list of text and None is all text by now, and one of large integers and NaN has lost digits.
         array = np.asarray(value, dtype=object)

@@ -237,8 +237,8 @@ def read_labels(
     cells = [row[first] for row in rows]
     if header is None and (header := sniff.is_label_header(cells, expected, blank if width == 1 else 0)) is None:
         raise ValueError(
-            f"labels: got {cells[0]!r} in the first line of {name}, a label or a name, expected --header or "
-            "--no-header of the labels (--labels-header, --no-labels-header)"
+            f"labels: got {cells[0]!r} in the first line of {name}, which is a label or a name, expected --header "
+            "or --no-header of the labels (--labels-header, --no-labels-header)"
         )
     cells = cells[int(header) :]
     return cells + [""] * min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else cells
@@ -269,7 +269,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
         raise ValueError(f"features: got {seen}, expected rows of one length, or --header")
     if header is None:
         seen = " ".join(first[:4]) + (" ..." if len(first) > 4 else "")
-        what = f"{seen!r} in the first line of {name}, names or a row"
+        what = f"{seen!r} in the first line of {name}, which is names or a row"
         raise ValueError(f"features: got {what}, expected --header or --no-header")
     names = ([*first, ""] if trailing else [""] * short + first) if header else [""] * len(first)
     return Layout(sep, decimal, header, names)

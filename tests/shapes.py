@@ -1,5 +1,7 @@
-"""The type checker of the shapes in icon's signatures: a whole number is a float, as it is to Python."""
+"""The type checker of the shapes in icon's signatures. NumPy's numbers are numbers to it, as to icon's own checks."""
 
-from beartype import BeartypeConf, beartype
+import numpy as np
+from beartype import BeartypeConf, FrozenDict, beartype
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+WHOLE = int | np.integer
+check = beartype(conf=BeartypeConf(hint_overrides=FrozenDict({int: WHOLE, float: float | WHOLE | np.floating})))

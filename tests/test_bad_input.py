@@ -69,7 +69,7 @@ INPUT: list[Bad] = [
     ("three views", lambda: icon.method("infonce")((Z, Z, Z)), ValueError, r"^input: got 3 views, expected a tensor or a pair"),
     ("no prototypes", lambda: icon.method("cross-entropy")(Z, LABELS), ValueError, r"^input: got one set of points, expected a pair \(z, prototypes\)"),
     ("widths", lambda: icon.method("clip")((Z, Z[:, :1])), ValueError, r"^input: got shapes \(8, 2\), \(8, 1\), expected the same number of columns"),
-    ("not aligned", lambda: icon.method("clip")((Z, Z[:5])), ValueError, r"^input: got 8 and 5 rows, expected as many of each"),
+    ("not aligned", lambda: icon.method("clip")((Z, Z[:5])), ValueError, r"^input: got 8 and 5 rows, expected equal numbers"),
     ("more clusters than points", lambda: icon.method("dcd", n_neighbors=2)(normal(4, 5), X[:4]), ValueError, r"^input: got 5 clusters for 4 points, expected no more"),
 ]  # fmt: skip
 
@@ -101,7 +101,7 @@ TARGET: list[Bad] = [
     ("negative class labels", lambda: icon.method("cross-entropy")((Z, W), LABELS - 1), ValueError, r"^labels: got negative"),
     ("labels without prototypes", lambda: icon.method("cross-entropy")((Z, W), LABELS + 2), ValueError, r"^labels: got labels >= 3 in rows 1, 3, 5, 7, expected 0\.\.2"),
     ("soft targets of other width", lambda: icon.method("cross-entropy")((Z, W), np.full((8, 4), 0.25)), ValueError, r"^labels: got shape \(8, 4\), expected \(8, 3\)"),
-    ("soft targets that do not sum to one", lambda: icon.method("cross-entropy")((Z, W), spoiled(np.full((8, 3), 1 / 3), 4, 0.5)), ValueError, r"^labels: got rows 4 .*expected >= 0 with sum 1"),
+    ("soft targets that do not sum to one", lambda: icon.method("cross-entropy")((Z, W), spoiled(np.full((8, 3), 1 / 3), 4, 0.5)), ValueError, r"^labels: got rows 4 .*expected numbers >= 0 with sum 1"),
     ("negative soft targets", lambda: icon.p.DataLabel()(np.array([[1.5, -0.5]])), ValueError, r"^labels: got rows 0"),
     ("NaN in soft targets", lambda: icon.p.DataLabel()(np.array([[NAN, 1.0]])), ValueError, r"^labels: got NaN"),
     ("ids of one side only", lambda: icon.method("infonce")((Z, Z[:5]), IDS), ValueError, r"^ids: got 8 for 8 anchors and 5 candidates, expected a pair"),

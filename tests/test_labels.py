@@ -158,7 +158,7 @@ def test_masked_labels_are_unknown() -> None:
     [
         ([0.5, None], "labels: got 0.5, expected whole numbers"),
         ([np.inf, None], "labels: got inf, expected whole numbers"),
-        ([[1], [1, 2]], "labels: got lists of other lengths"),
+        ([[1], [1, 2]], "labels: got lists of different lengths"),
     ],
 )
 def test_what_is_no_label_in_a_list(labels: list[object], told: str) -> None:

@@ -21,8 +21,11 @@ def checked(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_shapes_in_signatures() -> None:
-    files = ("tests/test_testing.py", "tests/core/test_divergence.py", "tests/q/test_positives.py")
-    done = checked("-m", "pytest", "-q", *files)
+    files = ("tests/test_testing.py", "tests/core/test_divergence.py", "tests/q", "tests/p", "tests/nn/test_mappers.py")
+    # What is refused has a wrong type or shape, and is then refused by the hook before icon can.
+    done = checked(
+        "-m", "pytest", "-q", "-k", "not bad", *files, "tests/table/test_checks.py::test_every_method_is_verified[pcl]"
+    )
     assert done.returncode == 0, done.stdout[-3000:]
 
 

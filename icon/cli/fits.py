@@ -152,7 +152,9 @@ def _read_for_clusters(
     read = [read_features(path, given["key"], options_of(plain, table)) for path in given["features"]]
     for path, each in zip(given["features"], read, strict=True):
         if each.ids is not None and read[0].ids is not None and not np.array_equal(each.ids, read[0].ids):
-            raise ValueError(f"id: got other ids in {path}, expected those of {given['features'][0]}, in their order")
+            raise ValueError(
+                f"id: got different ids in {path}, expected those of {given['features'][0]}, in their order"
+            )
     if given["labels"] is None:
         return read, None
     how = TableOptions(sep=table["sep"], header=given["labels_header"])
@@ -163,7 +165,9 @@ def _read_for_clusters(
 def options_of(plain: bool, given: dict[str, Any]) -> TableOptions:
     """What is known of the table; ``plain``: the output is an array, which holds no names."""
     if plain and given["id"] is not None:
-        raise ValueError(f"id: got {given['id']} and an output .npy, expected one that has columns with names, as .csv")
+        raise ValueError(
+            f"id: got {given['id']} and an output .npy, expected an output with named columns, such as .csv"
+        )
     return TableOptions(**given)
 
 

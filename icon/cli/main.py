@@ -79,18 +79,25 @@ class Goal(str, Enum):
     classification = "classification"
 
 
+Load = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODULE", help="Import a module that registers parts or methods of your own (repeatable)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 @app.command("table", epilog="Examples: icon table --style csv > table.csv    icon table --json")
 def show_table(
-    style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text, as_json: AsJson = False
+    style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text,
+    as_json: AsJson = False,
+    load: Load = None,
 ) -> None:
     """Print the table with the names in its cells."""
     from icon.cli import show
 
     if as_json and style not in (Style.text, Style.json):
-        raise typer.BadParameter(f"--json: got --style {style.value} as well, expected one of them")
+        raise typer.BadParameter(f"--json: got --style {style.value} as well, expected only one of them")
+    _or_exit(lambda: show.load(load or []))
     show.table("json" if as_json else style.value)
 
 
@@ -99,10 +106,12 @@ def show_one(
     name: Annotated[str, typer.Argument(help="A method, or a row of the table.")],
     column: Annotated[str | None, typer.Argument(help="A column, where the first is a row.")] = None,
     as_json: AsJson = False,
+    load: Load = None,
 ) -> None:
     """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, where it was published."""
     from icon.cli import show
 
+    _or_exit(lambda: show.load(load or []))
     _or_exit(lambda: show.method(name, as_json) if column is None else show.cell(name, column, as_json))
 
 

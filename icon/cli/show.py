@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +30,21 @@ SYMBOLS = {
 }
 
 
+def load(modules: Sequence[str]) -> None:
+    """Import modules of the user, which register methods and parts of their own.
+
+    Raises:
+        ValueError: a module that cannot be imported.
+    """
+    if modules:
+        sys.path.append(os.getcwd())  # where a module is sought by python -m, but not by a command
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ValueError(f"load: got {name!r}, expected a module that can be imported ({error})") from None
+
+
 def table(style: str) -> None:
     """The table with the names in its cells, as text, csv, markdown or json."""
     frame = registry.table()
@@ -35,12 +53,7 @@ def table(style: str) -> None:
     elif style == "json":
         sys.stdout.write(frame.to_json(orient="index", indent=1) + "\n")
     elif style == "markdown":
-        lines = [
-            ["q \\ p", *frame.columns],
-            ["---"] * (1 + len(frame.columns)),
-            *([row, *frame.loc[row]] for row in frame.index),
-        ]
-        sys.stdout.writelines("| " + " | ".join(line) + " |\n" for line in lines)
+        sys.stdout.write(terminal.markdown(["q \\ p", *frame.columns], frame.itertuples()))
     else:
         _grid()
 
@@ -103,12 +116,17 @@ def method(name: str, as_json: bool = False) -> None:
     terminal.line(console, Text(repr(registry.method(method.slug))))
     if method.hyper:
         _labelled(console, "hyper-parameters", ", ".join(f"{k}={v}" for k, v in method.hyper.items()))
-    _labelled(console, "verified", method.relation)
+    _labelled(console, "verified" if _is_verified(method) else "relation (not verified)", method.relation)
     if (program := method.program) is not None:
         _program(console, program)
     if (c := method.citation) is not None:
         link = (" ", (c.url, f"link {c.url}")) if c.url else ()
         terminal.line(console, Text.assemble(f"{c.authors} ({c.year}). {c.title}. {c.venue}.", *link))
+
+
+def _is_verified(method: Method) -> bool:
+    """Whether it is of the package, whose methods all have a check."""
+    return getattr(method.build, "__module__", "").startswith("icon.methods.")
 
 
 def _program(console: Console, program: Program) -> None:

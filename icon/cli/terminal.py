@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -65,6 +65,17 @@ def grid(to: Console, corner: str, across: Sequence[str], body: Sequence[tuple[s
     for cells in zip(*(column[1:] for column in columns), strict=True):
         sheet.add_row(*cells)
     to.print(sheet)
+
+
+def markdown(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    """A Markdown table. pandas writes one with tabulate, which is not a dependency."""
+    sheet = Table(*head, box=box.MARKDOWN, header_style="")
+    for each in lines:
+        sheet.add_row(*each)
+    to = Console(width=_ENDLESS, color_system=None, markup=False, emoji=False, highlight=False)
+    with to.capture() as printed:
+        to.print(sheet)
+    return printed.get().strip() + "\n"
 
 
 def _longest_word(text: Text) -> int:

@@ -92,7 +92,15 @@ DIVERGENCES: dict[str, Callable[..., Any] | None] = {
 
 
 def resolve(divergence: str | Divergence) -> Divergence | None:
-    """The divergence of a name; None is KL."""
+    """The divergence of a name; None is KL.
+
+    Args:
+        divergence: one of `DIVERGENCES`, or a function ``(p, q, log_q) -> [b]``.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: neither a name nor a function.
+    """
     if not isinstance(divergence, str):
         if not callable(divergence):
             raise TypeError(f"divergence: got {divergence!r}, expected a name or a function of (p, q, log_q)")

@@ -44,7 +44,7 @@ def process_group(group: Group) -> Any:
     if not (dist.is_available() and dist.is_initialized()):
         raise RuntimeError(
             f"group: got {group!r} where torch.distributed is not initialised, expected a call of init_process_group "
-            "before (torchrun starts the ranks)"
+            "first (torchrun starts the ranks)"
         )
     return None if isinstance(group, str) else group
 

@@ -72,16 +72,18 @@ def masked_logits(logits: Any, prototypes: Any, target: Any, p: Distribution) ->
         hidden = hidden & (given != p.ignore_index)[:, None]  # type: ignore[attr-defined]
         logits = logits.masked_fill(given.eq(p.ignore_index)[:, None], 0.0)  # type: ignore[attr-defined]
     if bool(hidden.all(dim=1).any()):
-        raise ValueError("input[0]: got -inf for every class of an anchor, expected some class that competes")
+        raise ValueError("input[0]: got -inf for every class of an anchor, expected at least one finite logit")
     if p.operations and bool(hidden.any()):
-        raise ValueError(f"input[0]: got -inf for a class, to which {p!r} gives mass, expected a p without operations")
+        raise ValueError(f"input[0]: got -inf for a class to which {p!r} gives mass, expected a p without operations")
     mass = given > 0 if given.ndim == 2 else torch.zeros_like(hidden)
     if given.ndim == 1:
         known = (given >= 0) & (given < logits.shape[1])
         mass[known.nonzero().flatten(), given[known].long()] = True
     wrong = (mass & hidden).any(dim=1).nonzero().flatten().tolist()
     if wrong:
-        raise ValueError(f"labels: got rows {check.some(wrong)} whose class has a logit of -inf, expected another one")
+        raise ValueError(
+            f"labels: got classes with a logit of -inf in rows {check.some(wrong)}, expected finite logits there"
+        )
     return _lowered(logits, hidden)
 
 

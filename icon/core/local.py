@@ -26,10 +26,10 @@ def meant_to_be_local() -> Iterator[None]:
 
 
 def warn_of_other_ranks() -> None:
-    """Warn once that a loss without a group is that of the own batch, where there are other ranks."""
+    """Warn once that a loss without a group is that of this rank alone, where there are others."""
     if not _told and not _is_meant.get() and dist.get_world_size() > 1:
         _told.append("local")
         check.warn(
-            f"group: got None on one of {dist.get_world_size()} ranks: the loss is that of the own batch; pass "
-            "group='world' for the loss of all of them"
+            f"group: got None on one of {dist.get_world_size()} ranks, so that the loss is that of this rank's batch; "
+            "pass group='world' for the loss of all ranks"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,6 +38,8 @@ class Loss(nn.Module):
     >>> x, z = torch.randn(100, 8), torch.randn(100, 2, requires_grad=True)
     >>> loss = icon.Loss(p=icon.p.Gaussian(perplexity=30), q=icon.q.StudentT(dof=1), normalization="joint")
     >>> loss(z, x).backward()   # a scalar; its gradient reaches z and every learnable parameter
+    >>> print(loss)
+    Loss(t-SNE: student-t x gaussian, p=Gaussian(perplexity=30), q=StudentT(dof=1.0), normalization='joint')
     >>> rows = loss.p(x)        # prepare p once ...
     >>> value = loss(z, rows)   # ... and use it at every step
 
@@ -117,8 +118,7 @@ class Loss(nn.Module):
         self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
         self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
         if empty is not None:
-            _warn_of_empty()
-            on_no_positive = empty
+            on_no_positive = _renamed(empty, None if on_no_positive == "skip" else on_no_positive)
         self.on_no_positive = check.choice(on_no_positive, "on_no_positive", ("skip", "zero", "raise"))
         self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
         self.divergence = resolve(divergence)
@@ -145,9 +145,7 @@ class Loss(nn.Module):
                 "anchor_weights: got weights with normalization='joint', expected None: p weights its pairs"
             )
         if self.normalization == "joint" and self.reduction == "none":
-            raise ValueError(
-                "reduction: got 'none' with normalization='joint', expected 'mean' or 'sum': it is one sum"
-            )
+            raise ValueError("reduction: got 'none' with normalization='joint', expected 'mean' or 'sum' of all pairs")
         if exchange == "ring" and p.column != "data-label":
             refuse_without_all(q, self.divergence_name, self.evaluator)
         if exchange == "ring" and group is None:
@@ -163,7 +161,7 @@ class Loss(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _READ_ONLY and self.__dict__.get("_is_built", False):
-            raise AttributeError(f"{name}: got a new value on a finished loss, expected loss.replace({name}=...)")
+            raise AttributeError(f"{name}: got a new value for a read-only setting, expected loss.replace({name}=...)")
         super().__setattr__(name, value)
 
     def _load_from_state_dict(self, *given: Any) -> None:
@@ -177,6 +175,12 @@ class Loss(nn.Module):
         """A loss with other parts or settings (any argument of the class), checked as if it were built anew.
 
         With another p, q or divergence it has no given name any more: `repr` looks its parts up in the table.
+
+        Args:
+            changes: arguments of the class by name.
+
+        Raises:
+            ValueError, TypeError: as the class raises them.
         """
         weights = "stationary" if self.stationary_anchors else self.anchor_weights
         settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
@@ -189,8 +193,7 @@ class Loss(nn.Module):
         if any(changes.get(part, kept[part]) is not kept[part] for part in ("p", "q", "divergence")):
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
-            _warn_of_empty()
-            changes["on_no_positive"] = changes.pop("empty")
+            changes["on_no_positive"] = _renamed(changes.pop("empty"), changes.get("on_no_positive"))
         replaced = type(self)(**{**kept, **changes})
         if "divergence" not in changes:
             object.__setattr__(replaced, "divergence_name", self.divergence_name)
@@ -199,8 +202,7 @@ class Loss(nn.Module):
     @property
     def empty(self) -> str:
         """The former name of ``on_no_positive``."""
-        _warn_of_empty()
-        return self.on_no_positive
+        return _renamed(self.on_no_positive)
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
@@ -255,7 +257,17 @@ class Loss(nn.Module):
         return value
 
     def terms(self, input: Any, target: Any = None, *, anchors: slice | None = None, weights: Any = None) -> Terms:
-        """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses."""
+        """KL, cross-entropy and entropy of the same call, whichever divergence the loss uses.
+
+        Args:
+            input: as in `forward`.
+            target: as in `forward`.
+            anchors: as in `forward`.
+            weights: as in `forward`.
+
+        Raises:
+            ValueError, TypeError: as `forward` raises them.
+        """
         if torch._C._is_any_autocast_enabled():
             with without_autocast(input):
                 return self.terms(input, target, anchors=anchors, weights=weights)
@@ -284,7 +296,13 @@ class Loss(nn.Module):
         return type(self).find_published(self, input, target)
 
     def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
-        """What an evaluator is given in such a call, one problem for each direction."""
+        """What an evaluator is given in such a call, one problem for each direction.
+
+        Args:
+            input: as in `forward`.
+            target: as in `forward`.
+            anchors: as in `forward`.
+        """
         views, target, of_anchors = self._views(input, target, None)
         return [d.problem for d in self._directions(views, target, anchors, of_anchors)]
 
@@ -365,7 +383,7 @@ class Loss(nn.Module):
         """The weights of the anchors of one call, in place of those of the loss."""
         if self.normalization == "joint" or self.stationary_anchors:
             how = "normalization='joint'" if self.normalization == "joint" else "anchor_weights='stationary'"
-            raise ValueError(f"weights: got some with {how}, expected None: p weights its anchors")
+            raise ValueError(f"weights: got numbers with {how}, expected None: p weights its anchors")
         return given_weights(weights, "weights")
 
     def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
@@ -449,7 +467,9 @@ class Loss(nn.Module):
     @temperature.setter
     def temperature(self, value: float) -> None:
         if self.temperature is None:
-            raise ValueError(f"temperature: got {value!r} for a loss without one ({self.row} x {self.column})")
+            raise ValueError(
+                f"temperature: got {value!r} for {self.row} x {self.column}, expected a loss with a temperature"
+            )
         q: Any = self.q
         q.set_scale(value)
 
@@ -496,8 +516,12 @@ _SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positi
 _READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
 
 
-def _warn_of_empty() -> None:
-    warnings.warn("empty is now on_no_positive", DeprecationWarning, stacklevel=3)
+def _renamed(empty: str, on_no_positive: str | None = None) -> str:
+    """``on_no_positive`` where its former name is used."""
+    check.warn("empty is now on_no_positive", DeprecationWarning)
+    if on_no_positive is not None:
+        raise ValueError(f"empty: got {empty!r} with on_no_positive={on_no_positive!r}, expected the latter alone")
+    return empty
 
 
 def _span(part: slice, n: int) -> tuple[int, int]:
@@ -506,5 +530,5 @@ def _span(part: slice, n: int) -> tuple[int, int]:
         raise TypeError(f"anchors: got {part!r}, expected a slice of the input, as slice(0, 32)")
     start, stop, step = part.indices(n)
     if step != 1 or stop <= start or (part.stop is not None and part.stop > n):
-        raise ValueError(f"anchors: got {part}, expected a piece of {n} points with at least one of them")
+        raise ValueError(f"anchors: got {part}, expected some of the {n} points, next to each other")
     return start, stop

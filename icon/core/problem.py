@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
@@ -84,7 +85,11 @@ class Problem:
         return (self.candidates, *normalizer, *self.p.leaves, *self.q.score_parameters)
 
     def with_tensors(self, tensors: tuple[Tensor, ...]) -> Problem:
-        """The same problem of other `tensors`; parameters of q stay its own."""
+        """The same problem of other `tensors`; parameters of q stay its own.
+
+        Args:
+            tensors: in the order of `tensors`.
+        """
         candidates, *rest = tensors
         normalizer = None if self.log_normalizer is None else rest.pop(0)
         p = self.p.with_leaves(tuple(rest[: len(self.p.leaves)]))
@@ -107,8 +112,13 @@ class Problem:
         """The problem of the partitions alone: E is 0."""
         return replace(self, p=self.p.scaled(0.0))
 
-    def scores(self, anchors: Tensor, start: int) -> Tensor:
-        """Scores ``[b, m]`` of the anchors from ``start`` on, the margin included; self is not hidden."""
+    def scores(self, anchors: Float[Tensor, "b r"], start: int) -> Float[Tensor, "b m"]:
+        """Scores ``[b, m]`` of the anchors from ``start`` on, the margin included; self is not hidden.
+
+        Args:
+            anchors: ``[b, r]`` features of a block of anchors.
+            start: the number of the block's first anchor.
+        """
         q = self.q
         scores = anchors @ self.candidates.mT if q.is_product else q.weighted_score(anchors, self.candidates)
         if not q.margin:
@@ -116,13 +126,23 @@ class Problem:
         others = ~self.p.positives(start, start + len(scores))
         return scores + q.margin * others.to(scores.dtype)
 
-    def partition(self, scores: Tensor, start: int) -> Tensor:
-        """``[b]`` the partitions of a block of `scores`."""
+    def partition(self, scores: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        """``[b]`` the partitions of a block of `scores`.
+
+        Args:
+            scores: ``[b, m]`` of a block of anchors.
+            start: the number of the block's first anchor.
+        """
         masses = partial(self._masses, start, start + len(scores))
         return self.q.partition(scores, Competition(self.support, start, masses))
 
-    def per_anchor(self, anchors: Tensor, start: int) -> tuple[Tensor, ...]:
-        """The numbers of a block of anchors: ``(A [b], E [b])`` for KL, ``(D [b],)`` for another divergence."""
+    def per_anchor(self, anchors: Float[Tensor, "b r"], start: int) -> tuple[Float[Tensor, " b"], ...]:
+        """The numbers of a block of anchors: ``(A [b], E [b])`` for KL, ``(D [b],)`` for another divergence.
+
+        Args:
+            anchors: ``[b, r]`` features of a block of anchors.
+            start: the number of the block's first anchor.
+        """
         if self.only_edges:
             expected = self._edge_scores(anchors, start)
             return torch.zeros_like(expected), expected
@@ -132,8 +152,13 @@ class Problem:
         expected = self.p.expectation(scores, start)
         return self.partition(scores, start), expected
 
-    def values(self, anchors: Tensor, start: int) -> Tensor:
-        """``[b]`` what is summed over the anchors of a block: ``A_i - E_i``, or the divergence."""
+    def values(self, anchors: Float[Tensor, "b r"], start: int) -> Float[Tensor, " b"]:
+        """``[b]`` what is summed over the anchors of a block: ``A_i - E_i``, or the divergence.
+
+        Args:
+            anchors: ``[b, r]`` features of a block of anchors.
+            start: the number of the block's first anchor.
+        """
         if self.is_softmax:
             return self.softmax_cross_entropy(self.scores(anchors, start), start)
         first, *rest = self.per_anchor(anchors, start)
@@ -144,8 +169,13 @@ class Problem:
         """Whether it is KL from the softmax of the scores."""
         return self.divergence is None and self.is_distribution and type(self.q.partition) is LogSumExp
 
-    def softmax_cross_entropy(self, scores: Tensor, start: int) -> Tensor:
-        """``[b]``: ``A_i - E_i`` of a softmax as ``- sum_j p_ij log q_ij``: one operation forward and one back."""
+    def softmax_cross_entropy(self, scores: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        """``[b]``: ``A_i - E_i`` of a softmax as ``- sum_j p_ij log q_ij``: one operation forward and one back.
+
+        Args:
+            scores: ``[b, m]`` of a block of anchors.
+            start: the number of the block's first anchor.
+        """
         if self.support.exclude_self:
             # Finite where self is hidden: p has no mass there, and none times infinity would be NaN.
             scores = self.support.hide(scores, start, torch.finfo(scores.dtype).min / 2)

@@ -242,7 +242,7 @@ def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:
     if target is None:
         if len(set(sizes)) > 1:
             counts = " and ".join(map(str, sizes))
-            raise ValueError(f"input: got {counts} rows, expected as many of each (aligned), or ids of both")
+            raise ValueError(f"input: got {counts} rows, expected equal numbers (aligned), or ids of both")
         return []
     if isinstance(target, Rows):  # of the points of all ranks already
         return [target]

@@ -21,9 +21,19 @@ from icon.q.base import Totals, log_sum_of
 class Terms(NamedTuple):
     """``kl = cross_entropy - entropy``: scalars, or one per anchor with ``reduction="none"``.
 
+    >>> import icon, torch
+    >>> loss = icon.Loss(icon.p.Classes(), icon.q.Gaussian("cosine", temperature=1.0))
+    >>> loss.terms(torch.eye(3), [0, 0, 0])  # p and q are uniform over the two others
+    Terms(kl=tensor(0.), cross_entropy=tensor(0.6931), entropy=tensor(0.6931))
+
     Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
     ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
     ``cross_entropy``; the entropy of p is reported beside it.
+
+    Attributes:
+        kl: what the loss is by default.
+        cross_entropy: ``-sum_j p_ij log q_ij``.
+        entropy: of p.
     """
 
     kl: Float[Tensor, "*n"]

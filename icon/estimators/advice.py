@@ -168,7 +168,7 @@ def advise(
 
 
 def title(record: dict[Any, Any]) -> str:
-    """Of a row of ``table``: the name, and the method that the table has there."""
+    """The name of a candidate in ``table``, and the method of its cell."""
     return f"{record['name']} ({record['method']})" if record["method"] else str(record["name"])
 
 
@@ -208,7 +208,7 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
     if pairs is not None:
         found["pairs"] = keys(classes_of(pairs, "pairs", n))
         if (np.bincount(found["pairs"]) > 1).sum() < 4:
-            raise ValueError("pairs: got fewer than four ids of several points, expected ids that points share")
+            raise ValueError("pairs: got fewer than four ids that points share, expected at least four")
     if graph is not None:
         weights = adjacency.weights(graph, "graph", Sets(n, n))
         weights = sp.csr_array(weights.maximum(weights.T))

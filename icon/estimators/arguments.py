@@ -36,9 +36,9 @@ def checked(
     if weights is not None and not bool((weights > 0).all()):
         raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
     if weights is not None and estimator.group is not None:
-        raise ValueError("sample_weight: got some with group=, expected None")
+        raise ValueError("sample_weight: got weights with group=, expected None")
     if weights is not None and estimator.balance not in ("auto", 1):
-        raise ValueError(f"sample_weight: got some with balance={estimator.balance!r}, expected balance='auto' or 1")
+        raise ValueError(f"sample_weight: got weights with balance={estimator.balance!r}, expected balance='auto' or 1")
     kinds = kinds_of(estimator, near.metric, n)
     loss = near.loss(n)
     known = classes_of(y, "y", n) if estimator.column == "classes" and y is not None else None

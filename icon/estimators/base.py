@@ -69,7 +69,7 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         return (x.float() if chosen.type == "mps" else x).to(chosen)
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device: got {device!r}, expected a device that is here ({reason})") from None
+        raise ValueError(f"device: got {device!r}, expected an available device ({reason})") from None
 
 
 def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:

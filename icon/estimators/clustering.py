@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -19,6 +18,7 @@ from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from icon import _checks as check
 from icon import nn as icon_nn
 from icon._threads import threaded
 from icon.core import exchange
@@ -41,7 +41,12 @@ from icon.training.state import settled
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
-    >>> Clustering(10, random_state=0).fit_predict(x)
+    >>> import icon
+    >>> from sklearn.datasets import make_blobs
+    >>> x, y = make_blobs(60, centers=[[0, 0], [20, 0], [0, 20]], random_state=0)
+    >>> model = icon.Clustering(3, n_neighbors=5, n_init=1, max_iter=50, random_state=0).fit(x)
+    >>> icon.metrics.clustering_accuracy(y, model.labels_)
+    1.0
 
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
@@ -213,6 +218,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Cluster ``X [n, f]``; see the class for ``y``.
 
         ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
+
+        Args:
+            X: ``[n, f]`` features, or a list of several spaces of the same points.
+            y: what the column needs beside features: see the class.
+            sample_weight: ``[n]`` > 0: how much each point counts, as an anchor and in the size of its cluster.
+
+        Raises:
+            ValueError, TypeError: one line with the argument, what was given and what was expected.
         """
         near = self._neighborhood()
         arguments = partial(checked, self, near, X, y, sample_weight)
@@ -257,7 +270,13 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
-        """`fit`, and the clusters ``[n]`` of X."""
+        """`fit`, and the clusters ``[n]`` of X.
+
+        Args:
+            X: as in `fit`.
+            y: as in `fit`.
+            fit_params: ``sample_weight``, as in `fit`.
+        """
         labels: NDArray[Any] = self.fit(X, y, **fit_params).labels_
         return labels
 
@@ -271,13 +290,29 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return narrow(x), narrow
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``."""
+        """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``.
+
+        Args:
+            X: ``[b, f]`` features, as in `fit`.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: another number of features than in `fit`, NaN or infinity.
+        """
         found = self._logits(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[found]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``."""
+        """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``.
+
+        Args:
+            X: ``[b, f]`` features, as in `fit`.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: another number of features than in `fit`, NaN or infinity.
+        """
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
@@ -292,6 +327,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: ``[b, f]`` at least two points.
             y: as in `fit`.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: fewer than two points, or distances (``metric="precomputed"``) that are not ``[b, b]``.
         """
         labels = self._logits(X).argmax(axis=1)
         spaces = [placed(x, self.device) for x in read_spaces(self, X, reset=False, least=2)]
@@ -299,7 +338,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if self._metric == "precomputed" and (wrong := [tuple(x.shape) for x in spaces if x.shape[1] != n]):
             raise ValueError(
                 f"X: got shape {wrong[0]} with metric='precomputed', expected (n, n) distances of the points of "
-                "the fit: the score of others, as in cross-validation, would need those among themselves"
+                "the fit: the score of other points, as in cross-validation, needs the distances among them"
             )
         column = "knn" if made_from(self.column) == "features" else self.column
         metric = "precomputed" if self._metric == "precomputed" else "auto"
@@ -312,11 +351,14 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def starts_(self) -> NDArray[np.int64]:
         """The former name of ``restarts_``."""
-        warnings.warn("starts_ is now restarts_", DeprecationWarning, stacklevel=2)
+        check.warn("starts_ is now restarts_", DeprecationWarning)
         return self.restarts_
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
+
+        Args:
+            path: where to; the file appears there when it is whole.
 
         Raises:
             NotFittedError: not fitted.

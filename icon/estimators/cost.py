@@ -1,4 +1,4 @@
-"""What a map will take, about: told before it is made."""
+"""An estimate of the time and memory that a map takes, before it is made."""
 
 from __future__ import annotations
 

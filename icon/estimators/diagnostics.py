@@ -1,10 +1,9 @@
-"""What a clustering says of itself, and what labels say of it."""
+"""Diagnostics of a clustering, without labels and with them."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -97,7 +96,7 @@ def diagnose(
 ) -> Diagnostics:
     """Diagnose a clustering.
 
-    >>> icon.diagnose(Clustering(3).fit(x), labels=labels)
+    >>> icon.diagnose(icon.Clustering(3).fit(x), labels=labels)
 
     Args:
         probabilities: a fitted `Clustering`, of whose points it speaks, or ``[n, C]``, rows that sum to one
@@ -112,7 +111,7 @@ def diagnose(
         ValueError: rows that do not sum to one, lengths that differ, no label that is known.
     """
     if starts is not None:
-        warnings.warn("starts is now restarts", DeprecationWarning, stacklevel=2)
+        check.warn("starts is now restarts", DeprecationWarning)
         restarts = starts
     if isinstance(probabilities, Clustering):
         check_is_fitted(probabilities, "probabilities_")

@@ -72,8 +72,14 @@ GRID_FROM = 1000  # points of a map on a grid: a step takes 2.8 ms where exact s
 class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Embed points by the loss of a row and a column of the table: t-SNE unless told otherwise.
 
-    >>> Embedding(random_state=0).fit_transform(x)                                              # t-SNE
-    >>> Embedding(row="gaussian", column="classes", mapper="mlp").fit(x, labels).transform(new)  # SupCon
+    >>> import icon
+    >>> from sklearn.datasets import load_digits
+    >>> x, labels = (part[:60] for part in load_digits(return_X_y=True))
+    >>> icon.Embedding(perplexity=10, max_iter=50, random_state=0).fit_transform(x).shape  # t-SNE
+    (60, 2)
+    >>> supcon = icon.Embedding(row="gaussian", column="classes", mapper="mlp", max_iter=50, random_state=0)
+    >>> supcon.fit(x, labels).transform(x[:5]).shape
+    (5, 2)
 
     What ``fit(X, y)`` takes as ``y`` follows from the column: labels ``[n]`` for ``"classes"`` and ``"data-label"``,
     instance ids ``[n]`` for ``"pairs"``, a graph of the n points in any form that `icon.p.Graph` takes (an adjacency, a
@@ -305,7 +311,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         loss = self._loss(n, affinity is not None).to(device)
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and self.batch_size is not None and loss.column == "data-label":
-            raise ValueError("sample_weight: got some with batch_size= for pairs of data and labels, expected None")
+            raise ValueError("sample_weight: got weights with batch_size= for pairs of data and labels, expected None")
         if affinity is None:
             target = target_of(str(loss.column), x if sp.issparse(x) else features, y)
         else:
@@ -325,7 +331,13 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return loss, model, mapper, inputs, target, weights, seed
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
-        """`fit`, and the embedding ``[n, n_components]`` of X."""
+        """`fit`, and the embedding ``[n, n_components]`` of X.
+
+        Args:
+            X: as in `fit`.
+            y: as in `fit`.
+            fit_params: further arguments of `fit`.
+        """
         return self.fit(X, y, **fit_params).embedding_
 
     @threaded
@@ -351,6 +363,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
 
+        Args:
+            path: where to; the file appears there when it is whole.
+
         Raises:
             NotFittedError: not fitted.
             ValueError: the file cannot be written.
@@ -361,7 +376,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def cost(self, n: int, n_features: int, n_edges: int | None = None) -> Cost:
         """What a fit takes on this machine in seconds and bytes, within a factor of two or three, and what it does.
 
-        >>> print(Embedding(max_iter=500).cost(70_000, 50))
+        >>> import icon
+        >>> cost = icon.Embedding(max_iter=500).cost(70_000, 50)
+        >>> cost.seconds > 0
+        True
 
         Args:
             n: points.

@@ -66,7 +66,7 @@ def weighted(loss: Loss, weights: Tensor) -> Loss:
     given = loss.q.hyper_parameters()
     for name in ("weights", "marginals", "exponent"):
         if name in given:
-            raise ValueError(f"sample_weight: got some with hyper={{{name!r}: ...}}, expected one of them")
+            raise ValueError(f"sample_weight: got weights with hyper={{{name!r}: ...}}, expected only one of them")
     q = type(loss.q)(**{**given, "weights": weights})
     return loss.replace(q=q, anchor_weights=weights)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +81,7 @@ def suggest_n_clusters(
     """
     if unused := sorted(set(clustering) - {"walks"}):
         message = f"{unused[0]}: plays no part in suggest_n_clusters, which trains nothing any more"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        check.warn(message, DeprecationWarning)
     walks = check.count(clustering.get("walks", 3), "walks")
     model = Clustering("auto", n_neighbors=n_neighbors, walks=walks, metric=metric)
     check_auto(model, metric)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from icon import _checks as check
 from icon import p, q
 from icon.core.loss import Loss
@@ -132,7 +134,7 @@ def multi_crop(temperature: float = 0.1) -> Loss:
 @method("pcl", "PCL", cell=("gaussian", "data-label"), family=FAMILY, cite="li2021pcl",
        relation="exact: InfoNCE + mean cross-entropy over the clusterings = reference (ProtoNCE)",
        variant="Gaussian (a concentration per prototype) × Data-label pairs, clusters")  # fmt: skip
-def pcl(temperature: float = 0.1) -> Loss:
+def pcl(temperature: float | Tensor = 0.1) -> Loss:
     return Loss(p.DataLabel(), q.Gaussian(temperature=temperature))
 
 

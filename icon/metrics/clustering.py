@@ -20,20 +20,55 @@ DENSE = 2**24  # entries of a contingency table that is matched as a whole
 def clustering_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
     """Share of points that are right under the best one-to-one matching of clusters and classes (Hungarian), in [0, 1].
 
+    >>> import icon
+    >>> icon.metrics.clustering_accuracy(["cat", "cat", "dog", "dog"], [1, 1, 0, 1])
+    0.75
+
+    Args:
+        labels: ``[n]`` names of any kind; None, NaN and -1 are unknown, and these points are left out.
+        clusters: ``[n]`` names of any kind, one for each point.
+
+    Raises:
+        ValueError: lengths that differ, no known label, or a point without a cluster.
+
     Source: Kuhn 1955, Naval Research Logistics 2.
     """
     return float(matched(*_codes(labels, clusters)).mean())
 
 
 def nmi(labels: ArrayLike, clusters: ArrayLike) -> float:
-    """Normalised mutual information (arithmetic mean of the entropies), in [0, 1]."""
+    """Normalised mutual information (arithmetic mean of the entropies), in [0, 1].
+
+    >>> import icon
+    >>> icon.metrics.nmi(["cat", "cat", "dog", "dog"], [0, 1, 0, 1])
+    0.0
+
+    Args:
+        labels: ``[n]`` names of any kind; None, NaN and -1 are unknown, and these points are left out.
+        clusters: ``[n]`` names of any kind, one for each point.
+
+    Raises:
+        ValueError: lengths that differ, no known label, or a point without a cluster.
+    """
     from sklearn.metrics import normalized_mutual_info_score
 
     return float(normalized_mutual_info_score(*_codes(labels, clusters)))
 
 
 def ari(labels: ArrayLike, clusters: ArrayLike) -> float:
-    """Adjusted Rand index: 1 for the same partition, 0 in expectation for a random one."""
+    """Adjusted Rand index: 1 for the same partition, 0 in expectation for a random one.
+
+    >>> import icon
+    >>> icon.metrics.ari(["cat", "cat", "dog", "dog"], [1, 1, 0, 0])
+    1.0
+
+    Args:
+        labels: ``[n]`` names of any kind; None, NaN and -1 are unknown, and these points are left out.
+        clusters: ``[n]`` names of any kind, one for each point.
+
+    Raises:
+        ValueError: lengths that differ, no known label, or a point without a cluster.
+    """
     from sklearn.metrics import adjusted_rand_score
 
     return float(adjusted_rand_score(*_codes(labels, clusters)))

@@ -50,6 +50,9 @@ def gaussian_entropy(z: ArrayLike) -> float:
 
     C is the maximum-likelihood covariance (1/n). The entropy is an upper bound for every density with this covariance.
 
+    Args:
+        z: ``[n, d]`` the points.
+
     Raises:
         ValueError: C is singular, up to the rounding of z's dtype (the message names its rank); NaN or infinity.
 

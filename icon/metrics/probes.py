@@ -19,7 +19,12 @@ from icon.p import KNN
 
 @dataclass(frozen=True)
 class Probe:
-    """A score of an embedding with the protocol that gave it."""
+    """A score of an embedding with the protocol that gave it.
+
+    Args:
+        score: in [0, 1].
+        protocol: in words.
+    """
 
     score: float
     protocol: str
@@ -29,18 +34,44 @@ class Probe:
 
 
 def knn_probe(z: ArrayLike, labels: ArrayLike, k: int = 10, folds: int = 5, seed: int = 0) -> Probe:
-    """Accuracy of k-nearest-neighbour classification (Euclidean) of ``z [n, d]``, cross-validated."""
+    """Accuracy of k-nearest-neighbour classification (Euclidean) of ``z [n, d]``, cross-validated.
+
+    >>> import icon
+    >>> probe = icon.metrics.knn_probe([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]], [0, 0, 0, 1, 1, 1], k=1, folds=3)
+    >>> probe.score
+    1.0
+
+    Args:
+        z: ``[n, d]`` the embedding.
+        labels: ``[n]`` names of any kind; None, NaN and -1 are unknown, and these points are left out.
+        k: number of neighbours, at most the known points outside a fold.
+        folds: number of folds, at least 2 and at most the known points of the smallest class.
+        seed: of the folds.
+
+    Raises:
+        ValueError: one class alone, or k or folds too large.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
     known = int(classes_of(labels, n=len(double_matrix(z, "z"))).known.sum())
     seen = known - math.ceil(known / check.count(folds, "folds", 2))
     if check.count(k, "k") > seen:
-        raise ValueError(f"k: got {k}, expected at most {seen}, the known points outside of a fold")
+        raise ValueError(f"k: got {k}, expected at most {seen}, the known points outside a fold")
     return _probe(KNeighborsClassifier(k), f"{k}-NN, Euclidean", z, labels, folds, seed)
 
 
 def linear_probe(z: ArrayLike, labels: ArrayLike, folds: int = 5, seed: int = 0) -> Probe:
-    """Accuracy of logistic regression on standardised ``z [n, d]``, cross-validated."""
+    """Accuracy of logistic regression on standardised ``z [n, d]``, cross-validated.
+
+    Args:
+        z: ``[n, d]`` the embedding.
+        labels: as in `knn_probe`.
+        folds: as in `knn_probe`.
+        seed: of the folds.
+
+    Raises:
+        ValueError: one class alone, or folds too large.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -50,7 +81,16 @@ def linear_probe(z: ArrayLike, labels: ArrayLike, folds: int = 5, seed: int = 0)
 
 
 def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
-    """How far the neighbours in ``z [n, d']`` were neighbours in ``x [n, d]`` (Venna & Kaski 2001), in [0, 1]."""
+    """How far the neighbours in ``z [n, d']`` were neighbours in ``x [n, d]`` (Venna & Kaski 2001), in [0, 1].
+
+    Args:
+        x: ``[n, d]`` the features.
+        z: ``[n, d']`` the map, row by row.
+        k: number of neighbours, less than half of the points.
+
+    Raises:
+        ValueError: another number of rows, or k too large.
+    """
     from sklearn.manifold import trustworthiness as score
 
     first, second = _both(x, z)
@@ -60,7 +100,16 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
 
 
 def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
-    """Mean share of the k nearest in ``x [n, d]`` that are among the k nearest in ``z [n, d']``, in [0, 1]."""
+    """Mean share of the k nearest in ``x [n, d]`` that are among the k nearest in ``z [n, d']``, in [0, 1].
+
+    Args:
+        x: ``[n, d]`` the features.
+        z: ``[n, d']`` the map, row by row.
+        k: number of neighbours, less than the number of points.
+
+    Raises:
+        ValueError: another number of rows, or k too large.
+    """
     first, second = (KNN(k)(points).to_scipy() for points in _both(x, z))
     return float(first.multiply(second).sum() * k / first.shape[0])
 

@@ -32,7 +32,7 @@ def approximate_library() -> str:
     for name in ("faiss", "pynndescent"):
         if find_spec(name) is not None:
             return name
-    raise ImportError("an approximate search needs faiss or pynndescent: pip install 'icon-loss[neighbors]'")
+    raise ImportError("search: got 'approximate', expected faiss or pynndescent: pip install 'icon-loss[neighbors]'")
 
 
 def reader(features: Array, metric: str) -> Transform:

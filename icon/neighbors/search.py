@@ -46,6 +46,7 @@ def nearest_neighbors(
     Args:
         x: features in memory, dense or sparse (scipy), or a memmap; half precision is read as float32 a block at a
             time.
+        k: from 1 to n - 1.
         search: ``"exact"`` costs O(n² d) time and O(n k) memory; see `exact_neighbors`. ``"approximate"`` takes faiss
             where it is installed (an inverted file of half-precision vectors: 2 n d bytes; it probes more lists until
             recall is 0.95), else pynndescent (which needs all features in float32). ``"auto"`` is exact up to 50,000
@@ -55,7 +56,8 @@ def nearest_neighbors(
         seed: of the approximate search and of the points on which its recall is measured.
 
     Raises:
-        ValueError: k not below n, NaN or infinity in x. ImportError: no library for an approximate search.
+        ValueError: k not below n, NaN or infinity in x.
+        ImportError: no library for an approximate search.
 
     Source: Jégou, Douze & Schmid 2011 (inverted files; faiss: arXiv 2401.08281); Dong, Moses & Li 2011 (NN-descent).
     """

@@ -18,8 +18,11 @@ _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in the grey that looks 
 class RandomViews(nn.Module):
     """Views of images ``[n, c, h, w]`` in [0, 1]: each image of each view has a crop, a flip and colours of its own.
 
+    >>> import icon, torch
     >>> views = icon.nn.RandomViews()
     >>> view_a, view_b = views(torch.rand(8, 3, 32, 32))
+    >>> view_a.shape
+    torch.Size([8, 3, 32, 32])
 
     A view is cropped, resized to ``h x w`` and flipped; then come brightness, contrast, saturation, grey and noise, and
     what has left [0, 1] is put back on its end. The random numbers are those of the images' device, after

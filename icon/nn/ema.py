@@ -47,12 +47,24 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """What the averaged module gives, without gradient."""
+        """What the averaged module gives, without gradient.
+
+        Args:
+            inputs: of the module.
+            named: of the module.
+        """
         return self.averaged(*inputs, **named)
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move towards a module of the same structure, after the optimiser's step."""
+        """Move towards a module of the same structure, after the optimiser's step.
+
+        Args:
+            module: of the same structure.
+
+        Raises:
+            ValueError: parameters or buffers of other names or shapes.
+        """
         own, other = (
             {name: tuple(value.shape) for name, value in m.state_dict().items()} for m in (self.averaged.module, module)
         )
@@ -80,6 +92,10 @@ def cosine_decay(start: float, steps: int) -> Callable[[int], float]:
     """The schedule of BYOL, MoCo v3 and DINO: the decay goes from ``start`` to 1 along half a cosine.
 
     >>> teacher = icon.nn.EMA(encoder, icon.nn.cosine_decay(0.996, steps=10_000))
+
+    Args:
+        start: the first decay, in [0, 1].
+        steps: until it is 1.
     """
     check.fraction(start, "start")
     check.count(steps, "steps")

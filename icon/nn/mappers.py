@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer, Real
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 
@@ -32,6 +32,9 @@ class Lookup(nn.Module):
         start: ``[n, d]`` the first values; None draws small normal numbers.
         features: ``[n, f]`` features of the points, for the placement of new ones.
         n_neighbors: how many known points place a new one.
+
+    Raises:
+        ValueError: a start or features of another shape.
     """
 
     features: Tensor | None
@@ -50,7 +53,7 @@ class Lookup(nn.Module):
         self.register_buffer("features", features, persistent=False)
         self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b f"] | Integer[Tensor, " b"]) -> Float[Tensor, "b d"]:
         return self._placed(x) if x.is_floating_point() else self.weight[x]
 
     def _placed(self, x: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ class Rescale(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b f"]:
         return ((x.to(self.mean) - self.mean) / self.rms).float()
 
 
@@ -111,7 +114,7 @@ class Principal(nn.Module):
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
         self.register_buffer("basis", basis)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b d"]:
         return ((x.to(self.mean) - self.mean) / self.rms).float() @ self.basis
 
 
@@ -146,7 +149,12 @@ class Linear(nn.Module):
     """``x W + b``: ``[b, d_in] -> [b, d_out]``.
 
     Args:
+        d_in: width of the input.
+        d_out: width of the output.
         orthonormal: keep the columns of W orthonormal (and b away): the projections over which PCA is a minimum.
+
+    Raises:
+        ValueError: orthonormal, and d_out above d_in.
     """
 
     def __init__(self, d_in: int, d_out: int, *, orthonormal: bool = False) -> None:
@@ -156,7 +164,7 @@ class Linear(nn.Module):
         self.map = nn.Linear(check.count(d_in, "d_in"), check.count(d_out, "d_out"), bias=not orthonormal)
         self.orthonormal = orthonormal
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b f"]) -> Float[Tensor, "b d"]:
         if not self.orthonormal:
             return self.map(x)  # type: ignore[no-any-return]
         basis: Tensor = torch.linalg.qr(self.map.weight.mT).Q
@@ -166,7 +174,13 @@ class Linear(nn.Module):
 class MLP(nn.Sequential):
     """Linear layers with ReLU between: ``[b, d_in] -> [b, d_out]``.
 
+    >>> import icon, torch
+    >>> icon.nn.MLP(64, 2)(torch.randn(5, 64)).shape
+    torch.Size([5, 2])
+
     Args:
+        d_in: width of the input.
+        d_out: width of the output.
         hidden: widths of the hidden layers.
     """
 
@@ -183,6 +197,11 @@ class CNN(nn.Sequential):
     """A small convolutional network for images: ``[b, channels, h, w] -> [b, d_out]``, any h and w from 4 on.
 
     For rows of pixels: ``nn.Sequential(nn.Unflatten(1, (1, 8, 8)), CNN(1, 10))``.
+
+    Args:
+        channels: of the images.
+        d_out: width of the output.
+        width: channels of the first layer; the second has twice as many.
     """
 
     def __init__(self, channels: int, d_out: int, width: int = 32) -> None:
@@ -201,7 +220,12 @@ class CNN(nn.Sequential):
 
 
 class Prototypes(nn.Module):
-    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [C, d])``, what data-label pairs take."""
+    """A learned point per class: ``forward(z [b, d]) -> (z, prototypes [C, d])``, what data-label pairs take.
+
+    Args:
+        n_classes: C, how many.
+        d: width of the embedding.
+    """
 
     def __init__(self, n_classes: int, d: int) -> None:
         super().__init__()
@@ -228,14 +252,17 @@ def build(
 
     Args:
         mapper: ``"lookup"``, ``"linear"``, ``"mlp"`` or a module ``[b, f] -> [b, d_out]``.
-        hidden: of the MLP.
+        x: ``[n, f]`` features, which the named ones are made for.
+        d_out: width of the output.
+        hidden: widths of the hidden layers of the MLP.
         start: ``[n, d_out]`` first values of the lookup.
-        orthonormal: of the linear map.
+        orthonormal: whether the columns of the linear map are kept so.
         max_features: where x has more columns, the named ones see so many principal directions instead (`Principal`).
         first: how linear maps and networks see the features, where it is not by `Rescale` or `Principal`.
 
     Raises:
-        ValueError: an unknown name. TypeError: neither a name nor a module.
+        ValueError: an unknown name.
+        TypeError: neither a name nor a module.
     """
     if isinstance(mapper, nn.Module):
         return mapper

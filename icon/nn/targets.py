@@ -172,7 +172,11 @@ class Centering(nn.Module):
 
     @torch.no_grad()
     def forward(self, logits: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """``[n, C] -> [n, C]``, rows that sum to one."""
+        """``[n, C] -> [n, C]``, rows that sum to one.
+
+        Args:
+            logits: ``[n, C]`` scores of the prototypes.
+        """
         if self.group is None or not self.training:  # then nothing is exchanged
             t = self._given(logits)
         else:
@@ -252,7 +256,7 @@ def concentration(
     phi = total / (count * (count + smoothing).log())
     known = (count > (1 if rule == "authors" else 0)) & (total > 0)
     if not bool(known.any()):
-        raise ValueError("z: got no cluster with some distance to its prototype, expected one: no concentration else")
+        raise ValueError("z: got no point away from its prototype, expected one: the concentration is undefined")
     if rule == "authors":
         phi = torch.where(known | (count > 1), phi, phi[known].max())
         low, high = phi.quantile(phi.new_tensor([0.1, 0.9]))

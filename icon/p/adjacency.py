@@ -91,9 +91,7 @@ def _entries(target: Any, name: str, sets: Sets) -> sp.coo_array:
     if target is None:
         raise TypeError(f"{name}: got None, expected {FORMS}")
     if isinstance(target, (str, bytes, os.PathLike)):
-        raise TypeError(
-            f"{name}: got {type(target).__name__} {os.fspath(target)!r}, expected a graph and not where it is kept"
-        )
+        raise TypeError(f"{name}: got {type(target).__name__} {os.fspath(target)!r}, expected a graph and not its path")
     if (graph := _graph(target)) is not None:
         return _of_graph(*graph, name, sets)
     if sp.issparse(target):

@@ -24,6 +24,12 @@ class Sets:
     """The sizes of the two sets that p relates, whether they are two (a pair) or one, and the device they are on.
 
     ``n`` and ``m`` are None where the target alone must tell.
+
+    Args:
+        n: number of anchors.
+        m: number of candidates.
+        paired: whether the sets are two.
+        device: that of the input; None: any.
     """
 
     n: int | None = None
@@ -86,7 +92,15 @@ class Distribution(Composable):
         return rows
 
     def before_operations(self, target: Any, sets: Sets) -> Rows:
-        """The rows before any operation, on their support."""
+        """The rows before any operation, on their support.
+
+        Args:
+            target: what p is made from: see the class.
+            sets: the sizes of the two sets that p relates.
+
+        Raises:
+            ValueError: self is excluded and there are two sets, or i matches i of the other one.
+        """
         if not self.exclude_self or not sets.paired:
             return self.rows(target, sets)
         if sets.n != sets.m:
@@ -101,33 +115,74 @@ class Distribution(Composable):
 
     @staticmethod
     def another(p: Any, target: Any, sets: Sets) -> Rows:
-        """The rows of a second p that is mixed in: prepared already, or made from the same target."""
+        """The rows of a second p that is mixed in: prepared already, or made from the same target.
+
+        Args:
+            p: prepared rows, or a distribution.
+            target: what p is made from: see the class.
+            sets: the sizes of the two sets that p relates.
+        """
         if isinstance(p, Rows):
             return p
         rows: Rows = p(None if p.made_from == "nothing" else target, sets)
         return rows
 
     def kept(self, support: Support) -> int | None:
-        """How many candidates of each anchor have mass, where p is made from features; None where all may."""
+        """How many candidates of each anchor have mass, where p is made from features; None where all may.
+
+        Args:
+            support: which pairs there are.
+        """
         return None
 
     @abstractmethod
     def rows(self, target: Any, sets: Sets) -> Rows:
-        """The rows before any operation."""
+        """The rows before any operation.
+
+        Args:
+            target: what p is made from: see the class.
+            sets: the sizes of the two sets that p relates.
+
+        Raises:
+            ValueError, TypeError: the target is not what this distribution needs.
+        """
 
     def one_positive(self, target: Any, n: int, m: int, device: torch.device) -> Tensor | None:
         """``[n]`` the candidate, of another set ``[m]``, that has all mass of each anchor before any operation.
 
         None where it takes `rows` to know, also because the target is wrong.
+
+        Args:
+            target: what p is made from.
+            n: number of anchors.
+            m: number of candidates.
+            device: of the result.
         """
         return None
 
     def joined(self, views: list[Tensor], target: Any) -> tuple[list[Tensor], Any]:
-        """Several views ``[n, d]`` as one set of points with its target, where p asks for it by ``join``."""
-        raise TypeError(f"icon.p.{type(self).__name__} joins no views")
+        """Several views ``[n, d]`` as one set of points with its target, where p asks for it by ``join``.
+
+        Args:
+            views: ``[n, d]`` each, of the same points.
+            target: of the points.
+
+        Raises:
+            TypeError: this p does not join views.
+            ValueError: views of other numbers of points, or a target of another length.
+        """
+        raise TypeError(f"input: got several views, expected a tensor or a pair for icon.p.{type(self).__name__}")
 
     def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
-        """The evaluations of the loss: the view of the anchors, that of the candidates, their part of the target."""
+        """The evaluations of the loss: the view of the anchors, that of the candidates, their part of the target.
+
+        Args:
+            views: how many there are.
+            target: of the whole input.
+
+        Raises:
+            ValueError: a number of views that this p does not take.
+        """
         if views > 2:
             raise ValueError(f"input: got {views} views, expected a tensor or a pair for icon.p.{type(self).__name__}")
         return [(0, views - 1, target)]

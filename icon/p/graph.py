@@ -23,6 +23,12 @@ FAINT = 1e-14  # of the largest entry: less is what rounding leaves
 class Graph(Distribution):
     """``p(j|i) = w_ij / d_i`` with the degree ``d_i = sum_j w_ij``; `Rows.marginal` is ``d_i / sum(d)``.
 
+    >>> import icon
+    >>> icon.p.Graph()([[0, 1, 0], [1, 0, 3], [0, 3, 0]]).to_dense()
+    tensor([[0.0000, 1.0000, 0.0000],
+            [0.2500, 0.0000, 0.7500],
+            [0.0000, 1.0000, 0.0000]], dtype=torch.float64)
+
     The target has weights >= 0 in any of these forms:
 
     - It is an adjacency ``[n, n]``, or ``[n, m]`` between two sets: an array, a tensor, a data frame or lists, or a
@@ -35,6 +41,9 @@ class Graph(Distribution):
       shape ``[n, m]`` of p, and any ``[2, 2]``, is an adjacency.
 
     Self-loops count when ``exclude_self=False``; otherwise they are an error.
+
+    Args:
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
 
     column: ClassVar[str] = "graph"
@@ -66,7 +75,9 @@ class Precomputed(Distribution):
     when the matrix is of one set and has no mass on its diagonal.
 
     Args:
+        joint: whether the entries of all pairs sum to one, and not those of each row.
         detach: False lets gradients reach a dense tensor of rows.
+        exclude_self: whether the anchor is outside its own support. None: as is said above.
     """
 
     joint: bool = False

@@ -23,7 +23,15 @@ CPU_PAIRS, PAIRS = 2**24, {"cuda": 2**27}
 
 @dataclass(frozen=True, repr=False)
 class Identity(Distribution):
-    """``p(j|i) = 1[i = j]``; self is in the support. No target (or the number of points, to prepare it alone)."""
+    """``p(j|i) = 1[i = j]``; self is in the support. No target (or the number of points, to prepare it alone).
+
+    Args:
+        exclude_self: None or False: the mass is on self.
+
+    Raises:
+        ValueError: ``exclude_self=True``, or another number of points than the input has.
+        TypeError: a target that is no number.
+    """
 
     column: ClassVar[str] = "identity"
     made_from: ClassVar[str] = "nothing"
@@ -120,8 +128,20 @@ class _Members(Distribution):
 class Pairs(_Members):
     """Uniform over the other views of the same instance.
 
+    >>> import icon
+    >>> icon.p.Pairs()([0, 0, 1, 1]).to_dense()
+    tensor([[0., 1., 0., 0.],
+            [1., 0., 0., 0.],
+            [0., 0., 0., 1.],
+            [0., 0., 1., 0.]], dtype=torch.float64)
+
     The target is instance ids ``[n]`` (of one set, or ``(ids_a, ids_b)`` for queries and keys); without a target,
     queries and keys are aligned row by row.
+
+    Args:
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives, and not as anchors and candidates.
     """
 
     column: ClassVar[str] = "pairs"
@@ -139,6 +159,9 @@ class CrossModal(Pairs):
     Args:
         symmetric: average both directions (a→b and b→a); otherwise a→b alone.
         graph: of more than two views: ``"core"`` pairs the first with each other one, ``"full"`` all with all.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives, and not as anchors and candidates.
     """
 
     symmetric: bool = True
@@ -176,11 +199,22 @@ class CrossModal(Pairs):
 class Classes(_Members):
     """Uniform over the other members of the same class; the target is labels ``[n]``.
 
+    >>> import icon
+    >>> icon.p.Classes()([0, 0, 0, 1, 1]).to_dense()
+    tensor([[0.0000, 0.5000, 0.5000, 0.0000, 0.0000],
+            [0.5000, 0.0000, 0.5000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000, 0.0000, 0.0000],
+            [0.0000, 0.0000, 0.0000, 0.0000, 1.0000],
+            [0.0000, 0.0000, 0.0000, 1.0000, 0.0000]], dtype=torch.float64)
+
     Soft or several labels per point are a target ``[n, L]`` of numbers >= 0: p is then proportional to their overlap.
 
     Args:
         overlap: of targets ``[n, L]``: ``"product"``, ``y_i·y_j`` (of soft labels the probability of the same class,
             of label sets the number of shared ones), or ``"jaccard"``, ``sum min / sum max`` of label sets.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
+            other's positives, and not as anchors and candidates.
 
     Source: Khosla et al. 2020 (SupCon); Kim et al. 2022 for soft labels, Lin et al. 2023 for label sets (Jaccard).
     """
@@ -230,6 +264,10 @@ class DataLabel(Distribution):
             is divided by the weights of the labels, or by the number of anchors where the labels are soft.
         ignore_index: a label that says that the anchor has none: it is left out. None: every label is a class.
         detach: False lets gradients reach soft targets.
+        exclude_self: None or False: no point is among the prototypes.
+
+    Raises:
+        ValueError: class weights that are negative or not finite.
     """
 
     n_classes: int | None = None
@@ -291,7 +329,11 @@ class DataLabel(Distribution):
         return torch.tensor(self.class_weights, dtype=other.dtype).to(other.device, non_blocking=True)
 
     def finish(self, rows: Rows) -> Rows:
-        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``."""
+        """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``.
+
+        Args:
+            rows: of p, all operations applied.
+        """
         if self.class_weights is None:
             return rows
         divisors = rows.divisors if isinstance(rows, WeightedRows) else _counted(rows)
@@ -317,7 +359,7 @@ class DataLabel(Distribution):
             wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()
             if wrong:
                 raise ValueError(
-                    f"labels: got rows {check.some(wrong)} that are no distribution, expected >= 0 with sum 1"
+                    f"labels: got rows {check.some(wrong)} that are not distributions, expected numbers >= 0 with sum 1"
                 )
         rows = Rows(Dense(targets / sums.detach()), Support(n, classes))
         if self.class_weights is None:
@@ -397,5 +439,5 @@ def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: boo
 def _aligned(n: int | None, m: int | None, device: torch.device | None, offset: int | None = None) -> Rows:
     """Anchor i and candidate i belong together."""
     if n != m or n is None or m is None:
-        raise ValueError(f"input: got {n} and {m} rows, expected as many of each (aligned), or ids of both")
+        raise ValueError(f"input: got {n} and {m} rows, expected equal numbers (aligned), or ids of both")
     return Rows(Listed(torch.arange(n, device=device).unsqueeze(1), m), Support(n, m, offset=offset))

@@ -198,7 +198,7 @@ class Mix:
             raise ValueError(f"mix: got p' of shape {(other.n, other.m)}, expected {(rows.n, rows.m)}")
         debiased = [r.masses.uniform_mass is not None for r in (rows, other)]
         if any(debiased) and rows.support != other.support:
-            raise ValueError("mix: got a debiased p and another support, expected the same support of both")
+            raise ValueError("mix: got a debiased p and a different support, expected the same support for both")
         _refuse_gradient(rows, "mix")
         mine, theirs = (1 - self.weight) * (~rows.empty).double(), self.weight * (~other.empty).double()
         whole = (mine + theirs).clamp_min(torch.finfo(torch.float64).tiny)

@@ -181,7 +181,12 @@ class Rows(Composable):
     # -- the same p elsewhere -----------------------------------------------------------------------------------------
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
-        """p on a device and in a precision; the copy is kept, so that the second use costs nothing."""
+        """p on a device and in a precision; the copy is kept, so that the second use costs nothing.
+
+        Args:
+            device: where to.
+            dtype: of the masses, floating-point.
+        """
         copies: dict[Any, Rows] = self.__dict__.get("_copies", {})
         copy = copies.get((device, dtype))
         if copy is None:
@@ -198,6 +203,9 @@ class Rows(Composable):
 
     def on(self, support: Support) -> Rows:
         """The same p on another support (for example with self as a candidate); uniform mass spreads over it.
+
+        Args:
+            support: of as many anchors and candidates.
 
         Raises:
             ValueError: another shape, or mass on the anchor itself where it is excluded.
@@ -217,7 +225,12 @@ class Rows(Composable):
         return {}
 
     def part(self, start: int, stop: int) -> Rows:
-        """p of the anchors ``start`` to ``stop``, against the same candidates; they keep their weights."""
+        """p of the anchors ``start`` to ``stop``, against the same candidates; they keep their weights.
+
+        Args:
+            start: the first anchor.
+            stop: the one after the last.
+        """
         if (start, stop) == (0, self.n):
             return self
         masses, support = self.masses.part(start, stop), self.support.part(start, stop)
@@ -247,11 +260,20 @@ class Rows(Composable):
         return operation(self, lambda other: other)
 
     def exaggerated(self, factor: float) -> Rows:
-        """The edges times a number: t-SNE's early exaggeration, which pulls the positives together."""
+        """The edges times a number: t-SNE's early exaggeration, which pulls the positives together.
+
+        Args:
+            factor: what the masses are multiplied with.
+        """
         return Exaggerated(self.masses.exaggerated(factor), self.support, self.notes, weights=self.marginal)
 
     def as_joint(self, masses: Masses, marginal: Tensor) -> JointRows:
-        """Other masses on the same support, joint with weights ``[n]`` of the anchors."""
+        """Other masses on the same support, joint with weights ``[n]`` of the anchors.
+
+        Args:
+            masses: ``[n, m]``, rows that sum to one.
+            marginal: ``[n]`` weights of the anchors, which sum to one.
+        """
         return JointRows(masses, self.support, self.notes, weights=marginal)
 
 

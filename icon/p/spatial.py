@@ -158,6 +158,12 @@ class _Kernel(_Spatial):
 class Gaussian(_Kernel):
     """``p(j|i) ∝ exp(-‖x_i - x_j‖² / 2σ_i²)``, or ``∝ exp(x_i·x_j / temperature)`` for dot and cosine similarity.
 
+    >>> import icon
+    >>> icon.p.Gaussian(sigma=1.0)([[0.0], [1.0], [2.0]]).to_dense()
+    tensor([[0.0000, 0.8176, 0.1824],
+            [0.5000, 0.0000, 0.5000],
+            [0.1824, 0.8176, 0.0000]], dtype=torch.float64)
+
     The bandwidth is a number (``sigma``), or found per anchor so that the perplexity ``exp(H_i)`` is as given
     (default 30). A bandwidth that was found counts as a constant in gradients.
 
@@ -171,6 +177,12 @@ class Gaussian(_Kernel):
             (``"cityblock"``, ``"jaccard"``, ``"haversine"``, ...), a function of two rows, or ``"precomputed"``, where
             the features are ``[n, n]`` distances. Then ``p ∝ exp(-d² / 2σ_i²)``.
         center: subtract the mean of the features first (two sets each its own); it matters to ``"dot"``, ``"cosine"``.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
+        detach: False lets gradients reach the features.
+
+    Raises:
+        ValueError: a number out of its range, more than one of perplexity, sigma and temperature, a scale of another
+            metric, or ``center`` with distances.
 
     Source: Hinton & Roweis 2002 (SNE); X-Sample contrastive (Sobal et al. 2025) for the similarity form.
     """
@@ -211,7 +223,7 @@ class Gaussian(_Kernel):
         if self.temperature is not None and metric not in ("cosine", "dot"):
             raise ValueError(f"temperature: got {self.temperature!r} with metric={self.metric!r}, expected sigma")
 
-    def features(self, target: Any, sets: Sets) -> tuple[Tensor, Tensor]:
+    def features(self, target: Any, sets: Sets) -> tuple[Any, Any]:
         xa, xb = super().features(target, sets)
         if not self.center:
             return xa, xb
@@ -277,6 +289,9 @@ class StudentT(_Kernel):
         dof: degrees of freedom ν > 0.
         sigma: scale > 0 of the distances.
         metric: ``"sqeuclidean"``, or another distance, as in `Gaussian`.
+        n_neighbors: keep so many nearest candidates; None keeps all.
+        detach: False lets gradients reach the features.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
 
     dof: float = 1.0
@@ -306,10 +321,21 @@ class StudentT(_Kernel):
 class KNN(_Spatial):
     """``p(j|i) = 1/k`` over the k nearest others by Euclidean (or another) distance; ties go to the smaller index.
 
+    >>> import icon
+    >>> rows = icon.p.KNN(2)([[0.0], [1.0], [2.0], [4.0]])
+    >>> rows.to_dense()
+    tensor([[0.0000, 0.5000, 0.5000, 0.0000],
+            [0.5000, 0.0000, 0.5000, 0.0000],
+            [0.5000, 0.5000, 0.0000, 0.0000],
+            [0.0000, 0.5000, 0.5000, 0.0000]], dtype=torch.float64)
+    >>> icon.p.KNN(2).walks(2).debias(0.1)
+    KNN(n_neighbors=2).walks(2).debias(0.1)
+
     Args:
         n_neighbors: k, less than the number of points.
         metric: ``"sqeuclidean"``, ``"cosine"``, or another distance, as in `Gaussian`.
         search: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to 50,000 points; see `icon.neighbors`.
+        exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
 
     n_neighbors: int = 15

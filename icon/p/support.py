@@ -33,14 +33,14 @@ class Support:
         if self.exclude_self and self.offset is None:
             if self.n != self.m:
                 raise ValueError(
-                    f"support: got {self.n} anchors and {self.m} candidates, self-exclusion expects one set, or an "
-                    "offset of the anchors among the candidates"
+                    f"support: got {self.n} anchors and {self.m} candidates, expected one set where self is excluded, "
+                    "or an offset of the anchors among the candidates"
                 )
             object.__setattr__(self, "offset", 0)
         if self.offset is not None and not 0 <= self.offset <= self.m - self.n:
             raise ValueError(
                 f"support: got offset {self.offset} for {self.n} anchors among {self.m} candidates, expected "
-                "them inside"
+                "all of them to be candidates"
             )
         if self.m - self.exclude_self < 1:
             raise ValueError(
@@ -53,24 +53,45 @@ class Support:
         return self.m - self.exclude_self
 
     def hide(self, tile: Shaped[Tensor, "b m"], start: int, value: float) -> Shaped[Tensor, "b m"]:
-        """A tile ``[b, m]`` of the anchors from ``start`` on, with ``value`` where self is excluded (a copy there)."""
+        """A tile ``[b, m]`` of the anchors from ``start`` on, with ``value`` where self is excluded (a copy there).
+
+        Args:
+            tile: ``[b, m]`` of anchors.
+            start: the number of its first anchor.
+            value: what is written where self is excluded.
+        """
         if not self.exclude_self or self.offset is None:
             return tile
         return torch.diagonal_scatter(tile, tile.new_full((tile.shape[0],), value), self.offset + start)
 
     def hide_(self, tile: Shaped[Tensor, "b m"], start: int, value: float) -> Shaped[Tensor, "b m"]:
-        """`hide`, written over the tile."""
+        """`hide`, written over the tile.
+
+        Args:
+            tile: ``[b, m]``, which is written over.
+            start: as in `hide`.
+            value: as in `hide`.
+        """
         if self.exclude_self and self.offset is not None:
             tile.diagonal(self.offset + start).fill_(value)
         return tile
 
     def part(self, start: int, stop: int) -> Support:
-        """The support of the anchors ``start`` to ``stop``."""
+        """The support of the anchors ``start`` to ``stop``.
+
+        Args:
+            start: the first anchor.
+            stop: the one after the last.
+        """
         offset = None if self.offset is None else self.offset + start
         return Support(stop - start, self.m, self.exclude_self, offset)
 
     def columns(self, start: int, stop: int) -> Support:
         """The support among the candidates ``start`` to ``stop``, where all anchors have themselves, or none has.
+
+        Args:
+            start: the first candidate.
+            stop: the one after the last.
 
         Raises:
             ValueError: self is excluded and only some of the anchors are among them, or nobody would have a candidate.

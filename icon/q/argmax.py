@@ -25,6 +25,9 @@ class Argmax(Kernel):
     Args:
         leak: λ in (0, 1].
         metric: ``"dot"``, ``"cosine"`` or ``"sqeuclidean"``.
+
+    Raises:
+        ValueError: a leak of 0, or an unknown metric.
     """
 
     row: ClassVar[str] = "gaussian-narrow"
@@ -38,7 +41,12 @@ class Argmax(Kernel):
         self.takes_logits = self._scores.takes_logits
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         if support.offset is not None:
             raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")

@@ -87,6 +87,7 @@ def exchanged(statistics: Statistics) -> Statistics:
 class Kernel(nn.Module):
     """Base of the learned distributions. A score of your own is one method:
 
+    >>> import icon, torch
     >>> class Laplacian(icon.q.Kernel):
     ...     def score(self, anchors, candidates):
     ...         return -torch.cdist(anchors, candidates, p=1)
@@ -103,6 +104,10 @@ class Kernel(nn.Module):
         log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate
             (sampled-softmax correction, stationary weights).
         detach_candidates: stop the gradient into the candidates (momentum keys, targets).
+
+    Raises:
+        ValueError: a margin or log-weights that are not finite.
+        TypeError: a partition that is none.
     """
 
     row: ClassVar[str | None] = None
@@ -157,10 +162,14 @@ class Kernel(nn.Module):
         """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least, and the statistics they rest on.
 
         Args:
-            anchors: ``[n, d]``. candidates: ``[m, d]``.
+            anchors: ``[n, d]``.
+            candidates: ``[m, d]``.
             support: where the anchors stand among the candidates.
             weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
             totals: sums over the other parts of the anchors, where there are some.
+
+        Raises:
+            ValueError: log-weights of another number of candidates.
         """
         one = anchors is candidates
         if anchors.dtype in _HALF:
@@ -179,23 +188,52 @@ class Kernel(nn.Module):
         return Features(a, c, statistics)
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
-        """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale."""
+        """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale.
+
+        Args:
+            anchors: ``[n, d]``, in float32 at least.
+            candidates: ``[m, d]``, in float32 at least.
+            support: where the anchors stand among the candidates.
+            weights: ``[m]`` stationary weights of the candidates, where `needs_marginal`.
+            totals: sums over the other parts of the anchors.
+        """
         return {}
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
-        """Features of the anchors and of the candidates; one and the same tensor where both are."""
+        """Features of the anchors and of the candidates; one and the same tensor where both are.
+
+        Args:
+            anchors: ``[n, d]``.
+            candidates: ``[m, d]``.
+            statistics: what `statistics` gave.
+        """
         return anchors, candidates
 
     def weighted_score(self, a: Tensor, c: Tensor) -> Tensor:
-        """`score` plus the candidates' log-weights, which travel as one more feature."""
+        """`score` plus the candidates' log-weights, which travel as one more feature.
+
+        Args:
+            a: ``[..., b, r]`` prepared anchors.
+            c: ``[..., m, r]`` prepared candidates.
+        """
         if self.log_weights is None or self.is_product:
             return self.score(a, c)
         return self.score(a[..., :-1], c[..., :-1]) + c[..., None, :, -1]
 
     def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
-        """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product."""
+        """Scores ``[..., b, m]`` of a block of prepared anchors; the base is the dot product.
+
+        Args:
+            anchors: ``[..., b, r]`` as `prepare` made them.
+            candidates: ``[..., m, r]`` likewise.
+        """
         return anchors @ candidates.mT
 
     # -- scores that depend on the distance alone ---------------------------------------------------------------------
@@ -206,13 +244,22 @@ class Kernel(nn.Module):
         return False
 
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]:
-        """The score of points at a squared distance, finite at 0, where `is_radial`."""
+        """The score of points at a squared distance, finite at 0, where `is_radial`.
+
+        Args:
+            squared: squared distances >= 0, of any shape.
+        """
         raise NotImplementedError
 
     def coordinates(
         self, anchors: Float[Tensor, "n r"], candidates: Float[Tensor, "m r"]
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-        """The points, all moved by the same, from their prepared features, where `is_radial`."""
+        """The points, all moved by the same, from their prepared features, where `is_radial`.
+
+        Args:
+            anchors: ``[n, r]`` as `prepare` made them.
+            candidates: ``[m, r]`` likewise.
+        """
         # Of features whose product is a squared distance, or a multiple of it, the last column of the anchors is that.
         return anchors[:, :-2] / (-2 * anchors[0, -1].detach()), candidates[:, :-2]
 
@@ -229,13 +276,25 @@ class Kernel(nn.Module):
     # -- what else belongs to a distribution --------------------------------------------------------------------------
 
     def penalty(self, anchors: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " n"] | None:
-        """``[n]`` a term beside the divergence (a prior), or None."""
+        """``[n]`` a term beside the divergence (a prior), or None.
+
+        Args:
+            anchors: ``[n, d]``.
+            totals: sums over the other parts of the anchors.
+        """
         return None
 
     def anchor_factors(
         self, candidates: Float[Tensor, "m r"], p: Masses, support: Support, statistics: Statistics
     ) -> Float[Tensor, " n"]:
-        """``[n]`` what the divergence of each anchor is multiplied with, where `has_factors`; without gradient."""
+        """``[n]`` what the divergence of each anchor is multiplied with, where `has_factors`; without gradient.
+
+        Args:
+            candidates: ``[m, r]`` as `prepare` made them.
+            p: the masses.
+            support: where the anchors stand among the candidates.
+            statistics: what `statistics` gave.
+        """
         raise NotImplementedError
 
     def advance(self) -> None:

@@ -21,6 +21,10 @@ FEW = 15  # clusters up to which a softmax is faster across points: a row of so 
 class Clusters(Kernel):
     """``q_ij = sum_c φ_ic φ_jc d_j / N_c`` with ``N_c = sum_k φ_kc d_k`` over the candidates, self included.
 
+    >>> import icon
+    >>> icon.Loss(icon.p.KNN(5), icon.q.Clusters())
+    Loss(DCD: clusters x knn, p=KNN(n_neighbors=5), q=Clusters())
+
     The input is cluster logits ``[n, C]``; ``φ = softmax(logits / T)``. Rows sum to one. An empty cluster gives
     nothing.
 
@@ -43,6 +47,9 @@ class Clusters(Kernel):
             that it shares its cluster with its positives. The anchors are then the same points as the candidates.
         balance: b in [0, 1], how much equal sizes are worth: adds ``(1-b) H(mean_i φ_i)``. Clusters that p never leaves
             have the cross-entropy ``log n - b H(N_c / n)``, lowest for equal sizes; at b = 0 all sizes have the same.
+
+    Raises:
+        ValueError: a number out of its range, or a leak or weights with marginals or an exponent.
 
     Source: I-Con (arXiv 2504.16929); Yang & Oja 2012 (DCD) for the same two-step walk; Adaloglou et al. 2023 (TEMI)
     for marginals, exponent and agreement; Van Gansbeke et al. 2020 (SCAN) for the entropy.
@@ -69,7 +76,7 @@ class Clusters(Kernel):
         normalized = marginals is None and exponent == 1
         super().__init__(AlreadyNormalized() if normalized else Constant(), detach_candidates=detach_candidates)
         if not normalized and (leak or weights is not None):
-            raise ValueError("leak, weights: got some with marginals or an exponent, expected neither: no distribution")
+            raise ValueError("leak, weights: got one of them with marginals or an exponent, expected neither")
         self.exponent = check.positive(exponent, "exponent")
         self.softmax_temperature = check.positive(softmax_temperature, "softmax_temperature")
         self.agreement = self.has_factors = check.flag(agreement, "agreement")
@@ -100,10 +107,15 @@ class Clusters(Kernel):
         self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         if self.agreement and support.offset is None:
-            raise ValueError("target: got aligned rows, expected ids [n] of the points, of whom both sets have a row")
+            raise ValueError("target: got aligned sets, expected ids [n] of points that both sets have")
         log_phi, every = self._log_phi(candidates), over_candidates(totals)
         marginals = self._marginals(log_phi, every)
         if marginals is not None:

@@ -32,7 +32,7 @@ def learned_scale(
     low, high = check.positive(least, "min"), check.positive(most, "max")
     first = torch.as_tensor(start, dtype=torch.get_default_dtype())
     if low > high:
-        raise ValueError(f"min: got {low:g} with max={high:g}, expected a range")
+        raise ValueError(f"min: got {low:g} with max={high:g}, expected at most max")
     if not bool(((first >= low * (1 - 1e-6)) & (first <= high * (1 + 1e-6))).all()):
         raise ValueError(f"{name}: got {start}, expected a start between min={low:g} and max={high:g}")
     return nn.Parameter(first.log()), math.log(low), math.log(high)

@@ -135,7 +135,11 @@ class Mean(Mergeable):
 
 @dataclass(frozen=True)
 class SecondOrder(Mergeable):
-    """``A = mean_k s_k + Var_k(s_k) / 2T``: one more order of σ → ∞ (Barlow Twins, spectral contrastive)."""
+    """``A = mean_k s_k + Var_k(s_k) / 2T``: one more order of σ → ∞ (Barlow Twins, spectral contrastive).
+
+    Args:
+        temperature: T > 0.
+    """
 
     temperature: float = 1.0
     is_normalizer: ClassVar[bool] = False
@@ -158,6 +162,9 @@ class SecondMoment(Mergeable):
     """``A = mean_k s_k² / 2T`` over the negatives: the second order without its mean, unbiased (HaoChen et al. 2021).
 
     With two independent views of each of n points the n (n - 1) negatives estimate ``E (f·f')²`` without bias.
+
+    Args:
+        temperature: T > 0.
     """
 
     temperature: float = 1.0

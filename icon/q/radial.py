@@ -16,6 +16,7 @@ from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_
 class Radial(Kernel):
     """A score of the squared Euclidean distance, written as one method:
 
+    >>> import icon, torch
     >>> class Rational(icon.q.Radial):
     ...     def radial(self, squared):
     ...         return -torch.log1p(squared + squared**2)
@@ -40,7 +41,12 @@ class Radial(Kernel):
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]: ...
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         return {"centre": mean_of(candidates.detach(), over_candidates(totals))}
 

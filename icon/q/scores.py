@@ -26,6 +26,10 @@ _PREPROCESS = ("none", "center", "standardize")
 class Gaussian(Kernel):
     """``s_ij = -‖z_i - z_j‖² / 2σ²``, or ``z_i·z_j / τ`` with dot or cosine similarity.
 
+    >>> import icon
+    >>> icon.q.Gaussian("cosine", temperature=0.1)
+    Gaussian(metric='cosine', temperature=0.1)
+
     The partitions ``mean``, ``max``, ``second-order`` and ``second-moment`` are exact limits of wide and narrow
     bandwidths, on scores of unit scale ``ℓ`` (``-‖z_i - z_j‖²``, the dot product or the cosine).
 
@@ -36,13 +40,20 @@ class Gaussian(Kernel):
         partition: ``"logsumexp"``, ``"mean"``, ``"second-order"``, ``"second-moment"``, ``"max"``, ``"constant"``,
             ``"decoupled"`` or ``"debiased"`` (cosine similarity with a fixed temperature), or a function of your own;
             see `icon.q.partitions`.
+        margin: added to every score that is not a positive.
         learnable: make sigma or temperature a parameter.
+        log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate; None: none.
+        detach_candidates: stop the gradient into the candidates (momentum keys, targets).
         preprocess: ``"center"`` subtracts the mean of each dimension over the batch, ``"standardize"`` also divides by
             the standard deviation (a constant dimension becomes 0); two sets each by their own.
         min: the smallest that a learned scale may become; None: 0.01 of a temperature, as in CLIP, and 1e-12 of sigma.
         max: the largest; None: 1e12.
-        tau_plus: of the partition ``"debiased"``.
-        beta: of the partition ``"debiased"``.
+        tau_plus: of the partition ``"debiased"``, in [0, 1): the probability that a negative is a positive.
+        beta: of the partition ``"debiased"``, >= 0: how strongly hard negatives count.
+
+    Raises:
+        ValueError: a number out of its range, sigma with another metric than the Euclidean, a temperature with that, or
+            arguments that the partition does not take.
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """
@@ -134,6 +145,9 @@ class Gaussian(Kernel):
     def set_scale(self, value: float) -> None:
         """Give σ or τ another value, in place where it is learned.
 
+        Args:
+            value: > 0, within the range of a learned one.
+
         Raises:
             ValueError: not > 0, beyond the range of a learned one, or where the partition is made of the scale.
         """
@@ -141,7 +155,7 @@ class Gaussian(Kernel):
         if not self.learnable:
             if self.partition_name not in ("logsumexp", "constant", "decoupled"):
                 raise ValueError(
-                    f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition has it"
+                    f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition depends on it"
                 )
             self.fixed_scale = scale
             return
@@ -188,7 +202,12 @@ class Gaussian(Kernel):
         return 1.001 / self.scale if self.has_scale else 1.001
 
     def statistics(
-        self, anchors: Tensor, candidates: Tensor, support: Support, weights: Tensor | None, totals: Totals
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
     ) -> Statistics:
         statistics = {}
         if self.preprocess != "none":
@@ -256,11 +275,22 @@ class Gaussian(Kernel):
 class StudentT(Radial):
     """``s_ij = -e log(c² + ‖z_i - z_j‖² / ν)``.
 
+    >>> import icon, torch
+    >>> loss = icon.Loss(icon.p.Pairs(), icon.q.StudentT(dof=1))
+    >>> loss(torch.tensor([[0.0], [0.0], [3.0], [3.0]]), [0, 0, 1, 1])  # log 1.2: q of each positive is 10/12
+    tensor(0.1823)
+
     Args:
         dof: degrees of freedom ν > 0.
         exponent: e > 0, default ``(ν + 1) / 2``.
         scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``.
+        margin: added to every score that is not a positive.
         learnable: make the scale a parameter (it must start above 0), which stays between 1e-12 and 1e12.
+        log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate; None: none.
+        detach_candidates: stop the gradient into the candidates (momentum keys, targets).
+
+    Raises:
+        ValueError: a number out of its range.
 
     Source: van der Maaten & Hinton 2008; Hu et al. 2023 (t-SimCLR); Baek et al. 2025 (harmonic loss).
     """

@@ -30,6 +30,9 @@ class Sampler(Protocol):
         """The row numbers ``[b]`` of each view of a batch, and last what the loss takes as the target of the batch.
 
         Draw with torch's global generator, and a run can be repeated from its seed.
+
+        Args:
+            size: b, how many rows.
         """
 
 
@@ -44,7 +47,11 @@ class PointSampler:
     target: Tensor
 
     def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        """Row numbers ``[b]``, with replacement, and their rows of the target."""
+        """Row numbers ``[b]``, with replacement, and their rows of the target.
+
+        Args:
+            size: b, how many points.
+        """
         index = torch.randint(len(self.target), (size,))
         return index, self.target[index.to(self.target.device)]
 
@@ -114,7 +121,9 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
     """The target itself where it is a sampler, rows of labels where p is between points and labels, else pairs."""
     if isinstance(target, Sampler):
         if negatives is not None and negatives != (own := getattr(target, "negatives", None)):
-            raise ValueError(f"negatives: got {negatives} with a sampler that has {own}, expected None: it decides")
+            raise ValueError(
+                f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
+            )
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):

@@ -33,7 +33,12 @@ Callback = Callable[[int, float, Tensor], object]
 
 
 class Fit(NamedTuple):
-    """What a run did: the loss before each step, and whether it stopped early."""
+    """What a run did: the loss before each step, and whether it stopped early.
+
+    Attributes:
+        losses: one for each step, before its update.
+        converged: whether the run stopped early.
+    """
 
     losses: list[float]
     converged: bool
@@ -241,8 +246,8 @@ def _finite(z: Any) -> bool:
 
 def _diverged(found: str, steps: int) -> FloatingPointError:
     return FloatingPointError(
-        f"{found} after {steps} steps, expected finite numbers: the run diverged (is the loss bounded for this mapper? "
-        "is the learning rate too high?)"
+        f"{found} after {steps} step{'' if steps == 1 else 's'}, expected finite numbers: the run diverged (is the "
+        "loss bounded for this mapper? is the learning rate too high?)"
     )
 
 

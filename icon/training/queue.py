@@ -68,6 +68,10 @@ class Queue(nn.Module):
     def push(self, z: Any, labels: Any = None) -> None:
         """Take the rows of ``z [n, d]`` in, and their labels ``[n]`` where they have some.
 
+        Args:
+            z: ``[n, d]`` embeddings, finite.
+            labels: ``[n]`` integers >= 0; None: unknown.
+
         Raises:
             ValueError, TypeError: no finite matrix of the queue's columns, or other labels than one for each row.
         """
@@ -97,6 +101,9 @@ class Queue(nn.Module):
         """The keys and the queue as candidates ``[n + k, d]``, and the ids of queries and candidates.
 
         Query i belongs to key i; nobody belongs to what is in the queue.
+
+        Args:
+            keys: ``[n, d]`` of the batch.
         """
         n = len(keys)
         every = torch.arange(n + self._count, device=keys.device)
@@ -104,6 +111,10 @@ class Queue(nn.Module):
 
     def behind(self, z: Float[Tensor, "n d"], labels: Any) -> tuple[Float[Tensor, "m d"], Int[Tensor, " m"], slice]:
         """The batch and the queue behind it ``[n + k, d]``, their labels, and where the batch is.
+
+        Args:
+            z: ``[n, d]`` embeddings of the batch.
+            labels: ``[n]`` integers >= 0.
 
         Raises:
             ValueError: rows in the queue that were pushed without a label.
@@ -114,7 +125,11 @@ class Queue(nn.Module):
         return torch.cat([z, self.rows.to(z)]), torch.cat([own, self.labels.to(own)]), slice(0, len(z))
 
     def nearest(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The row of the queue that is nearest to each row of z by its direction; z itself while it is empty."""
+        """The row of the queue that is nearest to each row of z by its direction; z itself while it is empty.
+
+        Args:
+            z: ``[n, d]`` embeddings.
+        """
         if not self._count:
             return z
         rows = self.rows.to(z)

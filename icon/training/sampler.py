@@ -47,8 +47,8 @@ class PairSampler(Composable):
     def __post_init__(self) -> None:
         if self.rows.n != self.rows.m:
             raise ValueError(
-                f"batch_size: got p between {self.rows.n} and {self.rows.m} points, expected one set (batch_size=None "
-                "there)"
+                f"batch_size: got p between {self.rows.n} and {self.rows.m} points, expected one set of points, or "
+                "batch_size=None"
             )
         if self.negatives is not None:
             check.count(self.negatives, "negatives")
@@ -80,14 +80,24 @@ class PairSampler(Composable):
     def _anchors(self) -> Tensor:
         found = (self._own.sums() > 0).nonzero().flatten()
         if not len(found):
-            raise ValueError("target: got a p in which no anchor has a positive of its own, expected some for batches")
+            raise ValueError(
+                "target: got a p in which no anchor has a positive of its own, expected at least one for batches"
+            )
         return found
 
     @classmethod
     def of(
         cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False, negatives: int | None = None
     ) -> PairSampler:
-        """Pairs from the p of a loss. Prepared rows are taken as they are; of a target no walk is computed."""
+        """Pairs from the p of a loss. Prepared rows are taken as they are; of a target no walk is computed.
+
+        Args:
+            loss: whose p is sampled.
+            target: what its p is made from, or prepared rows.
+            sets: the sizes of the two sets that p relates.
+            weighted: draw anchors by the weights that p gives them.
+            negatives: how many points stand for the uniform mass of each anchor; None: no such sample.
+        """
         if isinstance(target, Rows) or loss.normalization == "joint":
             rows = loss.p(target, sets)
             rows = rows if loss.normalization == "row" or rows.is_joint else rows.symmetrized
@@ -114,13 +124,22 @@ class PairSampler(Composable):
     # -- drawing ------------------------------------------------------------------------------------------------------
 
     def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
-        """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k."""
+        """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k.
+
+        Args:
+            size: b, how many pairs.
+        """
         anchors = self._some_anchors(size)
         return anchors, self._walked(anchors), self._among(anchors)
 
     def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
         """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
-        each over so many of them: an estimate of the loss over all points."""
+        each over so many of them: an estimate of the loss over all points.
+
+        Args:
+            size: s, how many anchors.
+            negatives: how many points stand for the uniform mass.
+        """
         anchors = self._some_anchors(size)
         s, n = len(anchors), self.rows.n
         uniform = None if self._uniform is None else self._uniform[anchors]

@@ -21,7 +21,7 @@ def scheduler_of(
     """
     if decay:
         if schedule is not None:
-            raise ValueError("schedule: got one with decay=True, expected one of them")
+            raise ValueError("schedule: got a schedule as well as decay=True, expected only one of them")
         return LambdaLR(method, lambda done: min(1.0, 2 * (1 - done / steps)))
     if schedule is None:
         return None

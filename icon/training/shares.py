@@ -110,7 +110,7 @@ class Shares(Alone):
         for rank, other in enumerate(every):
             for name, value in every[0].items():
                 if other.get(name) != value:
-                    raise ValueError(f"{name}: got another on rank {rank} than on rank 0, expected the same on all")
+                    raise ValueError(f"{name}: got different values on ranks 0 and {rank}, expected the same on all")
 
     def checked(self, given: Callable[[], T]) -> T:
         return exchange.checked(given, self.group, self.device)

@@ -13,6 +13,7 @@ import torch.distributed as dist
 class TensorBoard:
     """Writes the loss of each step into a folder that TensorBoard shows; of several ranks, the first one writes.
 
+    >>> import icon
     >>> board = icon.training.TensorBoard("runs/one")
     >>> model = icon.Clustering(10, callback=board)   # or icon.training.fit(..., callback=board)
 

@@ -96,7 +96,7 @@ def test_ids_of_several_files_are_the_same() -> None:
     assert done.stdout.startswith("name,cluster,probability\np0,")
     done = RUN.invoke(app, ["cluster", "a.csv", "c.csv", *QUICK, "--id", "name"])
     assert done.exit_code == 2
-    assert done.stderr == "error: id: got other ids in c.csv, expected those of a.csv, in their order\n"
+    assert done.stderr == "error: id: got different ids in c.csv, expected those of a.csv, in their order\n"
 
 
 def test_unknown_labels_are_left_out() -> None:

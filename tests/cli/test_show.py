@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -127,3 +128,42 @@ def test_json_of_a_coordinate() -> None:
     expected = [m.slug for m in icon.methods() if (m.row, m.column) == ("gaussian", "pairs")]
     assert [m["slug"] for m in found["methods"]] == expected
     assert found["loss"] == repr(icon.loss("gaussian", "pairs"))
+
+
+def test_markdown_is_a_table() -> None:
+    plain = RUN.invoke(app, ["table", "--style", "markdown"], env={"FORCE_COLOR": "1", "COLUMNS": "40"}).stdout
+    head, rule, *lines = ([cell.strip() for cell in line.split("|")[1:-1]] for line in plain.splitlines())
+    frame = icon.table()
+    assert head == ["q \\ p", *frame.columns]
+    assert all(set(cell) == {"-"} for cell in rule)
+    assert lines == [[row, *frame.loc[row]] for row in frame.index]
+
+
+OWN = """
+import icon
+
+@icon.register_row("own-row", "Own Row")
+class Own(icon.q.Radial):
+    def radial(self, squared):
+        return -squared
+
+@icon.register_method("own-method", "Own Method", cell=("own-row", "pairs"), family="gap", relation="exact: by trust")
+def own() -> icon.Loss:
+    return icon.Loss(icon.p.Pairs(), Own())
+"""
+
+
+@pytest.mark.usefixtures("registry")
+def test_parts_of_a_user_are_loaded_and_not_called_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_own_parts.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    shown = RUN.invoke(app, ["show", "own-method", "--load", "my_own_parts"]).stdout
+    assert "relation (not verified): exact: by trust" in shown
+    assert "\nverified" not in shown
+    assert 'icon.loss("own-row", "pairs")' in RUN.invoke(app, ["show", "own-row", "pairs"]).stdout
+    assert "Own Method" in RUN.invoke(app, ["table", "--style", "csv", "--load", "my_own_parts"]).stdout
+    assert "\nverified: " in RUN.invoke(app, ["show", "simclr"]).stdout
+    done = RUN.invoke(app, ["show", "own-method", "--load", "no_such_module"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: load: got 'no_such_module', expected a module that can be imported")

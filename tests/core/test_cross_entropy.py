@@ -139,5 +139,5 @@ def test_bad_input_is_named_here_as_well(pair: Any, target: Tensor, message: str
 
 
 def test_sets_of_two_sizes_are_not_aligned() -> None:
-    with pytest.raises(ValueError, match="input: got 3 and 4 rows, expected as many of each"):
+    with pytest.raises(ValueError, match="input: got 3 and 4 rows, expected equal numbers"):
         icon.method("clip")((normal(3, 2), normal(4, 2)))

@@ -629,11 +629,11 @@ def test_weights_of_a_call_are_anchor_weights() -> None:
     [
         (lambda: icon.method("infonce"), [1.0, 2.0], r"weights: got 2, expected 8 \(one per anchor\)"),
         (lambda: icon.method("infonce"), [-1.0] * 8, "weights: got shape"),
-        (lambda: icon.method("t-simclr"), [1.0] * 8, "weights: got some with normalization='joint'"),
+        (lambda: icon.method("t-simclr"), [1.0] * 8, "weights: got numbers with normalization='joint'"),
         (
             lambda: icon.method("infonce", anchor_weights="stationary"),
             [1.0] * 8,
-            "weights: got some with anchor_weights",
+            "weights: got numbers with anchor_weights",
         ),
     ],
 )
@@ -648,5 +648,5 @@ def test_weights_of_the_anchors_are_loaded_and_not_set(assign: bool) -> None:
     loss.load_state_dict(other.state_dict(), assign=assign)
     assert loss.anchor_weights is not None
     assert loss.anchor_weights.tolist() == [3.0, 2.0, 1.0]
-    with pytest.raises(AttributeError, match=r"^anchor_weights: got a new value on a finished loss"):
+    with pytest.raises(AttributeError, match=r"^anchor_weights: got a new value for a read-only setting"):
         loss.anchor_weights = torch.ones(3)

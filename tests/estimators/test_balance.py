@@ -111,7 +111,7 @@ class TestBalance:
     def test_is_no_hyper_parameter_of_the_row_and_no_weights(self, blobs: Data) -> None:
         with pytest.raises(ValueError, match=r"balance"):
             Clustering(4, hyper={"balance": 0.5}).fit(blobs[0])
-        with pytest.raises(ValueError, match=r"^sample_weight: got some with balance=0.5"):
+        with pytest.raises(ValueError, match=r"^sample_weight: got weights with balance=0.5"):
             Clustering(4, balance=0.5).fit(blobs[0], sample_weight=np.ones(150))
 
 

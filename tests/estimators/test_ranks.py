@@ -96,10 +96,10 @@ def test_errors_are_told_on_all_ranks() -> None:
     expected = [
         "X: got NaN or infinity in rows 0",
         "n_clusters: got 0",
-        "sample_weight: got some with group=, expected None",
+        "sample_weight: got weights with group=, expected None",
         "y: requires y to be passed",
         "nothing",
-        "data: got another on rank 1 than on rank 0",
+        "data: got different values on ranks 0 and 1",
     ]
     assert_told(run(refusals, 2), expected)
 

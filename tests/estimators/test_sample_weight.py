@@ -65,7 +65,7 @@ class TestSampleWeight:
 
     @pytest.mark.parametrize("hyper", [{"marginals": "uniform"}, {"exponent": 0.6}, {"weights": np.ones(150)}])
     def test_weights_that_the_row_has_or_cannot_have(self, blobs: Data, hyper: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=rf"^sample_weight: got some with hyper={{'{next(iter(hyper))}': ...}}"):
+        with pytest.raises(ValueError, match=rf"^sample_weight: got weights with hyper={{'{next(iter(hyper))}': ...}}"):
             Clustering(4, hyper=hyper).fit(blobs[0], sample_weight=np.ones(150))
 
 

@@ -114,7 +114,6 @@ def call(loss: icon.Loss) -> float:
 def test_table() -> None:
     table = icon.table()
     assert isinstance(table, pd.DataFrame)
-    assert table.shape == (5, 9)
     assert tuple(table.index) == ROWS
     assert tuple(table.columns) == COLUMNS
     for row, column in COORDINATES:
@@ -353,8 +352,8 @@ def test_and_it_is_gone_after_the_test() -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_a_record_needs_a_coordinate_of_the_table() -> None:
-    with pytest.raises(ValueError, match=r"^row: got 'laplace'"):
-        icon.register(icon.Method("x", "X", "laplace", "pairs", "gap", "none"))
+    with pytest.raises(ValueError, match=r"^row: got 'no-row'"):
+        icon.register(icon.Method("x", "X", "no-row", "pairs", "gap", "none"))
     with pytest.raises(ValueError, match=r"^column: got 'triples'"):
         icon.register(icon.Method("x", "X", "gaussian", "triples", "gap", "none"))
     assert "x" not in {m.slug for m in icon.methods()}

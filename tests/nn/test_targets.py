@@ -204,7 +204,7 @@ class TestConcentration:
             (np.ones((3, 2)), np.ones((2, 3)), [0, 1, 0], {}, "prototypes: got shape"),
             (np.ones((3, 2)), np.ones((2, 2)), [0, 1], {}, "assignments: got 2"),
             (np.ones((3, 2)), np.eye(2), [0, 1, 0], {"smoothing": 0.5}, "smoothing: got 0.5"),
-            (np.ones((3, 2)), np.full((2, 2), 0.5**0.5), [0, 1, 0], {}, "z: got no cluster with some distance"),
+            (np.ones((3, 2)), np.full((2, 2), 0.5**0.5), [0, 1, 0], {}, "z: got no point away from its prototype"),
         ],
     )
     def test_bad_input(self, z: Any, prototypes: Any, labels: Any, hyper: dict[str, Any], message: str) -> None:

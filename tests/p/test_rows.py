@@ -360,7 +360,7 @@ def test_transpose_is_the_other_conditional() -> None:
 def test_the_support_of_two_sets_needs_no_square() -> None:
     assert icon.Support(3, 5, False).size == 5
     assert icon.Support(5, 5, True).size == 4
-    with pytest.raises(ValueError, match="self-exclusion expects one set"):
+    with pytest.raises(ValueError, match="expected one set where self is excluded"):
         icon.Support(3, 5, True)
     with pytest.raises(ValueError, match="at least two points"):
         icon.Support(1, 1, True)
@@ -419,7 +419,7 @@ WITH_SELF = icon.p.KNN(2, exclude_self=False)(normal(20, 3))
         (lambda p: p.debias(0.3).symmetrize("union"), r"^symmetrize: got a debiased p, expected the plain one"),
         (
             lambda p: p.debias(0.3).mix(WITH_SELF, 0.5),
-            r"^mix: got a debiased p and another support",
+            r"^mix: got a debiased p and a different support",
         ),
     ],
 )

@@ -52,7 +52,7 @@ def test_sigma_and_the_scale_of_student_t_never_make_nan(row: str) -> None:
     ("hyper", "message"),
     [
         ({"temperature": 0.001}, r"temperature: got 0\.001, expected a start between min=0\.01"),
-        ({"min": 0.5, "max": 0.1}, "min: got 0.5 with max=0.1, expected a range"),
+        ({"min": 0.5, "max": 0.1}, "min: got 0.5 with max=0.1, expected at most max"),
         ({"min": 0.0}, "min: got 0"),
     ],
 )

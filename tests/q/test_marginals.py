@@ -116,7 +116,7 @@ class TestAgreement:
     def test_rows_that_are_only_aligned_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
             icon.method("temi")((logits(0), logits(1)))
-        with pytest.raises(ValueError, match=r"^target: got aligned rows, expected ids"):
+        with pytest.raises(ValueError, match=r"^target: got aligned sets, expected ids"):
             icon.loss("clusters", "pairs", marginals="uniform", agreement=True)((logits(0), logits(1)))
 
 
@@ -204,7 +204,7 @@ def test_entropy_of_an_empty_cluster_is_finite() -> None:
         ({"entropy_weight": -1}, "entropy_weight"),
         ({"balance": -0.1}, "balance"),
         ({"balance": 1.5}, "balance"),
-        ({"marginals": "uniform", "leak": 0.1}, "leak, weights: got some with marginals"),
+        ({"marginals": "uniform", "leak": 0.1}, "leak, weights: got one of them with marginals"),
     ],
 )
 def test_bad_hyper_parameters(hyper: dict[str, Any], message: str) -> None:

@@ -409,7 +409,7 @@ def test_without_a_seed_a_run_goes_on_with_the_global_generator(x: Tensor) -> No
 
 
 def test_divergence_is_an_error_and_not_a_nan(x: Tensor) -> None:
-    with pytest.raises(FloatingPointError, match=r"^embedding: got NaN or infinity after 1 steps"):
+    with pytest.raises(FloatingPointError, match=r"^embedding: got NaN or infinity after 1 step, expected"):
         fit(clusters(), MLP(5, 3), x, x, steps=5, optimizer=lambda ps: torch.optim.SGD(ps, 1e30))
 
 
@@ -435,7 +435,9 @@ def test_bad_arguments(change, line: str, x: Tensor) -> None:  # type: ignore[no
 
 def test_negatives_beside_a_sampler_are_refused(x: Tensor) -> None:
     sampler = PairSampler(clusters(0.25).p(x), negatives=2)
-    with pytest.raises(ValueError, match=r"^negatives: got 3 with a sampler that has 2, expected None: it decides"):
+    with pytest.raises(
+        ValueError, match=r"^negatives: got 3 with a sampler that has 2, expected None: the sampler decides"
+    ):
         fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=3)
     fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=2)
 
@@ -532,7 +534,7 @@ def test_a_schedule_of_torch_moves_the_rate_and_resumes(name: str, x: Tensor, tm
 
 def test_a_schedule_that_is_none(x: Tensor) -> None:
     loss, model = icon.method("sne", perplexity=5.0), MLP(5, 2, 8)
-    with pytest.raises(ValueError, match=r"^schedule: got one with decay=True"):
+    with pytest.raises(ValueError, match=r"^schedule: got a schedule as well as decay=True"):
         fit(loss, model, x, x, decay=True, schedule=SCHEDULES["one cycle"])
     with pytest.raises(TypeError, match=r"^schedule: got one that gives NoneType"):
         fit(loss, model, x, x, schedule=lambda method: None)

@@ -107,8 +107,8 @@ class Failing(nn.Linear):
 @pytest.mark.slow
 def test_what_ranks_are_told() -> None:
     expected = [
-        "ValueError: data: got another on rank 1 than on rank 0, expected the same on all",
-        "ValueError: seed: got another on rank 1 than on rank 0",
+        "ValueError: data: got different values on ranks 0 and 1, expected the same on all",
+        "ValueError: seed: got different values on ranks 0 and 1",
         "ValueError: no memory left (on rank 1 of 2)",
         "FloatingPointError: ",
         "2 steps",

@@ -157,7 +157,7 @@ def test_a_callback_that_returns_true_ends_the_fit(name: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: embedding(device="cuda:7").fit(X), r"device: got 'cuda:7', expected a device that is here"),
+        (lambda: embedding(device="cuda:7").fit(X), r"device: got 'cuda:7', expected an available device"),
         (lambda: clustering().fit(np.ma.masked_array(X, X > 1)), r"X: got a masked array"),
         (lambda: icon.p.KNN(3)(np.ma.masked_array(X, X > 1)), r"features: got a masked array"),
     ],

@@ -22,17 +22,33 @@ class Evaluator(ABC):
 
     @abstractmethod
     def per_anchor(self, problem: Problem) -> tuple[Float[Tensor, " n"], ...]:
-        """``(A [n], E [n])`` for KL: partitions, and mean scores under p. ``(D [n],)`` for another divergence."""
+        """``(A [n], E [n])`` for KL: partitions, and mean scores under p. ``(D [n],)`` for another divergence.
+
+        Args:
+            problem: what to evaluate.
+        """
 
     def total(self, problem: Problem, weights: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-        """``sum_i w_i (A_i - E_i)``, or ``sum_i w_i D_i``: a scalar. ``weights [n]`` are constants."""
+        """``sum_i w_i (A_i - E_i)``, or ``sum_i w_i D_i``: a scalar. ``weights [n]`` are constants.
+
+        Args:
+            problem: what to evaluate.
+            weights: ``[n]`` of the anchors.
+        """
         first, *rest = self.per_anchor(problem)
         return (first - rest[0] if rest else first) @ weights
 
     def total_of_both(
         self, forth: Problem, back: Problem, weights: Float[Tensor, " n"], back_weights: Float[Tensor, " m"]
     ) -> Float[Tensor, ""]:
-        """The sum of the totals of two problems whose scores are each other's transpose."""
+        """The sum of the totals of two problems whose scores are each other's transpose.
+
+        Args:
+            forth: the problem of one direction.
+            back: that of the other one.
+            weights: ``[n]`` of the anchors.
+            back_weights: ``[m]`` of the candidates, which are the anchors of the way back.
+        """
         return self.total(forth, weights) + self.total(back, back_weights)
 
     def __repr__(self) -> str:

@@ -34,6 +34,9 @@ class Fused(Evaluator):
             hardware can, and sums them in float32; None leaves torch's own setting. On an H100 the gradient of SimCLR
             is then off by 2e-5 of its length (1024 and 8192 points, temperature 0.1), with either: torch runs both in
             TF32 on CUDA. Factors rounded to bfloat16 put it off by 2e-3 (an emulation in float64).
+
+    Raises:
+        ValueError: another precision.
     """
 
     name = "fused"

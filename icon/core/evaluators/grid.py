@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -118,10 +117,9 @@ class Grid(Evaluator):
             if found is None:
                 spaced.given_up = EVERY
                 if points.pairs > MOST_NODES:
-                    warnings.warn(
-                        f"evaluator: got a map of {points.n} points whose sums no grid in memory tells within "
-                        f"tolerance={self.tolerance:g}; they are computed exactly, which is slow",
-                        stacklevel=2,
+                    check.warn(
+                        f"evaluator: got a map of {points.n} points, for which no grid that fits into memory "
+                        f"reaches tolerance={self.tolerance:g}; its sums are computed exactly, which is slow"
                     )
                 return False
             spaced.error, self.error = found, found
