@@ -70,8 +70,8 @@ _WITH_VALUES = (Tensor, torch.nn.Parameter)
 
 def some(indices: Iterable[int]) -> str:
     """A short, readable list of row numbers."""
-    found = list(indices)
-    return ", ".join(str(i) for i in found[:_SHOWN]) + (f", ... ({len(found)} in all)" if len(found) > _SHOWN else "")
+    rows = list(indices)
+    return ", ".join(str(i) for i in rows[:_SHOWN]) + (f", ... ({len(rows)} in all)" if len(rows) > _SHOWN else "")
 
 
 def as_tensor(value: Any, name: str) -> Tensor:
