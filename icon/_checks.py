@@ -73,8 +73,10 @@ _WITH_VALUES = (Tensor, torch.nn.Parameter)
 
 def some(numbers: Iterable[float]) -> str:
     """A short, readable list of numbers, such as those of rows."""
-    found = list(numbers)
-    return ", ".join(str(i) for i in found[:_SHOWN]) + (f", ... ({len(found)} in all)" if len(found) > _SHOWN else "")
+    values = list(numbers)
+    return ", ".join(str(i) for i in values[:_SHOWN]) + (
+        f", ... ({len(values)} in all)" if len(values) > _SHOWN else ""
+    )
 
 
 def as_tensor(value: Any, name: str) -> Tensor:

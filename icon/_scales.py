@@ -25,8 +25,8 @@ def unit_rows(x: Tensor) -> Tensor:
     """Rows of length one, however long or short they were; a row of zeros stays zero."""
     largest = x.detach().abs().amax(dim=-1, keepdim=True)
     x = x / torch.where(largest > 0, largest, 1.0)
-    found: Tensor = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(0.5)
-    return found
+    unit: Tensor = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(0.5)
+    return unit
 
 
 def centred_in_unit(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

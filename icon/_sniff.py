@@ -38,14 +38,14 @@ def separator(
     Raises:
         ValueError: there are none, they are of different numbers, or several separators serve.
     """
-    found: dict[str, list[list[str]]] = {}
+    rows_by: dict[str, list[list[str]]] = {}
     scores: dict[str, float] = {}
     for sep in [given] if given else _SEPARATORS[: -1 if argument == "labels" else None]:  # labels may have spaces
         try:
             rows = [row for row in cut(head, sep, SAMPLE) if any(row)]
         except csv.Error:  # a line without this separator is too long for a cell
             continue
-        found[sep] = rows = rows if whole or len(rows) < 3 else rows[:-1]
+        rows_by[sep] = rows = rows if whole or len(rows) < 3 else rows[:-1]
         if not rows:
             raise ValueError(
                 f"{argument}: got {name}, expected a file that is not empty (lines that begin with # are left out)"
@@ -63,22 +63,22 @@ def separator(
         scores[sep] = sum(is_value(cell, ".") or is_value(cell, ",") or cell in MISSING for cell in cells) / len(cells)
     best = [sep for sep in scores if scores[sep] == max(scores.values())]
     if len(best) == 1 or set(best) == {"\t", SPACES}:
-        return best[0], found[best[0]]
-    single = [rows for sep, rows in found.items() if sep != SPACES and all(len(row) == 1 for row in rows)]
-    if not best and not given and len(single) == len(found.keys() - {SPACES}):
+        return best[0], rows_by[best[0]]
+    single = [rows for sep, rows in rows_by.items() if sep != SPACES and all(len(row) == 1 for row in rows)]
+    if not best and not given and len(single) == len(rows_by.keys() - {SPACES}):
         return NO_SEPARATOR, single[0]
     if best:
         raise ValueError(f"{argument}: got {name}, separated by {' or '.join(map(repr, best))}, expected --sep")
-    if not found:
+    if not rows_by:
         raise ValueError(f"{argument}: got {name}, expected lines with a separator (--sep)")
-    sep = max(found, key=lambda s: (s != SPACES, sum(map(len, found[s]))))
-    usual = mode(len(row) for row in found[sep])
-    odd = next((i for i, row in enumerate(found[sep]) if len(row) != usual), None)
+    sep = max(rows_by, key=lambda s: (s != SPACES, sum(map(len, rows_by[s]))))
+    usual = mode(len(row) for row in rows_by[sep])
+    odd = next((i for i, row in enumerate(rows_by[sep]) if len(row) != usual), None)
     if odd is None:
-        seen = f"{sep.join(found[sep][0])!r} in the first line of {name}, which is {counted(usual, 'cell')} or one"
+        seen = f"{sep.join(rows_by[sep][0])!r} in the first line of {name}, which is {counted(usual, 'cell')} or one"
         raise ValueError(f"{argument}: got {seen}, expected --sep and --decimal")
     raise ValueError(
-        f"{argument}: got {counted(len(found[sep][odd]), 'cell')} in row {odd + 1} of {name} and {usual} in others "
+        f"{argument}: got {counted(len(rows_by[sep][odd]), 'cell')} in row {odd + 1} of {name} and {usual} in others "
         f"(separated by {sep!r}), expected rows of one length, or --sep and --decimal"
     )
 

@@ -68,16 +68,16 @@ def prepared(x: Any, name: str, metric: Metric) -> Rows:
         raise TypeError(f"{name}: got a sparse matrix with metric={metric!r}, expected a dense one, or {expected}")
     if x.dtype.kind not in "biuf":
         raise TypeError(f"{name}: got dtype {x.dtype}, expected real numbers")
-    found = sp.csr_array(x, dtype=np.float64)
-    if not found.has_canonical_format:
-        found = found.copy()  # what is given stays as it is
-        found.sum_duplicates()
-    if 0 in found.shape:
-        raise ValueError(f"{name}: got shape {found.shape}, expected at least one row and one column")
-    wrong = np.unique(sp.coo_array(found).coords[0][~np.isfinite(found.data)]).tolist()
+    matrix = sp.csr_array(x, dtype=np.float64)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()  # what is given stays as it is
+        matrix.sum_duplicates()
+    if 0 in matrix.shape:
+        raise ValueError(f"{name}: got shape {matrix.shape}, expected at least one row and one column")
+    wrong = np.unique(sp.coo_array(matrix).coords[0][~np.isfinite(matrix.data)]).tolist()
     if wrong:
         raise ValueError(f"{name}: got NaN or infinity in rows {check.some(wrong)}, expected finite numbers")
-    return found
+    return matrix
 
 
 def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.float64]]]:
@@ -102,10 +102,10 @@ def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.f
         a, b = _each(lambda x: x != 0, a, b)
     step = max(1, _ENTRIES // b.shape[0])
     for start in range(0, a.shape[0], step):
-        found = unit * _between(a[start : start + step], b, metric)
-        wrong = ~np.isfinite(found)
+        distances = unit * _between(a[start : start + step], b, metric)
+        wrong = ~np.isfinite(distances)
         if metric != "dot":
-            wrong |= found < (-1e-9 if metric == "cosine" else 0)
+            wrong |= distances < (-1e-9 if metric == "cosine" else 0)
         if wrong.any():
             at_fault = wrong.all(axis=1) if wrong.all(axis=1).any() else wrong.any(axis=1)  # of one, all others suffer
             rows = (start + np.flatnonzero(at_fault)).tolist()
@@ -113,7 +113,7 @@ def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.f
                 f"metric: got {_shown(metric)}, which gives no finite distance >= 0 for rows {check.some(rows)} of the "
                 "features, expected one that does"
             )
-        yield start, found
+        yield start, distances
 
 
 def nearest(
@@ -133,14 +133,14 @@ def nearest(
     """
     indices, distances = [], []
     places = np.arange(a.shape[0]) if rows is None else rows
-    for start, found in blocks(a if rows is None else a[rows], b, metric):
+    for start, block in blocks(a if rows is None else a[rows], b, metric):
         if own:
-            found[np.arange(len(found)), places[start : start + len(found)]] = np.inf
-        last = np.partition(found, k - 1, axis=1)[:, k - 1 : k]
-        below, equal = found < last, found == last
+            block[np.arange(len(block)), places[start : start + len(block)]] = np.inf
+        last = np.partition(block, k - 1, axis=1)[:, k - 1 : k]
+        below, equal = block < last, block == last
         chosen = below | (equal & (equal.cumsum(axis=1) <= k - below.sum(axis=1, keepdims=True)))
         index = chosen.nonzero()[1].reshape(-1, k)
-        near = np.take_along_axis(found, index, axis=1)
+        near = np.take_along_axis(block, index, axis=1)
         order = near.argsort(axis=1, kind="stable")
         indices.append(np.take_along_axis(index, order, axis=1))
         distances.append(np.take_along_axis(near, order, axis=1))
@@ -154,8 +154,7 @@ def of_edges(a: Rows, b: Rows, index: NDArray[np.int64], metric: Metric) -> NDAr
 
 
 def _entries(x: Rows) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = (x.data if x.nnz else np.zeros(1)) if sp.issparse(x) else x
-    return found
+    return (x.data if x.nnz else np.zeros(1)) if sp.issparse(x) else x
 
 
 def _each(change: Callable[[Rows], Rows], a: Rows, b: Rows) -> tuple[Rows, Rows]:
@@ -195,8 +194,7 @@ def _about_their_mean(x: Rows) -> Rows:
 def _of_length_one(x: Rows) -> Rows:
     from sklearn.preprocessing import normalize
 
-    found: Rows = normalize(normalize(x, "max"), "l2")  # in two steps: the squares of tiny or huge rows are no numbers
-    return found
+    return normalize(normalize(x, "max"), "l2")  # in two steps: the squares of tiny or huge rows are no numbers
 
 
 def _between(a: Rows, b: Rows, metric: Metric) -> NDArray[np.float64]:
@@ -219,12 +217,12 @@ def _between(a: Rows, b: Rows, metric: Metric) -> NDArray[np.float64]:
 
 
 def _one_number(metric: Callable[..., Any], a: NDArray[Any], b: NDArray[Any]) -> float:
-    found = metric(a, b)
-    if np.ndim(found) != 0:
+    number = metric(a, b)
+    if np.ndim(number) != 0:
         raise TypeError(
             f"metric: got {_shown(metric)}, which gives an array, expected a function that gives one number"
         )
-    return float(found)
+    return float(number)
 
 
 def _shown(metric: Metric) -> str:

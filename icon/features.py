@@ -33,10 +33,10 @@ def read_matrix(path: str, key: str | None = None, options: TableOptions | None 
     Raises:
         ValueError: as `read_features`.
     """
-    found = read_features(path, key, options)
-    for note in found.notes:
+    features = read_features(path, key, options)
+    for note in features.notes:
         logging.getLogger(__name__).warning("%s: %s", path, note)
-    return found.values
+    return features.values
 
 
 def read_features(path: str, key: str | None = None, options: TableOptions | None = None) -> Features:
@@ -174,8 +174,8 @@ def _table(path: str, suffix: str, argument: str, key: str | None, options: Tabl
         return read_labels(source, path, options, key, expected)
     frame, layout = read_columns(source, path, options)
     index = layout.header and not layout.names[0] and len(layout.names) > 1
-    found = numbers(frame, layout.names, path, options, layout.decimal, 0 if index else None)
-    return Features(found.values, layout.header, found.ids, notes + layout.notes + found.notes)
+    features = numbers(frame, layout.names, path, options, layout.decimal, 0 if index else None)
+    return Features(features.values, layout.header, features.ids, notes + layout.notes + features.notes)
 
 
 def _tensor(path: str, argument: str, key: str | None) -> NDArray[Any]:

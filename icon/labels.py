@@ -81,9 +81,9 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
         plain = isinstance(dtype, np.dtype)
         return np.asarray(value if plain else value.astype(object))
     if isinstance(value, np.ma.MaskedArray):
-        found = np.array(value.data, dtype=object)
-        found[np.ma.getmaskarray(value)] = None
-        return found
+        array = np.array(value.data, dtype=object)
+        array[np.ma.getmaskarray(value)] = None
+        return array
     try:
         array = np.asarray(value)
     except ValueError:
@@ -102,18 +102,18 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise ValueError(f"{name}: got {array[wrong][0]}, expected whole numbers, text or truth values")
     if known.all() and np.abs(array).max() < 2**53:
         return array.astype(np.int64)
-    found = np.full(len(array), None, dtype=object)
-    found[known] = [int(each) for each in array[known]]
-    return found
+    integers = np.full(len(array), None, dtype=object)
+    integers[known] = [int(each) for each in array[known]]
+    return integers
 
 
 def _whole_objects(names: NDArray[Any], name: str) -> NDArray[Any]:
     """Objects of which those that are floats are whole numbers, as integers."""
-    found = names.copy()
+    objects = names.copy()
     for i, each in enumerate(names):
         if isinstance(each, (float, np.floating)):
-            found[i] = int(_whole(np.array([each], dtype=np.float64), name)[0])
-    return found
+            objects[i] = int(_whole(np.array([each], dtype=np.float64), name)[0])
+    return objects
 
 
 def _is_minus_one(name: Any) -> bool:
@@ -137,10 +137,10 @@ def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels
     Raises:
         ValueError, TypeError: as `read_labels`, or all of them unknown.
     """
-    found = read_labels(value, name, n)
-    if not found.known.any():
+    labels = read_labels(value, name, n)
+    if not labels.known.any():
         raise ValueError(f"{name}: got no label that is known (-1, None and NaN are unknown), expected some")
-    return found
+    return labels
 
 
 def known_labels(labels: Any, n: int) -> NDArray[np.int64]:
@@ -154,7 +154,7 @@ def known_labels(labels: Any, n: int) -> NDArray[np.int64]:
 
 def keys(labels: Labels) -> NDArray[np.int64]:
     """``[n]`` classes, and for each unknown label a class of its own: such a point belongs to nobody."""
-    found = labels.codes.copy()
+    codes = labels.codes.copy()
     unknown = ~labels.known
-    found[unknown] = len(labels.names) + np.arange(unknown.sum())
-    return found
+    codes[unknown] = len(labels.names) + np.arange(unknown.sum())
+    return codes

@@ -76,23 +76,23 @@ def positions(names: Sequence[str], wanted: str, option: str, argument: str | No
     Raises:
         ValueError: no such column, or several of that name.
     """
-    found: list[int] = []
+    columns: list[int] = []
     for item in next(csv.reader([wanted], skipinitialspace=True), []):
         span = re.fullmatch(r"(\d*):(\d*)", item)
         if (count := names.count(item)) > 1 or (count and not item):
             what = f"{argument or option}: got {item!r}, the name of {count} columns"
             raise ValueError(f"{what}, expected a position (--{option})")
         if count:
-            found.append(names.index(item))
+            columns.append(names.index(item))
         elif span:
-            found += range(len(names))[slice(*(int(end) if end else None for end in span.groups()))]
+            columns += range(len(names))[slice(*(int(end) if end else None for end in span.groups()))]
         elif item.isdecimal() and int(item) < len(names):
-            found.append(int(item))
+            columns.append(int(item))
         else:
             some = ", ".join(filter(None, names[:8])) or "positions only"
             wanted = f"names ({some}) or positions below {len(names)} (--{option})"
             raise ValueError(f"{argument or option}: got {item!r}, expected {wanted}")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(columns))
 
 
 def quoted(name: str) -> str:

@@ -46,12 +46,12 @@ def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: di
     graph = None if given["graph"] is None else read_graph(given["graph"], n)
     if not quiet:
         say(read, labels)
-    found = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
+    advice = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
     with staged(out) as stage:
         assert stage is not None
-        write_table(found.scores, stage / "advice.csv")
-        (stage / "index.html").write_text(page(found, x, labels), encoding="utf-8")
-    print(found)
+        write_table(advice.scores, stage / "advice.csv")
+        (stage / "index.html").write_text(page(advice, x, labels), encoding="utf-8")
+    print(advice)
 
 
 def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
@@ -96,7 +96,7 @@ def ranking(advice: Advice) -> str:
     def place(value: float) -> float:
         return round(4 + 192 * (1 - (value - low) / width), 1)
 
-    found = []
+    rows = []
     for each in records:
         is_best, known = each["name"] == advice.best, np.isfinite(each["low"])
         words = "the best" if is_best else "not clearly worse" if each["tied"] else "worse"
@@ -109,11 +109,11 @@ def ranking(advice: Advice) -> str:
             f'<path class="zero" d="M{place(0)} 0V14"/><path class="range" d="M{x1} 7H{x2}"/>'
             f'<circle cx="{place(each["difference"])}" cy="7" r="3.5"/></svg>'
         )
-        found.append(
+        rows.append(
             f"<tr><th>{escape(title(each))}</th><td>{each['score']:.3f}</td><td>{less}</td><td>{bar}</td>"
             f"<td>{words}</td><td>{each['seconds']:.1f}</td></tr>"
         )
-    return "\n".join(found)
+    return "\n".join(rows)
 
 
 def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:

@@ -118,9 +118,9 @@ def draw(
 
     spread = axes["entropy"]
     most = math.log(clusters) if clusters > 1 else 1.0
-    found = entropies(probabilities)
-    spread.hist(np.clip(found, 0, most), bins=40, range=(0, most), color="0.45")
-    spread.axvline(found.mean(), color="tab:red", linewidth=1.2, label=f"mean {found.mean():.2f}")
+    entropy = entropies(probabilities)
+    spread.hist(np.clip(entropy, 0, most), bins=40, range=(0, most), color="0.45")
+    spread.axvline(entropy.mean(), color="tab:red", linewidth=1.2, label=f"mean {entropy.mean():.2f}")
     spread.set_title("Entropy of the assignments", fontsize=10, loc="left")
     spread.set_xlabel(f"nats (log {clusters} = {math.log(clusters):.2f} at most)", fontsize=9)
     spread.set_ylabel("points", fontsize=9)

@@ -71,11 +71,11 @@ def embed(
 
 def _check_cost(model: Embedding, x: NDArray[Any], y: Any, quiet: bool) -> None:
     """Say what a map will take, about; refuse one that memory cannot hold."""
-    found = model.cost(len(x), x.shape[1], getattr(y, "nnz", None))
+    cost = model.cost(len(x), x.shape[1], getattr(y, "nnz", None))
     if not quiet:
-        print(f"note: {found}", file=sys.stderr)
+        print(f"note: {cost}", file=sys.stderr)
     advice = "give fewer points, --landmarks, or --neighbors"
-    check.refuse_if_too_large(found.bytes, f"features: got {len(x):,} points, a map of which", advice)
+    check.refuse_if_too_large(cost.bytes, f"features: got {len(x):,} points, a map of which", advice)
 
 
 def _read_for_map(
@@ -134,12 +134,12 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str,
                 assignments.to_csv(sys.stdout, index=False)
             elif not whole:
                 output.write_table(assignments, stage)
-            found = diagnose(model, labels=y)
+            diagnostics = diagnose(model, labels=y)
             if stage is not None and whole:
                 x = side_by_side(model, spaces)
-                report.write(stage, form, x, model, phi, assignments, found, {**given, **table}, seconds)
+                report.write(stage, form, x, model, phi, assignments, diagnostics, {**given, **table}, seconds)
     if y is not None:
-        scores = found.as_dict()
+        scores = diagnostics.as_dict()
         shown = {name: round(scores[name], 4) for name in ("accuracy", "nmi", "ari", "calibration_error")}
         print(json.dumps(shown), file=sys.stderr)
 

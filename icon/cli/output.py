@@ -60,11 +60,11 @@ def checked_form(out: Path | None, ours: Sequence[str], form: str) -> str:
         ValueError: as in `check_output`, or no library for parquet.
     """
     check_output(out, ours)
-    found = "" if out is None else out.suffix or f".{form}"
-    wanted = form == "parquet" or found == ".parquet"
+    ending = "" if out is None else out.suffix or f".{form}"
+    wanted = form == "parquet" or ending == ".parquet"
     if wanted and find_spec("pyarrow") is None and find_spec("fastparquet") is None:
         raise ValueError("format: got parquet, expected pyarrow to be installed to write it")
-    return found
+    return ending
 
 
 @contextmanager
@@ -108,13 +108,13 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Of the package, of Python, and of what results depend on."""
-    found = {"icon": icon.__version__, "python": platform.python_version()}
+    by_name = {"icon": icon.__version__, "python": platform.python_version()}
     for name in _COUNTED:
         try:
-            found[name] = version(name)
+            by_name[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return by_name
 
 
 def palette(clusters: int) -> list[Any]:

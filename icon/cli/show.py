@@ -81,18 +81,18 @@ def cell(row: str, column: str, as_json: bool = False) -> None:
     Raises:
         ValueError: an unknown row or column.
     """
-    found = axes.loss(row.lower(), column.lower())
-    here = [m for m in registry.methods() if (m.row, m.column) == (found.row, found.column)]
-    code = f'loss = icon.loss("{found.row}", "{found.column}")'
+    loss = axes.loss(row.lower(), column.lower())
+    here = [m for m in registry.methods() if (m.row, m.column) == (loss.row, loss.column)]
+    code = f'loss = icon.loss("{loss.row}", "{loss.column}")'
     if as_json:
-        place = {"row": found.row, "column": found.column, "code": code, "loss": repr(found)}
+        place = {"row": loss.row, "column": loss.column, "code": code, "loss": repr(loss)}
         _print_json({**place, "methods": [_record(m) for m in here]})
         return
     console = terminal.console()
     names = Text(", ").join(Text(m.name, style=_bold(m)) for m in here if m.in_table)
     terminal.line(console, names if names.plain else Text("no name: it computes all the same", style="bold"))
     terminal.line(console, Text(code))
-    terminal.line(console, Text(repr(found)))
+    terminal.line(console, Text(repr(loss)))
     if variants := [Text(m.slug, style=STYLES.get(m.family, "")) for m in here if not m.in_table]:
         terminal.line(console, Text("variants: ") + Text(", ").join(variants))
 

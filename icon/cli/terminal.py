@@ -23,8 +23,8 @@ _ENDLESS = 10_000  # columns of what is no terminal: nothing is wrapped
 
 def console() -> Console:
     """Standard output; rich looks whether it is a terminal, how wide it is, and at NO_COLOR."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=_ENDLESS)
+    stdout = Console(highlight=False)
+    return stdout if stdout.is_terminal else Console(highlight=False, width=_ENDLESS)
 
 
 def line(to: Console, text: Text) -> None:

@@ -147,11 +147,11 @@ def advise(
     done: list[Trials] = []
     for number, rows in enumerate(samples):
         part = {name: each[rows][:, rows] if name == "graph" else each[rows] for name, each in given.items()}
-        found = _round(Trial(x[rows], part, goal, (seed + number) % 2**31), tried, began + seconds)
-        if number and len(found) < len(done[0]):
+        trials = _round(Trial(x[rows], part, goal, (seed + number) % 2**31), tried, began + seconds)
+        if number and len(trials) < len(done[0]):
             break  # a round that is not whole would compare what was tried on different samples
-        done.append(found)
-        if len(found) < len(tried):
+        done.append(trials)
+        if len(trials) < len(tried):
             break
     if not done[0]:
         raise ValueError(f"budget: got {budget!r}, which is too short for one trial, expected more")
@@ -180,10 +180,10 @@ def read_budget(budget: float | str) -> float:
     """
     if not isinstance(budget, str):
         return check.positive(budget, "budget")
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", budget)
-    if found is None or float(found[1]) == 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", budget)
+    if match is None or float(match[1]) == 0:
         raise ValueError(f"budget: got {budget!r}, expected a time above zero, as '90s', '10m' or '1h'")
-    return float(found[1]) * UNITS[found[2]]
+    return float(match[1]) * UNITS[match[2]]
 
 
 def size_for(seconds: float, candidates: int) -> int:
@@ -197,17 +197,17 @@ def size_for(seconds: float, candidates: int) -> int:
 
 def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
     """What is given beside the features, as numbers."""
-    found: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if y is not None:
         labels = classes_of(y, "y", n)
         if len(labels.names) < 2:
             raise ValueError("y: got one class, expected at least two")
         if (known := int(labels.known.sum())) < FEWEST:
             raise ValueError(f"y: got {known} known labels, expected at least {FEWEST}")
-        found["y"] = labels.codes
+        given["y"] = labels.codes
     if pairs is not None:
-        found["pairs"] = keys(classes_of(pairs, "pairs", n))
-        if (np.bincount(found["pairs"]) > 1).sum() < 4:
+        given["pairs"] = keys(classes_of(pairs, "pairs", n))
+        if (np.bincount(given["pairs"]) > 1).sum() < 4:
             raise ValueError("pairs: got fewer than four ids that points share, expected at least four")
     if graph is not None:
         weights = adjacency.weights(graph, "graph", Sets(n, n))
@@ -216,8 +216,8 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
         weights.eliminate_zeros()
         if weights.nnz == 0:
             raise ValueError("graph: got no edge between two points, expected some")
-        found["graph"] = weights
-    return found
+        given["graph"] = weights
+    return given
 
 
 def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int:
@@ -240,20 +240,20 @@ def _scale(x: NDArray[Any]) -> tuple[float, int]:
 def _samples(given: dict[str, Any], n: int, size: int, rounds: int, seed: int) -> list[NDArray[np.int64]]:
     """Numbers of points for each round; samples do not overlap as long as there are points enough."""
     random = np.random.default_rng(seed)
-    judge, found = judge_of(tuple(given)), []
+    judge, samples = judge_of(tuple(given)), []
     points = np.flatnonzero(given["y"] >= 0) if judge == "y" else np.arange(n)  # labels are what a score needs
     order = np.zeros(0, dtype=np.int64)
     for _ in range(rounds):
         if judge == "graph":  # points drawn alone would hardly have an edge among them
-            found.append(_connected(given["graph"], min(size, n), random))
+            samples.append(_connected(given["graph"], min(size, n), random))
         elif judge == "pairs":
-            found.append(_whole_ids(given["pairs"], size, random))
+            samples.append(_whole_ids(given["pairs"], size, random))
         else:
             if len(order) < min(size, len(points)):
                 order = random.permutation(points)
-            found.append(np.sort(order[:size]))
+            samples.append(np.sort(order[:size]))
             order = order[size:]
-    return found
+    return samples
 
 
 def _connected(graph: sp.csr_array, size: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -283,7 +283,7 @@ def _round(trial: Trial, tried: list[Candidate], deadline: float) -> Trials:
     def late(*_: Any) -> bool:
         return time.monotonic() > deadline
 
-    found = {}
+    trials = {}
     for candidate in tried:
         began = time.monotonic()
         with warnings.catch_warnings():
@@ -291,8 +291,8 @@ def _round(trial: Trial, tried: list[Candidate], deadline: float) -> Trials:
             score, output = (0.0, np.zeros(0)) if late() else trial.score(candidate, late)
         if late():  # it was cut short
             break
-        found[candidate.name] = (score, time.monotonic() - began, output)
-    return found
+        trials[candidate.name] = (score, time.monotonic() - began, output)
+    return trials
 
 
 def _summary(
@@ -304,25 +304,25 @@ def _summary(
     samples: list[NDArray[np.int64]],
     random_state: int,
 ) -> Advice:
-    ranked = sorted(rounds[0], key=lambda name: -np.mean([found[name][0] for found in rounds]))
+    ranked = sorted(rounds[0], key=lambda name: -np.mean([each[name][0] for each in rounds]))
     by_name = {each.name: each for each in tried}
-    scores = {name: np.array([found[name][0] for found in rounds]) for name in ranked}
+    scores = {name: np.array([each[name][0] for each in rounds]) for name in ranked}
     table = []
     for name in ranked:
         mean, low, high = _difference(scores[ranked[0]] - scores[name])
-        seconds = np.mean([found[name][1] for found in rounds])
+        seconds = np.mean([each[name][1] for each in rounds])
         table.append({
             "name": name, "row": by_name[name].row, "column": by_name[name].column, "method": by_name[name].method,
             "score": scores[name].mean(), "difference": mean, "low": low, "high": high, "tied": not low > 0,
             "seconds": seconds,
         })  # fmt: skip
     trials = [
-        {"name": name, "round": number, "score": found[name][0], "seconds": found[name][1]}
-        for number, found in enumerate(rounds)
+        {"name": name, "round": number, "score": each[name][0], "seconds": each[name][1]}
+        for number, each in enumerate(rounds)
         for name in ranked
     ]
     best = by_name[ranked[0]]
-    outputs = {name: [found[name][2] for found in rounds] for name in ranked}
+    outputs = {name: [each[name][2] for each in rounds] for name in ranked}
     return Advice(
         goal, words, pd.DataFrame(table), pd.DataFrame(trials), best.name, best.code(random_state),
         best.make(random_state), notes, samples[: len(rounds)], outputs,

@@ -36,12 +36,12 @@ def random_of(random_state: Any) -> np.random.RandomState:
         ValueError: no such thing.
     """
     try:
-        found: np.random.RandomState = check_random_state(random_state)
+        generator: np.random.RandomState = check_random_state(random_state)
     except (ValueError, TypeError):
         raise ValueError(
             f"random_state: got {random_state!r}, expected None, an integer from 0 to 2^32 - 1, or a RandomState"
         ) from None
-    return found
+    return generator
 
 
 def draw_seed(random_state: Any) -> int:
@@ -140,13 +140,13 @@ def sample_weights(given: Any, n: int) -> Tensor:
         ValueError, TypeError: no n finite numbers >= 0, some of them above.
     """
     weights = check.as_tensor(given, "sample_weight").detach().double()
-    found = f"shape {tuple(weights.shape)}" if weights.shape != (n,) else ""
-    if not found and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-        found = "negative, NaN or infinite entries"
-    if not found and not bool(weights.sum() > 0):
-        found = "zero for every point"
-    if found:
-        raise ValueError(f"sample_weight: got {found}, expected {n} finite numbers >= 0, some of them > 0")
+    fault = f"shape {tuple(weights.shape)}" if weights.shape != (n,) else ""
+    if not fault and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
+        fault = "negative, NaN or infinite entries"
+    if not fault and not bool(weights.sum() > 0):
+        fault = "zero for every point"
+    if fault:
+        raise ValueError(f"sample_weight: got {fault}, expected {n} finite numbers >= 0, some of them > 0")
     return weights
 
 
@@ -219,8 +219,8 @@ def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
             "one that does"
         ) from None
     if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
-        found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-        raise ValueError(f"mapper: got an output of shape {found}, expected (n, {width})")
+        shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"mapper: got an output of shape {shape}, expected (n, {width})")
 
 
 class Beside(nn.Module):
@@ -247,11 +247,11 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     size = sum(parameter.numel() for parameter in mapper.parameters())
     with torch.no_grad(), paying(lambda: min(len(X), BLOCK) * size):
         first = block(0)
-        found = np.empty((len(X), *first.shape[1:]), first.dtype)  # parts and their whole would be twice as much
-        found[:BLOCK] = first
+        outputs = np.empty((len(X), *first.shape[1:]), first.dtype)  # parts and their whole would be twice as much
+        outputs[:BLOCK] = first
         for start in range(BLOCK, len(X), BLOCK):
-            found[start : start + BLOCK] = block(start)
-    return found
+            outputs[start : start + BLOCK] = block(start)
+    return outputs
 
 
 def read(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> Any:

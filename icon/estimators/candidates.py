@@ -84,21 +84,21 @@ def candidates(
     free = "lookup" if goal == "map" else "mlp"
     cells = [("student-t", "gaussian"), ("student-t", "knn"), ("gaussian", "knn")]
     cells += [("gaussian", "gaussian")] if goal == "map" else []
-    found = [_embedding(width, row, column, free) for row, column in cells if goal != "classification"]
+    embeddings = [_embedding(width, row, column, free) for row, column in cells if goal != "classification"]
     if goal == "map":
-        found.append(_embedding(width, "student-t", "student-t", free))
-        found[-1].settings.update(n_neighbors=near, hyper={"sigma": scale})
+        embeddings.append(_embedding(width, "student-t", "student-t", free))
+        embeddings[-1].settings.update(n_neighbors=near, hyper={"sigma": scale})
     if n_features >= 2:
-        found.append(_embedding(min(width, n_features), "gaussian-wide", "identity", "linear"))
+        embeddings.append(_embedding(min(width, n_features), "gaussian-wide", "identity", "linear"))
     if "y" in sources:
         supervised = [("gaussian", "classes"), ("student-t", "classes"), ("gaussian", "data-label")]
         supervised += [("student-t", "data-label")] if goal == "classification" else []
-        found += [_embedding(width, row, column, "mlp", "y") for row, column in supervised]
+        embeddings += [_embedding(width, row, column, "mlp", "y") for row, column in supervised]
     if "pairs" in sources and goal != "classification":
-        found += [_embedding(width, row, "pairs", "mlp", "pairs") for row in ("gaussian", "student-t")]
+        embeddings += [_embedding(width, row, "pairs", "mlp", "pairs") for row in ("gaussian", "student-t")]
     if "graph" in sources and goal != "classification":
-        found += [_embedding(width, row, "graph", free, "graph") for row in ("student-t", "gaussian")]
-    return found
+        embeddings += [_embedding(width, row, "graph", free, "graph") for row in ("student-t", "gaussian")]
+    return embeddings
 
 
 def _embedding(width: int, row: str, column: str, mapper: str, source: str | None = None) -> Candidate:
@@ -114,6 +114,6 @@ def _clusterings(sources: tuple[str, ...], clusters: int) -> list[Candidate]:
         {"column": "knn", "walks": 3}, {"column": "knn", "walks": 1}, {"column": "knn", "n_neighbors": 25},
         {"column": "gaussian"},
     ]  # fmt: skip
-    found = [Candidate(Clustering, {"n_clusters": clusters, **settings}) for settings in own]
+    of_features = [Candidate(Clustering, {"n_clusters": clusters, **settings}) for settings in own]
     given = [source for source in ("pairs", "graph") if source in sources]
-    return found + [Candidate(Clustering, {"n_clusters": clusters, "column": each}, each) for each in given]
+    return of_features + [Candidate(Clustering, {"n_clusters": clusters, "column": each}, each) for each in given]

@@ -253,10 +253,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         unknown = None if weights is None else 1.0
         balance = unknown if isinstance(self.balance, str) else float(self.balance)
-        found, best, self.probabilities_, self.balance_ = restarts.trained(self, run, kinds, balance, random)
-        self.losses_ = np.array([each.value for each in found])
-        self.restarts_ = np.stack([each.labels for each in found])
-        self.loss_, self.n_iter_, self.mapper_, labels = found[best]
+        fits, best, self.probabilities_, self.balance_ = restarts.trained(self, run, kinds, balance, random)
+        self.losses_ = np.array([each.value for each in fits])
+        self.restarts_ = np.stack([each.labels for each in fits])
+        self.loss_, self.n_iter_, self.mapper_, labels = fits[best]
         if narrow is not None:
             assert isinstance(self.mapper_, nn.Sequential)
             self.mapper_[0] = narrow
@@ -299,8 +299,8 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             NotFittedError: not fitted.
             ValueError: another number of features than in `fit`, NaN or infinity.
         """
-        found = self._logits(X).argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[found]
+        clusters = self._logits(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[clusters]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:

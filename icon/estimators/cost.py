@@ -77,9 +77,9 @@ def cost(n: int, features: int, *, steps: int, batch: int, kept: int | None, edg
 def _probe() -> float:
     """Seconds of a small piece of such work: the least of five."""
     a, b = torch.ones(384, 384), torch.linspace(1, 2, 2**20)
-    found = []
+    seconds = []
     for _ in range(5):
         start = time.perf_counter()
         (a @ a).sum(), b.log().sum()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -68,10 +68,10 @@ def count_clusters(
     2001, Estimating the number of clusters in a data set via the gap statistic, for the points without clusters.
     """
     random = np.random.default_rng(seed)
-    found = _some(x, metric, random)
-    joint = _joint(found, n_neighbors, walks, seed)
-    without = _joint(_without_clusters(found, random), n_neighbors, walks, seed)
-    last = min(len(joint) // 2, len(found) // (2 * n_neighbors), len(joint) if most is None else most)
+    points = _some(x, metric, random)
+    joint = _joint(points, n_neighbors, walks, seed)
+    without = _joint(_without_clusters(points, random), n_neighbors, walks, seed)
+    last = min(len(joint) // 2, len(points) // (2 * n_neighbors), len(joint) if most is None else most)
     q, stays = _scores(joint, max(2, last))
     _, stays_without = _scores(without, len(stays))
     first, compared = min(1, len(q) - 1), len(stays_without)
@@ -136,8 +136,8 @@ def _some(x: Any, metric: str, random: np.random.Generator) -> Tensor:
     kept = slice(None) if n <= SUBSET else np.sort(random.choice(n, SUBSET, replace=False))
     part = (x[kept].detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.array(x[kept]))).double()
     part = nn.functional.normalize(part) if metric == "cosine" else part
-    found: Tensor = Principal(part, MAX_FEATURES)(part)
-    return found
+    projected: Tensor = Principal(part, MAX_FEATURES)(part)
+    return projected
 
 
 def _without_clusters(x: Tensor, random: np.random.Generator) -> Tensor:

@@ -73,8 +73,8 @@ class Diagnostics:
             f"Points are {sure} sure of their cluster (entropy {self.relative_entropy:.0%} of the most it can be)."
         )
         if self.restart_agreement is not None:
-            found = _word(self.restart_agreement, ("hardly agree", "agree in part", "agree"), (0.25, 0.75))
-            lines.append(f"The restarts {found} (adjusted Rand index {self.restart_agreement:.2f}).")
+            agree = _word(self.restart_agreement, ("hardly agree", "agree in part", "agree"), (0.25, 0.75))
+            lines.append(f"The restarts {agree} (adjusted Rand index {self.restart_agreement:.2f}).")
         if self.accuracy is not None:
             lines.append(
                 f"Of {self.n_labelled} labelled points {self.accuracy:.1%} are in the cluster of their class "
@@ -144,8 +144,8 @@ def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     """Entropies along the last axis, in nats."""
     from scipy.special import entr
 
-    found: NDArray[np.float64] = entr(np.asarray(probabilities, dtype=np.float64)).sum(axis=-1)
-    return found
+    nats: NDArray[np.float64] = entr(np.asarray(probabilities, dtype=np.float64)).sum(axis=-1)
+    return nats
 
 
 class Reliability(NamedTuple):
@@ -196,8 +196,8 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
 
     Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
     """
-    found = reliability(probabilities, correct, bins)
-    return float(found.share @ np.abs(found.accuracy - found.confidence))
+    curve = reliability(probabilities, correct, bins)
+    return float(curve.share @ np.abs(curve.accuracy - curve.confidence))
 
 
 def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]) -> str:
@@ -206,10 +206,10 @@ def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]
 
 
 def _agreement(restarts: ArrayLike, n: int) -> float | None:
-    found = np.asarray(restarts)
-    if found.ndim != 2 or found.shape[1] != n:
-        raise ValueError(f"restarts: got shape {found.shape}, expected (restarts, {n})")
-    return agreement(found)
+    labels = np.asarray(restarts)
+    if labels.ndim != 2 or labels.shape[1] != n:
+        raise ValueError(f"restarts: got shape {labels.shape}, expected (restarts, {n})")
+    return agreement(labels)
 
 
 def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:

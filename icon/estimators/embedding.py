@@ -455,8 +455,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             return []
         if isinstance(loss.evaluator, Grid):
             off = loss.evaluator.error
-            found = "" if off is None else f", {max(off[:2]):.1g} off at the last sample"
-            return [f"sums over all pairs on a grid within {loss.evaluator.tolerance:g}{found}"]
+            deviation = "" if off is None else f", {max(off[:2]):.1g} off at the last sample"
+            return [f"sums over all pairs on a grid within {loss.evaluator.tolerance:g}{deviation}"]
         return [f"exact sums over {n:,} x {n:,} pairs at each step (a grid takes free points in one or two dimensions)"]
 
     def _model(self, loss: Loss, features: Tensor, seed: int) -> tuple[nn.Module, nn.Module]:

@@ -48,8 +48,8 @@ def first_clusters(
         return exchange.from_first(k_means, estimator.group), without
     if kind == "merged-k-means":
         with seeded(run.seed, torch.device("cpu")):
-            found = partial(initialization.merged_k_means, run.x, run.pairs(0.0), clusters, balance, run.seed)
-            return exchange.from_first(found, estimator.group)
+            merging = partial(initialization.merged_k_means, run.x, run.pairs(0.0), clusters, balance, run.seed)
+            return exchange.from_first(merging, estimator.group)
     # Clusters to be merged need neither the last digit nor debiasing; equal ones leave no class out.
     stage = Stage("over-clustering", many, max(1, estimator.max_iter // 2), suffix=".over")
     mapper, _ = trained(estimator, run, stage)

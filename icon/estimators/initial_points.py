@@ -66,5 +66,5 @@ def spectral(rows: Rows, d: int, seed: int, width: float) -> Tensor:
     weights = rows.to_scipy()
     graph = (weights + weights.T) / 2
     graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)  # what it takes
-    found = spectral_embedding(graph, n_components=d, random_state=seed)
-    return torch.from_numpy(found / found[:, :1].std() * width).float()
+    vectors = spectral_embedding(graph, n_components=d, random_state=seed)
+    return torch.from_numpy(vectors / vectors[:, :1].std() * width).float()

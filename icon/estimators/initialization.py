@@ -53,12 +53,12 @@ def merged_k_means(
         seed: of k-means.
     """
     k = parts(n_clusters, len(x))
-    found = k_means(x, k, seed, n_init=1)
+    clusters = k_means(x, k, seed, n_init=1)
     drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
-    joined = np.concatenate([found[anchors] * k + found[partners] for anchors, partners, _ in drawn])
+    joined = np.concatenate([clusters[anchors] * k + clusters[partners] for anchors, partners, _ in drawn])
     joint = np.bincount(joined, minlength=k * k).reshape(k, k)
     groups, balance = _groups(joint.astype(np.float64), n_clusters, balance)
-    return groups[found], balance
+    return groups[clusters], balance
 
 
 def merged(
@@ -85,8 +85,8 @@ def merged(
     joint = np.sum([phi(anchors).T @ phi(partners) for anchors, partners, _ in drawn], axis=0, dtype=np.float64)
     groups, balance = _groups(np.asarray(joint), n_clusters, balance)
     member = np.eye(n_clusters, dtype=np.float32)[groups]
-    found = [(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
-    return np.concatenate(found), balance
+    clusters = [(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
+    return np.concatenate(clusters), balance
 
 
 def _groups(joint: NDArray[np.float64], n_clusters: int, balance: float | None) -> tuple[NDArray[np.int64], float]:
@@ -129,7 +129,7 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
     if known is x or len(known) == len(x):
         return np.asarray(fitted.labels_, dtype=np.int64)
-    found = [
+    labels = [
         fitted.predict(np.asarray(x[start : start + SUBSET], dtype=known.dtype)) for start in range(0, len(x), SUBSET)
     ]
-    return np.concatenate(found).astype(np.int64)
+    return np.concatenate(labels).astype(np.int64)

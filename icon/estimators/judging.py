@@ -121,21 +121,21 @@ class Trial:
     # -- clusters -----------------------------------------------------------------------------------------------------
 
     def _of_clusters(self, candidate: Candidate, callback: Callable[..., object]) -> Score:
-        found = self._fitted(candidate, self.seen, callback).predict(self.x)
+        assigned = self._fitted(candidate, self.seen, callback).predict(self.x)
         clusters = candidate.settings["n_clusters"]
         if self.judge == "y":
             y = self.given["y"]
-            return clustering_accuracy(y[y >= 0], found[y >= 0]), found
+            return clustering_accuracy(y[y >= 0], assigned[y >= 0]), assigned
         if self.judge == "features":
             other = self._fitted(candidate, ~self.seen, callback).predict(self.x)
-            return shared(found, other, clusters), found
+            return shared(assigned, other, clusters), assigned
         if self.judge == "pairs":
             held = sp.csr_array(np.equal.outer(ids := self.given["pairs"][~self.seen], ids))
             place, (start, end) = np.flatnonzero(~self.seen), held.nonzero()
             start, end = place[start[start != end]], place[end[start != end]]
         else:
             start, end = (np.concatenate(ends) for ends in (self.held, self.held[::-1]))
-        return shared(found[start], found[end], clusters), found
+        return shared(assigned[start], assigned[end], clusters), assigned
 
 
 def shared(first: NDArray[Any], second: NDArray[Any], clusters: int) -> float:

@@ -27,10 +27,10 @@ def part_of(X: Any, rows: NDArray[np.int64]) -> Any:
 
 def spread(model: Any, X: Any, rows: NDArray[np.int64], n: int) -> NDArray[np.float32]:
     """``[n, d]`` the map of some rows of X, and about it the places of the others, which are read in blocks."""
-    found = np.empty((n, model.embedding_.shape[1]), np.float32)
-    found[rows] = model.embedding_
+    places = np.empty((n, model.embedding_.shape[1]), np.float32)
+    places[rows] = model.embedding_
     others = np.setdiff1d(np.arange(n), rows, assume_unique=True)
     for start in range(0, len(others), BLOCK):
         block = others[start : start + BLOCK]
-        found[block] = model.transform(part_of(X, block))
-    return found
+        places[block] = model.transform(part_of(X, block))
+    return places

@@ -78,11 +78,11 @@ def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: A
     lookup = isinstance(inputs, Tensor) and not inputs.is_floating_point()
     if estimator.batch_size is not None or not (lookup and by_momentum(loss)):
         rate = learning_rate(estimator.learning_rate, 0.1 if lookup else 5e-3)
-        found = fit(
+        trained = fit(
             loss, model, inputs, rows, steps=steps, learning_rate=rate, callback=seen(), label=name,
             batch_size=estimator.batch_size, **stops,
         )  # fmt: skip
-        return len(found.losses), float(np.mean(found.losses[-RECENT:]))
+        return len(trained.losses), float(np.mean(trained.losses[-RECENT:]))
     pull, late_pull = float(estimator.early_exaggeration), float(estimator.late_exaggeration)
     # The gradient is that of the loss, a quarter of what some programs take: their rate is n / exaggeration.
     first, last = (learning_rate(estimator.learning_rate, max(rows.n / each / 4, 50.0)) for each in (pull, late_pull))
@@ -95,8 +95,8 @@ def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: A
         )  # fmt: skip
     if ended and ended[-1]:
         return len(ended), math.nan
-    found = fit(
+    trained = fit(
         loss, model, inputs, rows.exaggerated(late_pull) if late_pull > 1 else rows, steps=steps - early,
         optimizer=lambda ps: MomentumGains(ps, last), callback=seen(early, late_pull > 1), label=name, **stops,
     )  # fmt: skip
-    return early + len(found.losses), float(np.mean(found.losses[-RECENT:]))
+    return early + len(trained.losses), float(np.mean(trained.losses[-RECENT:]))

@@ -63,9 +63,9 @@ def names_of(clusters: int, known: Labels | None = None) -> NDArray[Any]:
 
 def array_of(names: Sequence[Any]) -> NDArray[Any]:
     """Labels as an array of integers, text or truth values where all are, else of objects as they are."""
-    found = np.array(names) if len({*map(type, names)}) == 1 else np.empty(0, dtype=object)
-    if found.ndim == 1 and found.dtype.kind in "biUS":
-        return found
-    found = np.empty(len(names), dtype=object)
-    found[:] = names
-    return found
+    array = np.array(names) if len({*map(type, names)}) == 1 else np.empty(0, dtype=object)
+    if array.ndim == 1 and array.dtype.kind in "biUS":
+        return array
+    array = np.empty(len(names), dtype=object)
+    array[:] = names
+    return array

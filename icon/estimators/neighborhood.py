@@ -90,14 +90,16 @@ class Neighborhood:
         n = spaces[0].shape[0]
         known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
         if known is not None and not known.known.all():
-            found = [near._near(x) for near, x in zip(nears, spaces, strict=True)]
-            found = [(self._with_unknown(known, near), recall) for near, recall in found]
+            rows_and_recalls = [near._near(x) for near, x in zip(nears, spaces, strict=True)]
+            rows_and_recalls = [(self._with_unknown(known, near), recall) for near, recall in rows_and_recalls]
         elif made_from(self.column) != "features":
-            found = [(prepare(loss, target_of(self.column, spaces[0], y), Sets(n, n)), None)]
+            rows_and_recalls = [(prepare(loss, target_of(self.column, spaces[0], y), Sets(n, n)), None)]
         else:
-            found = [near._of(loss if near is self else near.loss(n), x) for near, x in zip(nears, spaces, strict=True)]
-        recalls = [recall for _, recall in found if recall is not None]
-        return [rows for rows, _ in found], min(recalls, default=None)
+            rows_and_recalls = [
+                near._of(loss if near is self else near.loss(n), x) for near, x in zip(nears, spaces, strict=True)
+            ]
+        recalls = [recall for _, recall in rows_and_recalls if recall is not None]
+        return [rows for rows, _ in rows_and_recalls], min(recalls, default=None)
 
     def _of(self, loss: Loss, x: Any) -> tuple[Rows, float | None]:
         """p of one space, and the recall."""
@@ -178,8 +180,8 @@ class MeanSampler(PairSampler):
 
     def _walked(self, anchors: Tensor) -> Tensor:
         which = torch.multinomial(self._present[anchors], 1).flatten()
-        found = torch.empty_like(anchors)
+        partners = torch.empty_like(anchors)
         for number, part in enumerate(self.parts):
             mine = which == number
-            found[mine] = part._walked(anchors[mine])
-        return found
+            partners[mine] = part._walked(anchors[mine])
+        return partners

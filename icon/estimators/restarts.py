@@ -48,7 +48,7 @@ def trained(
     last = Stage(
         "clustering", estimator.n_clusters_, estimator.max_iter, estimator.debias, estimator.ema, estimator.callback
     )
-    found: list[Restart] = []
+    restarts: list[Restart] = []
     best = 0
     chosen, is_given = balance, not isinstance(estimator.balance, str)
     for start in range(estimator.n_init):
@@ -59,10 +59,10 @@ def trained(
         logits = logits_of(mapper, run.x)
         judged = run.composed if run.is_exact else run.pairs
         value = value_of(balanced(run.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
-        found.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
-        if start == 0 or _rank(found[start], chosen) < _rank(found[best], chosen):
+        restarts.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
+        if start == 0 or _rank(restarts[start], chosen) < _rank(restarts[best], chosen):
             best, probabilities = start, softmax(logits, axis=1)
-    return found, best, probabilities, while_training
+    return restarts, best, probabilities, while_training
 
 
 def _rank(restart: Restart, balance: float) -> tuple[int, float]:

@@ -50,17 +50,17 @@ def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> l
         return [read(estimator, given[0], reset, least)]
     names = {} if reset else estimator.space_names_
     spaces = [FeatureSpace(number, names.get(str(number))) for number in range(len(given))]
-    found = [space.read(each, least) for space, each in zip(spaces, given, strict=True)]
-    if len({*(rows := [x.shape[0] for x in found])}) > 1:
+    features = [space.read(each, least) for space, each in zip(spaces, given, strict=True)]
+    if len({*(rows := [x.shape[0] for x in features])}) > 1:
         raise ValueError(f"X: got spaces of {check.some(rows)} points, expected the same points in each")
-    widths = np.array([x.shape[1] for x in found])
+    widths = np.array([x.shape[1] for x in features])
     if reset:
         estimator.space_widths_, estimator.n_features_in_ = widths, int(widths.sum())
         estimator.space_names_ = {str(each.number): each.names for each in spaces if each.names is not None}
         vars(estimator).pop("feature_names_in_", None)
     elif not np.array_equal(widths, expected := estimator.space_widths_):
         raise ValueError(f"X: got spaces of {check.some(widths)} features, expected {check.some(expected)} as in fit")
-    return found
+    return features
 
 
 class FeatureSpace(BaseEstimator):  # type: ignore[misc]
@@ -78,12 +78,12 @@ class FeatureSpace(BaseEstimator):  # type: ignore[misc]
         if self.names is not None:
             self.feature_names_in_, self.n_features_in_ = np.array(self.names, dtype=object), len(self.names)
         try:
-            found = read(self, x, self.names is None, least)
+            features = read(self, x, self.names is None, least)
         except (ValueError, TypeError) as error:
             raise type(error)(str(error).replace("X:", f"{name}:", 1)) from None
         if hasattr(self, "feature_names_in_"):
             self.names = self.feature_names_in_.tolist()
-        return found
+        return features
 
 
 def side_by_side(estimator: Any, spaces: Sequence[Any], reset: bool = False) -> Any:
@@ -100,10 +100,10 @@ def side_by_side(estimator: Any, spaces: Sequence[Any], reset: bool = False) -> 
     if len(spaces) == 1:
         return spaces[0]
     if reset:
-        found = [_scales(x) for x in spaces]
-        estimator.space_means_ = np.concatenate([mean for mean, _ in found])
+        scalings = [_scales(x) for x in spaces]
+        estimator.space_means_ = np.concatenate([mean for mean, _ in scalings])
         shares = np.sqrt(estimator.space_widths_ / estimator.space_widths_.mean())
-        estimator.space_scales_ = np.array([scale for _, scale in found]) * shares
+        estimator.space_scales_ = np.array([scale for _, scale in scalings]) * shares
     means = np.split(estimator.space_means_, estimator.space_widths_.cumsum()[:-1])
     parts = [_seen(*each) for each in zip(spaces, means, estimator.space_scales_, strict=True)]
     return sp.csr_array(sp.hstack(parts)) if any(map(sp.issparse, parts)) else np.hstack(parts)

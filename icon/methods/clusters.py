@@ -27,8 +27,8 @@ def inertia(given: Loss, input: Any, target: Any) -> Tensor:
     scores = -torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * variance)
     sizes = (logits / given.q.softmax_temperature).softmax(dim=1).sum(dim=0)  # type: ignore[operator]
     value = given.replace(reduction="sum")(input, target)
-    found: Tensor = variance * (value - scores.logsumexp(dim=1).sum().to(value) + torch.xlogy(sizes, sizes).sum())
-    return found
+    squares: Tensor = variance * (value - scores.logsumexp(dim=1).sum().to(value) + torch.xlogy(sizes, sizes).sum())
+    return squares
 
 
 @method("kmeans", "K-Means", cell=("clusters", "gaussian"), family=FAMILY, cite="macqueen1967kmeans", number=inertia,

@@ -68,15 +68,15 @@ class Citation:
 @cache
 def citations() -> dict[str, Citation]:
     """The entries of ``references.bib`` by key. One field per line is all of BibTeX that is read here."""
-    found = {}
+    by_key = {}
     text = (files("icon.methods") / "references.bib").read_text(encoding="utf-8")
     for key, body in re.findall(r"^@\w+\{(.+?),\n(.*?)^\}", text, flags=re.MULTILINE | re.DOTALL):
         entry = dict(re.findall(r"^ *(\w+) = \{(.*)\},?$", body, flags=re.MULTILINE))
         venue = next(entry[name] for name in ("journal", "booktitle", "howpublished") if name in entry)
         authors = entry["author"].replace(" and ", ", ")
         year, doi, arxiv = int(entry["year"]), entry.get("doi"), entry.get("eprint")
-        found[key] = Citation(key, authors, year, entry["title"], venue, doi, arxiv)
-    return found
+        by_key[key] = Citation(key, authors, year, entry["title"], venue, doi, arxiv)
+    return by_key
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Method:
     @property
     def program(self) -> Program | None:
         """The authors' own program, or what is known of it; None for a gap and for a method of your own."""
-        found = programs().get(self.slug)
-        return found if found is None or self.number is None else replace(found, number=self.number)
+        program = programs().get(self.slug)
+        return program if program is None or self.number is None else replace(program, number=self.number)
 
     @property
     def in_table(self) -> bool:

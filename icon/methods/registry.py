@@ -117,10 +117,10 @@ def method(name: str, *, settings: str | None = None, **hyper: Any) -> Loss:
         check.choice(settings, "settings", ("authors",))
         hyper = authors | hyper
     _refuse_other_kinds(hyper, record.hyper)
-    found = _built(record, hyper)
+    built = _built(record, hyper)
     others = hyper.keys() - record.hyper.keys()
-    is_another = others and all(_is_another(found, record, _built(record, known)) for known in ({}, authors))
-    return found.replace(name=None if is_another else record.name)
+    is_another = others and all(_is_another(built, record, _built(record, known)) for known in ({}, authors))
+    return built.replace(name=None if is_another else record.name)
 
 
 def _refuse_other_kinds(hyper: dict[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -220,10 +220,10 @@ def _beyond(record: Method, built: Loss, one: dict[str, Any], other: dict[str, A
 
 def published(given: Loss, input: Any, target: Any) -> Tensor:
     """What the authors' program reports; see `Loss.published`."""
-    found = _named(given.name) or _named(names_of(given))
-    if not found:
+    named = _named(given.name) or _named(names_of(given))
+    if not named:
         raise ValueError(f"published: got a loss without the name of a method ({given.name}), expected a named one")
-    record = next((m for m in found if m.program is not None and m.program.factor), found[0])
+    record = next((m for m in named if m.program is not None and m.program.factor), named[0])
     program = record.program
     if program is None or not program.factor:
         why = "nobody published it" if record.citation is None else "its number does not follow from this loss"
@@ -277,16 +277,16 @@ def _parts(given: Loss) -> dict[str, Any]:
 
 def _of_operations(operations: Sequence[Operation]) -> dict[str, Any]:
     """Operations on p by their kind, whose value is their first field; their other fields where they are set."""
-    found: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
     for operation in operations:
         kind = f"p.{type(operation).__name__.lower()}"
         if not is_dataclass(operation):
-            found[kind] = operation
+            by_kind[kind] = operation
             continue
         first, *others = fields(operation)
-        found[kind] = getattr(operation, first.name)
-        found |= {f"{kind}.{f.name}": value for f in others if (value := getattr(operation, f.name)) != f.default}
-    return found | ({"order": [type(operation) for operation in operations]} if len(operations) > 1 else {})
+        by_kind[kind] = getattr(operation, first.name)
+        by_kind |= {f"{kind}.{f.name}": value for f in others if (value := getattr(operation, f.name)) != f.default}
+    return by_kind | ({"order": [type(operation) for operation in operations]} if len(operations) > 1 else {})
 
 
 def _different(one: dict[str, Any], other: dict[str, Any]) -> set[str]:

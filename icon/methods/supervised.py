@@ -114,6 +114,6 @@ def _log_counts(value: Any, name: str) -> Tensor | None:
         return None
     counts = check.as_tensor(value, name).double()
     if counts.ndim != 1 or not bool((torch.isfinite(counts) & (counts > 0)).all()):
-        found = f"shape {tuple(counts.shape)}" if counts.ndim != 1 else "entries that are not finite and > 0"
-        raise ValueError(f"{name}: got {found}, expected a number > 0 per candidate (m,)")
+        fault = f"shape {tuple(counts.shape)}" if counts.ndim != 1 else "entries that are not finite and > 0"
+        raise ValueError(f"{name}: got {fault}, expected a number > 0 per candidate (m,)")
     return counts.log()

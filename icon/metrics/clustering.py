@@ -89,8 +89,8 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
         row, column = linear_sum_assignment(counts[rows][:, columns].toarray(), maximize=True)
         label_of[rows] = -1
         label_of[rows[row]] = columns[column]
-    found: NDArray[np.bool_] = label_of[clusters] == labels
-    return found
+    is_matched: NDArray[np.bool_] = label_of[clusters] == labels
+    return is_matched
 
 
 def _hanging_together(counts: sp.csr_array) -> NDArray[np.int32]:
@@ -109,9 +109,9 @@ def _stars(counts: sp.csr_array, group: NDArray[np.int32]) -> NDArray[np.int64]:
     row, column = entries.coords
     order = np.lexsort((-entries.data, group[row]))
     first = order[np.flatnonzero(np.diff(group[row][order], prepend=-1))]
-    found = np.full(counts.shape[0], -1)
-    found[row[first]] = column[first]
-    return found
+    column_of = np.full(counts.shape[0], -1)
+    column_of[row[first]] = column[first]
+    return column_of
 
 
 def _groups(n: int, group: NDArray[np.int32]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -99,13 +99,13 @@ def by_faiss(
         if (tried >= 0).all() and recall(tried) >= ENOUGH:
             break
         index.nprobe = min(2 * index.nprobe, lists)
-    found = np.empty((n, k), dtype=np.int64)  # parts and their whole would be twice as much
+    neighbors = np.empty((n, k), dtype=np.int64)  # parts and their whole would be twice as much
     for region in parts(n, REGION):
         # Points of one list probe the same lists, which then are in the processor's cache: it takes 0.6 of the time.
         rows = region.start + owner[region].argsort(kind="stable")
         for part in parts(len(rows), blocks.CANDIDATES):
-            found[rows[part]] = search(rows[part])
-    return found
+            neighbors[rows[part]] = search(rows[part])
+    return neighbors
 
 
 def by_nn_descent(x: Any, k: int, metric: str, seed: int) -> NDArray[np.int64]:
@@ -116,8 +116,8 @@ def by_nn_descent(x: Any, k: int, metric: str, seed: int) -> NDArray[np.int64]:
 
         distance = _NAMES_THERE.get(metric, metric)
         index = NNDescent(x, metric=distance, n_neighbors=max(k + 1, 15), random_state=seed)
-        found = np.asarray(index.neighbor_graph[0], dtype=np.int64)
-    return _without_self(found, np.arange(len(found)))[:, :k]
+        neighbors = np.asarray(index.neighbor_graph[0], dtype=np.int64)
+    return _without_self(neighbors, np.arange(len(neighbors)))[:, :k]
 
 
 def _without_self(found: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.int64]:

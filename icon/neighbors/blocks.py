@@ -28,8 +28,7 @@ def rows_of(x: Tensor | Array, at: slice | Tensor, device: torch.device) -> Tens
     """Some rows in double precision, in single where the device has no other."""
     wide = torch.float32 if device.type == "mps" else torch.float64
     if isinstance(x, Tensor):
-        found: Tensor = x.detach()[at].to(device, wide)
-        return found
+        return x.detach()[at].to(device, wide)
     block = x[at if isinstance(at, slice) else at.cpu().numpy()]
     return torch.from_numpy(np.array(block, dtype=np.float64)).to(device, wide)
 

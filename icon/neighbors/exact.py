@@ -50,7 +50,7 @@ def exact_neighbors(
         whole = rows_of(candidates, slice(None), device)
         queries = whole if queries is candidates else rows_of(queries, slice(None), device)
         return exact_neighbors(queries, whole, k, metric, own)
-    m, found, euclidean = len(candidates), [], metric == "sqeuclidean"
+    m, nearest, euclidean = len(candidates), [], metric == "sqeuclidean"
     keep = min(k + _SPARE, m)
 
     def prepared(rows: Tensor) -> Tensor:
@@ -90,15 +90,15 @@ def exact_neighbors(
                 all_of_them = torch.arange(m, device=device).expand(len(few), m)
                 mine = None if itself is None else itself[few]
                 index[few], distance[few] = _ordered(rows[few], candidates, all_of_them, k, metric, mine)
-        found.append((index, distance))
-    indices, distances = zip(*found, strict=True)
+        nearest.append((index, distance))
+    indices, distances = zip(*nearest, strict=True)
     return torch.cat(indices), torch.cat(distances)
 
 
 def exact_rows(features: Tensor | Array, rows: NDArray[np.int64], k: int, metric: str) -> NDArray[np.int64]:
     """``[b, k]`` nearest others of some rows."""
-    found, _ = exact_neighbors(features[rows], features, k, metric, own=torch.from_numpy(rows))
-    return found.cpu().numpy()
+    indices, _ = exact_neighbors(features[rows], features, k, metric, own=torch.from_numpy(rows))
+    return indices.cpu().numpy()
 
 
 def distances_to(
@@ -106,11 +106,11 @@ def distances_to(
 ) -> NDArray[np.float64]:
     """``[b, c]`` distances in float64 between rows and some others of each, in the order of the others."""
     index, cpu = torch.from_numpy(others), torch.device("cpu")
-    found = np.empty(others.shape)
+    distances = np.empty(others.shape)
     for part in parts(len(rows), max(1, blocks.GATHERED // (others.shape[1] * features.shape[1]))):
         a, b = rows_of(features, torch.from_numpy(rows[part]), cpu).unsqueeze(1), rows_of(features, index[part], cpu)
-        found[part] = _measured(a, b, metric)
-    return found
+        distances[part] = _measured(a, b, metric)
+    return distances
 
 
 def _ordered(

@@ -86,21 +86,21 @@ def _approximate(where: Any, features: Array, k: int, metric: str, seed: int) ->
     truth = exact_rows(where, sample, k, metric)
     nearby = distances_to(features, sample, truth, metric).max(axis=1)
 
-    def recall(found: NDArray[np.int64]) -> float:
-        reached = distances_to(features, sample, found, metric)
+    def recall(indices: NDArray[np.int64]) -> float:
+        reached = distances_to(features, sample, indices, metric)
         return float((reached <= nearby[:, None] * (1 + 1e-6) + 1e-12).mean())
 
     if library == "faiss":
-        found = by_faiss(features, read, k, metric, seed, recall, sample)
+        neighbors = by_faiss(features, read, k, metric, seed, recall, sample)
     else:
         wide = np.empty(features.shape, dtype=np.float32)
         for part in parts(n, blocks.CANDIDATES):
             wide[part] = read(features[part])
-        found = by_nn_descent(wide, k, metric, seed)
-    short = np.flatnonzero((found < 0).any(axis=1))
+        neighbors = by_nn_descent(wide, k, metric, seed)
+    short = np.flatnonzero((neighbors < 0).any(axis=1))
     for part in parts(len(short), blocks.QUERIES):
-        found[short[part]] = exact_rows(features, short[part], k, metric)
-    return Neighbors(found, recall(found[sample]))
+        neighbors[short[part]] = exact_rows(features, short[part], k, metric)
+    return Neighbors(neighbors, recall(neighbors[sample]))
 
 
 def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: int) -> Neighbors:
@@ -110,16 +110,16 @@ def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: i
         raise ValueError(f"search: got 'approximate' with metric={metric!r}, expected 'exact' or 'auto'")
     if search == "exact" or given or (search == "auto" and n <= EXACT_UP_TO):
         return Neighbors(distances.nearest(x, x, k, metric, own=True)[0])
-    found, sample = by_nn_descent(x, k, str(metric), seed), _sample(n, seed)
-    short = np.flatnonzero((found < 0).any(axis=1))
+    neighbors, sample = by_nn_descent(x, k, str(metric), seed), _sample(n, seed)
+    short = np.flatnonzero((neighbors < 0).any(axis=1))
     if len(short):
-        found[short] = distances.nearest(x, x, k, metric, own=True, rows=short)[0]
+        neighbors[short] = distances.nearest(x, x, k, metric, own=True, rows=short)[0]
     furthest = distances.nearest(x, x, k, metric, own=True, rows=sample)[1][:, -1:] * (1 + 1e-6) + 1e-12
     reached = [
-        np.take_along_axis(block, found[sample[start : start + len(block)]], axis=1)
+        np.take_along_axis(block, neighbors[sample[start : start + len(block)]], axis=1)
         for start, block in distances.blocks(x[sample], x, metric)
     ]
-    return Neighbors(found, float((np.concatenate(reached) <= furthest).mean()))
+    return Neighbors(neighbors, float((np.concatenate(reached) <= furthest).mean()))
 
 
 def _points(x: Any, k: int) -> int:

@@ -51,10 +51,10 @@ def multi_crop(
 
 def _alike(given: Sequence[Tensor], name: str) -> list[Tensor]:
     """Matrices of one shape."""
-    found = [check.matrix(x, f"{name}[{k}]") for k, x in enumerate(given)]
-    if not found:
+    matrices = [check.matrix(x, f"{name}[{k}]") for k, x in enumerate(given)]
+    if not matrices:
         raise ValueError(f"{name}: got none, expected those of at least one global view")
-    if any(x.shape != found[0].shape for x in found):
-        shapes = ", ".join(str(tuple(x.shape)) for x in found)
+    if any(x.shape != matrices[0].shape for x in matrices):
+        shapes = ", ".join(str(tuple(x.shape)) for x in matrices)
         raise ValueError(f"{name}: got shapes {shapes}, expected the same in each")
-    return found
+    return matrices

@@ -131,8 +131,8 @@ def _directions(centred: Tensor, dims: int) -> Tensor:
     if width <= n:
         vectors: Tensor = torch.linalg.eigh(centred.mT @ centred).eigenvectors
         return vectors.flip(1)[:, :dims]
-    found = torch.linalg.svd(centred, full_matrices=False).Vh[:dims].mT
-    return torch.nn.functional.pad(found, (0, dims - found.shape[1]))
+    directions = torch.linalg.svd(centred, full_matrices=False).Vh[:dims].mT
+    return torch.nn.functional.pad(directions, (0, dims - directions.shape[1]))
 
 
 def as_seen(mapper: nn.Module, x: Tensor) -> Tensor:

@@ -198,8 +198,8 @@ class Centering(nn.Module):
         if self.group is None:
             return t.mean(dim=0)
         sums = torch.cat([t.sum(dim=0), t.new_full((1,), float(len(t)))])
-        found = exchange.total(sums, exchange.process_group(self.group))
-        return found[:-1] / found[-1]
+        totals = exchange.total(sums, exchange.process_group(self.group))
+        return totals[:-1] / totals[-1]
 
     def extra_repr(self) -> str:
         return f"{len(self.center)}, temperature={self.temperature:g}, momentum={self.momentum:g}"

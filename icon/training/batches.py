@@ -133,15 +133,15 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(f"labels: got {len(labels)} entries, expected {n} (one per row of the inputs)")
         return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
-    found = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
-    if negatives is not None and not found.spreads_mass:
+    sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+    if negatives is not None and not sampler.spreads_mass:
         raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
     if negatives is not None and (loss.q.margin or tells_positives(loss.q.partition)):
         raise ValueError(
             f"negatives: got {negatives}, expected None: {loss.q!r} tells positives from negatives, which p mixed with "
             "the uniform distribution does not"
         )
-    return found
+    return sampler
 
 
 def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:

@@ -68,8 +68,7 @@ class GradCache:
         for k, (each, leaf) in enumerate(zip(passes, leaves, strict=True)):
             if leaf.grad is not None:
                 each.carry_on(leaf.grad, waits=last[id(each.encoder)] == k)
-        found: Tensor = value.detach()
-        return found
+        return value.detach()
 
 
 class _Pass:
@@ -84,20 +83,20 @@ class _Pass:
 
     def embeddings(self) -> Tensor:
         """All embeddings ``[n, d]`` as a leaf of the graph, and the random state before each chunk."""
-        found: Tensor | None = None
+        embeddings: Tensor | None = None
         with torch.no_grad():
             for k, part in enumerate(self._chunks()):
                 self._remember_draws(part)
                 encoded = self._encoded(part)
                 # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
-                found = encoded.new_empty(self.n, *encoded.shape[1:]) if found is None else found
-                own = found[k * self.chunk : (k + 1) * self.chunk]
+                embeddings = encoded.new_empty(self.n, *encoded.shape[1:]) if embeddings is None else embeddings
+                own = embeddings[k * self.chunk : (k + 1) * self.chunk]
                 if encoded.shape != own.shape:
                     shapes = f"got an output of shape {tuple(encoded.shape)}, expected {tuple(own.shape)}"
                     raise ValueError(f"encoders: {shapes}, a row for each point")
                 own.copy_(encoded)
-        assert found is not None
-        return found.requires_grad_()
+        assert embeddings is not None
+        return embeddings.requires_grad_()
 
     def _remember_draws(self, part: Any) -> None:
         """Keep the random state before a chunk; once, where nothing is drawn."""
@@ -123,10 +122,10 @@ class _Pass:
             yield {k: v[part] for k, v in self.view.items()} if isinstance(self.view, Mapping) else self.view[part]
 
     def _encoded(self, part: Any) -> Tensor:
-        found = self.encoder(**part) if isinstance(part, Mapping) else self.encoder(part)
-        if not isinstance(found, Tensor):
-            raise TypeError(f"encoders: got an output of {type(found).__name__}, expected embeddings (n, d)")
-        return found
+        encoded = self.encoder(**part) if isinstance(part, Mapping) else self.encoder(part)
+        if not isinstance(encoded, Tensor):
+            raise TypeError(f"encoders: got an output of {type(encoded).__name__}, expected embeddings (n, d)")
+        return encoded
 
     def _alone(self, unless: bool) -> AbstractContextManager[Any]:
         """Without the exchange of gradients over ranks, which comes once at the end."""

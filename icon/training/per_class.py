@@ -106,12 +106,12 @@ class _Rounds:
 
     def draw(self, groups: int, size: int) -> list[list[int]]:
         """So many groups of distinct points, which have none in common as long as there are enough."""
-        found: list[list[int]] = []
-        while len(found) < groups:
-            together = min(groups - len(found), len(self.members) // size)
+        drawn: list[list[int]] = []
+        while len(drawn) < groups:
+            together = min(groups - len(drawn), len(self.members) // size)
             points = self._next(together * size)
-            found += [points[k : k + size] for k in range(0, len(points), size)]
-        return found
+            drawn += [points[k : k + size] for k in range(0, len(points), size)]
+        return drawn
 
     def _next(self, number: int) -> list[int]:
         """Distinct points: those that are left of a round first."""
@@ -121,8 +121,8 @@ class _Rounds:
             new = number - len(last)
             self.left = _shuffled([*others[new:], *last], self.generator)
             return [*last, *others[:new]]
-        found, self.left = self.left[:number], self.left[number:]
-        return found
+        points, self.left = self.left[:number], self.left[number:]
+        return points
 
 
 def _shuffled(items: Any, generator: torch.Generator | None) -> list[int]:

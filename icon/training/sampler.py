@@ -68,8 +68,8 @@ class PairSampler(Composable):
         spread = self._on_cpu.masses.uniform_mass
         if self.alpha == 0:
             return spread
-        found: Tensor = Debias(self.alpha).onto(torch.zeros(self.rows.n).double() if spread is None else spread)
-        return found
+        uniform: Tensor = Debias(self.alpha).onto(torch.zeros(self.rows.n).double() if spread is None else spread)
+        return uniform
 
     @property
     def spreads_mass(self) -> bool:
@@ -78,12 +78,12 @@ class PairSampler(Composable):
 
     @cached
     def _anchors(self) -> Tensor:
-        found = (self._own.sums() > 0).nonzero().flatten()
-        if not len(found):
+        anchors = (self._own.sums() > 0).nonzero().flatten()
+        if not len(anchors):
             raise ValueError(
                 "target: got a p in which no anchor has a positive of its own, expected at least one for batches"
             )
-        return found
+        return anchors
 
     @classmethod
     def of(
@@ -103,10 +103,10 @@ class PairSampler(Composable):
             rows = rows if loss.normalization == "row" or rows.is_joint else rows.symmetrized
             return cls(rows, weighted, negatives)
         p: Distribution = loss.p
-        found = cls(p.before_operations(target, sets), weighted, negatives)
+        sampler = cls(p.before_operations(target, sets), weighted, negatives)
         for operation in p.operations:
-            found = found._after(operation, target, sets)
-        return found
+            sampler = sampler._after(operation, target, sets)
+        return sampler
 
     def _then(self, operation: Operation) -> PairSampler:
         return self._after(operation, None, Sets(self.rows.n, self.rows.m))

@@ -25,10 +25,10 @@ def scheduler_of(
         return LambdaLR(method, lambda done: min(1.0, 2 * (1 - done / steps)))
     if schedule is None:
         return None
-    found: Any = schedule(method)
-    if not isinstance(found, LRScheduler):
-        raise TypeError(f"schedule: got one that gives {type(found).__name__}, expected a scheduler of torch.optim")
-    return found
+    scheduler: Any = schedule(method)
+    if not isinstance(scheduler, LRScheduler):
+        raise TypeError(f"schedule: got one that gives {type(scheduler).__name__}, expected a scheduler of torch.optim")
+    return scheduler
 
 
 def advance(scheduler: LRScheduler | None, loss: float) -> None:

@@ -132,8 +132,8 @@ class Shares(Alone):
             flat = [torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in alike]
             present = torch.tensor([float(p.grad is not None) for p in alike]).to(flat[0])
             whole = exchange.total(torch.cat([*flat, present]), self.group)
-            *sums, found = torch.split(whole, [*map(len, flat), len(alike)])
-            for parameter, gradient, count in zip(alike, sums, found.tolist(), strict=True):
+            *sums, counts = torch.split(whole, [*map(len, flat), len(alike)])
+            for parameter, gradient, count in zip(alike, sums, counts.tolist(), strict=True):
                 parameter.grad = (gradient / self.world).view_as(parameter) if count else None
 
     @torch.no_grad()

@@ -24,14 +24,14 @@ class Autograd(Evaluator):
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
         if problem.step >= problem.support.n:
             return problem.per_anchor(problem.anchors, 0)
-        found: tuple[Tensor, ...] = _PerAnchor.apply(problem, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
-        return found
+        numbers: tuple[Tensor, ...] = _PerAnchor.apply(problem, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
+        return numbers
 
     def total(self, problem: Problem, weights: Tensor) -> Tensor:
         if problem.step >= problem.support.n:
             return problem.values(problem.anchors, 0) @ weights
-        found: Tensor = _Total.apply(problem, weights, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
-        return found
+        total: Tensor = _Total.apply(problem, weights, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
+        return total
 
     def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
         if forth.step < forth.support.n or not forth.is_softmax:
@@ -76,14 +76,14 @@ class _PerAnchor(torch.autograd.Function):
         ctx.problem = problem
         ctx.save_for_backward(anchors, *tensors)
         here = problem.with_tensors(tensors)
-        found: list[Tensor] = []
+        wholes: list[Tensor] = []
         for start, stop in problem.blocks():
             block = here.per_anchor(anchors[start:stop], start)
             # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
-            found = found or [x.new_empty(problem.support.n) for x in block]
-            for whole, part in zip(found, block, strict=True):
+            wholes = wholes or [x.new_empty(problem.support.n) for x in block]
+            for whole, part in zip(wholes, block, strict=True):
                 whole[start:stop] = part
-        return tuple(found)
+        return tuple(wholes)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -183,11 +183,11 @@ def second_order(
         )
     # Views, so that the same tensor as anchors and as candidates counts once in each place.
     inputs = [t.view_as(t) for t in (anchors, *tensors)]
-    found = problem.with_tensors(tuple(inputs[1:])).per_anchor(inputs[0], 0)
+    numbers = problem.with_tensors(tuple(inputs[1:])).per_anchor(inputs[0], 0)
     if weights is not None:
-        first, *rest = found
-        found, upstream = ((first - rest[0] if rest else first) @ weights,), (upstream,)
-    sent = [(f, u) for f, u in zip(found, upstream, strict=True) if f.requires_grad]
+        first, *rest = numbers
+        numbers, upstream = ((first - rest[0] if rest else first) @ weights,), (upstream,)
+    sent = [(f, u) for f, u in zip(numbers, upstream, strict=True) if f.requires_grad]
     wanted = [t for t, n in zip(inputs, needed, strict=True) if n]
     outputs, upstream = zip(*sent, strict=True)
     gradients = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=True, allow_unused=True))

@@ -78,8 +78,8 @@ class Links:
 
 def mean_scores(z: Float[Tensor, "n 2"], links: Links, q: Kernel) -> Float[Tensor, " n"]:
     """``E_i = sum_j p_ij s_ij`` of the pairs that are listed; differentiable in ``z``."""
-    found: Tensor = _MeanScores.apply(z, links, q)  # type: ignore[no-untyped-call]
-    return found
+    means: Tensor = _MeanScores.apply(z, links, q)  # type: ignore[no-untyped-call]
+    return means
 
 
 class _MeanScores(torch.autograd.Function):

@@ -163,8 +163,8 @@ class _Softmax(torch.autograd.Function):
         if torch.is_grad_enabled():
             weights, anchors, candidates = ctx.saved_tensors
             problem = ctx.problem if ctx.with_mean else ctx.problem.without_edges()
-            found = second_order(problem, weights, anchors, (candidates,), ctx.needs_input_grad[3:], upstream)
-            return (None, None, None, *found)
+            gradients = second_order(problem, weights, anchors, (candidates,), ctx.needs_input_grad[3:], upstream)
+            return (None, None, None, *gradients)
         return (None, None, None, *(None if g is None else g * upstream for g in ctx.gradients))
 
 

@@ -113,8 +113,8 @@ class Grid(Evaluator):
         if isinstance(spaced.nodes, Pairs):
             self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
         elif coarser or spaced.calls % EVERY == 0 or spaced.n != len(points.z):
-            found, spaced.n = self._fine_enough(spaced, points), len(points.z)
-            if found is None:
+            errors, spaced.n = self._fine_enough(spaced, points), len(points.z)
+            if errors is None:
                 spaced.given_up = EVERY
                 if points.pairs > MOST_NODES:
                     check.warn(
@@ -122,7 +122,7 @@ class Grid(Evaluator):
                         f"reaches tolerance={self.tolerance:g}; its sums are computed exactly, which is slow"
                     )
                 return False
-            spaced.error, self.error = found, found
+            spaced.error, self.error = errors, errors
         spaced.calls += 1
         return True
 
@@ -153,9 +153,9 @@ class Grid(Evaluator):
         if usable is None:
             spaced.spacing = spacing
             return None
-        found, spaced.spacing = usable
+        error, spaced.spacing = usable
         spaced.place(points)
-        return found
+        return error
 
     def _logs(self, spaced: Spaced, points: Points, sums: Tensor, exclude_self: bool) -> Tensor:
         """The logarithms of the sums, exact where these are too small for what the grid tells."""

@@ -78,8 +78,8 @@ class Nodes:
         x, y = (_distances(count, self.spacing, self.z.device) for count in self.shape)
         values = kernel(x.square()[:, None] + y.square())
         splines = _spline(self.shape[0], self.z.device)[:, None] * _spline(self.shape[1], self.z.device)
-        found = torch.fft.rfft2(values) / splines[:, : self.shape[1] // 2 + 1]
-        real: Tensor = found.real  # of an even function
+        spectrum = torch.fft.rfft2(values) / splines[:, : self.shape[1] // 2 + 1]
+        real: Tensor = spectrum.real  # of an even function
         return real.to(self.dtype)
 
     def sums(self, charges: Float[Tensor, " n"], spectrum: Tensor) -> Float[Tensor, "n 3"]:
@@ -110,13 +110,13 @@ class Nodes:
         loops = loops_for(self.z)
         if loops is None:
             return self._gather_by_torch(field)
-        z, low, parts, found = self.z.numpy(), self.low.numpy(), _parts(self.z), self.z.new_empty(len(self.z), 3)
+        z, low, parts, sums = self.z.numpy(), self.low.numpy(), _parts(self.z), self.z.new_empty(len(self.z), 3)
         inverse = z.dtype.type(1 / self.spacing)
         shared(
-            lambda k, start, stop: loops.gather(z, low, inverse, field.numpy(), parts, found.numpy(), start, stop),
+            lambda k, start, stop: loops.gather(z, low, inverse, field.numpy(), parts, sums.numpy(), start, stop),
             len(z),
         )
-        return found
+        return sums
 
     # -- the same without numba, and on other devices -----------------------------------------------------------------
 
@@ -163,13 +163,13 @@ class Pairs:
         return self.z.new_empty(0)
 
     def sums(self, charges: Float[Tensor, " n"], spectrum: Tensor) -> Float[Tensor, "n 3"]:
-        loops, found = loops_for(self.z), self.z.new_empty(len(self.z), 3)
+        loops, sums = loops_for(self.z), self.z.new_empty(len(self.z), 3)
         x, y = (self.z[:, k].contiguous().numpy() for k in range(2))
         own = charges.double().contiguous().numpy()
         assert loops is not None
-        loop = partial(loops.cauchy_pairs, x, y, own, self.law, found.numpy())
+        loop = partial(loops.cauchy_pairs, x, y, own, self.law, sums.numpy())
         shared(lambda _, start, stop: loop(start, stop), len(self.z), least=max(1, _PAIRS_OF_A_THREAD // len(self.z)))
-        return found
+        return sums
 
 
 def field_sums(
@@ -183,8 +183,8 @@ def field_sums(
 
     A charge is 1 where none are given. ``moves`` tells whether a gradient of the points with charges is wanted.
     """
-    found: Tensor = _Sums.apply(z, nodes, spectrum, charges, moves)  # type: ignore[no-untyped-call]
-    return found
+    sums: Tensor = _Sums.apply(z, nodes, spectrum, charges, moves)  # type: ignore[no-untyped-call]
+    return sums
 
 
 def squared_distances(a: Float[Tensor, "n 2"], b: Float[Tensor, "m 2"]) -> Float[Tensor, "n m"]:
@@ -241,10 +241,10 @@ class _Sums(torch.autograd.Function):
     def forward(
         ctx: Any, z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor, charges: Tensor | None, moves: bool
     ) -> Tensor:
-        found = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
+        sums = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
         ctx.nodes, ctx.spectrum, ctx.charges, ctx.moves, ctx.dtype = nodes, spectrum, charges, moves, z.dtype
-        ctx.save_for_backward(found[:, 1:])
-        return found[:, 0].clone()
+        ctx.save_for_backward(sums[:, 1:])
+        return sums[:, 0].clone()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:

@@ -40,8 +40,7 @@ class Ring(Evaluator):
 
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
         tensors = problem.candidates, *problem.q.score_parameters
-        found = _Around.apply(problem, self, problem.anchors, *tensors)  # type: ignore[no-untyped-call]
-        *summaries, expected = found
+        *summaries, expected = _Around.apply(problem, self, problem.anchors, *tensors)  # type: ignore[no-untyped-call]
         partition = problem.q.partition
         assert isinstance(partition, Mergeable)
         return partition.merged(*summaries), expected
@@ -130,21 +129,21 @@ class _Around(torch.autograd.Function):
     def forward(ctx: Any, problem: Problem, ring: Ring, anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.problem, ctx.ring = problem, ring
         ctx.save_for_backward(anchors, *tensors)
-        guest, found, error = tensors[0][: ring.sizes[ring.rank]], [], None
+        guest, of_tiles, error = tensors[0][: ring.sizes[ring.rank]], [], None
         for step, source in enumerate(ring.hops()):
             last = step == ring.world - 1
             coming, works = ring.start_passing(step, [] if last else [guest])
             try:
                 tile = None if error else ring.tile(problem, source, guest)
                 if tile is not None:
-                    found.append(Autograd().per_anchor(tile))
+                    of_tiles.append(Autograd().per_anchor(tile))
             except Exception as failed:  # told when all have been served
                 error = failed
             for work in works:
                 work.wait()
             guest = guest if last else coming[0]
         ring.agree(error)
-        *summaries, expected = (torch.stack(number) for number in zip(*found, strict=True))
+        *summaries, expected = (torch.stack(number) for number in zip(*of_tiles, strict=True))
         return *summaries, expected.sum(dim=0)
 
     @staticmethod
@@ -162,8 +161,8 @@ class _Around(torch.autograd.Function):
             if tile is not None:
                 sent = [*(each[seen] for each in of_summaries), of_mean]
                 wanted = (*needed[:2], *[False] * len(tile.p.leaves), *needed[2:])
-                found = first_order(tile, anchors, (guest, *tile.p.leaves, *rest), wanted, sent)
-                by_anchor, by_guest, *others = found[:2] + found[2 + len(tile.p.leaves) :]
+                gradients = first_order(tile, anchors, (guest, *tile.p.leaves, *rest), wanted, sent)
+                by_anchor, by_guest, *others = gradients[:2] + gradients[2 + len(tile.p.leaves) :]
                 seen += 1
                 for k, part in ((0, by_anchor), *enumerate(others, start=2)):
                     if part is not None:

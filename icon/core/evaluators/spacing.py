@@ -199,14 +199,14 @@ def _share(off: Tensor, true: Tensor) -> float:
 
 def _exact(points: Points, law: Law, rows: Tensor) -> Tensor:
     """``[r, 3]`` sums of a law over all candidates, and their gradients."""
-    z, candidates, found = points.z.detach(), points.candidates.detach().double(), []
+    z, candidates, sums_and_slopes = points.z.detach(), points.candidates.detach().double(), []
     for some in torch.split(rows, max(1, EXACT_ROWS // len(candidates))):
         with torch.enable_grad():
             anchors = z[some].double().requires_grad_()
             sums = law(squared_distances(anchors, candidates)).sum(dim=1)
             (slopes,) = torch.autograd.grad(sums.sum(), anchors)
-        found.append(torch.cat([sums.detach()[:, None], slopes], dim=1))
-    return torch.cat(found)
+        sums_and_slopes.append(torch.cat([sums.detach()[:, None], slopes], dim=1))
+    return torch.cat(sums_and_slopes)
 
 
 def log_sums(z: Tensor, candidates: Tensor, rows: Tensor, spaced: Spaced, exclude_self: bool) -> Tensor:
