@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._values import shown
 from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.cross_entropy import cross_entropies, cross_entropy
@@ -29,7 +30,7 @@ from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights, given_weights
 from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, optional_buffer, shown
+from icon.q.base import WHOLE, Features, Kernel, Totals, optional_buffer
 
 
 class Loss(nn.Module):
