@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
+from icon._values import name_of, shown
 
 #: ``(p [b, m], q [b, m], log_q [b, m]) -> [b]``; q = 0 and log_q = 0 outside the support. A fourth parameter named
 #: ``log_p`` gets the logarithm of p, known beyond what p can hold.
@@ -99,6 +100,11 @@ def resolve(divergence: str | Divergence) -> Divergence | None:
         return divergence
     found = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
     return found() if isinstance(found, type) else found
+
+
+def called(divergence: Divergence | None) -> str:
+    """The name of a divergence, or what it is where it has none."""
+    return name_of(divergence, DIVERGENCES) or shown(divergence)
 
 
 def takes_log_p(divergence: Any) -> bool:

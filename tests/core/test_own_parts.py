@@ -89,8 +89,6 @@ def test_a_users_own_score(kind: type[icon.q.Kernel], reduction: str) -> None:
 class Dense(icon.Evaluator):
     """Everything as matrices of all pairs, written from the public interface alone."""
 
-    name = "dense"
-
     def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
         n, support = problem.support.n, problem.support
         p = problem.p.tile(0, n, problem.anchors)
@@ -133,7 +131,7 @@ def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
     z, x, ids, mine = normal(N, 3), normal(N, 4, seed=1).numpy(), np.arange(N) // 2, Counting()
     icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=mine)(z, ids)
     icon.loss("gaussian", "pairs", evaluator=mine)(z, ids)
-    assert "evaluator='dense'" in repr(icon.method("simclr", evaluator=mine))
+    assert "evaluator=Counting()" in repr(icon.method("simclr", evaluator=mine))
     mapped = icon.Embedding(evaluator=mine, max_iter=2, hyper={"perplexity": 4.0}).fit(x)
     before = len(calls)
     mapped.transform(x[:3] + 0.1)

@@ -36,8 +36,6 @@ class Fused(Evaluator):
             TF32 on CUDA. Factors rounded to bfloat16 put it off by 2e-3 (an emulation in float64).
     """
 
-    name = "fused"
-
     def __init__(self, matmul_precision: str | None = None) -> None:
         if matmul_precision is not None and matmul_precision not in PRECISIONS:
             raise ValueError(f"matmul_precision: got {matmul_precision!r}, expected 'tf32', 'bfloat16' or None")
@@ -92,9 +90,6 @@ class Fused(Evaluator):
             yield
         finally:
             torch.set_float32_matmul_precision(before)
-
-    def __repr__(self) -> str:
-        return "Fused()" if self.matmul_precision is None else f"Fused(matmul_precision={self.matmul_precision!r})"
 
 
 def _averages(problem: Problem, least: int) -> bool:
