@@ -176,7 +176,7 @@ def test_a_file_that_would_lose_an_argument_is_not_written(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("part", [chi_squared, Soft(), dict], ids=["a function", "an object", "no partition"])
 def test_a_partition_is_registered_as_a_class(part: Any) -> None:
-    with pytest.raises(TypeError, match=r"^partition: got .*, expected a class without arguments"):
+    with pytest.raises(TypeError, match=r"^partition: got .*, expected a class that is made without arguments"):
         icon.register_partition("another")(part)
 
 

@@ -7,15 +7,11 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, TypeVar
+from typing import Any
 
 from icon import _checks as check
 from icon import p, q
-from icon.core.divergence import DIVERGENCES
-from icon.core.evaluators import EVALUATORS
 from icon.core.loss import Loss
-
-T = TypeVar("T", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -73,122 +69,6 @@ COLUMNS = {
 _CONTRASTIVE = ("pairs", "cross-modal", "classes")
 #: Where self belongs to the support: a kernel of the features under clusters (K-means), the variance of VI-Reg.
 _WITH_SELF = (("clusters", "gaussian"), ("clusters", "student-t"), ("gaussian-wide", "pairs"))
-
-
-def register_row(slug: str, name: str | None = None) -> Callable[[T], T]:
-    """Decorator that adds a learned distribution of your own to the rows of the table.
-
-    >>> @icon.register_row("laplace", "Laplace")
-    ... class Laplace(icon.q.Kernel):
-    ...     def score(self, anchors, candidates):
-    ...         return -torch.cdist(anchors, candidates, p=1)
-    >>> icon.loss("laplace", "pairs")
-
-    Args:
-        slug: its name in code, and in saved files.
-        name: its name for people; None: the slug.
-
-    Raises:
-        TypeError: no subclass of `icon.q.Kernel`.
-        ValueError: the slug is taken.
-    """
-    return _adding(ROWS, slug, name, q.Kernel, "row")
-
-
-def register_column(slug: str, name: str | None = None) -> Callable[[T], T]:
-    """Decorator that adds a supervisory distribution of your own to the columns of the table.
-
-    Args:
-        slug: its name in code, and in saved files.
-        name: its name for people; None: the slug.
-
-    Raises:
-        TypeError: no subclass of `icon.p.Distribution`.
-        ValueError: the slug is taken.
-    """
-    return _adding(COLUMNS, slug, name, p.Distribution, "column")
-
-
-def register_partition(name: str) -> Callable[[T], T]:
-    """Decorator that names a partition of your own: ``icon.q.Gaussian(partition=name)``.
-
-    Args:
-        name: its name in code, and in saved files. What is registered is a class without arguments.
-
-    Raises:
-        ValueError: the name is taken.
-        TypeError: no class without arguments whose objects are partitions.
-    """
-
-    def add(kind: T) -> T:
-        try:
-            is_partition = callable(made := kind()) and hasattr(made, "is_normalizer")
-        except TypeError:
-            is_partition = False
-        if not is_partition:
-            raise TypeError(f"partition: got {kind!r}, expected a class without arguments that has is_normalizer")
-        return _naming(q.PARTITIONS, name, "partition")(kind)
-
-    return add
-
-
-def register_divergence(name: str) -> Callable[[T], T]:
-    """Decorator that names a divergence of your own: ``icon.Loss(p, q, divergence=name)``.
-
-    Args:
-        name: its name in code, and in saved files. A function of ``(p, q, log_q)``, or a class whose objects are such.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-    return _naming(DIVERGENCES, name, "divergence")
-
-
-def register_evaluator(name: str) -> Callable[[T], T]:
-    """Decorator that names an `icon.Evaluator` of your own: ``icon.loss(row, column, evaluator=name)``.
-
-    Args:
-        name: its name in code, and in saved files.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-
-    def add(kind: T) -> T:
-        if any(known is kind for known in EVALUATORS.values()):
-            raise ValueError(f"evaluator: got {kind!r}, which is one already, expected a class of its own")
-        kind.name = name  # type: ignore[attr-defined]
-        return naming(kind)
-
-    naming: Callable[[T], T] = _naming(EVALUATORS, name, "evaluator")
-    return add
-
-
-def _adding(axis: dict[str, Axis], slug: str, name: str | None, base: type, what: str) -> Callable[[T], T]:
-    if slug in axis:
-        raise ValueError(f"slug: got {slug!r}, which is a {what} already, expected a new one")
-
-    def add(kind: T) -> T:
-        if not (isinstance(kind, type) and issubclass(kind, base)):
-            raise TypeError(f"{what}: got {kind!r}, expected a subclass of {base.__name__}")
-        if any(known.build is kind for known in axis.values()):
-            raise ValueError(f"{what}: got {kind.__name__}, which is a {what} already, expected a class of its own")
-        setattr(kind, what, slug)
-        axis[slug] = Axis(slug, name or slug, kind)
-        return kind
-
-    return add
-
-
-def _naming(known: dict[str, Any], name: str, what: str) -> Callable[[T], T]:
-    if name in known:
-        raise ValueError(f"name: got {name!r}, which is a {what} already, expected a new one")
-
-    def add(part: T) -> T:
-        known[name] = part
-        return part
-
-    return add
 
 
 def loss(row: str, column: str, **hyper: Any) -> Loss:
