@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
@@ -11,6 +9,7 @@ from typing import Any
 
 from icon import _checks as check
 from icon import p, q
+from icon._values import parameters
 from icon.core.loss import Loss
 
 
@@ -89,25 +88,30 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
     """
     check.choice(row, "row", tuple(ROWS))
     check.choice(column, "column", tuple(COLUMNS))
-    name = hyper.pop("name", None)
     q_names = _parameters(ROWS[row].build) - ({"partition"} if row == "gaussian-narrow" else set())
-    p_names = _parameters(COLUMNS[column].build) - {"operations"}
+    p_names = _parameters(COLUMNS[column].build)
     given = sorted_out(hyper, p_names, q_names, f"{row} x {column}")
     p_defaults = {"exclude_self": False} if (row, column) in _WITH_SELF else {}
     supervisory = COLUMNS[column].build(**(p_defaults | given["p"]))
     learned = ROWS[row].build(**(_q_defaults(row, column, given["q"]) | given["q"]))
-    return Loss(composed(supervisory, given["operations"]), learned, name=name, **given["settings"])
+    return Loss(composed(supervisory, given["operations"]), learned, **given["settings"])
 
 
 def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: str) -> dict[str, dict[str, Any]]:
     """Hyper-parameters by what they are of: ``p``, ``q``, ``operations`` on p, ``settings`` of the loss.
 
     Raises:
-        TypeError: a name that none of them has.
+        TypeError: a name that none of them has, or that a part of your own shares with a setting or an operation.
     """
     found: dict[str, dict[str, Any]] = {"p": {}, "q": {}, "operations": {}, "settings": {}}
     for key, value in hyper.items():
-        if key in SETTINGS or key == "empty":
+        if key in (*SETTINGS, *OPERATIONS, "empty", "name") and key in q_names | p_names:
+            kind = "an operation on p" if key in OPERATIONS else "a setting of the loss"
+            raise TypeError(
+                f"{key}: got {value!r} for {of}, which could be {kind} or the argument of a part of your own, expected "
+                "icon.Loss(p, q), where each has its place"
+            )
+        if key in (*SETTINGS, "empty", "name"):
             found["settings"][key] = value
         elif key in OPERATIONS:
             found["operations"][key] = value
@@ -127,19 +131,18 @@ def composed(supervisory: p.Distribution, operations: dict[str, Any]) -> p.Distr
     others = tuple(operation for name, operation in own.items() if name not in OPERATIONS)
     if not operations:
         return supervisory
-    supervisory = dataclasses.replace(supervisory, operations=others)
+    supervisory = supervisory.with_operations(others)
     for name in OPERATIONS:
         if operations.get(name):
             supervisory = getattr(supervisory, name)(operations[name])
         elif name in own and name not in operations:
-            supervisory = supervisory._then(own[name])
+            supervisory = supervisory.with_operations((*supervisory.operations, own[name]))
     return supervisory
 
 
 def rebuilt(given: Loss, of: str, hyper: dict[str, Any], name: str) -> Loss:
     """A loss with a name and other hyper-parameters of its parts, operations on its p, or settings, as in `loss`."""
-    p_names = {f.name for f in dataclasses.fields(given.p)} - {"operations"}
-    found = sorted_out(hyper, p_names, _parameters(type(given.q)), of)
+    found = sorted_out(hyper, _parameters(type(given.p)), _parameters(type(given.q)), of)
     learned = given.q.hyper_parameters()
     if "sigma" in found["q"] and "temperature" in learned:  # a scale of the other kind, and what it scales
         learned = {**learned, "metric": "sqeuclidean"}
@@ -147,21 +150,18 @@ def rebuilt(given: Loss, of: str, hyper: dict[str, Any], name: str) -> Loss:
     elif "temperature" in found["q"] and "sigma" in learned:
         learned = {**learned, "metric": "cosine"}
         del learned["sigma"]
-    scales = {"perplexity", "sigma", "temperature"} & p_names
-    if scales & found["p"].keys():  # a given scale of p stands for those that it had
-        found["p"] = dict.fromkeys(scales) | found["p"]
-    supervisory = composed(dataclasses.replace(given.p, **found["p"]), found["operations"])
+    supervisory = composed(given.p.replace(**found["p"]), found["operations"])
     learned_q = type(given.q)(**(learned | found["q"])) if found["q"] else given.q
     if learned_q.row != given.row:
         raise TypeError(f"partition: got {hyper.get('partition')!r}, which is of another row than {of}")
-    return given.replace(p=supervisory, q=learned_q, name=name, **found["settings"])
+    return given.replace(p=supervisory, q=learned_q, **{"name": name, **found["settings"]})
 
 
 def _parameters(build: Callable[..., Any]) -> set[str]:
-    names = set(inspect.signature(build).parameters)
+    names = set(parameters(build)) - {"operations"}
     if build is _narrow:
-        names |= set(inspect.signature(q.Gaussian).parameters) - {"sigma", "temperature", "learnable"}
-    return names - {"hyper", "self"}
+        names |= set(parameters(q.Gaussian)) - {"sigma", "temperature", "learnable"}
+    return names
 
 
 def _q_defaults(row: str, column: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import icon
+from tests.cases import N, normal
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -130,3 +131,43 @@ def test_a_function_that_is_registered_twice_keeps_one_name() -> None:
     icon.register_divergence("squares")(squares)
     with pytest.raises(ValueError, match=r"^divergence: got squares, which is a divergence already"):
         icon.register_divergence("again")(squares)
+
+
+@pytest.mark.parametrize("key", ["walks", "block", "name", "debias"])
+def test_an_argument_that_two_places_could_take_is_refused(key: str) -> None:
+    icon.register_row("own")(Row)
+    icon.register_column("own")(Column)
+    kind = "an operation on p" if key in ("walks", "debias") else "a setting of the loss"
+    message = rf"^{key}: got 0.5 for own x own, which could be {kind} or the argument of a part of your own, expected "
+    with pytest.raises(TypeError, match=message):
+        icon.loss("own", "own", **{key: 0.5})
+    assert icon.loss("own", "own", own=3.0).q.arguments == (1, 1.0, "", 3.0)
+
+
+def test_nothing_of_the_package_shares_a_name_with_a_setting() -> None:
+    for row in ("gaussian", "gaussian-narrow", "student-t", "clusters"):
+        icon.loss(row, "pairs", name="mine", block=3, debias=0.1, **({"leak": 0.1} if row == "gaussian-narrow" else {}))
+
+
+def test_arguments_that_a_class_passes_on_are_its_own() -> None:
+    icon.register_column("own")(Column)
+    assert icon.loss("student-t", "own", exclude_self=False).p.exclude_self is False
+    with pytest.raises(TypeError, match=r"^rest: unknown hyper-parameter of student-t x own"):
+        icon.loss("student-t", "own", rest=3)
+
+
+def test_an_own_p_in_a_method_can_be_given_other_arguments() -> None:
+    class Near(Column):
+        def __init__(self, steps: int = 1) -> None:
+            super().__init__()
+            self.steps = steps
+
+    icon.register_column("near")(Near)
+
+    @icon.register_method("own", "Own", cell=("student-t", "near"), family="gap", relation="exact: KL = definition")
+    def own() -> icon.Loss:
+        return icon.Loss(Near(2).debias(0.1), icon.q.StudentT())
+
+    assert repr(icon.method("own", steps=3).p) == "Near(steps=3).debias(0.1)"
+    assert repr(icon.method("own", debias=0.3).p) == "Near(steps=2).debias(0.3)"
+    assert torch.isfinite(icon.method("own")(normal(N, 2)))
