@@ -44,6 +44,20 @@ def test_a_partition_may_be_a_plain_function() -> None:
             kernel(partition=3)
 
 
+@pytest.mark.parametrize("wrong", [lambda s, row: s, lambda s, row: s.sum(), lambda s, row: 0.0])
+def test_a_partition_gives_one_number_per_row(wrong: Any) -> None:
+    loss = icon.Loss(icon.p.Classes(), Laplacian(partition=wrong))
+    with pytest.raises(ValueError, match=r"^partition: got shape .* from .*, expected \(\d+,\): one number per row$"):
+        loss(normal(N, 3), np.arange(N) % 4)
+
+
+@pytest.mark.parametrize("wrong", [lambda p, q, log_q: p - q, lambda p, q, log_q: (p - q).sum()])
+def test_a_divergence_gives_one_number_per_row(wrong: Any) -> None:
+    loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), divergence=wrong)
+    with pytest.raises(ValueError, match=r"^divergence: got shape .* from <lambda> .*: one number per row$"):
+        loss(normal(N, 3), np.arange(N) % 4)
+
+
 def test_a_divergence_of_ones_own() -> None:
     def squares(p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
         return (p - q).square().sum(dim=1)
