@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -171,3 +172,19 @@ def test_an_own_p_in_a_method_can_be_given_other_arguments() -> None:
     assert repr(icon.method("own", steps=3).p) == "Near(steps=3).debias(0.1)"
     assert repr(icon.method("own", debias=0.3).p) == "Near(steps=2).debias(0.3)"
     assert torch.isfinite(icon.method("own")(normal(N, 2)))
+
+
+def test_a_method_with_arrays_among_its_arguments_is_named() -> None:
+    class Scaled(Column):
+        def __init__(self, scales: Any = (1.0,)) -> None:
+            super().__init__()
+            self.scales = np.asarray(scales)
+
+    icon.register_column("scaled")(Scaled)
+
+    @icon.register_method("own", "Own", cell=("student-t", "scaled"), family="gap", relation="exact: KL = definition")
+    def own() -> icon.Loss:
+        return icon.Loss(Scaled([1.0, 2.0]), icon.q.StudentT())
+
+    assert repr(icon.loss("student-t", "scaled", scales=[1.0, 2.0])).startswith("Loss(Own:")
+    assert repr(icon.loss("student-t", "scaled", scales=[1.0, 3.0])).startswith("Loss(unnamed:")
