@@ -117,7 +117,8 @@ def test_values_of_ones_own_parts() -> None:
 
 
 @pytest.mark.parametrize("options", [{"row": "laplace"}, {"column": "ring"}, {"evaluator": "whole"},
-                                     {"hyper": {"divergence": "chi-squared"}}])  # fmt: skip
+                                     {"hyper": {"divergence": "chi-squared"}},
+                                     {"row": "gaussian", "hyper": {"partition": "soft"}}])  # fmt: skip
 def test_the_embedding_takes_them(options: dict[str, Any], tmp_path: Path) -> None:
     settings = {"row": "student-t", "column": "gaussian", "max_iter": 20, "random_state": 0} | options
     if settings["column"] == "gaussian":

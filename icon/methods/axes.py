@@ -84,7 +84,8 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
 
     Raises:
         ValueError: an unknown row or column (the nearest are suggested), or a hyper-parameter out of range.
-        TypeError: a hyper-parameter that neither p nor q has.
+        TypeError: a hyper-parameter that neither p nor q has, or that a part of your own shares with a setting of the
+            loss or an operation on p.
     """
     check.choice(row, "row", tuple(ROWS))
     check.choice(column, "column", tuple(COLUMNS))
