@@ -14,7 +14,7 @@ from warnings import warn
 if TYPE_CHECKING:
     from icon import estimators, metrics, nn, p, q, testing, training
     from icon._public import *
-    from icon.estimators import Clustering, Embedding, advise, diagnose, suggest_n_clusters
+    from icon.estimators import Clustering, Embedding, advise, diagnose, register_estimator, suggest_n_clusters
     from icon.nn import sinkhorn
 
 __version__ = "0.2.0"
@@ -44,6 +44,7 @@ __all__ = [
     "register",
     "register_column",
     "register_divergence",
+    "register_estimator",
     "register_evaluator",
     "register_method",
     "register_partition",
@@ -59,9 +60,8 @@ __all__ = [
 
 # All is imported when it is first used: `import icon` and the help of the command load nothing.
 _PACKAGES = ("estimators", "metrics", "nn", "p", "q", "testing", "training")
-_PLACES = dict.fromkeys(("Clustering", "Embedding", "advise", "diagnose", "suggest_n_clusters"), "estimators") | {
-    "sinkhorn": "nn"
-}
+_OF_ESTIMATORS = ("Clustering", "Embedding", "advise", "diagnose", "register_estimator", "suggest_n_clusters")
+_PLACES = dict.fromkeys(_OF_ESTIMATORS, "estimators") | {"sinkhorn": "nn"}
 _RENAMED = {"codes": "nn", "mappers": "nn"}
 
 

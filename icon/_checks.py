@@ -73,10 +73,8 @@ _WITH_VALUES = (Tensor, torch.nn.Parameter)
 
 def some(numbers: Iterable[float]) -> str:
     """A short, readable list of numbers, such as those of rows."""
-    values = list(numbers)
-    return ", ".join(str(i) for i in values[:_SHOWN]) + (
-        f", ... ({len(values)} in all)" if len(values) > _SHOWN else ""
-    )
+    given = list(numbers)
+    return ", ".join(str(i) for i in given[:_SHOWN]) + (f", ... ({len(given)} in all)" if len(given) > _SHOWN else "")
 
 
 def as_tensor(value: Any, name: str) -> Tensor:

@@ -12,15 +12,15 @@ from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.core.problem import Problem
 from icon.core.reduction import Terms
-from icon.methods.axes import (
-    loss,
+from icon.methods.axes import loss
+from icon.methods.record import Citation, Method
+from icon.methods.registration import (
     register_column,
     register_divergence,
     register_evaluator,
     register_partition,
     register_row,
 )
-from icon.methods.record import Citation, Method
 from icon.methods.registry import method, methods, register, register_method, table
 from icon.p.rows import Rows
 from icon.p.support import Support

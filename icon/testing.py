@@ -11,6 +11,7 @@ Each check raises an AssertionError that says what does not hold, and returns no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,9 +43,11 @@ def check_distribution(p: Distribution | Rows, target: Any = None) -> None:
         target: what it is made from; ten to a few hundred points will do.
 
     Raises:
+        TypeError: neither a distribution nor rows.
         AssertionError: a row is negative or does not sum to one (or to zero), mass lies outside the support, or a verb
             (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix.
     """
+    _is_a("p", p, (Distribution, Rows), "a distribution of icon.p, or prepared rows")
     rows = p if isinstance(p, Rows) else p(target)
     dense = rows.to_dense().detach().double()
     _that(dense.shape == (rows.n, rows.m), f"to_dense has shape {tuple(dense.shape)}, expected {(rows.n, rows.m)}")
@@ -116,9 +119,11 @@ def check_score(q: Kernel, d: int = _D) -> None:
         d: columns of its input.
 
     Raises:
+        TypeError: no learned distribution.
         AssertionError: what does not hold.
     """
-    q = q.double()
+    _is_a("q", q, Kernel, "an object of a subclass of icon.q.Kernel")
+    q = deepcopy(q).double()  # the caller's own keeps its dtype
     anchors, candidates = _points(7, d, 0), _points(5, d, 1)
     a, c, _ = q.features(anchors, candidates, Support(7, 5))
     whole = q.weighted_score(a, c)
@@ -180,8 +185,11 @@ def check_divergence(divergence: Divergence) -> None:
         divergence: the function of tiles ``(p, q, log_q)``.
 
     Raises:
+        TypeError: no such function.
         AssertionError: what does not hold.
     """
+    if not callable(divergence) or isinstance(divergence, type):
+        raise TypeError(f"divergence: got {divergence!r}, expected a function of (p, q, log_q)")
     logs, p = _points(5, 6, 4), _points(5, 6, 5).softmax(dim=1)
 
     def of(logits: Tensor, p: Tensor) -> Tensor:
@@ -248,8 +256,10 @@ def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:
         tolerance: largest relative difference.
 
     Raises:
+        TypeError: no evaluator.
         AssertionError: the cell and what differs.
     """
+    _is_a("evaluator", evaluator, Evaluator, "an object of a subclass of icon.Evaluator")
     for cell in cells():
         for options in _variants(cell):
             reference = _evaluated(cell, options | {"evaluator": Autograd()})
@@ -318,6 +328,11 @@ def _close(found: Tensor, expected: Tensor | float, what: str, tolerance: float 
     expected = torch.as_tensor(expected, dtype=torch.float64).detach()
     error = float((found.detach().double() - expected).abs().max())
     _that(error <= tolerance * max(1.0, float(expected.abs().max())), f"{what} differs by {error:.3g}")
+
+
+def _is_a(name: str, given: Any, kinds: type | tuple[type, ...], expected: str) -> None:
+    if not isinstance(given, kinds):
+        raise TypeError(f"{name}: got {given!r}, expected {expected}")
 
 
 def _that(holds: bool, otherwise: str) -> None:

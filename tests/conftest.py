@@ -26,9 +26,11 @@ if os.environ.get("ICON_CHECK_SHAPES"):
 
 from icon.core.divergence import DIVERGENCES
 from icon.core.evaluators import EVALUATORS
+from icon.estimators.saved import ESTIMATORS
 from icon.methods import registry as methods
 from icon.methods.axes import COLUMNS, ROWS
 from icon.q import PARTITIONS
+from icon.serialization import READERS
 from tests import cases
 
 pytest_plugins = ["tests.browser"]
@@ -76,7 +78,9 @@ def each_evaluator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def registry() -> Iterator[None]:
     """What is registered in a test is gone after it."""
-    known: tuple[dict[str, Any], ...] = (methods._METHODS, ROWS, COLUMNS, DIVERGENCES, EVALUATORS, PARTITIONS)
+    known: tuple[dict[str, Any], ...] = (
+        methods._METHODS, ROWS, COLUMNS, DIVERGENCES, EVALUATORS, PARTITIONS, ESTIMATORS, READERS
+    )  # fmt: skip
     before = [dict(entries) for entries in known]
     yield
     for entries, kept in zip(known, before, strict=True):

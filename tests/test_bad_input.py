@@ -324,3 +324,28 @@ def test_the_warning_points_at_the_call() -> None:
     with pytest.warns(UserWarning, match="without a positive") as caught:
         supcon().terms(Z[:4], [0, 1, 1, 3])
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong", "message"),
+    [
+        (icon.testing.check_distribution, 3, "p: got 3, expected a distribution of icon.p, or prepared rows"),
+        (icon.testing.check_distribution, icon.p.KNN, "p: got .*KNN.*, expected a distribution"),
+        (
+            icon.testing.check_score,
+            icon.q.StudentT,
+            "q: got .*StudentT.*, expected an object of a subclass of icon.q.Kernel",
+        ),
+        (icon.testing.check_partition, "mean", "partition: got 'mean', expected a function"),
+        (icon.testing.check_divergence, "js", "divergence: got 'js', expected a function of"),
+        (icon.testing.check_divergence, icon.divergence.Alpha, "divergence: got .*Alpha.*, expected a function of"),
+        (
+            icon.testing.check_evaluator,
+            "fused",
+            "evaluator: got 'fused', expected an object of a subclass of icon.Evaluator",
+        ),
+    ],
+)
+def test_a_contract_check_of_what_is_no_part(check: Any, wrong: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}"):
+        check(wrong)

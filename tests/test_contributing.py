@@ -13,6 +13,6 @@ EXAMPLES = re.findall(
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.parametrize("example", EXAMPLES, ids=["a score", "a method"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["a score", "a p", "a method"])
 def test_example_runs(example: str) -> None:
-    exec(compile(example, "CONTRIBUTING.md", "exec"), {"__name__": "contributing"})
+    exec(compile(example, "CONTRIBUTING.md", "exec", dont_inherit=True), {"__name__": "contributing"})

@@ -54,7 +54,17 @@ def test_nothing_below_the_top_imports_the_top() -> None:
             assert "icon" not in set(imported(ast.parse(file.read_text(encoding="utf-8")))), name
 
 
-BESIDE = ("p", "q", "_checks", "_cached", "_lazy", "_scales", "distances", "neighbors")  # what p and q may know
+BESIDE = (
+    "p",
+    "q",
+    "_checks",
+    "_values",
+    "_cached",
+    "_lazy",
+    "_scales",
+    "distances",
+    "neighbors",
+)  # what p and q may know
 ROOMS = ("core", "methods", "nn", "training", "estimators", "cli")
 
 

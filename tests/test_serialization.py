@@ -78,7 +78,9 @@ def test_a_score_of_ones_own_is_refused(tmp_path: Path) -> None:
     class Own(icon.q.Kernel):
         pass
 
-    with pytest.raises(TypeError, match=r"^loss: got Own, expected a distribution of icon or one that is registered"):
+    with pytest.raises(
+        TypeError, match=r"^loss: got Own, which no file can hold, expected plain values, a part of icon, or one that"
+    ):
         icon.Loss(icon.p.Classes(), Own()).save(tmp_path / "loss")
 
 

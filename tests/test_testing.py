@@ -139,7 +139,9 @@ def test_divergences(kind: str) -> None:
     ids=repr,
 )
 def test_scores(q: icon.q.Kernel) -> None:
+    before = {name: value.dtype for name, value in q.state_dict().items()}
     testing.check_score(q)
+    assert {name: value.dtype for name, value in q.state_dict().items()} == before
 
 
 # -- what is wrong is found --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
+from icon._values import name_of, shown
 
 #: ``(p [b, m], q [b, m], log_q [b, m]) -> [b]``; q = 0 and log_q = 0 outside the support. A fourth parameter named
 #: ``log_p`` gets the logarithm of p, known beyond what p can hold.
@@ -107,6 +108,11 @@ def resolve(divergence: str | Divergence) -> Divergence | None:
         return divergence
     known = DIVERGENCES[check.choice(divergence, "divergence", tuple(DIVERGENCES))]
     return known() if isinstance(known, type) else known
+
+
+def called(divergence: Divergence | None) -> str:
+    """The name of a divergence, or what it is where it has none."""
+    return name_of(divergence, DIVERGENCES) or shown(divergence)
 
 
 def takes_log_p(divergence: Any) -> bool:

@@ -12,11 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._values import name_of, with_names
 from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.cross_entropy import cross_entropies, cross_entropy
-from icon.core.divergence import Divergence, resolve
-from icon.core.evaluators import Evaluator
+from icon.core.divergence import DIVERGENCES, Divergence, called, resolve
+from icon.core.evaluators import EVALUATORS, Evaluator
 from icon.core.evaluators.ring import Ring, refuse_without_all
 from icon.core.exchange import Group
 from icon.core.inputs import views_of
@@ -28,7 +29,7 @@ from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights, given_weights
 from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, optional_buffer, shown
+from icon.q.base import WHOLE, Features, Kernel, Totals, optional_buffer
 
 
 class Loss(nn.Module):
@@ -120,8 +121,8 @@ class Loss(nn.Module):
         if empty is not None:
             on_no_positive = _renamed(empty, None if on_no_positive == "skip" else on_no_positive)
         self.on_no_positive = check.choice(on_no_positive, "on_no_positive", ("skip", "zero", "raise"))
-        self.divergence_name = divergence if isinstance(divergence, str) else repr(divergence)
         self.divergence = resolve(divergence)
+        self.divergence_name = called(self.divergence)
         self.block = None if block is None else check.count(block, "block")
         self.evaluator = evaluators.resolve(evaluator, matmul_precision)
         self.name, self.group = name, group
@@ -194,10 +195,7 @@ class Loss(nn.Module):
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
             changes["on_no_positive"] = _renamed(changes.pop("empty"), changes.get("on_no_positive"))
-        replaced = type(self)(**{**kept, **changes})
-        if "divergence" not in changes:
-            object.__setattr__(replaced, "divergence_name", self.divergence_name)
-        return replaced.train(self.training)
+        return type(self)(**{**kept, **changes}).train(self.training)
 
     @property
     def empty(self) -> str:
@@ -489,14 +487,13 @@ class Loss(nn.Module):
         """What differs from the defaults, p and q apart, as constructor arguments."""
         given = {
             "normalization": (self.normalization, "row"),
-            "divergence": (self.divergence_name, "kl"),
+            "divergence": (name_of(self.divergence, DIVERGENCES) or self.divergence, "kl"),
             "reduction": (self.reduction, "mean"),
             "on_no_positive": (self.on_no_positive, "skip"),
             "block": (self.block, None),
-            "evaluator": (None if self.evaluator is None else self.evaluator.name, None),
+            "evaluator": (name_of(self.evaluator, EVALUATORS) or self.evaluator, None),
             "group": (self.group, None),
             "exchange": (self.exchange, "gather"),
-            "matmul_precision": (getattr(self.evaluator, "matmul_precision", None), None),
         }
         changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
         if self.stationary_anchors:
@@ -507,8 +504,8 @@ class Loss(nn.Module):
 
     def __repr__(self) -> str:
         name = self.name or type(self).find_names(self) or "unnamed"
-        extra = "".join(f", {key}={shown(value)}" for key, value in self.hyper_parameters().items())
-        return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, p={self.p!r}, q={self.q!r}{extra})"
+        parts = with_names({"p": self.p, "q": self.q, **self.hyper_parameters()})
+        return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, {parts})"
 
 
 _SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positive", "block", "evaluator", "name",

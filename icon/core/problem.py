@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from icon import _checks as check
+from icon._values import shown
 from icon.core.divergence import Divergence, takes_log_p
 from icon.p.masses import Masses
 from icon.p.support import Support
@@ -134,7 +136,10 @@ class Problem:
             start: the number of the block's first anchor.
         """
         masses = partial(self._masses, start, start + len(scores))
-        return self.q.partition(scores, Competition(self.support, start, masses))
+        found = self.q.partition(scores, Competition(self.support, start, masses))
+        if getattr(found, "shape", None) != scores.shape[:1]:
+            _refuse_shape("partition", self.q.partition, found, scores)
+        return found
 
     def per_anchor(self, anchors: Float[Tensor, "b r"], start: int) -> tuple[Float[Tensor, " b"], ...]:
         """The numbers of a block of anchors: ``(A [b], E [b])`` for KL, ``(D [b],)`` for another divergence.
@@ -200,7 +205,10 @@ class Problem:
             empty = ~self.counted[start:stop, None]
             p = torch.where(empty, q.detach(), p)
             extra = {name: torch.where(empty, log_q.detach(), log_p) for name, log_p in extra.items()}
-        return divergence(p, q, log_q, **extra)
+        found = divergence(p, q, log_q, **extra)
+        if getattr(found, "shape", None) != p.shape[:1]:
+            _refuse_shape("divergence", divergence, found, p)
+        return found
 
     def _edge_scores(self, anchors: Tensor, start: int) -> Tensor:
         row, col, mass = self.p.edges(start, start + len(anchors))
@@ -215,6 +223,14 @@ class Problem:
                 f"{type(self.q.partition).__name__} tells positives from negatives"
             )
         return self.p.tile(start, stop, self.anchors)
+
+
+def _refuse_shape(what: str, part: Any, found: Tensor, tile: Tensor) -> None:
+    shape, expected = tuple(getattr(found, "shape", ())), tuple(tile.shape[:1])
+    raise ValueError(
+        f"{what}: got shape {shape} from {shown(part)} for a tile {tuple(tile.shape)}, expected {expected}: one number "
+        "per row"
+    )
 
 
 def block_size(n: int, m: int, block: int | None, device: torch.device) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,7 +155,7 @@ def with_lower_perplexity(loss: Loss, n: int) -> Loss:
     if perplexity is None or perplexity <= most:
         return loss
     check.warn(f"perplexity: lowered from {perplexity:g} to {most:.3g} for {n} points")
-    return loss.replace(p=replace(loss.p, perplexity=most))  # type: ignore[call-arg]
+    return loss.replace(p=loss.p.replace(perplexity=most))
 
 
 def check_hyper(hyper: Any, taken: tuple[str, ...] = ()) -> None:

@@ -32,9 +32,8 @@ from icon.estimators.counting import number_of_clusters
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, Neighborhood
 from icon.estimators.run import Run, of_weighted, weighted
-from icon.estimators.saved import load_estimator, save_estimator
+from icon.estimators.saved import readable, save_estimator
 from icon.estimators.spaces import read_spaces, side_by_side
-from icon.serialization import READERS
 from icon.training.state import settled
 
 
@@ -397,4 +396,4 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return logits if order is None else logits[:, order]
 
 
-READERS["Clustering"] = partial(load_estimator, Clustering)
+readable("Clustering", Clustering)

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -54,14 +53,13 @@ from icon.estimators.initial_points import spectral, start_of
 from icon.estimators.landmarks import chosen_of, part_of, spread
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
 from icon.estimators.placing import placed
-from icon.estimators.saved import load_estimator, save_estimator
+from icon.estimators.saved import readable, save_estimator
 from icon.labels import classes_of
 from icon.methods import axes, registry
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.support import Support
-from icon.serialization import READERS
 from icon.training.batches import prepare, rows_of
 from icon.training.sampler import PairSampler
 from icon.training.state import seeded, settled
@@ -320,7 +318,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             given = classes_of(y, "y", n)
             self.classes_ = given.names
             if loss.column == "data-label" and not given.known.all():
-                loss = loss.replace(p=replace(loss.p, ignore_index=-1), name=loss.name)  # type: ignore[call-arg]
+                loss = loss.replace(p=loss.p.replace(ignore_index=-1), name=loss.name)
         with seeded(seed, device):
             mapper, model = self._model(loss, some_of(features), seed)
         if isinstance(mapper, icon_nn.Lookup):
@@ -416,7 +414,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         perplexity = loss.p.hyper_parameters().get("perplexity")
         if perplexity is not None and getattr(loss.p, "n_neighbors", 0) == "auto" and self._is_large_map(loss, n):
             kept = min(n - 1, math.ceil(3 * np.max(perplexity)))
-            loss = loss.replace(p=replace(loss.p, n_neighbors=kept))  # type: ignore[call-arg]
+            loss = loss.replace(p=loss.p.replace(n_neighbors=kept))
         return loss
 
     @property
@@ -495,4 +493,4 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return tags
 
 
-READERS["Embedding"] = partial(load_estimator, Embedding)
+readable("Embedding", Embedding)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, TypeVar
+from typing import Any
 
 from icon import _checks as check
 from icon import p, q
-from icon.core.divergence import DIVERGENCES
-from icon.core.evaluators import EVALUATORS
+from icon._values import parameters
 from icon.core.loss import Loss
-
-T = TypeVar("T", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -75,122 +70,6 @@ _CONTRASTIVE = ("pairs", "cross-modal", "classes")
 _WITH_SELF = (("clusters", "gaussian"), ("clusters", "student-t"), ("gaussian-wide", "pairs"))
 
 
-def register_row(slug: str, name: str | None = None) -> Callable[[T], T]:
-    """Decorator that adds a learned distribution of your own to the rows of the table.
-
-    >>> @icon.register_row("laplace", "Laplace")
-    ... class Laplace(icon.q.Kernel):
-    ...     def score(self, anchors, candidates):
-    ...         return -torch.cdist(anchors, candidates, p=1)
-    >>> icon.loss("laplace", "pairs")
-
-    Args:
-        slug: its name in code, and in saved files.
-        name: its name for people; None: the slug.
-
-    Raises:
-        TypeError: no subclass of `icon.q.Kernel`.
-        ValueError: the slug is taken.
-    """
-    return _adding(ROWS, slug, name, q.Kernel, "row")
-
-
-def register_column(slug: str, name: str | None = None) -> Callable[[T], T]:
-    """Decorator that adds a supervisory distribution of your own to the columns of the table.
-
-    Args:
-        slug: its name in code, and in saved files.
-        name: its name for people; None: the slug.
-
-    Raises:
-        TypeError: no subclass of `icon.p.Distribution`.
-        ValueError: the slug is taken.
-    """
-    return _adding(COLUMNS, slug, name, p.Distribution, "column")
-
-
-def register_partition(name: str) -> Callable[[T], T]:
-    """Decorator that names a partition of your own: ``icon.q.Gaussian(partition=name)``.
-
-    Args:
-        name: its name in code, and in saved files. What is registered is a class without arguments.
-
-    Raises:
-        ValueError: the name is taken.
-        TypeError: no class without arguments whose objects are partitions.
-    """
-
-    def add(kind: T) -> T:
-        try:
-            is_partition = callable(made := kind()) and hasattr(made, "is_normalizer")
-        except TypeError:
-            is_partition = False
-        if not is_partition:
-            raise TypeError(f"partition: got {kind!r}, expected a class without arguments that has is_normalizer")
-        return _naming(q.PARTITIONS, name, "partition")(kind)
-
-    return add
-
-
-def register_divergence(name: str) -> Callable[[T], T]:
-    """Decorator that names a divergence of your own: ``icon.Loss(p, q, divergence=name)``.
-
-    Args:
-        name: its name in code, and in saved files. A function of ``(p, q, log_q)``, or a class whose objects are such.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-    return _naming(DIVERGENCES, name, "divergence")
-
-
-def register_evaluator(name: str) -> Callable[[T], T]:
-    """Decorator that names an `icon.Evaluator` of your own: ``icon.loss(row, column, evaluator=name)``.
-
-    Args:
-        name: its name in code, and in saved files.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-
-    def add(kind: T) -> T:
-        if any(known is kind for known in EVALUATORS.values()):
-            raise ValueError(f"evaluator: got {kind!r}, which is one already, expected a class of its own")
-        kind.name = name  # type: ignore[attr-defined]
-        return naming(kind)
-
-    naming: Callable[[T], T] = _naming(EVALUATORS, name, "evaluator")
-    return add
-
-
-def _adding(axis: dict[str, Axis], slug: str, name: str | None, base: type, what: str) -> Callable[[T], T]:
-    if slug in axis:
-        raise ValueError(f"slug: got {slug!r}, which is a {what} already, expected a new one")
-
-    def add(kind: T) -> T:
-        if not (isinstance(kind, type) and issubclass(kind, base)):
-            raise TypeError(f"{what}: got {kind!r}, expected a subclass of {base.__name__}")
-        if any(known.build is kind for known in axis.values()):
-            raise ValueError(f"{what}: got {kind.__name__}, which is a {what} already, expected a class of its own")
-        setattr(kind, what, slug)
-        axis[slug] = Axis(slug, name or slug, kind)
-        return kind
-
-    return add
-
-
-def _naming(known: dict[str, Any], name: str, what: str) -> Callable[[T], T]:
-    if name in known:
-        raise ValueError(f"name: got {name!r}, which is a {what} already, expected a new one")
-
-    def add(part: T) -> T:
-        known[name] = part
-        return part
-
-    return add
-
-
 def loss(row: str, column: str, **hyper: Any) -> Loss:
     """The loss of a coordinate of the table.
 
@@ -205,29 +84,35 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
 
     Raises:
         ValueError: an unknown row or column (the nearest are suggested), or a hyper-parameter out of range.
-        TypeError: a hyper-parameter that neither p nor q has.
+        TypeError: a hyper-parameter that neither p nor q has, or that a part of your own shares with a setting of the
+            loss or an operation on p.
     """
     check.choice(row, "row", tuple(ROWS))
     check.choice(column, "column", tuple(COLUMNS))
-    name = hyper.pop("name", None)
     q_names = _parameters(ROWS[row].build) - ({"partition"} if row == "gaussian-narrow" else set())
-    p_names = _parameters(COLUMNS[column].build) - {"operations"}
+    p_names = _parameters(COLUMNS[column].build)
     given = sorted_out(hyper, p_names, q_names, f"{row} x {column}")
     p_defaults = {"exclude_self": False} if (row, column) in _WITH_SELF else {}
     supervisory = COLUMNS[column].build(**(p_defaults | given["p"]))
     learned = ROWS[row].build(**(_q_defaults(row, column, given["q"]) | given["q"]))
-    return Loss(composed(supervisory, given["operations"]), learned, name=name, **given["settings"])
+    return Loss(composed(supervisory, given["operations"]), learned, **given["settings"])
 
 
 def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: str) -> dict[str, dict[str, Any]]:
     """Hyper-parameters by what they are of: ``p``, ``q``, ``operations`` on p, ``settings`` of the loss.
 
     Raises:
-        TypeError: a name that none of them has.
+        TypeError: a name that none of them has, or that a part of your own shares with a setting or an operation.
     """
     found: dict[str, dict[str, Any]] = {"p": {}, "q": {}, "operations": {}, "settings": {}}
     for key, value in hyper.items():
-        if key in SETTINGS or key == "empty":
+        if key in (*SETTINGS, *OPERATIONS, "empty", "name") and key in q_names | p_names:
+            kind = "an operation on p" if key in OPERATIONS else "a setting of the loss"
+            raise TypeError(
+                f"{key}: got {value!r} for {of}, which could be {kind} or the argument of a part of your own, expected "
+                "icon.Loss(p, q), where each has its place"
+            )
+        if key in (*SETTINGS, "empty", "name"):
             found["settings"][key] = value
         elif key in OPERATIONS:
             found["operations"][key] = value
@@ -247,19 +132,18 @@ def composed(supervisory: p.Distribution, operations: dict[str, Any]) -> p.Distr
     others = tuple(operation for name, operation in own.items() if name not in OPERATIONS)
     if not operations:
         return supervisory
-    supervisory = dataclasses.replace(supervisory, operations=others)
+    supervisory = supervisory.with_operations(others)
     for name in OPERATIONS:
         if operations.get(name):
             supervisory = getattr(supervisory, name)(operations[name])
         elif name in own and name not in operations:
-            supervisory = supervisory._then(own[name])
+            supervisory = supervisory.with_operations((*supervisory.operations, own[name]))
     return supervisory
 
 
 def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
     """A loss with other hyper-parameters of its parts, operations on its p, or settings, as in `loss`."""
-    p_names = {f.name for f in dataclasses.fields(given.p)} - {"operations"}
-    found = sorted_out(hyper, p_names, _parameters(type(given.q)), of)
+    found = sorted_out(hyper, _parameters(type(given.p)), _parameters(type(given.q)), of)
     learned = given.q.hyper_parameters()
     if "sigma" in found["q"] and "temperature" in learned:  # a scale of the other kind, and what it scales
         learned = {**learned, "metric": "sqeuclidean"}
@@ -267,10 +151,7 @@ def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
     elif "temperature" in found["q"] and "sigma" in learned:
         learned = {**learned, "metric": "cosine"}
         del learned["sigma"]
-    scales = {"perplexity", "sigma", "temperature"} & p_names
-    if scales & found["p"].keys():  # a given scale of p stands for those that it had
-        found["p"] = dict.fromkeys(scales) | found["p"]
-    supervisory = composed(dataclasses.replace(given.p, **found["p"]), found["operations"])
+    supervisory = composed(given.p.replace(**found["p"]), found["operations"])
     learned_q = type(given.q)(**(learned | found["q"])) if found["q"] else given.q
     if learned_q.row != given.row:
         raise TypeError(f"partition: got {hyper.get('partition')!r}, which is of another row than {of}")
@@ -278,10 +159,10 @@ def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
 
 
 def _parameters(build: Callable[..., Any]) -> set[str]:
-    names = set(inspect.signature(build).parameters)
+    names = set(parameters(build)) - {"operations"}
     if build is _narrow:
-        names |= set(inspect.signature(q.Gaussian).parameters) - {"sigma", "temperature", "learnable"}
-    return names - {"hyper", "self"}
+        names |= set(parameters(q.Gaussian)) - {"sigma", "temperature", "learnable"}
+    return names
 
 
 def _q_defaults(row: str, column: str, given: dict[str, Any]) -> dict[str, Any]:

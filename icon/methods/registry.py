@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._values import same
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss, rebuilt
 from icon.methods.program import Number
@@ -290,10 +290,4 @@ def _of_operations(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _different(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
-    return {name for name in one.keys() | other.keys() if not _equal(one.get(name), other.get(name))}
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor) or isinstance(b, Tensor):
-        return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b)
-    return bool(a == b)
+    return {name for name in one.keys() | other.keys() if not same(one.get(name), other.get(name))}

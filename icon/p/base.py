@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import weakref
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
+from icon._values import called, changed, same
 from icon.p.operations import Composable, Operation
 from icon.p.rows import Rows
 from icon.p.support import Support
@@ -45,6 +47,9 @@ ONE_SET = Sets()
 class Distribution(Composable):
     """A supervisory distribution. Call it with a target to get `Rows`; chain operations left to right.
 
+    One of your own keeps each argument of its ``__init__`` in an attribute of that name, which a frozen dataclass does
+    by itself, or else names them in `hyper_parameters`.
+
     Args:
         exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """
@@ -73,6 +78,9 @@ class Distribution(Composable):
         if "rows" in cls.__dict__:  # another p knows only what it says that it knows
             cls.aligned = cls.__dict__.get("aligned", False)
             cls.one_positive = cls.__dict__.get("one_positive", Distribution.one_positive)  # type: ignore[method-assign]
+        for name in ("__repr__", "__eq__", "__hash__"):  # of a dataclass, these would be those of its fields alone
+            if name not in cls.__dict__:
+                setattr(cls, name, getattr(cls, name))
 
     def __call__(self, target: Any = None, sets: Sets = ONE_SET) -> Rows:
         """Prepare the rows of p from a target, once; a prepared `Rows` passes through.
@@ -190,16 +198,30 @@ class Distribution(Composable):
     # -- helpers ------------------------------------------------------------------------------------------------------
 
     def hyper_parameters(self) -> dict[str, Any]:
-        """What makes this p, as constructor arguments (operations apart)."""
-        own = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self) if f.name != "operations"}
-        return {name: value for name, (value, default) in own.items() if value != default or name in self.shown}
+        """What makes this p, as constructor arguments (operations apart): those that differ from their defaults."""
+        return {name: value for name, value in changed(self, self.shown).items() if name != "operations"}
+
+    def replace(self: D, **changes: Any) -> D:
+        """This p with other arguments, and the same operations after it."""
+        return type(self)(**(self.hyper_parameters() | changes)).with_operations(self.operations)
+
+    def with_operations(self: D, operations: Iterable[Operation]) -> D:
+        """This p with other operations after it."""
+        found = copy.copy(self)
+        object.__setattr__(found, "operations", tuple(operations))
+        return found
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.hyper_parameters().items())
-        return f"{type(self).__name__}({arguments})" + "".join(f".{operation}" for operation in self.operations)
+        return called(self) + "".join(f".{operation}" for operation in self.operations)
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), len(self.operations)))
 
     def _then(self: D, operation: Operation) -> D:
-        return replace(self, operations=(*self.operations, operation))
+        return self.with_operations((*self.operations, operation))
 
     def _support(self, n: int, m: int, sets: Sets) -> Support:
         one_set = not sets.paired and n == m  # a rectangular target names two sets
@@ -213,11 +235,6 @@ class Distribution(Composable):
         if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
             raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
         return rows
-
-
-def _shown(value: Any) -> str:
-    """A hyper-parameter as `repr` shows it; one per class is only counted."""
-    return f"({len(value)} numbers)" if isinstance(value, tuple) and len(value) > 4 else repr(value)
 
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:

@@ -30,6 +30,7 @@ _LARGE = 2**26  # bytes of p from which it is asked whether they are free
 LARGEST_RATIO = 1e150  # of a unit and a bandwidth: its square is an ordinary number
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
+_BANDWIDTHS = ("perplexity", "sigma", "temperature")
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -204,7 +205,9 @@ class Gaussian(_Kernel):
             )
         if isinstance(self.n_neighbors, str):
             check.choice(self.n_neighbors, "n_neighbors", ("auto",))
-        given = [n for n in ("perplexity", "sigma", "temperature") if getattr(self, n) is not None]
+        given = [name for name in _BANDWIDTHS if getattr(self, name) is not None]
+        if not given:
+            object.__setattr__(self, "perplexity", DEFAULT_PERPLEXITY)
         if isinstance(self.perplexity, (list, tuple, np.ndarray)):  # a record is not to change: no list
             object.__setattr__(
                 self, "perplexity", tuple(check.positive(each, "perplexity") for each in self.perplexity)
@@ -243,10 +246,10 @@ class Gaussian(_Kernel):
             return None
         return min(support.size, math.ceil(3 * max(self._perplexities)))
 
-    def hyper_parameters(self) -> dict[str, Any]:
-        given = super().hyper_parameters()
-        bandwidths = (self.perplexity, self.sigma, self.temperature)
-        return given if any(b is not None for b in bandwidths) else {"perplexity": DEFAULT_PERPLEXITY, **given}
+    def replace(self, **changes: Any) -> Gaussian:
+        """This p with other arguments, and the same operations after it; a bandwidth stands for the one that it had."""
+        before = dict.fromkeys(_BANDWIDTHS) if changes.keys() & set(_BANDWIDTHS) else {}
+        return super().replace(**before | changes)
 
     def normalize(self, scores: Tensor, mask: Mask, support: Support, unit: float) -> Tensor:
         if self.sigma is not None:
@@ -277,8 +280,8 @@ class Gaussian(_Kernel):
 
     @property
     def _perplexities(self) -> tuple[float, ...]:
-        given = self.perplexity or DEFAULT_PERPLEXITY
-        return given if isinstance(given, tuple) else (given,)
+        assert self.perplexity is not None
+        return self.perplexity if isinstance(self.perplexity, tuple) else (self.perplexity,)
 
 
 @dataclass(frozen=True, repr=False)

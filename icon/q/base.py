@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._values import with_names
 from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
@@ -332,7 +332,7 @@ class Kernel(nn.Module):
         return {name: value for name, value in given.items() if value} | weights
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={shown(value)}" for name, value in self.hyper_parameters().items())
+        return with_names(self.hyper_parameters())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
@@ -344,13 +344,6 @@ def optional_buffer(module: nn.Module, name: str, tensor: Tensor | None) -> None
         setattr(module, name, None)
     else:
         module.register_buffer(name, tensor)
-
-
-def shown(value: Any) -> str:
-    """A hyper-parameter as `repr` shows it; one per candidate is only counted, and a function has its name."""
-    if inspect.isfunction(value):
-        return value.__name__
-    return f"[{len(value)} numbers]" if isinstance(value, list) and len(value) > 4 else repr(value)
 
 
 def positive_scale(value: Any, name: str) -> float | Tensor:

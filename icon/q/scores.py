@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
+from icon._values import name_of
 from icon.p.support import Support
 from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, in_range, learned_scale
@@ -20,6 +21,7 @@ from icon.q.radial import Radial, squared_distance_features
 
 METRICS = ("sqeuclidean", "cosine", "dot")
 _SECOND = ("second-order", "second-moment")
+_OF_THE_SCALE = (*_SECOND, "debiased")  # partitions that are made of sigma or temperature where they are given by name
 _PREPROCESS = ("none", "center", "standardize")
 
 
@@ -76,6 +78,9 @@ class Gaussian(Kernel):
         min: float | None = None,
         max: float | None = None,
     ) -> None:
+        if not isinstance(partition, str):
+            named = name_of(partition, PARTITIONS)
+            partition = partition if named is None or named in _OF_THE_SCALE else named
         metric = metric or ("cosine" if temperature is not None else "sqeuclidean")
         check.choice(metric, "metric", METRICS)
         if isinstance(partition, str):
@@ -93,7 +98,7 @@ class Gaussian(Kernel):
                 f"{name}: got {given!r} with partition={partition!r}, expected none: the limit has unit scale"
             )
         scale = positive_scale(1.0 if given is None else given, name)
-        if partition in (*_SECOND, "debiased") and (learnable or isinstance(scale, Tensor)):
+        if partition in _OF_THE_SCALE and (learnable or isinstance(scale, Tensor)):
             raise ValueError(f"{name}: got {given!r} with partition={partition!r}, expected a fixed number")
         if partition == "debiased" and (metric != "cosine" or log_weights is not None or margin):
             raise ValueError(
@@ -135,7 +140,7 @@ class Gaussian(Kernel):
     @property
     def row(self) -> str:  # type: ignore[override]
         limits = dict.fromkeys(("mean", *_SECOND), "gaussian-wide") | {"max": "gaussian-narrow"}
-        return limits.get(self.partition_name, "gaussian")
+        return limits.get(self.partition_name, "gaussian") if isinstance(self.partition_name, str) else "gaussian"
 
     @property
     def scale(self) -> float | Tensor:
@@ -157,7 +162,7 @@ class Gaussian(Kernel):
                 raise ValueError(
                     f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition depends on it"
                 )
-            self.fixed_scale = scale
+            self.fixed_scale, self.has_scale = scale, True
             return
         with torch.no_grad():
             before = self.log_scale.clone()
@@ -311,13 +316,13 @@ class StudentT(Radial):
         self.dof = check.positive(dof, "dof")
         self.exponent = (self.dof + 1) / 2 if exponent is None else check.positive(exponent, "exponent")
         self.learnable = check.flag(learnable, "learnable")
-        self.initial_scale = check.number(scale, "scale", least=0)
+        self.fixed_scale = 1.0 if learnable else check.number(scale, "scale", least=0)
         if learnable:
             self.log_scale, self._low, self._high = learned_scale(check.positive(scale, "scale"), "scale")
 
     @property
     def scale(self) -> Tensor | float:
-        return in_range(self.log_scale, self._low, self._high) if self.learnable else self.initial_scale
+        return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)
@@ -333,7 +338,7 @@ class StudentT(Radial):
 
     @property
     def is_radial(self) -> bool:
-        return not self.learnable and self.initial_scale > 0 and self._is_bare
+        return not self.learnable and self.fixed_scale > 0 and self._is_bare
 
     @property
     def law(self) -> tuple[str, tuple[float, ...]]:

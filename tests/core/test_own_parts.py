@@ -44,6 +44,20 @@ def test_a_partition_may_be_a_plain_function() -> None:
             kernel(partition=3)
 
 
+@pytest.mark.parametrize("wrong", [lambda s, row: s, lambda s, row: s.sum(), lambda s, row: 0.0])
+def test_a_partition_gives_one_number_per_row(wrong: Any) -> None:
+    loss = icon.Loss(icon.p.Classes(), Laplacian(partition=wrong))
+    with pytest.raises(ValueError, match=r"^partition: got shape .* from .*, expected \(\d+,\): one number per row$"):
+        loss(normal(N, 3), np.arange(N) % 4)
+
+
+@pytest.mark.parametrize("wrong", [lambda p, q, log_q: p - q, lambda p, q, log_q: (p - q).sum()])
+def test_a_divergence_gives_one_number_per_row(wrong: Any) -> None:
+    loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), divergence=wrong)
+    with pytest.raises(ValueError, match=r"^divergence: got shape .* from <lambda> .*: one number per row$"):
+        loss(normal(N, 3), np.arange(N) % 4)
+
+
 def test_a_divergence_of_ones_own() -> None:
     def squares(p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
         return (p - q).square().sum(dim=1)
@@ -89,8 +103,6 @@ def test_a_users_own_score(kind: type[icon.q.Kernel], reduction: str) -> None:
 class Dense(icon.Evaluator):
     """Everything as matrices of all pairs, written from the public interface alone."""
 
-    name = "dense"
-
     def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
         n, support = problem.support.n, problem.support
         p = problem.p.tile(0, n, problem.anchors)
@@ -133,7 +145,7 @@ def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
     z, x, ids, mine = normal(N, 3), normal(N, 4, seed=1).numpy(), np.arange(N) // 2, Counting()
     icon.Loss(icon.p.Pairs(), icon.q.StudentT(), evaluator=mine)(z, ids)
     icon.loss("gaussian", "pairs", evaluator=mine)(z, ids)
-    assert "evaluator='dense'" in repr(icon.method("simclr", evaluator=mine))
+    assert "evaluator=Counting()" in repr(icon.method("simclr", evaluator=mine))
     mapped = icon.Embedding(evaluator=mine, max_iter=2, hyper={"perplexity": 4.0}).fit(x)
     before = len(calls)
     mapped.transform(x[:3] + 0.1)

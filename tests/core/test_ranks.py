@@ -170,7 +170,7 @@ class Centred(icon.q.Kernel):
     ("q", "options", "why"),
     [
         (icon.q.Gaussian(temperature=1.0), {"divergence": "js"}, "divergence='js'"),
-        (icon.q.Gaussian(temperature=1.0), {"evaluator": "fused"}, "evaluator='fused'"),
+        (icon.q.Gaussian(temperature=1.0), {"evaluator": "fused"}, "evaluator=Fused()"),
         (icon.q.Gaussian(temperature=[1.0, 2.0]), {}, "a temperature per candidate"),
         (icon.q.Gaussian(temperature=1.0, log_weights=[1.0, 2.0]), {}, "log_weights"),
         (icon.q.Clusters(weights=[1.0, 2.0]), {}, "weights"),

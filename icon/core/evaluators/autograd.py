@@ -19,8 +19,6 @@ class Autograd(Evaluator):
     computed in one pass and its memory is freed before the next.
     """
 
-    name = "autograd"
-
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
         if problem.step >= problem.support.n:
             return problem.per_anchor(problem.anchors, 0)

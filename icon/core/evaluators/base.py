@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+from icon._values import arguments, called, content, parameters
 from icon.core.problem import Problem
 
 
 class Evaluator(ABC):
     """Computes the numbers of a `Problem`. One of your own is one method, `per_anchor`.
 
-    Everything returned is differentiable in the features, in p and in every parameter.
+    Everything returned is differentiable in the features, in p and in every parameter. An evaluator with arguments
+    keeps each of them in an attribute of that name: they make it again from a file.
     """
-
-    #: What `repr` and saved files call it.
-    name: ClassVar[str]
 
     @abstractmethod
     def per_anchor(self, problem: Problem) -> tuple[Float[Tensor, " n"], ...]:
@@ -52,4 +51,11 @@ class Evaluator(ABC):
         return self.total(forth, weights) + self.total(back, back_weights)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return called(self)
+
+
+@content.register
+def _(value: Evaluator) -> Any:
+    """Its arguments where all are known: what it notes while it runs makes no other evaluator of it."""
+    are_known = all(hasattr(value, name) for name in parameters(type(value)))
+    return arguments(value) if are_known else content.dispatch(object)(value)

@@ -39,8 +39,6 @@ class Fused(Evaluator):
         ValueError: another precision.
     """
 
-    name = "fused"
-
     def __init__(self, matmul_precision: str | None = None) -> None:
         if matmul_precision is not None and matmul_precision not in PRECISIONS:
             raise ValueError(f"matmul_precision: got {matmul_precision!r}, expected 'tf32', 'bfloat16' or None")
@@ -95,9 +93,6 @@ class Fused(Evaluator):
             yield
         finally:
             torch.set_float32_matmul_precision(before)
-
-    def __repr__(self) -> str:
-        return "Fused()" if self.matmul_precision is None else f"Fused(matmul_precision={self.matmul_precision!r})"
 
 
 def _averages(problem: Problem, least: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -45,8 +45,6 @@ class Grid(Evaluator):
     Raises:
         ValueError: a tolerance that is not > 0.
     """
-
-    name: ClassVar[str] = "grid"
 
     def __init__(self, tolerance: float = 1e-3) -> None:
         self.tolerance = check.positive(tolerance, "tolerance")

@@ -98,8 +98,8 @@ def refuse_without_all(q: Kernel, divergence: str, evaluator: Evaluator | None) 
         why = f"{type(q).__name__}, whose statistics are of all candidates"
     elif q.has_factors:
         why = "agreement=True"
-    elif evaluator is not None and evaluator.name != "autograd":
-        why = f"evaluator={evaluator.name!r}"
+    elif evaluator is not None and type(evaluator) is not Autograd:
+        why = f"evaluator={evaluator!r}"
     if why is not None:
         raise ValueError(f"exchange: got 'ring' with {why}, expected 'gather': it needs all candidates at once")
 
