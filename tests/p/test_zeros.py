@@ -27,3 +27,11 @@ def test_masked_diagonals_agree_between_p_and_q() -> None:
     value = icon.Loss(icon.p.Gaussian(sigma=0.1), icon.q.Gaussian(sigma=0.1))(z, p)
     assert torch.isfinite(value)
     assert torch.isfinite(gradients(value, [z])[0]).all()
+
+
+def test_the_gradient_of_p_is_finite_where_it_has_no_candidate() -> None:
+    w = torch.rand(4, 4).fill_diagonal_(0).requires_grad_()
+    loss = icon.Loss(icon.p.Precomputed(detach=False), icon.q.Gaussian())
+    loss(torch.randn(4, 2), w / w.sum(dim=1, keepdim=True)).backward()
+    assert w.grad is not None
+    assert w.grad.abs().max() < 100
