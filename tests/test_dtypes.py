@@ -130,3 +130,9 @@ def test_a_tensor_without_numbers_is_refused(result: str) -> None:
     with pytest.raises(TypeError, match=r"^(features(\[0\])?|X|z): got a tensor on the meta device") as caught:
         RESULTS[result](torch.empty(N, D, device="meta"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_unsigned_labels(dtype: type) -> None:
+    z = torch.randn(N, 5)
+    assert icon.method("supcon")(z, IDS.astype(dtype)).item() == icon.method("supcon")(z, IDS).item()

@@ -112,6 +112,27 @@ def test_refused(text: str | bytes, named: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0,0,1\n1,2,3\n", [[0, 0, 1], [1, 2, 3]]),
+        ("1.5,1.5\n1,2\n", [[1.5, 1.5], [1, 2]]),
+        ("1,2,\n3,4,\n", [[1, 2], [3, 4]]),
+        ("a,b\n1,2\n", [[1, 2]]),
+        (",a,b\n0,1,2\n1,3,4\n", [[1, 2], [3, 4]]),
+    ],
+)
+def test_csv_loses_and_invents_nothing(text: str, expected: list[list[float]], tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    assert read_matrix(str(tmp_path / "x.csv")).tolist() == expected
+
+
+def test_csv_with_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3,x\n")
+    with pytest.raises(ValueError, match=r"^features: got text in columns b of .*, expected numbers only"):
+        read_matrix(str(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({"columns": "b,0"}, [[2.5, 1], [4.5, 5], [0.5, 9]]),

@@ -221,7 +221,7 @@ def test_prepared_rows_do_not_keep_the_embedding_alive() -> None:
 def test_an_exact_p_too_large_for_the_machine_is_refused_before_anything_is_made() -> None:
     n = 2_000_000
     x = torch.zeros(n, 2)
-    with recorded() as recorder, pytest.raises(MemoryError, match=r"2000000.*GiB.*free.*n_neighbors"):
+    with recorded() as recorder, pytest.raises(MemoryError, match=r"2000000 x 2000000.*GiB.*free.*n_neighbors"):
         icon.p.Gaussian(perplexity=30, n_neighbors=None)(x)
     assert recorder.largest <= 2 * x.numel(), recorder.by
 
@@ -232,6 +232,11 @@ def test_the_same_refusal_through_the_loss() -> None:
     with recorded() as recorder, pytest.raises(MemoryError, match="GiB"):
         icon.method("tsne", n_neighbors=None)(z, z)
     assert recorder.largest <= 2 * z.numel(), recorder.by
+
+
+def test_a_students_t_p_that_does_not_fit_is_refused_as_well() -> None:
+    with pytest.raises(MemoryError, match="n_neighbors"):
+        icon.p.StudentT()(torch.zeros(1, 3).expand(3_000_000, 3))
 
 
 @pytest.mark.slow

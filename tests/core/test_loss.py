@@ -336,6 +336,16 @@ def test_empty_policies() -> None:
         icon.Loss(icon.p.Classes(), icon.q.StudentT(), on_no_positive="raise")(normal(7, 2), LABELS)
 
 
+def test_labels_with_singletons_work() -> None:
+    z, labels = normal(4, 2, grad=True), [0, 1, 1, 3]
+    with pytest.warns(UserWarning, match=r"got 2 of 4 anchors without a positive"):
+        value = icon.method("supcon")(z, labels)
+    expected = dense.row_kl(
+        dense.gaussian_scores(z, z, "cosine", 0.1), dense.p_members(np.array(labels)), dense.others(4)
+    )
+    assert_same(value, expected[1:3].mean(), [z])
+
+
 def test_empty_anchors_get_no_gradient_of_their_own_term() -> None:
     z = normal(7, 2, grad=True)
     with pytest.warns(UserWarning, match="without a positive"):

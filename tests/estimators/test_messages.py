@@ -67,6 +67,14 @@ def test_what_is_wrong_is_told_in_one_line(x: Any, settings: dict[str, Any], tol
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("estimator", [icon.Embedding(), icon.Clustering(3)], ids=["Embedding", "Clustering"])
+def test_estimators_say_which_rows(estimator: Any) -> None:
+    x = X.copy()
+    x[3, 1], x[9, 0] = np.nan, np.inf
+    with pytest.raises(ValueError, match=r"^X: got NaN or infinity in rows 3, 9, expected finite numbers"):
+        estimator.fit(x)
+
+
 def test_a_sparse_tensor_is_sparse_features() -> None:
     x = np.where(np.abs(X) > 3, X, 0)
     common = {"n_init": 1, "max_iter": 5, "random_state": 0}

@@ -91,6 +91,15 @@ def test_parts_of_no_method_have_no_name(given: icon.Loss) -> None:
     assert name_of(given) == "unnamed"
 
 
+def test_names_are_of_what_is_computed() -> None:
+    cosine = icon.q.Gaussian(temperature=0.1)
+    assert "unnamed" in repr(icon.Loss(icon.p.CrossModal(symmetric=False), cosine))
+    assert "CLIP" in repr(icon.Loss(icon.p.CrossModal(), cosine))
+    assert "unnamed" in repr(icon.Loss(icon.p.KNN(10).walks(2), icon.q.Clusters()))
+    assert "DCD" in repr(icon.Loss(icon.p.KNN(10), icon.q.Clusters()))
+    assert "unnamed" in repr(icon.Loss(icon.p.Pairs(), icon.q.Gaussian(temperature=0.1, margin=0.5)))
+
+
 def test_log_weights_are_no_part_of_cross_entropy() -> None:
     weighted = icon.Loss(p.DataLabel(), q.Gaussian("dot", temperature=1.0, log_weights=[1.0, 2.0, 3.0]))
     assert name_of(weighted) == "Balanced Softmax / Sampled Softmax"

@@ -11,7 +11,7 @@ from icon.core.evaluators import edges
 from icon.core.evaluators.edges import Links
 from icon.core.evaluators.nodes import compiled
 from icon.core.evaluators.tables import table_of
-from tests.core.test_grid import Rational
+from tests.core.evaluators.test_grid import Rational
 
 
 class Distance(icon.q.Radial):
