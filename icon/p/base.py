@@ -6,13 +6,14 @@ import copy
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
+from icon import _checks as check
 from icon._values import called, changed, same
 from icon.p.operations import Composable, Operation
 from icon.p.rows import Rows
@@ -81,6 +82,12 @@ class Distribution(Composable):
         for name in ("__repr__", "__eq__", "__hash__"):  # of a dataclass, these would be those of its fields alone
             if name not in cls.__dict__:
                 setattr(cls, name, getattr(cls, name))
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type == "bool" or (each.type == "bool | None" and value is not None):
+                check.flag(value, each.name)
 
     def __call__(self, target: Any = None, sets: Sets = ONE_SET) -> Rows:
         """Prepare the rows of p from a target, once; a prepared `Rows` passes through.
@@ -202,7 +209,11 @@ class Distribution(Composable):
         return {name: value for name, value in changed(self, self.shown).items() if name != "operations"}
 
     def replace(self: D, **changes: Any) -> D:
-        """This p with other arguments, and the same operations after it."""
+        """This p with other arguments, and the same operations after it.
+
+        Args:
+            changes: by the names of the arguments.
+        """
         return type(self)(**(self.hyper_parameters() | changes)).with_operations(self.operations)
 
     def with_operations(self: D, operations: Iterable[Operation]) -> D:

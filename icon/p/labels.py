@@ -173,6 +173,7 @@ class CrossModal(Pairs):
     one_positive = Pairs.one_positive
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check.choice(self.graph, "graph", ("core", "full"))
 
     def rows(self, target: Any, sets: Sets) -> Rows:
@@ -225,6 +226,7 @@ class Classes(_Members):
     noun: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check.choice(self.overlap, "overlap", ("product", "jaccard"))
 
     def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
@@ -279,6 +281,7 @@ class DataLabel(Distribution):
     made_from: ClassVar[str] = "labels"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.ignore_index is not None:
             object.__setattr__(self, "ignore_index", check.integer(self.ignore_index, "ignore_index"))
         if self.class_weights is None:

@@ -73,7 +73,14 @@ class Rows(Composable):
 
     @staticmethod
     def of(masses: Masses, support: Support, marginal: Tensor | None, notes: tuple[str, ...]) -> Rows:
-        """Rows, joint with the weights ``[n]`` of the anchors where there are some."""
+        """Rows, joint with weights of the anchors where there are some.
+
+        Args:
+            masses: see the class.
+            support: see the class.
+            marginal: ``[n]`` weights of the anchors, or None.
+            notes: see the class.
+        """
         return Rows(masses, support, notes) if marginal is None else JointRows(masses, support, notes, weights=marginal)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -198,6 +198,7 @@ class Gaussian(_Kernel):
     column: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         metric = self._metric
         if self.center and metric not in _METRICS:
             raise ValueError(
@@ -247,7 +248,11 @@ class Gaussian(_Kernel):
         return min(support.size, math.ceil(3 * max(self._perplexities)))
 
     def replace(self, **changes: Any) -> Gaussian:
-        """This p with other arguments, and the same operations after it; a bandwidth stands for the one that it had."""
+        """This p with other arguments, and the same operations after it; a bandwidth stands for the one that it had.
+
+        Args:
+            changes: by the names of the arguments.
+        """
         before = dict.fromkeys(_BANDWIDTHS) if changes.keys() & set(_BANDWIDTHS) else {}
         return super().replace(**before | changes)
 
@@ -305,6 +310,7 @@ class StudentT(_Kernel):
     shown: ClassVar[tuple[str, ...]] = ("dof",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check.positive(self.dof, "dof")
         check.positive(self.sigma, "sigma")
         distances.metric_of(self.metric, without=("cosine", "dot"))
@@ -349,6 +355,7 @@ class KNN(_Spatial):
     shown: ClassVar[tuple[str, ...]] = ("n_neighbors",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check.count(self.n_neighbors, "n_neighbors")
         distances.metric_of(self.metric, without=("dot",))
         check.choice(self.search, "search", SEARCHES)

@@ -251,7 +251,7 @@ def test_figure_of_any_number_of_clusters(clusters: int, folder: Path) -> None:
 @pytest.mark.slow
 def test_as_a_module() -> None:
     command = [sys.executable, "-m", "icon", "cluster", "x.npy", "-k", "3", "--restarts", "1", "--knn", "5"]
-    root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    root = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=root, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 61
     assert "loss" in done.stderr  # the progress bar

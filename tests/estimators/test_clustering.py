@@ -319,7 +319,7 @@ np.save(sys.argv[3], c.predict_proba(x))
 def test_a_killed_fit_resumes_to_the_same_result(tmp_path: Path) -> None:
     def run(checkpoint: str, kill: int, out: str) -> int:
         command = [sys.executable, "-c", _RUN, checkpoint, str(kill), str(tmp_path / out)]
-        return subprocess.run(command, check=False, cwd=Path(__file__).parents[1]).returncode
+        return subprocess.run(command, check=False, cwd=Path(__file__).parents[2]).returncode
 
     assert run("", -1, "whole.npy") == 0
     state = str(tmp_path / "state")

@@ -184,6 +184,14 @@ def test_what_is_no_record_is_refused(changes: dict[str, Any], message: str) -> 
         ("harmonic", {"exponent": "no"}, r"^exponent: got 'no', expected a number"),
         ("dcd", {"dirichlet": True}, r"^dirichlet: got True, expected a number"),
         ("tsne", {"perplexity": "many"}, r"^perplexity: got 'many', expected a number"),
+        ("clip", {"symmetric": "no"}, r"^symmetric: got 'no', expected True or False"),
+        ("simclr", {"exclude_self": "no"}, r"^exclude_self: got 'no', expected True or False"),
+        ("mds", {"center": 1}, r"^center: got 1, expected True or False"),
+        (
+            "simclr",
+            {"divergence": icon.divergence.JensenShannon},
+            r"^divergence: got the class JensenShannon",
+        ),
     ],
 )
 def test_hyper_parameters_of_another_kind_are_refused(slug: str, hyper: dict[str, Any], message: str) -> None:
