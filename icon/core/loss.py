@@ -116,6 +116,7 @@ class Loss(nn.Module):
         if not isinstance(q, Kernel):
             raise TypeError(f"q: got {type(q).__name__}, expected a distribution of icon.q")
         self.p, self.q = p, q
+        self._parts = (p, q)  # without the search of nn.Module for the second, which a small batch feels
         self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
         self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
         if empty is not None:
@@ -244,7 +245,7 @@ class Loss(nn.Module):
             warn_of_other_ranks()
         views, target, of_anchors = self._views(input, target, weights)
         if self._cross_entropies and len(views) == 2 and anchors is None and of_anchors is None:
-            value = cross_entropy(self.p, self.q, views, target, both=self._cross_entropies == 2)
+            value = cross_entropy(*self._parts, views, target, both=self._cross_entropies == 2)
             if value is not None:
                 return value
         directions = self._directions(views, target, anchors, of_anchors)
@@ -353,7 +354,7 @@ class Loss(nn.Module):
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
-            views = views_of(input, target, self.p, self.q)
+            views = views_of(input, target, *self._parts)
             of_all_ranks = self._ranks is not None and self._ranks.inside  # what is to be joined is so, see `_own`
             if self.p.join and not of_all_ranks:
                 count = len(views)
@@ -403,7 +404,7 @@ class Loss(nn.Module):
         given: Tensor | None,
         ring: Ring | None = None,
     ) -> Direction:
-        (n, d), m, q = anchors.shape, candidates.shape[0], self.q
+        (n, d), m, q = anchors.shape, candidates.shape[0], self._parts[1]
         anchors_of_all = None if self._ranks is None else self._ranks.n
         n = anchors_of_all or n
         m = m if ring is None else sum(ring.sizes)

@@ -183,7 +183,11 @@ class Problem:
         """
         if self.support.exclude_self:
             # Finite where self is hidden: p has no mass there, and none times infinity would be NaN.
-            scores = self.support.hide(scores, start, torch.finfo(scores.dtype).min / 2)
+            lowest = torch.finfo(scores.dtype).min / 2
+            if self.q.is_product:  # a tile of its own; q is 0 there, and so is the gradient without a word to autograd
+                self.support.hide_(scores.detach(), start, lowest)
+            else:
+                scores = self.support.hide(scores, start, lowest)
         log_q, targets = scores.log_softmax(dim=1), self.p.hard_targets
         if self.p.requires_grad:
             log_q = self.support.hide(log_q, start, 0.0)  # the gradient of p where it has no candidate

@@ -50,10 +50,20 @@ class AnchorWeights:
                 if presence.device != like.device:
                     presence = rows.to(like.device, like.dtype).masses.presence()
                 counted = presence > 0
-        plain = counted is None and given is None and not (rows.has_weights or self.stationary)
-        if plain and isinstance(self.totals, Whole):
+        of_equals = given is None and not (rows.has_weights or self.stationary) and isinstance(self.totals, Whole)
+        if not of_equals:
+            return counted, self._weights(rows, counted, given, like)
+        if counted is None:
             return None, like.new_full((n,), 1 / n if self.mean else 1.0)
-        return counted, self._weights(rows, counted, given, like)
+        equal = counted.to(like)
+        if not self.mean:
+            return counted, equal
+        return counted, equal / (equal.sum().clamp_min(1) if self._leaves_out else n)
+
+    @property
+    def _leaves_out(self) -> bool:
+        """Whether anchors without a positive are left out of the mean."""
+        return self.on_no_positive == "skip" or self.leaves_out
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
@@ -71,13 +81,14 @@ class AnchorWeights:
         if not self.mean:
             return weights
         # What the sum is divided by: the same weights, unless p counts its anchors in another way.
-        kept = counted if self.on_no_positive == "skip" or self.leaves_out else None
+        kept = counted if self._leaves_out else None
         if rows.has_weights:
             divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
             divisors = divisors if kept is None else divisors * kept
         else:
             divisors = weights if kept is counted else like.new_ones(rows.n) if every is None else every
-        whole = self.totals.sum(divisors.sum().detach())
+        whole = divisors.sum()
+        whole = self.totals.sum(whole.detach() if whole.requires_grad else whole)
         of_classes = rows.has_weights and not self.leaves_out
         if (
             (of_classes or given is not None)
