@@ -95,7 +95,7 @@ class Distribution(Composable):
         Raises:
             TypeError, ValueError: the target is not what this distribution needs.
         """
-        if isinstance(target, Rows):
+        if type(target) is not Tensor and isinstance(target, Rows):
             return self._prepared(target, sets)
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         for operation in self.operations:
