@@ -66,7 +66,7 @@ pd.DataFrame(described, index=list(versions), columns=["effective neighbours", "
 # ## Clustering
 #
 # `icon.Clustering` makes this $p$ and trains a small network on it. Its defaults are those of the fourth line. It
-# starts several times and keeps the start with the lowest loss. k-means on the same features is the baseline, and
+# starts several times and keeps the restart with the lowest loss. k-means on the same features is the baseline, and
 # accuracy is the share of images whose cluster is matched to their digit, under the best one-to-one matching.
 #
 # `icon.diagnose` says in words what can be known without labels. If the starts agree, the result does not depend on
@@ -83,7 +83,7 @@ print(f"of k-means {clustering_accuracy(labels, baseline):.3f}")
 # %% [markdown]
 # ## What debiasing changes
 #
-# To see what α does, everything else is held fixed, and each value of α is run with three seeds, one start each. Runs
+# To see what α does, everything else is held fixed, and each value of α is run with three seeds, one restart each. Runs
 # of the same seed begin alike and differ only in α. In the picture a thin line joins the runs of one seed, and the
 # thick line is their mean. The mean confidence is the probability of the most probable cluster, averaged over the
 # images. The calibration error compares it with the accuracy: it is 0 if, among the points that are assigned with

@@ -148,7 +148,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         space_means_: ``[f]`` what mappers see their features less.
         space_scales_: ``[s]`` what each space is then divided by.
 
-    A single start often ends in a local minimum (two clusters merged, a third one split), and its loss tells.
+    A single restart often ends in a local minimum (two clusters merged, a third one split), and its loss tells.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
     """
@@ -280,7 +280,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def _as_seen(self, spaces: list[Any]) -> tuple[Any, icon_nn.Principal | None]:
-        """The features as heads see them, and what makes wide ones narrow: once, and not at every step of a start."""
+        """The features as heads see them, and what makes wide ones narrow: once, and not at every step of a restart."""
         x = placed(as_dense(self, side_by_side(self, spaces, reset=True), reset=True), self.device)
         named = self.mapper in ("mlp", "linear")
         if not (named and isinstance(x, Tensor) and x.shape[1] > icon_nn.MAX_FEATURES):

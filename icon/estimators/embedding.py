@@ -478,7 +478,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     @staticmethod
     def _width(loss: Loss) -> float:
-        """The standard deviation of a start."""
+        """The standard deviation of the initial points."""
         return 1e-4 if by_momentum(loss) else 1.0
 
     @property

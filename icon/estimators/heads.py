@@ -93,8 +93,8 @@ def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | N
         loss, mapper, inputs, target(stage.alpha), steps=stage.steps, decay=True,
         learning_rate=learning_rate(estimator.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
         batch_size=run.size, seed=run.seed, callback=report, teacher=teacher, verbose=estimator.verbose,
-        label=f"{stage.label}, start {run.start + 1} of {estimator.n_init}",
-        checkpoint=None if path is None else f"{os.fspath(path)}.{run.start}{stage.suffix}",
+        label=f"{stage.label}, restart {run.restart + 1} of {estimator.n_init}",
+        checkpoint=None if path is None else f"{os.fspath(path)}.{run.restart}{stage.suffix}",
         identity={name.removesuffix("_"): getattr(estimator, name) for name in IDENTITY},
     )  # fmt: skip
     return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)
@@ -115,7 +115,7 @@ def _made(estimator: Any, run: Run, outputs: int) -> nn.Module:
     kind = "mlp" if own and outputs != estimator.n_clusters_ else deepcopy(mapper)
     most, first = icon_nn.MAX_FEATURES, nn.Identity() if run.is_narrow else None
     head = icon_nn.build(kind, known, outputs, hidden=estimator.hidden, max_features=most, first=first)
-    if run.start > 0 and own:
+    if run.restart > 0 and own:
         for layer in head.modules():
             if callable(reset := getattr(layer, "reset_parameters", None)):
                 reset()

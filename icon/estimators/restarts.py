@@ -51,17 +51,17 @@ def trained(
     restarts: list[Restart] = []
     best = 0
     chosen, is_given = balance, not isinstance(estimator.balance, str)
-    for start in range(estimator.n_init):
-        run = run._replace(seed=draw_seed(random), start=start)
-        first, chosen = heads.first_clusters(estimator, kinds[start % len(kinds)], run, chosen)
+    for restart in range(estimator.n_init):
+        run = run._replace(seed=draw_seed(random), restart=restart)
+        first, chosen = heads.first_clusters(estimator, kinds[restart % len(kinds)], run, chosen)
         while_training = chosen if is_given else max(chosen, LEAST)
         mapper, steps = heads.trained(estimator, run._replace(loss=balanced(run.loss, while_training)), last, first)
         logits = logits_of(mapper, run.x)
         judged = run.composed if run.is_exact else run.pairs
         value = value_of(balanced(run.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
         restarts.append(Restart(value, steps, mapper, logits.argmax(axis=1)))
-        if start == 0 or _rank(restarts[start], chosen) < _rank(restarts[best], chosen):
-            best, probabilities = start, softmax(logits, axis=1)
+        if restart == 0 or _rank(restarts[restart], chosen) < _rank(restarts[best], chosen):
+            best, probabilities = restart, softmax(logits, axis=1)
     return restarts, best, probabilities, while_training
 
 
@@ -76,6 +76,6 @@ def tell(restarts: NDArray[np.int64], n_clusters: int, n_empty: int) -> None:
         check.warn(f"n_clusters: got {n_clusters}, of which {n_empty} stayed empty", ConvergenceWarning)
     agree = agreement(restarts)
     if agree is not None and agree < AGREE:
-        little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the start"
+        little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the restart"
         hint = "other features, another number of clusters or more restarts may help"
         check.warn(f"restarts: {little}: {hint}", ConvergenceWarning)

@@ -1,4 +1,4 @@
-"""One start of a clustering: what its training sees, and what is computed of it and of weighted points."""
+"""One restart of a clustering: what its training sees, and what is computed of it and of weighted points."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Run(NamedTuple):
         composed: from α to p with walks and debiasing, and ``pairs`` to what draws from it.
         size: of a batch; None for all points.
         is_exact: whether the loss over all points is computed and not sampled.
-        seed: of the restart, whose number is ``start``.
+        seed: of the restart.
+        restart: its number.
     """
 
     x: Any
@@ -46,11 +47,11 @@ class Run(NamedTuple):
     size: int | None
     is_exact: bool
     seed: int = 0
-    start: int = 0
+    restart: int = 0
 
 
 class Stage(NamedTuple):
-    """A training of a start: for how many clusters, and how; ``suffix`` of its checkpoint."""
+    """A training within a restart: for how many clusters, and how; ``suffix`` of its checkpoint."""
 
     label: str
     clusters: int
