@@ -115,7 +115,7 @@ def test_preparing_a_sparse_p_makes_nothing_dense(column: str) -> None:
 
 @pytest.mark.parametrize("overlap", ["product", "jaccard"])
 def test_soft_labels_of_many_points_make_nothing_dense(overlap: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("icon.p.labels.CPU_PAIRS", 0)
+    monkeypatch.setattr("icon.p.label_matrices.CPU_PAIRS", 0)
     monkeypatch.setattr("icon.p.masses.base.TILE_ENTRIES", BLOCK * N)
     y = np.random.default_rng(0).integers(0, 2, size=(N, CLASSES))
     y[:, 0] = 1

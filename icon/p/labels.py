@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon._lazy import sp
 from icon.p.base import Distribution, Sets, is_between_sets, target_of
-from icon.p.masses import Dense, Grouped, GroupedOthers, Jaccard, Listed, ListedOrNone, Masses, Overlap
+from icon.p.label_matrices import is_label_matrix, label_matrix, shared_labels
+from icon.p.masses import Dense, Grouped, GroupedOthers, Listed, ListedOrNone
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
-
-#: Pairs of points up to which the overlap of labels is kept as a matrix, by device.
-CPU_PAIRS, PAIRS = 2**24, {"cuda": 2**27}
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,12 +226,12 @@ class Classes(_Members):
         check.choice(self.overlap, "overlap", ("product", "jaccard"))
 
     def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
-        one = _is_label_matrix(target)
-        two = isinstance(target, (tuple, list)) and len(target) == 2 and all(map(_is_label_matrix, target))
+        one = is_label_matrix(target)
+        two = isinstance(target, (tuple, list)) and len(target) == 2 and all(map(is_label_matrix, target))
         if not (one or two):
             return None
         ya, yb = (target, target) if one else target
-        a, b = _label_matrix(ya, "labels", sets.n), _label_matrix(yb, "labels[1]", sets.m)
+        a, b = label_matrix(ya, "labels", sets.n), label_matrix(yb, "labels[1]", sets.m)
         if a.shape[1] != b.shape[1]:
             raise ValueError(f"labels: got {a.shape[1]} and {b.shape[1]} columns, expected the same number")
         n, m = a.shape[0], b.shape[0]
@@ -243,15 +239,9 @@ class Classes(_Members):
         # A lone point is its own candidate, and has no positive all the same.
         lone = m == 1 and not paired
         support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=True) if two else sets)
-        if self.overlap == "jaccard":
-            _refuse_other_than_sets(a, b)
-        if isinstance(a, Tensor) and isinstance(b, Tensor):
-            return Rows(Dense(a.new_zeros(1, 1)) if lone else _overlap(a, b, self.overlap, not paired), support)
-        return Rows.from_scipy(
-            _sparse_overlap(_as_scipy(a), _as_scipy(b), self.overlap, one_set=not paired),
-            support.exclude_self,
-            offset=support.offset,
-        )
+        if lone:
+            return Rows(Dense(torch.zeros(1, 1)), support)
+        return Rows(shared_labels(a, b, self.overlap, not paired), support)
 
 
 @dataclass(frozen=True, repr=False)
@@ -375,68 +365,6 @@ def _counted(rows: Rows) -> Tensor:
     """``[n]`` 1 for each anchor with a positive, in the precision of the masses."""
     sums = rows.masses.sums().detach()
     return (sums > 0).to(sums)
-
-
-def _is_label_matrix(target: Any) -> bool:
-    """Whether a target has several labels per point; one label in a column is a mistake."""
-    if type(target) is Tensor:
-        return target.ndim == 2 and target.shape[1] > 1
-    if isinstance(target, list) and target and isinstance(target[0], list):
-        return len(target[0]) > 1
-    return getattr(target, "ndim", 1) == 2 and target.shape[1] > 1
-
-
-def _label_matrix(target: Any, name: str, length: int | None) -> Tensor | sp.csr_array:
-    """Soft labels or label sets ``[n, L]`` >= 0: a tensor where it lies, or the sparse matrix that was given."""
-    if not isinstance(target, Tensor) and sp.issparse(target):
-        labels: Tensor | sp.csr_array = sp.csr_array(target).astype(np.float64)
-        wrong = not (np.isfinite(labels.data).all() and (labels.data >= 0).all())
-    else:
-        labels = check.matrix(target, name).detach()
-        labels = labels.to(precise(labels.device))
-        wrong = check.values_matter(labels) and bool((labels < 0).any())
-    if length is not None and labels.shape[0] != length:
-        raise ValueError(f"{name}: got {labels.shape[0]} rows, expected {length} (one per row of the input)")
-    if wrong:
-        where = check.some(np.unique((_as_scipy(labels) < 0).nonzero()[0]).tolist())
-        raise ValueError(f"{name}: got negative entries in rows {where}, expected finite numbers >= 0")
-    return labels
-
-
-def _as_scipy(labels: Tensor | sp.csr_array) -> sp.csr_array:
-    matrix = sp.csr_array(labels.cpu().numpy() if isinstance(labels, Tensor) else labels)
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def _refuse_other_than_sets(*labels: Tensor | sp.csr_array) -> None:
-    entries = (y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in labels)
-    if any(check.values_matter(y) and not bool(((y == 0) | (y == 1)).all()) for y in entries):
-        raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
-
-
-def _overlap(a: Tensor, b: Tensor, overlap: str, one_set: bool) -> Masses:
-    """p from labels on their device: a matrix of few points, else in blocks when it is used."""
-    n, m = len(a), len(b)
-    kind = Jaccard if overlap == "jaccard" else Overlap
-    shared = kind.of(a, b, Support(n, m, one_set), b.new_ones(m))
-    return shared if n * m > PAIRS.get(a.device.type, CPU_PAIRS) else Dense(shared.tile(0, n, a))
-
-
-def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: bool) -> sp.csr_array:
-    """The overlap of labels of many points, most pairs of which share none."""
-    common = float((np.diff(a.tocsc().indptr).astype(float) * np.diff(b.tocsc().indptr)).sum())
-    pairs = int(min(common, float(a.shape[0] * b.shape[0])))
-    check.refuse_if_too_large(36 * pairs, f"the overlap of {a.shape[0]} x {b.shape[0]} labels", "use minibatches")
-    shared = sp.csr_array(a @ b.T)
-    if overlap == "jaccard":
-        sizes_a, sizes_b = (np.asarray(y.sum(axis=1)).ravel() for y in (a, b))
-        row, col = shared.tocoo().coords
-        shared.data /= sizes_a[row] + sizes_b[col] - shared.data
-    if one_set:
-        shared = sp.csr_array(shared - sp.diags_array(shared.diagonal()))
-        shared.eliminate_zeros()
-    return shared
 
 
 def _aligned(n: int | None, m: int | None, device: torch.device | None, offset: int | None = None) -> Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -61,14 +60,7 @@ class Rows(Composable):
             marginal: ``[n]`` weights of the anchors, where they and the rows are a joint distribution.
             notes: see the class.
         """
-        weights = sp.csr_array(matrix).astype(np.float64, copy=False)
-        if not weights.has_sorted_indices:
-            weights = weights.sorted_indices()
-        sums = np.asarray(weights.sum(axis=1)).ravel()
-        scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
-        values = np.repeat(scale, np.diff(weights.indptr))
-        values *= weights.data
-        masses = Sparse.of(sp.csr_array((values, weights.indices, weights.indptr), shape=weights.shape))
+        masses = Sparse.normalized(matrix)
         return Rows.of(masses, Support(masses.n, masses.m, exclude_self, offset), marginal, notes)
 
     @staticmethod

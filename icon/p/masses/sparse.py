@@ -44,6 +44,18 @@ class Sparse(Valued):
         indptr, indices = (torch.from_numpy(x.astype(np.int64)) for x in (matrix.indptr, matrix.indices))
         return Sparse(indptr, indices, torch.from_numpy(matrix.data), matrix.shape[1])
 
+    @staticmethod
+    def normalized(matrix: sp.spmatrix | sp.sparray) -> Sparse:
+        """The entries of a matrix ``[n, m]`` of weights >= 0, each row scaled to sum to one."""
+        weights = sp.csr_array(matrix).astype(np.float64, copy=False)
+        if not weights.has_sorted_indices:
+            weights = weights.sorted_indices()
+        sums = np.asarray(weights.sum(axis=1)).ravel()
+        scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
+        values = np.repeat(scale, np.diff(weights.indptr))
+        values *= weights.data
+        return Sparse.of(sp.csr_array((values, weights.indices, weights.indptr), shape=weights.shape))
+
     @property
     def n(self) -> int:  # type: ignore[override]
         return self.indptr.shape[0] - 1

@@ -74,7 +74,7 @@ def test_many_points_are_as_few(
     z = torch.randn(N, 3, dtype=torch.float64, requires_grad=True)
     few = loss(z, y)
     expected = torch.autograd.grad(few, z)[0]
-    monkeypatch.setattr("icon.p.labels.CPU_PAIRS", 0)
+    monkeypatch.setattr("icon.p.label_matrices.CPU_PAIRS", 0)
     assert isinstance(icon.p.Classes(overlap=overlap)(y).masses, Overlap)
     for other in (loss, loss.replace(block=3), loss.replace(evaluator="autograd", block=4)):
         many = other(z, y)
