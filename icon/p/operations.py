@@ -27,7 +27,7 @@ C = TypeVar("C", bound="Composable")
 Prepare = Callable[[Any], "Rows"]
 HOW = ("average", "union", "intersection")
 _BLOCK = 2**22  # entries of sparse matrices that are merged at a time
-_MERGED = 2**24  # pairs with mass up to which two p are mixed as one sparse matrix
+_MERGED = 2**24  # pairs with mass up to which groups are listed, to be mixed as one sparse matrix
 
 
 @runtime_checkable
@@ -200,6 +200,7 @@ class Mix:
         if any(debiased) and rows.support != other.support:
             raise ValueError("mix: got a debiased p and a different support, expected the same support for both")
         _refuse_gradient(rows, "mix")
+        _refuse_gradient(other, "mix")
         mine, theirs = (1 - self.weight) * (~rows.empty).double(), self.weight * (~other.empty).double()
         whole = (mine + theirs).clamp_min(torch.finfo(torch.float64).tiny)
         mine, theirs = mine / whole, theirs / whole
@@ -208,7 +209,7 @@ class Mix:
             marginal = (1 - self.weight) * rows.marginal + self.weight * other.marginal
         exclude, notes = rows.support.exclude_self and other.support.exclude_self, rows.notes + other.notes
         shares = ((mine, rows.masses.own_part), (theirs, other.masses.own_part))
-        if max(map(_size, (rows.masses.own_part, other.masses.own_part))) <= _MERGED:
+        if not any(_grows(masses) for _, masses in shares):
             first, second = (sp.diags_array(share.cpu().numpy()) @ masses.to_scipy() for share, masses in shares)
             mixed = rows.from_scipy(first + second, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
         else:
@@ -226,9 +227,9 @@ class Mix:
         return f"mix({self.other!r}, {self.weight:g})"
 
 
-def _size(masses: Masses) -> int:
-    """How many pairs have mass, or may have."""
-    return masses.n_edges if masses.is_listed else masses.n * masses.m
+def _grows(masses: Masses) -> bool:
+    """Whether a list of the pairs with mass would be much longer than what is kept."""
+    return masses.is_compact and (masses.n_edges if masses.is_listed else masses.n * masses.m) > _MERGED
 
 
 def _beside(rows: Rows, uniform: torch.Tensor) -> Rows:

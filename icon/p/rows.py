@@ -193,6 +193,8 @@ class Rows(Composable):
             if masses is self.masses and not self.is_joint:
                 return self  # not kept: rows that hold themselves would be freed by the garbage collector only
             own = {name: getattr(self, name).to(device, dtype) for name in self.of_anchors}
+            if masses is self.masses and all(x is getattr(self, name) for name, x in own.items()):
+                return self
             copy = replace(self, masses=masses, **own)
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.

@@ -8,6 +8,7 @@ import torch
 
 import icon
 from icon.p.masses import Debiased, Mixture, Sparse
+from icon.training.sampler import PairSampler
 from tests.cases import assert_close, normal
 
 N = 12
@@ -80,3 +81,43 @@ class TestASumOfBoth:
 
 def test_few_edges_are_merged() -> None:
     assert isinstance(mixed().masses, Sparse)
+
+
+@pytest.mark.usefixtures("unmerged")
+class TestRowsWithoutMassInOnePart:
+    LABELS = torch.nn.functional.one_hot(torch.arange(N) % 3, 4).double().index_fill(0, torch.tensor([0, 5]), 0.0)
+
+    def test_draws_are_from_the_other_part(self) -> None:
+        rows = NEAR.mix(icon.p.Classes()(self.LABELS), 0.3)
+        assert rows.n_empty == 0
+        drawn = rows.masses.draw(torch.arange(N))
+        assert bool((rows.to_dense()[torch.arange(N), drawn] > 0).all())
+        _, _, among = PairSampler(rows).draw(N)
+        assert among.n == N
+
+    @pytest.mark.usefixtures("quiet")
+    @pytest.mark.parametrize("divergence", ["kl", "js"])
+    def test_a_part_of_weight_0_counts_for_nothing(self, divergence: str) -> None:
+        plain = icon.p.Classes()(self.LABELS)
+        rows = plain.mix(icon.p.Classes()(LABELS), 0.0)
+        assert (rows.n_empty, rows.n_edges) == (2, plain.n_edges)
+        assert_close(rows.marginal, plain.marginal)
+        assert_close(rows.debias(0.3).to_dense(), plain.debias(0.3).to_dense())
+        loss, z = icon.method("supcon").replace(divergence=divergence), normal(N, 4)
+        assert_close(loss(z, rows.debias(0.1)), loss(z, plain.debias(0.1)))
+
+
+@pytest.mark.usefixtures("unmerged")
+def test_lists_of_edges_are_merged_however_long_they_are() -> None:
+    assert isinstance(NEAR.mix(NEAR.symmetrize(), 0.5).masses, Sparse)
+
+
+def test_a_gradient_of_the_other_p_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^mix: got a p with gradient"):
+        NEAR.mix(icon.p.Gaussian(sigma=1.0, detach=False)(normal(N, 3, grad=True)), 0.5)
+
+
+def test_a_joint_p_that_is_as_asked_is_itself() -> None:
+    """Its entropies are not needed by what draws from it."""
+    rows = NEAR.symmetrize()
+    assert rows.to(torch.device("cpu"), torch.float64) is rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Real
@@ -48,9 +49,16 @@ class Masses(ABC):
     may_be_empty: ClassVar[bool] = True
     #: Whether the pairs with mass can be listed (`edges`) without all others.
     is_listed: ClassVar[bool] = False
+    #: Whether far fewer numbers are kept than there may be pairs with mass.
+    is_compact: ClassVar[bool] = False
 
     n: int
     m: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what is known from them is found anew."""
+        names = [each.name for each in fields(self)] if is_dataclass(self) else vars(self)
+        return {name: getattr(self, name) for name in names}
 
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
@@ -260,6 +268,12 @@ def entropy_of(masses: Float[Tensor, "b m"], density: Float[Tensor, " b"] | None
     on = masses > 0
     rest = (size - on.sum(dim=1)) * torch.xlogy(density, density)
     return -torch.where(on, x_log_x(masses + density[:, None]), 0.0).sum(dim=1) - rest
+
+
+def drawn_of(masses: Float[Tensor, "b m"], anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """`Masses.draw` from the rows of some anchors; one without mass stays where it is."""
+    stuck = masses.sum(dim=1) <= 0
+    return torch.where(stuck, anchors, torch.multinomial(masses + stuck[:, None], 1).squeeze(1))
 
 
 def per_row(factor: float | Tensor, start: int, stop: int) -> float | Tensor:

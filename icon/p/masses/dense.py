@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Valued, entropy_of
+from icon.p.masses.base import Valued, drawn_of, entropy_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Dense(Valued):
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         rows = self.values.detach()[anchors].double()
-        return torch.multinomial(rows, 1).squeeze(1)
+        return drawn_of(rows, anchors)
 
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Dense:
         return Dense(leaves[0])

@@ -34,6 +34,7 @@ class Grouped(Masses):
     mass: float | Tensor = 1.0
 
     is_listed = True
+    is_compact = True
 
     @property
     def n(self) -> int:  # type: ignore[override]
@@ -46,11 +47,13 @@ class Grouped(Masses):
     # -- who is in a group --------------------------------------------------------------------------------------------
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        return self._block(start, stop)[0] > 0
+        positive = self._block(start, stop)[0] > 0
+        return positive & (self.mass[start:stop, None] > 0) if isinstance(self.mass, Tensor) else positive
 
     def presence(self) -> Real[Tensor, " n"]:
         few = self._few
-        return self.counts if few is None else few[1]
+        members = self.counts if few is None else few[1]
+        return members * (self.mass > 0) if isinstance(self.mass, Tensor) else members
 
     @cached
     def _few(self) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -206,7 +209,7 @@ class Grouped(Masses):
 
     @property
     def n_edges(self) -> int:
-        return int(self.counts.sum())
+        return int((self.counts * (torch.as_tensor(self.mass) > 0)).sum())
 
     def _each(self, like: Tensor) -> Tensor:
         """``[n]`` the mass of one positive."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._lazy import sp
-from icon.p.masses.base import Masses, entropy_of
+from icon.p.masses.base import Masses, drawn_of, entropy_of
 from icon.p.masses.sparse import Sparse
 from icon.p.masses.uniform import Uniform
 from icon.p.support import Support
@@ -31,6 +31,8 @@ class Mixture(Masses):
     """
 
     parts: tuple[Masses, ...]
+
+    is_compact = True
 
     @property
     def n(self) -> int:  # type: ignore[override]
@@ -104,9 +106,11 @@ class Mixture(Masses):
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """From one of the parts, each in proportion to its mass in the row."""
         shares = torch.stack([part.sums()[anchors] for part in self.parts], dim=1)
-        chosen = torch.multinomial(shares, 1)
-        drawn = torch.stack([part.draw(anchors) for part in self.parts], dim=1)
-        return drawn.gather(1, chosen).squeeze(1)
+        chosen, drawn = drawn_of(shares, torch.full_like(anchors, -1)), anchors.clone()
+        for k, part in enumerate(self.parts):
+            mine = (chosen == k).nonzero().flatten()
+            drawn[mine] = part.draw(anchors[mine])
+        return drawn
 
     @property
     def n_edges(self) -> int:

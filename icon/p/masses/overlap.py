@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Masses
+from icon.p.masses.base import Masses, drawn_of, precise
 from icon.p.masses.dense import Dense
 from icon.p.support import Support
 
@@ -36,6 +36,8 @@ class Overlap(Masses):
     scale: Tensor
     candidate_scale: Tensor
     mass: Tensor
+
+    is_compact = True
 
     @classmethod
     def of(cls, labels: Tensor, candidate_labels: Tensor, support: Support, candidate_scale: Tensor) -> Overlap:
@@ -105,17 +107,18 @@ class Overlap(Masses):
         return self.of(self.candidate_labels, self.labels, flipped, self.scale)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Overlap:
-        if (self.scale.device, self.scale.dtype) == (device, dtype):
+        """On a device; the labels stay in double precision, since less does not hold what two points hardly share."""
+        if self.scale.device == device:
             return self
         tensors = self.labels, self.candidate_labels, self.scale, self.candidate_scale, self.mass
-        labels, candidate_labels, *others = (x.to(device, dtype) for x in tensors)
+        labels, candidate_labels, *others = (x.to(device, precise(device)) for x in tensors)
         return type(self)(labels, candidate_labels, self.support, *others)
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         masses = self._shared(self.labels[anchors]) * self.candidate_scale
         if self.support.exclude_self and self.support.offset is not None:
             masses[torch.arange(len(anchors)), anchors + self.support.offset] = 0
-        return torch.multinomial(masses, 1).squeeze(1)
+        return drawn_of(masses, anchors)
 
     @property
     def n_edges(self) -> int:

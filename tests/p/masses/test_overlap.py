@@ -85,6 +85,17 @@ def test_many_points_are_as_few(
         torch.testing.assert_close(torch.autograd.grad(fused, z)[0], expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("y", [np.repeat([[0.0, 100.0], [100.0, 0.0]], N // 2, axis=0), np.full((N, 2), np.log(1e20))])
+def test_overlaps_beyond_single_precision(y: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels of exp(-100), and of 1e20, in a loss in float32."""
+    labels = np.exp(y - 100 * (y.max() == 100))
+    z, loss = torch.randn(N, 3), icon.method("soft-supcon")
+    few = loss(z, labels)
+    monkeypatch.setattr("icon.p.label_matrices.CPU_PAIRS", 0)
+    torch.testing.assert_close(loss(z, labels), few)
+    assert bool(few.isfinite())
+
+
 def test_one_hot_labels_are_supcon() -> None:
     y = np.arange(N) % 3
     z = torch.randn(N, 3, dtype=torch.float64)
