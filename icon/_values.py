@@ -73,9 +73,17 @@ def content(value: Any) -> Any:
     except TypeError:  # nothing that could be copied: it is the same as itself alone
         return {"at": id(value)}
     made_from, state = made[1], made[2] if len(made) > 2 else None
-    if isinstance(state, Mapping) and len(made_from) == 1:
-        return state
+    if (state is None or isinstance(state, Mapping)) and len(made_from) == 1:
+        return _without_what_came_later(value, state or {})
     return made_from, state, *(tuple(each) for each in made[3:5] if each is not None)
+
+
+def _without_what_came_later(value: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state of a part less what it has kept since it was made, which is no argument of it."""
+    if not (callable(value) and state) or _required(type(value)):
+        return state
+    fresh = vars(type(value)())
+    return {name: each for name, each in state.items() if name in fresh}
 
 
 @content.register

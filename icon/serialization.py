@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,7 +101,9 @@ def load_loss(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Loss:
 def _learned(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Kernel:
     """The q of a file: made of its hyper-parameters, those among the tensors too, and in the state that these tell."""
     own = {name.removeprefix("q."): value for name, value in tensors.items() if name.startswith("q.")}
-    hyper = dict(config["hyper"])
+    # A scale that has become NaN is among the tensors, and no argument that a q can be made with.
+    given = config["hyper"].items()
+    hyper = {name: value for name, value in given if not (isinstance(value, float) and math.isnan(value))}
     if not config["type"].startswith(REGISTERED):
         refuse_unknown(hyper.get("partition"), "partition")
     for name in parameters(builder(config["type"], "row")):

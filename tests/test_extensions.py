@@ -205,3 +205,26 @@ def test_files_name_a_part_by_its_slug(tmp_path: Path) -> None:
         icon.register_row("again")(Laplace)
     with pytest.raises(ValueError, match=r"^row: got StudentT, which is a row already"):
         icon.register_row("my-student")(icon.q.StudentT)
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_a_part_keeps_while_it_runs_is_no_argument_of_it(tmp_path: Path) -> None:
+    @icon.register_divergence("counting")
+    class Counting:
+        def __call__(self, p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+            self.calls = getattr(self, "calls", 0) + 1
+            return (p - q).abs().sum(dim=1)
+
+    x = torch.randn(12, 3)
+    loss = icon.Loss(icon.p.KNN(3), icon.q.StudentT(), divergence="counting")
+    value = loss(x, x)
+    loss.save(tmp_path / "loss.icon")
+    assert "divergence='counting'" in repr(loss)
+    torch.testing.assert_close(icon.load(tmp_path / "loss.icon")(x, x), value)
+
+
+def test_a_temperature_that_has_become_nan_is_saved(tmp_path: Path) -> None:
+    loss = icon.method("simclr", learnable=True)
+    loss.q.log_scale.data.fill_(torch.nan)
+    loss.save(tmp_path / "loss.icon")
+    assert bool(icon.load(tmp_path / "loss.icon").q.log_scale.isnan())
