@@ -60,6 +60,14 @@ class Masses(ABC):
         names = [each.name for each in fields(self)] if is_dataclass(self) else vars(self)
         return {name: getattr(self, name) for name in names}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Masses of a pickle, whose fields may have been others in another version, and have meant other things."""
+        if is_dataclass(self) and state.keys() != {each.name for each in fields(self)}:
+            raise ValueError(
+                f"pickle: got {type(self).__name__} of another version of icon, expected one of this version"
+            )
+        vars(self).update(state)
+
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
     @abstractmethod
