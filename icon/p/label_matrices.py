@@ -80,8 +80,12 @@ def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
         return Sparse.normalized(_sparse_overlap(_as_scipy(a), _as_scipy(b), overlap, one_set))
     n, m = len(a), len(b)
     kind = Jaccard if overlap == "jaccard" else Overlap
-    shared = kind.of(a, b, Support(n, m, one_set), b.new_ones(m))
-    return shared if n * m > PAIRS.get(a.device.type, CPU_PAIRS) else Dense(shared.tile(0, n, a))
+    given = (a, b, Support(n, m, one_set), b.new_ones(m))
+    if n * m > PAIRS.get(a.device.type, CPU_PAIRS):
+        return kind.of(*given)
+    shared = kind.raw(*given).tile(0, n, a)
+    sums = shared.sum(dim=1, keepdim=True)
+    return Dense(shared / torch.where(sums > 0, sums, 1.0))
 
 
 def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: bool) -> sp.csr_array:

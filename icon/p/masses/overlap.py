@@ -40,10 +40,15 @@ class Overlap(Masses):
     is_compact = True
 
     @classmethod
+    def raw(cls, labels: Tensor, candidate_labels: Tensor, support: Support, candidate_scale: Tensor) -> Overlap:
+        """The overlaps themselves, of which only `tile` is asked: what the rows sum to is not known."""
+        ones = labels.new_ones(len(labels))
+        return cls(labels, candidate_labels, support, ones, candidate_scale, ones)
+
+    @classmethod
     def of(cls, labels: Tensor, candidate_labels: Tensor, support: Support, candidate_scale: Tensor) -> Overlap:
         """Rows that sum to one where anything is shared."""
-        ones = labels.new_ones(len(labels))
-        raw = cls(labels, candidate_labels, support, ones, candidate_scale, ones)
+        raw = cls.raw(labels, candidate_labels, support, candidate_scale)
         sums = raw._row_sums()
         mass = (sums > 0).to(sums)
         return replace(raw, scale=mass / torch.where(sums > 0, sums, 1.0), mass=mass)
