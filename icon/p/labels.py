@@ -235,10 +235,11 @@ class Classes(_Members):
         if a.shape[1] != b.shape[1]:
             raise ValueError(f"labels: got {a.shape[1]} and {b.shape[1]} columns, expected the same number")
         n, m = a.shape[0], b.shape[0]
-        paired = sets.paired or two
+        # Two sets that share their labels are the same points where self is excluded.
+        paired = two or (sets.paired and not self.exclude_self)
         # A lone point is its own candidate, and has no positive all the same.
         lone = m == 1 and not paired
-        support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=True) if two else sets)
+        support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=paired))
         if lone:
             return Rows(Dense(torch.zeros(1, 1)), support)
         return Rows(shared_labels(a, b, self.overlap, not paired), support)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +109,16 @@ def test_mass_outside_the_support_is_an_error(p: icon.p.Distribution, aligned: b
     ids = None if aligned else (np.arange(6), np.arange(6))
     with pytest.raises(ValueError, match=r"exclude_self|support"):
         icon.Loss(p, icon.q.Gaussian())((normal(6, 3), normal(6, 3, seed=1)), ids)
+
+
+@pytest.mark.parametrize("overlap", ["product", "jaccard"])
+def test_two_sets_that_share_label_matrices_are_the_same_points(overlap: str) -> None:
+    """A label matrix leaves out self as labels do, whether it is dense or sparse."""
+    labels, pair = np.arange(6) % 2, (normal(6, 3), normal(6, 3, seed=1))
+    loss = icon.Loss(icon.p.Classes(overlap=overlap, exclude_self=True), icon.q.Gaussian())
+    sets = np.eye(2)[labels]
+    for given in (sets, sp.csr_array(sets)):
+        assert_close(loss(pair, given), loss(pair, labels), rtol=1e-14)
 
 
 def test_self_may_be_excluded_between_two_views_where_it_has_no_mass() -> None:
