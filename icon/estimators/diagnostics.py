@@ -108,10 +108,13 @@ def diagnose(
     Raises:
         NotFittedError: the clustering is not fitted.
         TypeError: neither a clustering nor numbers.
-        ValueError: rows that do not sum to one, lengths that differ, no label that is known.
+        ValueError: rows that do not sum to one, lengths that differ, no label that is known, ``starts`` with
+            ``restarts``.
     """
     if starts is not None:
         check.warn("starts is now restarts", DeprecationWarning)
+        if restarts is not None:
+            raise ValueError("starts: got some with restarts as well, expected the latter alone")
         restarts = starts
     if isinstance(probabilities, Clustering):
         check_is_fitted(probabilities, "probabilities_")

@@ -137,6 +137,11 @@ def test_the_former_name_of_restarts() -> None:
     restarts = np.zeros((2, len(PHI)), dtype=int)
     with pytest.warns(DeprecationWarning, match="starts is now restarts"):
         assert diagnose(PHI, starts=restarts) == diagnose(PHI, restarts)
+    with (
+        pytest.warns(DeprecationWarning, match="starts is now restarts"),
+        pytest.raises(ValueError, match=r"^starts: got some with restarts as well, expected the latter alone"),
+    ):
+        diagnose(PHI, restarts, starts=restarts)
 
 
 def test_of_a_fitted_clustering(tmp_path: Path) -> None:
