@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icon.cli.cluster_report import planar
 from icon.cli.fits import options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
-from icon.estimators.advice import Advice, title
+from icon.estimators.advice import Advice, read_budget, title
 from icon.estimators.advice import advise as advise_on
 from icon.features import read_features, read_graph, read_vector
 from icon.labels import known_labels
@@ -39,6 +39,7 @@ def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: di
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
     check_output(out, OURS)
+    read_budget(settings["budget"])  # before a large file is read
     read = read_features(given["features"], given["key"], options_of(False, table))
     x, n = read.values, len(read.values)
     labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)

@@ -117,8 +117,8 @@ def test_two_sets_that_share_label_matrices_are_the_same_points(overlap: str) ->
     labels, pair = np.arange(6) % 2, (normal(6, 3), normal(6, 3, seed=1))
     loss = icon.Loss(icon.p.Classes(overlap=overlap, exclude_self=True), icon.q.Gaussian())
     sets = np.eye(2)[labels]
-    for given in (sets, sp.csr_array(sets)):
-        assert_close(loss(pair, given), loss(pair, labels), rtol=1e-14)
+    for matrix in (sets, sp.csr_array(sets)):
+        assert_close(loss(pair, matrix), loss(pair, labels), rtol=1e-14)
 
 
 def test_self_may_be_excluded_between_two_views_where_it_has_no_mass() -> None:
