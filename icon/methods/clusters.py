@@ -33,7 +33,7 @@ def inertia(given: Loss, input: Any, target: Any) -> Tensor:
 
 @method("kmeans", "K-Means", cell=("clusters", "gaussian"), family=FAMILY, cite="macqueen1967kmeans", number=inertia,
        relation="exact: σ² (sum of KL(q‖p) - sum log Z + sum N log N) = inertia; forward KL in the limit σ → ∞; "
-                "minimiser")  # fmt: skip
+                "minimiser", sets=("softmax_temperature",))  # fmt: skip
 def kmeans(sigma: float = 1.0) -> Loss:
     return Loss(p.Gaussian(sigma=sigma, exclude_self=False), q.Clusters(), divergence="reverse-kl")
 

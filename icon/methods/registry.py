@@ -104,8 +104,8 @@ def method(name: str, *, settings: str | None = None, **hyper: Any) -> Loss:
         name: its slug or its printed name.
         settings: ``"authors"`` takes the hyper-parameters of the authors' own program where none are given, see
             ``docs/authors.md``.
-        hyper: hyper-parameters of the method, or of its parts as `icon.loss` takes them. Where these are more
-            than numbers, the loss may be another one, whose name it then has.
+        hyper: hyper-parameters of the method, or of its parts as `icon.loss` takes them. With those of its parts the
+            loss may be another one, which has the name that its parts have, or none.
 
     Raises:
         ValueError: an unknown name (the nearest are suggested).
@@ -119,7 +119,7 @@ def method(name: str, *, settings: str | None = None, **hyper: Any) -> Loss:
     _refuse_other_kinds(hyper, record.hyper)
     built = _built(record, hyper)
     others = hyper.keys() - record.hyper.keys()
-    is_another = others and all(_is_another(built, record, _built(record, known)) for known in ({}, authors))
+    is_another = others and all(_form(record, built, _built(record, known)) != "" for known in ({}, authors))
     return built.replace(name=None if is_another else record.name)
 
 
@@ -200,15 +200,6 @@ def _form(record: Method, given: Loss, built: Loss) -> str | None:
     if _beyond(record, built, _parts(built), _parts(given)):
         return None
     return "" if built.normalization == given.normalization else f" ({given.normalization} form)"
-
-
-def _is_another(given: Loss, record: Method, built: Loss) -> bool:
-    """Whether a loss has the name of another method, or none: one that differs in more than numbers."""
-    if _form(record, given, built) == "":
-        return False
-    ours, theirs = _parts(given), _parts(built)
-    values = [ours.get(name, theirs.get(name)) for name in _beyond(record, built, theirs, ours)]
-    return given.normalization != built.normalization or not all(map(_is_number, values)) or names_of(given) is not None
 
 
 def _beyond(record: Method, built: Loss, one: dict[str, Any], other: dict[str, Any]) -> set[str]:

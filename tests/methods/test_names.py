@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ def name_of(loss: icon.Loss) -> str:
     [
         ("simclr", {"temperature": 0.3}, "SimCLR"),
         ("simclr", {"reduction": "sum"}, "SimCLR"),
-        ("simclr", {"margin": 0.5}, "SimCLR"),
+        ("simclr", {"margin": 0.5}, "unnamed"),
+        ("simclr", {"debias": 0.3}, "unnamed"),
+        ("simclr", {"debias": 0.0}, "SimCLR"),
         ("dino", {"block": 4}, "DINO"),
         ("simclr", {"detach_candidates": True}, "MoCo v3"),
         ("simclr", {"partition": "decoupled"}, "Decoupled Contrastive"),
@@ -36,6 +39,17 @@ def name_of(loss: icon.Loss) -> str:
 )
 def test_a_method_with_other_hyper_parameters(slug: str, hyper: dict[str, Any], name: str) -> None:
     assert name_of(icon.method(slug, **hyper)) == name
+
+
+@pytest.mark.parametrize("hyper", [{"debias": 0.2}, {"debias": 0.0}, {"divergence": "js"}, {"sigma": 2.0}], ids=str)
+def test_a_method_has_a_name_where_its_parts_have_one(hyper: dict[str, Any]) -> None:
+    tried = 0
+    for record in icon.methods():
+        with suppress(TypeError, ValueError):  # it does not take this one
+            named = icon.method(record.slug, **hyper)
+            tried += 1
+            assert (name_of(named) == "unnamed") == (name_of(named.replace(name=None)) == "unnamed"), record.slug
+    assert tried > 30
 
 
 @pytest.mark.parametrize("record", icon.methods(), ids=lambda record: record.slug)
