@@ -98,7 +98,7 @@ class AnchorWeights:
         ):
             if of_classes and not bool(rows.counts.any()):
                 raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
-            raise ValueError("anchor_weights or weights: got 0 for every anchor with a positive, expected some > 0")
+            raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
         return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
 
     def _report_empty(self, rows: Rows) -> None:
