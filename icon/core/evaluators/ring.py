@@ -161,7 +161,7 @@ class _Around(torch.autograd.Function):
             if tile is not None:
                 sent = [*(each[seen] for each in of_summaries), of_mean]
                 wanted = (*needed[:2], *[False] * len(tile.p.leaves), *needed[2:])
-                gradients = first_order(tile, anchors, (guest, *tile.p.leaves, *rest), wanted, sent)
+                gradients = first_order(tile, wanted, sent)
                 by_anchor, by_guest, *others = gradients[:2] + gradients[2 + len(tile.p.leaves) :]
                 seen += 1
                 for k, part in ((0, by_anchor), *enumerate(others, start=2)):
