@@ -13,7 +13,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon._cached import cached
 from icon._lazy import sp
-from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
+from icon.p.masses.base import Edges, Masses, Valued, entropy_of_equals, per_row, precise, x_log_x
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
 #: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
@@ -250,11 +250,7 @@ class Listed(Masses):
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return self._vector(math.log(self.k))
-        each = self._vector(self.mass) / self.k
-        if density is None:
-            return -self.k * torch.xlogy(each, each)
-        each = each + density
-        return -self.k * torch.xlogy(each, each) - (size - self.k) * torch.xlogy(density, density)
+        return entropy_of_equals(self.k, self._vector(self.mass) / self.k, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         sums = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
