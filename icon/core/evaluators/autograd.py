@@ -82,6 +82,15 @@ class _Derived(torch.autograd.Function):
         return None, None, *(next(gradients) if n else None for n in needed)
 
 
+def once_only(argument: str, given: str, expected: str) -> Callable[..., Any]:
+    """Of `derived`, what refuses second derivatives."""
+
+    def again(*tensors: Tensor) -> Any:
+        raise RuntimeError(f"create_graph: got True with {argument}={given!r}, expected {argument}={expected!r}")
+
+    return again
+
+
 def in_proportion(gradients: Sequence[Tensor | None]) -> Gradients:
     """The gradients of one number, by which what is sent to it is multiplied."""
     return lambda upstream: [None if g is None else g * upstream for g in gradients]

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon._lazy import sp
+from icon.core.evaluators.autograd import derived, once_only
 from icon.core.evaluators.nodes import loops_for, shared
 from icon.core.evaluators.tables import table_of
 from icon.p.masses import Masses
@@ -78,24 +79,14 @@ class Links:
 
 def mean_scores(z: Float[Tensor, "n 2"], links: Links, q: Kernel) -> Float[Tensor, " n"]:
     """``E_i = sum_j p_ij s_ij`` of the pairs that are listed; differentiable in ``z``."""
-    means: Tensor = _MeanScores.apply(z, links, q)  # type: ignore[no-untyped-call]
-    return means
+    guess = links.guess
+    values, forces = _sums(z.detach(), links, q, guess)
 
+    def gradients(upstream: Tensor) -> list[Tensor]:
+        pulls, factor = links.pulls(upstream)
+        return [(forces if pulls is guess else _sums(z.detach(), links, q, pulls)[1]) * factor]
 
-class _MeanScores(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, links: Links, q: Kernel) -> Tensor:
-        ctx.links, ctx.q, ctx.guess = links, q, links.guess
-        ctx.save_for_backward(z)
-        values, ctx.forces = _sums(z, links, q, ctx.guess)
-        return values
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        (z,) = ctx.saved_tensors
-        pulls, factor = ctx.links.pulls(upstream)
-        forces = ctx.forces if pulls is ctx.guess else _sums(z, ctx.links, ctx.q, pulls)[1]
-        return forces * factor, None, None
+    return derived(lambda needed: ((values,), gradients), once_only("evaluator", "grid", "autograd"), z)[0]
 
 
 def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
