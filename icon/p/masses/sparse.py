@@ -201,7 +201,7 @@ class Listed(Masses):
     Args:
         indices: ``[n, k]`` candidates, sorted and unique within a row.
         m: number of candidates.
-        mass: what a row sums to: one number > 0 for all, or ``[n]``.
+        mass: what a row sums to: one number > 0 for all, or ``[n]``, of which some may be 0.
     """
 
     indices: Tensor
@@ -209,7 +209,10 @@ class Listed(Masses):
     mass: float | Tensor = 1.0
 
     is_listed = True
-    may_be_empty = False
+
+    @property
+    def may_be_empty(self) -> bool:  # type: ignore[override]
+        return isinstance(self.mass, Tensor)
 
     @property
     def hard_targets(self) -> Int[Tensor, " n"] | None:  # type: ignore[override]
@@ -310,9 +313,3 @@ class Listed(Masses):
             return mass
         device = self.indices.device
         return torch.full((self.n if n is None else n,), mass, dtype=precise(device), device=device)
-
-
-class ListedOrNone(Listed):
-    """`Listed` of anchors some of which have mass 0: no positive."""
-
-    may_be_empty = True
