@@ -184,10 +184,9 @@ class Loss(nn.Module):
         Raises:
             ValueError, TypeError: as the class raises them.
         """
-        weights = "stationary" if self.stationary_anchors else self.anchor_weights
-        settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
-        kept = {"p": self.p, "q": self.q, **settings, "anchor_weights": weights}
+        kept = {name: getattr(self, name) for name in _SETTINGS}
         kept["divergence"] = "kl" if self.divergence is None else self.divergence
+        kept["anchor_weights"] = "stationary" if self.stationary_anchors else self.anchor_weights
         if "matmul_precision" in changes:
             del kept["evaluator"]
         if changes.keys() & {"group", "exchange"}:

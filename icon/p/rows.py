@@ -102,10 +102,11 @@ class Rows(Composable):
         """The number of pairs that carry mass, the uniform mass of debiasing apart."""
         return self.masses.n_edges
 
-    @property
+    @cached
     def marginal(self) -> Float[Tensor, " n"]:
         """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
-        return self._equal
+        kept = (~self.empty).to(precise(self.empty.device))
+        return kept / kept.sum().clamp_min(1)
 
     @property
     def anchor_weights(self) -> Float[Tensor, " n"]:
@@ -121,11 +122,6 @@ class Rows(Composable):
     def anchor_marginal(self) -> Float[Tensor, " n"]:
         """``[n]``: another name of `marginal`."""
         return self.marginal
-
-    @cached
-    def _equal(self) -> Float[Tensor, " n"]:
-        kept = (~self.empty).to(precise(self.empty.device))
-        return kept / kept.sum().clamp_min(1)
 
     @cached
     def empty(self) -> Bool[Tensor, " n"]:
