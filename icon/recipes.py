@@ -39,11 +39,7 @@ KINDS: dict[str, tuple[ModuleType, Mapping[str, Any]]] = {
 
 
 def recorded(value: Any, what: str) -> Any:
-    """A value as JSON can hold it, from which `decoded` makes the same one.
-
-    Args:
-        value: a part, or an argument of one.
-        what: the argument that a message is to name.
+    """A value as JSON can hold it, from which `decoded` makes the same one; ``what`` is named in messages.
 
     Raises:
         TypeError: it has a part without a name, or would come back as another value.

@@ -28,11 +28,6 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
 
     `icon.p.Graph` says which forms there are.
 
-    Args:
-        target: what the weights are read from.
-        name: of the argument, for what is said of a wrong one.
-        sets: the sizes, as far as they are known.
-
     Raises:
         TypeError: the target is of no such form, or its entries are no real numbers.
         ValueError: it has another size, node numbers that do not exist, an edge twice, or weights that are not finite

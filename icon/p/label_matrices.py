@@ -62,13 +62,7 @@ def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
     """p in proportion to the labels that two points share.
 
     Of few points it is a matrix. Of many it is computed in blocks when it is used, on their device. Of sparse labels
-    it is a sparse matrix.
-
-    Args:
-        a: ``[n, L]`` labels of the anchors.
-        b: ``[m, L]`` labels of the candidates.
-        overlap: ``"product"`` or ``"jaccard"``.
-        one_set: whether the anchors are the candidates, and no anchor is its own positive.
+    it is a sparse matrix. In one set no anchor is its own positive.
 
     Raises:
         ValueError: entries other than 0 and 1 with ``"jaccard"``.

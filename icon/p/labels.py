@@ -51,12 +51,8 @@ class _Members(Distribution):
     """Uniform over the other members of the anchor's group, from one integer per point.
 
     Within one set: ``keys [n]``. Between two: ``(keys_a, keys_b)``, or one vector that both share. The anchor itself
-    is never its own positive within one set, nor between two that share their keys where ``exclude_self=True``.
-
-    Args:
-        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
-            other's positives (as NT-Xent does), and not as anchors and candidates. The keys ``[n]`` are then of the
-            points; without any, each point is an instance of its own.
+    is never its own positive within one set, nor between two that share their keys where ``exclude_self=True``. Where
+    views are joined, the keys ``[n]`` are of the points; without any, each point is an instance of its own.
     """
 
     join: bool = False

@@ -22,13 +22,7 @@ _CHUNK = 2**22  # edges whose scores are kept at a time, where they are computed
 
 
 class Links:
-    """The pairs with mass of p, each listed at both of its ends.
-
-    Args:
-        masses: p, whose pairs are listed.
-        like: gives the precision and the device.
-        two_sets: whether the candidates are other points, which are counted after the anchors.
-    """
+    """The pairs with mass of p, each listed at both of its ends; of two sets, the candidates come after the anchors."""
 
     def __init__(self, masses: Masses, like: Tensor, two_sets: bool = False) -> None:
         real, both = (np.float64, np.complex128) if like.dtype == torch.float64 else (np.float32, np.complex64)
