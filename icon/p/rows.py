@@ -161,10 +161,6 @@ class Rows(Composable):
 
     def has_self_mass(self) -> bool:
         """Whether some anchor is its own neighbour."""
-        return self._has_self_mass
-
-    @cached
-    def _has_self_mass(self) -> bool:
         offset = self.support.offset if self.n != self.m else 0
         if offset is None:
             return False
@@ -211,9 +207,9 @@ class Rows(Composable):
             return self
         if (support.n, support.m) != (self.n, self.m):
             raise ValueError(f"support: got {(support.n, support.m)}, expected {(self.n, self.m)} as in p")
-        if support.exclude_self and self.has_self_mass():
-            raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
         if support not in self._elsewhere:
+            if support.exclude_self and self.has_self_mass():
+                raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
             self._elsewhere[support] = replace(self, masses=self.masses.on(support), support=support)
         return self._elsewhere[support]
 
