@@ -121,12 +121,10 @@ class Sparse(Valued):
         return torch.segment_reduce(numbers, "sum", offsets=self.indptr, initial=0)  # no number for the row of an edge
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        if density is None and len(self.values) > _BLOCK and not self.requires_grad:
-            step = max(1, _BLOCK * self.n // len(self.values))
+        if density is None:
+            step = max(1, _BLOCK * self.n // max(1, len(self.values)))
             parts = (self.part(start, min(start + step, self.n)) for start in range(0, self.n, step))
             return torch.cat([-part.row_sums(x_log_x(part.values)) for part in parts])
-        if density is None:
-            return -self.row_sums(x_log_x(self.values))
         each, others = x_log_x(self.values + density[self.rows]), size - self.indptr.diff().to(self.indices.device)
         return -self.row_sums(each) - others * torch.xlogy(density, density)
 
