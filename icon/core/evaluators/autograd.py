@@ -26,19 +26,13 @@ class Autograd(Evaluator):
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
         if problem.step >= problem.support.n:
             return problem.per_anchor(problem.anchors, 0)
-
-        def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-            return _in_one_block(problem, tensors).per_anchor(anchors, 0)
-
+        again = _in_one_block(problem, lambda here, anchors: here.per_anchor(anchors, 0))
         return derived(partial(_numbers, problem), again, problem.anchors, *problem.tensors)
 
     def total(self, problem: Problem, weights: Tensor) -> Tensor:
         if problem.step >= problem.support.n:
             return problem.values(problem.anchors, 0) @ weights
-
-        def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-            return (_in_one_block(problem, tensors).values(anchors, 0) @ weights,)
-
+        again = _in_one_block(problem, lambda here, anchors: (here.values(anchors, 0) @ weights,))
         return derived(partial(_total, problem, weights), again, problem.anchors, *problem.tensors)[0]
 
     def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
@@ -165,15 +159,15 @@ def _gradients(numbers: Any, wanted: list[Tensor], upstream: Any, **settings: bo
     return torch.autograd.grad(outputs, wanted, upstream, allow_unused=True, **settings)
 
 
-def _in_one_block(problem: Problem, tensors: tuple[Tensor, ...]) -> Problem:
-    """A problem of other tensors, for second derivatives.
+def _in_one_block(problem: Problem, numbers: Callable[[Problem, Tensor], tuple[Tensor, ...]]) -> Callable[..., Any]:
+    """Of `derived`, what makes numbers of a problem again; parameters of the score itself cannot be others."""
 
-    Raises:
-        RuntimeError: the score itself has parameters, which are no others.
-    """
-    if problem.q.score_parameters:
-        raise RuntimeError(
-            "create_graph: got True for a score with parameters of its own in several blocks, expected one block: "
-            f"pass block={problem.support.n}"
-        )
-    return problem.with_tensors(tensors)
+    def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        if problem.q.score_parameters:
+            raise RuntimeError(
+                "create_graph: got True for a score with parameters of its own in several blocks, expected one block: "
+                f"pass block={problem.support.n}"
+            )
+        return numbers(problem.with_tensors(tensors), anchors)
+
+    return again

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -86,9 +84,11 @@ def mean_scores(z: Float[Tensor, "n 2"], links: Links, q: Kernel) -> Float[Tenso
 def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
     """``sum_j p_ij s_ij`` ``[n]`` and ``sum_j pull_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
     loops = loops_for(z)
-    loop, numbers = (None, None) if loops is None else _compiled(loops, q)
-    if loop is None or numbers is None:
+    name, law = q.law or ("table", None)
+    numbers = table_of(q) if law is None else torch.tensor(law, dtype=torch.float64)
+    if loops is None or numbers is None:
         return _sums_by_torch(z, links, q, pulls)
+    loop = getattr(loops, f"{name}_edges")
     z = z.detach().contiguous()
     values, forces = z.new_empty(len(z)), torch.empty_like(z)
     given = [x.numpy() for x in (links.indptr, links.indices, links.forth, pulls, z)]
@@ -96,15 +96,6 @@ def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Te
     into = values.numpy(), forces.numpy()
     shared(lambda _, start, stop: loop(*given, constants, *into, start, stop), len(z))
     return values, forces
-
-
-def _compiled(loops: ModuleType, q: Kernel) -> tuple[Any, Tensor | None]:
-    """The loop of a score and its numbers: those of its formula, or a table of any other one."""
-    if q.law is None:
-        return loops.table_edges, table_of(q)
-    name, numbers = q.law
-    loop = {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name]
-    return loop, torch.tensor(numbers, dtype=torch.float64)
 
 
 def _sums_by_torch(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
