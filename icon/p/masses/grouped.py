@@ -273,7 +273,9 @@ class GroupedOthers(Grouped):
     def transposed(self) -> Masses:
         if self._is_one_set:
             return replace(self, mass=1.0)
-        return Sparse.of(self.to_scipy()).transposed()  # the anchors are some of the candidates
+        row, col, mass = self.edges(0, self.n)  # the anchors are some of the candidates
+        indptr = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=self.n).cumsum(0)]).cpu()
+        return Sparse(indptr, col, mass, self.m).transposed()
 
     def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Grouped, Tensor] | None:
         """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
