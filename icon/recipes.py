@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from functools import singledispatch
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +27,7 @@ from icon.p.base import Distribution
 from icon.q import partitions
 
 REGISTERED = "registered:"
+_TAGS = {"part", "type"}  # what a mapping of a file has that stands for something else
 #: Where the parts of each kind are: those of the package, and those with a name.
 KINDS: dict[str, tuple[ModuleType, Mapping[str, Any]]] = {
     "column": (icon_p, COLUMNS),
@@ -39,11 +39,7 @@ KINDS: dict[str, tuple[ModuleType, Mapping[str, Any]]] = {
 
 
 def recorded(value: Any, what: str) -> Any:
-    """A value as JSON can hold it, from which `decoded` makes the same one.
-
-    Args:
-        value: a part, or an argument of one.
-        what: the argument that a message is to name.
+    """A value as JSON can hold it, from which `decoded` makes the same one; ``what`` is named in messages.
 
     Raises:
         TypeError: it has a part without a name, or would come back as another value.
@@ -80,65 +76,43 @@ def _difference(given: Any, again: Any) -> str:
 # -- to JSON ----------------------------------------------------------------------------------------------------------
 
 
-@singledispatch
 def encoded(value: Any, what: str) -> Any:
     """See `recorded`; whether the value would come back is not looked at."""
-    kind, name, made_of_arguments = _named(value, what)
-    found = {"part": kind, "type": name}
-    return {**found, "hyper": _each(arguments(value), what)} if made_of_arguments else found
-
-
-@encoded.register(type(None))
-@encoded.register(bool)
-@encoded.register(int)
-@encoded.register(float)
-@encoded.register(str)
-def _(value: Any, what: str) -> Any:
-    return value
-
-
-@encoded.register
-def _(value: np.generic, what: str) -> Any:
-    return value.item()
-
-
-@encoded.register
-def _(value: list, what: str) -> Any:  # type: ignore[type-arg]
-    return [encoded(each, what) for each in value]
-
-
-@encoded.register
-def _(value: tuple, what: str) -> Any:  # type: ignore[type-arg]
-    return {"type": "tuple", "items": [encoded(each, what) for each in value]}
-
-
-@encoded.register(Mapping)
-def _(value: Mapping[Any, Any], what: str) -> Any:
-    if all(isinstance(name, str) for name in value) and not value.keys() & {"part", "type"}:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, list):
+        return [encoded(each, what) for each in value]
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value) and not value.keys() & _TAGS:
         return _each(value, what)
-    return {"type": "mapping", "items": [encoded(item, what) for item in value.items()]}
+    return _tagged(value, what)
 
 
-@encoded.register
-def _(value: np.ndarray, what: str) -> Any:
-    return {"type": "array", "dtype": value.dtype.str, "items": [encoded(x, what) for x in value.tolist()]}
+def _tagged(value: Any, what: str) -> dict[str, Any]:
+    """What JSON has no form for, with a word for its kind."""
+    if isinstance(value, tuple):
+        return {"type": "tuple", "items": [encoded(each, what) for each in value]}
+    if isinstance(value, Mapping):
+        return {"type": "mapping", "items": [encoded(item, what) for item in value.items()]}
+    if isinstance(value, np.ndarray):
+        return {"type": "array", "dtype": value.dtype.str, "items": [encoded(x, what) for x in value.tolist()]}
+    if isinstance(value, Tensor):
+        return {"type": "tensor", "dtype": str(value.dtype).removeprefix("torch."), "items": value.tolist()}
+    kind, name, made_of_arguments = _named(value, what)
+    found: dict[str, Any] = {"part": kind, "type": name}
+    if made_of_arguments:
+        found["hyper"] = _each(arguments(value), what)
+    if isinstance(value, Distribution):
+        found["operations"] = [_encoded_operation(operation, what) for operation in value.operations]
+    return found
 
 
-@encoded.register
-def _(value: Tensor, what: str) -> Any:
-    return {"type": "tensor", "dtype": str(value.dtype).removeprefix("torch."), "items": value.tolist()}
-
-
-@encoded.register
-def _(value: Distribution, what: str) -> Any:
-    kind, name, _ = _named(value, what)
-    chain = []
-    for operation in value.operations:
-        given = {f.name: getattr(operation, f.name) for f in dataclasses.fields(operation)}  # type: ignore[arg-type]
-        if not isinstance(given.get("other", value), Distribution):
-            raise TypeError(f"{what}: got a p mixed with prepared rows, expected a mixture of distributions")
-        chain.append({"type": type(operation).__name__, **_each(given, what)})
-    return {"part": kind, "type": name, "hyper": _each(value.hyper_parameters(), what), "operations": chain}
+def _encoded_operation(operation: Any, what: str) -> dict[str, Any]:
+    given = {each.name: getattr(operation, each.name) for each in dataclasses.fields(operation)}
+    if "other" in given and not isinstance(given["other"], Distribution):
+        raise TypeError(f"{what}: got a p mixed with prepared rows, expected a mixture of distributions")
+    return {"type": type(operation).__name__, **_each(given, what)}
 
 
 def _each(values: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -262,11 +262,8 @@ def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:
     _is_a("evaluator", evaluator, Evaluator, "an object of a subclass of icon.Evaluator")
     for cell in cells():
         for options in _variants(cell):
-            reference = _evaluated(cell, options | {"evaluator": Autograd()})
-            found = _evaluated(cell, options | {"evaluator": evaluator})
-            name = f"{cell.row} x {cell.column} with {options}"
-            for what, mine, theirs in zip(("value", "gradient"), found, reference, strict=True):
-                _close(mine, theirs, f"{what} of {name}", tolerance)
+            made = partial(loss, cell.row, cell.column, **cell.hyper, **options)
+            _agree(evaluator, made, (cell.input, cell.target), f"{cell.row} x {cell.column} with {options}", tolerance)
     z, labels = _points(_N, _D, 7), torch.arange(_N) % 4
     logs = torch.linspace(-1, 1, _N, dtype=torch.float64)
     for q in (
@@ -274,11 +271,7 @@ def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:
         icon_q.StudentT(log_weights=logs),
         icon_q.Gaussian("cosine", temperature=0.5, margin=0.3),
     ):
-        losses = (Loss(icon_p.Classes().debias(0.1), q, evaluator=e) for e in (evaluator, Autograd()))
-        for what, mine, theirs in zip(
-            ("value", "gradient"), *(_with_gradient(e, z, labels) for e in losses), strict=True
-        ):
-            _close(mine, theirs, f"{what} with {q!r}", tolerance)
+        _agree(evaluator, partial(Loss, icon_p.Classes().debias(0.1), q), (z, labels), repr(q), tolerance)
 
 
 def _variants(cell: Cell) -> Iterator[dict[str, Any]]:
@@ -291,8 +284,12 @@ def _variants(cell: Cell) -> Iterator[dict[str, Any]]:
         yield {"normalization": "joint", "divergence": "hellinger"}
 
 
-def _evaluated(cell: Cell, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    return _with_gradient(loss(cell.row, cell.column, **cell.hyper, **options), cell.input, cell.target)
+def _agree(
+    evaluator: Evaluator, make: Callable[..., Loss], given: tuple[Any, Any], name: str, tolerance: float
+) -> None:
+    found, reference = (_with_gradient(make(evaluator=each), *given) for each in (evaluator, Autograd()))
+    for what, mine, theirs in zip(("value", "gradient"), found, reference, strict=True):
+        _close(mine, theirs, f"{what} of {name}", tolerance)
 
 
 def _with_gradient(loss: Loss, input: Any, target: Any) -> tuple[Tensor, Tensor]:

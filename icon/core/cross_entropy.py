@@ -23,15 +23,7 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
 
 
 def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: object, *, both: bool) -> Tensor | None:
-    """The mean over the anchors, and over both directions where p has two; None where a part or the size asks for more.
-
-    Args:
-        p: as given.
-        q: as given.
-        views: anchors ``[n, d]`` and candidates ``[m, d]``.
-        target: what p is made from.
-        both: whether p has two directions, in which the scores are the same.
-    """
+    """The mean over the anchors, and over both directions where p has two; None where that is not all."""
     if q.margin or type(q.partition) is not LogSumExp:
         return None
     anchors, candidates = views

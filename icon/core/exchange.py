@@ -174,11 +174,13 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
         ctx.group = group
-        return _reduced(x, group)
+        whole = x.detach().clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(whole, group=group)
+        return whole
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _reduced(gradient, ctx.group), None
+        return total(gradient, ctx.group), None
 
 
 class _Rows(torch.autograd.Function):
@@ -223,9 +225,3 @@ class _Rows(torch.autograd.Function):
 def _aligned(size: int) -> int:
     """The bytes after which a tensor of any dtype may begin."""
     return -(-size // 16) * 16
-
-
-def _reduced(x: Tensor, group: Any) -> Tensor:
-    total = x.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total, group=group)
-    return total

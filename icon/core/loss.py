@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon._values import name_of, with_names
+from icon._values import name_of, parameters, with_names
 from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.cross_entropy import cross_entropies, cross_entropy
@@ -184,10 +184,9 @@ class Loss(nn.Module):
         Raises:
             ValueError, TypeError: as the class raises them.
         """
-        weights = "stationary" if self.stationary_anchors else self.anchor_weights
-        settings = {name: getattr(self, name) for name in _SETTINGS if name not in ("divergence", "p", "q")}
-        kept = {"p": self.p, "q": self.q, **settings, "anchor_weights": weights}
+        kept = {name: getattr(self, name) for name in _SETTINGS}
         kept["divergence"] = "kl" if self.divergence is None else self.divergence
+        kept["anchor_weights"] = "stationary" if self.stationary_anchors else self.anchor_weights
         if "matmul_precision" in changes:
             del kept["evaluator"]
         if changes.keys() & {"group", "exchange"}:
@@ -486,17 +485,11 @@ class Loss(nn.Module):
 
     def hyper_parameters(self) -> dict[str, Any]:
         """What differs from the defaults, p and q apart, as constructor arguments."""
-        given = {
-            "normalization": (self.normalization, "row"),
-            "divergence": (name_of(self.divergence, DIVERGENCES) or self.divergence, "kl"),
-            "reduction": (self.reduction, "mean"),
-            "on_no_positive": (self.on_no_positive, "skip"),
-            "block": (self.block, None),
-            "evaluator": (name_of(self.evaluator, EVALUATORS) or self.evaluator, None),
-            "group": (self.group, None),
-            "exchange": (self.exchange, "gather"),
-        }
-        changed: dict[str, Any] = {name: value for name, (value, default) in given.items() if value != default}
+        given: dict[str, Any] = {name: getattr(self, name) for name in _SETTINGS}
+        for name, known in (("divergence", DIVERGENCES), ("evaluator", EVALUATORS)):
+            given[name] = name_of(given[name], known) or given[name]
+        defaults, apart = parameters(Loss), ("p", "q", "name", "totals")
+        changed = {name: value for name, value in given.items() if name not in apart and value != defaults[name]}
         if self.stationary_anchors:
             changed["anchor_weights"] = "stationary"
         elif self.anchor_weights is not None:

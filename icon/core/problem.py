@@ -149,7 +149,9 @@ class Problem:
             start: the number of the block's first anchor.
         """
         if self.only_edges:
-            expected = self._edge_scores(anchors, start)
+            row, col, mass = self.p.edges(start, start + len(anchors))
+            scores = self.q.weighted_score(anchors[row].unsqueeze(1), self.candidates[col].unsqueeze(1)).reshape(-1)
+            expected = scores.new_zeros(len(anchors)).index_add(0, row, mass.to(scores) * scores)
             return torch.zeros_like(expected), expected
         scores = self.scores(anchors, start)
         if self.divergence is not None:
@@ -213,12 +215,6 @@ class Problem:
         if getattr(found, "shape", None) != p.shape[:1]:
             _refuse_shape("divergence", divergence, found, p)
         return found
-
-    def _edge_scores(self, anchors: Tensor, start: int) -> Tensor:
-        row, col, mass = self.p.edges(start, start + len(anchors))
-        pairs = anchors[row].unsqueeze(1), self.candidates[col].unsqueeze(1)
-        scores = self.q.weighted_score(*pairs).reshape(-1)
-        return scores.new_zeros(len(anchors)).index_add(0, row, mass.to(scores) * scores)
 
     def _masses(self, start: int, stop: int) -> Tensor:
         if self.p.uniform_mass is not None:

@@ -60,10 +60,7 @@ class Ranks:
     ) -> Any:
         """W times what ``evaluate(input, target, anchors=part, weights=weights)`` gives of the part of this rank.
 
-        Args:
-            evaluate: the loss.
-            own: from the number of this rank to its input, its target, and what its anchors weigh.
-            parameters: of the loss, by name, which are the same on all ranks.
+        ``own`` gives, from the number of this rank, its input, its target, and what its anchors weigh.
 
         Raises:
             ValueError, TypeError: bad input of any rank, on each of them; a parameter that is not the same.

@@ -52,14 +52,7 @@ class Direction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """How the anchors of an evaluation become a value, by the settings of a loss (`icon.Loss`).
-
-    Args:
-        joint: whether all pairs are one distribution.
-        per_anchor: whether every anchor keeps its own value.
-        divergence: None is KL.
-        totals: sums over the other parts of the anchors.
-    """
+    """How the anchors of an evaluation become a value, by the settings of a loss (`icon.Loss`)."""
 
     joint: bool
     per_anchor: bool

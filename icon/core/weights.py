@@ -15,14 +15,9 @@ from icon.q.base import Totals, Whole
 
 @dataclass(frozen=True, eq=False)
 class AnchorWeights:
-    """The weights ``[n]`` of the anchors of an evaluation, by the settings of a loss.
+    """The weights ``[n]`` of the anchors of an evaluation, by the settings of a loss (`icon.Loss`) and of its p.
 
-    Args:
-        mean: whether they are divided by their sum, or by what p counts.
-        on_no_positive: ``"skip"``, ``"zero"`` or ``"raise"``; see `icon.Loss`.
-        stationary: whether an anchor weighs what it does in p's marginal.
-        leaves_out: whether p itself says which anchors are left out, so that nobody is told.
-        totals: sums over the other parts of the anchors, where the rows are not those of all.
+    The totals are sums over the other parts of the anchors, where the rows are not those of all.
     """
 
     mean: bool
@@ -34,11 +29,7 @@ class AnchorWeights:
     def __call__(self, rows: Rows, own: Rows, given: Tensor | None, like: Tensor) -> tuple[Tensor | None, Tensor]:
         """``[n]`` bool, the anchors with a positive (None where all are known to have one), and the weights ``[n]``.
 
-        Args:
-            rows: p of the anchors of all parts.
-            own: p of the anchors that are evaluated here; those of them without a positive are reported.
-            given: ``[n]`` the weights that a user gave.
-            like: whose device and type they get.
+        The rows are those of all parts; of the own ones, which are evaluated here, those without a positive are told.
         """
         n, counted = rows.support.n, None
         if rows.masses.may_be_empty:

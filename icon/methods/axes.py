@@ -15,13 +15,7 @@ from icon.core.loss import Loss
 
 @dataclass(frozen=True)
 class Axis:
-    """A row or a column of the table.
-
-    Args:
-        slug: its name in code.
-        name: its name for people.
-        build: makes the distribution from its hyper-parameters.
-    """
+    """A row or a column of the table: its names in code and for people, and what makes the distribution."""
 
     slug: str
     name: str

@@ -177,8 +177,7 @@ def table() -> pd.DataFrame:
     for record in (m for m in methods() if m.in_table):
         already = cells[record.column][record.row]
         cells[record.column][record.row] = f"{already} · {record.name}" if already else record.name
-    frame = pd.DataFrame(cells, index=pd.Index(list(ROWS), name="q \\ p"), columns=pd.Index(list(COLUMNS)))
-    return frame
+    return pd.DataFrame(cells, index=pd.Index(list(ROWS), name="q \\ p"), columns=pd.Index(list(COLUMNS)))
 
 
 def names_of(given: Loss) -> str | None:

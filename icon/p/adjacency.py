@@ -28,11 +28,6 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
 
     `icon.p.Graph` says which forms there are.
 
-    Args:
-        target: what the weights are read from.
-        name: of the argument, for what is said of a wrong one.
-        sets: the sizes, as far as they are known.
-
     Raises:
         TypeError: the target is of no such form, or its entries are no real numbers.
         ValueError: it has another size, node numbers that do not exist, an edge twice, or weights that are not finite
@@ -165,14 +160,12 @@ def _of_array(target: Any, name: str, sets: Sets) -> sp.coo_array:
     shape = tuple(tensor.shape)
     if len(shape) == 2 and 2 in shape and shape[0] != shape[1] and shape != (sets.n, sets.m):
         integers = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
-        if integers or (sets.n is not None and shape[0] == 2 and _are_whole(tensor)):
+        if not integers and sets.n is not None and shape[0] == 2 and tensor.is_floating_point():
+            # Floats may look like the numbers of nodes, of which 0 and 1 alone are few.
+            integers = bool((tensor == tensor.round()).all() and (tensor > 1).any())
+        if integers:
             return _of_edges(tensor, None, name, sets)
     return sp.coo_array(check.matrix(tensor, name).detach().cpu().double().numpy())
-
-
-def _are_whole(tensor: Tensor) -> bool:
-    """Whether floats look like the numbers of nodes, of which 0 and 1 alone are few."""
-    return tensor.is_floating_point() and bool((tensor == tensor.round()).all() and (tensor > 1).any())
 
 
 def _of_data(target: Any, name: str, sets: Sets) -> sp.coo_array:

@@ -6,7 +6,7 @@ import copy
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -126,7 +126,8 @@ class Distribution(Composable):
                 "exclude_self: got True where i matches i of the other set, expected no mass there; where both sets "
                 "are the same points, give what p is made from once, for both"
             )
-        return rows.on(Support(rows.n, rows.m, True))
+        support = Support(rows.n, rows.m, True)
+        return replace(rows, masses=rows.masses.on(support), support=support)
 
     @staticmethod
     def another(p: Any, target: Any, sets: Sets) -> Rows:

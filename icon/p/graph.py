@@ -92,8 +92,11 @@ class Precomputed(Distribution):
         square = weights.shape[0] == weights.shape[1] and not sets.paired
         self_mass = square and bool((weights.diagonal() > 0).any())
         exclude = self.exclude_self if self.exclude_self is not None else square and not self_mass
-        if self_mass and self.exclude_self is None:
-            _tell_of_a_faint_diagonal(weights)
+        if self_mass and self.exclude_self is None and (most := weights.diagonal().max()) < FAINT * weights.max():
+            check.warn(  # rounding, and hardly the user, put it there
+                f"p: got a diagonal of at most {most:.3g}, which makes each point a candidate of its own; pass "
+                "exclude_self=False if it is meant, set the diagonal to 0 if it is not"
+            )
         offset = 0 if square else None
         if exclude and self_mass:
             loops = np.flatnonzero(weights.diagonal() > 0).tolist()
@@ -119,16 +122,6 @@ class Precomputed(Distribution):
         if dense is None or self.detach or not dense.requires_grad:
             return rows
         return Rows(Dense(dense), rows.support)
-
-
-def _tell_of_a_faint_diagonal(weights: sp.csr_array) -> None:
-    """Warn where rounding, and hardly the user, put mass on the anchors themselves."""
-    largest = float(weights.diagonal().max())
-    if largest < FAINT * float(weights.max()):
-        check.warn(
-            f"p: got a diagonal of at most {largest:.3g}, which makes each point a candidate of its own; pass "
-            "exclude_self=False if it is meant, set the diagonal to 0 if it is not"
-        )
 
 
 def _resolution(target: Any) -> float:

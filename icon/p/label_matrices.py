@@ -52,30 +52,20 @@ def _as_scipy(labels: Labels) -> sp.csr_array:
     return matrix
 
 
-def _refuse_other_than_sets(*labels: Labels) -> None:
-    entries = (y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in labels)
-    if any(check.values_matter(y) and not bool(((y == 0) | (y == 1)).all()) for y in entries):
-        raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
-
-
 def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
     """p in proportion to the labels that two points share.
 
     Of few points it is a matrix. Of many it is computed in blocks when it is used, on their device. Of sparse labels
-    it is a sparse matrix.
-
-    Args:
-        a: ``[n, L]`` labels of the anchors.
-        b: ``[m, L]`` labels of the candidates.
-        overlap: ``"product"`` or ``"jaccard"``.
-        one_set: whether the anchors are the candidates, and no anchor is its own positive.
+    it is a sparse matrix. In one set no anchor is its own positive.
 
     Raises:
         ValueError: entries other than 0 and 1 with ``"jaccard"``.
         MemoryError: sparse labels whose overlap would not fit.
     """
     if overlap == "jaccard":
-        _refuse_other_than_sets(a, b)
+        entries = (y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in (a, b))
+        if any(check.values_matter(y) and not bool(((y == 0) | (y == 1)).all()) for y in entries):
+            raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return Sparse.normalized(_sparse_overlap(_as_scipy(a), _as_scipy(b), overlap, one_set))
     n, m = len(a), len(b)

@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.base import Distribution, Sets, is_between_sets, target_of
 from icon.p.label_matrices import is_label_matrix, label_matrix, shared_labels
-from icon.p.masses import Dense, Grouped, GroupedOthers, Listed, ListedOrNone
+from icon.p.masses import Dense, Grouped, GroupedOthers, Listed
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
@@ -51,12 +51,8 @@ class _Members(Distribution):
     """Uniform over the other members of the anchor's group, from one integer per point.
 
     Within one set: ``keys [n]``. Between two: ``(keys_a, keys_b)``, or one vector that both share. The anchor itself
-    is never its own positive within one set, nor between two that share their keys where ``exclude_self=True``.
-
-    Args:
-        join: take several views of the same points, ``[n, d]`` each, as one set, in which the views of a point are each
-            other's positives (as NT-Xent does), and not as anchors and candidates. The keys ``[n]`` are then of the
-            points; without any, each point is an instance of its own.
+    is never its own positive within one set, nor between two that share their keys where ``exclude_self=True``. Where
+    views are joined, the keys ``[n]`` are of the points; without any, each point is an instance of its own.
     """
 
     join: bool = False
@@ -297,16 +293,13 @@ class DataLabel(Distribution):
         if tensor.ndim == 2:
             return self._soft(check.matrix(tensor, "labels"), sets)
         known = sets.m or self.n_classes
-        ignored = None if self.ignore_index is None else tensor == self.ignore_index
-        if ignored is not None:
-            tensor = tensor.masked_fill(ignored, 0)
+        kept: float | Tensor = 1.0
+        if self.ignore_index is not None:
+            ignored = tensor == self.ignore_index
+            tensor, kept = tensor.masked_fill(ignored, 0), (~ignored).to(precise(ignored.device))
         labels = check.integers(tensor, "labels", sets.n, below=known)
         support = Support(len(labels), known or int(labels.max()) + 1)
-        if ignored is None:
-            rows = Rows(Listed(labels.unsqueeze(1), support.m), support)
-        else:
-            kept = (~ignored).to(precise(ignored.device))
-            rows = Rows(ListedOrNone(labels.unsqueeze(1), support.m, kept), support)
+        rows = Rows(Listed(labels.unsqueeze(1), support.m, kept), support)
         return rows if self.class_weights is None else self._weighted(rows)
 
     def _weighted(self, rows: Rows) -> Rows:

@@ -154,17 +154,12 @@ class Symmetrize:
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
         _refuse_two_sets(rows, "symmetrize")
-        if self.how != "average":
-            _refuse_gradient(rows, "symmetrize")
-            _refuse_debiased(rows, "symmetrize")
         symmetric = rows.masses.symmetrized(rows.marginal) if self.how == "average" else None
         if symmetric is not None:
-            masses, marginal = symmetric
-            return rows.as_joint(masses, marginal)
-        return self._of_edges(rows)
-
-    def _of_edges(self, rows: Rows) -> Rows:
+            return rows.as_joint(*symmetric)
         _refuse_gradient(rows, "symmetrize")
+        if self.how != "average":
+            _refuse_debiased(rows, "symmetrize")
         merged = _with_transpose(rows, self.how)
         mass = np.asarray(merged.sum(axis=1)).ravel()
         exclude, notes, uniform = rows.support.exclude_self, rows.notes, rows.masses.uniform_mass

@@ -102,10 +102,11 @@ class Rows(Composable):
         """The number of pairs that carry mass, the uniform mass of debiasing apart."""
         return self.masses.n_edges
 
-    @property
+    @cached
     def marginal(self) -> Float[Tensor, " n"]:
         """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
-        return self._equal
+        kept = (~self.empty).to(precise(self.empty.device))
+        return kept / kept.sum().clamp_min(1)
 
     @property
     def anchor_weights(self) -> Float[Tensor, " n"]:
@@ -121,11 +122,6 @@ class Rows(Composable):
     def anchor_marginal(self) -> Float[Tensor, " n"]:
         """``[n]``: another name of `marginal`."""
         return self.marginal
-
-    @cached
-    def _equal(self) -> Float[Tensor, " n"]:
-        kept = (~self.empty).to(precise(self.empty.device))
-        return kept / kept.sum().clamp_min(1)
 
     @cached
     def empty(self) -> Bool[Tensor, " n"]:
@@ -165,10 +161,6 @@ class Rows(Composable):
 
     def has_self_mass(self) -> bool:
         """Whether some anchor is its own neighbour."""
-        return self._has_self_mass
-
-    @cached
-    def _has_self_mass(self) -> bool:
         offset = self.support.offset if self.n != self.m else 0
         if offset is None:
             return False
@@ -215,9 +207,9 @@ class Rows(Composable):
             return self
         if (support.n, support.m) != (self.n, self.m):
             raise ValueError(f"support: got {(support.n, support.m)}, expected {(self.n, self.m)} as in p")
-        if support.exclude_self and self.has_self_mass():
-            raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
         if support not in self._elsewhere:
+            if support.exclude_self and self.has_self_mass():
+                raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
             self._elsewhere[support] = replace(self, masses=self.masses.on(support), support=support)
         return self._elsewhere[support]
 

@@ -88,8 +88,11 @@ def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[in
         return
     assert isinstance(metric, str)
     xa, xb, unit = _in_a_unit(xa, xb, metric)
-    if metric == "sqeuclidean":
-        xa, xb = (x - _centre(xb) for x in (xa, xb))
+    if metric == "sqeuclidean":  # less a centre, to keep rounding small
+        centre = xb.detach().mean(dim=0)
+        if bool((xb == xb.round()).all()):
+            centre = centre.round()  # so that distances of integers, and ties, stay exact
+        xa, xb = xa - centre, xb - centre
     block = max(1, _TILE // len(xb))
     squares = (xb * xb).sum(dim=1)
     for start in range(0, len(xa), block):
@@ -98,9 +101,3 @@ def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[in
         if metric == "sqeuclidean":
             scores = -((a * a).sum(dim=1)[:, None] + squares - 2 * scores).clamp_min(0)
         yield start, scores, unit
-
-
-def _centre(x: Tensor) -> Tensor:
-    """The mean, to keep rounding small; of integer features an integer, so that distances and ties stay exact."""
-    centre = x.detach().mean(dim=0)
-    return centre.round() if bool((x == x.round()).all()) else centre

@@ -74,12 +74,7 @@ class _Spatial(Distribution):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class _Kernel(_Spatial):
-    """A normalised kernel of the features, over all candidates or over the ``n_neighbors`` nearest.
-
-    Args:
-        n_neighbors: None keeps all candidates (n·m values); a number keeps the nearest only.
-        detach: False lets gradients reach the features through p (a p that is learned together with q can collapse).
-    """
+    """A normalised kernel of the features, over all candidates or over the ``n_neighbors`` nearest."""
 
     n_neighbors: int | str | None = None
     detach: bool = True

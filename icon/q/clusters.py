@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
+from icon._values import changed
 from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, over_candidates
@@ -208,17 +209,12 @@ class Clusters(Kernel):
         return value
 
     def hyper_parameters(self) -> dict[str, Any]:
-        given: dict[str, Any] = {}
-        if self.leak:
-            given["leak"] = self.leak
-        if self.stationary or self.weights is not None:
-            given["weights"] = "stationary" if self.stationary else self.weights.tolist()  # type: ignore[union-attr]
-        defaults = {"log_prior": 0.0, "entropy_weight": 0.0, "balance": 1.0, "exponent": 1.0, "momentum": 0.9}
-        defaults |= {"softmax_temperature": 1.0, "agreement": False}
-        given |= {name: getattr(self, name) for name, default in defaults.items() if getattr(self, name) != default}
-        if self.marginals_name is not None or self.marginals is not None:
-            given["marginals"] = self.marginals_name or self.marginals.tolist()  # type: ignore[union-attr]
-        return given | super().hyper_parameters()
+        given = changed(self)
+        if self.stationary:
+            given["weights"] = "stationary"
+        if self.marginals_name is not None:
+            given["marginals"] = self.marginals_name
+        return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
 
 
 def _masses(value: Any, name: str, size: str) -> Tensor:

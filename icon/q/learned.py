@@ -20,12 +20,6 @@ def learned_scale(
     """The parameter of a scale that starts at a number, or at one per candidate ``[m]``, and its lowest and highest
     logarithm.
 
-    Args:
-        start: > 0.
-        name: of the scale, for messages.
-        least: > 0, the smallest that it may become.
-        most: the largest.
-
     Raises:
         ValueError: a range that is empty, or a start outside of it.
     """

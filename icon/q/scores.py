@@ -15,7 +15,7 @@ from icon._values import name_of
 from icon.p.support import Support
 from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, in_range, learned_scale
-from icon.q.partitions import PARTITIONS, Debiased, LogSumExp, Partition, SecondMoment, SecondOrder
+from icon.q.partitions import PARTITIONS, LogSumExp
 from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
 
@@ -109,14 +109,9 @@ class Gaussian(Kernel):
             raise ValueError(
                 f"tau_plus, beta: got {tau_plus} and {beta} with partition={partition!r}, expected partition='debiased'"
             )
-        special: dict[str, Callable[[float], Partition]] = {
-            "second-order": lambda scale: SecondOrder(2 * scale**2 if euclidean else scale),
-            "second-moment": lambda scale: SecondMoment(2 * scale**2 if euclidean else scale),
-            "debiased": lambda scale: Debiased(-1 / scale, tau_plus, beta),
-        }
-        rule: Any = partition
-        if isinstance(partition, str):
-            rule = special[partition](float(scale)) if partition in special else PARTITIONS[partition]()  # type: ignore[call-arg]
+        width = 2 * scale * scale if euclidean else scale
+        made_of = dict.fromkeys(_SECOND, (width,)) | {"debiased": (-1 / scale, tau_plus, beta)}
+        rule: Any = PARTITIONS[partition](*made_of.get(partition, ())) if isinstance(partition, str) else partition
         super().__init__(rule, margin, log_weights, detach_candidates)
         self.metric, self.scale_name = metric, name
         self.partition_name: Any = partition  # or the function itself

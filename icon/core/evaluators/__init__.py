@@ -22,11 +22,7 @@ _AUTOGRAD, _FUSED, _GRID = Autograd(), Fused(), Grid()
 
 
 def resolve(evaluator: str | Evaluator | None, matmul_precision: str | None = None) -> Evaluator | None:
-    """The evaluator of a name; None chooses for each call.
-
-    Args:
-        evaluator: a name, an evaluator, or None.
-        matmul_precision: of the products of the fused evaluator.
+    """The evaluator of a name, or that of products in a precision; None chooses for each call.
 
     Raises:
         ValueError: an unknown name, or a precision for an evaluator without products.

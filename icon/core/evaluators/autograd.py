@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
+
+#: From what is sent to each number to the gradients.
+Gradients: TypeAlias = Callable[..., Sequence[Tensor | None]]
 
 
 class Autograd(Evaluator):
@@ -22,14 +26,14 @@ class Autograd(Evaluator):
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
         if problem.step >= problem.support.n:
             return problem.per_anchor(problem.anchors, 0)
-        numbers: tuple[Tensor, ...] = _PerAnchor.apply(problem, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
-        return numbers
+        again = _in_one_block(problem, lambda here, anchors: here.per_anchor(anchors, 0))
+        return derived(partial(_numbers, problem), again, problem.anchors, *problem.tensors)
 
     def total(self, problem: Problem, weights: Tensor) -> Tensor:
         if problem.step >= problem.support.n:
             return problem.values(problem.anchors, 0) @ weights
-        total: Tensor = _Total.apply(problem, weights, problem.anchors, *problem.tensors)  # type: ignore[no-untyped-call]
-        return total
+        again = _in_one_block(problem, lambda here, anchors: (here.values(anchors, 0) @ weights,))
+        return derived(partial(_total, problem, weights), again, problem.anchors, *problem.tensors)[0]
 
     def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
         if forth.step < forth.support.n or not forth.is_softmax:
@@ -39,154 +43,131 @@ class Autograd(Evaluator):
         return there @ weights + here @ back_weights
 
 
-class _Total(torch.autograd.Function):
-    """`Evaluator.total` with the gradients summed in the forward pass: the upstream gradient is one number."""
+def derived(
+    evaluate: Callable[[Sequence[bool]], tuple[tuple[Tensor, ...], Gradients]],
+    again: Callable[..., tuple[Tensor, ...]],
+    *tensors: Tensor,
+) -> tuple[Tensor, ...]:
+    """Numbers made from some tensors, whose gradients are not left to autograd.
 
+    ``evaluate`` is told of which tensors a gradient is wanted, and gives the numbers and their `Gradients`; ``again``
+    makes the numbers of tensors by ordinary PyTorch, for second derivatives.
+    """
+    numbers: tuple[Tensor, ...] = _Derived.apply(evaluate, again, *tensors)  # type: ignore[no-untyped-call]
+    return numbers
+
+
+class _Derived(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, problem: Problem, weights: Tensor, anchors: Tensor, *tensors: Tensor) -> Tensor:
-        needed = ctx.needs_input_grad[2:]
-        total, gradients = anchors.new_zeros(()), _Gradients(anchors, tensors, needed)
-        for start, stop in problem.blocks():
-            with torch.set_grad_enabled(any(needed)):
-                block, leaves = gradients.leaves(start, stop)
-                value = problem.with_tensors(leaves).values(block, start) @ weights[start:stop]
-            gradients.add(value, None, start, stop)
-            total += value.detach()
-        ctx.problem = problem
-        ctx.save_for_backward(weights, anchors, *tensors)
-        ctx.gradients = gradients.found
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # a second derivative is wanted
-            weights, anchors, *tensors = ctx.saved_tensors
-            needed = ctx.needs_input_grad[2:]
-            return (None, None, *second_order(ctx.problem, weights, anchors, tensors, needed, upstream))
-        return (None, None, *(None if g is None else g * upstream for g in ctx.gradients))
-
-
-class _PerAnchor(torch.autograd.Function):
-    """`Evaluator.per_anchor`; the backward pass visits the blocks again, with what was sent to each anchor."""
-
-    @staticmethod
-    def forward(ctx: Any, problem: Problem, anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.problem = problem
-        ctx.save_for_backward(anchors, *tensors)
-        here = problem.with_tensors(tensors)
-        wholes: list[Tensor] = []
-        for start, stop in problem.blocks():
-            block = here.per_anchor(anchors[start:stop], start)
-            # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
-            wholes = wholes or [x.new_empty(problem.support.n) for x in block]
-            for whole, part in zip(wholes, block, strict=True):
-                whole[start:stop] = part
-        return tuple(wholes)
+    def forward(ctx: Any, evaluate: Any, again: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        numbers, ctx.gradients = evaluate(ctx.needs_input_grad[2:])
+        ctx.again = again
+        ctx.save_for_backward(*tensors)
+        return numbers  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        anchors, *tensors = ctx.saved_tensors
-        needed = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled():
-            return (None, *second_order(ctx.problem, None, anchors, tensors, needed, upstream))
-        return (None, *first_order(ctx.problem, anchors, tensors, needed, upstream))
+        if not torch.is_grad_enabled():
+            return None, None, *ctx.gradients(*upstream)
+        # Views, so that the same tensor as anchors and as candidates counts once in each place.
+        inputs, needed = [t.view_as(t) for t in ctx.saved_tensors], ctx.needs_input_grad[2:]
+        wanted = [t for t, n in zip(inputs, needed, strict=True) if n]
+        gradients = iter(_gradients(ctx.again(*inputs), wanted, upstream, create_graph=True))
+        return None, None, *(next(gradients) if n else None for n in needed)
 
 
-class _Gradients:
-    """Gradients by the anchors ``[n, r]`` and by everything else, summed over blocks."""
+def once_only(argument: str, given: str, expected: str) -> Callable[..., Any]:
+    """Of `derived`, what refuses second derivatives."""
 
-    def __init__(self, anchors: Tensor, tensors: Sequence[Tensor], needed: Sequence[bool]) -> None:
-        self.anchors, self.tensors, self.needed = anchors, tensors, needed
-        self.found = [torch.zeros_like(t) if n else None for t, n in zip((anchors, *tensors), needed, strict=True)]
+    def again(*tensors: Tensor) -> Any:
+        raise RuntimeError(f"create_graph: got True with {argument}={given!r}, expected {argument}={expected!r}")
 
-    def leaves(self, start: int, stop: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """A block of anchors and the other tensors, cut off from whatever they were made from."""
-        block = self.anchors[start:stop].detach().requires_grad_(self.needed[0])
-        self.wanted = [block]
-        for tensor, needed in zip(self.tensors, self.needed[1:], strict=True):
-            # The module computes with its own parameters: they cannot be exchanged for others.
-            own = isinstance(tensor, torch.nn.Parameter)
-            self.wanted.append(tensor if own else tensor.detach().requires_grad_(needed))
-        return block, tuple(self.wanted[1:])
-
-    def add(self, outputs: Any, upstream: Any, start: int, stop: int) -> None:
-        wanted = [leaf for leaf, needed in zip(self.wanted, self.needed, strict=True) if needed]
-        if not wanted:
-            return
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        upstream = upstream if upstream is not None else tuple(torch.ones_like(o) for o in outputs)
-        sent = [(o, u) for o, u in zip(outputs, upstream, strict=True) if o.requires_grad]
-        if not sent:
-            return
-        outputs, upstream = zip(*sent, strict=True)
-        gradients = iter(torch.autograd.grad(outputs, wanted, upstream, allow_unused=True))
-        for k, total in enumerate(self.found):
-            if total is None:
-                continue
-            part = next(gradients)
-            if part is None:
-                continue
-            if k == 0:
-                total[start:stop] = part
-            else:
-                total.add_(part)
+    return again
 
 
-def first_order(
-    problem: Problem, anchors: Tensor, tensors: Sequence[Tensor], needed: Sequence[bool], upstream: Sequence[Tensor]
-) -> list[Tensor | None]:
-    """The gradients by the anchors and all else of `Problem.per_anchor`, block by block.
+def in_proportion(gradients: Sequence[Tensor | None]) -> Gradients:
+    """The gradients of one number, by which what is sent to it is multiplied."""
+    return lambda upstream: [None if g is None else g * upstream for g in gradients]
 
-    Args:
-        problem: as given.
-        anchors: ``[n, r]``.
-        tensors: all else that it is computed from.
-        needed: whether a gradient is wanted, for each of them.
-        upstream: the gradient by each of its numbers ``[n]``.
-    """
-    gradients = _Gradients(anchors, tuple(tensors), needed)
+
+def first_order(problem: Problem, needed: Sequence[bool], upstream: Sequence[Tensor]) -> list[Tensor | None]:
+    """The gradients of `Problem.per_anchor`, block by block, from what is sent to each of its numbers ``[n]``."""
+
+    def of_block(here: Problem, anchors: Tensor, start: int, stop: int) -> tuple[Any, Any]:
+        return here.per_anchor(anchors, start), [u[start:stop] for u in upstream]
+
+    return _by_blocks(problem, needed, of_block)
+
+
+def _numbers(problem: Problem, needed: Sequence[bool]) -> tuple[tuple[Tensor, ...], Gradients]:
+    """`Evaluator.per_anchor`; for the gradients the blocks are visited again, with what was sent to each anchor."""
+    wholes: list[Tensor] = []
     for start, stop in problem.blocks():
-        with torch.enable_grad():
-            block, leaves = gradients.leaves(start, stop)
-            outputs = problem.with_tensors(leaves).per_anchor(block, start)
-        gradients.add(outputs, tuple(u[start:stop] for u in upstream), start, stop)
-    return gradients.found
+        block = problem.per_anchor(problem.anchors[start:stop], start)
+        # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
+        wholes = wholes or [x.new_empty(problem.support.n) for x in block]
+        for whole, part in zip(wholes, block, strict=True):
+            whole[start:stop] = part
+    return tuple(wholes), lambda *upstream: first_order(problem, needed, upstream)
 
 
-def second_order(
-    problem: Problem,
-    weights: Tensor | None,
-    anchors: Tensor,
-    tensors: Sequence[Tensor],
-    needed: Sequence[bool],
-    upstream: Any,
+def _total(problem: Problem, weights: Tensor, needed: Sequence[bool]) -> tuple[tuple[Tensor, ...], Gradients]:
+    """`Evaluator.total` with the gradients summed on the way: what is sent to it is one number."""
+    total = problem.anchors.new_zeros(())
+
+    def of_block(here: Problem, anchors: Tensor, start: int, stop: int) -> tuple[Any, Any]:
+        value = here.values(anchors, start) @ weights[start:stop]
+        total.add_(value.detach())
+        return (value,), (torch.ones_like(value),)
+
+    gradients = _by_blocks(problem, needed, of_block)
+    return (total,), in_proportion(gradients)
+
+
+def _by_blocks(
+    problem: Problem, needed: Sequence[bool], of_block: Callable[[Problem, Tensor, int, int], tuple[Any, Any]]
 ) -> list[Tensor | None]:
-    """The gradients once more, as differentiable functions of everything: all anchors in one block.
+    """The gradients by the anchors and by `Problem.tensors`, where they are needed, summed over the blocks.
 
-    Args:
-        problem: as given.
-        weights: of a total; None for the numbers of each anchor.
-        anchors: the anchors it was computed from, with their history.
-        tensors: all else that it was computed from, likewise.
-        needed: whether a gradient is wanted, for each of them.
-        upstream: the gradient by the result.
-
-    Raises:
-        RuntimeError: the score itself has parameters.
+    ``of_block`` gives the numbers of some anchors, and what is sent to each of them.
     """
-    if problem.q.score_parameters:
-        raise RuntimeError(
-            "create_graph: got True for a score with parameters of its own in several blocks, expected one block: "
-            f"pass block={problem.support.n}"
-        )
-    # Views, so that the same tensor as anchors and as candidates counts once in each place.
-    inputs = [t.view_as(t) for t in (anchors, *tensors)]
-    numbers = problem.with_tensors(tuple(inputs[1:])).per_anchor(inputs[0], 0)
-    if weights is not None:
-        first, *rest = numbers
-        numbers, upstream = ((first - rest[0] if rest else first) @ weights,), (upstream,)
-    sent = [(f, u) for f, u in zip(numbers, upstream, strict=True) if f.requires_grad]
-    wanted = [t for t, n in zip(inputs, needed, strict=True) if n]
+    given = (problem.anchors, *problem.tensors)
+    found = [torch.zeros_like(t) if n else None for t, n in zip(given, needed, strict=True)]
+    # Cut off from what they were made from; but a module computes with its own parameters and no others.
+    others = zip(given[1:], needed[1:], strict=True)
+    leaves = tuple(t if isinstance(t, torch.nn.Parameter) else t.detach().requires_grad_(n) for t, n in others)
+    here = problem.with_tensors(leaves)
+    for start, stop in problem.blocks():
+        with torch.set_grad_enabled(any(needed)):
+            block = problem.anchors[start:stop].detach().requires_grad_(needed[0])
+            numbers, upstream = of_block(here, block, start, stop)
+        wanted = [leaf for leaf, n in zip((block, *leaves), needed, strict=True) if n]
+        parts = iter(_gradients(numbers, wanted, upstream))
+        for k, whole in enumerate(found):
+            part = None if whole is None else next(parts)
+            if whole is not None and part is not None:
+                (whole if k else whole[start:stop]).add_(part)
+    return found
+
+
+def _gradients(numbers: Any, wanted: list[Tensor], upstream: Any, **settings: bool) -> Sequence[Tensor | None]:
+    """The gradients of those of some numbers that have one."""
+    sent = [(x, u) for x, u in zip(numbers, upstream, strict=True) if x.requires_grad]
+    if not (sent and wanted):
+        return [None] * len(wanted)
     outputs, upstream = zip(*sent, strict=True)
-    gradients = iter(torch.autograd.grad(outputs, wanted, upstream, create_graph=True, allow_unused=True))
-    return [next(gradients) if n else None for n in needed]
+    return torch.autograd.grad(outputs, wanted, upstream, allow_unused=True, **settings)
+
+
+def _in_one_block(problem: Problem, numbers: Callable[[Problem, Tensor], tuple[Tensor, ...]]) -> Callable[..., Any]:
+    """Of `derived`, what makes numbers of a problem again; parameters of the score itself cannot be others."""
+
+    def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        if problem.q.score_parameters:
+            raise RuntimeError(
+                "create_graph: got True for a score with parameters of its own in several blocks, expected one block: "
+                f"pass block={problem.support.n}"
+            )
+        return numbers(problem.with_tensors(tensors), anchors)
+
+    return again

@@ -18,6 +18,7 @@ ORDER = 6
 
 _loop = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 _inline = numba.njit(inline="always", fastmath=True, error_model="numpy")
+_score = numba.extending.register_jitable(inline="always", fastmath=True, error_model="numpy")
 
 
 @_inline
@@ -93,60 +94,52 @@ def _log(x):
     return np.float32(exponent) * np.float32(0.6931472) + s * (series * t + np.float32(2))
 
 
-@_loop
-def power_edges(indptr, indices, masses, pulls, z, law, values, forces, start, stop):
-    """Of ``s = -e log(b + c r²)``: ``sum_j m_ij s_ij`` ``[n]``, and ``sum_j w_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
-    e, b, c = law[0], law[1], law[2]
-    single = z.itemsize == 4
-    for i in range(start, stop):
-        total, fx, fy = z.dtype.type(0), z.dtype.type(0), z.dtype.type(0)
-        for k in range(indptr[i], indptr[i + 1]):
-            dx, dy = z[i, 0] - z[indices[k], 0], z[i, 1] - z[indices[k], 1]
-            t = b + c * (dx * dx + dy * dy)
-            total += masses[k] * (_log(t) if single else math.log(t))
-            pull = pulls[k] / t
-            fx += pull * dx
-            fy += pull * dy
-        factor = -z.dtype.type(2) * e * c
-        values[i], forces[i, 0], forces[i, 1] = -e * total, factor * fx, factor * fy
+@_score
+def _power(squared, law):
+    """``s = -e log(b + c r²)``, and its derivative by r²."""
+    e, c, t = law[0], law[2], law[1] + law[2] * squared
+    return -e * (_log(t) if law.itemsize == 4 else math.log(t)), -e * c / t
 
 
-@_loop
-def gaussian_edges(indptr, indices, masses, pulls, z, law, values, forces, start, stop):
+@_score
+def _gaussian(squared, law):
     """The same of ``s = -a r²``."""
-    a = law[0]
-    for i in range(start, stop):
-        total, fx, fy = z.dtype.type(0), z.dtype.type(0), z.dtype.type(0)
-        for k in range(indptr[i], indptr[i + 1]):
-            dx, dy = z[i, 0] - z[indices[k], 0], z[i, 1] - z[indices[k], 1]
-            total += masses[k] * (dx * dx + dy * dy)
-            fx += pulls[k] * dx
-            fy += pulls[k] * dy
-        factor = -z.dtype.type(2) * a
-        values[i], forces[i, 0], forces[i, 1] = -a * total, factor * fx, factor * fy
+    return -law[0] * squared, -law[0]
 
 
-@_loop
-def table_edges(indptr, indices, masses, pulls, z, table, values, forces, start, stop):
+@_score
+def _of_table(squared, table):
     """The same of a score whose cubics stand in a table: see `icon.core.evaluators.tables`."""
-    two, three = z.dtype.type(2), z.dtype.type(3)
-    most = np.int32(len(table) - 1)
-    for i in range(start, stop):
-        total, fx, fy = z.dtype.type(0), z.dtype.type(0), z.dtype.type(0)
-        for k in range(indptr[i], indptr[i + 1]):
-            dx, dy = z[i, 0] - z[indices[k], 0], z[i, 1] - z[indices[k], 1]
-            squared = dx * dx + dy * dy
-            power = min(max(np.float32(squared).view(np.int32) >> 23, FIRST), LAST)
-            inverse = z.dtype.type(np.int32((254 + 6 - power) << 23).view(np.float32))  # of a part's width
-            part = np.int32(squared * inverse)
-            t = squared * inverse - z.dtype.type(part)
-            place = min(max(np.int32((power - FIRST) * PARTS) + part, 0), most)
-            a, b, c, d = table[place, 0], table[place, 1], table[place, 2], table[place, 3]
-            total += masses[k] * (a + t * (b + t * (c + t * d)))
-            pull = pulls[k] * (b + t * (two * c + three * t * d)) * inverse
-            fx += pull * dx
-            fy += pull * dy
-        values[i], forces[i, 0], forces[i, 1] = total, two * fx, two * fy
+    real = table.dtype.type
+    power = min(max(np.float32(squared).view(np.int32) >> 23, FIRST), LAST)
+    inverse = real(np.int32((254 + 6 - power) << 23).view(np.float32))  # of a part's width
+    part = np.int32(squared * inverse)
+    t = squared * inverse - real(part)
+    place = min(max(np.int32((power - FIRST) * PARTS) + part, 0), np.int32(len(table) - 1))
+    a, b, c, d = table[place, 0], table[place, 1], table[place, 2], table[place, 3]
+    return a + t * (b + t * (c + t * d)), (b + t * (real(2) * c + real(3) * t * d)) * inverse
+
+
+def _edges(score):
+    """The loop over the edges of p: ``sum_j m_ij s_ij`` ``[n]``, and ``sum_j w_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
+
+    @_loop
+    def edges(indptr, indices, masses, pulls, z, law, values, forces, start, stop):
+        for i in range(start, stop):
+            total, fx, fy = z.dtype.type(0), z.dtype.type(0), z.dtype.type(0)
+            for k in range(indptr[i], indptr[i + 1]):
+                dx, dy = z[i, 0] - z[indices[k], 0], z[i, 1] - z[indices[k], 1]
+                value, slope = score(dx * dx + dy * dy, law)
+                total += masses[k] * value
+                pull = z.dtype.type(2) * pulls[k] * slope
+                fx += pull * dx
+                fy += pull * dy
+            values[i], forces[i, 0], forces[i, 1] = total, fx, fy
+
+    return edges
+
+
+power_edges, gaussian_edges, table_edges = _edges(_power), _edges(_gaussian), _edges(_of_table)
 
 
 @_loop

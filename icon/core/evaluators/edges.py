@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon._lazy import sp
+from icon.core.evaluators.autograd import derived, once_only
 from icon.core.evaluators.nodes import loops_for, shared
 from icon.core.evaluators.tables import table_of
 from icon.p.masses import Masses
@@ -21,13 +20,7 @@ _CHUNK = 2**22  # edges whose scores are kept at a time, where they are computed
 
 
 class Links:
-    """The pairs with mass of p, each listed at both of its ends.
-
-    Args:
-        masses: p, whose pairs are listed.
-        like: gives the precision and the device.
-        two_sets: whether the candidates are other points, which are counted after the anchors.
-    """
+    """The pairs with mass of p, each listed at both of its ends; of two sets, the candidates come after the anchors."""
 
     def __init__(self, masses: Masses, like: Tensor, two_sets: bool = False) -> None:
         real, both = (np.float64, np.complex128) if like.dtype == torch.float64 else (np.float32, np.complex64)
@@ -78,32 +71,24 @@ class Links:
 
 def mean_scores(z: Float[Tensor, "n 2"], links: Links, q: Kernel) -> Float[Tensor, " n"]:
     """``E_i = sum_j p_ij s_ij`` of the pairs that are listed; differentiable in ``z``."""
-    means: Tensor = _MeanScores.apply(z, links, q)  # type: ignore[no-untyped-call]
-    return means
+    guess = links.guess
+    values, forces = _sums(z.detach(), links, q, guess)
 
+    def gradients(upstream: Tensor) -> list[Tensor]:
+        pulls, factor = links.pulls(upstream)
+        return [(forces if pulls is guess else _sums(z.detach(), links, q, pulls)[1]) * factor]
 
-class _MeanScores(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, links: Links, q: Kernel) -> Tensor:
-        ctx.links, ctx.q, ctx.guess = links, q, links.guess
-        ctx.save_for_backward(z)
-        values, ctx.forces = _sums(z, links, q, ctx.guess)
-        return values
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        (z,) = ctx.saved_tensors
-        pulls, factor = ctx.links.pulls(upstream)
-        forces = ctx.forces if pulls is ctx.guess else _sums(z, ctx.links, ctx.q, pulls)[1]
-        return forces * factor, None, None
+    return derived(lambda needed: ((values,), gradients), once_only("evaluator", "grid", "autograd"), z)[0]
 
 
 def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:
     """``sum_j p_ij s_ij`` ``[n]`` and ``sum_j pull_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
     loops = loops_for(z)
-    loop, numbers = (None, None) if loops is None else _compiled(loops, q)
-    if loop is None or numbers is None:
+    name, law = q.law or ("table", None)
+    numbers = table_of(q) if law is None else torch.tensor(law, dtype=torch.float64)
+    if loops is None or numbers is None:
         return _sums_by_torch(z, links, q, pulls)
+    loop = getattr(loops, f"{name}_edges")
     z = z.detach().contiguous()
     values, forces = z.new_empty(len(z)), torch.empty_like(z)
     given = [x.numpy() for x in (links.indptr, links.indices, links.forth, pulls, z)]
@@ -111,15 +96,6 @@ def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Te
     into = values.numpy(), forces.numpy()
     shared(lambda _, start, stop: loop(*given, constants, *into, start, stop), len(z))
     return values, forces
-
-
-def _compiled(loops: ModuleType, q: Kernel) -> tuple[Any, Tensor | None]:
-    """The loop of a score and its numbers: those of its formula, or a table of any other one."""
-    if q.law is None:
-        return loops.table_edges, table_of(q)
-    name, numbers = q.law
-    loop = {"power": loops.power_edges, "gaussian": loops.gaussian_edges}[name]
-    return loop, torch.tensor(numbers, dtype=torch.float64)
 
 
 def _sums_by_torch(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Tensor]:

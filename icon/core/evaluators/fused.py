@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.core.evaluators.autograd import Autograd, second_order
+from icon.core.evaluators.autograd import Autograd, Gradients, derived, in_proportion
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
 from icon.q.partitions import LogSumExp
@@ -64,22 +65,29 @@ class Fused(Evaluator):
         if not self.can(problem):
             return Autograd().total(problem, weights)
         averages = _averages(problem, FROM_TILE)
-        inputs = (problem, weights, not averages, problem.anchors, problem.candidates)
-        if self.matmul_precision is None:
-            value: Tensor = _Softmax.apply(*inputs)  # type: ignore[no-untyped-call]
-        else:
-            with self._rounded_products():
-                value = _Softmax.apply(*inputs)  # type: ignore[no-untyped-call]
+        kept = problem.without_edges() if averages else problem
+
+        def again(anchors: Tensor, candidates: Tensor) -> tuple[Tensor, ...]:
+            partition, expected = replace(kept, candidates=candidates).per_anchor(anchors, 0)
+            return ((partition - expected) @ weights,)
+
+        with self._rounded_products():
+            evaluate = partial(_softmax, problem, weights, not averages)
+            (value,) = derived(evaluate, again, problem.anchors, problem.candidates)
         return value - _expected(problem, weights) if averages else value
 
     def total_of_both(self, forth: Problem, back: Problem, weights: Tensor, back_weights: Tensor) -> Tensor:
         both = self.can(forth) and self.can(back) and _averages(forth, 0) and _averages(back, 0)
         if not both or forth.q.largest_score > SAFE_EXPONENT:
             return self.total(forth, weights) + self.total(back, back_weights)
+
+        def again(anchors: Tensor, candidates: Tensor) -> tuple[Tensor, ...]:
+            scores = forth.support.hide(anchors @ candidates.mT, 0, -math.inf)
+            return (scores.logsumexp(dim=1) @ weights + scores.logsumexp(dim=0) @ back_weights,)
+
         with self._rounded_products():
-            value: Tensor = _BothSoftmaxes.apply(  # type: ignore[no-untyped-call]
-                forth, weights, back_weights, forth.anchors, forth.candidates
-            )
+            evaluate = partial(_both_softmaxes, forth, weights, back_weights)
+            (value,) = derived(evaluate, again, forth.anchors, forth.candidates)
         return value - _expected(forth, weights) - _expected(back, back_weights)
 
     @contextmanager
@@ -111,99 +119,70 @@ def _expected(problem: Problem, weights: Tensor) -> Tensor:
     return means @ weights
 
 
-class _Softmax(torch.autograd.Function):
+def _softmax(
+    problem: Problem, weights: Tensor, with_mean: bool, needed: Sequence[bool]
+) -> tuple[tuple[Tensor, ...], Gradients]:
     """``sum_i w_i (A_i - E_i)``, or ``sum_i w_i A_i``, with its gradients, in one pass."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, problem: Problem, weights: Tensor, with_mean: bool, anchors: Tensor, candidates: Tensor
-    ) -> Tensor:
-        wants_anchors, wants_candidates = ctx.needs_input_grad[3:]
-        p, support, shift = problem.p, problem.support, problem.q.largest_score > SAFE_EXPONENT
-        by_anchor = torch.empty_like(anchors) if wants_anchors else None
-        by_candidate = total = tile = None
-        for start, stop in problem.blocks():
-            a, w = anchors[start:stop], weights[start:stop]
-            tile = torch.mm(a, candidates.mT, out=None if tile is None else tile[: stop - start])
-            expected = p.expectation(tile, start) if with_mean else None
-            support.hide_(tile, start, -math.inf)
-            highest = tile.amax(dim=1, keepdim=True) if shift else None
-            if highest is not None:
-                tile.sub_(highest)
-            mass = tile.exp_().sum(dim=1)
-            partition = mass.log()
-            if highest is not None:
-                partition += highest.squeeze(1)
-            value = (partition if expected is None else partition - expected) @ w
-            total = value if total is None else total + value
-            if not (wants_anchors or wants_candidates):
-                continue
-            factor = (w / mass)[:, None]
-            if with_mean:
-                p.add_to(tile.mul_(factor), start, -w)
-            if by_anchor is not None:
-                torch.mm(tile, candidates, out=by_anchor[start:stop])
-                if not with_mean:
-                    by_anchor[start:stop].mul_(factor)
-            if wants_candidates:
-                a = a if with_mean else a * factor
-                by_candidate = torch.mm(tile.mT, a) if by_candidate is None else by_candidate.addmm_(tile.mT, a)
-        ctx.problem, ctx.with_mean = problem, with_mean
-        ctx.save_for_backward(weights, anchors, candidates)
-        ctx.gradients = (by_anchor, by_candidate)
-        return total  # type: ignore[return-value]
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:
-        if torch.is_grad_enabled():
-            weights, anchors, candidates = ctx.saved_tensors
-            problem = ctx.problem if ctx.with_mean else ctx.problem.without_edges()
-            gradients = second_order(problem, weights, anchors, (candidates,), ctx.needs_input_grad[3:], upstream)
-            return (None, None, None, *gradients)
-        return (None, None, None, *(None if g is None else g * upstream for g in ctx.gradients))
+    wants_anchors, wants_candidates = needed
+    anchors, candidates, p, support = problem.anchors, problem.candidates, problem.p, problem.support
+    shift = problem.q.largest_score > SAFE_EXPONENT
+    by_anchor = torch.empty_like(anchors) if wants_anchors else None
+    by_candidate = total = tile = None
+    for start, stop in problem.blocks():
+        a, w = anchors[start:stop], weights[start:stop]
+        tile = torch.mm(a, candidates.mT, out=None if tile is None else tile[: stop - start])
+        expected = p.expectation(tile, start) if with_mean else None
+        support.hide_(tile, start, -math.inf)
+        highest = tile.amax(dim=1, keepdim=True) if shift else None
+        if highest is not None:
+            tile.sub_(highest)
+        mass = tile.exp_().sum(dim=1)
+        partition = mass.log()
+        if highest is not None:
+            partition += highest.squeeze(1)
+        value = (partition if expected is None else partition - expected) @ w
+        total = value if total is None else total + value
+        if not any(needed):
+            continue
+        factor = (w / mass)[:, None]
+        if with_mean:
+            p.add_to(tile.mul_(factor), start, -w)
+        if by_anchor is not None:
+            torch.mm(tile, candidates, out=by_anchor[start:stop])
+            if not with_mean:
+                by_anchor[start:stop].mul_(factor)
+        if wants_candidates:
+            a = a if with_mean else a * factor
+            by_candidate = torch.mm(tile.mT, a) if by_candidate is None else by_candidate.addmm_(tile.mT, a)
+    assert total is not None
+    return (total,), in_proportion([by_anchor, by_candidate])
 
 
-class _BothSoftmaxes(torch.autograd.Function):
+def _both_softmaxes(
+    problem: Problem, rows: Tensor, columns: Tensor, needed: Sequence[bool]
+) -> tuple[tuple[Tensor, ...], Gradients]:
     """``sum_i w_i A_i + sum_j v_j A'_j`` of the partitions of rows and of columns, with gradients.
 
     One sweep sums rows and columns; a second one makes the scores again, now that both sums are known.
     """
+    anchors, candidates, blocks = problem.anchors, problem.candidates, list(problem.blocks())
+    buffer = anchors.new_empty(blocks[0][1], len(candidates))
 
-    @staticmethod
-    def forward(
-        ctx: Any, problem: Problem, rows: Tensor, columns: Tensor, anchors: Tensor, candidates: Tensor
-    ) -> Tensor:
-        blocks = list(problem.blocks())
-        buffer = anchors.new_empty(blocks[0][1], len(candidates))
+    def exponentials(start: int, stop: int) -> Tensor:
+        tile = torch.mm(anchors[start:stop], candidates.mT, out=buffer[: stop - start])
+        return problem.support.hide_(tile, start, -math.inf).exp_()
 
-        def exponentials(start: int, stop: int) -> Tensor:
-            tile = torch.mm(anchors[start:stop], candidates.mT, out=buffer[: stop - start])
-            return problem.support.hide_(tile, start, -math.inf).exp_()
-
-        row_mass, column_mass = torch.empty_like(rows), torch.zeros_like(columns)
+    row_mass, column_mass = torch.empty_like(rows), torch.zeros_like(columns)
+    for start, stop in blocks:
+        tile = exponentials(start, stop)
+        torch.sum(tile, dim=1, out=row_mass[start:stop])
+        column_mass += tile.sum(dim=0)
+    by_anchor, by_candidate = torch.empty_like(anchors), torch.zeros_like(candidates)
+    row_factor, column_factor = (rows / row_mass)[:, None], columns / column_mass
+    if any(needed):
         for start, stop in blocks:
-            tile = exponentials(start, stop)
-            torch.sum(tile, dim=1, out=row_mass[start:stop])
-            column_mass += tile.sum(dim=0)
-        by_anchor, by_candidate = torch.empty_like(anchors), torch.zeros_like(candidates)
-        row_factor, column_factor = (rows / row_mass)[:, None], columns / column_mass
-        if any(ctx.needs_input_grad[3:]):
-            for start, stop in blocks:
-                tile = tile if len(blocks) == 1 else exponentials(start, stop)
-                tile.mul_(row_factor[start:stop] + column_factor)
-                torch.mm(tile, candidates, out=by_anchor[start:stop])
-                by_candidate.addmm_(tile.mT, anchors[start:stop])
-        ctx.problem = problem
-        ctx.save_for_backward(rows, columns, anchors, candidates)
-        ctx.gradients = (by_anchor, by_candidate)
-        return row_mass.log() @ rows + column_mass.log() @ columns
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:
-        if torch.is_grad_enabled():
-            rows, columns, *both = ctx.saved_tensors
-            a, c = (t.view_as(t) for t in both)
-            scores = ctx.problem.support.hide(a @ c.mT, 0, -math.inf)
-            value = scores.logsumexp(dim=1) @ rows + scores.logsumexp(dim=0) @ columns
-            return (None, None, None, *torch.autograd.grad(value, (a, c), upstream, create_graph=True))
-        return (None, None, None, *(g * upstream for g in ctx.gradients))
+            tile = tile if len(blocks) == 1 else exponentials(start, stop)
+            tile.mul_(row_factor[start:stop] + column_factor)
+            torch.mm(tile, candidates, out=by_anchor[start:stop])
+            by_candidate.addmm_(tile.mT, anchors[start:stop])
+    return (row_mass.log() @ rows + column_mass.log() @ columns,), in_proportion([by_anchor, by_candidate])

@@ -82,7 +82,6 @@ class Grid(Evaluator):
         of_scores = problem.p.uniform_mass is not None or not few
         spaced.calls *= spaced.of_scores or not of_scores  # what is new is checked at once
         spaced.of_scores = of_scores
-        spaced.by_pairs = not spaced.of_scores and Pairs.law_of(q.law, z) is not None
         if not self._fits(spaced, points):
             return Autograd().per_anchor(problem)
         itself = float(support.exclude_self)

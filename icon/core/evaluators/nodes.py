@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from icon.core.evaluators.autograd import derived, once_only
+
 ORDER = 6  # nodes that a point gives to in each dimension
 _MARGIN = 4  # free nodes at each side: what a spline took from a field is put back by a filter of some width
 _PAIRS_OF_A_THREAD = 2**22  # that take longer than to start one
@@ -179,12 +181,25 @@ def field_sums(
     charges: Float[Tensor, " n"] | None = None,
     moves: bool = True,
 ) -> Float[Tensor, " n"]:
-    """``sum_k q_k K(z_i - z_k)`` of the points of the nodes, the point itself among them; differentiable in ``z``.
+    """``φ_i = sum_k q_k K(z_i - z_k)`` of the points of the nodes, the point itself among them.
 
-    A charge is 1 where none are given. ``moves`` tells whether a gradient of the points with charges is wanted.
+    A charge q is 1 where none are given. The derivative by ``z`` is ``c_i ∇φ(z_i) + q_i ∇φ_c(z_i)``, with what is sent
+    back as the charges c of the last. ``moves`` tells whether a gradient of the points with charges is wanted.
     """
-    sums: Tensor = _Sums.apply(z, nodes, spectrum, charges, moves)  # type: ignore[no-untyped-call]
-    return sums
+    sums = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
+
+    def gradients(upstream: Tensor) -> list[Tensor]:
+        own = upstream[:, None] * sums[:, 1:]
+        if charges is None:
+            lowest, highest = upstream.aminmax()
+            if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
+                return [(2 * own).to(z.dtype)]
+            own = own + nodes.sums(upstream, spectrum)[:, 1:]
+        elif moves:
+            own = own + charges[:, None] * nodes.sums(upstream, spectrum)[:, 1:]
+        return [own.to(z.dtype)]
+
+    return derived(lambda needed: ((sums[:, 0].clone(),), gradients), once_only("evaluator", "grid", "autograd"), z)[0]
 
 
 def squared_distances(a: Float[Tensor, "n 2"], b: Float[Tensor, "m 2"]) -> Float[Tensor, "n m"]:
@@ -229,34 +244,3 @@ def _spline(count: int, device: torch.device) -> Tensor:
     """The squared spectrum of the splines ``[count]``: points are spread and read by one each."""
     angle = 2 * torch.pi * torch.arange(count, dtype=torch.float64, device=device) / count
     return ((66 + 52 * angle.cos() + 2 * (2 * angle).cos()) / 120).square()
-
-
-class _Sums(torch.autograd.Function):
-    """``φ_i = sum_k q_k K(z_i - z_k)`` of charges q.
-
-    The derivative is ``c_i ∇φ(z_i) + q_i ∇φ_c(z_i)``, with what is sent back as the charges c of the last.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, z: Tensor, nodes: Nodes | Pairs, spectrum: Tensor, charges: Tensor | None, moves: bool
-    ) -> Tensor:
-        sums = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
-        ctx.nodes, ctx.spectrum, ctx.charges, ctx.moves, ctx.dtype = nodes, spectrum, charges, moves, z.dtype
-        ctx.save_for_backward(sums[:, 1:])
-        return sums[:, 0].clone()
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("create_graph: got True with evaluator='grid', expected evaluator='autograd'")
-        (slopes,) = ctx.saved_tensors
-        own = upstream[:, None] * slopes
-        if ctx.charges is None:
-            lowest, highest = upstream.aminmax()
-            if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
-                return (2 * own).to(ctx.dtype), None, None, None, None
-            own = own + ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
-        elif ctx.moves:
-            own = own + ctx.charges[:, None] * ctx.nodes.sums(upstream, ctx.spectrum)[:, 1:]
-        return own.to(ctx.dtype), None, None, None, None

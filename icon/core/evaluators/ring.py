@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from icon.core.evaluators.autograd import Autograd, first_order
+from icon.core.evaluators.autograd import Autograd, Gradients, derived, first_order, once_only
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
 from icon.q.base import Kernel
@@ -39,8 +38,9 @@ class Ring(Evaluator):
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
 
     def per_anchor(self, problem: Problem) -> tuple[Tensor, ...]:
-        tensors = problem.candidates, *problem.q.score_parameters
-        *summaries, expected = _Around.apply(problem, self, problem.anchors, *tensors)  # type: ignore[no-untyped-call]
+        tensors = problem.anchors, problem.candidates, *problem.q.score_parameters
+        evaluate, again = partial(_around, problem, self), once_only("exchange", "ring", "gather")
+        *summaries, expected = derived(evaluate, again, *tensors)
         partition = problem.q.partition
         assert isinstance(partition, Mergeable)
         return partition.merged(*summaries), expected
@@ -122,57 +122,49 @@ class _Tile(Problem):
         return *summary, self.p.expectation(scores, start)
 
 
-class _Around(torch.autograd.Function):
+def _around(problem: Problem, ring: Ring, needed: Sequence[bool]) -> tuple[tuple[Tensor, ...], Gradients]:
     """The summaries of all tiles, each ``[t, n]``, and the mean scores under p ``[n]``."""
-
-    @staticmethod
-    def forward(ctx: Any, problem: Problem, ring: Ring, anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.problem, ctx.ring = problem, ring
-        ctx.save_for_backward(anchors, *tensors)
-        guest, of_tiles, error = tensors[0][: ring.sizes[ring.rank]], [], None
-        for step, source in enumerate(ring.hops()):
-            last = step == ring.world - 1
-            coming, works = ring.start_passing(step, [] if last else [guest])
-            try:
-                tile = None if error else ring.tile(problem, source, guest)
-                if tile is not None:
-                    of_tiles.append(Autograd().per_anchor(tile))
-            except Exception as failed:  # told when all have been served
-                error = failed
-            for work in works:
-                work.wait()
-            guest = guest if last else coming[0]
-        ring.agree(error)
-        *summaries, expected = (torch.stack(number) for number in zip(*of_tiles, strict=True))
-        return *summaries, expected.sum(dim=0)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        anchors, candidates, *rest = ctx.saved_tensors
-        needed, ring = ctx.needs_input_grad[2:], ctx.ring
-        total = [torch.zeros_like(x) for x in (anchors, candidates, *rest)]
-        own = candidates[: ring.sizes[ring.rank]]
-        guest, carried, seen = own, torch.zeros_like(own), 0
-        *of_summaries, of_mean = upstream
-        for step, source in enumerate(ring.hops()):
-            last = step == ring.world - 1
-            tile = ring.tile(ctx.problem, source, guest)
+    guest, of_tiles, error = problem.candidates[: ring.sizes[ring.rank]], [], None
+    for step, source in enumerate(ring.hops()):
+        last = step == ring.world - 1
+        coming, works = ring.start_passing(step, [] if last else [guest])
+        try:
+            tile = None if error else ring.tile(problem, source, guest)
             if tile is not None:
-                sent = [*(each[seen] for each in of_summaries), of_mean]
-                wanted = (*needed[:2], *[False] * len(tile.p.leaves), *needed[2:])
-                gradients = first_order(tile, anchors, (guest, *tile.p.leaves, *rest), wanted, sent)
-                by_anchor, by_guest, *others = gradients[:2] + gradients[2 + len(tile.p.leaves) :]
-                seen += 1
-                for k, part in ((0, by_anchor), *enumerate(others, start=2)):
-                    if part is not None:
-                        total[k] += part
-                if by_guest is not None:
-                    carried = carried + by_guest
-            # The gradient takes the last hop home as well; the candidates need not.
-            coming, works = ring.start_passing(step, [carried] if last else [carried, guest])
-            for work in works:
-                work.wait()
-            carried, guest = coming[0], guest if last else coming[1]
-        total[1][: len(carried)] = carried
-        return (None, None, *(x if wanted else None for x, wanted in zip(total, needed, strict=True)))
+                of_tiles.append(Autograd().per_anchor(tile))
+        except Exception as failed:  # told when all have been served
+            error = failed
+        for work in works:
+            work.wait()
+        guest = guest if last else coming[0]
+    ring.agree(error)
+    *summaries, expected = (torch.stack(number) for number in zip(*of_tiles, strict=True))
+    return (*summaries, expected.sum(dim=0)), partial(_back_around, problem, ring, needed)
+
+
+def _back_around(problem: Problem, ring: Ring, needed: Sequence[bool], *upstream: Tensor) -> list[Tensor | None]:
+    total = [torch.zeros_like(x) for x in (problem.anchors, problem.candidates, *problem.q.score_parameters)]
+    own = problem.candidates[: ring.sizes[ring.rank]]
+    guest, carried, seen = own, torch.zeros_like(own), 0
+    *of_summaries, of_mean = upstream
+    for step, source in enumerate(ring.hops()):
+        last = step == ring.world - 1
+        tile = ring.tile(problem, source, guest)
+        if tile is not None:
+            sent = [*(each[seen] for each in of_summaries), of_mean]
+            wanted = (*needed[:2], *[False] * len(tile.p.leaves), *needed[2:])
+            gradients = first_order(tile, wanted, sent)
+            by_anchor, by_guest, *others = gradients[:2] + gradients[2 + len(tile.p.leaves) :]
+            seen += 1
+            for k, part in ((0, by_anchor), *enumerate(others, start=2)):
+                if part is not None:
+                    total[k] += part
+            if by_guest is not None:
+                carried = carried + by_guest
+        # The gradient takes the last hop home as well; the candidates need not.
+        coming, works = ring.start_passing(step, [carried] if last else [carried, guest])
+        for work in works:
+            work.wait()
+        carried, guest = coming[0], guest if last else coming[1]
+    total[1][: len(carried)] = carried
+    return [x if wanted else None for x, wanted in zip(total, needed, strict=True)]

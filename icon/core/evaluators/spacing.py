@@ -90,7 +90,6 @@ class Spaced:
         self.n = self.calls = 0
         self.given_up = 0  # calls for which no grid is tried
         self.error = Errors(0.0, 0.0, 0.0)
-        self.by_pairs = False  # whether sums by the pair are there to be chosen
         self.of_scores = False  # whether the scores are summed, too
         self.nodes: Nodes | Pairs
         self._spectra: dict[Any, Tensor] = {}
@@ -110,7 +109,7 @@ class Spaced:
         """Lay the nodes about the points; False where exact sums take less, or memory would not do."""
         z, pairs = points.z.detach(), points.pairs
         first, second = shape_of(z, self.spacing)
-        law = Pairs.law_of(self.q.law, z) if self.by_pairs else None
+        law = None if self.of_scores else Pairs.law_of(self.q.law, z)
         if law is not None and len(z) ** 2 < PAIRS * first * second:
             self.nodes = Pairs(z, law)
             return True

@@ -5,7 +5,7 @@ from icon.p.masses.dense import Dense, DenseFromLogs
 from icon.p.masses.grouped import Grouped, GroupedOthers
 from icon.p.masses.mixture import Debiased, Mixture
 from icon.p.masses.overlap import Jaccard, Overlap
-from icon.p.masses.sparse import Listed, ListedOrNone, Sparse
+from icon.p.masses.sparse import Listed, Sparse
 from icon.p.masses.uniform import Uniform
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "GroupedOthers",
     "Jaccard",
     "Listed",
-    "ListedOrNone",
     "Masses",
     "Mixture",
     "Overlap",

@@ -70,29 +70,40 @@ class Masses(ABC):
 
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
-    @abstractmethod
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         """``[b]`` sums ``sum_j p_ij t_ij`` of a tile ``[b, m]`` whose first row is that of anchor ``start``."""
+        expected: Tensor = torch.linalg.vecdot(tile, self.tile(start, start + len(tile), tile))
+        return expected
 
     @abstractmethod
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         """Rows ``start`` to ``stop`` as a tile ``[b, m]`` of the dtype and on the device of ``like``."""
 
-    @abstractmethod
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         """``[b, m]`` bool: where p itself has mass, the uniform mass of debiasing apart."""
+        return self.tile(start, stop, self.presence()) > 0
 
     @abstractmethod
     def sums(self) -> Float[Tensor, " n"]:
         """``[n]`` the sum of each row, without gradient."""
 
-    @abstractmethod
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         """``[n]`` entropies ``-sum_j p_ij log p_ij``, with ``0 log 0 = 0``.
 
         Args:
             density: ``[n]`` a mass that every one of the ``size`` candidates of a row has beside p (debiasing).
         """
+        like, found = self.sums(), []
+        for start, stop in self.spans():
+            masses = self.tile(start, stop, like)
+            if density is None:
+                found.append(-x_log_x(masses).sum(dim=1))
+                continue
+            # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
+            on, each = masses > 0, density[start:stop]
+            rest = (size - on.sum(dim=1)) * torch.xlogy(each, each)
+            found.append(-torch.where(on, x_log_x(masses + each[:, None]), 0.0).sum(dim=1) - rest)
+        return torch.cat(found)
 
     def presence(self) -> Real[Tensor, " n"]:
         """``[n]`` a number that is above 0 for the anchors with a positive, and 0 for the others."""
@@ -206,9 +217,9 @@ class Masses(ABC):
     # -- derived ------------------------------------------------------------------------------------------------------
 
     @property
-    @abstractmethod
     def n_edges(self) -> int:
         """How many pairs have mass (the uniform mass of debiasing apart)."""
+        return sum(int(self.positives(*span).count_nonzero()) for span in self.spans())
 
     @property
     def own_part(self) -> Masses:
@@ -268,14 +279,12 @@ def x_log_x(x: Tensor) -> Tensor:
     return x * torch.where(x > 0, x, 1.0).log()
 
 
-def entropy_of(masses: Float[Tensor, "b m"], density: Float[Tensor, " b"] | None, size: int) -> Float[Tensor, " b"]:
-    """`Masses.entropy` of rows that are given as a matrix."""
+def entropy_of_equals(count: int | Tensor, each: Tensor, density: Tensor | None, size: int) -> Float[Tensor, " n"]:
+    """`Masses.entropy` of rows with so many equal masses."""
     if density is None:
-        return -x_log_x(masses).sum(dim=1)
-    # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
-    on = masses > 0
-    rest = (size - on.sum(dim=1)) * torch.xlogy(density, density)
-    return -torch.where(on, x_log_x(masses + density[:, None]), 0.0).sum(dim=1) - rest
+        return -count * torch.xlogy(each, each)
+    each = each + density
+    return -count * torch.xlogy(each, each) - (size - count) * torch.xlogy(density, density)
 
 
 def drawn_of(masses: Float[Tensor, "b m"], anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Valued, drawn_of, entropy_of
+from icon.p.masses.base import Valued, drawn_of
+
+D = TypeVar("D", bound="Dense")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +34,6 @@ class Dense(Valued):
     def m(self) -> int:  # type: ignore[override]
         return self.values.shape[1]
 
-    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
-        expected: Tensor = torch.linalg.vecdot(tile, self.values[start : start + len(tile)].to(tile))
-        return expected
-
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.values[start:stop].to(like)
 
@@ -43,20 +43,17 @@ class Dense(Valued):
     def sums(self) -> Float[Tensor, " n"]:
         return self.values.detach().sum(dim=1)
 
-    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        return entropy_of(self.values, density, size)
-
-    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
-        return self.values.to(features) @ features
-
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Dense:
         return Dense(self.values * (factor[:, None] if isinstance(factor, Tensor) else factor))
 
-    def part(self, start: int, stop: int) -> Dense:
-        return replace(self, values=self.values[start:stop])
+    def _of_each(self: D, change: Callable[[Tensor], Tensor]) -> D:
+        return type(self)(*(change(getattr(self, each.name)) for each in fields(self)))
 
-    def columns(self, start: int, stop: int) -> Dense:
-        return Dense(self.values[:, start:stop])
+    def part(self: D, start: int, stop: int) -> D:
+        return self._of_each(lambda x: x[start:stop])
+
+    def columns(self: D, start: int, stop: int) -> D:
+        return self._of_each(lambda x: x[:, start:stop])
 
     def transposed(self) -> Dense:
         flipped = self.values.T
@@ -68,14 +65,12 @@ class Dense(Valued):
         sums = joint.sum(dim=1)
         return Dense(joint / sums.clamp_min(torch.finfo(joint.dtype).tiny)[:, None]), sums
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Dense:
-        if (self.values.device, self.values.dtype) == (device, dtype):
-            return self
-        return replace(self, values=self.values.to(device, dtype))
+    def to(self: D, device: torch.device, dtype: torch.dtype) -> D:
+        unchanged = (self.values.device, self.values.dtype) == (device, dtype)
+        return self if unchanged else self._of_each(lambda x: x.to(device, dtype))
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        rows = self.values.detach()[anchors].double()
-        return drawn_of(rows, anchors)
+        return drawn_of(self.values.detach()[anchors].double(), anchors)
 
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Dense:
         return Dense(leaves[0])
@@ -104,14 +99,3 @@ class DenseFromLogs(Dense):
         both = torch.logaddexp(joint, joint.T) - math.log(2)
         of_rows = sums.detach().clamp_min(torch.finfo(sums.dtype).tiny).log()
         return DenseFromLogs(masses.values, both - of_rows[:, None]), sums
-
-    def part(self, start: int, stop: int) -> DenseFromLogs:
-        return DenseFromLogs(self.values[start:stop], self.logs[start:stop])
-
-    def columns(self, start: int, stop: int) -> DenseFromLogs:
-        return DenseFromLogs(self.values[:, start:stop], self.logs[:, start:stop])
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> DenseFromLogs:
-        if (self.values.device, self.values.dtype) == (device, dtype):
-            return self
-        return DenseFromLogs(self.values.to(device, dtype), self.logs.to(device, dtype))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon.p.masses.base import Edges, Grouping, Masses, per_row, precise
+from icon.p.masses.base import Edges, Grouping, Masses, entropy_of_equals, per_row, precise
 from icon.p.masses.sparse import Sparse
 from icon.p.support import place
 
@@ -138,11 +138,7 @@ class Grouped(Masses):
         divisors = (self.counts.clamp_min(1) if few is None else few[2]).to(precise(self.keys.device))
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return divisors.log()
-        counts, each = self.counts.to(divisors), self.sums() / divisors
-        if density is None:
-            return -counts * torch.xlogy(each, each)
-        each = each + density
-        return -counts * torch.xlogy(each, each) - (size - counts) * torch.xlogy(density, density)
+        return entropy_of_equals(self.counts.to(divisors), self.sums() / divisors, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """Sums over the groups: O((n + m) r), however many pairs there are."""

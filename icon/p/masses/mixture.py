@@ -14,7 +14,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._lazy import sp
-from icon.p.masses.base import Masses, drawn_of, entropy_of
+from icon.p.masses.base import Masses, drawn_of
 from icon.p.masses.sparse import Sparse
 from icon.p.masses.uniform import Uniform
 from icon.p.support import Support
@@ -54,22 +54,11 @@ class Mixture(Masses):
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self._sum(lambda part: part.tile(start, stop, like))
 
-    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        return reduce(torch.logical_or, (part.positives(start, stop) for part in self.parts))
-
     def sums(self) -> Float[Tensor, " n"]:
         return self._sum(lambda part: part.sums())
 
     def presence(self) -> Real[Tensor, " n"]:
         return self._sum(lambda part: part.presence())
-
-    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        """A block at a time: the parts may have mass on the same pairs."""
-        like, found = self.sums(), []
-        for start, stop in self.spans():
-            of_block = None if density is None else density[start:stop]
-            found.append(entropy_of(self.tile(start, stop, like), of_block, size))
-        return torch.cat(found)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         return self._sum(lambda part: part.average(features))
@@ -111,10 +100,6 @@ class Mixture(Masses):
             mine = (chosen == k).nonzero().flatten()
             drawn[mine] = part.draw(anchors[mine])
         return drawn
-
-    @property
-    def n_edges(self) -> int:
-        return sum(int(self.positives(*span).count_nonzero()) for span in self.spans())
 
     @property
     def requires_grad(self) -> bool:  # type: ignore[override]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from icon.p.masses.base import Masses, drawn_of, precise
@@ -69,27 +68,11 @@ class Overlap(Masses):
         masses = self._shared(self.labels[start:stop]) * self.scale[start:stop, None] * self.candidate_scale
         return self.support.hide_(masses, start, 0.0).to(like)
 
-    def _tiles(self) -> Iterator[tuple[slice, Dense]]:
-        """All rows, a block at a time."""
-        for start, stop in self.spans():
-            yield slice(start, stop), Dense(self.tile(start, stop, self.scale))
-
-    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
-        expected: Tensor = torch.linalg.vecdot(tile, self.tile(start, start + len(tile), tile))
-        return expected
-
-    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        return self.tile(start, stop, self.scale) > 0
-
     def sums(self) -> Float[Tensor, " n"]:
         return self.mass
 
     def _row_sums(self) -> Tensor:
-        return torch.cat([tile.sums() for _, tile in self._tiles()])
-
-    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        parts = (tile.entropy(None if density is None else density[rows], size) for rows, tile in self._tiles())
-        return torch.cat(list(parts))
+        return torch.cat([self.tile(*span, self.scale).sum(dim=1) for span in self.spans()])
 
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Overlap:
         return replace(self, scale=self.scale * factor, mass=self.mass * factor)
@@ -124,10 +107,6 @@ class Overlap(Masses):
         if self.support.exclude_self and self.support.offset is not None:
             masses[torch.arange(len(anchors)), anchors + self.support.offset] = 0
         return drawn_of(masses, anchors)
-
-    @property
-    def n_edges(self) -> int:
-        return sum(tile.n_edges for _, tile in self._tiles())
 
 
 @dataclass(frozen=True, eq=False)

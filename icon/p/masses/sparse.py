@@ -13,7 +13,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon._cached import cached
 from icon._lazy import sp
-from icon.p.masses.base import Edges, Masses, Valued, per_row, precise, x_log_x
+from icon.p.masses.base import Edges, Masses, Valued, entropy_of_equals, per_row, precise, x_log_x
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
 #: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
@@ -121,12 +121,10 @@ class Sparse(Valued):
         return torch.segment_reduce(numbers, "sum", offsets=self.indptr, initial=0)  # no number for the row of an edge
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        if density is None and len(self.values) > _BLOCK and not self.requires_grad:
-            step = max(1, _BLOCK * self.n // len(self.values))
+        if density is None:
+            step = max(1, _BLOCK * self.n // max(1, len(self.values)))
             parts = (self.part(start, min(start + step, self.n)) for start in range(0, self.n, step))
             return torch.cat([-part.row_sums(x_log_x(part.values)) for part in parts])
-        if density is None:
-            return -self.row_sums(x_log_x(self.values))
         each, others = x_log_x(self.values + density[self.rows]), size - self.indptr.diff().to(self.indices.device)
         return -self.row_sums(each) - others * torch.xlogy(density, density)
 
@@ -201,7 +199,7 @@ class Listed(Masses):
     Args:
         indices: ``[n, k]`` candidates, sorted and unique within a row.
         m: number of candidates.
-        mass: what a row sums to: one number > 0 for all, or ``[n]``.
+        mass: what a row sums to: one number > 0 for all, or ``[n]``, of which some may be 0.
     """
 
     indices: Tensor
@@ -209,7 +207,10 @@ class Listed(Masses):
     mass: float | Tensor = 1.0
 
     is_listed = True
-    may_be_empty = False
+
+    @property
+    def may_be_empty(self) -> bool:  # type: ignore[override]
+        return isinstance(self.mass, Tensor)
 
     @property
     def hard_targets(self) -> Int[Tensor, " n"] | None:  # type: ignore[override]
@@ -250,11 +251,7 @@ class Listed(Masses):
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return self._vector(math.log(self.k))
-        each = self._vector(self.mass) / self.k
-        if density is None:
-            return -self.k * torch.xlogy(each, each)
-        each = each + density
-        return -self.k * torch.xlogy(each, each) - (size - self.k) * torch.xlogy(density, density)
+        return entropy_of_equals(self.k, self._vector(self.mass) / self.k, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         sums = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
@@ -314,9 +311,3 @@ class Listed(Masses):
             return mass
         device = self.indices.device
         return torch.full((self.n if n is None else n,), mass, dtype=precise(device), device=device)
-
-
-class ListedOrNone(Listed):
-    """`Listed` of anchors some of which have mass 0: no positive."""
-
-    may_be_empty = True

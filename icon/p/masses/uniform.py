@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Masses
+from icon.p.masses.base import Masses, entropy_of_equals
 from icon.p.support import Support
 
 
@@ -44,16 +44,11 @@ class Uniform(Masses):
         spread = self.density[start:stop, None].to(like).repeat(1, self.m)
         return self.support.hide_(spread, start, 0.0)
 
-    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        spread = (self.mass[start:stop, None] > 0).repeat(1, self.m)
-        return self.support.hide_(spread, start, False)
-
     def sums(self) -> Float[Tensor, " n"]:
         return self.mass
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        each = self.density if density is None else self.density + density
-        return -self.support.size * torch.xlogy(each, each)
+        return entropy_of_equals(self.support.size, self.density, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         total = features.sum(dim=0)
