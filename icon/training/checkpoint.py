@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from icon.core.loss import Loss
 from icon.nn import EMA
-from icon.training.shares import Alone
+from icon.training.shares import Ranks
 
 _DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
 
@@ -40,7 +40,7 @@ class Checkpoint:
     teacher: EMA | None
     identity: dict[str, Any]
     path: Path | None
-    ranks: Alone
+    ranks: Ranks
 
     @property
     def _on_gpu(self) -> bool:
