@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
@@ -51,7 +51,9 @@ def threaded(fit: Fit) -> Fit:
         threads = chosen(self.n_jobs)
         token = _most.set(torch.get_num_threads() if threads is None else 0)
         try:
-            with check.said_once(), _pools(threads), _torch_threads(threads or 1):
+            # The pools of the other libraries (BLAS, OpenMP) are set where a number of threads is asked for.
+            pools = nullcontext() if threads is None else _POOLS.set(threads)
+            with check.said_once(), pools, _TORCH.set(threads or 1):
                 return fit(self, *args, **kwargs)
         finally:
             _most.reset(token)
@@ -67,10 +69,7 @@ def paying(work: Callable[[], int]) -> Iterator[None]:
         work: tells how many; it is asked within such a fit alone.
     """
     most = _most.get()
-    if not most:
-        yield
-        return
-    with _torch_threads(max(1, min(most, work() // PAYS))):
+    with _TORCH.set(max(1, min(most, work() // PAYS))) if most else nullcontext():
         yield
 
 
@@ -103,20 +102,6 @@ class _Setting:
                 self.write(stack[-1] if stack else self.before)
 
 
-_TORCH = _Setting(torch.get_num_threads, torch.set_num_threads)
-_torch_threads = _TORCH.set
-
-
-@contextmanager
-def _pools(threads: int | None) -> Iterator[None]:
-    """The pools of the other libraries (BLAS, OpenMP), where a number of threads is asked for."""
-    if threads is None:
-        yield
-        return
-    with _POOLS.set(threads):
-        yield
-
-
 def _read_pools() -> dict[str, int]:
     from threadpoolctl import ThreadpoolController
 
@@ -132,4 +117,4 @@ def _write_pools(threads: int | dict[str, int]) -> None:
             pool.set_num_threads(number)
 
 
-_POOLS = _Setting(_read_pools, _write_pools)
+_TORCH, _POOLS = _Setting(torch.get_num_threads, torch.set_num_threads), _Setting(_read_pools, _write_pools)

@@ -177,10 +177,7 @@ class Centering(nn.Module):
         Args:
             logits: ``[n, C]`` scores of the prototypes.
         """
-        if self.group is None or not self.training:  # then nothing is exchanged
-            t = self._given(logits)
-        else:
-            t = exchange.checked(lambda: self._given(logits), exchange.process_group(self.group))
+        t = exchange.on_all(lambda: self._given(logits), self.group if self.training else None)
         # In half precision a moving average stops moving.
         t = t.to(torch.promote_types(torch.promote_types(t.dtype, self.center.dtype), torch.float32))
         codes = ((t - self.center) / self.temperature).softmax(dim=1)

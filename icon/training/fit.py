@@ -143,10 +143,10 @@ def fit(
         rates = scheduler_of(method, schedule, decay, steps)
         made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
         if checkpoint is not None or ranks.world > 1:
-            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
-            made |= {"min_grad_norm": min_grad_norm}
-            made |= {"patience": patience, "steps": steps if decay else None, "max_norm": limit}
-            made |= {"schedule": described(rates)} | ({"ranks": ranks.world} if ranks.world > 1 else {})
+            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
+                     "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
+                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
+            made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, method, inputs, target)
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
