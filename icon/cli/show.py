@@ -160,26 +160,15 @@ def _labelled(console: Console, label: str, *words: str | tuple[str, str]) -> No
 def _record(method: Method) -> dict[str, Any]:
     """All that is known of a method, for a program to read."""
     citation, program = method.citation, method.program
+    names = ("slug", "name", "row", "column", "coordinate", "family", "status", "year", "relation")
     return {
-        "slug": method.slug,
-        "name": method.name,
-        "row": method.row,
-        "column": method.column,
-        "coordinate": method.coordinate or None,
-        "family": method.family,
-        "status": method.status,
-        "year": method.year,
-        "relation": method.relation,
+        **{name: getattr(method, name) or None for name in names},
         "hyper": dict(method.hyper),
         "code": f'loss = icon.method("{method.slug}")',
         "loss": repr(registry.method(method.slug)),
         "citation": None if citation is None else {**asdict(citation), "url": citation.url},
         "program": None if program is None else {
-            "repository": program.repository or None,
-            "path": program.path or None,
-            "commit": program.commit or None,
-            "url": program.url,
-            "call": program.call or None,
+            **{name: getattr(program, name) or None for name in ("repository", "path", "commit", "url", "call")},
             "published": program.factor or None,
             "settings": dict(program.settings),
             "differs": program.differs or None,
