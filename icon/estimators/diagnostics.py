@@ -126,17 +126,27 @@ def diagnose(
         raise ValueError(f"probabilities: got rows {check.some(wrong.tolist())}, expected rows that sum to one")
     n, clusters = phi.shape
     assigned = phi.argmax(axis=1)
+    together = None if restarts is None else np.asarray(restarts)
+    if together is not None and (together.ndim != 2 or together.shape[1] != n):
+        raise ValueError(f"restarts: got shape {together.shape}, expected (restarts, {n})")
     sizes = np.bincount(assigned, minlength=clusters)
     entropy = float(entropies(phi).mean())
     scores: dict[str, Any] = {}
     if labels is not None:
         given = classes_of(labels, n=n)
-        scores = _scores(phi[given.known], assigned[given.known], given.codes[given.known])
+        y, found = given.codes[given.known], assigned[given.known]
+        scores = {
+            "n_labelled": len(y),
+            "accuracy": metrics.clustering_accuracy(y, found),
+            "nmi": metrics.nmi(y, found),
+            "ari": metrics.ari(y, found),
+            "calibration_error": expected_calibration_error(np.minimum(phi[given.known], 1), matched(y, found)),
+        }
     return Diagnostics(
         n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,
         tuple(sizes.tolist()), tuple(np.flatnonzero(sizes == 0).tolist()),
         math.exp(float(entropies(phi.mean(axis=0)))),
-        None if restarts is None else _agreement(restarts, n), **scores,
+        None if together is None else agreement(together), **scores,
     )  # fmt: skip
 
 
@@ -203,20 +213,3 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
 def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]) -> str:
     """The word for a value below the first bound, below the second, or above."""
     return words[sum(value >= bound for bound in bounds)]
-
-
-def _agreement(restarts: ArrayLike, n: int) -> float | None:
-    labels = np.asarray(restarts)
-    if labels.ndim != 2 or labels.shape[1] != n:
-        raise ValueError(f"restarts: got shape {labels.shape}, expected (restarts, {n})")
-    return agreement(labels)
-
-
-def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:
-    return {
-        "n_labelled": len(y),
-        "accuracy": metrics.clustering_accuracy(y, assigned),
-        "nmi": metrics.nmi(y, assigned),
-        "ari": metrics.ari(y, assigned),
-        "calibration_error": expected_calibration_error(np.minimum(phi, 1), matched(y, assigned)),
-    }
