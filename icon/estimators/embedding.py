@@ -51,9 +51,8 @@ from icon.estimators.base import (
 )
 from icon.estimators.cost import Cost, cost
 from icon.estimators.initial_points import spectral, start_of
-from icon.estimators.landmarks import chosen_of, part_of, spread
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
-from icon.estimators.placing import placed
+from icon.estimators.placing import chosen_of, part_of, placed, spread
 from icon.estimators.saved import readable, save_estimator
 from icon.labels import classes_of
 from icon.methods import axes, registry
