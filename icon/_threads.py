@@ -24,11 +24,7 @@ _most: ContextVar[int] = ContextVar("threads that a fit may take for a large ope
 
 
 def chosen(n_jobs: int | None) -> int | None:
-    """The number of threads that is asked for, at most the cores; None leaves it to the size of the operations.
-
-    Raises:
-        TypeError, ValueError: not an integer, or 0.
-    """
+    """The number of threads that is asked for, at most the cores; None leaves it to the size of the operations."""
     if n_jobs is None:
         return None
     expected = "None, a number of threads, or -1 for all cores"
@@ -63,11 +59,8 @@ def threaded(fit: Fit) -> Fit:
 
 @contextmanager
 def paying(work: Callable[[], int]) -> Iterator[None]:
-    """Within a fit that leaves it to the size: the threads that pay for operations of so many multiply-adds.
-
-    Args:
-        work: tells how many; it is asked within such a fit alone.
-    """
+    """Within a fit that leaves it to the size: the threads that pay for so many multiply-adds, asked for there
+    alone."""
     most = _most.get()
     with _TORCH.set(max(1, min(most, work() // PAYS))) if most else nullcontext():
         yield

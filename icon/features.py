@@ -28,11 +28,7 @@ _PACKAGES = {".xlsx": "openpyxl", ".parquet": "pyarrow"}
 
 
 def read_matrix(path: str, key: str | None = None, options: TableOptions | None = None) -> NDArray[Any]:
-    """The values of `read_features`; its notes are logged.
-
-    Raises:
-        ValueError: as `read_features`.
-    """
+    """The values of `read_features`; its notes are logged."""
     features = read_features(path, key, options)
     for note in features.notes:
         logging.getLogger(__name__).warning("%s: %s", path, note)

@@ -132,11 +132,7 @@ def _in_order(codes: NDArray[np.int64], names: NDArray[Any]) -> Labels:
 
 
 def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels:
-    """`read_labels` of which at least one is known.
-
-    Raises:
-        ValueError, TypeError: as `read_labels`, or all of them unknown.
-    """
+    """`read_labels` of which at least one is known."""
     labels = read_labels(value, name, n)
     if not labels.known.any():
         raise ValueError(f"{name}: got no label that is known (-1, None and NaN are unknown), expected some")
@@ -144,11 +140,7 @@ def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels
 
 
 def known_labels(labels: Any, n: int) -> NDArray[np.int64]:
-    """``[n]`` the number of each label's class, from 0, and -1 where it is unknown; some of them are known.
-
-    Raises:
-        ValueError, TypeError: as `classes_of`.
-    """
+    """``[n]`` the number of each label's class, from 0, and -1 where it is unknown; some of them are known."""
     return classes_of(labels, n=n).codes
 
 

@@ -71,11 +71,7 @@ class Layout:
 
 
 def positions(names: Sequence[str], wanted: str, option: str, argument: str | None = None) -> list[int]:
-    """Positions of columns written as in `TableOptions`. A name goes before a position.
-
-    Raises:
-        ValueError: no such column, or several of that name.
-    """
+    """Positions of columns written as in `TableOptions`. A name goes before a position."""
     columns: list[int] = []
     for item in next(csv.reader([wanted], skipinitialspace=True), []):
         span = re.fullmatch(r"(\d*):(\d*)", item)

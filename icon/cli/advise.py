@@ -24,18 +24,7 @@ OURS = ("index.html", "advice.csv")
 
 
 def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool) -> None:
-    """Print the ranking and the code of the best, and write the page.
-
-    Args:
-        out: a folder.
-        table: `TableOptions`.
-        given: the files of the command: features, labels, graph, pairs, and the key of the array.
-        settings: arguments of `icon.advise`.
-        quiet: say nothing of what was read.
-
-    Raises:
-        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
-    """
+    """Print the ranking and the code of the best, and write the page into a folder; bad input writes nothing."""
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
     check_output(out, OURS)

@@ -31,19 +31,7 @@ from icon.tables import TableOptions
 def embed(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool
 ) -> None:
-    """Write the map of features.
-
-    Args:
-        out: a folder, or one file; None writes CSV to standard output.
-        form: of the coordinates in the folder.
-        table: `TableOptions`.
-        given: the files of the command: features, labels, graph, pairs, and the keys of their arrays.
-        settings: arguments of `icon.Embedding`.
-        quiet: no progress bar.
-
-    Raises:
-        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
-    """
+    """Write the map of features: a folder, one file, or CSV on standard output; bad input writes nothing."""
     with joined() as (group, is_first):
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
         read, y, labels = on_all(partial(_read_for_map, out, form, table, given, column), group)
@@ -97,18 +85,7 @@ def _read_for_map(
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], quiet: bool) -> None:
-    """Write the clusters of features and, where labels are given, print their scores.
-
-    Args:
-        out: a folder, or one file; None writes CSV to standard output.
-        form: of the assignments in the folder.
-        table: `TableOptions`.
-        given: the other arguments of the command.
-        quiet: no progress bar.
-
-    Raises:
-        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
-    """
+    """Write the clusters of features, as `embed` does a map, and print their scores where labels are given."""
     with joined() as (group, is_first):
         read, y = on_all(partial(_read_for_clusters, out, form, table, given), group)
         spaces = [each.values for each in read]

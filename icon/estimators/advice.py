@@ -173,11 +173,7 @@ def title(record: dict[Any, Any]) -> str:
 
 
 def read_budget(budget: float | str) -> float:
-    """Seconds of ``"10m"``, ``"90s"``, ``"1h"`` or a number.
-
-    Raises:
-        ValueError, TypeError: no such thing, or not above zero.
-    """
+    """Seconds of ``"10m"``, ``"90s"``, ``"1h"`` or a number."""
     if not isinstance(budget, str):
         return check.positive(budget, "budget")
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", budget)

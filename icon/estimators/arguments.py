@@ -24,12 +24,8 @@ BATCH, PER_CLUSTER = 512, 8  # pairs of a step, and at least so many for each cl
 def checked(
     estimator: Any, near: Neighborhood, X: Any, y: Any, sample_weight: Any
 ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
-    """What a fit of an `icon.Clustering` begins with: the features of each space, the known classes and the weights
-    ``[n]``, the kinds of first clusters, and the loss.
-
-    Raises:
-        TypeError, ValueError: an argument that is not as it may be.
-    """
+    """What a fit of an `icon.Clustering` begins with, where all arguments are right: the features of each space, the
+    known classes and the weights ``[n]``, the kinds of first clusters, and the loss."""
     spaces = [placed(x, estimator.device) for x in read_spaces(estimator, X, least=2)]
     n = spaces[0].shape[0]
     weights = None if sample_weight is None else sample_weights(sample_weight, n)

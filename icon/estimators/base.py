@@ -29,11 +29,7 @@ SOME = 20_000  # rows of an array on disk by which features are scaled
 
 
 def random_of(random_state: Any) -> np.random.RandomState:
-    """The generator of a ``random_state``.
-
-    Raises:
-        ValueError: no such thing.
-    """
+    """The generator of a ``random_state``."""
     try:
         generator: np.random.RandomState = check_random_state(random_state)
     except (ValueError, TypeError):
@@ -99,13 +95,8 @@ def _in_one_line(error: Exception) -> str:
 
 
 def as_dense(estimator: Any, x: Any, reset: bool = False) -> Any:
-    """What a mapper sees: dense features as they are, sparse ones ``[n, f]`` in their leading singular directions.
-
-    Args:
-        estimator: a fit on sparse features keeps the directions, ``basis_ [f, dims]``.
-        x: the features.
-        reset: find the directions anew.
-    """
+    """What a mapper sees: dense features as they are, sparse ones ``[n, f]`` in their leading singular directions,
+    which a fit on sparse features keeps (``basis_ [f, dims]``); with ``reset`` they are found anew."""
     if reset:
         vars(estimator).pop("basis_", None)
         if sp.issparse(x):
@@ -133,11 +124,7 @@ def plain(X: Any) -> Any:
 
 
 def sample_weights(given: Any, n: int) -> Tensor:
-    """``[n]`` how much each point counts.
-
-    Raises:
-        ValueError, TypeError: no n finite numbers >= 0, some of them above.
-    """
+    """``[n]`` how much each point counts."""
     weights = check.as_tensor(given, "sample_weight").detach().double()
     fault = f"shape {tuple(weights.shape)}" if weights.shape != (n,) else ""
     if not fault and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
@@ -159,11 +146,7 @@ def with_lower_perplexity(loss: Loss, n: int) -> Loss:
 
 
 def check_hyper(hyper: Any, taken: tuple[str, ...] = ()) -> None:
-    """Hyper-parameters by name, none of which is an argument of the estimator.
-
-    Raises:
-        TypeError, ValueError: no mapping, or such a name.
-    """
+    """Whether there are hyper-parameters by name, none of which is an argument of the estimator."""
     if hyper is not None and not isinstance(hyper, Mapping):
         raise TypeError(f"hyper: got {hyper!r}, expected a mapping of names, such as {{'metric': 'cosine'}}")
     for name in taken:
@@ -254,13 +237,10 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
 
 
 def read(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> Any:
-    """Features as they are: an array, a sparse matrix, or an array as it lies on disk.
+    """Features ``[n, f]`` as they are: an array, a sparse matrix, or an array as it lies on disk.
 
-    Args:
-        estimator: keeps what scikit-learn knows of the features.
-        X: ``[n, f]``.
-        reset: whether this is a fit, and not to be compared with one.
-        least: how many points in memory there must be.
+    A fit resets what scikit-learn knows of them, else they are compared with that; ``least`` is how many points in
+    memory there must be.
     """
     X = features_of(X)
     if not on_disk(X):
@@ -294,11 +274,7 @@ def on_disk(X: Any) -> bool:
 
 
 def check_on_disk(X: Any) -> None:
-    """A finite matrix of real numbers, looked at in blocks.
-
-    Raises:
-        ValueError, TypeError: as for features in memory.
-    """
+    """Whether there is a finite matrix of real numbers, looked at in blocks."""
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         raise ValueError(f"X: got shape {X.shape} of {X.dtype}, expected real numbers (n, f)")
     for start in range(0, len(X), BLOCK):

@@ -68,15 +68,9 @@ class Candidate:
 def candidates(
     goal: str, sources: tuple[str, ...], clusters: int, n_features: int, scale: float = 1.0, near: int = 45
 ) -> list[Candidate]:
-    """What is tried for a goal.
+    """What is tried for a goal, given what there is beside the features (``sources``).
 
-    Args:
-        goal: one of `GOALS`.
-        sources: what is given beside the features, of ``"y"``, ``"pairs"`` and ``"graph"``.
-        clusters: their number, for the goal ``"clusters"``.
-        n_features: of the points.
-        scale: a distance to near neighbours, which the Student-t column cannot find itself.
-        near: neighbours that this column keeps.
+    The Student-t column has to be told a distance to near neighbours (``scale``) and how many of them it keeps.
     """
     if goal == "clusters":
         return _clusterings(sources, clusters)

@@ -47,17 +47,10 @@ def by_momentum(loss: Loss) -> bool:
 
 
 def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: Any, seed: int) -> tuple[int, float]:
-    """Train a map in place: the number of steps taken, and the mean loss of the last ones.
+    """Train the map of an `icon.Embedding` in place: the number of steps taken, and the mean loss of the last ones.
 
-    p's edges are exaggerated in the first 250 steps, or a quarter of all if that is less.
-
-    Args:
-        estimator: an `icon.Embedding`, whose arguments say how.
-        loss: of the map.
-        model: what gives its embedding.
-        inputs: what the model is called with.
-        rows: prepared p, or what batches are drawn from.
-        seed: of what is drawn.
+    p's edges are exaggerated in the first 250 steps, or a quarter of all if that is less. ``rows`` are prepared p, or
+    what batches are drawn from.
     """
     steps, callback, name = estimator.max_iter, estimator.callback, loss.name or "embedding"
     shared: dict[str, Any] = {"seed": seed, "verbose": estimator.verbose}

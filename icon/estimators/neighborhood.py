@@ -82,11 +82,7 @@ class Neighborhood:
     ) -> tuple[list[Rows], float | None]:
         """p of each space before walks and debiasing (one where it is of y alone), and the lowest recall of a search.
 
-        Args:
-            loss: see `loss`.
-            spaces: features ``[n, f]`` of the points.
-            y: what p is made from beside them.
-            nears: `at` each space, where that is known.
+        ``nears`` are those `at` each space, where they are known.
         """
         nears = [self.at(x) for x in spaces] if nears is None else nears
         n = spaces[0].shape[0]
@@ -193,12 +189,8 @@ def metric_of(x: Any, k: int) -> str:
     """``"sqeuclidean"``, or ``"cosine"`` where Euclidean neighbours are hubs.
 
     Where features are counts or marks of many words, points of small norm are near to all others: a few hubs are the
-    neighbours of most points, and hardly any two points are neighbours of each other. So the metric is the cosine
-    where less than a quarter of Euclidean neighbours are mutual, and at least twice as many are by the cosine.
-
-    Args:
-        x: features ``[n, f]``, also sparse or on disk, of which at most `SAMPLE` rows are looked at.
-        k: number of neighbours.
+    neighbours of most points, and hardly any two points are neighbours of each other. So the metric is the cosine where
+    less than a quarter of Euclidean neighbours are mutual, and at least twice as many are by the cosine.
 
     Source: Radovanović, Nanopoulos & Ivanović 2010, Hubs in Space, JMLR 11.
     """

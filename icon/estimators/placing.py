@@ -25,13 +25,7 @@ _PAIRS = 2**24  # of new and known points at a time, where sums are exact
 
 
 def placed(loss: Loss, X: Any, mapper: Lookup) -> NDArray[np.float32]:
-    """``[b, d]`` where the lookup puts points ``X [b, f]``, of which the new ones are then moved to where they belong.
-
-    Args:
-        loss: of the map, with a p that is made from features.
-        X: features.
-        mapper: the map; it knows its features.
-    """
+    """``[b, d]`` where the lookup puts points ``[b, f]``, of which new ones are then moved to where they belong."""
     known_x, known = mapper.features, mapper.weight.detach()
     assert known_x is not None
     x, start = check.as_tensor(X, "X").to(known_x), torch.from_numpy(apply(mapper, X)).to(known)
@@ -44,15 +38,8 @@ def placed(loss: Loss, X: Any, mapper: Lookup) -> NDArray[np.float32]:
 def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) -> Tensor:
     """``[b, d]`` where new points have come to lie. Each is placed by itself, whichever others there are.
 
-    What is minimised is ``KL(p(.|i) ‖ q(.|i))`` of each new point i over the known ones, with p from the features and
-    q from the map.
-
-    Args:
-        loss: of the map, with a p that is made from features.
-        x: ``[b, f]`` features of the new points.
-        known_x: ``[n, f]`` of the others.
-        start: ``[b, d]``.
-        known: ``[n, d]`` the map.
+    What is minimised is ``KL(p(.|i) ‖ q(.|i))`` of each new point i over the known ones, with p from the features and q
+    from the map.
 
     Source: Poličar et al. 2023 (embedding into a reference t-SNE map), whose q has one normaliser for all new points.
     """

@@ -51,14 +51,7 @@ def readable(name: str, kind: E) -> E:
 
 
 def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Parameters and fitted attributes of an `Embedding` or `Clustering`.
-
-    Raises:
-        NotFittedError: the estimator is not fitted.
-        ValueError: the file cannot be written.
-        TypeError: a mapper of your own: save its ``state_dict`` instead; a class of your own that is not registered, or
-            an argument with a part that would not come back as it is.
-    """
+    """Parameters and fitted attributes of an `Embedding` or `Clustering`, or of a registered class."""
     name = next((name for name, kind in ESTIMATORS.items() if kind is type(estimator)), None)
     if name is None:
         raise TypeError(

@@ -31,14 +31,7 @@ def are_several(X: Any) -> bool:
 def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> list[Any]:
     """The features of each space, ``[n, f]`` as `read` gives them; there is one where X is no list of spaces.
 
-    Args:
-        estimator: a fit on several spaces keeps their widths and the names of their features.
-        X: features ``[n, f]``, or a list or tuple of them.
-        reset: whether this is a fit, and not to be compared with one.
-        least: how many points there must be.
-
-    Raises:
-        ValueError, TypeError: as `read`, other spaces than in the fit, or other numbers of points in some of them.
+    A fit on several keeps their widths and the names of their features, with which later ones are compared.
     """
     given = list(X) if are_several(X) else [X]
     if reset:
@@ -82,12 +75,7 @@ def side_by_side(estimator: Any, spaces: Sequence[Any], reset: bool = False) -> 
     """What heads see, ``[n, f]``: one space as it is; several centred and each divided by one number, so that the rows
     of all are equally long on average, wide or narrow, and the features together have a root mean square of one.
 
-    Sparse ones are not centred, and the whole is sparse where one is.
-
-    Args:
-        estimator: a fit keeps the means and the numbers.
-        spaces: ``[n, f]`` each, tensors, arrays or sparse.
-        reset: find them anew.
+    Sparse ones are not centred, and the whole is sparse where one is. A fit finds the means and the numbers anew.
     """
     if len(spaces) == 1:
         return spaces[0]

@@ -53,8 +53,7 @@ class Checkpoint:
     def begin(self, resume: bool) -> list[float]:
         """The losses of the steps that the file has, whose state is put back; none where it starts afresh.
 
-        Raises:
-            ValueError: a place that cannot be written, a file of another run, or a broken one.
+        A place that cannot be written, a file of another run and a broken one are refused.
         """
         if self.path is None:
             return []
