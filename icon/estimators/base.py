@@ -22,6 +22,7 @@ from icon._threads import paying
 from icon.core.loss import Loss
 from icon.labels import classes_of, keys
 from icon.methods import axes
+from icon.neighbors.blocks import parts
 from icon.nn.mappers import MAX_FEATURES, as_seen
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
@@ -222,17 +223,14 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     """The mapper's output for new features, as NumPy."""
     device = next(mapper.parameters()).device
 
-    def block(start: int) -> NDArray[np.float32]:
-        z: Tensor = mapper(as_seen(mapper, check.as_tensor(X[start : start + BLOCK], "X").to(device)))
-        return z.float().cpu().numpy()
-
+    outputs = np.empty(0, np.float32)
     size = sum(parameter.numel() for parameter in mapper.parameters())
     with torch.no_grad(), paying(lambda: min(len(X), BLOCK) * size):
-        first = block(0)
-        outputs = np.empty((len(X), *first.shape[1:]), first.dtype)  # parts and their whole would be twice as much
-        outputs[:BLOCK] = first
-        for start in range(BLOCK, len(X), BLOCK):
-            outputs[start : start + BLOCK] = block(start)
+        for part in parts(len(X), BLOCK):
+            z = mapper(as_seen(mapper, check.as_tensor(X[part], "X").to(device))).float().cpu().numpy()
+            if part.start == 0:  # parts and their whole would be twice as much
+                outputs = np.empty((len(X), *z.shape[1:]), np.float32)
+            outputs[part] = z
     return outputs
 
 
@@ -277,12 +275,9 @@ def check_on_disk(X: Any) -> None:
     """Whether there is a finite matrix of real numbers, looked at in blocks."""
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         raise ValueError(f"X: got shape {X.shape} of {X.dtype}, expected real numbers (n, f)")
-    for start in range(0, len(X), BLOCK):
-        bad = np.flatnonzero(~np.isfinite(X[start : start + BLOCK]).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"X: got NaN or infinity in rows {check.some((bad + start).tolist())}, expected finite numbers"
-            )
+    for part in parts(len(X), BLOCK):
+        if len(bad := part.start + np.flatnonzero(~np.isfinite(X[part]).all(axis=1))):
+            raise ValueError(f"X: got NaN or infinity in rows {check.some(bad.tolist())}, expected finite numbers")
 
 
 def features_of(X: Any) -> Any:
@@ -307,7 +302,4 @@ def features_of(X: Any) -> Any:
     first = row(0)
     if first.ndim != 1:
         raise ValueError(f"X: got items of shape {first.shape}, expected feature rows (f,)")
-    rows = np.empty((len(X), len(first)), dtype=np.float32)
-    for i in range(len(rows)):
-        rows[i] = row(i)
-    return rows
+    return np.fromiter(map(row, range(len(X))), np.dtype((np.float32, len(first))), len(X))

@@ -188,8 +188,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.
 
-        ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
-
         Args:
             X: ``[n, f]`` features, or a list of several spaces of the same points.
             y: what the column needs beside features: see the class.

@@ -56,6 +56,7 @@ from icon.estimators.placing import chosen_of, part_of, placed, spread
 from icon.estimators.saved import readable, save_estimator
 from icon.labels import classes_of
 from icon.methods import axes, registry
+from icon.neighbors.blocks import parts
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.rows import Rows
@@ -327,8 +328,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             return apply(self.mapper_, x)
         known = self.mapper_.weight
         loss = self._loss(len(known), False).to(known.device)
-        parts = [placed(loss, x[start : start + BLOCK], self.mapper_) for start in range(0, len(x), BLOCK)]
-        return np.concatenate(parts)
+        return np.concatenate([placed(loss, x[part], self.mapper_) for part in parts(len(x), BLOCK)])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.

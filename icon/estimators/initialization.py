@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from icon.estimators.base import Beside
 from icon.estimators.merging import balance_of, merge
 from icon.methods import registry
+from icon.neighbors.blocks import parts as blocks_of
 from icon.nn.mappers import Lookup
 from icon.training.fit import fit
 from icon.training.sampler import PairSampler
@@ -108,7 +109,5 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
     if known is x or len(known) == len(x):
         return np.asarray(fitted.labels_, dtype=np.int64)
-    labels = [
-        fitted.predict(np.asarray(x[start : start + SUBSET], dtype=known.dtype)) for start in range(0, len(x), SUBSET)
-    ]
-    return np.concatenate(labels).astype(np.int64)
+    blocks = (np.asarray(x[part], dtype=known.dtype) for part in blocks_of(len(x), SUBSET))
+    return np.concatenate([fitted.predict(block) for block in blocks]).astype(np.int64)

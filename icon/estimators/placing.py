@@ -16,6 +16,7 @@ from icon.core.loss import Loss
 from icon.estimators.base import BLOCK, Beside, apply
 from icon.estimators.momentum import MomentumGains
 from icon.neighbors import exact_neighbors
+from icon.neighbors.blocks import parts
 from icon.nn import Lookup
 from icon.p.base import Sets
 from icon.training.fit import fit
@@ -50,15 +51,14 @@ def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) 
     step = max(1, _PAIRS // n)
     if given is None and Grid.can(problem):
         own, step = own.replace(evaluator=Grid()), len(x)
-    parts = []
-    for begin in range(0, len(x), step):
-        end = min(begin + step, len(x))
-        free = Lookup(end - begin, start.shape[1], start=start[begin:end])
-        numbers = torch.arange(end - begin, device=x.device)
-        fit(own, nn.Sequential(free, Beside(known)), numbers, rows.part(begin, end), steps=STEPS, seed=0,
+    places = torch.empty_like(start)
+    for part in parts(len(x), step):
+        free = Lookup(part.stop - part.start, start.shape[1], start=start[part])
+        numbers = torch.arange(part.stop - part.start, device=x.device)
+        fit(own, nn.Sequential(free, Beside(known)), numbers, rows.part(part.start, part.stop), steps=STEPS, seed=0,
             optimizer=lambda ps: MomentumGains(ps, RATE, momentum=0.5))  # fmt: skip
-        parts.append(free.weight.detach())
-    return torch.cat(parts)
+        places[part] = free.weight.detach()
+    return places
 
 
 def chosen_of(landmarks: Any, n: int, seed: int) -> NDArray[np.int64] | None:
@@ -79,7 +79,6 @@ def spread(model: Any, X: Any, rows: NDArray[np.int64], n: int) -> NDArray[np.fl
     places = np.empty((n, model.embedding_.shape[1]), np.float32)
     places[rows] = model.embedding_
     others = np.setdiff1d(np.arange(n), rows, assume_unique=True)
-    for start in range(0, len(others), BLOCK):
-        block = others[start : start + BLOCK]
-        places[block] = model.transform(part_of(X, block))
+    for part in parts(len(others), BLOCK):
+        places[others[part]] = model.transform(part_of(X, others[part]))
     return places
