@@ -175,13 +175,8 @@ class Reliability(NamedTuple):
 def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
     """How often a confidence is right, in bins of equal width.
 
-    Args:
-        probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
-        correct: ``[n]`` whether the most probable one was right, see `matched`.
-        bins: how many.
-
-    Raises:
-        ValueError: entries outside [0, 1], or lengths that differ.
+    Probabilities are confidences ``[n]``, or ``[n, C]``, whose largest is the confidence; ``correct [n]`` tells whether
+    the most probable one was right, see `matched`.
     """
     confidence = check.as_tensor(probabilities, "probabilities").double().detach().cpu().numpy()
     if confidence.ndim == 2 and confidence.shape[1] > 0:
@@ -198,11 +193,6 @@ def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) 
 
 def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
     """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1]; see `reliability`.
-
-    Args:
-        probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
-        correct: ``[n]`` whether the most probable one was right.
-        bins: how many.
 
     Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
     """

@@ -24,11 +24,7 @@ Transform = Callable[[Array], NDArray[np.float32]]
 
 
 def approximate_library() -> str:
-    """Which library searches approximately here: ``"faiss"`` or ``"pynndescent"``.
-
-    Raises:
-        ImportError: neither is installed.
-    """
+    """Which library searches approximately here: ``"faiss"`` or ``"pynndescent"``."""
     for name in ("faiss", "pynndescent"):
         if find_spec(name) is not None:
             return name

@@ -20,20 +20,12 @@ def exact_neighbors(
 ) -> tuple[Tensor, Tensor]:
     """The ``k`` nearest candidates ``[n, k]`` of each query and their distances, nearest first, on their device.
 
-    Distances are squared; where their squares would not be ordinary numbers, they are in a unit of their own.
+    Queries ``[n, d]`` and candidates ``[m, d]`` may lie on disk; ``own [n]`` are the candidates that are the queries
+    themselves, which are none of their neighbours. Distances are squared, and where their squares would not be ordinary
+    numbers, in a unit of their own; for ``"cosine"`` they are ``1 - cos``, for ``"dot"`` minus the product.
 
     Scores in float32 choose a few candidates more than k; distances in float64 order them, equal ones by index. Where
     float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
-
-    Args:
-        queries: ``[n, d]`` tensor or array, which may lie on disk.
-        candidates: ``[m, d]`` likewise.
-        k: at most the number of candidates, the own one left out.
-        metric: ``"sqeuclidean"``, ``"cosine"`` (the distance is ``1 - cos``) or ``"dot"`` (minus the product).
-        own: ``[n]`` the candidate that is the query itself, which is none of its neighbours; None where there is none.
-
-    Raises:
-        ValueError: NaN or infinity.
     """
     device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
     if metric != "cosine" and isinstance(queries, Tensor) and isinstance(candidates, Tensor):

@@ -25,10 +25,6 @@ class Checkpoint:
     """All that a step depends on, as one safetensors file whose header carries the rest as JSON; no pickle.
 
     Args:
-        loss: whose parameters are written.
-        mapper: the same.
-        optimizer: whose state is written.
-        teacher: the moving average of the mapper, where there is one.
         identity: what must agree for a run to go on from the file, by names that a refusal says.
         path: of the file, where a link is followed; None neither reads nor writes.
         ranks: of which the first one writes the file, and all read it.
