@@ -28,20 +28,13 @@ def exact_neighbors(
     float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
     """
     device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
-    if metric != "cosine" and isinstance(queries, Tensor) and isinstance(candidates, Tensor):
-        unit, same = unit_of(queries, candidates), queries is candidates
-        if unit != 1:
-            candidates = candidates.double() / unit
-            queries = candidates if same else queries.double() / unit
     centre, scale = centre_and_scale(candidates, device)
-    scales = [] if isinstance(candidates, Tensor) else [scale]
-    if not isinstance(queries, Tensor) and queries is not candidates:
-        scales.append(centre_and_scale(queries, device)[1])
-    if metric != "cosine" and any(unit_of(each) != 1 for each in scales):
-        # Such numbers are taken into memory, where all of them are divided by one unit.
-        whole = rows_of(candidates, slice(None), device)
-        queries = whole if queries is candidates else rows_of(queries, slice(None), device)
-        return exact_neighbors(queries, whole, k, metric, own)
+    same = queries is candidates
+    unit = unit_of(scale / 2, (scale if same else centre_and_scale(queries, device)[1]) / 2)
+    if metric != "cosine" and unit != 1:  # such numbers are taken into memory, to be divided
+        candidates = rows_of(candidates, slice(None), device) / unit
+        queries = candidates if same else rows_of(queries, slice(None), device) / unit
+        centre, scale = centre_and_scale(candidates, device)
     m, nearest, euclidean = len(candidates), [], metric == "sqeuclidean"
     keep = min(k + _SPARE, m)
 
