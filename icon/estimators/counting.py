@@ -63,7 +63,8 @@ def count_clusters(
     random = np.random.default_rng(seed)
     points = _some(x, metric, random)
     joint = _joint(points, n_neighbors, walks, seed)
-    without = _joint(_without_clusters(points, random), n_neighbors, walks, seed)
+    gaussian = (random.normal(size=points.shape) * points.std(dim=0).numpy()).astype(np.float32)  # without clusters
+    without = _joint(torch.from_numpy(gaussian), n_neighbors, walks, seed)
     last = min(len(joint) // 2, len(points) // (2 * n_neighbors), len(joint) if most is None else most)
     q, stays = _scores(joint, max(2, last))
     _, stays_without = _scores(without, len(stays))
@@ -123,11 +124,6 @@ def _some(x: Any, metric: str, random: np.random.Generator) -> Tensor:
     part = nn.functional.normalize(part) if metric == "cosine" else part
     projected: Tensor = Principal(part, MAX_FEATURES)(part)
     return projected
-
-
-def _without_clusters(x: Tensor, random: np.random.Generator) -> Tensor:
-    """As many draws from a Gaussian, where x is in principal directions."""
-    return torch.from_numpy((random.normal(size=x.shape) * x.std(dim=0).numpy()).astype(np.float32))
 
 
 def _joint(x: Tensor, n_neighbors: int, walks: int, seed: int) -> Array:

@@ -135,17 +135,11 @@ def _argument(name: str, value: Any) -> Any:
 def _plain(name: str, value: Any) -> Any:
     """A fitted value as JSON can keep it."""
     try:
-        return json.loads(json.dumps(value, default=_number))
+        return json.loads(json.dumps(value, default=np.generic.item))
     except TypeError:
         raise TypeError(
             f"{name}: got {value!r}, which no file can hold, expected numbers, strings, lists or mappings"
         ) from None
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(type(value).__name__)
 
 
 def _is_orthonormal(mapper: Any) -> bool:
