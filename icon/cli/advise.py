@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icon.cli.cluster_report import planar
 from icon.cli.fits import options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
-from icon.estimators.advice import Advice, title
+from icon.estimators.advice import Advice, behind, title
 from icon.estimators.advice import advise as advise_on
 from icon.features import read_features, read_graph, read_vector
 from icon.labels import known_labels
@@ -90,8 +90,7 @@ def ranking(advice: Advice) -> str:
         is_best, known = each["name"] == advice.best, np.isfinite(each["low"])
         words = "the best" if is_best else "not clearly worse" if each["tied"] else "worse"
         words = "not known after one round" if not known and not is_best else words
-        less = "" if is_best else f"{-each['difference']:+.3f}"
-        less += f" [{-each['high']:+.3f}, {-each['low']:+.3f}]" if known and not is_best else ""
+        less = "" if is_best else behind(each)
         x1, x2 = (place(each[end]) if known else place(each["difference"]) for end in ("high", "low"))
         bar = (
             f'<svg width="200" height="14" role="img" aria-label="{less or "0"}">'
