@@ -14,13 +14,10 @@ STEPS, WIDTH = 500, 16  # of an embedding; its dimensions where it is not looked
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An estimator that is not fitted yet.
+    """An estimator of a kind that is not fitted yet, with its arguments, the row and the column among them.
 
-    Args:
-        kind: of the estimator.
-        settings: its arguments, the row and the column among them.
-        source: what it learns from beside the features: ``"y"``, ``"pairs"``, ``"graph"``, or None.
-        is_cosine: whether the lengths of the rows of its embedding mean nothing.
+    ``source`` is what it learns from beside the features, ``"y"``, ``"pairs"`` or ``"graph"``; ``is_cosine`` tells
+    whether the lengths of the rows of its embedding mean nothing.
     """
 
     kind: type[Embedding] | type[Clustering]

@@ -14,13 +14,8 @@ _GIB = 2**30
 
 
 class Cost(NamedTuple):
-    """What a fit takes on this machine, within a factor of two or three.
-
-    Args:
-        seconds: of p and of all steps.
-        bytes: of memory, beside the features.
-        how: in words, what is computed.
-    """
+    """What a fit takes on this machine, within a factor of two or three: seconds of p and of all steps, bytes of memory
+    beside the features, and in words what is computed."""
 
     seconds: float
     bytes: int

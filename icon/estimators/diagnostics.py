@@ -159,13 +159,7 @@ def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class Reliability(NamedTuple):
-    """Of each bin of confidence: the share of the points, their mean confidence and their accuracy; 0 in an empty one.
-
-    Args:
-        share: ``[bins]``.
-        confidence: ``[bins]``.
-        accuracy: ``[bins]``.
-    """
+    """Of each of ``[bins]`` of confidence: share of the points, mean confidence and accuracy; 0 in an empty one."""
 
     share: NDArray[np.float64]
     confidence: NDArray[np.float64]

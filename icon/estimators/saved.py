@@ -106,17 +106,13 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}
     features = state.pop("features", None)
-    d_out = fitted["n_clusters_"] if clusters else estimator.n_components
+    if features is None:  # heads need to know how wide they are
+        features = torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
     estimator.mapper_ = build(
-        estimator.mapper,
-        torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
-        if features is None
-        else features,
-        d_out,
-        hidden=getattr(estimator, "hidden", 256),
-        orthonormal=config["orthonormal"],
+        estimator.mapper, features, fitted["n_clusters_"] if clusters else estimator.n_components,
+        hidden=getattr(estimator, "hidden", 256), orthonormal=config["orthonormal"],
         max_features=MAX_FEATURES if clusters else None,
-    )
+    )  # fmt: skip
     estimator.mapper_.load_state_dict(state)
     if config.get("output") is not None:
         estimator.set_output(transform=config["output"])
