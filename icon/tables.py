@@ -125,9 +125,6 @@ class _Lines(io.TextIOBase):
             self._begun = self._begun or bool(text)
         return text
 
-    def readable(self) -> bool:
-        return True
-
 
 @contextmanager
 def _opened(source: str | bytes) -> Iterator[_Lines]:
