@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) 
         free = Lookup(part.stop - part.start, start.shape[1], start=start[part])
         numbers = torch.arange(part.stop - part.start, device=x.device)
         fit(own, nn.Sequential(free, Beside(known)), numbers, rows.part(part.start, part.stop), steps=STEPS, seed=0,
-            optimizer=lambda ps: MomentumGains(ps, RATE, momentum=0.5))  # fmt: skip
+            optimizer=partial(MomentumGains, lr=RATE, momentum=0.5))  # fmt: skip
         places[part] = free.weight.detach()
     return places
 
