@@ -130,11 +130,6 @@ def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels
     return labels
 
 
-def known_labels(labels: Any, n: int) -> NDArray[np.int64]:
-    """``[n]`` the number of each label's class, from 0, and -1 where it is unknown; some of them are known."""
-    return classes_of(labels, n=n).codes
-
-
 def keys(labels: Labels) -> NDArray[np.int64]:
     """``[n]`` classes, and for each unknown label a class of its own: such a point belongs to nobody."""
     codes = labels.codes.copy()

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icon.cli.cluster_report import planar
-from icon.cli.fits import options_of, say
+from icon.cli.fits import beside, options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, title
 from icon.estimators.advice import advise as advise_on
-from icon.features import read_features, read_graph, read_vector
-from icon.labels import known_labels
+from icon.features import read_features
 
 OURS = ("index.html", "advice.csv")
 
@@ -30,9 +29,7 @@ def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: di
     check_output(out, OURS)
     read = read_features(given["features"], given["key"], options_of(False, table))
     x, n = read.values, len(read.values)
-    labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
-    pairs = None if given["pairs"] is None else read_vector(given["pairs"], expected=n)
-    graph = None if given["graph"] is None else read_graph(given["graph"], n)
+    labels, pairs, graph = (beside(given, name, n) for name in ("labels", "pairs", "graph"))
     if not quiet:
         say(read, labels)
     advice = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
