@@ -154,6 +154,17 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
     return tensor
 
 
+def weights(value: Any, name: str, n: int) -> Tensor:
+    """Finite numbers ``[n]`` >= 0, some of them above, without gradient."""
+    given = as_tensor(value, name).detach()
+    wrong = "" if given.shape == (n,) else f"shape {tuple(given.shape)}"
+    if not wrong and not bool((torch.isfinite(given) & (given >= 0)).all()):
+        wrong = "negative, NaN or infinite entries"
+    if wrong or not bool((given > 0).any()):
+        raise ValueError(f"{name}: got {wrong or 'only zeros'}, expected {n} finite numbers >= 0, some of them > 0")
+    return given
+
+
 def flag(value: bool, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: got {value!r}, expected True or False")

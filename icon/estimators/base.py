@@ -124,19 +124,6 @@ def plain(X: Any) -> Any:
     return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
 
 
-def sample_weights(given: Any, n: int) -> Tensor:
-    """``[n]`` how much each point counts."""
-    weights = check.as_tensor(given, "sample_weight").detach().double()
-    fault = f"shape {tuple(weights.shape)}" if weights.shape != (n,) else ""
-    if not fault and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-        fault = "negative, NaN or infinite entries"
-    if not fault and not bool(weights.sum() > 0):
-        fault = "zero for every point"
-    if fault:
-        raise ValueError(f"sample_weight: got {fault}, expected {n} finite numbers >= 0, some of them > 0")
-    return weights
-
-
 def with_lower_perplexity(loss: Loss, n: int) -> Loss:
     """The loss with the default perplexity of p lowered, where n points are too few for it; a warning tells it."""
     perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
