@@ -42,11 +42,11 @@ class Ranks:
 
     def share(self, x: Any, n: int) -> Any:
         """The rows of this rank of what has a row for each of n points; prepared p stays whole."""
-        if isinstance(x, (tuple, list)) and not self.alone:
-            return type(x)(self.share(each, n) for each in x)
-        if self.alone or isinstance(x, Rows) or not hasattr(x, "__getitem__") or len(x) != n:
+        if self.alone or isinstance(x, Rows):
             return x
-        return x[self.part(n)]
+        if isinstance(x, (tuple, list)):
+            return type(x)(self.share(each, n) for each in x)
+        return x[self.part(n)] if hasattr(x, "__getitem__") and len(x) == n else x
 
     @torch.no_grad()
     def begin(self, modules: Iterable[nn.Module]) -> None:
