@@ -7,7 +7,7 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Real
@@ -154,35 +154,42 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
     return tensor
 
 
+def weights(value: Any, name: str, n: int) -> Tensor:
+    """Finite numbers ``[n]`` >= 0, some of them above, without gradient."""
+    given = as_tensor(value, name).detach()
+    wrong = "" if given.shape == (n,) else f"shape {tuple(given.shape)}"
+    if not wrong and not bool((torch.isfinite(given) & (given >= 0)).all()):
+        wrong = "negative, NaN or infinite entries"
+    if wrong or not bool((given > 0).any()):
+        raise ValueError(f"{name}: got {wrong or 'only zeros'}, expected {n} finite numbers >= 0, some of them > 0")
+    return given
+
+
 def flag(value: bool, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: got {value!r}, expected True or False")
     return bool(value)
 
 
-def positive(value: float, name: str) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name}: got {value!r}, expected a number > 0")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name}: got {value!r}, expected a finite number > 0")
-    return float(value)
-
-
-def number(value: float, name: str, least: float = -math.inf) -> float:
-    expected = "a finite number" + ("" if least == -math.inf else f" >= {least:g}")
+def _real(value: float, name: str, expected: str, fits: Callable[[float], bool]) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: got {value!r}, expected {expected}")
-    if not (math.isfinite(value) and value >= least):
+    if not fits(value):
         raise ValueError(f"{name}: got {value!r}, expected {expected}")
     return float(value)
 
 
+def positive(value: float, name: str) -> float:
+    return _real(value, name, "a finite number > 0", lambda x: 0 < x < math.inf)
+
+
+def number(value: float, name: str, least: float = -math.inf) -> float:
+    expected = "a finite number" + ("" if least == -math.inf else f" >= {least:g}")
+    return _real(value, name, expected, lambda x: math.isfinite(x) and x >= least)
+
+
 def fraction(value: float, name: str) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name}: got {value!r}, expected a number in [0, 1]")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: got {value!r}, expected a number in [0, 1]")
-    return float(value)
+    return _real(value, name, "a number in [0, 1]", lambda x: 0 <= x <= 1)
 
 
 def integer(value: int, name: str, expected: str = "an integer") -> int:

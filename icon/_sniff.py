@@ -33,11 +33,7 @@ _NAMES = re.compile("labels?|class(es)?|targets?|y|id|species|category|cluster|g
 def separator(
     head: str, whole: bool, argument: str, name: str, given: str | None = None
 ) -> tuple[str, list[list[str]]]:
-    """The separator, and the cells of the beginning.
-
-    Raises:
-        ValueError: there are none, they are of different numbers, or several separators serve.
-    """
+    """The separator, and the cells of the beginning; a ValueError where none serves, or several do."""
     rows_by: dict[str, list[list[str]]] = {}
     scores: dict[str, float] = {}
     for sep in [given] if given else _SEPARATORS[: -1 if argument == "labels" else None]:  # labels may have spaces
@@ -125,11 +121,6 @@ def has_header(first: Sequence[str], body: Sequence[Sequence[str]], decimal: str
       with at most half of the digits of all numbers below; if it counts (but for 1, 2); and if it rises or falls,
       evenly or with m >= 6, where the rows do not.
     * Else it is a row, but may be either beside text over numbers.
-
-    Args:
-        first: cells of the first line.
-        body: cells of the rows below it.
-        decimal: mark of decimals.
     """
     words = [j for j, cell in enumerate(first) if cell not in MISSING and not is_value(cell, decimal)]
     if not body:

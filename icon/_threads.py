@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
@@ -24,11 +24,7 @@ _most: ContextVar[int] = ContextVar("threads that a fit may take for a large ope
 
 
 def chosen(n_jobs: int | None) -> int | None:
-    """The number of threads that is asked for, at most the cores; None leaves it to the size of the operations.
-
-    Raises:
-        TypeError, ValueError: not an integer, or 0.
-    """
+    """The number of threads that is asked for, at most the cores; None leaves it to the size of the operations."""
     if n_jobs is None:
         return None
     expected = "None, a number of threads, or -1 for all cores"
@@ -51,7 +47,9 @@ def threaded(fit: Fit) -> Fit:
         threads = chosen(self.n_jobs)
         token = _most.set(torch.get_num_threads() if threads is None else 0)
         try:
-            with check.said_once(), _pools(threads), _torch_threads(threads or 1):
+            # The pools of the other libraries (BLAS, OpenMP) are set where a number of threads is asked for.
+            pools = nullcontext() if threads is None else _POOLS.set(threads)
+            with check.said_once(), pools, _TORCH.set(threads or 1):
                 return fit(self, *args, **kwargs)
         finally:
             _most.reset(token)
@@ -61,16 +59,10 @@ def threaded(fit: Fit) -> Fit:
 
 @contextmanager
 def paying(work: Callable[[], int]) -> Iterator[None]:
-    """Within a fit that leaves it to the size: the threads that pay for operations of so many multiply-adds.
-
-    Args:
-        work: tells how many; it is asked within such a fit alone.
-    """
+    """Within a fit that leaves it to the size: the threads that pay for so many multiply-adds, asked for there
+    alone."""
     most = _most.get()
-    if not most:
-        yield
-        return
-    with _torch_threads(max(1, min(most, work() // PAYS))):
+    with _TORCH.set(max(1, min(most, work() // PAYS))) if most else nullcontext():
         yield
 
 
@@ -103,20 +95,6 @@ class _Setting:
                 self.write(stack[-1] if stack else self.before)
 
 
-_TORCH = _Setting(torch.get_num_threads, torch.set_num_threads)
-_torch_threads = _TORCH.set
-
-
-@contextmanager
-def _pools(threads: int | None) -> Iterator[None]:
-    """The pools of the other libraries (BLAS, OpenMP), where a number of threads is asked for."""
-    if threads is None:
-        yield
-        return
-    with _POOLS.set(threads):
-        yield
-
-
 def _read_pools() -> dict[str, int]:
     from threadpoolctl import ThreadpoolController
 
@@ -132,4 +110,4 @@ def _write_pools(threads: int | dict[str, int]) -> None:
             pool.set_num_threads(number)
 
 
-_POOLS = _Setting(_read_pools, _write_pools)
+_TORCH, _POOLS = _Setting(torch.get_num_threads, torch.set_num_threads), _Setting(_read_pools, _write_pools)

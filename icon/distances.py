@@ -28,15 +28,7 @@ _ENTRIES = 2**22  # of a block of distances: 32 MiB
 
 
 def metric_of(metric: Any, without: tuple[str, ...] = ()) -> Metric:
-    """A metric by its plain name, or a function of two rows.
-
-    Args:
-        metric: a name of scikit-learn's, ``"dot"``, ``"precomputed"``, or a function ``(a [d], b [d]) -> float``.
-        without: names that are not allowed here.
-
-    Raises:
-        ValueError: an unknown name.
-    """
+    """A metric by its plain name, or a function ``(a [d], b [d]) -> float`` as it is."""
     if callable(metric):
         return metric  # type: ignore[no-any-return]
     known = check.choice(metric, "metric", [name for name in NAMES if name not in without])
@@ -49,12 +41,7 @@ def needed(x: Any, metric: Metric) -> bool:
 
 
 def prepared(x: Any, name: str, metric: Metric) -> Rows:
-    """Validated features ``[n, d]`` in double precision, sparse ones as CSR.
-
-    Raises:
-        TypeError: no real numbers, or a metric that takes no sparse features.
-        ValueError: NaN or infinity, another shape, or distances that are negative.
-    """
+    """Validated features ``[n, d]``, or given distances ``[n, n]``, in double precision, sparse ones as CSR."""
     if not sp.issparse(x):
         x = check.matrix(x, name).detach().cpu().double().numpy()
         if metric == "precomputed" and x.shape[0] != x.shape[1]:
@@ -121,15 +108,8 @@ def nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The ``k`` nearest of ``b [m, d]`` for each row of a, ``[n, k]``, nearest first, and their distances.
 
-    Equal distances go by index.
-
-    Args:
-        a: ``[n, d]``, or distances that are given, ``[n, m]``.
-        b: ``[m, d]``.
-        k: at most m, less one if self is left out.
-        metric: as in `blocks`.
-        own: whether row i of b is row i of a, which is none of its neighbours.
-        rows: only these rows of a.
+    Equal distances go by index. With ``own``, row i of b is row i of a, which is none of its neighbours; ``rows`` are
+    the only ones of a that are looked at.
     """
     indices, distances = [], []
     places = np.arange(a.shape[0]) if rows is None else rows
@@ -177,11 +157,7 @@ def _moved(a: Rows, b: Rows) -> tuple[Rows, Rows]:
 
 
 def _about_their_mean(x: Rows) -> Rows:
-    """Rows less their means, in a unit of their own.
-
-    Raises:
-        ValueError: a constant row, which is not correlated with any.
-    """
+    """Rows less their means, in a unit of their own; a constant row, which is not correlated with any, is refused."""
     x = x / np.maximum(np.abs(x).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     constant = np.flatnonzero(np.ptp(x, axis=1) == 0).tolist()
     if constant:

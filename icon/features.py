@@ -28,11 +28,7 @@ _PACKAGES = {".xlsx": "openpyxl", ".parquet": "pyarrow"}
 
 
 def read_matrix(path: str, key: str | None = None, options: TableOptions | None = None) -> NDArray[Any]:
-    """The values of `read_features`; its notes are logged.
-
-    Raises:
-        ValueError: as `read_features`.
-    """
+    """The values of `read_features`; its notes are logged."""
     features = read_features(path, key, options)
     for note in features.notes:
         logging.getLogger(__name__).warning("%s: %s", path, note)
@@ -40,19 +36,11 @@ def read_matrix(path: str, key: str | None = None, options: TableOptions | None 
 
 
 def read_features(path: str, key: str | None = None, options: TableOptions | None = None) -> Features:
-    """Features ``[n, d]``: an array, or the columns of numbers of a table.
+    """Features ``[n, d]``: an array, or the columns of numbers of a table; ``-`` is delimited text on standard input.
 
     true and false become 1 and 0, lists of one length become columns. Columns of text, an index without a name and
-    empty columns are left out with a note.
-
-    Args:
-        path: of the file, or - for delimited text on standard input.
-        key: which of several arrays, or the column of a table.
-        options: what the file does not say.
-
-    Raises:
-        ValueError: no such file, not readable, several arrays and no key, a gap, or no numbers; or a table that can be
-            read in two ways.
+    empty columns are left out with a note. A key tells which of several arrays, or which column of a table. What can be
+    read in two ways is refused.
     """
     options = options or TableOptions()
     read = _read(path, "features", key, options)
@@ -72,12 +60,8 @@ def read_features(path: str, key: str | None = None, options: TableOptions | Non
 def read_graph(path: str, n: int) -> Any:
     """What `icon.p.Graph` takes, from the file of a graph of n points.
 
-    Args:
-        path: of a matrix ``[n, n]``, of SciPy's (.npz), or of edges: from, to, and a weight if there is a third column.
-        n: points, which edges count from 0.
-
-    Raises:
-        ValueError: as `read_features`, or another shape, or ends of edges that are no integers.
+    It holds a matrix ``[n, n]``, one of SciPy's (.npz), or edges between points numbered from 0: from, to, and a weight
+    if there is a third column.
     """
     if path.endswith(".npz"):
         with suppress(ValueError, OSError, KeyError):
@@ -97,19 +81,11 @@ def read_graph(path: str, n: int) -> Any:
 def read_vector(
     path: str, key: str | None = None, options: TableOptions | None = None, expected: int | None = None
 ) -> NDArray[Any]:
-    """Labels ``[n]`` from a file of one column.
+    """Labels ``[n]`` from a file of one column, or from the array or the column that a key names.
 
     Whole numbers are exact, true and false become 1 and 0, and an unknown label is None (NaN among decimals). Among
-    labels of text an empty cell and -1 are unknown: NA and None may be classes.
-
-    Args:
-        path: of the file, or - for delimited text on standard input.
-        key: which of several arrays or columns.
-        options: what the file does not say.
-        expected: number of labels; it tells a header from a label.
-
-    Raises:
-        ValueError: as `read_features`, or more than one column.
+    labels of text an empty cell and -1 are unknown: NA and None may be classes. The expected number of labels tells a
+    header from a label.
     """
     read = _read(path, "labels", key, options or TableOptions(), expected)
     if isinstance(read, list):

@@ -27,20 +27,11 @@ class Labels(NamedTuple):
 
 
 def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_one_is_unknown: bool = True) -> Labels:
-    """The classes that labels name.
+    """The classes that labels ``[n]`` name, a list, array, tensor or series of text, whole numbers or truth values.
 
-    None, NaN, a missing value of pandas and the number -1 are unknown labels. Text is a name as it stands, ``"NA"`` and
-    ``"None"`` as well. Integers of any size stay exact, and memory is that of the labels, however large they are.
-
-    Args:
-        value: ``[n]`` a list, array, tensor or series of text, integers, whole numbers or truth values.
-        name: of the argument, for messages.
-        n: how many there must be.
-        minus_one_is_unknown: False takes -1 as a name like any other.
-
-    Raises:
-        ValueError: another shape or length, or numbers that are no classes (fractions, infinity).
-        TypeError: no labels at all.
+    None, NaN, a missing value of pandas and, unless it is to be a name, the number -1 are unknown labels. Text is a
+    name as it stands, ``"NA"`` and ``"None"`` as well. Integers of any size stay exact, and memory is that of the
+    labels, however large they are. Fractions and infinity are refused.
     """
     array = _as_array(value, name)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -132,24 +123,11 @@ def _in_order(codes: NDArray[np.int64], names: NDArray[Any]) -> Labels:
 
 
 def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels:
-    """`read_labels` of which at least one is known.
-
-    Raises:
-        ValueError, TypeError: as `read_labels`, or all of them unknown.
-    """
+    """`read_labels` of which at least one is known."""
     labels = read_labels(value, name, n)
     if not labels.known.any():
         raise ValueError(f"{name}: got no label that is known (-1, None and NaN are unknown), expected some")
     return labels
-
-
-def known_labels(labels: Any, n: int) -> NDArray[np.int64]:
-    """``[n]`` the number of each label's class, from 0, and -1 where it is unknown; some of them are known.
-
-    Raises:
-        ValueError, TypeError: as `classes_of`.
-    """
-    return classes_of(labels, n=n).codes
 
 
 def keys(labels: Labels) -> NDArray[np.int64]:

@@ -71,11 +71,7 @@ class Layout:
 
 
 def positions(names: Sequence[str], wanted: str, option: str, argument: str | None = None) -> list[int]:
-    """Positions of columns written as in `TableOptions`. A name goes before a position.
-
-    Raises:
-        ValueError: no such column, or several of that name.
-    """
+    """Positions of columns written as in `TableOptions`. A name goes before a position."""
     columns: list[int] = []
     for item in next(csv.reader([wanted], skipinitialspace=True), []):
         span = re.fullmatch(r"(\d*):(\d*)", item)
@@ -129,9 +125,6 @@ class _Lines(io.TextIOBase):
             self._begun = self._begun or bool(text)
         return text
 
-    def readable(self) -> bool:
-        return True
-
 
 @contextmanager
 def _opened(source: str | bytes) -> Iterator[_Lines]:
@@ -150,20 +143,13 @@ def _opened(source: str | bytes) -> Iterator[_Lines]:
 
 
 def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple[pd.DataFrame, Layout]:
-    """Columns ``0, 1, ...`` of delimited text and how it was understood.
+    """Columns ``0, 1, ...`` of delimited text (a path, - for standard input, or itself) and how it was understood.
 
     The separator is the one that cuts all lines into equally many cells, most of them numbers; the decimal mark is the
     one that the cells show (lines like 1,5 without a header are two columns); for the first line see `has_header`. If
     it is one shorter than the others, the first column holds the names of the rows. The beginning is looked at, then
-    pandas reads the text once.
-
-    Args:
-        source: a path, - for standard input, or the text itself.
-        name: of the source in messages.
-        options: what the text does not say.
-
-    Raises:
-        ValueError: the text has rows of different lengths or can be read in two ways; the option that decides is named.
+    pandas reads the text once. Rows of different lengths, and what can be read in two ways, are refused by the option
+    that decides.
     """
     with _opened(source) as lines:
         layout = _layout(*lines.head(), name, options)
@@ -195,17 +181,7 @@ def read_labels(
     The first cell is no header if it occurs again or if the number of rows is the expected one (then text over numbers
     may be either). Else it is one over cells of another kind (text over numbers), where only that makes the number fit,
     and if it is a name that such columns have (label, class, y, ...). A number over numbers is a label if the expected
-    number is not known.
-
-    Args:
-        source: as in `read_columns`.
-        name: of the source in messages.
-        options: what the text does not say.
-        key: which of several columns, by name or position.
-        expected: number of labels.
-
-    Raises:
-        ValueError: as `read_columns`, several columns and no key, or a first cell that may be a header or a label.
+    number is not known. Several columns without a key are refused, and a first cell that may be a header or a label.
     """
     with _opened(source) as lines:
         head, whole = lines.head()

@@ -12,7 +12,7 @@ from experiments.clustering.deep_baselines import deep_baseline, deep_restart
 from experiments.clustering.protocol import Clusters, cluster, cluster_views, from_starts, measured, starts, union
 from experiments.datasets import DEVELOPMENT, Dataset
 from experiments.record import Configuration, Experiment, Measures
-from icon.estimators.metric import metric_of
+from icon.estimators.neighborhood import metric_of
 
 OURS = "debiased InfoNCE clustering (ours)"
 RANDOM = "ours, random initialisation"

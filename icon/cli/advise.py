@@ -13,38 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icon.cli.cluster_report import planar
-from icon.cli.fits import options_of, say
+from icon.cli.fits import beside, options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
-from icon.estimators.advice import Advice, read_budget, title
+from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
-from icon.features import read_features, read_graph, read_vector
-from icon.labels import known_labels
+from icon.features import read_features
 
 OURS = ("index.html", "advice.csv")
 
 
 def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool) -> None:
-    """Print the ranking and the code of the best, and write the page.
-
-    Args:
-        out: a folder.
-        table: `TableOptions`.
-        given: the files of the command: features, labels, graph, pairs, and the key of the array.
-        settings: arguments of `icon.advise`.
-        quiet: say nothing of what was read.
-
-    Raises:
-        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
-    """
+    """Print the ranking and the code of the best, and write the page into a folder; bad input writes nothing."""
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
     check_output(out, OURS)
     read_budget(settings["budget"])  # before a large file is read
     read = read_features(given["features"], given["key"], options_of(False, table))
     x, n = read.values, len(read.values)
-    labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
-    pairs = None if given["pairs"] is None else read_vector(given["pairs"], expected=n)
-    graph = None if given["graph"] is None else read_graph(given["graph"], n)
+    labels, pairs, graph = (beside(given, name, n) for name in ("labels", "pairs", "graph"))
     if not quiet:
         say(read, labels)
     advice = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
@@ -102,8 +88,7 @@ def ranking(advice: Advice) -> str:
         is_best, known = each["name"] == advice.best, np.isfinite(each["low"])
         words = "the best" if is_best else "not clearly worse" if each["tied"] else "worse"
         words = "not known after one round" if not known and not is_best else words
-        less = "" if is_best else f"{-each['difference']:+.3f}"
-        less += f" [{-each['high']:+.3f}, {-each['low']:+.3f}]" if known and not is_best else ""
+        less = "" if is_best else behind(each)
         x1, x2 = (place(each[end]) if known else place(each["difference"]) for end in ("high", "low"))
         bar = (
             f'<svg width="200" height="14" role="img" aria-label="{less or "0"}">'

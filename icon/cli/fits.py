@@ -23,7 +23,7 @@ from icon.core.exchange import on_all
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.estimators.spaces import side_by_side
 from icon.features import read_features, read_graph, read_vector
-from icon.labels import known_labels
+from icon.labels import classes_of
 from icon.methods.registry import find
 from icon.tables import TableOptions
 
@@ -31,19 +31,7 @@ from icon.tables import TableOptions
 def embed(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool
 ) -> None:
-    """Write the map of features.
-
-    Args:
-        out: a folder, or one file; None writes CSV to standard output.
-        form: of the coordinates in the folder.
-        table: `TableOptions`.
-        given: the files of the command: features, labels, graph, pairs, and the keys of their arrays.
-        settings: arguments of `icon.Embedding`.
-        quiet: no progress bar.
-
-    Raises:
-        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
-    """
+    """Write the map of features: a folder, one file, or CSV on standard output; bad input writes nothing."""
     with joined() as (group, is_first):
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
         read, y, labels = on_all(partial(_read_for_map, out, form, table, given, column), group)
@@ -85,30 +73,15 @@ def _read_for_map(
     plain = output.checked_form(out, maps.OURS, form) == ".npy"
     read = read_features(given["features"], given["key"], options_of(plain, table))
     n = len(read.values)
-    labels = None if given["labels"] is None else known_labels(read_vector(given["labels"], expected=n), n)
+    labels = beside(given, "labels", n)
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
-    if name is None:
-        return read, None, labels
-    if given[name] is None:
+    if name is not None and given[name] is None:
         raise ValueError(f"{name}: got no file, expected --{name} FILE for the column {column}")
-    if name == "graph":
-        return read, read_graph(given["graph"], n), labels
-    return read, labels if name == "labels" else known_labels(read_vector(given["pairs"], expected=n), n), labels
+    return read, None if name is None else labels if name == "labels" else beside(given, name, n), labels
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], quiet: bool) -> None:
-    """Write the clusters of features and, where labels are given, print their scores.
-
-    Args:
-        out: a folder, or one file; None writes CSV to standard output.
-        form: of the assignments in the folder.
-        table: `TableOptions`.
-        given: the other arguments of the command.
-        quiet: no progress bar.
-
-    Raises:
-        ValueError, TypeError, MemoryError, ImportError, FloatingPointError: bad input; nothing is written.
-    """
+    """Write the clusters of features, as `embed` does a map, and print their scores where labels are given."""
     with joined() as (group, is_first):
         read, y = on_all(partial(_read_for_clusters, out, form, table, given), group)
         spaces = [each.values for each in read]
@@ -155,11 +128,17 @@ def _read_for_clusters(
             raise ValueError(
                 f"id: got different ids in {path}, expected those of {given['features'][0]}, in their order"
             )
-    if given["labels"] is None:
-        return read, None
     how = TableOptions(sep=table["sep"], header=given["labels_header"])
-    n = len(read[0].values)
-    return read, known_labels(read_vector(given["labels"], given["labels_key"], how, expected=n), n)
+    return read, beside(given, "labels", len(read[0].values), given["labels_key"], how)
+
+
+def beside(given: dict[str, Any], name: str, n: int, key: str | None = None, how: TableOptions | None = None) -> Any:
+    """The numbers ``[n]`` of labels or pairs, -1 where unknown, or the graph, of n points; None without such a file."""
+    if given[name] is None:
+        return None
+    if name == "graph":
+        return read_graph(given[name], n)
+    return classes_of(read_vector(given[name], key, how, expected=n), name, n).codes
 
 
 def options_of(plain: bool, given: dict[str, Any]) -> TableOptions:

@@ -53,31 +53,14 @@ Id = Annotated[str | None, typer.Option("--id", help="A column that is no featur
 Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
 
 
-class Style(str, Enum):
-    """How `icon table` prints."""
-
-    text = "text"
-    csv = "csv"
-    markdown = "markdown"
-    json = "json"
-
-
-class Form(str, Enum):
-    """How `icon cluster` writes assignments into its folder."""
-
-    csv = "csv"
-    parquet = "parquet"
-    npy = "npy"
-
-
-class Goal(str, Enum):
-    """What `icon advise` is asked for."""
-
-    map = "map"
-    clusters = "clusters"
-    retrieval = "retrieval"
-    classification = "classification"
-
+# The choices of --style, --format and --for.
+Style = Enum("Style", {"text": "text", "csv": "csv", "markdown": "markdown", "json": "json"}, type=str)
+Form = Enum("Form", {"csv": "csv", "parquet": "parquet", "npy": "npy"}, type=str)
+Goal = Enum(
+    "Goal",
+    {"map": "map", "clusters": "clusters", "retrieval": "retrieval", "classification": "classification"},
+    type=str,
+)
 
 Load = Annotated[
     list[str] | None,

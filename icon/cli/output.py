@@ -23,15 +23,7 @@ _COUNTED = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu", "pynndescent
 
 
 def check_output(out: Path | None, ours: Sequence[str]) -> None:
-    """Refuse before any work what could not be written after it.
-
-    Args:
-        out: a file, or a folder.
-        ours: the files that the folder may hold.
-
-    Raises:
-        ValueError: an ending that is none of `FILES`, a parent that is no folder, or a folder that holds other files.
-    """
+    """Refuse before any work what could not be written after it; ``ours`` are the files that a folder may hold."""
     # The functions of os.path are False, and raise nothing, for a name that is too long.
     if out is None:
         return
@@ -54,11 +46,7 @@ def check_output(out: Path | None, ours: Sequence[str]) -> None:
 
 
 def checked_form(out: Path | None, ours: Sequence[str], form: str) -> str:
-    """`check_output`, and the ending of the table to be written: empty for standard output, ``.form`` in a folder.
-
-    Raises:
-        ValueError: as in `check_output`, or no library for parquet.
-    """
+    """`check_output`, and the ending of the table to be written: empty for standard output, ``.form`` in a folder."""
     check_output(out, ours)
     ending = "" if out is None else out.suffix or f".{form}"
     wanted = form == "parquet" or ending == ".parquet"
@@ -69,11 +57,7 @@ def checked_form(out: Path | None, ours: Sequence[str], form: str) -> str:
 
 @contextmanager
 def staged(out: Path | None) -> Iterator[Path | None]:
-    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed.
-
-    Raises:
-        ValueError: it cannot be written.
-    """
+    """A place beside ``out`` to write to, which becomes ``out`` when all is written, and is gone if anything failed."""
     if out is None:
         yield None
         return

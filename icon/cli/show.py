@@ -31,11 +31,7 @@ SYMBOLS = {
 
 
 def load(modules: Sequence[str]) -> None:
-    """Import modules of the user, which register methods and parts of their own.
-
-    Raises:
-        ValueError: a module that cannot be imported.
-    """
+    """Import modules of the user, which register methods and parts of their own."""
     if modules:
         sys.path.append(os.getcwd())  # where a module is sought by python -m, but not by a command
     for name in modules:
@@ -76,11 +72,7 @@ def _names(row: str, column: str) -> Text:
 
 
 def cell(row: str, column: str, as_json: bool = False) -> None:
-    """A coordinate by its slugs: the methods in it, and how to make its loss.
-
-    Raises:
-        ValueError: an unknown row or column.
-    """
+    """A coordinate by its slugs: the methods in it, and how to make its loss."""
     loss = axes.loss(row.lower(), column.lower())
     here = [m for m in registry.methods() if (m.row, m.column) == (loss.row, loss.column)]
     code = f'loss = icon.loss("{loss.row}", "{loss.column}")'
@@ -98,11 +90,7 @@ def cell(row: str, column: str, as_json: bool = False) -> None:
 
 
 def method(name: str, as_json: bool = False) -> None:
-    """A method by its slug or its printed name: what it is, how to make it, where it was published.
-
-    Raises:
-        ValueError: an unknown name.
-    """
+    """A method by its slug or its printed name: what it is, how to make it, where it was published."""
     method = registry.find(name)
     if as_json:
         _print_json(_record(method))
@@ -160,26 +148,15 @@ def _labelled(console: Console, label: str, *words: str | tuple[str, str]) -> No
 def _record(method: Method) -> dict[str, Any]:
     """All that is known of a method, for a program to read."""
     citation, program = method.citation, method.program
+    names = ("slug", "name", "row", "column", "coordinate", "family", "status", "year", "relation")
     return {
-        "slug": method.slug,
-        "name": method.name,
-        "row": method.row,
-        "column": method.column,
-        "coordinate": method.coordinate or None,
-        "family": method.family,
-        "status": method.status,
-        "year": method.year,
-        "relation": method.relation,
+        **{name: getattr(method, name) or None for name in names},
         "hyper": dict(method.hyper),
         "code": f'loss = icon.method("{method.slug}")',
         "loss": repr(registry.method(method.slug)),
         "citation": None if citation is None else {**asdict(citation), "url": citation.url},
         "program": None if program is None else {
-            "repository": program.repository or None,
-            "path": program.path or None,
-            "commit": program.commit or None,
-            "url": program.url,
-            "call": program.call or None,
+            **{name: getattr(program, name) or None for name in ("repository", "path", "commit", "url", "call")},
             "published": program.factor or None,
             "settings": dict(program.settings),
             "differs": program.differs or None,

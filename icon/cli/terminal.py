@@ -37,11 +37,7 @@ def line(to: Console, text: Text) -> None:
 def grid(to: Console, corner: str, across: Sequence[str], body: Sequence[tuple[str, Sequence[Text]]]) -> None:
     """Print a table with one cell below the other where no word of it would be broken, else as a list.
 
-    Args:
-        to: where to.
-        corner: what stands above the labels.
-        across: the names of the columns.
-        body: a label and the cells of each row.
+    Its columns have the names ``across``, its rows a label and cells, and ``corner`` stands above the labels.
     """
     heads = [Text(head.replace(", ", ",\n"), style="bold") for head in across]  # σ → ∞ stays in one line
     columns = [

@@ -70,10 +70,8 @@ class Advice:
         for place in self.table.to_dict("records"):
             text = f"  {titles[place['name']]:<{width}}  {place['score']:.3f}"
             if place["name"] != self.best:
-                text += f"  {-place['difference']:+.3f}"
-                if np.isfinite(place["low"]):
-                    text += f" [{-place['high']:+.3f}, {-place['low']:+.3f}]"
-                    text += "  not clearly worse" if place["tied"] else ""
+                text += f"  {behind(place)}"
+                text += "  not clearly worse" if place["tied"] and np.isfinite(place["low"]) else ""
             lines.append(text)
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes), "", self.code])
 
@@ -172,12 +170,14 @@ def title(record: dict[Any, Any]) -> str:
     return f"{record['name']} ({record['method']})" if record["method"] else str(record["name"])
 
 
-def read_budget(budget: float | str) -> float:
-    """Seconds of ``"10m"``, ``"90s"``, ``"1h"`` or a number.
+def behind(record: dict[Any, Any]) -> str:
+    """By how much a candidate is behind the best, and the interval where there is one."""
+    interval = f" [{-record['high']:+.3f}, {-record['low']:+.3f}]" if np.isfinite(record["low"]) else ""
+    return f"{-record['difference']:+.3f}{interval}"
 
-    Raises:
-        ValueError, TypeError: no such thing, or not above zero.
-    """
+
+def read_budget(budget: float | str) -> float:
+    """Seconds of ``"10m"``, ``"90s"``, ``"1h"`` or a number."""
     if not isinstance(budget, str):
         return check.positive(budget, "budget")
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", budget)
@@ -304,27 +304,24 @@ def _summary(
     samples: list[NDArray[np.int64]],
     random_state: int,
 ) -> Advice:
-    ranked = sorted(rounds[0], key=lambda name: -np.mean([each[name][0] for each in rounds]))
-    by_name = {each.name: each for each in tried}
-    scores = {name: np.array([each[name][0] for each in rounds]) for name in ranked}
-    table = []
-    for name in ranked:
-        mean, low, high = _difference(scores[ranked[0]] - scores[name])
-        seconds = np.mean([each[name][1] for each in rounds])
+    scores = {name: np.array([each[name][0] for each in rounds]) for name in rounds[0]}
+    ranked = sorted((each for each in tried if each.name in scores), key=lambda each: -scores[each.name].mean())
+    best, table = ranked[0], []
+    for each in ranked:
+        mean, low, high = _difference(scores[best.name] - scores[each.name])
         table.append({
-            "name": name, "row": by_name[name].row, "column": by_name[name].column, "method": by_name[name].method,
-            "score": scores[name].mean(), "difference": mean, "low": low, "high": high, "tied": not low > 0,
-            "seconds": seconds,
+            "name": each.name, "row": each.row, "column": each.column, "method": each.method,
+            "score": scores[each.name].mean(), "difference": mean, "low": low, "high": high, "tied": not low > 0,
+            "seconds": np.mean([trials[each.name][1] for trials in rounds]),
         })  # fmt: skip
-    trials = [
-        {"name": name, "round": number, "score": each[name][0], "seconds": each[name][1]}
-        for number, each in enumerate(rounds)
-        for name in ranked
+    all_trials = [
+        {"name": each.name, "round": number, "score": trials[each.name][0], "seconds": trials[each.name][1]}
+        for number, trials in enumerate(rounds)
+        for each in ranked
     ]
-    best = by_name[ranked[0]]
-    outputs = {name: [each[name][2] for each in rounds] for name in ranked}
+    outputs = {each.name: [trials[each.name][2] for trials in rounds] for each in ranked}
     return Advice(
-        goal, words, pd.DataFrame(table), pd.DataFrame(trials), best.name, best.code(random_state),
+        goal, words, pd.DataFrame(table), pd.DataFrame(all_trials), best.name, best.code(random_state),
         best.make(random_state), notes, samples[: len(rounds)], outputs,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.core.loss import Loss
 from icon.estimators import initialization
-from icon.estimators.base import check_callback, check_hyper, made_from, placed, sample_weights
+from icon.estimators.base import check_callback, check_hyper, made_from, placed
 from icon.estimators.counting import check_auto
 from icon.estimators.neighborhood import NEIGHBOURS, Neighborhood
 from icon.estimators.spaces import read_spaces
@@ -24,15 +24,11 @@ BATCH, PER_CLUSTER = 512, 8  # pairs of a step, and at least so many for each cl
 def checked(
     estimator: Any, near: Neighborhood, X: Any, y: Any, sample_weight: Any
 ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
-    """What a fit of an `icon.Clustering` begins with: the features of each space, the known classes and the weights
-    ``[n]``, the kinds of first clusters, and the loss.
-
-    Raises:
-        TypeError, ValueError: an argument that is not as it may be.
-    """
+    """What a fit of an `icon.Clustering` begins with, where all arguments are right: the features of each space, the
+    known classes and the weights ``[n]``, the kinds of first clusters, and the loss."""
     spaces = [placed(x, estimator.device) for x in read_spaces(estimator, X, least=2)]
     n = spaces[0].shape[0]
-    weights = None if sample_weight is None else sample_weights(sample_weight, n)
+    weights = None if sample_weight is None else check.weights(sample_weight, "sample_weight", n).double()
     if weights is not None and not bool((weights > 0).all()):
         raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
     if weights is not None and estimator.group is not None:

@@ -22,6 +22,7 @@ from icon._threads import paying
 from icon.core.loss import Loss
 from icon.labels import classes_of, keys
 from icon.methods import axes
+from icon.neighbors.blocks import parts
 from icon.nn.mappers import MAX_FEATURES, as_seen
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
@@ -29,11 +30,7 @@ SOME = 20_000  # rows of an array on disk by which features are scaled
 
 
 def random_of(random_state: Any) -> np.random.RandomState:
-    """The generator of a ``random_state``.
-
-    Raises:
-        ValueError: no such thing.
-    """
+    """The generator of a ``random_state``."""
     try:
         generator: np.random.RandomState = check_random_state(random_state)
     except (ValueError, TypeError):
@@ -99,13 +96,8 @@ def _in_one_line(error: Exception) -> str:
 
 
 def as_dense(estimator: Any, x: Any, reset: bool = False) -> Any:
-    """What a mapper sees: dense features as they are, sparse ones ``[n, f]`` in their leading singular directions.
-
-    Args:
-        estimator: a fit on sparse features keeps the directions, ``basis_ [f, dims]``.
-        x: the features.
-        reset: find the directions anew.
-    """
+    """What a mapper sees: dense features as they are, sparse ones ``[n, f]`` in their leading singular directions,
+    which a fit on sparse features keeps (``basis_ [f, dims]``); with ``reset`` they are found anew."""
     if reset:
         vars(estimator).pop("basis_", None)
         if sp.issparse(x):
@@ -132,23 +124,6 @@ def plain(X: Any) -> Any:
     return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
 
 
-def sample_weights(given: Any, n: int) -> Tensor:
-    """``[n]`` how much each point counts.
-
-    Raises:
-        ValueError, TypeError: no n finite numbers >= 0, some of them above.
-    """
-    weights = check.as_tensor(given, "sample_weight").detach().double()
-    fault = f"shape {tuple(weights.shape)}" if weights.shape != (n,) else ""
-    if not fault and not bool((torch.isfinite(weights) & (weights >= 0)).all()):
-        fault = "negative, NaN or infinite entries"
-    if not fault and not bool(weights.sum() > 0):
-        fault = "zero for every point"
-    if fault:
-        raise ValueError(f"sample_weight: got {fault}, expected {n} finite numbers >= 0, some of them > 0")
-    return weights
-
-
 def with_lower_perplexity(loss: Loss, n: int) -> Loss:
     """The loss with the default perplexity of p lowered, where n points are too few for it; a warning tells it."""
     perplexity, most = loss.p.hyper_parameters().get("perplexity"), max(1.0, (n - 1) / 3)
@@ -159,11 +134,7 @@ def with_lower_perplexity(loss: Loss, n: int) -> Loss:
 
 
 def check_hyper(hyper: Any, taken: tuple[str, ...] = ()) -> None:
-    """Hyper-parameters by name, none of which is an argument of the estimator.
-
-    Raises:
-        TypeError, ValueError: no mapping, or such a name.
-    """
+    """Whether there are hyper-parameters by name, none of which is an argument of the estimator."""
     if hyper is not None and not isinstance(hyper, Mapping):
         raise TypeError(f"hyper: got {hyper!r}, expected a mapping of names, such as {{'metric': 'cosine'}}")
     for name in taken:
@@ -239,28 +210,22 @@ def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     """The mapper's output for new features, as NumPy."""
     device = next(mapper.parameters()).device
 
-    def block(start: int) -> NDArray[np.float32]:
-        z: Tensor = mapper(as_seen(mapper, check.as_tensor(X[start : start + BLOCK], "X").to(device)))
-        return z.float().cpu().numpy()
-
+    outputs = np.empty(0, np.float32)
     size = sum(parameter.numel() for parameter in mapper.parameters())
     with torch.no_grad(), paying(lambda: min(len(X), BLOCK) * size):
-        first = block(0)
-        outputs = np.empty((len(X), *first.shape[1:]), first.dtype)  # parts and their whole would be twice as much
-        outputs[:BLOCK] = first
-        for start in range(BLOCK, len(X), BLOCK):
-            outputs[start : start + BLOCK] = block(start)
+        for part in parts(len(X), BLOCK):
+            z = mapper(as_seen(mapper, check.as_tensor(X[part], "X").to(device))).float().cpu().numpy()
+            if part.start == 0:  # parts and their whole would be twice as much
+                outputs = np.empty((len(X), *z.shape[1:]), np.float32)
+            outputs[part] = z
     return outputs
 
 
 def read(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> Any:
-    """Features as they are: an array, a sparse matrix, or an array as it lies on disk.
+    """Features ``[n, f]`` as they are: an array, a sparse matrix, or an array as it lies on disk.
 
-    Args:
-        estimator: keeps what scikit-learn knows of the features.
-        X: ``[n, f]``.
-        reset: whether this is a fit, and not to be compared with one.
-        least: how many points in memory there must be.
+    A fit resets what scikit-learn knows of them, else they are compared with that; ``least`` is how many points in
+    memory there must be.
     """
     X = features_of(X)
     if not on_disk(X):
@@ -294,19 +259,12 @@ def on_disk(X: Any) -> bool:
 
 
 def check_on_disk(X: Any) -> None:
-    """A finite matrix of real numbers, looked at in blocks.
-
-    Raises:
-        ValueError, TypeError: as for features in memory.
-    """
+    """Whether there is a finite matrix of real numbers, looked at in blocks."""
     if X.ndim != 2 or X.dtype.kind not in "fiu":
         raise ValueError(f"X: got shape {X.shape} of {X.dtype}, expected real numbers (n, f)")
-    for start in range(0, len(X), BLOCK):
-        bad = np.flatnonzero(~np.isfinite(X[start : start + BLOCK]).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"X: got NaN or infinity in rows {check.some((bad + start).tolist())}, expected finite numbers"
-            )
+    for part in parts(len(X), BLOCK):
+        if len(bad := part.start + np.flatnonzero(~np.isfinite(X[part]).all(axis=1))):
+            raise ValueError(f"X: got NaN or infinity in rows {check.some(bad.tolist())}, expected finite numbers")
 
 
 def features_of(X: Any) -> Any:
@@ -331,7 +289,4 @@ def features_of(X: Any) -> Any:
     first = row(0)
     if first.ndim != 1:
         raise ValueError(f"X: got items of shape {first.shape}, expected feature rows (f,)")
-    rows = np.empty((len(X), len(first)), dtype=np.float32)
-    for i in range(len(rows)):
-        rows[i] = row(i)
-    return rows
+    return np.fromiter(map(row, range(len(X))), np.dtype((np.float32, len(first))), len(X))

@@ -14,13 +14,10 @@ STEPS, WIDTH = 500, 16  # of an embedding; its dimensions where it is not looked
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An estimator that is not fitted yet.
+    """An estimator of a kind that is not fitted yet, with its arguments, the row and the column among them.
 
-    Args:
-        kind: of the estimator.
-        settings: its arguments, the row and the column among them.
-        source: what it learns from beside the features: ``"y"``, ``"pairs"``, ``"graph"``, or None.
-        is_cosine: whether the lengths of the rows of its embedding mean nothing.
+    ``source`` is what it learns from beside the features, ``"y"``, ``"pairs"`` or ``"graph"``; ``is_cosine`` tells
+    whether the lengths of the rows of its embedding mean nothing.
     """
 
     kind: type[Embedding] | type[Clustering]
@@ -68,15 +65,9 @@ class Candidate:
 def candidates(
     goal: str, sources: tuple[str, ...], clusters: int, n_features: int, scale: float = 1.0, near: int = 45
 ) -> list[Candidate]:
-    """What is tried for a goal.
+    """What is tried for a goal, given what there is beside the features (``sources``).
 
-    Args:
-        goal: one of `GOALS`.
-        sources: what is given beside the features, of ``"y"``, ``"pairs"`` and ``"graph"``.
-        clusters: their number, for the goal ``"clusters"``.
-        n_features: of the points.
-        scale: a distance to near neighbours, which the Student-t column cannot find itself.
-        near: neighbours that this column keeps.
+    The Student-t column has to be told a distance to near neighbours (``scale``) and how many of them it keeps.
     """
     if goal == "clusters":
         return _clusterings(sources, clusters)

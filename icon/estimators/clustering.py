@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -37,6 +37,7 @@ from icon.estimators.spaces import read_spaces, side_by_side
 from icon.training.state import settled
 
 
+@dataclass(eq=False, repr=False)  # scikit-learn's own are kept
 class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
@@ -153,70 +154,39 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
     """
 
-    def __init__(
-        self,
-        n_clusters: int | str = 8,
-        column: str = "knn",
-        *,
-        n_neighbors: int | str = "auto",
-        metric: str | Callable[..., float] = "auto",
-        walks: int = 3,
-        debias: float = 0.1,
-        balance: float | str = "auto",
-        mapper: str | nn.Module = "mlp",
-        hidden: int | Sequence[int] = 256,
-        max_iter: int = 200,
-        learning_rate: float | str = "auto",
-        n_init: int = 3,
-        init: str | Sequence[str] = "auto",
-        batch_size: int | str | None = "auto",
-        ema: float = 0.0,
-        neighbors: str = "auto",
-        checkpoint: str | os.PathLike[str] | None = None,
-        symmetrize: str | None = "union",
-        hyper: Mapping[str, Any] | None = None,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
-        device: str | torch.device = "auto",
-        evaluator: str | Evaluator | None = None,
-        n_jobs: int | None = None,
-        group: Group | None = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.column = column
-        self.n_neighbors = n_neighbors
-        self.metric = metric
-        self.walks = walks
-        self.debias = debias
-        self.balance = balance
-        self.mapper = mapper
-        self.hidden = hidden
-        self.max_iter = max_iter
-        self.learning_rate = learning_rate
-        self.n_init = n_init
-        self.init = init
-        self.batch_size = batch_size
-        self.ema = ema
-        self.neighbors = neighbors
-        self.checkpoint = checkpoint
-        self.symmetrize = symmetrize
-        self.hyper = hyper
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callback = callback
-        self.device = device
-        self.evaluator = evaluator
-        self.n_jobs = n_jobs
-        self.group = group
+    n_clusters: int | str = 8
+    column: str = "knn"
+    _: KW_ONLY
+    n_neighbors: int | str = "auto"
+    metric: str | Callable[..., float] = "auto"
+    walks: int = 3
+    debias: float = 0.1
+    balance: float | str = "auto"
+    mapper: str | nn.Module = "mlp"
+    hidden: int | Sequence[int] = 256
+    max_iter: int = 200
+    learning_rate: float | str = "auto"
+    n_init: int = 3
+    init: str | Sequence[str] = "auto"
+    batch_size: int | str | None = "auto"
+    ema: float = 0.0
+    neighbors: str = "auto"
+    checkpoint: str | os.PathLike[str] | None = None
+    symmetrize: str | None = "union"
+    hyper: Mapping[str, Any] | None = None
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
+    callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
+    device: str | torch.device = "auto"
+    evaluator: str | Evaluator | None = None
+    n_jobs: int | None = None
+    group: Group | None = None
 
     @threaded
     @meant_to_be_local()
     @settled()
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.
-
-        ``sample_weight [n]`` > 0 says how much each point counts, as an anchor and in the size of its cluster.
 
         Args:
             X: ``[n, f]`` features, or a list of several spaces of the same points.

@@ -14,13 +14,8 @@ _GIB = 2**30
 
 
 class Cost(NamedTuple):
-    """What a fit takes on this machine, within a factor of two or three.
-
-    Args:
-        seconds: of p and of all steps.
-        bytes: of memory, beside the features.
-        how: in words, what is computed.
-    """
+    """What a fit takes on this machine, within a factor of two or three: seconds of p and of all steps, bytes of memory
+    beside the features, and in words what is computed."""
 
     seconds: float
     bytes: int
@@ -43,16 +38,10 @@ _BY_PAIRS = 1.2e-8  # for each pair of a step
 
 
 def cost(n: int, features: int, *, steps: int, batch: int, kept: int | None, edges: float, on_grid: bool) -> Cost:
-    """What a map takes.
+    """What a map takes of n points that are laid out together, ``batch`` of them at a step.
 
-    Args:
-        n: points that are laid out together.
-        features: columns of X.
-        steps: in all.
-        batch: points of a step.
-        kept: nearest neighbours in p; 0 where p is not made from distances, None where all points are kept.
-        edges: of each point in p.
-        on_grid: whether sums over all pairs are.
+    p keeps so many nearest neighbours, 0 where it is not made from distances, None where all points are kept; it has so
+    many edges of each point.
     """
     pairs, of_a_step = float(n) * n, float(batch) * batch
     of_p, seconds, how = 45.0 * n * edges, 0.0, []

@@ -47,22 +47,15 @@ class Count(NamedTuple):
 def count_clusters(
     x: Any, n_neighbors: int = 10, walks: int = 3, metric: str = "sqeuclidean", seed: int = 0, most: int | None = None
 ) -> Count:
-    """The number of clusters of features: from 2 to half of the k-means clusters, or 1 where all points are equal.
+    """The number of clusters of features ``[n, f]``: from 2 to half of the k-means clusters, or 1 where all are equal.
 
     Many k-means clusters are merged (`icon.estimators.merging.merges`, with each of `BALANCES`, the better of the two
     counts), and two scores are followed over the number of groups, with J their table under p. The modularity
     ``sum_a (J_aa - J_a²)`` has a maximum, but splits a cluster of few dimensions, in which neighbours stay together
     wherever it is cut. As many points without clusters, drawn from a Gaussian with the same covariance, tell what such
     a split is worth: how probable p stays in its group, ``mean_a J_aa / J_a``, less the same for them. This splits what
-    lies on a manifold of fewer dimensions than the Gaussian. Both err towards more, and the smaller one is taken.
-
-    Args:
-        x: ``[n, f]`` dense features, which may be an array on disk.
-        n_neighbors: k of the union graph; there are no more clusters than leave each 2k points on average, or two.
-        walks: p is the average of the walks of 1 to so many steps on it.
-        metric: of the neighbours, one of `METRICS`; Euclidean unless it is ``"cosine"``.
-        seed: of k-means, of the Gaussian and, beyond `SUBSET` points, of the subset.
-        most: the largest number; None for no limit of its own.
+    lies on a manifold of fewer dimensions than the Gaussian. Both err towards more, and the smaller one is taken. There
+    are no more clusters than leave each 2k points on average, or two.
 
     Source: Newman & Girvan 2004, Finding and evaluating community structure in networks; Tibshirani, Walther & Hastie
     2001, Estimating the number of clusters in a data set via the gap statistic, for the points without clusters.
@@ -70,7 +63,8 @@ def count_clusters(
     random = np.random.default_rng(seed)
     points = _some(x, metric, random)
     joint = _joint(points, n_neighbors, walks, seed)
-    without = _joint(_without_clusters(points, random), n_neighbors, walks, seed)
+    gaussian = (random.normal(size=points.shape) * points.std(dim=0).numpy()).astype(np.float32)  # without clusters
+    without = _joint(torch.from_numpy(gaussian), n_neighbors, walks, seed)
     last = min(len(joint) // 2, len(points) // (2 * n_neighbors), len(joint) if most is None else most)
     q, stays = _scores(joint, max(2, last))
     _, stays_without = _scores(without, len(stays))
@@ -93,11 +87,7 @@ def number_of_clusters(estimator: Any, x: Any, n_neighbors: int, metric: str, ra
 
 
 def check_auto(estimator: Any, metric: Any) -> None:
-    """Whether an `icon.Clustering` with this metric can find the number of clusters, and nothing has to know it before.
-
-    Raises:
-        ValueError: another word than "auto", or arguments that it does not go with.
-    """
+    """Whether the number of clusters can be found with this metric, and nothing has to know it before."""
     if estimator.n_clusters != "auto":
         raise ValueError(f"n_clusters: got {estimator.n_clusters!r}, expected a number or 'auto'")
     if made_from(estimator.column) != "features" or metric == "precomputed":
@@ -112,14 +102,10 @@ def check_auto(estimator: Any, metric: Any) -> None:
 
 
 def walked(graph: Any, parts: NDArray[np.int64], walks: int) -> Array:
-    """``[k, k]``, symmetric, sums to one: how probable it is that a pair of p joins two of the k parts.
+    """``[k, k]``, symmetric, sums to one: how probable it is that a pair of p joins two of k parts, numbered ``[n]``.
 
-    p is exact, the mean of 1, 2, ... walks on the graph from every point alike; a point without edges has no pairs.
-
-    Args:
-        graph: ``[n, n]`` weights, sparse, not negative.
-        parts: ``[n]``, 0 to k - 1.
-        walks: the most steps.
+    p is exact, the mean of 1, 2, ... walks on the weights of a graph from every point alike; a point without edges has
+    no pairs.
     """
     steps = sp.diags_array(1 / np.maximum(graph.sum(axis=1), np.finfo(np.float64).tiny)) @ graph
     member = np.eye(int(parts.max()) + 1)[parts]
@@ -138,11 +124,6 @@ def _some(x: Any, metric: str, random: np.random.Generator) -> Tensor:
     part = nn.functional.normalize(part) if metric == "cosine" else part
     projected: Tensor = Principal(part, MAX_FEATURES)(part)
     return projected
-
-
-def _without_clusters(x: Tensor, random: np.random.Generator) -> Tensor:
-    """As many draws from a Gaussian, where x is in principal directions."""
-    return torch.from_numpy((random.normal(size=x.shape) * x.std(dim=0).numpy()).astype(np.float32))
 
 
 def _joint(x: Tensor, n_neighbors: int, walks: int, seed: int) -> Array:

@@ -129,17 +129,27 @@ def diagnose(
         raise ValueError(f"probabilities: got rows {check.some(wrong.tolist())}, expected rows that sum to one")
     n, clusters = phi.shape
     assigned = phi.argmax(axis=1)
+    together = None if restarts is None else np.asarray(restarts)
+    if together is not None and (together.ndim != 2 or together.shape[1] != n):
+        raise ValueError(f"restarts: got shape {together.shape}, expected (restarts, {n})")
     sizes = np.bincount(assigned, minlength=clusters)
     entropy = float(entropies(phi).mean())
     scores: dict[str, Any] = {}
     if labels is not None:
         given = classes_of(labels, n=n)
-        scores = _scores(phi[given.known], assigned[given.known], given.codes[given.known])
+        y, found = given.codes[given.known], assigned[given.known]
+        scores = {
+            "n_labelled": len(y),
+            "accuracy": metrics.clustering_accuracy(y, found),
+            "nmi": metrics.nmi(y, found),
+            "ari": metrics.ari(y, found),
+            "calibration_error": expected_calibration_error(np.minimum(phi[given.known], 1), matched(y, found)),
+        }
     return Diagnostics(
         n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,
         tuple(sizes.tolist()), tuple(np.flatnonzero(sizes == 0).tolist()),
         math.exp(float(entropies(phi.mean(axis=0)))),
-        None if restarts is None else _agreement(restarts, n), **scores,
+        None if together is None else agreement(together), **scores,
     )  # fmt: skip
 
 
@@ -152,13 +162,7 @@ def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 class Reliability(NamedTuple):
-    """Of each bin of confidence: the share of the points, their mean confidence and their accuracy; 0 in an empty one.
-
-    Args:
-        share: ``[bins]``.
-        confidence: ``[bins]``.
-        accuracy: ``[bins]``.
-    """
+    """Of each of ``[bins]`` of confidence: share of the points, mean confidence and accuracy; 0 in an empty one."""
 
     share: NDArray[np.float64]
     confidence: NDArray[np.float64]
@@ -168,13 +172,8 @@ class Reliability(NamedTuple):
 def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
     """How often a confidence is right, in bins of equal width.
 
-    Args:
-        probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
-        correct: ``[n]`` whether the most probable one was right, see `matched`.
-        bins: how many.
-
-    Raises:
-        ValueError: entries outside [0, 1], or lengths that differ.
+    Probabilities are confidences ``[n]``, or ``[n, C]``, whose largest is the confidence; ``correct [n]`` tells whether
+    the most probable one was right, see `matched`.
     """
     confidence = check.as_tensor(probabilities, "probabilities").double().detach().cpu().numpy()
     if confidence.ndim == 2 and confidence.shape[1] > 0:
@@ -192,11 +191,6 @@ def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) 
 def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
     """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1]; see `reliability`.
 
-    Args:
-        probabilities: ``[n]`` confidences, or ``[n, C]``, whose largest is the confidence.
-        correct: ``[n]`` whether the most probable one was right.
-        bins: how many.
-
     Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
     """
     curve = reliability(probabilities, correct, bins)
@@ -206,20 +200,3 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
 def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]) -> str:
     """The word for a value below the first bound, below the second, or above."""
     return words[sum(value >= bound for bound in bounds)]
-
-
-def _agreement(restarts: ArrayLike, n: int) -> float | None:
-    labels = np.asarray(restarts)
-    if labels.ndim != 2 or labels.shape[1] != n:
-        raise ValueError(f"restarts: got shape {labels.shape}, expected (restarts, {n})")
-    return agreement(labels)
-
-
-def _scores(phi: NDArray[np.float64], assigned: NDArray[np.int64], y: NDArray[np.int64]) -> dict[str, Any]:
-    return {
-        "n_labelled": len(y),
-        "accuracy": metrics.clustering_accuracy(y, assigned),
-        "nmi": metrics.nmi(y, assigned),
-        "ari": metrics.ari(y, assigned),
-        "calibration_error": expected_calibration_error(np.minimum(phi, 1), matched(y, assigned)),
-    }

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -42,7 +43,6 @@ from icon.estimators.base import (
     made_from,
     on_device,
     on_disk,
-    sample_weights,
     some_of,
     target_of,
     validated,
@@ -50,12 +50,12 @@ from icon.estimators.base import (
 )
 from icon.estimators.cost import Cost, cost
 from icon.estimators.initial_points import spectral, start_of
-from icon.estimators.landmarks import chosen_of, part_of, spread
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
-from icon.estimators.placing import placed
+from icon.estimators.placing import chosen_of, part_of, placed, spread
 from icon.estimators.saved import readable, save_estimator
 from icon.labels import classes_of
 from icon.methods import axes, registry
+from icon.neighbors.blocks import parts
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.rows import Rows
@@ -67,6 +67,7 @@ from icon.training.state import seeded, settled
 GRID_FROM = 1000  # points of a map on a grid: a step takes 2.8 ms where exact sums take 9.3, at 500 points 1.9 and 3.3
 
 
+@dataclass(eq=False, repr=False)  # scikit-learn's own are kept
 class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Embed points by the loss of a row and a column of the table: t-SNE unless told otherwise.
 
@@ -153,62 +154,33 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         classes_: the labels in the order of the prototypes, for the columns made from labels.
     """
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        row: str = "student-t",
-        column: str = "gaussian",
-        *,
-        method: str | None = None,
-        perplexity: float | None = None,
-        n_neighbors: int | str | None = None,
-        dof: float | None = None,
-        hyper: Mapping[str, Any] | None = None,
-        mapper: str | nn.Module = "lookup",
-        init: str | ArrayLike = "pca",
-        learning_rate: float | str = "auto",
-        early_exaggeration: float = EXAGGERATION,
-        batch_size: int | None = None,
-        late_exaggeration: float = 1.0,
-        max_iter: int = 1000,
-        tol: float = 1e-4,
-        min_grad_norm: float = 0.0,
-        random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
-        callback: Callable[[int, float, NDArray[np.float32]], object] | None = None,
-        device: str | torch.device = "auto",
-        evaluator: str | Evaluator | None = None,
-        tolerance: float = 1e-3,
-        landmarks: int | None = None,
-        n_jobs: int | None = None,
-        group: Group | None = None,
-    ) -> None:
-        self.n_components = n_components
-        self.row = row
-        self.column = column
-        self.method = method
-        self.perplexity = perplexity
-        self.n_neighbors = n_neighbors
-        self.dof = dof
-        self.hyper = hyper
-        self.mapper = mapper
-        self.init = init
-        self.learning_rate = learning_rate
-        self.early_exaggeration = early_exaggeration
-        self.batch_size = batch_size
-        self.late_exaggeration = late_exaggeration
-        self.max_iter = max_iter
-        self.tol = tol
-        self.min_grad_norm = min_grad_norm
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callback = callback
-        self.device = device
-        self.evaluator = evaluator
-        self.tolerance = tolerance
-        self.landmarks = landmarks
-        self.n_jobs = n_jobs
-        self.group = group
+    n_components: int = 2
+    row: str = "student-t"
+    column: str = "gaussian"
+    _: KW_ONLY
+    method: str | None = None
+    perplexity: float | None = None
+    n_neighbors: int | str | None = None
+    dof: float | None = None
+    hyper: Mapping[str, Any] | None = None
+    mapper: str | nn.Module = "lookup"
+    init: str | ArrayLike = "pca"
+    learning_rate: float | str = "auto"
+    early_exaggeration: float = EXAGGERATION
+    batch_size: int | None = None
+    late_exaggeration: float = 1.0
+    max_iter: int = 1000
+    tol: float = 1e-4
+    min_grad_norm: float = 0.0
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
+    callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
+    device: str | torch.device = "auto"
+    evaluator: str | Evaluator | None = None
+    tolerance: float = 1e-3
+    landmarks: int | None = None
+    n_jobs: int | None = None
+    group: Group | None = None
 
     @threaded
     @meant_to_be_local()
@@ -307,7 +279,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         features = x if is_read else on_device(as_dense(self, x, reset=True), self.device)
         device = on_device(np.zeros(1), self.device).device
         loss = self._loss(n, affinity is not None).to(device)
-        weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        weights = None if sample_weight is None else check.weights(sample_weight, "sample_weight", n).double()
         if weights is not None and self.batch_size is not None and loss.column == "data-label":
             raise ValueError("sample_weight: got weights with batch_size= for pairs of data and labels, expected None")
         if affinity is None:
@@ -355,8 +327,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             return apply(self.mapper_, x)
         known = self.mapper_.weight
         loss = self._loss(len(known), False).to(known.device)
-        parts = [placed(loss, x[start : start + BLOCK], self.mapper_) for start in range(0, len(x), BLOCK)]
-        return np.concatenate(parts)
+        return np.concatenate([placed(loss, x[part], self.mapper_) for part in parts(len(x), BLOCK)])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.

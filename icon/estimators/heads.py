@@ -32,11 +32,7 @@ def first_clusters(
 ) -> tuple[NDArray[np.int64] | None, float]:
     """The clusters ``[n]`` that a head is trained to give first, None to leave it as it was drawn, and their balance.
 
-    Args:
-        estimator: an `icon.Clustering`, whose arguments say how.
-        kind: one of `initialization.KINDS`, but not ``"auto"``.
-        run: what the training sees.
-        balance: how much equal sizes are worth; None lets merged clusters decide, and is 1 without them.
+    A balance that is not given is decided by merged clusters, and is 1 without them.
     """
     n, clusters = len(run.x), estimator.n_clusters_
     many = initialization.over(clusters, run.size or n)
@@ -66,14 +62,7 @@ def first_clusters(
 
 
 def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
-    """Train a head: the mapper and its number of steps.
-
-    Args:
-        estimator: an `icon.Clustering`, whose arguments say how.
-        run: what the training sees.
-        stage: for how many clusters, and how long.
-        first: ``[n]`` clusters that it gives first.
-    """
+    """Train a head, which gives the ``first`` clusters ``[n]`` to begin with: the mapper and its number of steps."""
     x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), estimator.device).device
     with seeded(run.seed, device):
         mapper = _made(estimator, run, stage.clusters).to(device)

@@ -18,17 +18,7 @@ KINDS = ("pca", "spectral", "random")
 def start_of(init: Any, features: Tensor, d: int, seed: int, width: float) -> Tensor:
     """``[n, d]`` by principal components of standard deviation ``width``, at random, or as given.
 
-    ``"spectral"`` starts at random here: it needs p (`spectral`).
-
-    Args:
-        init: one of `KINDS`, or an array.
-        features: ``[n, f]``.
-        d: dimensions of the map.
-        seed: of the components; random numbers are drawn with torch's generator.
-        width: of the first dimension.
-
-    Raises:
-        TypeError, ValueError: another name, or an array of another shape.
+    ``"spectral"`` starts at random here: it needs p (`spectral`). Random numbers are drawn with torch's generator.
     """
     n = len(features)
     if init is None:
@@ -53,9 +43,6 @@ def start_of(init: Any, features: Tensor, d: int, seed: int, width: float) -> Te
 
 def spectral(rows: Rows, d: int, seed: int, width: float) -> Tensor:
     """``[n, d]`` the leading eigenvectors of the graph of p (Laplacian eigenmaps), of standard deviation ``width``.
-
-    Raises:
-        ValueError: not more points than dimensions.
 
     Source: Belkin & Niyogi 2003; Kobak & Linderman 2021 on such starts of t-SNE and UMAP.
     """

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from icon.estimators.base import Beside
 from icon.estimators.merging import balance_of, merge
 from icon.methods import registry
+from icon.neighbors.blocks import parts as blocks_of
 from icon.nn.mappers import Lookup
 from icon.training.fit import fit
 from icon.training.sampler import PairSampler
@@ -41,16 +42,9 @@ def parts(n_clusters: int, n: int) -> int:
 def merged_k_means(
     x: Any, pairs: PairSampler, n_clusters: int, balance: float | None, seed: int
 ) -> tuple[NDArray[np.int64], float]:
-    """First clusters ``[n]``: many of k-means merged by how pairs of points join them, and their balance.
+    """First clusters ``[n]``, many of k-means merged by how pairs of points join them, and their balance; see `merged`.
 
-    Draws with torch's global generator.
-
-    Args:
-        x: ``[n, f]`` features, which may be an array on disk.
-        pairs: draws the pairs of points.
-        n_clusters: how many are left.
-        balance: as of `merged`.
-        seed: of k-means.
+    Draws with torch's global generator; features may lie on disk.
     """
     k = parts(n_clusters, len(x))
     clusters = k_means(x, k, seed, n_init=1)
@@ -66,17 +60,9 @@ def merged(
 ) -> tuple[NDArray[np.int64], float]:
     """First clusters ``[n]``: many merged (`icon.estimators.merging.merge`) by how pairs of points join them.
 
-    With them comes their balance.
-
-    Draws with torch's global generator.
-
-    Args:
-        phi: from numbers ``[b]`` of points to their probabilities ``[b, k]`` of many clusters; it is asked once for all
-            points where they are few, else for parts of them as they are needed.
-        n: number of points.
-        pairs: draws the pairs of points.
-        n_clusters: how many are left.
-        balance: how much equal sizes are worth; None lets the pairs decide, see `icon.estimators.merging.balance_of`.
+    With them comes their balance, which the pairs decide where it is None (`icon.estimators.merging.balance_of`). Draws
+    with torch's global generator. ``phi`` is asked once for the probabilities ``[n, k]`` of all points where they are
+    few, else for those of the numbered ones as they are needed.
     """
     if n <= SUBSET:
         whole = phi(torch.arange(n))
@@ -97,15 +83,9 @@ def _groups(joint: NDArray[np.float64], n_clusters: int, balance: float | None) 
 
 
 def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_clusters: int) -> None:
-    """Train a mapper to give first clusters, by cross-entropy with smoothed labels.
+    """Train a mapper in place to give the first clusters ``[n]``, by cross-entropy with smoothed labels.
 
     Draws with torch's global generator.
-
-    Args:
-        mapper: from features to logits ``[b, n_clusters]``; it is changed in place.
-        inputs: ``[n, ...]`` what it is called with.
-        labels: ``[n]`` the first clusters.
-        n_clusters: how many there are.
     """
     if isinstance(mapper, Lookup):
         with torch.no_grad():
@@ -129,7 +109,5 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
     if known is x or len(known) == len(x):
         return np.asarray(fitted.labels_, dtype=np.int64)
-    labels = [
-        fitted.predict(np.asarray(x[start : start + SUBSET], dtype=known.dtype)) for start in range(0, len(x), SUBSET)
-    ]
-    return np.concatenate(labels).astype(np.int64)
+    blocks = (np.asarray(x[part], dtype=known.dtype) for part in blocks_of(len(x), SUBSET))
+    return np.concatenate([fitted.predict(block) for block in blocks]).astype(np.int64)

@@ -146,11 +146,7 @@ def shared(first: NDArray[Any], second: NDArray[Any], clusters: int) -> float:
 def without_some(
     graph: sp.csr_array, random: np.random.Generator
 ) -> tuple[sp.csr_array, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The graph without a fifth of its edges, and their ends. A spanning forest stays, so that no node loses all.
-
-    Raises:
-        ValueError: it has no other edges.
-    """
+    """The graph without a fifth of its edges, and their ends. A spanning forest stays, so that no node loses all."""
     upper = sp.triu(graph, 1).tocoo()
     start, end = (ends.astype(np.int64) for ends in upper.coords)
     order = sp.coo_array((random.permutation(len(start)) + 1.0, (start, end)), graph.shape).tocsr()

@@ -143,13 +143,8 @@ def _add(table: Array, group: int, row: Array, own: float) -> None:
 
 
 def _lost(table: Array, shared: Array, balance: float, first: int = 0) -> Array:
-    """``[r, k]``: how much ``I - (1-b) H`` falls when groups ``first, first + 1, ...`` join each of the k.
-
-    It is infinite for itself.
-
-    Args:
-        shared: ``[r, k]``, see `_shared`.
-    """
+    """``[r, k]``: how much ``I - (1-b) H`` falls when groups ``first, first + 1, ...`` join each of the k, of which
+    ``shared [r, k]`` is the part of the columns (`_shared`). It is infinite for itself."""
     rows = slice(first, first + len(shared))
     cross, own, marginal = table[rows], np.diag(table), table.sum(axis=1)
     mine = own[rows, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,21 +48,13 @@ def by_momentum(loss: Loss) -> bool:
 
 
 def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: Any, seed: int) -> tuple[int, float]:
-    """Train a map in place: the number of steps taken, and the mean loss of the last ones.
+    """Train the map of an `icon.Embedding` in place: the number of steps taken, and the mean loss of the last ones.
 
-    p's edges are exaggerated in the first 250 steps, or a quarter of all if that is less.
-
-    Args:
-        estimator: an `icon.Embedding`, whose arguments say how.
-        loss: of the map.
-        model: what gives its embedding.
-        inputs: what the model is called with.
-        rows: prepared p, or what batches are drawn from.
-        seed: of what is drawn.
+    p's edges are exaggerated in the first 250 steps, or a quarter of all if that is less. ``rows`` are prepared p, or
+    what batches are drawn from.
     """
     steps, callback, name = estimator.max_iter, estimator.callback, loss.name or "embedding"
-    shared: dict[str, Any] = {"seed": seed, "verbose": estimator.verbose}
-    stops = {"tol": estimator.tol, "min_grad_norm": estimator.min_grad_norm, **shared}
+    stops = {"tol": estimator.tol, "min_grad_norm": estimator.min_grad_norm}
     ended: list[bool] = []  # whether the callback asked for the end, at each step
 
     def seen(before: int = 0, exaggerated: bool = False) -> Callback | None:
@@ -75,28 +68,26 @@ def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: A
 
         return None if callback is None else call
 
+    train = partial(fit, loss, model, inputs, seed=seed, verbose=estimator.verbose)
     lookup = isinstance(inputs, Tensor) and not inputs.is_floating_point()
     if estimator.batch_size is not None or not (lookup and by_momentum(loss)):
         rate = learning_rate(estimator.learning_rate, 0.1 if lookup else 5e-3)
-        trained = fit(
-            loss, model, inputs, rows, steps=steps, learning_rate=rate, callback=seen(), label=name,
-            batch_size=estimator.batch_size, **stops,
-        )  # fmt: skip
-        return len(trained.losses), float(np.mean(trained.losses[-RECENT:]))
+        adam = {"learning_rate": rate, "batch_size": estimator.batch_size}
+        losses = train(rows, steps=steps, callback=seen(), label=name, **adam, **stops).losses
+        return len(losses), float(np.mean(losses[-RECENT:]))
     pull, late_pull = float(estimator.early_exaggeration), float(estimator.late_exaggeration)
     # The gradient is that of the loss, a quarter of what some programs take: their rate is n / exaggeration.
     first, last = (learning_rate(estimator.learning_rate, max(rows.n / each / 4, 50.0)) for each in (pull, late_pull))
     early = min(EXAGGERATION_STEPS, steps // 4) if pull > 1 else 0
     if early:
-        fit(
-            loss, model, inputs, rows.exaggerated(pull), steps=early,
-            optimizer=lambda ps: MomentumGains(ps, first, momentum=0.5), callback=seen(exaggerated=True),
-            label=f"{name}, exaggerated", **shared,
+        train(
+            rows.exaggerated(pull), steps=early, optimizer=partial(MomentumGains, lr=first, momentum=0.5),
+            callback=seen(exaggerated=True), label=f"{name}, exaggerated",
         )  # fmt: skip
     if ended and ended[-1]:
         return len(ended), math.nan
-    trained = fit(
-        loss, model, inputs, rows.exaggerated(late_pull) if late_pull > 1 else rows, steps=steps - early,
-        optimizer=lambda ps: MomentumGains(ps, last), callback=seen(early, late_pull > 1), label=name, **stops,
-    )  # fmt: skip
-    return early + len(trained.losses), float(np.mean(trained.losses[-RECENT:]))
+    losses = train(
+        rows.exaggerated(late_pull) if late_pull > 1 else rows, steps=steps - early,
+        optimizer=partial(MomentumGains, lr=last), callback=seen(early, late_pull > 1), label=name, **stops,
+    ).losses  # fmt: skip
+    return early + len(losses), float(np.mean(losses[-RECENT:]))

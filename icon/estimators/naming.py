@@ -19,13 +19,8 @@ def order_of(
 ) -> NDArray[np.int64]:
     """The clusters ``[C]`` in order: one for each known class, others that have points, empty ones.
 
-    The classes get the clusters with which most of the known points are labelled right (a maximum weight matching);
-    among equally good ones the more probable clusters of their points.
-
-    Args:
-        labels: ``[n]`` the cluster of each point.
-        probabilities: ``[n, C]`` of the clusters.
-        known: the classes of the points, some of them unknown; at most C of them.
+    The classes, at most C, get the clusters with which most of the known points are labelled right (a maximum weight
+    matching); among equally good ones the more probable clusters of their points.
     """
     used, clusters = np.unique(labels), probabilities.shape[1]
     first = np.empty(0, dtype=np.int64)
@@ -41,14 +36,10 @@ def order_of(
 
 
 def names_of(clusters: int, known: Labels | None = None) -> NDArray[Any]:
-    """The labels ``[C]`` of the clusters: the known classes, then new ones; the numbers from 0 without classes.
+    """The labels ``[C]`` of the clusters: the at most C known classes, then new ones; numbers from 0 without classes.
 
     New ones are the integers after the largest where the classes are integers or truth values, else ``"cluster 1"``,
     ``"cluster 2"`` and so on without those that are classes.
-
-    Args:
-        clusters: how many there are, C.
-        known: at most C classes.
     """
     if known is None:
         return np.arange(clusters)

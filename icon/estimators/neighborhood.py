@@ -17,9 +17,9 @@ from icon._cached import cached
 from icon.core.evaluators import Evaluator
 from icon.core.loss import Loss
 from icon.estimators.base import made_from, target_of, with_lower_perplexity
-from icon.estimators.metric import metric_of, narrowed
 from icon.labels import Labels, read_labels
 from icon.methods import axes
+from icon.nn import MAX_FEATURES, Principal
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
@@ -29,6 +29,8 @@ from icon.training.sampler import PairSampler
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
 NEGATIVES = 2  # of a step
 NEIGHBOURS, LEAST_NEIGHBOURS = 10, 3
+SAMPLE = 2000  # points by which a metric is chosen
+FEW, MORE = 0.25, 2.0  # share of neighbours that are mutual below which hubs are seen; how many times it must grow
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,7 @@ class Neighborhood:
     ) -> tuple[list[Rows], float | None]:
         """p of each space before walks and debiasing (one where it is of y alone), and the lowest recall of a search.
 
-        Args:
-            loss: see `loss`.
-            spaces: features ``[n, f]`` of the points.
-            y: what p is made from beside them.
-            nears: `at` each space, where that is known.
+        ``nears`` are those `at` each space, where they are known.
         """
         nears = [self.at(x) for x in spaces] if nears is None else nears
         n = spaces[0].shape[0]
@@ -185,3 +183,31 @@ class MeanSampler(PairSampler):
             mine = which == number
             partners[mine] = part._walked(anchors[mine])
         return partners
+
+
+def metric_of(x: Any, k: int) -> str:
+    """``"sqeuclidean"``, or ``"cosine"`` where Euclidean neighbours are hubs.
+
+    Where features are counts or marks of many words, points of small norm are near to all others: a few hubs are the
+    neighbours of most points, and hardly any two points are neighbours of each other. So the metric is the cosine where
+    less than a quarter of Euclidean neighbours are mutual, and at least twice as many are by the cosine.
+
+    Source: Radovanović, Nanopoulos & Ivanović 2010, Hubs in Space, JMLR 11.
+    """
+    n = x.shape[0]
+    if n > SAMPLE:
+        x = x[np.sort(np.random.default_rng(0).choice(n, SAMPLE, replace=False))]
+    k = max(1, min(k, x.shape[0] - 1))
+    euclidean = mutual(narrowed(x), k, "sqeuclidean")
+    return "cosine" if euclidean < FEW and mutual(x, k, "cosine") >= MORE * euclidean else "sqeuclidean"
+
+
+def mutual(x: Any, k: int, metric: str) -> float:
+    """The share of the k nearest neighbours, of every point, that have the point among theirs."""
+    near = knn_rows(x, k, "exact", metric)[0].to_scipy() > 0
+    return float(near.multiply(near.T).sum() / near.sum())
+
+
+def narrowed(x: Any) -> Any:
+    """Of many features in memory the leading principal directions: Euclidean neighbours there are faster, as good."""
+    return Principal(x, MAX_FEATURES)(x) if isinstance(x, Tensor) and x.shape[1] > MAX_FEATURES else x

@@ -1,20 +1,23 @@
-"""New points of a map: each is moved until its own loss against the map, which stays as it is, is lowest."""
+"""Points placed about a map that stays as it is: new ones, and those of a large set beside its landmarks."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
 from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.core.evaluators import Grid
 from icon.core.loss import Loss
-from icon.estimators.base import Beside, apply
+from icon.estimators.base import BLOCK, Beside, apply
 from icon.estimators.momentum import MomentumGains
 from icon.neighbors import exact_neighbors
+from icon.neighbors.blocks import parts
 from icon.nn import Lookup
 from icon.p.base import Sets
 from icon.training.fit import fit
@@ -24,13 +27,7 @@ _PAIRS = 2**24  # of new and known points at a time, where sums are exact
 
 
 def placed(loss: Loss, X: Any, mapper: Lookup) -> NDArray[np.float32]:
-    """``[b, d]`` where the lookup puts points ``X [b, f]``, of which the new ones are then moved to where they belong.
-
-    Args:
-        loss: of the map, with a p that is made from features.
-        X: features.
-        mapper: the map; it knows its features.
-    """
+    """``[b, d]`` where the lookup puts points ``[b, f]``, of which new ones are then moved to where they belong."""
     known_x, known = mapper.features, mapper.weight.detach()
     assert known_x is not None
     x, start = check.as_tensor(X, "X").to(known_x), torch.from_numpy(apply(mapper, X)).to(known)
@@ -43,15 +40,8 @@ def placed(loss: Loss, X: Any, mapper: Lookup) -> NDArray[np.float32]:
 def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) -> Tensor:
     """``[b, d]`` where new points have come to lie. Each is placed by itself, whichever others there are.
 
-    What is minimised is ``KL(p(.|i) ‖ q(.|i))`` of each new point i over the known ones, with p from the features and
-    q from the map.
-
-    Args:
-        loss: of the map, with a p that is made from features.
-        x: ``[b, f]`` features of the new points.
-        known_x: ``[n, f]`` of the others.
-        start: ``[b, d]``.
-        known: ``[n, d]`` the map.
+    What is minimised is ``KL(p(.|i) ‖ q(.|i))`` of each new point i over the known ones, with p from the features and q
+    from the map.
 
     Source: Poličar et al. 2023 (embedding into a reference t-SNE map), whose q has one normaliser for all new points.
     """
@@ -62,12 +52,34 @@ def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) 
     step = max(1, _PAIRS // n)
     if given is None and Grid.can(problem):
         own, step = own.replace(evaluator=Grid()), len(x)
-    parts = []
-    for begin in range(0, len(x), step):
-        end = min(begin + step, len(x))
-        free = Lookup(end - begin, start.shape[1], start=start[begin:end])
-        numbers = torch.arange(end - begin, device=x.device)
-        fit(own, nn.Sequential(free, Beside(known)), numbers, rows.part(begin, end), steps=STEPS, seed=0,
-            optimizer=lambda ps: MomentumGains(ps, RATE, momentum=0.5))  # fmt: skip
-        parts.append(free.weight.detach())
-    return torch.cat(parts)
+    places = torch.empty_like(start)
+    for part in parts(len(x), step):
+        free = Lookup(part.stop - part.start, start.shape[1], start=start[part])
+        numbers = torch.arange(part.stop - part.start, device=x.device)
+        fit(own, nn.Sequential(free, Beside(known)), numbers, rows.part(part.start, part.stop), steps=STEPS, seed=0,
+            optimizer=partial(MomentumGains, lr=RATE, momentum=0.5))  # fmt: skip
+        places[part] = free.weight.detach()
+    return places
+
+
+def chosen_of(landmarks: Any, n: int, seed: int) -> NDArray[np.int64] | None:
+    """The numbers of the points that are laid out together, in ascending order; None where all of n are."""
+    count = check.count(landmarks, "landmarks", 2)
+    return None if count >= n else np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
+
+
+def part_of(X: Any, rows: NDArray[np.int64]) -> Any:
+    """Some rows of features, of labels or of weights, in memory; None of None."""
+    if X is None:
+        return None
+    return np.array(X[rows]) if isinstance(X, np.memmap) else _safe_indexing(X, rows)
+
+
+def spread(model: Any, X: Any, rows: NDArray[np.int64], n: int) -> NDArray[np.float32]:
+    """``[n, d]`` the map of some rows of X, and about it the places of the others, which are read in blocks."""
+    places = np.empty((n, model.embedding_.shape[1]), np.float32)
+    places[rows] = model.embedding_
+    others = np.setdiff1d(np.arange(n), rows, assume_unique=True)
+    for part in parts(len(others), BLOCK):
+        places[others[part]] = model.transform(part_of(X, others[part]))
+    return places

@@ -35,15 +35,7 @@ def trained(
     estimator: Any, run: Run, kinds: Sequence[str], balance: float | None, random: Any
 ) -> tuple[list[Restart], int, NDArray[np.float32], float]:
     """The restarts of an `icon.Clustering`, the number of the best one and its probabilities ``[n, C]``, and the
-    balance while training.
-
-    Args:
-        estimator: whose arguments say how.
-        run: what is clustered.
-        kinds: of first clusters, in turn.
-        balance: b; None lets the clusters that the first restart merges decide.
-        random: where seeds come from.
-    """
+    balance while training; where none is given, the clusters that the first restart merges decide."""
     run = run._replace(composed=cache(run.composed), pairs=cache(run.pairs))
     last = Stage(
         "clustering", estimator.n_clusters_, estimator.max_iter, estimator.debias, estimator.ema, estimator.callback

@@ -51,14 +51,7 @@ def readable(name: str, kind: E) -> E:
 
 
 def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Parameters and fitted attributes of an `Embedding` or `Clustering`.
-
-    Raises:
-        NotFittedError: the estimator is not fitted.
-        ValueError: the file cannot be written.
-        TypeError: a mapper of your own: save its ``state_dict`` instead; a class of your own that is not registered, or
-            an argument with a part that would not come back as it is.
-    """
+    """Parameters and fitted attributes of an `Embedding` or `Clustering`, or of a registered class."""
     name = next((name for name, kind in ESTIMATORS.items() if kind is type(estimator)), None)
     if name is None:
         raise TypeError(
@@ -113,17 +106,13 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}
     features = state.pop("features", None)
-    d_out = fitted["n_clusters_"] if clusters else estimator.n_components
+    if features is None:  # heads need to know how wide they are
+        features = torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
     estimator.mapper_ = build(
-        estimator.mapper,
-        torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
-        if features is None
-        else features,
-        d_out,
-        hidden=getattr(estimator, "hidden", 256),
-        orthonormal=config["orthonormal"],
+        estimator.mapper, features, fitted["n_clusters_"] if clusters else estimator.n_components,
+        hidden=getattr(estimator, "hidden", 256), orthonormal=config["orthonormal"],
         max_features=MAX_FEATURES if clusters else None,
-    )
+    )  # fmt: skip
     estimator.mapper_.load_state_dict(state)
     if config.get("output") is not None:
         estimator.set_output(transform=config["output"])
@@ -142,17 +131,11 @@ def _argument(name: str, value: Any) -> Any:
 def _plain(name: str, value: Any) -> Any:
     """A fitted value as JSON can keep it."""
     try:
-        return json.loads(json.dumps(value, default=_number))
+        return json.loads(json.dumps(value, default=np.generic.item))
     except TypeError:
         raise TypeError(
             f"{name}: got {value!r}, which no file can hold, expected numbers, strings, lists or mappings"
         ) from None
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(type(value).__name__)
 
 
 def _is_orthonormal(mapper: Any) -> bool:

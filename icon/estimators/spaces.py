@@ -31,14 +31,7 @@ def are_several(X: Any) -> bool:
 def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> list[Any]:
     """The features of each space, ``[n, f]`` as `read` gives them; there is one where X is no list of spaces.
 
-    Args:
-        estimator: a fit on several spaces keeps their widths and the names of their features.
-        X: features ``[n, f]``, or a list or tuple of them.
-        reset: whether this is a fit, and not to be compared with one.
-        least: how many points there must be.
-
-    Raises:
-        ValueError, TypeError: as `read`, other spaces than in the fit, or other numbers of points in some of them.
+    A fit on several keeps their widths and the names of their features, with which later ones are compared.
     """
     given = list(X) if are_several(X) else [X]
     if reset:
@@ -48,15 +41,26 @@ def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> l
         raise ValueError(f"X: got {len(given)} feature spaces, expected {expected} as in fit")
     if len(given) == 1:
         return [read(estimator, given[0], reset, least)]
-    names = {} if reset else estimator.space_names_
-    spaces = [FeatureSpace(number, names.get(str(number))) for number in range(len(given))]
-    features = [space.read(each, least) for space, each in zip(spaces, given, strict=True)]
+    names = {} if reset else dict(estimator.space_names_)
+    features = []
+    for number, x in enumerate(given):
+        name, space, own = f"X[{number}]", FeatureSpace(), names.get(str(number))
+        if on_disk(x):
+            raise TypeError(f"{name}: got a large array on disk, expected several spaces in memory (numpy.array)")
+        if own is not None:
+            space.feature_names_in_, space.n_features_in_ = np.array(own, dtype=object), len(own)
+        try:
+            features.append(read(space, x, own is None, least))
+        except (ValueError, TypeError) as error:
+            raise type(error)(str(error).replace("X:", f"{name}:", 1)) from None
+        if hasattr(space, "feature_names_in_"):
+            names[str(number)] = space.feature_names_in_.tolist()
     if len({*(rows := [x.shape[0] for x in features])}) > 1:
         raise ValueError(f"X: got spaces of {check.some(rows)} points, expected the same points in each")
     widths = np.array([x.shape[1] for x in features])
     if reset:
         estimator.space_widths_, estimator.n_features_in_ = widths, int(widths.sum())
-        estimator.space_names_ = {str(each.number): each.names for each in spaces if each.names is not None}
+        estimator.space_names_ = names
         vars(estimator).pop("feature_names_in_", None)
     elif not np.array_equal(widths, expected := estimator.space_widths_):
         raise ValueError(f"X: got spaces of {check.some(widths)} features, expected {check.some(expected)} as in fit")
@@ -64,38 +68,14 @@ def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> l
 
 
 class FeatureSpace(BaseEstimator):  # type: ignore[misc]
-    """What scikit-learn knows of one space: its number, which messages tell, and the names of its features."""
-
-    def __init__(self, number: int, names: list[str] | None = None) -> None:
-        self.number = number
-        self.names = names
-
-    def read(self, x: Any, least: int) -> Any:
-        """The features ``[n, f]``; where names are known, they must be these, else they are kept."""
-        name = f"X[{self.number}]"
-        if on_disk(x):
-            raise TypeError(f"{name}: got a large array on disk, expected several spaces in memory (numpy.array)")
-        if self.names is not None:
-            self.feature_names_in_, self.n_features_in_ = np.array(self.names, dtype=object), len(self.names)
-        try:
-            features = read(self, x, self.names is None, least)
-        except (ValueError, TypeError) as error:
-            raise type(error)(str(error).replace("X:", f"{name}:", 1)) from None
-        if hasattr(self, "feature_names_in_"):
-            self.names = self.feature_names_in_.tolist()
-        return features
+    """What scikit-learn knows of one of several spaces, by the name that its messages tell."""
 
 
 def side_by_side(estimator: Any, spaces: Sequence[Any], reset: bool = False) -> Any:
     """What heads see, ``[n, f]``: one space as it is; several centred and each divided by one number, so that the rows
     of all are equally long on average, wide or narrow, and the features together have a root mean square of one.
 
-    Sparse ones are not centred, and the whole is sparse where one is.
-
-    Args:
-        estimator: a fit keeps the means and the numbers.
-        spaces: ``[n, f]`` each, tensors, arrays or sparse.
-        reset: find them anew.
+    Sparse ones are not centred, and the whole is sparse where one is. A fit finds the means and the numbers anew.
     """
     if len(spaces) == 1:
         return spaces[0]

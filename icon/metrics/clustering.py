@@ -9,12 +9,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from icon.labels import classes_of, read_labels
-
-DENSE = 2**24  # entries of a contingency table that is matched as a whole
 
 
 def clustering_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
@@ -77,50 +74,16 @@ def ari(labels: ArrayLike, clusters: ArrayLike) -> float:
 def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.bool_]:
     """``[n]`` whether a point's label is the one that its cluster stands for; both integers from 0.
 
-    Classes and clusters that share no points, directly or by way of others, are matched apart: memory follows the
-    largest group that hangs together, and not the number of names.
+    Memory follows the number of points, and not that of names.
     """
-    shape = (int(clusters.max()) + 1, int(labels.max()) + 1)
-    counts = sp.csr_array((np.ones(len(labels), dtype=np.int64), (clusters, labels)), shape=shape)
-    few = shape[0] * shape[1] <= DENSE
-    group = np.zeros(sum(shape), dtype=np.int32) if few else _hanging_together(counts)
-    label_of = np.full(shape[0], -1) if few else _stars(counts, group)
-    for rows, columns in _groups(shape[0], group):
-        row, column = linear_sum_assignment(counts[rows][:, columns].toarray(), maximize=True)
-        label_of[rows] = -1
-        label_of[rows[row]] = columns[column]
+    counts = sp.coo_array((np.ones(len(labels)), (clusters, labels))).tocsr()
+    counts.data += 1
+    # Who stands for nobody is matched to itself, which is worth 1: so all are matched, as the function demands.
+    alone, unused = map(sp.eye_array, counts.shape)
+    worth = sp.block_array([[counts, alone], [unused, counts.T]], format="csr")
+    _, label_of = min_weight_full_bipartite_matching(worth, maximize=True)
     is_matched: NDArray[np.bool_] = label_of[clusters] == labels
     return is_matched
-
-
-def _hanging_together(counts: sp.csr_array) -> NDArray[np.int32]:
-    """``[n + m]`` the number of the group of each row, then of each column, joined by entries above 0."""
-    both = sp.block_array([[None, counts], [counts.T, None]])
-    group: NDArray[np.int32] = connected_components(both, directed=False)[1]
-    return group
-
-
-def _stars(counts: sp.csr_array, group: NDArray[np.int32]) -> NDArray[np.int64]:
-    """``[n]`` the column of the largest entry of each group, in the row where that is; -1 in all other rows.
-
-    Of a group with one row or one column this is the matching.
-    """
-    entries = counts.tocoo()
-    row, column = entries.coords
-    order = np.lexsort((-entries.data, group[row]))
-    first = order[np.flatnonzero(np.diff(group[row][order], prepend=-1))]
-    column_of = np.full(counts.shape[0], -1)
-    column_of[row[first]] = column[first]
-    return column_of
-
-
-def _groups(n: int, group: NDArray[np.int32]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The ``n`` rows and the columns that hang together, several of each or all that there are."""
-    rows, columns = (np.bincount(part, minlength=group.max() + 1) for part in (group[:n], group[n:]))
-    order = np.argsort(group, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    several = np.flatnonzero((rows > 1) & (columns > 1)) if len(parts) > 1 else [0]
-    return [(parts[k][parts[k] < n], parts[k][parts[k] >= n] - n) for k in several]
 
 
 def _codes(labels: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -24,11 +24,7 @@ Transform = Callable[[Array], NDArray[np.float32]]
 
 
 def approximate_library() -> str:
-    """Which library searches approximately here: ``"faiss"`` or ``"pynndescent"``.
-
-    Raises:
-        ImportError: neither is installed.
-    """
+    """Which library searches approximately here: ``"faiss"`` or ``"pynndescent"``."""
     for name in ("faiss", "pynndescent"):
         if find_spec(name) is not None:
             return name
@@ -38,16 +34,9 @@ def approximate_library() -> str:
 def reader(features: Array, metric: str) -> Transform:
     """How a block of rows becomes float32: centred for distances (rounding stays small), normalised for cosine."""
     mean = centre_and_scale(features, torch.device("cpu"))[0].numpy()
-
-    def centred(rows: Array) -> NDArray[np.float32]:
-        moved: NDArray[np.float32] = (np.asarray(rows, dtype=np.float64) - mean).astype(np.float32)
-        return moved
-
-    def normalised(rows: Array) -> NDArray[np.float32]:
-        unit: NDArray[np.float32] = unit_rows(torch.from_numpy(np.array(rows, dtype=np.float64))).float().numpy()
-        return unit
-
-    return normalised if metric == "cosine" else centred
+    if metric == "cosine":
+        return lambda rows: unit_rows(torch.from_numpy(np.array(rows, dtype=np.float64))).float().numpy()
+    return lambda rows: (np.asarray(rows, dtype=np.float64) - mean).astype(np.float32)
 
 
 def by_faiss(

@@ -34,11 +34,7 @@ def rows_of(x: Tensor | Array, at: slice | Tensor, device: torch.device) -> Tens
 
 
 def centre_and_scale(x: Tensor | Array, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The mean of the rows ``[d]``, which keeps rounding small, and the size of the largest entry.
-
-    Raises:
-        ValueError: NaN or infinity.
-    """
+    """The mean of the rows ``[d]``, which keeps rounding small, and the largest entry; all numbers are to be finite."""
     total, largest = [], []
     for part in parts(len(x), CANDIDATES):
         rows = rows_of(x, part, device)

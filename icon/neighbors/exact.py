@@ -20,36 +20,21 @@ def exact_neighbors(
 ) -> tuple[Tensor, Tensor]:
     """The ``k`` nearest candidates ``[n, k]`` of each query and their distances, nearest first, on their device.
 
-    Distances are squared; where their squares would not be ordinary numbers, they are in a unit of their own.
+    Queries ``[n, d]`` and candidates ``[m, d]`` may lie on disk; ``own [n]`` are the candidates that are the queries
+    themselves, which are none of their neighbours. Distances are squared, and where their squares would not be ordinary
+    numbers, in a unit of their own; for ``"cosine"`` they are ``1 - cos``, for ``"dot"`` minus the product.
 
     Scores in float32 choose a few candidates more than k; distances in float64 order them, equal ones by index. Where
     float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
-
-    Args:
-        queries: ``[n, d]`` tensor or array, which may lie on disk.
-        candidates: ``[m, d]`` likewise.
-        k: at most the number of candidates, the own one left out.
-        metric: ``"sqeuclidean"``, ``"cosine"`` (the distance is ``1 - cos``) or ``"dot"`` (minus the product).
-        own: ``[n]`` the candidate that is the query itself, which is none of its neighbours; None where there is none.
-
-    Raises:
-        ValueError: NaN or infinity.
     """
     device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
-    if metric != "cosine" and isinstance(queries, Tensor) and isinstance(candidates, Tensor):
-        unit, same = unit_of(queries, candidates), queries is candidates
-        if unit != 1:
-            candidates = candidates.double() / unit
-            queries = candidates if same else queries.double() / unit
     centre, scale = centre_and_scale(candidates, device)
-    scales = [] if isinstance(candidates, Tensor) else [scale]
-    if not isinstance(queries, Tensor) and queries is not candidates:
-        scales.append(centre_and_scale(queries, device)[1])
-    if metric != "cosine" and any(unit_of(each) != 1 for each in scales):
-        # Such numbers are taken into memory, where all of them are divided by one unit.
-        whole = rows_of(candidates, slice(None), device)
-        queries = whole if queries is candidates else rows_of(queries, slice(None), device)
-        return exact_neighbors(queries, whole, k, metric, own)
+    same = queries is candidates
+    unit = unit_of(scale / 2, (scale if same else centre_and_scale(queries, device)[1]) / 2)
+    if metric != "cosine" and unit != 1:  # such numbers are taken into memory, to be divided
+        candidates = rows_of(candidates, slice(None), device) / unit
+        queries = candidates if same else rows_of(queries, slice(None), device) / unit
+        centre, scale = centre_and_scale(candidates, device)
     m, nearest, euclidean = len(candidates), [], metric == "sqeuclidean"
     keep = min(k + _SPARE, m)
 

@@ -124,14 +124,7 @@ def _balanced(kernel: Tensor, rows: Tensor, columns: Tensor, n_iters: int, toler
 def _log_marginal(weights: Any, name: str, length: int, like: Tensor) -> Tensor:
     if weights is None:
         return torch.full_like(like[:, 0] if name == "row_weights" else like[0], -math.log(length))
-    given = check.as_tensor(weights, name).to(like)
-    wrong = "negative, NaN or infinite entries" if not bool(((given >= 0) & torch.isfinite(given)).all()) else ""
-    if not wrong and not bool(given.sum() > 0):
-        wrong = "only zeros"
-    if given.shape != (length,):
-        wrong = f"shape {tuple(given.shape)}"
-    if wrong:
-        raise ValueError(f"{name}: got {wrong}, expected {length} finite numbers >= 0, some of them > 0")
+    given = check.weights(weights, name, length).to(like)
     shares = given / given.amax()  # whose sum does not overflow
     return (shares / shares.sum()).log()
 
@@ -177,10 +170,7 @@ class Centering(nn.Module):
         Args:
             logits: ``[n, C]`` scores of the prototypes.
         """
-        if self.group is None or not self.training:  # then nothing is exchanged
-            t = self._given(logits)
-        else:
-            t = exchange.checked(lambda: self._given(logits), exchange.process_group(self.group))
+        t = exchange.on_all(lambda: self._given(logits), self.group if self.training else None)
         # In half precision a moving average stops moving.
         t = t.to(torch.promote_types(torch.promote_types(t.dtype, self.center.dtype), torch.float32))
         codes = ((t - self.center) / self.temperature).softmax(dim=1)

@@ -17,7 +17,7 @@ from icon.p.labels import DataLabel
 from icon.p.rows import Rows
 from icon.q.partitions import tells_positives
 from icon.training.sampler import PairSampler
-from icon.training.shares import Alone
+from icon.training.shares import Ranks
 
 Draw = Callable[[], tuple[Any, Any]]
 
@@ -65,7 +65,7 @@ def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
 
 
 def what_is_seen(
-    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, batch_size: int | None, negatives: int | None, ranks: Alone
+    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, batch_size: int | None, negatives: int | None, ranks: Ranks
 ) -> Draw:
     """What gives the embedding and p of a step; the arguments are those of `icon.training.fit`."""
     if batch_size is None and negatives is not None:
@@ -75,14 +75,14 @@ def what_is_seen(
     return batches(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2), negatives, ranks)
 
 
-def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Alone) -> Draw:
+def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Ranks) -> Draw:
     """Every step sees all points; p is made at the first one, when the sizes of both sets are known."""
     prepared: list[Any] = []
     n = len(inputs[0] if isinstance(inputs, (tuple, list)) else inputs) if ranks.world > 1 else 0
     share = ranks.share(inputs, n)
 
     def draw() -> tuple[Any, Any]:
-        with ranks.own_draws():
+        with ranks.own_draws:
             z = mapper(share)
         if not prepared:
             views = (z,) if isinstance(z, Tensor) else tuple(z)
@@ -97,7 +97,7 @@ def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: A
 
 
 def batches(
-    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None, ranks: Alone
+    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None, ranks: Ranks
 ) -> Draw:
     """Every step sees a batch that a sampler draws, of which each rank embeds its share."""
     if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
@@ -110,7 +110,7 @@ def batches(
         target = ranks.share(target, len(views[0]))
         views = [ranks.share(view, len(view)) for view in views]
         x = rows_of(inputs, torch.cat(views), device)
-        with ranks.own_draws():
+        with ranks.own_draws:
             z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
         return (z if len(views) == 1 else z.split([len(view) for view in views])), target
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from icon.core.loss import Loss
 from icon.nn import EMA
-from icon.training.shares import Alone
+from icon.training.shares import Ranks
 
 _DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
 
@@ -25,10 +25,6 @@ class Checkpoint:
     """All that a step depends on, as one safetensors file whose header carries the rest as JSON; no pickle.
 
     Args:
-        loss: whose parameters are written.
-        mapper: the same.
-        optimizer: whose state is written.
-        teacher: the moving average of the mapper, where there is one.
         identity: what must agree for a run to go on from the file, by names that a refusal says.
         path: of the file, where a link is followed; None neither reads nor writes.
         ranks: of which the first one writes the file, and all read it.
@@ -40,7 +36,7 @@ class Checkpoint:
     teacher: EMA | None
     identity: dict[str, Any]
     path: Path | None
-    ranks: Alone
+    ranks: Ranks
 
     @property
     def _on_gpu(self) -> bool:
@@ -53,8 +49,7 @@ class Checkpoint:
     def begin(self, resume: bool) -> list[float]:
         """The losses of the steps that the file has, whose state is put back; none where it starts afresh.
 
-        Raises:
-            ValueError: a place that cannot be written, a file of another run, or a broken one.
+        A place that cannot be written, a file of another run and a broken one are refused.
         """
         if self.path is None:
             return []

@@ -26,7 +26,7 @@ from icon.training.batches import Draw, Sampler, what_is_seen
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
 from icon.training.schedules import advance, catch_up, described, scheduler_of
-from icon.training.shares import Alone, Shares
+from icon.training.shares import Ranks
 from icon.training.state import Draws, seeded, settled
 
 Callback = Callable[[int, float, Tensor], object]
@@ -134,8 +134,8 @@ def fit(
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     group = getattr(loss, "group", None)  # any module of the same form will do as a loss
-    ranks = Alone() if group is None else Shares(group, seed, parameters[0].device)
-    draws, stopped, flat = Draws(ranks.seed(seed), parameters[0].device), False, False
+    ranks = Ranks(group, seed, parameters[0].device)
+    draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
     ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
     mapper.train()
     with settled(), draws:
@@ -143,10 +143,10 @@ def fit(
         rates = scheduler_of(method, schedule, decay, steps)
         made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
         if checkpoint is not None or ranks.world > 1:
-            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay}
-            made |= {"min_grad_norm": min_grad_norm}
-            made |= {"patience": patience, "steps": steps if decay else None, "max_norm": limit}
-            made |= {"schedule": described(rates)} | ({"ranks": ranks.world} if ranks.world > 1 else {})
+            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
+                     "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
+                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
+            made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, method, inputs, target)
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
@@ -213,7 +213,7 @@ def _drawn(draw: Draw, done: int) -> tuple[Any, Any]:
 
 
 def _updated(
-    loss: Loss, method: Optimizer, z: Any, rows: Any, done: int, ranks: Alone, max_norm: float | None
+    loss: Loss, method: Optimizer, z: Any, rows: Any, done: int, ranks: Ranks, max_norm: float | None
 ) -> float:
     """The loss before an update of the parameters, which it makes."""
     value = loss(z, rows)

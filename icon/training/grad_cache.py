@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -86,7 +86,8 @@ class _Pass:
         embeddings: Tensor | None = None
         with torch.no_grad():
             for k, part in enumerate(self._chunks()):
-                self._remember_draws(part)
+                tensors = part.values() if isinstance(part, Mapping) else (part,)
+                self.states.append((torch.get_rng_state(), get_device_states(*tensors)))
                 encoded = self._encoded(part)
                 # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
                 embeddings = encoded.new_empty(self.n, *encoded.shape[1:]) if embeddings is None else embeddings
@@ -98,13 +99,6 @@ class _Pass:
         assert embeddings is not None
         return embeddings.requires_grad_()
 
-    def _remember_draws(self, part: Any) -> None:
-        """Keep the random state before a chunk; once, where nothing is drawn."""
-        cpu, given = torch.get_rng_state(), part.values() if isinstance(part, Mapping) else (part,)
-        if self.states and torch.equal(cpu, self.states[-1][0]):
-            cpu = self.states[-1][0]
-        self.states.append((cpu, get_device_states(*(x for x in given if isinstance(x, Tensor)))))
-
     def carry_on(self, gradient: Tensor, waits: bool) -> None:
         """Carry the gradient of the embeddings on to the parameters, as if the first pass had kept its graph."""
         devices = [d for _, (d, _) in self.states for d in d]
@@ -113,7 +107,9 @@ class _Pass:
                 cpu, (where, states) = self.states[k]
                 torch.set_rng_state(cpu)
                 set_device_states(where, states)
-                with self._alone(unless=waits and k == len(self.states) - 1):
+                # Gradients are exchanged over ranks once, at the end.
+                is_last = waits and k == len(self.states) - 1
+                with nullcontext() if is_last else getattr(self.encoder, "no_sync", nullcontext)():
                     self._encoded(part).backward(own)  # type: ignore[no-untyped-call]
 
     def _chunks(self) -> Iterator[Any]:
@@ -126,8 +122,3 @@ class _Pass:
         if not isinstance(encoded, Tensor):
             raise TypeError(f"encoders: got an output of {type(encoded).__name__}, expected embeddings (n, d)")
         return encoded
-
-    def _alone(self, unless: bool) -> AbstractContextManager[Any]:
-        """Without the exchange of gradients over ranks, which comes once at the end."""
-        wait = getattr(self.encoder, "no_sync", None)
-        return nullcontext() if unless or wait is None else wait()

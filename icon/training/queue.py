@@ -75,12 +75,9 @@ class Queue(nn.Module):
         Raises:
             ValueError, TypeError: no finite matrix of the queue's columns, or other labels than one for each row.
         """
-        if self.group is None:
-            given, known = self._given(z, labels)
-        else:
-            ranks = exchange.process_group(self.group)
-            own = exchange.checked(lambda: self._given(z, labels), ranks)
-            given, known = (exchange.rows_of_all(x, ranks)[0] for x in own)
+        given, known = exchange.on_all(lambda: self._given(z, labels), self.group)
+        if self.group is not None:
+            given, known = (exchange.rows_of_all(x, exchange.process_group(self.group))[0] for x in (given, known))
         size = len(self.held)
         given, known = given[-size:], known[-size:]
         places = (self._next + torch.arange(len(given))) % size

@@ -13,12 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 def scheduler_of(
     method: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, decay: bool, steps: int
 ) -> LRScheduler | None:
-    """The scheduler that is asked for, or None; ``decay`` lets the rate fall to zero over the second half of the steps.
-
-    Raises:
-        ValueError: both a schedule and decay.
-        TypeError: the schedule gives no scheduler.
-    """
+    """The scheduler that is asked for, or None; ``decay`` lets the rate fall to zero over the last half of the
+    steps."""
     if decay:
         if schedule is not None:
             raise ValueError("schedule: got a schedule as well as decay=True, expected only one of them")

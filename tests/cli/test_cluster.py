@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from icon.cli import cluster_report
 from icon.cli.main import app
-from icon.labels import known_labels
+from icon.labels import classes_of
 
 RUN = CliRunner()
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
@@ -108,8 +108,8 @@ def test_unknown_labels_are_left_out() -> None:
     assert json.loads(Path("found/report.json").read_text())["diagnostics"]["n_labelled"] == 50
     words = np.where(Y == 0, "cat", "dog").astype(object)
     words[3] = None
-    assert (known_labels(words, 60) == np.where(np.arange(60) == 3, -1, Y > 0)).all()
-    assert (known_labels(np.array([0.0, np.nan, 2.0, -1.0]), 4) == [0, -1, 1, -1]).all()
+    assert (classes_of(words).codes == np.where(np.arange(60) == 3, -1, Y > 0)).all()
+    assert (classes_of(np.array([0.0, np.nan, 2.0, -1.0])).codes == [0, -1, 1, -1]).all()
 
 
 def test_a_number_that_is_found(folder: Path) -> None:

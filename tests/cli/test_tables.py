@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from icon.cli.main import app
-from icon.labels import known_labels
+from icon.labels import classes_of
 
 RUN = CliRunner()
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
@@ -100,6 +100,6 @@ def test_bad_tables_are_one_line_and_leave_nothing(arguments: list[str], named: 
 
 def test_labels_beyond_the_integers_of_floats_stay_apart() -> None:
     labels = np.array([2**53, 2**53 + 1, -1, 2**53], dtype=np.int64)
-    assert known_labels(labels, 4).tolist() == [0, 1, -1, 0]
+    assert classes_of(labels).codes.tolist() == [0, 1, -1, 0]
     objects = np.array([2**65, None, 2**65 + 1, -1], dtype=object)
-    assert known_labels(objects, 4).tolist() == [0, -1, 1, -1]
+    assert classes_of(objects).codes.tolist() == [0, -1, 1, -1]

@@ -49,7 +49,7 @@ def test_free_points_take_their_features_into_memory(disk: np.memmap[Any, Any]) 
 
 @pytest.mark.slow
 def test_landmarks_are_laid_out_and_the_others_placed(disk: np.memmap[Any, Any], monkeypatch: Any) -> None:
-    monkeypatch.setattr("icon.estimators.landmarks.BLOCK", 100)
+    monkeypatch.setattr("icon.estimators.placing.BLOCK", 100)
     model = icon.Embedding(landmarks=400, max_iter=250, random_state=0)
     z = model.fit_transform(X.astype(np.float32))
     assert z.shape == (700, 2)

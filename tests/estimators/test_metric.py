@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import icon
-from icon.estimators.metric import metric_of, mutual
+from icon.estimators.neighborhood import metric_of, mutual
 from icon.metrics import clustering_accuracy
 
 SHORT = {"n_init": 1, "max_iter": 40, "random_state": 0}
