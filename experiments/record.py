@@ -8,14 +8,15 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
+from pandas import DataFrame
 
 from experiments.datasets import Array, Dataset
 from icon import _checks as check
 
 Configuration = dict[str, Any]
 Measures = dict[str, float | str]
+Table = Callable[[DataFrame], DataFrame]
 #: Settings that are shares.
 SHARES = ("debias", "ema", "held")
 
@@ -35,8 +36,8 @@ class Experiment:
             data set that the experiment cannot use.
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
         table: the frame to the table of the report.
-        tables: further ones, by title.
         figures: name of the file to the drawing of the frame.
+        tables: further tables, by title.
         most_seeds: a configuration to the number of seeds that it is run with at most; None sets no limit.
         development: whether it refuses the data sets that are kept for validation, as it compares ways to choose.
         partly: whether the labels of some points may be unknown.
@@ -48,9 +49,9 @@ class Experiment:
     settings: type[Any]
     configurations: Callable[[Dataset], Sequence[Configuration]]
     run: Callable[[Dataset, int, Configuration, Any], Measures]
-    table: Callable[[pd.DataFrame], pd.DataFrame]
-    figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
-    tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
+    table: Table
+    figures: Mapping[str, Callable[[DataFrame], Figure]]
+    tables: Mapping[str, Table] = field(default_factory=dict)
     most_seeds: Callable[[Configuration], int | None] = lambda configuration: None
     development: bool = False
     partly: bool = False

@@ -12,7 +12,7 @@ import pytest
 from experiments.clustering import balance, balance_criteria, protocol
 from experiments.datasets import DEVELOPMENT, VALIDATION, Dataset, load, refuse_validation
 from experiments.registry import EXPERIMENTS
-from experiments.run import tasks
+from experiments.store import tasks
 from icon.estimators.merging import balance_of, grouped, merge, normalized_cut
 from tests.experiments.fakes import DATASET, command, saved
 

@@ -25,7 +25,7 @@ from experiments.clustering import (
 from experiments.datasets import Dataset, load
 from experiments.held_out import WithTeacher
 from experiments.registry import EXPERIMENTS
-from experiments.run import tasks
+from experiments.store import tasks
 from icon.training import PairSampler
 from tests.experiments.fakes import command
 

@@ -18,7 +18,7 @@ from experiments.clustering import debiasing_theory as theory
 from experiments.clustering.edges import corrupted, held_out
 from experiments.clustering.protocol import union
 from experiments.datasets import Dataset, at_most, load
-from experiments.run import tasks
+from experiments.store import tasks
 from tests.experiments.fakes import command, saved
 
 X, Y, *_ = make_blobs(80, 5, centers=4, random_state=0)
