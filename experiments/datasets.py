@@ -24,7 +24,6 @@ from icon.features import read_matrix, read_vector
 FOLDER_VARIABLE = "ICON_DATA"
 
 Array = NDArray[Any]
-Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +67,7 @@ class Dataset:
                 digest.update(f"{array.shape} {array.dtype}".encode())
                 for start in range(0, len(array), BLOCK):
                     digest.update(np.ascontiguousarray(array[start : start + BLOCK]).data)
-        if self.test is not None:
-            digest.update(self.test.fingerprint.encode())
+        digest.update(b"" if self.test is None else self.test.fingerprint.encode())
         return digest.hexdigest()[:16]
 
     def subset(self, n: int, seed: int = 0) -> Dataset:
@@ -92,11 +90,7 @@ def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
 
 
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set of a name.
-
-    Args:
-        name: one of `NAMES`; ``"digits"`` comes with scikit-learn, the others are files of the folder.
-        folder: None reads the environment variable ``ICON_DATA``.
+    """The data set of a name of `NAMES`; all but ``"digits"`` are files of a folder, by default that of ``ICON_DATA``.
 
     Raises:
         ValueError: an unknown name, no folder, no such file in it, or not the arrays that are expected.
@@ -106,13 +100,11 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
     if name == "digits":
         digits = load_digits()
         return Dataset("digits", _floats(digits.data / 16), y=_labels(digits.target), shape=(8, 8))
-    file = SOURCES[name]
     folder = folder or os.environ.get(FOLDER_VARIABLE)
-    wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {file}"
+    wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {SOURCES[name]}"
     if not folder:
         raise ValueError(f"data: got no folder for {name!r}, {wanted}")
-    path = Path(folder) / file
-    if not path.is_file():
+    if not (path := Path(folder) / SOURCES[name]).is_file():
         raise ValueError(f"data: got {folder}, which has no such file, {wanted}")
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -131,39 +123,31 @@ def from_files(
         labels: ``[n]``, any values; only to score with.
         key: which array or column of a file that has several.
         stay: whether a large .npy file stays on disk.
-
-    Raises:
-        ValueError: a file that cannot be read, or numbers of rows that differ.
     """
-    views = [_checked(read_matrix(path, key), stay and len(features) == 1) for path in features]
+    views = [read_matrix(path, key) for path in features]
     for path, view in zip(features, views, strict=True):
         if len(view) != len(views[0]):
             raise ValueError(f"features: got {len(view)} rows in {path}, expected {len(views[0])} as in {features[0]}")
+    if stay and len(views) == 1 and on_disk(views[0]):
+        check_on_disk(views[0])
+    else:
+        views = [_floats(view) for view in views]
+        for view in views:
+            check.matrix(view, "features")
     y = None
     if labels is not None:
         y = pd.factorize(read_vector(labels, expected=len(views[0])), sort=True)[0].astype(np.int64)
         if len(y) != len(views[0]):
             raise ValueError(f"labels: got {len(y)}, expected {len(views[0])} (one per row of the features)")
-    x, several = (views[0], ()) if len(views) == 1 else (np.hstack(views), tuple(views))
-    return Dataset(Path(features[0]).stem, x, several, y)
-
-
-def _checked(features: Array, may_stay: bool) -> Array:
-    """Finite features ``[n, d]``: float32 in memory, or as they lie on disk where they are large and may stay there."""
-    if may_stay and on_disk(features):
-        check_on_disk(features)
-        return features
-    found = _floats(features)
-    check.matrix(found, "features")
-    return found
+    several = len(views) > 1
+    return Dataset(
+        Path(features[0]).stem, np.hstack(views) if several else views[0], tuple(views) if several else (), y
+    )
 
 
 def with_test(dataset: Dataset, test: Dataset) -> Dataset:
-    """The data set, and points of other files to score.
-
-    Raises:
-        ValueError: other numbers of features, or no labels of some of the other points.
-    """
+    """The data set, and points of other files to score: a ValueError for other features, or none of whose labels are
+    known."""
     if (found := test.x.shape[1]) != (expected := dataset.x.shape[1]):
         raise ValueError(f"test-features: got {found} columns, expected {expected} as in the features")
     if not test.classes:
@@ -171,7 +155,7 @@ def with_test(dataset: Dataset, test: Dataset) -> Dataset:
     return replace(dataset, test=test)
 
 
-def _read(name: str, arrays: Arrays) -> Dataset:
+def _read(name: str, arrays: Mapping[str, Array]) -> Dataset:
     """The data set of a file: words, several views, images or vectors, by what arrays the file has."""
     y = _labels(arrays["y"])
     if "feat_data" in arrays:
@@ -237,7 +221,5 @@ DEVELOPMENT = tuple(name for name in _SPLIT if name not in VALIDATION)
 def refuse_validation(dataset: Dataset) -> None:
     """A ValueError for a data set of `VALIDATION` or a subset of one."""
     if any(f"{dataset.name}-".startswith(f"{name}-") for name in VALIDATION):
-        raise ValueError(
-            f"dataset: got {dataset.name}, which is kept for validation, expected one of {', '.join(DEVELOPMENT)}, or "
-            "features of your own"
-        )
+        expected = f"one of {', '.join(DEVELOPMENT)}, or features of your own"
+        raise ValueError(f"dataset: got {dataset.name}, which is kept for validation, expected {expected}")

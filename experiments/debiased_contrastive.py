@@ -14,10 +14,19 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
-from experiments import held_out, record
+from experiments import record
 from experiments.datasets import Dataset, at_most
-from experiments.held_out import WithTeacher, embedded, halves, knn_accuracy, linear_accuracy, trained
-from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panels
+from experiments.held_out import (
+    Epochs,
+    WithTeacher,
+    embedded,
+    halves,
+    knn_accuracy,
+    linear_accuracy,
+    standardised,
+    trained,
+)
+from experiments.plots import LINES, label, line, look, panels
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import long, ordered, percent
 from icon.nn.mappers import MLP
@@ -73,13 +82,13 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     y, method, average = labels_of(dataset), configuration["method"], configuration["keys"] == AVERAGE
     split = halves(y, seed)
     z = dataset.views[0] if dataset.views else dataset.x
-    z = held_out.standardised(z, split.train) if dataset.shape is None else z  # pixels stay as they are
+    z = standardised(z, split.train) if dataset.shape is None else z  # pixels stay as they are
     if method != RAW:
-        encoder = trained(
-            partial(encoder_of, z.shape[1], dataset.shape, average, settings), loss_of(configuration, settings), z,
-            held_out.Epochs(split.train, lambda index: index, 1 if average else 2), batch=configuration["batch"],
-            epochs=0 if method == UNTRAINED else settings.epochs, learning_rate=settings.learning_rate, seed=seed,
-        )  # fmt: skip
+        make = partial(encoder_of, z.shape[1], dataset.shape, average, settings)
+        points = Epochs(split.train, lambda index: index, 1 if average else 2)
+        epochs, batch = 0 if method == UNTRAINED else settings.epochs, configuration["batch"]
+        loss = loss_of(configuration, settings)
+        encoder = trained(make, loss, z, points, epochs, batch, settings.learning_rate, seed)
         z = embedded(encoder, z, unit=method != T_SIMCLR)
     return {"knn": knn_accuracy(z, y, split, settings.neighbors), "linear": linear_accuracy(z, y, split)}
 
@@ -144,19 +153,14 @@ class View(nn.Module):
             return x
         if x.ndim == 2:
             return x + self.settings.vector_noise * torch.randn(x.shape)
+        b, _, height, width = x.shape
         brightness = 1 + self.settings.gain * (2 * torch.rand(*x.shape[:2], 1, 1) - 1)
-        return brightness * _moved(x, max(1, x.shape[3] // 8)) + self.settings.noise * torch.randn(x.shape)
+        most = max(1, width // 8)
+        places = nn.functional.pad(x, 4 * (most,)).unfold(2, height, 1).unfold(3, width, 1)  # what comes in is 0
+        down, right = torch.randint(2 * most + 1, (2, b))
+        moved: Tensor = brightness * places[torch.arange(b), :, down, right]
+        return moved + self.settings.noise * torch.randn(x.shape)
 
-
-def _moved(images: Tensor, most: int) -> Tensor:
-    """``[b, c, h, w]`` each image moved by up to ``most`` pixels either way; what comes in is 0."""
-    b, _, height, width = images.shape
-    places = nn.functional.pad(images, 4 * (most,)).unfold(2, height, 1).unfold(3, width, 1)
-    down, right = torch.randint(2 * most + 1, (2, b))
-    return places[torch.arange(b), :, down, right]
-
-
-# -- reading the results ----------------------------------------------------------------------------------------------
 
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
 
@@ -184,18 +188,14 @@ def accuracy(frame: DataFrame, probe: str) -> Figure:
         some = frame[frame["dataset"] == dataset]
         runs = some[some["method"] == method].groupby(["batch", "keys", "queue"])
         for number, (name, size) in enumerate(SIZES.items()):
-            line(
-                panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), label=name,
-                color=COLOURS[number], marker=MARKERS[number], linestyle=LINES[number // 2],
-            )  # fmt: skip
-        for other, style in ((RAW, ":"), (UNTRAINED, "-.")):
+            style = look(number) | {"linestyle": LINES[number // 2], "label": name}
+            line(panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), **style)
+        for other, dots in ((RAW, ":"), (UNTRAINED, "-.")):
             level = 100 * some.loc[some["method"] == other, probe].mean()
-            panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=other)
+            panel.axhline(level, color="#777777", linewidth=1, linestyle=dots, label=other)
         panel.set_title(f"{dataset}\n{method}" if method == SIMCLR else method)
-    label(places[-1], "α (of Chuang's estimator: τ⁺)", "")
-    legend(figure, 3)
     figure.supylabel(f"{PROBES[probe]} accuracy (%)", fontsize="medium")
-    return figure
+    return label(figure, places[-1], "α (of Chuang's estimator: τ⁺)", "", 3)
 
 
 EXPERIMENT = Experiment(

@@ -24,7 +24,7 @@ from experiments.clustering.balance_criteria import (
 from experiments.clustering.edges import held_out
 from experiments.clustering.other_methods import ward
 from experiments.datasets import Array, Dataset
-from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panel_per
+from experiments.plots import label, line, look, panel_per
 from experiments.record import Configuration, Experiment, Measures, grid, labels_of
 from experiments.statistics import difference
 from icon.estimators.counting import walked
@@ -227,12 +227,10 @@ def curves(frame: DataFrame) -> Figure:
     for name, panel in places.items():
         for number, sizes in enumerate(SIZES):
             runs = frame[(frame["dataset"] == name) & (frame["sizes"] == sizes)]
-            look: Any = {"color": COLOURS[number], "marker": MARKERS[number], "linestyle": LINES[number]}
-            line(panel, runs, "balance", "accuracy", 100, label=sizes, **look)
+
+            line(panel, runs, "balance", "accuracy", 100, label=sizes, **look(number, lines=True))
         panel.set_xticks([0.2, 0.4, 0.6, 0.8, 1.0])
-    label(places.values(), "balance b", "accuracy (%)")
-    legend(figure, 2)
-    return figure
+    return label(figure, places.values(), "balance b", "accuracy (%)", 2)
 
 
 EXPERIMENT = Experiment(

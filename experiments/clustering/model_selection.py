@@ -10,7 +10,7 @@ from pandas import DataFrame
 
 from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
-from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
+from experiments.plots import COLOURS, MARKERS, label, panel_per
 from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import in_percent, percent
 from icon.estimators.judging import shared
@@ -69,9 +69,7 @@ def agreement(frame: DataFrame) -> Figure:
             runs["shared"].mean(), 100 * runs["accuracy"].mean(), linestyle="", marker=MARKERS[WALKS.index(walks)],
             color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
         )  # fmt: skip
-    label(places.values(), "shared information (of log C)", "accuracy (%)")
-    legend(figure, 3)
-    return figure
+    return label(figure, places.values(), "shared information (of log C)", "accuracy (%)", 3)
 
 
 EXPERIMENT = Experiment(

@@ -20,7 +20,7 @@ from sklearn.metrics import silhouette_score
 from experiments import record
 from experiments.clustering import other_methods, protocol
 from experiments.datasets import Array, Dataset, at_most
-from experiments.plots import COLOURS, MARKERS, legend, panels
+from experiments.plots import COLOURS, MARKERS, label, panels
 from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import difference, in_percent
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
@@ -206,9 +206,7 @@ def numbers(frame: DataFrame) -> Figure:
     panel.set_xticks(ticks, [str(tick) for tick in ticks])
     panel.minorticks_off()
     panel.set_yticks(range(len(classes)), list(classes.index))
-    panel.set_xlabel("number of clusters")
-    legend(figure, 5)
-    return figure
+    return label(figure, [panel], "number of clusters", "", 5)
 
 
 EXPERIMENT = Experiment(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from experiments.clustering.protocol import SEEN
-from experiments.plots import COLOURS, MARKERS, legend, line, panels
+from experiments.plots import COLOURS, MARKERS, label, line, panels
 from experiments.statistics import (
     clearly,
     critical_difference,
@@ -113,9 +113,7 @@ def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: D
     panel.set_yticks(rows, ahead.index)
     panel.invert_yaxis()
     panel.set_xlim(*(np.nanmin(ahead) - 2, np.nanmax(ahead) + 2))
-    panel.set_xlabel(f"how many points the accuracy of {ours} is higher")
-    legend(figure, 3)
-    return figure
+    return label(figure, [panel], f"how many points the accuracy of {ours} is higher", "", 3)
 
 
 def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
@@ -128,6 +126,4 @@ def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
         aside = 0.03 * (number - (len(datasets) - 1) / 2)
         line(panel, runs, "place", "accuracy", 100, aside, label=dataset, color=colour, marker=marker)
     panel.set_xticks(np.arange(len(variants)), variants)
-    panel.set_ylabel("accuracy (%)")
-    legend(figure, 4)
-    return figure
+    return label(figure, [panel], "", "accuracy (%)", 4)
