@@ -49,7 +49,8 @@ def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: 
 
 def look(number: int, lines: bool = False) -> dict[str, Any]:
     """The colour and the marker of the line of that number."""
-    return {"color": COLOURS[number], "marker": MARKERS[number]} | ({"linestyle": LINES[number]} if lines else {})
+    found = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    return found | ({"linestyle": LINES[number]} if lines else {})
 
 
 def scatter(panel: Axes, points: str, **style: Any) -> None:

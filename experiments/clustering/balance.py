@@ -22,7 +22,7 @@ from experiments.clustering.balance_criteria import (
     stability,
 )
 from experiments.clustering.edges import held_out
-from experiments.clustering.other_methods import ward
+from experiments.clustering.methods import ward
 from experiments.datasets import Array, Dataset
 from experiments.plots import label, line, look, panel_per
 from experiments.record import Configuration, Experiment, Measures, grid, labels_of

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from experiments import record
-from experiments.clustering import other_methods, protocol
+from experiments.clustering import methods, protocol
 from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import COLOURS, MARKERS, label, panels
 from experiments.record import Configuration, Experiment, Measures, grid
@@ -109,9 +109,9 @@ def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
 
 
 def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
-    """How many clusters `other_methods.hdbscan` finds; noise is none of them."""
+    """How many clusters `methods.hdbscan` finds; noise is none of them."""
     shared = protocol.Settings(neighbors=settings.neighbors, directions=settings.directions)
-    found = other_methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels
+    found = methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels
     return max(1, int(found.max()) + 1)
 
 

@@ -68,9 +68,15 @@ class Settings(record.Settings):
         return automatic(dataset.n, dataset.classes, self.batch) or dataset.n
 
 
+@dataclass(frozen=True)
+class OneRestart(Settings):
+    """For variants of one method, which all begin alike."""
+
+    restarts: int = 1
+
+
 class Clusters(NamedTuple):
-    """Of one method and seed: ``labels [n]``, what the method minimised, where it is a loss, and ``[m]`` of the test
-    points, where there are some."""
+    """Of one method and seed: ``labels [n]``, the loss that it minimised, if one, and those of test points ``[m]``."""
 
     labels: Array
     loss: float | None = None
@@ -80,15 +86,13 @@ class Clusters(NamedTuple):
 @lru_cache(maxsize=2)
 def inputs(dataset: Dataset, directions: int) -> Array:
     """``[n, d]`` float32: what every method sees, the features in at most so many principal directions."""
-    x = dataset.x
-    most = min(directions, *x.shape)
+    x, most = dataset.x, min(directions, *dataset.x.shape)
     return x if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x).astype(np.float32)
 
 
 @lru_cache(maxsize=4)
 def nearest(dataset: Dataset, k: int) -> sp.csr_array:
-    """``[n, n]``: 1 where j is one of the k nearest others of i, by all features. On disk the search is exact only for
-    few points."""
+    """``[n, n]``: 1 where j is one of the k nearest others of i. On disk the search is exact only for few points."""
     rows, _ = knn_rows(dataset.x, k, "auto" if on_disk(dataset.x) else "exact", dataset.metric)
     return ones(rows.to_scipy())
 
@@ -108,39 +112,27 @@ def ones(graph: Any) -> sp.csr_array:
 
 
 def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
-    """The estimator, on the union graph where no other is given; ``changes`` are to its parameters."""
+    """The estimator, on the union graph where no other is given, or with ``column="knn"`` on one graph of each view."""
+    configuration: dict[str, Any] = {
+        "n_clusters": dataset.classes, "walks": settings.walks, "debias": settings.debias, "hidden": settings.hidden,
+        "max_iter": settings.steps, "n_init": settings.restarts, "batch_size": settings.batch_size(dataset),
+        "learning_rate": settings.learning_rate, "device": "cpu", "random_state": seed,
+    }  # fmt: skip
+    configuration |= settings.options(dataset, seed)
+    if changes.get("column") == "knn":
+        views = list(dataset.views)
+        return icon.Clustering(**(configuration | {"n_neighbors": settings.neighbors} | changes)).fit(views)
     graph = union(dataset, settings.neighbors) if graph is None else graph
     hyper = {"exclude_self": False} if graph.diagonal().any() else None
-    changes = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES} | changes
-    return configured(dataset, seed, settings, **changes).fit(inputs(dataset, settings.directions), graph)
-
-
-def configured(dataset: Dataset, seed: int, settings: Settings, **changes: Any) -> icon.Clustering:
-    """The estimator before it is fitted; ``changes`` are to its parameters."""
-    configuration: dict[str, Any] = {
-        "n_clusters": dataset.classes,
-        "walks": settings.walks,
-        "debias": settings.debias,
-        "hidden": settings.hidden,
-        "max_iter": settings.steps,
-        "n_init": settings.restarts,
-        "batch_size": settings.batch_size(dataset),
-        "learning_rate": settings.learning_rate,
-        "device": "cpu",
-    } | settings.options(dataset, seed)
-    return icon.Clustering(random_state=seed, **(configuration | changes))
+    ours = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES}
+    x = inputs(dataset, settings.directions)
+    return icon.Clustering(**(configuration | ours | changes)).fit(x, graph)
 
 
 def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:
     """The clusters of the estimator."""
     model = fitted(dataset, seed, settings, graph, **changes)
     return Clusters(model.labels_, model.loss_, None if dataset.test is None else model.predict(dataset.test.x))
-
-
-def cluster_views(dataset: Dataset, seed: int, settings: Settings, **changes: Any) -> Clusters:
-    """The clusters of the estimator, which sees the views and makes a graph of each."""
-    model = configured(dataset, seed, settings, column="knn", n_neighbors=settings.neighbors, **changes)
-    return Clusters(model.fit(list(dataset.views)).labels_, model.loss_)
 
 
 def assigned(head: nn.Module, x: Any) -> Array:
@@ -184,21 +176,13 @@ def lowest(restarts: Iterable[Clusters]) -> Clusters:
     return min(restarts, key=lambda clusters: float(clusters.loss or 0))
 
 
-def measured(dataset: Dataset, make: Callable[[], Clusters]) -> Measures:
+def measured(dataset: Dataset, make: Callable[[], Clusters], before: float = 0.0) -> Measures:
     """Accuracy, NMI and ARI of what is made, its loss, and the seconds of a processor that making it took."""
     start = time.process_time()
     labels, loss, test = make()
-    seconds = time.process_time() - start
+    seconds = round(time.process_time() - start + before, 2)
     scored = scores(dataset, labels) if dataset.test is None or test is None else scores(dataset.test, test)
-    measures = scored | {"seconds": round(seconds, 2)}
-    return measures if loss is None else measures | {"loss": float(loss)}
-
-
-@dataclass(frozen=True)
-class OneRestart(Settings):
-    """For variants of one method, which all begin alike."""
-
-    restarts: int = 1
+    return scored | {"seconds": seconds} | ({} if loss is None else {"loss": float(loss)})
 
 
 def scores(dataset: Dataset, labels: Array) -> Measures:

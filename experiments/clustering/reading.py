@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from experiments.clustering.protocol import SEEN
-from experiments.plots import COLOURS, MARKERS, label, line, panels
+from experiments.plots import label, line, look, panels
 from experiments.statistics import (
     clearly,
     critical_difference,
@@ -31,8 +31,7 @@ Division = Callable[[DataFrame], dict[str, list[str]]]
 
 
 def groups(frame: DataFrame, first: tuple[str, ...] = SEEN, titles: tuple[str, str] = TITLES) -> dict[str, list[str]]:
-    """The data sets that were looked at in development, and those that were not, or another division; only groups that
-    have some."""
+    """The data sets that were looked at in development, and those that were not, or another division; none is empty."""
     names = sorted(frame["dataset"].unique())
     seen = [name for name in names if name.startswith(first)]  # subsets too: digits-200
     found = dict(zip(titles, (seen, [name for name in names if name not in seen]), strict=True))
@@ -52,9 +51,8 @@ def table(
     difference is clear or not over the seeds of both.
     """
     split = divided(frame)
-    frame = ordered(
-        frame.sort_values("seed"), dataset=[name for some in split.values() for name in some], variant=variants
-    )
+    names = [name for some in split.values() for name in some]
+    frame = ordered(frame.sort_values("seed"), dataset=names, variant=variants)
     runs = frame.groupby(["variant", "dataset"], observed=True)
     means: Any = runs[measure].mean().unstack()
     found = runs[measure].agg(percent).unstack()
@@ -101,12 +99,10 @@ def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: D
     ahead = ahead.loc[ahead.mean(axis=1).sort_values(kind="stable").index]
     figure, places = panels(1, 1, (6.5, 0.4 + 0.24 * len(ahead)), left=2.6)
     panel, rows = places[0, 0], np.arange(len(ahead))
-    for (title, names), colour, marker in zip(divided(frame).items(), COLOURS, MARKERS, strict=False):
-        x = ahead[names].to_numpy()
-        panel.plot(x, np.broadcast_to(rows[:, None], x.shape), marker, color=colour, alpha=0.5)
-        panel.plot([], [], marker, color=colour, alpha=0.5, label=f"a data set {title}")
-    found = [paired_difference(*means.loc[[ours, name]].to_numpy()) for name in ahead.index]
-    middle, low, high = np.array(found).T
+    for number, (title, names) in enumerate(divided(frame).items()):
+        dots, y = ahead[names].to_numpy().ravel(), np.repeat(rows, len(names))
+        panel.plot(dots, y, linestyle="", alpha=0.5, label=f"a data set {title}", **look(number))
+    middle, low, high = np.array([paired_difference(*means.loc[[ours, name]].to_numpy()) for name in ahead.index]).T
     bars = np.stack([middle - low, high - middle])
     panel.errorbar(middle, rows, None, bars, fmt="d", color="black", label="mean and its 95 % interval")
     panel.axvline(0, color="black", linewidth=0.8)
@@ -121,9 +117,8 @@ def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
     figure, places = panels(1, 1, (6.0, 3.4))
     panel, datasets = places[0, 0], sorted(frame["dataset"].unique())
     frame = frame.assign(place=frame["variant"].map(list(variants).index))
-    for number, (dataset, colour, marker) in enumerate(zip(datasets, COLOURS, MARKERS, strict=False)):
-        runs = frame[frame["dataset"] == dataset]
+    for number, dataset in enumerate(datasets):
         aside = 0.03 * (number - (len(datasets) - 1) / 2)
-        line(panel, runs, "place", "accuracy", 100, aside, label=dataset, color=colour, marker=marker)
+        line(panel, frame[frame["dataset"] == dataset], "place", "accuracy", 100, aside, label=dataset, **look(number))
     panel.set_xticks(np.arange(len(variants)), variants)
     return label(figure, [panel], "", "accuracy (%)", 4)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import Result
 
-from experiments.clustering import baselines, comparison, imagenet
+from experiments.clustering import comparison, imagenet, methods
 from experiments.clustering.protocol import scores
 from experiments.datasets import Dataset, from_files, with_test
 from icon.estimators.base import on_disk
@@ -76,7 +76,7 @@ def test_the_command(files: Path) -> None:
 
 def test_other_points_are_scored(files: Path) -> None:
     dataset = _dataset(files)
-    found = baselines.k_means(dataset, 0, FEW)
+    found = methods.k_means(dataset, 0, FEW)
     assert found.test is not None
     assert found.test.shape == (100,)
     assert dataset.test is not None
@@ -90,7 +90,7 @@ def test_other_points_are_scored(files: Path) -> None:
 def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many features of few points: the parts that are in memory at a time stay below the whole."""
     monkeypatch.setattr("icon.features.IN_MEMORY", 0)
-    for module in ("icon.estimators.base", "experiments.datasets", "experiments.clustering.baselines"):
+    for module in ("icon.estimators.base", "experiments.datasets", "experiments.clustering.methods"):
         monkeypatch.setattr(f"{module}.BLOCK", 64)
     monkeypatch.setattr("experiments.clustering.protocol.BLOCK", 64)
     monkeypatch.setattr("icon.neighbors.blocks.QUERIES", 64)
@@ -99,7 +99,7 @@ def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("icon.estimators.base.SOME", 64)
     monkeypatch.setattr("icon.estimators.initialization.SUBSET", 64)
     monkeypatch.setattr("icon.estimators.initialization.BATCH", 64)
-    monkeypatch.setattr(baselines, "SAMPLE", 64)
+    monkeypatch.setattr(methods, "SAMPLE", 64)
     n, of_array = 1500, torch.from_numpy
 
     def part(array: np.ndarray) -> torch.Tensor:
