@@ -111,6 +111,19 @@ def ones(graph: Any) -> sp.csr_array:
     return sp.csr_array((np.ones(found.nnz), indices, starts), shape=found.shape)
 
 
+def edges_of(graph: sp.csr_array) -> Array:
+    """``[m, 2]`` of a symmetric graph, with the smaller index first, in order."""
+    upper = sp.csr_array(sp.triu(graph, k=1))
+    upper.sort_indices()
+    return np.stack(upper.nonzero(), axis=1).astype(np.int64)
+
+
+def graph_of(edges: Array, n: int) -> sp.csr_array:
+    """``[n, n]``: 1 in both directions of every edge."""
+    start, end = np.concatenate([edges, edges[:, ::-1]]).T
+    return sp.csr_array((np.ones(len(start)), (start, end)), shape=(n, n))
+
+
 def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
     """The estimator, on the union graph where no other is given, or with ``column="knn"`` on one graph of each view."""
     configuration: dict[str, Any] = {
