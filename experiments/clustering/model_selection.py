@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,10 +23,8 @@ ALPHAS = (0.1, 0.3, 0.6)
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Scores, and what the selection sees: the information that the restarts share."""
     model = fitted(dataset, seed, settings, walks=configuration["walks"], debias=configuration["alpha"])
-    return scores(dataset, model.labels_) | {
-        "shared": shared_information(model.restarts_, dataset.classes),
-        "loss": float(model.loss_),
-    }
+    seen = shared_information(model.restarts_, dataset.classes)
+    return scores(dataset, model.labels_) | {"shared": seen, "loss": float(model.loss_)}
 
 
 def shared_information(labels: Array, clusters: int) -> float:
@@ -65,10 +64,9 @@ def agreement(frame: DataFrame) -> Figure:
     """Accuracy against shared information: a panel per data set, a mark per configuration."""
     figure, places = panel_per(sorted(frame["dataset"].unique()), (2.6, 2.3))
     for (dataset, walks, alpha), runs in frame.groupby(["dataset", "walks", "alpha"]):
-        places[str(dataset)].plot(
-            runs["shared"].mean(), 100 * runs["accuracy"].mean(), linestyle="", marker=MARKERS[WALKS.index(walks)],
-            color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
-        )  # fmt: skip
+        style: Any = {"marker": MARKERS[WALKS.index(walks)], "color": COLOURS[ALPHAS.index(alpha)], "markersize": 5}
+        x, y = runs["shared"].mean(), 100 * runs["accuracy"].mean()
+        places[str(dataset)].plot(x, y, linestyle="", label=f"walks: {walks}, α = {alpha:g}", **style)
     return label(figure, places.values(), "shared information (of log C)", "accuracy (%)", 3)
 
 

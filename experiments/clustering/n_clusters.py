@@ -20,7 +20,7 @@ from sklearn.metrics import silhouette_score
 from experiments import record
 from experiments.clustering import methods, protocol
 from experiments.datasets import Array, Dataset, at_most
-from experiments.plots import COLOURS, MARKERS, label, panels
+from experiments.plots import label, look, panels
 from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import difference, in_percent
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
@@ -40,6 +40,7 @@ NAMES = {
     TRUE: "the true number",
 }
 RULES = tuple(NAMES)
+SHOWN = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)  # in the figure, and with their seconds
 #: Numbers that the silhouette compares.
 TRIED = (*range(2, 21), 25, 30, 40, 50, 70, 100, 140, 200)
 
@@ -83,10 +84,7 @@ def small_clusters(dataset: Dataset, seed: int, settings: Settings) -> tuple[Arr
 
 
 def silhouette(dataset: Dataset, seed: int, settings: Settings) -> int:
-    """The number of k-means clusters with the highest mean silhouette.
-
-    Source: Rousseeuw 1987, Silhouettes: a graphical aid to the interpretation and validation of cluster analysis.
-    """
+    """The number of k-means clusters with the highest mean silhouette (Rousseeuw 1987)."""
     x = protocol.inputs(at_most(dataset, settings.few, seed), settings.directions)
     found = {k: KMeans(k, n_init=1, random_state=seed).fit_predict(x) for k in TRIED if k <= len(x) // 4}
     best: int = max(found, key=lambda k: float(silhouette_score(x, found[k])))
@@ -101,8 +99,7 @@ def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
     Source: von Luxburg 2007, A tutorial on spectral clustering (arXiv 0711.0189).
     """
     graph = protocol.union(at_most(dataset, settings.few, seed), settings.neighbors).toarray()
-    scale = np.sqrt(graph.sum(axis=1))
-    n = len(graph)
+    scale, n = np.sqrt(graph.sum(axis=1)), len(graph)
     last = n - 1 - min(settings.most, n - 1)
     values = linalg.eigh(graph / np.outer(scale, scale), eigvals_only=True, subset_by_index=(last, n - 1))[::-1]
     return int(np.argmax(-np.diff(values)[1:])) + 2
@@ -111,8 +108,7 @@ def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
 def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
     """How many clusters `methods.hdbscan` finds; noise is none of them."""
     shared = protocol.Settings(neighbors=settings.neighbors, directions=settings.directions)
-    found = methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels
-    return max(1, int(found.max()) + 1)
+    return max(1, int(methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels.max()) + 1)
 
 
 NUMBERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
@@ -124,10 +120,6 @@ NUMBERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
     HDBSCAN: hdbscan,
     TRUE: lambda dataset, seed, settings: dataset.classes,
 }
-
-
-# -- reading the results ----------------------------------------------------------------------------------------------
-
 CONSTANT = "one number for all, best in hindsight"
 
 
@@ -153,11 +145,10 @@ def errors(frame: DataFrame) -> DataFrame:
 def table(frame: DataFrame) -> DataFrame:
     """A row per rule: means over data sets that count alike."""
     found: Any = errors(frame)
-    means = found.groupby("rule").mean()
-    worst = found["error"].groupby("rule").idxmax()
+    means, worst = found.groupby("rule").mean(), found["error"].groupby("rule").idxmax()
+    means["largest"] = [f"{found.at[place, 'error']:.2f} ({place[1]})" for place in worst]
     titles = NAMES | {CONSTANT: f"{CONSTANT} ({constant(frame)})"}
-    means = means.assign(largest=[f"{found.at[place, 'error']:.2f} ({place[1]})" for place in worst]).loc[list(titles)]
-    timed = means.index.isin((OURS, SILHOUETTE, EIGENGAP, HDBSCAN))
+    means = means.loc[list(titles)]
     return DataFrame({
         "rule": titles.values(),
         "mean absolute log2 error": means["error"].map("{:.2f}".format),
@@ -166,7 +157,7 @@ def table(frame: DataFrame) -> DataFrame:
         "largest error": means["largest"],
         "accuracy": in_percent(means["accuracy"]).fillna(""),
         "NMI": in_percent(means["nmi"]).fillna(""),
-        "CPU s": means["seconds"].map("{:.1f}".format).where(timed, ""),
+        "CPU s": means["seconds"].map("{:.1f}".format).where(means.index.isin(SHOWN), ""),
     })  # fmt: skip
 
 
@@ -190,22 +181,19 @@ def against_ours(frame: DataFrame) -> DataFrame:
 def numbers(frame: DataFrame) -> Figure:
     """A row per data set, by its number of classes: a dot for each seed and rule, and the true number as a bar."""
     classes: Any = frame.groupby("dataset")["classes"].first().sort_values(kind="stable")
-    shown = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)
     figure, places = panels(1, 1, (7.2, 0.42 * len(classes) + 0.4), left=0.9)
-    panel = places[0, 0]
-    for place, dataset in enumerate(classes.index):
-        panel.plot(classes[dataset], place, "|", color="black", markersize=16, markeredgewidth=1.8,
-                   label="number of classes" if place == 0 else None)  # fmt: skip
-        for number, rule in enumerate(shown):
-            own = frame[(frame["dataset"] == dataset) & (frame["rule"] == rule)]
-            aside = place + 0.18 * (number - (len(shown) - 1) / 2)
-            panel.plot(own["chosen"], np.full(len(own), aside), MARKERS[number], color=COLOURS[number], alpha=0.7,
-                       label=rule if place == 0 else None)  # fmt: skip
+    panel, rows = places[0, 0], np.arange(len(classes))
+    bar: Any = {"color": "black", "markersize": 16, "markeredgewidth": 1.8, "label": "number of classes"}
+    panel.plot(classes, rows, "|", **bar)
+    for number, rule in enumerate(SHOWN):
+        own = frame[frame["rule"] == rule]
+        aside = own["dataset"].map(classes.index.get_loc) + 0.18 * (number - (len(SHOWN) - 1) / 2)
+        panel.plot(own["chosen"], aside, linestyle="", alpha=0.7, label=rule, **look(number))
     panel.set_xscale("log", base=2)
     ticks = [1, 2, 5, 10, 20, 50, 100, 200]
     panel.set_xticks(ticks, [str(tick) for tick in ticks])
     panel.minorticks_off()
-    panel.set_yticks(range(len(classes)), list(classes.index))
+    panel.set_yticks(rows, list(classes.index))
     return label(figure, [panel], "number of clusters", "", 5)
 
 
