@@ -56,8 +56,7 @@ def trained(dataset: Dataset, row: str, column: str, seed: int, settings: Settin
     """A cell of the table."""
     if row == CLUSTERS and column in (*FREE, "classes"):
         return clustered(dataset, column, seed, settings)
-    train = laid_out if column in FREE else encoded
-    return train(dataset, row, column, seed, settings)
+    return (laid_out if column in FREE else encoded)(dataset, row, column, seed, settings)
 
 
 def framed(dataset: Dataset, configuration: Configuration, seed: int, settings: Settings) -> Seen:
@@ -75,15 +74,14 @@ def laid_out(
 ) -> Seen:
     """A map with a free place for each point; of the wide row, which has no minimum then, by orthonormal directions."""
     losses: list[float] = []
-    mapper = "linear" if row == WIDE else "lookup"
     model = icon.Embedding(
-        row=row, column=column, mapper=mapper, init=start, random_state=seed, tol=0,
+        row=row, column=column, mapper="linear" if row == WIDE else "lookup", init=start, random_state=seed, tol=0,
         max_iter=settings.steps if isinstance(start, str) else settings.frame_steps,
         hyper=scale_of(dataset, row, column, settings) | (hyper or {}),
         callback=lambda step, loss, z: losses.append(loss),
     )  # fmt: skip
     z = model.fit(features(dataset, settings.directions), target(dataset, column, settings)).embedding_
-    return Seen(z, losses, mapper)
+    return Seen(z, losses, "linear" if row == WIDE else "lookup")
 
 
 def clustered(dataset: Dataset, column: str, seed: int, settings: Settings) -> Seen:
@@ -105,18 +103,17 @@ def encoded(
     if column == "pairs" and getattr(loss.p, "join", False):  # first views are anchors, second ones candidates
         loss = loss.replace(p=replace(loss.p, join=False))  # type: ignore[call-arg]
     y = torch.from_numpy(labels_of(dataset)) if column in LABELLED else None
-    width = dataset.classes if row == CLUSTERS else 2
     orthonormal = (row, column) == (WIDE, "pairs")
-    steps = settings.encoder_steps
     if model is None:
         torch.manual_seed(seed)
-        model = encoder(x, column, width, dataset.classes, orthonormal, settings)
-    found = fit(loss, model, x, y, steps=steps, learning_rate=RATE, seed=seed)
+        width = dataset.classes if row == CLUSTERS else 2
+        model = encoder(x, column, width, dataset.classes, orthonormal, settings.noise)
+    found = fit(loss, model, x, y, steps=settings.encoder_steps, learning_rate=RATE, seed=seed)
     with torch.no_grad():
         z = model.eval()(x)
-        z = z if isinstance(z, Tensor) else z[0]
-        circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
-        z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
+    z = z if isinstance(z, Tensor) else z[0]
+    circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
+    z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
     return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", circle, model)
 
 
@@ -138,21 +135,21 @@ def inputs(dataset: Dataset, settings: Settings) -> Tensor:
     return torch.from_numpy(features(dataset, settings.directions))
 
 
-def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, settings: Settings) -> nn.Module:
+def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, noise: float) -> nn.Module:
     """What the loss of a column takes: embeddings, those of two views or of two halves, or those and prototypes."""
+
+    def network(part: Tensor) -> nn.Module:
+        flat = part.flatten(1)
+        head = Linear(flat.shape[1], width, orthonormal=True) if orthonormal else MLP(flat.shape[1], width)
+        return nn.Sequential(nn.Flatten(), Rescale(flat), head)
+
     if column == "cross-modal":
         halves = Halves()
-        return TwoViews(halves, *(network(half, width) for half in halves(x)))
-    net = network(x, width, orthonormal)
+        return TwoViews(halves, *(network(half) for half in halves(x)))
+    net = network(x)
     if column == "pairs":
-        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else Noisy(settings.noise), net, net)
+        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else Noisy(noise), net, net)
     return nn.Sequential(net, Prototypes(classes, width)) if column == "data-label" else net
-
-
-def network(x: Tensor, width: int, orthonormal: bool = False) -> nn.Module:
-    flat = x.flatten(1)
-    head = Linear(flat.shape[1], width, orthonormal=True) if orthonormal else MLP(flat.shape[1], width)
-    return nn.Sequential(nn.Flatten(), Rescale(flat), head)
 
 
 class TwoViews(nn.Module):
