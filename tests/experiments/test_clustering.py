@@ -15,9 +15,9 @@ import icon
 from experiments.clustering import (
     comparison,
     deep,
-    ingredients,
     methods,
     model_selection,
+    paper,
     protocol,
     reading,
 )
@@ -147,7 +147,7 @@ def test_graphs() -> None:
     assert (union - directed).min() == 0
     distance = np.linalg.norm(DIGITS.x[0] - DIGITS.x, axis=1)
     assert set(directed[[0]].indices) == set(np.argsort(distance, kind="stable")[1:11])
-    narrow = ingredients.itself_and_nearest(DIGITS)
+    narrow = paper.itself_and_nearest(DIGITS)
     assert (narrow.diagonal() == 1).all()
     assert (narrow.sum(axis=1) == 2).all()
 
