@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,7 +88,7 @@ def main(
 
 def parse_settings(experiment: Experiment, given: list[str]) -> Any:
     """The experiment's settings with ``NAME=VALUE`` put in."""
-    defaults = asdict(experiment.settings())
+    defaults = vars(experiment.settings())
     chosen: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")

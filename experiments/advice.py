@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,10 +12,9 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import label, look, panel_per
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import difference
 from icon.estimators.advice import Advice
 from icon.estimators.candidates import candidates
@@ -26,8 +24,7 @@ from icon.metrics import clustering_accuracy, knn_probe, trustworthiness
 GOALS = ("map", "clusters")
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """``points`` of each data set at most; ``budget`` in seconds, so many that no trial is left out."""
 
     points: int = 500

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -14,7 +14,6 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Dataset, at_most
 from experiments.held_out import (
     Epochs,
@@ -27,7 +26,7 @@ from experiments.held_out import (
     trained,
 )
 from experiments.plots import LINES, label, line, look, panels
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import long, ordered, percent
 from icon.nn.mappers import MLP
 from icon.training import Queue
@@ -45,8 +44,7 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every data set; chosen beforehand and not tuned."""
 
     points: int = 2000

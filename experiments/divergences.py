@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
 
@@ -16,11 +15,10 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset, at_most
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
 from experiments.plots import panels, scatter
-from experiments.record import Configuration, Experiment, Measures, grid, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
 from experiments.statistics import long, mean_std, ordered
 from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
@@ -39,8 +37,7 @@ CELLS = RANDOM, K_MEANS, COSINE, EUCLIDEAN, SNE = (
 )
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every data set and divergence; chosen beforehand and not tuned for any."""
 
     points: int = 2000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.maps import features
-from experiments.record import Configuration, labels_of
+from experiments.record import Configuration, Fixed, labels_of
 from icon.neighbors import nearest_neighbors
 from icon.nn.mappers import MLP, Linear, Prototypes, Rescale
 from icon.training import fit
@@ -26,8 +25,7 @@ LABELLED = ("classes", "data-label")
 RATE, START = 5e-3, 1e-4  # of the encoders; the deviation of the map that a frame starts from
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every cell; chosen beforehand and not tuned for any."""
 
     points: int = 2000

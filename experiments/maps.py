@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
 from typing import Any
@@ -17,17 +16,15 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.plots import panels, scatter
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import mean_std
 from icon.metrics import trustworthiness
 from icon.neighbors import nearest_neighbors
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every data set and cell; chosen beforehand and not tuned for any."""
 
     steps: int = 500

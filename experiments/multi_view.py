@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -14,11 +13,10 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.held_out import Epochs, Halves, halves, knn_accuracy, standardised, trained
 from experiments.plots import COLOURS, label, line, panel_per
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import mean_std
 from icon.metrics import infonce_bound
 from icon.nn.mappers import MLP
@@ -26,8 +24,7 @@ from icon.nn.mappers import MLP
 BANDS = 3  # horizontal bands of an image that serve as its views
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every data set.
 
     ``epochs`` was chosen once and without labels: near the largest held-out InfoNCE bound of mfeat with six views.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
+from typing_extensions import dataclass_transform
 
 from experiments.datasets import Array, Dataset
 from icon import _checks as check
@@ -31,7 +32,7 @@ class Experiment:
     Args:
         name: on the command line, and the folder of the results.
         question: in one line.
-        settings: a frozen dataclass of what is the same in all runs, its defaults those of the published results.
+        settings: what is the same in all runs.
         configurations: a data set to the configurations that are run with every seed. It refuses, with a ValueError, a
             data set that the experiment cannot use.
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
@@ -46,7 +47,7 @@ class Experiment:
 
     name: str
     question: str
-    settings: type[Any]
+    settings: type[Fixed]
     configurations: Callable[[Dataset], Sequence[Configuration]]
     run: Callable[[Dataset, int, Configuration, Any], Measures]
     table: Table
@@ -58,9 +59,15 @@ class Experiment:
     tests: bool = False
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
+@dataclass_transform(frozen_default=True)
+class Fixed:
+    """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0.
+
+    A class of settings is a frozen dataclass, its defaults those of the published results.
+    """
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,13 +13,12 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 from scipy.special import gammaln
 
-from experiments import record
 from experiments.clustering import protocol
 from experiments.clustering.methods import ward
 from experiments.clustering.protocol import edges_of, graph_of
 from experiments.datasets import Array, Dataset
 from experiments.plots import label, line, look, panel_per
-from experiments.record import Configuration, Experiment, Measures, grid, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
 from experiments.statistics import difference
 from icon.estimators.counting import walked
 from icon.estimators.initialization import k_means, parts
@@ -36,8 +34,7 @@ BALANCES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 SEED = 0  # of the unequal versions: which classes are large, and which of their points are kept
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """``ratio``, ``smallest``: of the unequal version. ``repeats``: of k-means, for stability. ``held``: of edges."""
 
     neighbors: int = 10

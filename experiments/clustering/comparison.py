@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -72,7 +72,6 @@ PAPER = {
 }
 
 
-@dataclass(frozen=True)
 class Settings(protocol.Settings):
     """With batches as large as those of `icon.Clustering`."""
 

@@ -7,7 +7,6 @@ within the clusters, plus 1-λ times u, what is uniform over all points, and ``p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Any
@@ -44,7 +43,6 @@ SETTINGS: dict[str, tuple[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
 class Settings(protocol.Settings):
     """Shorter runs of one restart, as there are many runs; larger data sets are represented by ``points`` of theirs."""
 

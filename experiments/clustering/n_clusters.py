@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +16,10 @@ from scipy import linalg
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from experiments import record
 from experiments.clustering import methods, protocol
 from experiments.datasets import Array, Dataset, at_most
 from experiments.plots import label, look, panels
-from experiments.record import Configuration, Experiment, Measures, grid
+from experiments.record import Configuration, Experiment, Fixed, Measures, grid
 from experiments.statistics import difference, in_percent
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
 from icon.estimators.initialization import k_means
@@ -45,8 +43,7 @@ SHOWN = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)  # in the figure, and with their s
 TRIED = (*range(2, 21), 25, 30, 40, 50, 70, 100, 140, 200)
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """``few``, ``some``: points that the silhouette and the eigengap, and HDBSCAN, see at most. ``most``: eigengaps."""
 
     neighbors: int = 10

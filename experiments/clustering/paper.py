@@ -8,7 +8,7 @@ those of Adaloglou et al. 2023 (TEMI, arXiv 2303.17896), whose protocol it follo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -77,7 +77,6 @@ def ablation(dataset: Dataset, seed: int, configuration: Configuration, settings
     return measured(dataset, lambda: cluster(dataset, seed, settings, graph, **changes))
 
 
-@dataclass(frozen=True)
 class Settings(protocol.Settings):
     """Those that the paper gives, of α the least that it recommends, and a decay of ours; 9,390 steps are 30 epochs."""
 

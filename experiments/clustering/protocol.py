@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,9 +14,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.record import Measures, labels_of
+from experiments.record import Fixed, Measures, labels_of
 from icon.estimators import initialization
 from icon.estimators.arguments import automatic
 from icon.estimators.base import BLOCK, apply, on_disk
@@ -31,8 +29,7 @@ from icon.training.state import seeded
 SEEN = ("digits", "usps", "pendigits", "cifar10-mobilenetv2", "fashion-mnist", "banking77", "clinc150")
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every data set; what was chosen by looking at losses and accuracies is said in the reports."""
 
     neighbors: int = 10
@@ -68,7 +65,6 @@ class Settings(record.Settings):
         return automatic(dataset.n, dataset.classes, self.batch) or dataset.n
 
 
-@dataclass(frozen=True)
 class OneRestart(Settings):
     """For variants of one method, which all begin alike."""
 
