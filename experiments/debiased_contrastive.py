@@ -14,17 +14,8 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
+from experiments import held_out
 from experiments.datasets import Dataset, at_most
-from experiments.held_out import (
-    Epochs,
-    WithTeacher,
-    embedded,
-    halves,
-    knn_accuracy,
-    linear_accuracy,
-    standardised,
-    trained,
-)
 from experiments.plots import LINES, label, line, look, panels
 from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import long, ordered, percent
@@ -78,17 +69,20 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     """Accuracies on the held-out half, both fitted on the other half: ``knn`` and ``linear``."""
     dataset = at_most(dataset, settings.points)
     y, method, average = labels_of(dataset), configuration["method"], configuration["keys"] == AVERAGE
-    split = halves(y, seed)
+    split = held_out.halves(y, seed)
     z = dataset.views[0] if dataset.views else dataset.x
-    z = standardised(z, split.train) if dataset.shape is None else z  # pixels stay as they are
+    z = held_out.standardised(z, split.train) if dataset.shape is None else z  # pixels stay as they are
     if method != RAW:
         make = partial(encoder_of, z.shape[1], dataset.shape, average, settings)
-        points = Epochs(split.train, lambda index: index, 1 if average else 2)
+        points = held_out.Epochs(split.train, lambda index: index, 1 if average else 2)
         epochs, batch = 0 if method == UNTRAINED else settings.epochs, configuration["batch"]
         loss = loss_of(configuration, settings)
-        encoder = trained(make, loss, z, points, epochs, batch, settings.learning_rate, seed)
-        z = embedded(encoder, z, unit=method != T_SIMCLR)
-    return {"knn": knn_accuracy(z, y, split, settings.neighbors), "linear": linear_accuracy(z, y, split)}
+        encoder = held_out.trained(make, loss, z, points, epochs, batch, settings.learning_rate, seed)
+        z = held_out.embedded(encoder, z, unit=method != T_SIMCLR)
+    return {
+        "knn": held_out.knn_accuracy(z, y, split, settings.neighbors),
+        "linear": held_out.linear_accuracy(z, y, split),
+    }
 
 
 def encoder_of(width: int, shape: tuple[int, int] | None, average: bool, settings: Settings) -> nn.Module:
@@ -102,7 +96,7 @@ def encoder_of(width: int, shape: tuple[int, int] | None, average: bool, setting
         ]  # fmt: skip
         width = 2 * few * -(-shape[0] // 4) * -(-shape[1] // 4)
     encoder = nn.Sequential(*layers, MLP(width, settings.dimensions, settings.hidden))
-    return WithTeacher(encoder, settings.decay) if average else encoder
+    return held_out.WithTeacher(encoder, settings.decay) if average else encoder
 
 
 def loss_of(configuration: Configuration, settings: Settings) -> Any:

@@ -107,7 +107,7 @@ def problem(dataset: Dataset, seed: int, settings: Settings) -> Problem:
     found = [k_means(points, count, first + repeat, n_init=1) for repeat in range(settings.repeats)]
     joints = [walked(graph, part, settings.walks) for part in found]
     kept, held = held_out(graph, settings.held, seed)
-    shared = protocol.Settings(neighbors=settings.neighbors, directions=settings.directions)
+    shared: Any = settings
     return Problem(
         parts=found,
         joints=joints,

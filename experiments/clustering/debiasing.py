@@ -28,19 +28,17 @@ from icon.metrics.clustering import matched
 ALPHAS = (0.0, 0.1, 0.3, 0.6, 0.9)
 #: ``wrong`` is a share of the edges, and ``clusters`` the number of clusters as a multiple of that of the classes.
 DEFAULT: dict[str, Any] = {"wrong": 0.0, "batch": 1024, "head": "mlp", "clusters": 1.0, "start": "merged-k-means"}
-#: By title: the one factor that is not as by default, and its level.
-SETTINGS: dict[str, tuple[str, Any]] = {
-    "default": ("wrong", 0.0),
-    "10 % wrong edges": ("wrong", 0.1),
-    "20 % wrong edges": ("wrong", 0.2),
-    "40 % wrong edges": ("wrong", 0.4),
-    "batches of 256": ("batch", 256),
-    "linear head": ("head", "linear"),
-    "lookup": ("head", "lookup"),
-    "half as many clusters": ("clusters", 0.5),
-    "twice as many clusters": ("clusters", 2.0),
-    "random start": ("start", "random"),
+#: By title, of a panel of the figure and of a setting: the one factor that is not as by default, and its level.
+FACTORS: dict[str, dict[str, tuple[str, Any]]] = {
+    "wrong edges": {f"{100 * share:.0f} % wrong edges": ("wrong", share) for share in (0.1, 0.2, 0.4)},
+    "batch": {"batches of 256": ("batch", 256)},
+    "head": {"linear head": ("head", "linear"), "lookup": ("head", "lookup")},
+    "number of clusters": {"half as many clusters": ("clusters", 0.5), "twice as many clusters": ("clusters", 2.0)},
+    "start": {"random start": ("start", "random")},
 }
+SETTINGS = {"default": ("wrong", 0.0)} | {title: each for factor in FACTORS.values() for title, each in factor.items()}
+KEEPS = 5.0  # points of accuracy that an α may lose and is still counted as keeping it
+MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
 
 
 class Settings(protocol.Settings):
@@ -116,18 +114,6 @@ def ambiguous(clusters: int, signal: float = 1.0) -> float:
     """
     root = math.sqrt(clusters - 1)
     return max(0.0, 1 - root / (clusters + root) / signal)
-
-
-KEEPS = 5.0  # points of accuracy that an α may lose and is still counted as keeping it
-#: The panels of the figure: a title, and the settings whose lines it has beside the default.
-FACTORS = {
-    "wrong edges": [f"{percent} % wrong edges" for percent in (10, 20, 40)],
-    "batch": ["batches of 256"],
-    "head": ["linear head", "lookup"],
-    "number of clusters": ["half as many clusters", "twice as many clusters"],
-    "start": ["random start"],
-}
-MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
 
 
 def means(frame: DataFrame, title: str, measure: str) -> Any:

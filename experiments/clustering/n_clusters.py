@@ -27,18 +27,8 @@ from icon.estimators.merging import merge
 
 OURS, MODULAR, DISTINCT = "ours", "highest modularity", "stays most"
 SILHOUETTE, EIGENGAP, HDBSCAN, TRUE = "silhouette", "eigengap", "HDBSCAN", "true number"
-#: What the table says beside a rule.
-NAMES = {
-    OURS: '`n_clusters="auto"` (ours)',
-    MODULAR: "highest modularity alone",
-    DISTINCT: "stays most beyond points without clusters, alone",
-    SILHOUETTE: "silhouette of k-means",
-    EIGENGAP: "eigengap of the graph",
-    HDBSCAN: "HDBSCAN",
-    TRUE: "the true number",
-}
-RULES = tuple(NAMES)
 SHOWN = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)  # in the figure, and with their seconds
+CONSTANT = "one number for all, best in hindsight"
 #: Numbers that the silhouette compares.
 TRIED = (*range(2, 21), 25, 30, 40, 50, 70, 100, 140, 200)
 
@@ -57,7 +47,7 @@ class Settings(Fixed):
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """The number of one rule, and the scores of so many groups, merged from the same k-means clusters for all rules."""
     begun = time.process_time()
-    number = NUMBERS[configuration["rule"]](dataset, seed, settings)
+    number = RULES[configuration["rule"]][1](dataset, seed, settings)
     seconds = time.process_time() - begun
     parts, joint = small_clusters(dataset, seed, settings)
     groups = merge(joint, min(number, len(joint)))[parts]
@@ -104,20 +94,21 @@ def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
 
 def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
     """How many clusters `methods.hdbscan` finds; noise is none of them."""
-    shared = protocol.Settings(neighbors=settings.neighbors, directions=settings.directions)
+    shared: Any = settings
     return max(1, int(methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels.max()) + 1)
 
 
-NUMBERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
-    OURS: lambda *run: counted(*run).n_clusters,
-    MODULAR: lambda *run: counted(*run).modular,
-    DISTINCT: lambda *run: counted(*run).distinct,
-    SILHOUETTE: silhouette,
-    EIGENGAP: eigengap,
-    HDBSCAN: hdbscan,
-    TRUE: lambda dataset, seed, settings: dataset.classes,
+#: By name what the table says, and the number of clusters.
+RULES: dict[str, tuple[str, Callable[[Dataset, int, Settings], int]]] = {
+    OURS: ('`n_clusters="auto"` (ours)', lambda *run: counted(*run).n_clusters),
+    MODULAR: ("highest modularity alone", lambda *run: counted(*run).modular),
+    DISTINCT: ("stays most beyond points without clusters, alone", lambda *run: counted(*run).distinct),
+    SILHOUETTE: ("silhouette of k-means", silhouette),
+    EIGENGAP: ("eigengap of the graph", eigengap),
+    HDBSCAN: ("HDBSCAN", hdbscan),
+    TRUE: ("the true number", lambda dataset, seed, settings: dataset.classes),
 }
-CONSTANT = "one number for all, best in hindsight"
+NAMES = {rule: title for rule, (title, _) in RULES.items()}
 
 
 def constant(frame: DataFrame) -> int:
@@ -161,18 +152,18 @@ def table(frame: DataFrame) -> DataFrame:
 def per_dataset(frame: DataFrame) -> DataFrame:
     """A row per data set: the numbers of each rule, one per seed."""
     runs = frame.sort_values("seed").astype({"chosen": int}).astype({"chosen": str})
-    found = runs.groupby(["dataset", "rule"])["chosen"].agg(", ".join).unstack()[list(RULES[:-1])]
+    found = runs.groupby(["dataset", "rule"])["chosen"].agg(", ".join).unstack()[list(NAMES)].drop(columns=TRUE)
     found.insert(0, "classes", frame.groupby("dataset")["classes"].first().astype(int).astype(str))
     return found.rename_axis(index="data set", columns=None).reset_index()
 
 
 def against_ours(frame: DataFrame) -> DataFrame:
     """A row per other rule: its absolute log2 error less ours, with the 95 % interval over data sets."""
-    each = errors(frame)["error"].unstack("rule")
-    return DataFrame(
-        {"rule": NAMES.get(rule, rule), "difference": difference(each[rule], each[OURS], 2)}
-        for rule in (*RULES[1:-1], CONSTANT)
-    )
+    each, others = errors(frame)["error"].unstack("rule"), NAMES | {CONSTANT: CONSTANT}
+    rows = [
+        (title, difference(each[rule], each[OURS], 2)) for rule, title in others.items() if rule not in (OURS, TRUE)
+    ]
+    return DataFrame(rows, columns=["rule", "difference"])
 
 
 def numbers(frame: DataFrame) -> Figure:
@@ -198,7 +189,7 @@ EXPERIMENT = Experiment(
     name="n-clusters",
     question="How many clusters are there, and what says so without labels?",
     settings=Settings,
-    configurations=grid(rule=RULES),
+    configurations=grid(rule=tuple(RULES)),
     run=run,
     development=True,
     table=table,

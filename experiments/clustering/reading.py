@@ -9,19 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from experiments import statistics as stats
 from experiments.clustering.protocol import SEEN
 from experiments.plots import label, line, look, panels
-from experiments.statistics import (
-    clearly,
-    critical_difference,
-    difference,
-    friedman,
-    in_percent,
-    mean_ranks,
-    ordered,
-    paired_difference,
-    percent,
-)
 
 TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
@@ -52,18 +42,18 @@ def table(
     """
     split = divided(frame)
     names = [name for some in split.values() for name in some]
-    frame = ordered(frame.sort_values("seed"), dataset=names, variant=variants)
+    frame = stats.ordered(frame.sort_values("seed"), dataset=names, variant=variants)
     runs = frame.groupby(["variant", "dataset"], observed=True)
     means: Any = runs[measure].mean().unstack()
-    found = runs[measure].agg(percent).unstack()
+    found = runs[measure].agg(stats.percent).unstack()
     for title, some in split.items():
-        found[f"mean of {len(some)} {title}"] = in_percent(means[some].mean(axis=1, skipna=False))
+        found[f"mean of {len(some)} {title}"] = stats.in_percent(means[some].mean(axis=1, skipna=False))
     seeds = frame.pivot(index=["dataset", "seed"], columns="variant", values=measure)
     for variant in means.index.drop(ours):
         own = [means.loc[[ours, variant], some].dropna(axis=1) for some in split.values()]
         higher = [f"{(each.loc[ours] > each.loc[variant]).sum()} of {each.shape[1]}" for each in own]
         pairs = seeds[[ours, variant]].dropna().groupby("dataset", observed=True)
-        signs = [clearly(pair[ours], pair[variant]) for _, pair in pairs]
+        signs = [stats.clearly(pair[ours], pair[variant]) for _, pair in pairs]
         found.loc[variant, f"{ours} is higher on"] = ", ".join(higher)
         found.loc[variant, "clearly higher / lower"] = f"{signs.count(1)} / {signs.count(-1)}"
     if paper:
@@ -81,11 +71,12 @@ def ranks(frame: DataFrame, variants: Sequence[str], ours: str, divided: Divisio
         means: Any = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
         whole = means.dropna()
         for name, some in split.items():
-            found[f"{title}, mean of {len(some)} {name}"] = in_percent(means[some].mean(axis=1, skipna=False))
-        sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
-        found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
+            found[f"{title}, mean of {len(some)} {name}"] = stats.in_percent(means[some].mean(axis=1, skipna=False))
+        apart, chance = stats.critical_difference(*whole.shape), stats.friedman(whole)
+        sure = f"critical difference {apart:.1f}, Friedman p = {chance:.1g}"
+        found[f"mean rank by {title} ({sure})"] = stats.mean_ranks(whole).map("{:.1f}".format)
         found[f"{ours} is higher in {title} by"] = {
-            variant: difference(*(100 * means.loc[[ours, variant]].dropna(axis=1)).to_numpy())
+            variant: stats.difference(*(100 * means.loc[[ours, variant]].dropna(axis=1)).to_numpy())
             for variant in means.index.drop(ours)
         }
     return found.rename_axis(index="variant").reset_index()
@@ -102,7 +93,8 @@ def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: D
     for number, (title, names) in enumerate(divided(frame).items()):
         dots, y = ahead[names].to_numpy().ravel(), np.repeat(rows, len(names))
         panel.plot(dots, y, linestyle="", alpha=0.5, label=f"a data set {title}", **look(number))
-    middle, low, high = np.array([paired_difference(*means.loc[[ours, name]].to_numpy()) for name in ahead.index]).T
+    pairs = (means.loc[[ours, name]].to_numpy() for name in ahead.index)
+    middle, low, high = np.array([stats.paired_difference(*pair) for pair in pairs]).T
     bars = np.stack([middle - low, high - middle])
     panel.errorbar(middle, rows, None, bars, fmt="d", color="black", label="mean and its 95 % interval")
     panel.axvline(0, color="black", linewidth=0.8)
