@@ -116,13 +116,10 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
 def from_files(
     features: Sequence[str], labels: str | None = None, key: str | None = None, stay: bool = False
 ) -> Dataset:
-    """A user's own: files of features through `icon.features`, several of them as several views.
+    """A user's own: files of features ``[n, d]`` through `icon.features`, several of the same points as several views.
 
-    Args:
-        features: ``[n, d]`` each, with the same points in the same order.
-        labels: ``[n]``, any values; only to score with.
-        key: which array or column of a file that has several.
-        stay: whether a large .npy file stays on disk.
+    ``labels`` is a file of ``[n]``, to score with, ``key`` the array or column of a file that has several, and a large
+    .npy file may ``stay`` on disk.
     """
     views = [read_matrix(path, key) for path in features]
     for path, view in zip(features, views, strict=True):
@@ -146,8 +143,7 @@ def from_files(
 
 
 def with_test(dataset: Dataset, test: Dataset) -> Dataset:
-    """The data set, and points of other files to score: a ValueError for other features, or none of whose labels are
-    known."""
+    """The data set, and points of other files to score."""
     if (found := test.x.shape[1]) != (expected := dataset.x.shape[1]):
         raise ValueError(f"test-features: got {found} columns, expected {expected} as in the features")
     if not test.classes:

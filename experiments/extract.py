@@ -30,12 +30,8 @@ OUT = Path("features.npz")
 class Backbone:
     """A module from images ``[b, 3, size, size]`` to features ``[b, d]``, and what its images look like.
 
-    Args:
-        module: the network.
-        size: side of the images.
-        mean: of each colour; by default that of ImageNet.
-        std: of each colour; by default that of ImageNet.
-        crop: the side of the central square, as a share of the shorter side of the image.
+    The colours have ``mean`` and ``std``, by default those of ImageNet. ``crop`` is the side of the central square, as
+    a share of the shorter side of the image.
     """
 
     module: nn.Module
@@ -46,12 +42,9 @@ class Backbone:
 
 
 def load_backbone(name: str, size: int | None = None, random_weights: bool = False) -> Backbone:
-    """The backbone of a name of one of `FORMS`; a function takes nothing and returns the module.
+    """The backbone of a name in one of `FORMS`, where a function takes nothing and returns the module.
 
-    Args:
-        name: of the backbone.
-        size: side of the images; None is the backbone's own.
-        random_weights: no download of weights; the features mean nothing.
+    ``size`` is the side of the images, by default the backbone's own. Features of random weights mean nothing.
     """
     kind, _, rest = name.partition(":")
     if kind not in ("timm", "module") or not rest:
@@ -129,13 +122,8 @@ def read_image(path: Path, backbone: Backbone) -> Tensor:
     return (pixels - mean) / std
 
 
-def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Array:
-    """``[n, d]`` float16 features, in the order of the files."""
-    return np.concatenate(list(batches(backbone, files, batch, device)))
-
-
-def batches(backbone: Backbone, files: list[Path], batch: int, device: str) -> Iterator[Array]:
-    """The rows of `extract`, so many at a time."""
+def batches(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Iterator[Array]:
+    """float16 features ``[b, d]``, in the order of the files, so many at a time."""
     check.count(batch, "batch")
     chosen = on_device(np.zeros(1), device).device
     module = backbone.module.to(chosen)

@@ -180,13 +180,9 @@ class Gallery:
 
 
 def page_data(folder: Path) -> dict[str, Any]:
-    """What a page shows of the gallery: the points, the 45 cells and the frames of the sliders.
+    """What a page shows of the gallery in a folder of results: the points, the 45 cells and the frames of the sliders.
 
-    Args:
-        folder: of the results; where its ``seen.csv`` has words on this data set, its sentences stand with the cells.
-
-    Raises:
-        ValueError: no complete run there.
+    Where its ``seen.csv`` has words on the data set, its sentences stand with the cells.
     """
     frame = complete(read(folder))
     if frame.empty:

@@ -57,13 +57,8 @@ def linear_accuracy(z: Array, y: Array, split: Halves) -> float:
 
 
 class Epochs:
-    """Draws every point once per epoch, in batches that are as equal as can be and no larger than asked.
-
-    Args:
-        points: ``[n]`` the row numbers of the points.
-        target: from the row numbers ``[b]`` of a batch to what the loss takes as its target.
-        views: how often each point of a batch is in it.
-    """
+    """Draws every one of the points ``[n]`` once per epoch, in batches that are as equal as can be and no larger than
+    asked, each point ``views`` times, and what the loss takes as its target for them."""
 
     def __init__(self, points: Array, target: Callable[[Tensor], Any] = lambda index: None, views: int = 1) -> None:
         self.points, self.target, self.views = torch.from_numpy(points), target, views

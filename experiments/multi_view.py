@@ -51,12 +51,10 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
-    """The measures of one run, all on the held-out half.
+    """The measures of one run, all on the held-out half: k-NN accuracies and InfoNCE bounds.
 
-    * ``embedding 1``, ``embedding all``: k-NN accuracy of the first view's embedding and of all of them side by side,
-      each normalised to unit length as the loss sees it;
-    * ``raw 1``, ``raw all``: the same of the standardised features;
-    * ``bound a-b``: the InfoNCE bound of each pair of views, in nats, the mean of both directions.
+    An accuracy is that of the embedding of the first view, or of all side by side, each of unit length as the loss sees
+    it, or of the standardised features. A bound is in nats, the mean of both directions of a pair of views.
     """
     y = labels_of(dataset)
     split = halves(y, seed)

@@ -47,10 +47,10 @@ class Settings(Fixed):
 
 
 class Problem(NamedTuple):
-    """What is merged and judged: the small clusters and their tables, of each repeat; the first repeat is scored.
+    """What is merged and judged: small clusters and their tables, of each repeat, of which the first is scored.
 
-    ``learned`` is the table without the edges ``held [m, 2]``; ``edges [m, 2]`` are all of the graph; ``others`` are
-    the clusters of Ward and k-means, and ``ours`` is the balance by `balance_of`.
+    ``learned`` is the table without the edges ``held [m, 2]``, ``others`` are clusters of Ward and k-means, and
+    ``ours`` is the balance by `balance_of`.
     """
 
     parts: list[Array]

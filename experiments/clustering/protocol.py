@@ -164,20 +164,18 @@ def from_starts(method: Callable[..., Clusters], dataset: Dataset, seed: int, se
     )
 
 
+@lru_cache(maxsize=4)
 def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
-    """One for each restart."""
-    return [_start(dataset, settings.restarts * seed + number, settings) for number in range(settings.restarts)]
-
-
-@lru_cache(maxsize=8)
-def _start(dataset: Dataset, seed: int, settings: Settings) -> Start:
-    """Merged k-means clusters, as by `icon.Clustering`; found once for all methods."""
-    begun = time.process_time()
-    x = torch.from_numpy(inputs(dataset, settings.directions))
-    pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
-    with seeded(seed, torch.device("cpu")):
-        labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, seed)
-    return Start(labels, time.process_time() - begun)
+    """Merged k-means clusters for each restart, as by `icon.Clustering`; found once for all methods."""
+    found = []
+    for restart in range(settings.restarts * seed, settings.restarts * (seed + 1)):
+        begun = time.process_time()
+        x = torch.from_numpy(inputs(dataset, settings.directions))
+        pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
+        with seeded(restart, torch.device("cpu")):
+            labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, restart)
+        found.append(Start(labels, time.process_time() - begun))
+    return found
 
 
 def lowest(restarts: Iterable[Clusters]) -> Clusters:
