@@ -107,14 +107,13 @@ def problem(dataset: Dataset, seed: int, settings: Settings) -> Problem:
     found = [k_means(points, count, first + repeat, n_init=1) for repeat in range(settings.repeats)]
     joints = [walked(graph, part, settings.walks) for part in found]
     kept, held = held_out(graph, settings.held, seed)
-    shared: Any = settings
     return Problem(
         parts=found,
         joints=joints,
         learned=walked(kept, found[0], settings.walks),
         held=held,
         edges=edges_of(graph),
-        others=[ward(dataset, 0, shared).labels, k_means(points, dataset.classes, seed)],
+        others=[ward(dataset, 0, settings).labels, k_means(points, dataset.classes, seed)],
         ours=balance_of(joints[0], dataset.classes),
     )
 

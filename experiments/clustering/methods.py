@@ -133,7 +133,7 @@ def gaussian_mixture(dataset: Dataset, seed: int, settings: Settings, first: Arr
     return Clusters(model.predict(x), -float(model.lower_bound_))
 
 
-def ward(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
+def ward(dataset: Dataset, seed: int, settings: Any) -> Clusters:
     """Ward's merging of all points, or along the union graph beyond `WHOLE` points, where all pairs are too many."""
     graph = None if dataset.n <= WHOLE else union(dataset, settings.neighbors)
     with warnings.catch_warnings():
@@ -142,7 +142,7 @@ def ward(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     return Clusters(found.labels_)
 
 
-def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
+def hdbscan(dataset: Dataset, seed: int, settings: Any) -> Clusters:
     """As many clusters of `GROUP` points and more as it finds; -1 is noise, which `protocol.scores` counts as errors.
 
     Source: Campello, Moulavi, Sander 2013, Density-Based Clustering Based on Hierarchical Density Estimates.

@@ -94,8 +94,7 @@ def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
 
 def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
     """How many clusters `methods.hdbscan` finds; noise is none of them."""
-    shared: Any = settings
-    return max(1, int(methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels.max()) + 1)
+    return max(1, int(methods.hdbscan(at_most(dataset, settings.some, seed), seed, settings).labels.max()) + 1)
 
 
 #: By name what the table says, and the number of clusters.
