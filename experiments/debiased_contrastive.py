@@ -35,9 +35,7 @@ SIZES = {
 }
 
 
-class Settings(Fixed):
-    """The same for every data set; chosen beforehand and not tuned."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     points: int = 2000
     epochs: int = 12
     learning_rate: float = 3e-3

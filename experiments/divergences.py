@@ -37,9 +37,7 @@ CELLS = RANDOM, K_MEANS, COSINE, EUCLIDEAN, SNE = (
 )
 
 
-class Settings(Fixed):
-    """The same for every data set and divergence; chosen beforehand and not tuned for any."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     points: int = 2000
     neighbors: int = 10
     walks: int = 3

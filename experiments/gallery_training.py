@@ -25,9 +25,7 @@ LABELLED = ("classes", "data-label")
 RATE, START = 5e-3, 1e-4  # of the encoders; the deviation of the map that a frame starts from
 
 
-class Settings(Fixed):
-    """The same for every cell; chosen beforehand and not tuned for any."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     points: int = 2000
     directions: int = 50
     steps: int = 400

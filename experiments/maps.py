@@ -24,9 +24,7 @@ from icon.metrics import trustworthiness
 from icon.neighbors import nearest_neighbors
 
 
-class Settings(Fixed):
-    """The same for every data set and cell; chosen beforehand and not tuned for any."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     steps: int = 500
     directions: int = 50
     perplexity: float = 30.0

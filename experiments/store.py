@@ -8,22 +8,20 @@ import json
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from filelock import FileLock
 
-import icon
 from experiments.datasets import Dataset, refuse_validation
 from experiments.record import Configuration, Experiment, Measures, labels_of
+from icon.cli.output import versions
 
 FILE = "results.csv"
 #: What a row has beside its configuration and its measures: the fingerprint of the data, the digest of the settings,
 #: and how many runs a seed of the data set has.
 OWN = ("dataset", "data", "settings", "seed", "runs")
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib")
 
 
 class Task(NamedTuple):
@@ -123,13 +121,12 @@ def complete(frame: pd.DataFrame) -> pd.DataFrame:
 def record_environment(folder: Path, command: str, threads: int) -> None:
     """Add to ``folder/environment.json`` the exact command, the date and the versions of what runs now."""
     path = folder / "environment.json"
-    versions = {"python": platform.python_version(), "icon": icon.__version__}
     now = {
         "command": command,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": threads,
-        "versions": versions | {name: version(name) for name in PACKAGES},
+        "versions": versions(),
     }
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     replace_text(path, json.dumps([*before, now], indent=1) + "\n")

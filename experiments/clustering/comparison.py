@@ -29,13 +29,12 @@ SLOW = dict.fromkeys(("TURTLE", VIEWS, "PRCut"), 3)
 #: By the experiment `model-selection`.
 WITHOUT_LABELS: dict[str, Any] = {"walks": 3, "debias": 0.1}
 
+LOSSES = {"contrastive clustering": "contrastive", "SCAN": "scan", "TEMI": "temi"}
 #: What begins with first clusters.
 STARTED: dict[str, Callable[..., Clusters]] = {
     "k-means": methods.k_means,
     "Gaussian mixture": methods.gaussian_mixture,
-    "contrastive clustering": partial(deep_restart, "contrastive"),
-    "SCAN": partial(deep_restart, "scan"),
-    "TEMI": partial(deep_restart, "temi"),
+    **{name: partial(deep_restart, loss) for name, loss in LOSSES.items()},
     "TURTLE": deep.turtle,
     "PRCut": partial(deep_restart, "prcut"),
 }
@@ -49,9 +48,7 @@ METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
     "UMAP + k-means": methods.umap_k_means,
     UMAP_METRIC: lambda data, seed, settings: methods.umap_k_means(data, seed, settings, metric=data.metric),
     "UMAP for clustering + k-means": partial(methods.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
-    "contrastive clustering": partial(deep_baseline, "contrastive"),
-    "SCAN": partial(deep_baseline, "scan"),
-    "TEMI": partial(deep_baseline, "temi"),
+    **{name: partial(deep_baseline, loss) for name, loss in LOSSES.items()},
     "TURTLE": deep.turtle,
     VIEWS: partial(deep.turtle, views=True),
     "PRCut": deep.prcut,
@@ -87,8 +84,7 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 @lru_cache(maxsize=4)
 def with_metric(dataset: Dataset) -> Dataset:
     """With the metric that `icon.Clustering` chooses, for the graph of all methods; the same object at every call."""
-    is_default = dataset.metric == "sqeuclidean"
-    metric = metric_of(dataset.x, Settings().neighbors) if is_default else dataset.metric
+    metric = metric_of(dataset.x, Settings().neighbors) if dataset.metric == "sqeuclidean" else dataset.metric
     return dataset if metric == dataset.metric else replace(dataset, metric=metric)
 
 
