@@ -173,7 +173,6 @@ def description_length(edges: Array, groups: Array) -> float:
     return float((partition + degrees + joined) / len(groups))
 
 
-CONSTANTS = {f"constant {balance:g}": balance for balance in (1.0, 0.8, 0.6)}
 #: By columns of the results: 1 where the highest value is chosen, -1 where the lowest is, and what the table calls it.
 CRITERIA = {
     CUT: (-1, "smallest normalised cut"),
@@ -184,8 +183,9 @@ CRITERIA = {
     AGREEMENT: (1, "highest agreement with Ward and k-means"),
     LENGTH: (-1, "shortest description"),
 }
-#: All ways to choose, in the order of the table.
-NAMES = {name: name for name in CONSTANTS} | {name: title for name, (_, title) in CRITERIA.items()}
+#: The ways to choose, in the order of the table; others take the same balance everywhere, too.
+NAMES = {name: name for name in ("constant 1", "constant 0.8", "constant 0.6")}
+NAMES |= {name: title for name, (_, title) in CRITERIA.items()}
 NAMES[OURS] = "`balance_of` (ours)"
 
 
@@ -197,16 +197,16 @@ def regrets(frame: DataFrame) -> DataFrame:
     rows = []
     for place, some in frame.groupby(["dataset", "seed", "sizes"]):
         runs: Any = some.sort_values("balance", ascending=False).set_index("balance")
-        chosen = {name: (sign * runs[name]).idxmax() for name, (sign, _) in CRITERIA.items()}
+        chosen = {f"constant {balance:g}": balance for balance in runs.index} | {OURS: runs[OURS].iloc[0]}
+        chosen |= {name: (sign * runs[name]).idxmax() for name, (sign, _) in CRITERIA.items()}
         lost = 100 * (runs["accuracy"].max() - runs["accuracy"])
-        for criterion, balance in (CONSTANTS | chosen | {OURS: runs[OURS].iloc[0]}).items():
-            rows.append((*place, criterion, balance, lost[balance]))
+        rows += [(*place, criterion, balance, lost[balance]) for criterion, balance in chosen.items()]
     return DataFrame(rows, columns=["dataset", "seed", "sizes", "criterion", "balance", "regret"])
 
 
-def by_sizes(frame: DataFrame, rows: str, values: str) -> Any:
-    """``[rows and data sets, sizes]``: means over seeds; the column ``both`` is the mean of the sizes."""
-    found = frame.groupby([rows, "dataset", "sizes"])[values].mean().unstack("sizes")[list(SIZES)]
+def by_sizes(frame: DataFrame, values: str = "regret") -> Any:
+    """``[criteria and data sets, sizes]``: means over seeds; the column ``both`` is the mean of the sizes."""
+    found = regrets(frame).groupby(["criterion", "dataset", "sizes"])[values].mean().unstack("sizes")[list(SIZES)]
     return found.assign(both=found.mean(axis=1))
 
 
@@ -218,8 +218,7 @@ def averages(regret: DataFrame) -> dict[str, str]:
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per criterion: its regret, and the balance that it chooses on average."""
-    found = regrets(frame)
-    regret, balance = (by_sizes(found, "criterion", values) for values in ("regret", "balance"))
+    regret, balance = by_sizes(frame), by_sizes(frame, "balance")
     rows = []
     for name, title in NAMES.items():
         own = regret.loc[name, list(SIZES)].stack()
@@ -231,20 +230,17 @@ def table(frame: DataFrame) -> DataFrame:
 
 def against_ours(frame: DataFrame) -> DataFrame:
     """A row per criterion: how many points more its regret is than ours, with the 95 % interval over data sets."""
-    regret = by_sizes(regrets(frame), "criterion", "regret")
+    regret, others = by_sizes(frame), {name: title for name, title in NAMES.items() if name != OURS}
     return DataFrame(
         {"criterion": title} | {sizes: difference(regret.loc[name, sizes], regret.loc[OURS, sizes]) for sizes in regret}
-        for name, title in NAMES.items()
-        if name != OURS
+        for name, title in others.items()
     )
 
 
 def constants(frame: DataFrame) -> DataFrame:
     """A row per balance: its regret where it is the same for all data sets, which labels are needed to choose."""
-    best = frame.groupby(["dataset", "seed", "sizes"])["accuracy"].transform("max")
-    regret = by_sizes(frame.assign(regret=100 * (best - frame["accuracy"])), "balance", "regret")
-    balances = sorted(set(frame["balance"]), reverse=True)
-    return DataFrame({"constant b": f"{balance:g}"} | averages(regret.loc[balance]) for balance in balances)
+    regret, found = by_sizes(frame), sorted(set(frame["balance"]), reverse=True)
+    return DataFrame({"constant b": f"{each:g}"} | averages(regret.loc[f"constant {each:g}"]) for each in found)
 
 
 def curves(frame: DataFrame) -> Figure:
