@@ -90,11 +90,7 @@ def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
 
 
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set of a name of `NAMES`; all but ``"digits"`` are files of a folder, by default that of ``ICON_DATA``.
-
-    Raises:
-        ValueError: an unknown name, no folder, no such file in it, or not the arrays that are expected.
-    """
+    """The data set of a name of `NAMES`: all but ``"digits"`` are files of a folder, by default ``ICON_DATA``."""
     name = ALIASES.get(name, name)
     check.choice(name, "dataset", NAMES)
     if name == "digits":
@@ -116,11 +112,8 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
 def from_files(
     features: Sequence[str], labels: str | None = None, key: str | None = None, stay: bool = False
 ) -> Dataset:
-    """A user's own: files of features ``[n, d]`` through `icon.features`, several of the same points as several views.
-
-    ``labels`` is a file of ``[n]``, to score with, ``key`` the array or column of a file that has several, and a large
-    .npy file may ``stay`` on disk.
-    """
+    """A user's own: files of features ``[n, d]`` through `icon.features`, several of the same points as several views;
+    ``key`` is the array or column of a file that has several, and a large .npy file may ``stay`` on disk."""
     views = [read_matrix(path, key) for path in features]
     for path, view in zip(features, views, strict=True):
         if len(view) != len(views[0]):

@@ -51,10 +51,7 @@ class Settings(Fixed):  # chosen beforehand and not tuned for any
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
-    """The raw features, the untrained encoder, and each method with each batch size, keys, queue and α.
-
-    At α = 0 Chuang's estimator is SimCLR itself, and is not run.
-    """
+    """All methods, sizes and α; at α = 0 Chuang's estimator is SimCLR itself, and is not run."""
     cells = [*product((RAW, UNTRAINED), ((0, ENCODER, 0),), (0.0,)), *product(METHODS, SIZES.values(), ALPHAS)]
     return [
         {"method": method, "alpha": alpha, "batch": batch, "keys": keys, "queue": queue}
@@ -110,10 +107,7 @@ def loss_of(configuration: Configuration, settings: Settings) -> Any:
 
 
 class AgainstKeys(nn.Module):
-    """MoCo: the candidates of an embedding are the keys of the batch and a queue of those of earlier batches.
-
-    By the number of the point, an earlier key of an anchor's own point is a positive, and not a false negative.
-    """
+    """MoCo: candidates are keys of the batch and of a queue, positives those of the same point, earlier ones, too."""
 
     def __init__(self, loss: Any, length: int, dimensions: int) -> None:
         super().__init__()
@@ -129,10 +123,7 @@ class AgainstKeys(nn.Module):
 
 
 class View(nn.Module):
-    """A random view, while training, of points ``[b, d]`` or images ``[b, c, h, w]``: noise is added.
-
-    An image is moved by at most an eighth of its width before, and each of its channels gets another brightness.
-    """
+    """While training, noise on points ``[b, d]``; images ``[b, c, h, w]`` are moved and get another brightness, too."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()

@@ -69,11 +69,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 
 def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, k_means: bool) -> Measures:
-    """Accuracy and NMI of the clusters of a head, and how many of them have points.
-
-    Every step sees p between the points of a batch, not pairs drawn from p: only KL of a drawn pair is right on
-    average.
-    """
+    """Scores of the clusters of a head. A step sees p of its points, as of drawn pairs only KL is right on average."""
     x, y = inputs(dataset), labels_of(dataset)
     graph = walked(dataset, settings.neighbors, settings.walks)
     loss = icon.Loss(icon.p.Graph(exclude_self=False).debias(settings.debias), icon.q.Clusters(), divergence=divergence)
@@ -113,10 +109,7 @@ def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, co
 
 
 def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Measures:
-    """Trustworthiness and k-NN accuracy of a map; of the first seed also ``map``, as ``x,y,label x,y,label ...``.
-
-    A map begins as the first two principal scores, the first of them with standard deviation 1.
-    """
+    """Scores of a map that begins as two principal scores; of the first seed also ``map``, as ``x,y,label ...``."""
     some = at_most(dataset, settings.map_points, seed)
     x, y = torch.from_numpy(inputs(some)), np.asarray(some.y)
     perplexity = min(settings.perplexity, (some.n - 1) / 3)

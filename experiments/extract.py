@@ -28,11 +28,8 @@ OUT = Path("features.npz")
 
 @dataclass(frozen=True)
 class Backbone:
-    """A module from images ``[b, 3, size, size]`` to features ``[b, d]``, and what its images look like.
-
-    The colours have ``mean`` and ``std``, by default those of ImageNet. ``crop`` is the side of the central square, as
-    a share of the shorter side of the image.
-    """
+    """A module from images ``[b, 3, size, size]`` to features ``[b, d]``, the mean and the deviation of their colours,
+    and the side of the central square that they are, as a share of the shorter side of the image."""
 
     module: nn.Module
     size: int = 224
@@ -42,10 +39,7 @@ class Backbone:
 
 
 def load_backbone(name: str, size: int | None = None, random_weights: bool = False) -> Backbone:
-    """The backbone of a name in one of `FORMS`, where a function takes nothing and returns the module.
-
-    ``size`` is the side of the images, by default the backbone's own. Features of random weights mean nothing.
-    """
+    """The backbone of a name in one of `FORMS`, for images of that side, by default the backbone's own."""
     kind, _, rest = name.partition(":")
     if kind not in ("timm", "module") or not rest:
         raise ValueError(f"backbone: got {name!r}, expected {FORMS}")

@@ -66,10 +66,7 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
-    """The labels and images of the points; of a cell or a frame its map or clusters, the loss, and its measures.
-
-    ``seconds`` are those of the processor: the wall clock of one thread where nothing else runs.
-    """
+    """The labels and images of the points; of a cell or a frame its map or clusters, the loss, and its measures."""
     dataset = chosen(dataset, settings.points)
     y, part, row = labels_of(dataset), configuration["part"], configuration["row"]
     if part == POINTS:
@@ -152,8 +149,7 @@ def thinned(losses: list[float], most: int = 60) -> list[float]:
 
 
 class Gallery:
-    """The first seed of the first data set: its runs, images and labels ``[n]``, the cells in the order of the table,
-    and the map of t-SNE ``[n, 2]``, on which clusters are drawn.
+    """The first seed of the first data set: cells in the order of the table; clusters are drawn on the map of t-SNE.
 
     Of points that coincide there are no scores: what the nearest of them tell is rounding.
     """
@@ -180,10 +176,7 @@ class Gallery:
 
 
 def page_data(folder: Path) -> dict[str, Any]:
-    """What a page shows of the gallery in a folder of results: the points, the 45 cells and the frames of the sliders.
-
-    Where its ``seen.csv`` has words on the data set, its sentences stand with the cells.
-    """
+    """What a page shows of a folder of results: the points, the cells with the sentences of `SEEN`, and the sliders."""
     frame = complete(read(folder))
     if frame.empty:
         raise ValueError(f"folder: got {folder}, expected a gallery of which all cells are trained")

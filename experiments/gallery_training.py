@@ -114,12 +114,9 @@ def encoded(
 
 
 def loss_of(row: str, column: str, **hyper: Any) -> icon.Loss:
-    """The loss of the first method that the table names in the cell, else the plain one.
-
-    Wide × data-label is taken with the cosine: with the dot product it has no minimum.
-    """
+    """The loss of the first method that the table names in the cell, else the plain one."""
     named = [m.slug for m in icon.methods() if m.in_table and (m.row, m.column) == (row, column)]
-    if (row, column) == (WIDE, "data-label"):
+    if (row, column) == (WIDE, "data-label"):  # with the dot product it has no minimum
         return icon.loss(row, column, metric="cosine", **hyper)
     return icon.method(named[0], **hyper) if named else icon.loss(row, column, **hyper)
 

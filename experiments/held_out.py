@@ -92,10 +92,7 @@ class WithTeacher(nn.Module):
 def trained(
     make: Callable[[], nn.Module], loss: Any, x: Array, points: Epochs, epochs: int, batch: int, rate: float, seed: int
 ) -> nn.Module:
-    """A mapper, trained on features ``[n, d]``, of which the points are drawn; no epochs leave it as it was made.
-
-    With the same seed it starts the same and sees the same batches: differences are paired.
-    """
+    """A mapper, trained on features ``[n, d]``; with the same seed it starts the same and sees the same batches."""
     with seeded(seed, torch.device("cpu")):
         mapper = make().eval()
     if epochs:

@@ -25,10 +25,7 @@ BANDS = 3  # horizontal bands of an image that serve as its views
 
 
 class Settings(Fixed):
-    """The same for every data set.
-
-    ``epochs`` was chosen once and without labels: near the largest held-out InfoNCE bound of mfeat with six views.
-    """
+    """``epochs`` was chosen once, without labels: near the largest held-out InfoNCE bound of mfeat with six views."""
 
     epochs: int = 50
     batch: int = 512
@@ -51,11 +48,8 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
-    """The measures of one run, all on the held-out half: k-NN accuracies and InfoNCE bounds.
-
-    An accuracy is that of the embedding of the first view, or of all side by side, each of unit length as the loss sees
-    it, or of the standardised features. A bound is in nats, the mean of both directions of a pair of views.
-    """
+    """On the held-out half: k-NN accuracies of embeddings, of unit length as the loss sees them, and of features, for
+    the first view and all, and the InfoNCE bound of each pair of views, in nats, the mean of both directions."""
     y = labels_of(dataset)
     split = halves(y, seed)
     views = [standardised(view, split.train) for view in views_of(dataset)[: configuration["views"]]]
@@ -95,11 +89,8 @@ class Encoders(nn.Module):
 
 
 def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Settings) -> list[Array]:
-    """Embeddings ``[n, dimensions]`` of each view, of unit length, by encoders that saw the training half alone.
-
-    With the same seed, the first view's encoder starts the same and sees the same minibatches, however many views and
-    whichever graph: differences are paired.
-    """
+    """Embeddings ``[n, dimensions]`` of each view, of unit length, by encoders that saw the training half alone; the
+    first of them starts the same and sees the same minibatches, however many views there are, for the same seed."""
     x, make = np.hstack(views), partial(Encoders, [view.shape[1] for view in views], settings)
     loss, points = icon.method("cmc", temperature=settings.temperature, graph=graph), Epochs(split.train)
     encoders = trained(make, loss, x, points, settings.epochs, settings.batch, settings.learning_rate, seed)

@@ -61,10 +61,7 @@ class Experiment:
 
 @dataclass_transform(frozen_default=True)
 class Fixed:
-    """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0.
-
-    A class of settings is a frozen dataclass, its defaults those of the published results.
-    """
+    """What is the same in all runs, a frozen dataclass: whole numbers from 1, shares in [0, 1], others above 0."""
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True)(cls)

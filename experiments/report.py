@@ -21,10 +21,7 @@ DPI = 120
 
 
 def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
-    """Draw the figures and write README.md, of which what stands before the numbers is kept, and return their paths.
-
-    A figure is a small PNG, the same file for the same runs.
-    """
+    """Draw the figures and write README.md, of which what stands before the numbers is kept, and return their paths."""
     frame, path = results(folder, settings), folder / README
     for name, draw in experiment.figures.items():
         drawn = io.BytesIO()

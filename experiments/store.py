@@ -69,10 +69,7 @@ class Store:
         return any(row.items() <= finished.items() for finished in self._rows)
 
     def add(self, row: dict[str, str], measures: Measures) -> None:
-        """Write a finished run, once; a kill leaves the file as it was or with the whole row.
-
-        Measures have seven digits, which tell more than a run repeats.
-        """
+        """Write a finished run, once, with seven digits; a kill leaves the file as it was or with the whole row."""
         with FileLock(self.path.with_suffix(".lock")):
             self._rows = _rows_of(self.path)
             if not self.has(row):  # by another process

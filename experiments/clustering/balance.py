@@ -85,11 +85,8 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 @lru_cache(maxsize=2)
 def unequal(dataset: Dataset, ratio: int, smallest: int) -> Dataset:
-    """A subset whose class sizes fall geometrically: the largest is ``ratio`` times the smallest.
-
-    The order of the classes and the points are drawn. The sizes are the largest for which every class has the points;
-    none has fewer than ``smallest``, unless it has no more.
-    """
+    """A subset whose class sizes fall geometrically, in an order that is drawn, the largest ``ratio`` times the least:
+    the largest sizes for which every class has the points, and at least ``smallest``, if it has so many."""
     y, random = labels_of(dataset), np.random.default_rng(SEED)
     members = [np.flatnonzero(y == place) for place in random.permutation(dataset.classes)]
     shares = float(ratio) ** -np.linspace(0, 1, len(members))
@@ -190,10 +187,7 @@ NAMES[OURS] = "`balance_of` (ours)"
 
 
 def regrets(frame: DataFrame) -> DataFrame:
-    """A row per data set, seed, sizes and criterion: the ``balance`` that it chooses, and its ``regret`` in points.
-
-    Of balances that are equally good in its eyes a criterion chooses the largest.
-    """
+    """A row per problem and criterion: the ``balance`` it chooses, of equals the largest, and its ``regret``."""
     rows = []
     for place, some in frame.groupby(["dataset", "seed", "sizes"]):
         runs: Any = some.sort_values("balance", ascending=False).set_index("balance")

@@ -75,10 +75,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 
 def corrupted(graph: sp.csr_array, share: float, seed: int) -> sp.csr_array:
-    """A symmetric graph in which that share of the edges keeps one end and gets another, at random.
-
-    No edge is put where one was, so that the number of edges stays, and none to the point itself.
-    """
+    """A symmetric graph of which that share of the edges keeps one end and gets another at random, where none was."""
     edges, n, random = edges_of(graph), graph.shape[0], np.random.default_rng(seed)
     taken = {(int(i), int(j)) for i, j in edges}
     for place in random.choice(len(edges), round(share * len(edges)), replace=False):
@@ -162,10 +159,7 @@ def predictions(frame: DataFrame) -> DataFrame:
 
 
 def effect(frame: DataFrame) -> Figure:
-    """A column of panels per factor, a row per measure, a line per level: means over data sets.
-
-    Dotted lines are the confidence that the theory predicts from that at α = 0.
-    """
+    """A column per factor, a row per measure, a line per level: means over data sets; dots are what theory predicts."""
     figure, places = panels(len(MEASURES), len(FACTORS), (2.2, 2.0), sharey="row", sharex=True)
     dense = np.linspace(0, max(ALPHAS), 50)
     for column, (factor, others) in zip(places.T, FACTORS.items(), strict=True):

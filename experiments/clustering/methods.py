@@ -83,8 +83,7 @@ def spectral(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
 def self_tuning(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     """Spectral clustering of `self_tuned` affinities by k-means of eigenvectors with rows of unit length.
 
-    Source: Zelnik-Manor, Perona 2004, Self-Tuning Spectral Clustering, with the clusters given and not found; Ng,
-    Jordan, Weiss 2001, On Spectral Clustering.
+    Source: Zelnik-Manor, Perona 2004, Self-Tuning Spectral Clustering, with the number of clusters given and not found.
     """
     rows = normalize(eigenvectors(dataset, settings.neighbors, self_tuned)[0])
     return Clusters(cluster_rows(rows, dataset.classes, n_init=10, random_state=seed)[1])
@@ -94,10 +93,7 @@ def self_tuning(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
 def eigenvectors(
     dataset: Dataset, neighbors: int, affinity: Callable[[Dataset, int], sp.csr_array]
 ) -> tuple[Array, float]:
-    """``[n, clusters]`` of the graph, and the CPU seconds that they took.
-
-    They do not depend on the seed, apart from the solver's first vector, so they are computed once.
-    """
+    """``[n, clusters]`` of the graph, found once for all seeds, and the CPU seconds that they took."""
     graph = affinity(dataset, neighbors)
     start = time.process_time()
     with warnings.catch_warnings():

@@ -28,11 +28,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 
 def shared_information(labels: Array, clusters: int) -> float:
-    """Mean mutual information of the pairs of clusterings ``[restarts, n]``, as a share of log(clusters).
-
-    1: every pair is the same and its clusters are equally large. Empty clusters lower it, so that a collapse, on which
-    all restarts would agree, is not selected.
-    """
+    """Mean mutual information of pairs of clusterings ``[restarts, n]`` as a share of log C: none in a collapse."""
     return float(np.mean([shared(a, b, clusters) for a, b in combinations(labels, 2)]))
 
 

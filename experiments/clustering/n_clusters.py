@@ -79,9 +79,7 @@ def silhouette(dataset: Dataset, seed: int, settings: Settings) -> int:
 
 
 def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
-    """After which of the smallest eigenvalues of the normalised Laplacian of the union graph the largest gap is.
-
-    The gap after the first eigenvalue is left out, as there are to be two clusters at least.
+    """After which of the smallest eigenvalues, from the second on, of the union graph's Laplacian the largest gap is.
 
     Source: von Luxburg 2007, A tutorial on spectral clustering (arXiv 0711.0189).
     """
@@ -117,11 +115,8 @@ def constant(frame: DataFrame) -> int:
 
 
 def errors(frame: DataFrame) -> DataFrame:
-    """A row per rule and data set, with means over seeds; the constant number is a rule, too.
-
-    ``log2`` is of the chosen number less that of the true one, ``error`` its absolute value, and ``close`` the share
-    of the seeds whose numbers are within a factor of 1.5.
-    """
+    """A row per rule and data set, with means over seeds; the constant number is a rule, too. ``log2`` is of the chosen
+    number over the true one, ``error`` its absolute value, and ``close`` the share that is within a factor of 1.5."""
     same = frame[frame["rule"] == TRUE].assign(rule=CONSTANT, chosen=constant(frame), accuracy=np.nan, nmi=np.nan)
     runs = pd.concat([frame, same])
     log2: Any = np.log2(runs["chosen"] / runs["classes"])

@@ -193,7 +193,7 @@ def measured(dataset: Dataset, make: Callable[[], Clusters], before: float = 0.0
 
 
 def scores(dataset: Dataset, labels: Array) -> Measures:
-    """The one place where labels are looked at: those that are known.
+    """The one place where labels are looked at, those that are known.
 
     A point that a method leaves out as noise (-1) is never right. To NMI and ARI noise is one cluster more: as clusters
     of one point each it would earn NMI for telling points apart.
