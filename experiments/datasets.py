@@ -180,11 +180,9 @@ SOURCES = {
     "banking77": "banking77_minilm.npz",
     "clinc150": "clinc150_minilm.npz",
     "cifar10-mobilenetv2": "cifar10_mobilenetv2_feats.npz",
-    "pendigits": "pendigits.npz",
     "pbmc68k": "pbmc68k_reduced.npz",
     "fashion-mnist": "fashion_mnist.npz",
     TEST_HALF: "fashion_mnist.npz",
-    "usps": "usps.npz",
     "cifar10-images": "cifar10_test_images.npz",
     "coil20": "coil20_32x32.npz",
     "mfeat": "mfeat_6views.npz",
@@ -192,7 +190,7 @@ SOURCES = {
     "cora": "graph_cora.npz",
     "citeseer": "graph_citeseer.npz",
     "bladder": "bladder_pca50.npz",
-    **{name: f"{name}.npz" for name in ("isolet", "letter", "satimage", "segment", "vowel")},
+    **{name: f"{name}.npz" for name in ("isolet", "letter", "pendigits", "satimage", "segment", "usps", "vowel")},
 }
 ALIASES = {"cifar10": "cifar10-mobilenetv2"}
 NAMES = ("digits", *SOURCES)
