@@ -47,10 +47,9 @@ def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: 
     panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
 
 
-def look(number: int, lines: bool = False) -> dict[str, Any]:
+def look(number: int) -> dict[str, Any]:
     """The colour and the marker of the line of that number."""
-    found = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-    return found | ({"linestyle": LINES[number]} if lines else {})
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
 def scatter(panel: Axes, points: str, **style: Any) -> None:

@@ -21,7 +21,10 @@ VIEWS, OUR_VIEWS = "TURTLE, a space for each view", "ours, a space for each view
 UMAP_METRIC = "UMAP + k-means, the metric of our graph"
 FROM_START = ", from our start"
 #: Methods whose eigenvectors are computed once for all seeds, and their affinities.
-SPECTRAL = {"spectral clustering": union, "self-tuning spectral clustering": methods.self_tuned}
+SPECTRAL: dict[str, methods.Affinity] = {
+    "spectral clustering": union,
+    "self-tuning spectral clustering": methods.self_tuned,
+}
 #: Methods that are the same for all seeds.
 FIXED = ("Ward", "HDBSCAN")
 #: Methods whose runs take minutes, and of how many seeds they are at most.
@@ -40,8 +43,7 @@ STARTED: dict[str, Callable[..., Clusters]] = {
 }
 METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
     "k-means": methods.k_means,
-    "spectral clustering": methods.spectral,
-    "self-tuning spectral clustering": methods.self_tuning,
+    **{name: partial(methods.spectral, affinity=affinity) for name, affinity in SPECTRAL.items()},
     "Gaussian mixture": methods.gaussian_mixture,
     "Ward": methods.ward,
     "HDBSCAN": methods.hdbscan,

@@ -74,25 +74,19 @@ def means_of(x: Array, labels: Array) -> Array:
     return np.stack([x[labels == cluster].mean(axis=0) for cluster in np.unique(labels)])
 
 
-def spectral(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """What ``SpectralClustering`` does with its defaults on the union graph."""
-    vectors = eigenvectors(dataset, settings.neighbors, union)[0]
-    return Clusters(cluster_rows(vectors, dataset.classes, n_init=10, random_state=seed)[1])
+Affinity = Callable[[Dataset, int], sp.csr_array]
 
 
-def self_tuning(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """Spectral clustering of `self_tuned` affinities by k-means of eigenvectors with rows of unit length.
-
-    Source: Zelnik-Manor, Perona 2004, Self-Tuning Spectral Clustering, with the number of clusters given and not found.
-    """
-    rows = normalize(eigenvectors(dataset, settings.neighbors, self_tuned)[0])
+def spectral(dataset: Dataset, seed: int, settings: Settings, affinity: Affinity = union) -> Clusters:
+    """What ``SpectralClustering`` does with its defaults on the union graph, or by `self_tuned` affinities with rows of
+    unit length (Zelnik-Manor, Perona 2004, Self-Tuning Spectral Clustering, with the number of clusters given)."""
+    vectors = eigenvectors(dataset, settings.neighbors, affinity)[0]
+    rows = vectors if affinity is union else normalize(vectors)
     return Clusters(cluster_rows(rows, dataset.classes, n_init=10, random_state=seed)[1])
 
 
 @lru_cache(maxsize=2)
-def eigenvectors(
-    dataset: Dataset, neighbors: int, affinity: Callable[[Dataset, int], sp.csr_array]
-) -> tuple[Array, float]:
+def eigenvectors(dataset: Dataset, neighbors: int, affinity: Affinity) -> tuple[Array, float]:
     """``[n, clusters]`` of the graph, found once for all seeds, and the CPU seconds that they took."""
     graph = affinity(dataset, neighbors)
     start = time.process_time()
