@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,16 +15,13 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments import report
-from experiments.datasets import NAMES, Dataset, from_files, load, with_test
+from experiments.datasets import NAMES, from_files, load, with_test
 from experiments.record import Experiment
 from experiments.registry import ALIASES, EXPERIMENTS
-from experiments.run import execute, tasks
-from experiments.store import Store, record_environment
+from experiments.store import Store, execute, record_environment, tasks
 from icon import _checks as check
 
-PUBLISHED = Path("experiments/results")
-TRIALS = Path("out/experiments")
-
+PUBLISHED, TRIALS = Path("experiments/results"), Path("out/experiments")
 DATASETS = ["digits"]  # where none are named
 FEATURES = "Instead of --dataset: your features (.npy .npz .csv .parquet .safetensors); a file per view."
 OUT = f"Results go to OUT/NAME: {PUBLISHED}, or {TRIALS} with --subset, --set or --features."
@@ -61,12 +57,19 @@ def main(
     try:
         experiment = EXPERIMENTS[check.choice(ALIASES.get(name, name), "experiment", tuple(EXPERIMENTS))]
         settings = parse_settings(experiment, set_ or [])
-        chosen = (
-            [_own(features, labels, test_features, test_labels, key, experiment.tests)]
-            if features or labels or test_features or test_labels
-            else [load(name, data) for name in dict.fromkeys(dataset)]
-        )
-        chosen = chosen if subset is None else [d.subset(subset) for d in chosen]
+        if test_labels and not test_features:
+            raise ValueError("test-labels: got a file without --test-features, expected both")
+        if test_features and len(features or []) != 1:
+            raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
+        if labels and not features:
+            raise ValueError("labels: got a file without --features, expected both")
+        if features:
+            chosen = [from_files(features, labels, key, experiment.tests)]
+            if test_features:
+                chosen = [with_test(chosen[0], from_files([test_features], test_labels, key, stay=True))]
+        else:
+            chosen = [load(each, data) for each in dict.fromkeys(dataset)]
+        chosen = chosen if subset is None else [each.subset(subset) for each in chosen]
         planned = tasks(experiment, chosen, seeds, settings)
         # A trial must not end up among the published results.
         trial = subset is not None or features or set_
@@ -85,7 +88,7 @@ def main(
 
 def parse_settings(experiment: Experiment, given: list[str]) -> Any:
     """The experiment's settings with ``NAME=VALUE`` put in."""
-    defaults: dict[str, Any] = {field.name: field.default for field in fields(experiment.settings)}
+    defaults = vars(experiment.settings())
     chosen: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -97,21 +100,6 @@ def parse_settings(experiment: Experiment, given: list[str]) -> Any:
         except ValueError:
             raise ValueError(f"set: got {text!r}, expected {name}={kind.__name__}") from None
     return experiment.settings(**chosen)
-
-
-def _own(
-    features: list[str] | None, labels: str | None, test_features: str | None, test_labels: str | None,
-    key: str | None, stay: bool,
-) -> Dataset:  # fmt: skip
-    """The data set of files, with other points to score where there are some."""
-    if test_labels and not test_features:
-        raise ValueError("test-labels: got a file without --test-features, expected both")
-    if test_features and len(features or []) != 1:
-        raise ValueError(f"test-features: got {len(features or [])} files of --features, expected one")
-    if not features:
-        raise ValueError("labels: got a file without --features, expected both")
-    own = from_files(features, labels, key, stay)
-    return with_test(own, from_files([test_features], test_labels, key, stay=True)) if test_features else own
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,10 +12,9 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset, at_most
-from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.plots import label, look, panel_per
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import difference
 from icon.estimators.advice import Advice
 from icon.estimators.candidates import candidates
@@ -26,8 +24,7 @@ from icon.metrics import clustering_accuracy, knn_probe, trustworthiness
 GOALS = ("map", "clusters")
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """``points`` of each data set at most; ``budget`` in seconds, so many that no trial is left out."""
 
     points: int = 500
@@ -37,23 +34,22 @@ class Settings(record.Settings):
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
-    return [
-        {"goal": goal, "candidate": each.name} for goal in GOALS for each in candidates(goal, (), 2, dataset.x.shape[1])
-    ]
+    width = dataset.x.shape[1]
+    return [{"goal": goal, "candidate": each.name} for goal in GOALS for each in candidates(goal, (), 2, width)]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """What the advice saw of one candidate, another criterion without labels, and what the labels say."""
-    goal, name = configuration["goal"], configuration["candidate"]
+    goal, name, near = configuration["goal"], configuration["candidate"], settings.near
     part = at_most(dataset, settings.points, seed)
     y, advice = labels_of(part), advised(part, goal, seed, settings)
     place = next(each for each in advice.table.to_dict("records") if each["name"] == name)
     found = list(zip(advice.samples, advice.outputs[name], strict=True))
     if goal == "map":
-        other = [trustworthiness(part.x[rows], z, settings.near) for rows, z in found]
-        score = [float(knn_probe(z, y[rows], settings.near, folds=2)) for rows, z in found]
+        other = [trustworthiness(part.x[rows], z, near) for rows, z in found]
+        score = [float(knn_probe(z, y[rows], near, folds=2)) for rows, z in found]
     else:
-        other = [of_neighbours(part.x[rows], each, part.classes, settings.near) for rows, each in found]
+        other = [of_neighbours(part.x[rows], each, part.classes, near) for rows, each in found]
         score = [clustering_accuracy(y[rows], each) for rows, each in found]
     return {
         "criterion": float(place["score"]), "tied": int(place["tied"]), "other": float(np.mean(other)),
@@ -76,54 +72,40 @@ def of_neighbours(x: Array, clusters: Array, number: int, near: int) -> float:
     return shared(clusters[start], clusters[end], number)
 
 
-# -- reading the results ----------------------------------------------------------------------------------------------
-
-ADVICE, OTHER, ELSEWHERE, RANDOM = (
-    "icon.advise",
-    "the other criterion",
-    "one cell for the other sets",
-    "a random candidate",
-)
+ADVICE, OTHER, RANDOM = "icon.advise", "the other criterion", "a random candidate"
+ELSEWHERE = "one cell for the other sets"
 CRITERIA = {"map": "trustworthiness", "clusters": "information of neighbours"}
 
 
-def wide(frame: DataFrame, goal: str, measure: str) -> DataFrame:
+def wide(frame: DataFrame, goal: str, measure: str) -> Any:
     """A row per data set and seed, a column per candidate."""
     return frame[frame["goal"] == goal].pivot_table(measure, ["dataset", "seed"], "candidate", sort=False)
 
 
-def behind(frame: DataFrame, goal: str) -> DataFrame:
-    """Points behind the best candidate in hindsight: a row per data set and seed, a column per candidate."""
+def regrets(frame: DataFrame, goal: str, within: float | None = None) -> DataFrame:
+    """Points behind the best candidate in hindsight: a row per data set, a column per way to choose.
+
+    Or the share of the choices that are at most ``within`` points behind; of a random one that is its probability.
+    """
     scores = 100 * wide(frame, goal, "score")
-    return -scores.sub(scores.max(axis=1), axis=0)
-
-
-def by_choice(frame: DataFrame, goal: str, values: DataFrame) -> DataFrame:
-    """From a column per candidate to one per way to choose: the value of what it takes, the mean of a random one."""
-    lost: Any = behind(frame, goal)
+    lost: Any = -scores.sub(scores.max(axis=1), axis=0)
     taken: dict[str, Any] = {
         ADVICE: wide(frame, goal, "criterion").idxmax(axis=1),
         OTHER: wide(frame, goal, "other").idxmax(axis=1),
         "the first candidate": [lost.columns[0]] * len(lost),
         ELSEWHERE: [lost.drop(dataset).mean().fillna(0).idxmin() for dataset, _ in lost.index],
     }
+    values = lost if within is None else lost <= within
     found = {way: [values.at[at] for at in zip(lost.index, own, strict=True)] for way, own in taken.items()}
-    best = values[lost.mean().idxmin()]
-    more = {RANDOM: values.mean(axis=1), "one cell for all, best in hindsight": best}
-    return DataFrame(found, index=lost.index).assign(**more)
-
-
-def regrets(frame: DataFrame, goal: str) -> DataFrame:
-    """Points behind the best candidate in hindsight: a row per data set, a column per way to choose."""
-    return by_choice(frame, goal, behind(frame, goal)).groupby("dataset").mean()
+    found |= {RANDOM: values.mean(axis=1), "one cell for all, best in hindsight": values[lost.mean().idxmin()]}
+    return DataFrame(found, index=lost.index).groupby("dataset").mean()
 
 
 def table(frame: DataFrame) -> DataFrame:
-    """A row per goal and way to choose; of a random choice the share within a point is how probable that is."""
+    """A row per goal and way to choose."""
     rows = []
     for goal in GOALS:
-        found = regrets(frame, goal)
-        within = by_choice(frame, goal, behind(frame, goal) <= 1).groupby("dataset").mean()
+        found, within = regrets(frame, goal), regrets(frame, goal, 1)
         rows += [
             {
                 "goal": goal,
@@ -141,12 +123,11 @@ def table(frame: DataFrame) -> DataFrame:
 def per_dataset(frame: DataFrame) -> DataFrame:
     """A row per goal, data set and seed: what was chosen, and what would have been best."""
     rows = []
-    scores: Any
     for goal in GOALS:
         scores, criterion, tied = (wide(frame, goal, measure) for measure in ("score", "criterion", "tied"))
         for place, score in (100 * scores).iterrows():
-            own, best = criterion.loc[place].idxmax(), score.idxmax()
-            row = {"goal": goal, "data set": place[0], "chosen": own, "its score, %": f"{score[own]:.1f}"}
+            own, best, dataset = criterion.loc[place].idxmax(), score.idxmax(), place[0]
+            row = {"goal": goal, "data set": dataset, "chosen": own, "its score, %": f"{score[own]:.1f}"}
             row |= {"best in hindsight": best, "score of the best, %": f"{score[best]:.1f}"}
             row |= {"best was chosen or tied": "yes" if tied.at[place, best] else "no"}
             rows.append(row | {"rank correlation": f"{criterion.loc[place].corr(score, method='spearman'):.2f}"})
@@ -159,11 +140,9 @@ def regret(frame: DataFrame) -> Figure:
     for goal, panel in places.items():
         found = regrets(frame, goal)
         for number, choice in enumerate((ADVICE, ELSEWHERE, RANDOM)):
-            panel.plot(found[choice], found.index, MARKERS[number], color=COLOURS[number], label=choice, alpha=0.8)
+            panel.plot(found[choice], found.index, linestyle="", label=choice, alpha=0.8, **look(number))
         panel.axvline(1, color="0.6", linewidth=0.8, linestyle="--")
-    label(places.values(), "points behind the best in hindsight", "")
-    legend(figure, 3)
-    return figure
+    return label(figure, places.values(), "points behind the best in hindsight", "", 3)
 
 
 EXPERIMENT = Experiment(

@@ -24,7 +24,6 @@ from icon.features import read_matrix, read_vector
 FOLDER_VARIABLE = "ICON_DATA"
 
 Array = NDArray[Any]
-Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +67,7 @@ class Dataset:
                 digest.update(f"{array.shape} {array.dtype}".encode())
                 for start in range(0, len(array), BLOCK):
                     digest.update(np.ascontiguousarray(array[start : start + BLOCK]).data)
-        if self.test is not None:
-            digest.update(self.test.fingerprint.encode())
+        digest.update(b"" if self.test is None else self.test.fingerprint.encode())
         return digest.hexdigest()[:16]
 
     def subset(self, n: int, seed: int = 0) -> Dataset:
@@ -92,27 +90,17 @@ def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
 
 
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set of a name.
-
-    Args:
-        name: one of `NAMES`; ``"digits"`` comes with scikit-learn, the others are files of the folder.
-        folder: None reads the environment variable ``ICON_DATA``.
-
-    Raises:
-        ValueError: an unknown name, no folder, no such file in it, or not the arrays that are expected.
-    """
+    """The data set of a name of `NAMES`: all but ``"digits"`` are files of a folder, by default ``ICON_DATA``."""
     name = ALIASES.get(name, name)
     check.choice(name, "dataset", NAMES)
     if name == "digits":
         digits = load_digits()
         return Dataset("digits", _floats(digits.data / 16), y=_labels(digits.target), shape=(8, 8))
-    file = SOURCES[name]
     folder = folder or os.environ.get(FOLDER_VARIABLE)
-    wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {file}"
+    wanted = f"expected --data DIR (or {FOLDER_VARIABLE}) to name the folder that holds {SOURCES[name]}"
     if not folder:
         raise ValueError(f"data: got no folder for {name!r}, {wanted}")
-    path = Path(folder) / file
-    if not path.is_file():
+    if not (path := Path(folder) / SOURCES[name]).is_file():
         raise ValueError(f"data: got {folder}, which has no such file, {wanted}")
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -124,46 +112,31 @@ def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
 def from_files(
     features: Sequence[str], labels: str | None = None, key: str | None = None, stay: bool = False
 ) -> Dataset:
-    """A user's own: files of features through `icon.features`, several of them as several views.
-
-    Args:
-        features: ``[n, d]`` each, with the same points in the same order.
-        labels: ``[n]``, any values; only to score with.
-        key: which array or column of a file that has several.
-        stay: whether a large .npy file stays on disk.
-
-    Raises:
-        ValueError: a file that cannot be read, or numbers of rows that differ.
-    """
-    views = [_checked(read_matrix(path, key), stay and len(features) == 1) for path in features]
+    """A user's own: files of features ``[n, d]`` through `icon.features`, several of the same points as several views;
+    ``key`` is the array or column of a file that has several, and a large .npy file may ``stay`` on disk."""
+    views = [read_matrix(path, key) for path in features]
     for path, view in zip(features, views, strict=True):
         if len(view) != len(views[0]):
             raise ValueError(f"features: got {len(view)} rows in {path}, expected {len(views[0])} as in {features[0]}")
+    if stay and len(views) == 1 and on_disk(views[0]):
+        check_on_disk(views[0])
+    else:
+        views = [_floats(view) for view in views]
+        for view in views:
+            check.matrix(view, "features")
     y = None
     if labels is not None:
         y = pd.factorize(read_vector(labels, expected=len(views[0])), sort=True)[0].astype(np.int64)
         if len(y) != len(views[0]):
             raise ValueError(f"labels: got {len(y)}, expected {len(views[0])} (one per row of the features)")
-    x, several = (views[0], ()) if len(views) == 1 else (np.hstack(views), tuple(views))
-    return Dataset(Path(features[0]).stem, x, several, y)
-
-
-def _checked(features: Array, may_stay: bool) -> Array:
-    """Finite features ``[n, d]``: float32 in memory, or as they lie on disk where they are large and may stay there."""
-    if may_stay and on_disk(features):
-        check_on_disk(features)
-        return features
-    found = _floats(features)
-    check.matrix(found, "features")
-    return found
+    several = len(views) > 1
+    return Dataset(
+        Path(features[0]).stem, np.hstack(views) if several else views[0], tuple(views) if several else (), y
+    )
 
 
 def with_test(dataset: Dataset, test: Dataset) -> Dataset:
-    """The data set, and points of other files to score.
-
-    Raises:
-        ValueError: other numbers of features, or no labels of some of the other points.
-    """
+    """The data set, and points of other files to score."""
     if (found := test.x.shape[1]) != (expected := dataset.x.shape[1]):
         raise ValueError(f"test-features: got {found} columns, expected {expected} as in the features")
     if not test.classes:
@@ -171,7 +144,7 @@ def with_test(dataset: Dataset, test: Dataset) -> Dataset:
     return replace(dataset, test=test)
 
 
-def _read(name: str, arrays: Arrays) -> Dataset:
+def _read(name: str, arrays: Mapping[str, Array]) -> Dataset:
     """The data set of a file: words, several views, images or vectors, by what arrays the file has."""
     y = _labels(arrays["y"])
     if "feat_data" in arrays:
@@ -207,11 +180,9 @@ SOURCES = {
     "banking77": "banking77_minilm.npz",
     "clinc150": "clinc150_minilm.npz",
     "cifar10-mobilenetv2": "cifar10_mobilenetv2_feats.npz",
-    "pendigits": "pendigits.npz",
     "pbmc68k": "pbmc68k_reduced.npz",
     "fashion-mnist": "fashion_mnist.npz",
     TEST_HALF: "fashion_mnist.npz",
-    "usps": "usps.npz",
     "cifar10-images": "cifar10_test_images.npz",
     "coil20": "coil20_32x32.npz",
     "mfeat": "mfeat_6views.npz",
@@ -219,7 +190,7 @@ SOURCES = {
     "cora": "graph_cora.npz",
     "citeseer": "graph_citeseer.npz",
     "bladder": "bladder_pca50.npz",
-    **{name: f"{name}.npz" for name in ("isolet", "letter", "satimage", "segment", "vowel")},
+    **{name: f"{name}.npz" for name in ("isolet", "letter", "pendigits", "satimage", "segment", "usps", "vowel")},
 }
 ALIASES = {"cifar10": "cifar10-mobilenetv2"}
 NAMES = ("digits", *SOURCES)
@@ -237,7 +208,5 @@ DEVELOPMENT = tuple(name for name in _SPLIT if name not in VALIDATION)
 def refuse_validation(dataset: Dataset) -> None:
     """A ValueError for a data set of `VALIDATION` or a subset of one."""
     if any(f"{dataset.name}-".startswith(f"{name}-") for name in VALIDATION):
-        raise ValueError(
-            f"dataset: got {dataset.name}, which is kept for validation, expected one of {', '.join(DEVELOPMENT)}, or "
-            "features of your own"
-        )
+        expected = f"one of {', '.join(DEVELOPMENT)}, or features of your own"
+        raise ValueError(f"dataset: got {dataset.name}, which is kept for validation, expected {expected}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -14,11 +14,10 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
-from experiments import held_out, record
+from experiments import held_out
 from experiments.datasets import Dataset, at_most
-from experiments.held_out import WithTeacher, embedded, halves, knn_accuracy, linear_accuracy, trained
-from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panels
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.plots import LINES, label, line, look, panels
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import long, ordered, percent
 from icon.nn.mappers import MLP
 from icon.training import Queue
@@ -36,10 +35,7 @@ SIZES = {
 }
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
-    """The same for every data set; chosen beforehand and not tuned."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     points: int = 2000
     epochs: int = 12
     learning_rate: float = 3e-3
@@ -55,10 +51,7 @@ class Settings(record.Settings):
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
-    """The raw features, the untrained encoder, and each method with each batch size, keys, queue and α.
-
-    At α = 0 Chuang's estimator is SimCLR itself, and is not run.
-    """
+    """All methods, sizes and α; at α = 0 Chuang's estimator is SimCLR itself, and is not run."""
     cells = [*product((RAW, UNTRAINED), ((0, ENCODER, 0),), (0.0,)), *product(METHODS, SIZES.values(), ALPHAS)]
     return [
         {"method": method, "alpha": alpha, "batch": batch, "keys": keys, "queue": queue}
@@ -71,17 +64,20 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     """Accuracies on the held-out half, both fitted on the other half: ``knn`` and ``linear``."""
     dataset = at_most(dataset, settings.points)
     y, method, average = labels_of(dataset), configuration["method"], configuration["keys"] == AVERAGE
-    split = halves(y, seed)
+    split = held_out.halves(y, seed)
     z = dataset.views[0] if dataset.views else dataset.x
     z = held_out.standardised(z, split.train) if dataset.shape is None else z  # pixels stay as they are
     if method != RAW:
-        encoder = trained(
-            partial(encoder_of, z.shape[1], dataset.shape, average, settings), loss_of(configuration, settings), z,
-            held_out.Epochs(split.train, lambda index: index, 1 if average else 2), batch=configuration["batch"],
-            epochs=0 if method == UNTRAINED else settings.epochs, learning_rate=settings.learning_rate, seed=seed,
-        )  # fmt: skip
-        z = embedded(encoder, z, unit=method != T_SIMCLR)
-    return {"knn": knn_accuracy(z, y, split, settings.neighbors), "linear": linear_accuracy(z, y, split)}
+        make = partial(encoder_of, z.shape[1], dataset.shape, average, settings)
+        points = held_out.Epochs(split.train, lambda index: index, 1 if average else 2)
+        epochs, batch = 0 if method == UNTRAINED else settings.epochs, configuration["batch"]
+        loss = loss_of(configuration, settings)
+        encoder = held_out.trained(make, loss, z, points, epochs, batch, settings.learning_rate, seed)
+        z = held_out.embedded(encoder, z, unit=method != T_SIMCLR)
+    return {
+        "knn": held_out.knn_accuracy(z, y, split, settings.neighbors),
+        "linear": held_out.linear_accuracy(z, y, split),
+    }
 
 
 def encoder_of(width: int, shape: tuple[int, int] | None, average: bool, settings: Settings) -> nn.Module:
@@ -95,7 +91,7 @@ def encoder_of(width: int, shape: tuple[int, int] | None, average: bool, setting
         ]  # fmt: skip
         width = 2 * few * -(-shape[0] // 4) * -(-shape[1] // 4)
     encoder = nn.Sequential(*layers, MLP(width, settings.dimensions, settings.hidden))
-    return WithTeacher(encoder, settings.decay) if average else encoder
+    return held_out.WithTeacher(encoder, settings.decay) if average else encoder
 
 
 def loss_of(configuration: Configuration, settings: Settings) -> Any:
@@ -111,10 +107,7 @@ def loss_of(configuration: Configuration, settings: Settings) -> Any:
 
 
 class AgainstKeys(nn.Module):
-    """MoCo: the candidates of an embedding are the keys of the batch and a queue of those of earlier batches.
-
-    By the number of the point, an earlier key of an anchor's own point is a positive, and not a false negative.
-    """
+    """MoCo: candidates are keys of the batch and of a queue, positives those of the same point, earlier ones, too."""
 
     def __init__(self, loss: Any, length: int, dimensions: int) -> None:
         super().__init__()
@@ -130,10 +123,7 @@ class AgainstKeys(nn.Module):
 
 
 class View(nn.Module):
-    """A random view, while training, of points ``[b, d]`` or images ``[b, c, h, w]``: noise is added.
-
-    An image is moved by at most an eighth of its width before, and each of its channels gets another brightness.
-    """
+    """While training, noise on points ``[b, d]``; images ``[b, c, h, w]`` are moved and get another brightness, too."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -144,19 +134,14 @@ class View(nn.Module):
             return x
         if x.ndim == 2:
             return x + self.settings.vector_noise * torch.randn(x.shape)
+        b, _, height, width = x.shape
         brightness = 1 + self.settings.gain * (2 * torch.rand(*x.shape[:2], 1, 1) - 1)
-        return brightness * _moved(x, max(1, x.shape[3] // 8)) + self.settings.noise * torch.randn(x.shape)
+        most = max(1, width // 8)
+        places = nn.functional.pad(x, 4 * (most,)).unfold(2, height, 1).unfold(3, width, 1)  # what comes in is 0
+        down, right = torch.randint(2 * most + 1, (2, b))
+        moved: Tensor = brightness * places[torch.arange(b), :, down, right]
+        return moved + self.settings.noise * torch.randn(x.shape)
 
-
-def _moved(images: Tensor, most: int) -> Tensor:
-    """``[b, c, h, w]`` each image moved by up to ``most`` pixels either way; what comes in is 0."""
-    b, _, height, width = images.shape
-    places = nn.functional.pad(images, 4 * (most,)).unfold(2, height, 1).unfold(3, width, 1)
-    down, right = torch.randint(2 * most + 1, (2, b))
-    return places[torch.arange(b), :, down, right]
-
-
-# -- reading the results ----------------------------------------------------------------------------------------------
 
 PROBES = {"knn": "k-NN", "linear": "linear probe"}
 
@@ -184,18 +169,14 @@ def accuracy(frame: DataFrame, probe: str) -> Figure:
         some = frame[frame["dataset"] == dataset]
         runs = some[some["method"] == method].groupby(["batch", "keys", "queue"])
         for number, (name, size) in enumerate(SIZES.items()):
-            line(
-                panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), label=name,
-                color=COLOURS[number], marker=MARKERS[number], linestyle=LINES[number // 2],
-            )  # fmt: skip
-        for other, style in ((RAW, ":"), (UNTRAINED, "-.")):
+            style = look(number) | {"linestyle": LINES[number // 2], "label": name}
+            line(panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), **style)
+        for other, dots in ((RAW, ":"), (UNTRAINED, "-.")):
             level = 100 * some.loc[some["method"] == other, probe].mean()
-            panel.axhline(level, color="#777777", linewidth=1, linestyle=style, label=other)
+            panel.axhline(level, color="#777777", linewidth=1, linestyle=dots, label=other)
         panel.set_title(f"{dataset}\n{method}" if method == SIMCLR else method)
-    label(places[-1], "α (of Chuang's estimator: τ⁺)", "")
-    legend(figure, 3)
     figure.supylabel(f"{PROBES[probe]} accuracy (%)", fontsize="medium")
-    return figure
+    return label(figure, places[-1], "α (of Chuang's estimator: τ⁺)", "", 3)
 
 
 EXPERIMENT = Experiment(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,11 +15,10 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset, at_most
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
 from experiments.plots import panels, scatter
-from experiments.record import Configuration, Experiment, Measures, grid, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
 from experiments.statistics import long, mean_std, ordered
 from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
@@ -28,12 +26,8 @@ from icon.nn.mappers import MAX_FEATURES, MLP, Lookup
 from icon.training.fit import fit
 
 DIVERGENCES = {
-    "kl": "KL",
-    "reverse-kl": "reverse KL",
-    "js": "Jensen–Shannon",
-    "tv": "total variation",
-    "hellinger": "Hellinger",
-}
+    "kl": "KL", "reverse-kl": "reverse KL", "js": "Jensen–Shannon", "tv": "total variation", "hellinger": "Hellinger"
+}  # fmt: skip
 CELLS = RANDOM, K_MEANS, COSINE, EUCLIDEAN, SNE = (
     "clusters, random initialisation",
     "clusters, k-means initialisation",
@@ -43,10 +37,7 @@ CELLS = RANDOM, K_MEANS, COSINE, EUCLIDEAN, SNE = (
 )
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
-    """The same for every data set and divergence; chosen beforehand and not tuned for any."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     points: int = 2000
     neighbors: int = 10
     walks: int = 3
@@ -78,39 +69,30 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 
 def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, k_means: bool) -> Measures:
-    """Accuracy and NMI of the clusters of a head, and how many of them have points.
-
-    Every step sees p between the points of a batch, not pairs drawn from p: only KL of a drawn pair is right on
-    average.
-    """
-    x, y, graph = _inputs(dataset), labels_of(dataset), _walks(dataset, settings.neighbors, settings.walks)
+    """Scores of the clusters of a head. A step sees p of its points, as of drawn pairs only KL is right on average."""
+    x, y = inputs(dataset), labels_of(dataset)
+    graph = walked(dataset, settings.neighbors, settings.walks)
     loss = icon.Loss(icon.p.Graph(exclude_self=False).debias(settings.debias), icon.q.Clusters(), divergence=divergence)
 
     def make() -> nn.Module:
         head = MLP(x.shape[1], dataset.classes, settings.hidden)
         if k_means:
-            imitate(head, torch.from_numpy(x), _k_means(dataset, seed), dataset.classes)
+            first = KMeans(dataset.classes, n_init=3, random_state=seed).fit(x).labels_.astype(np.int64)
+            imitate(head, torch.from_numpy(x), first, dataset.classes)
         return head
 
-    head = trained(
-        make, loss, x, Epochs(np.arange(dataset.n), lambda index: graph[index.numpy()][:, index.numpy()]),
-        epochs=settings.cluster_epochs, batch=settings.cluster_batch, learning_rate=settings.cluster_learning_rate,
-        seed=seed,
-    )  # fmt: skip
+    points = Epochs(np.arange(dataset.n), lambda index: graph[index.numpy()][:, index.numpy()])
+    batch, rate = settings.cluster_batch, settings.cluster_learning_rate
+    head = trained(make, loss, x, points, settings.cluster_epochs, batch, rate, seed)
     found = embedded(head, x, unit=False).argmax(axis=1)
     return {"accuracy": clustering_accuracy(y, found), "nmi": nmi(y, found), "clusters": float(len(np.unique(found)))}
 
 
 @lru_cache(maxsize=2)
-def _walks(dataset: Dataset, neighbors: int, walks: int) -> sp.csr_array:
+def walked(dataset: Dataset, neighbors: int, walks: int) -> sp.csr_array:
     """``[n, n]`` where walks over the k-NN graph end."""
     p = icon.p.KNN(neighbors).symmetrize("union").walks(walks)
-    return sp.csr_array(p(torch.from_numpy(_inputs(dataset))).to_scipy())
-
-
-@lru_cache(maxsize=2)
-def _k_means(dataset: Dataset, seed: int) -> Any:
-    return KMeans(dataset.classes, n_init=3, random_state=seed).fit(_inputs(dataset)).labels_.astype(np.int64)
+    return sp.csr_array(p(torch.from_numpy(inputs(dataset))).to_scipy())
 
 
 def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, cosine: bool) -> Measures:
@@ -120,21 +102,16 @@ def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, co
     x = standardised(x, split.train) if dataset.shape is None else x
     q = icon.q.Gaussian(temperature=settings.temperature) if cosine else icon.q.Gaussian(sigma=0.5**0.5)
     loss = icon.Loss(icon.p.Classes().debias(settings.debias), q, divergence=divergence, on_no_positive="zero")
-    encoder = trained(
-        partial(MLP, x.shape[1], settings.dimensions, settings.hidden), loss, x,
-        Epochs(split.train, torch.from_numpy(y).__getitem__),
-        epochs=settings.class_epochs, batch=settings.class_batch, learning_rate=settings.learning_rate, seed=seed,
-    )  # fmt: skip
+    make = partial(MLP, x.shape[1], settings.dimensions, settings.hidden)
+    points, rate = Epochs(split.train, torch.from_numpy(y).__getitem__), settings.learning_rate
+    encoder = trained(make, loss, x, points, settings.class_epochs, settings.class_batch, rate, seed)
     return {"knn": knn_accuracy(embedded(encoder, x, unit=cosine), y, split, settings.neighbors)}
 
 
 def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Measures:
-    """Trustworthiness and k-NN accuracy of a map; of the first seed also ``map``, as ``x,y,label x,y,label ...``.
-
-    A map begins as the first two principal scores, the first of them with standard deviation 1.
-    """
+    """Scores of a map that begins as two principal scores; of the first seed also ``map``, as ``x,y,label ...``."""
     some = at_most(dataset, settings.map_points, seed)
-    x, y = torch.from_numpy(_inputs(some)), np.asarray(some.y)
+    x, y = torch.from_numpy(inputs(some)), np.asarray(some.y)
     perplexity = min(settings.perplexity, (some.n - 1) / 3)
     loss = icon.Loss(icon.p.Gaussian(perplexity=perplexity), icon.q.Gaussian(sigma=0.5**0.5), divergence=divergence)
     start = PCA(2, random_state=0).fit_transform(x.numpy())
@@ -147,22 +124,18 @@ def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Mea
         "knn": knn_probe(z, y, k=settings.neighbors, folds=max(2, min(5, smallest)), seed=seed).score,
         "trustworthiness": trustworthiness(x.numpy(), z, k=settings.neighbors),
     }
-    if seed == 0:
-        points = zip(z[: settings.drawn], y, strict=False)
-        measures["map"] = " ".join(f"{a:.2f},{b:.2f},{label}" for (a, b), label in points)
-    return measures
+    points = zip(z[: settings.drawn], y, strict=False)
+    return measures | ({} if seed else {"map": " ".join(f"{a:.2f},{b:.2f},{label}" for (a, b), label in points)})
 
 
 @lru_cache(maxsize=4)
-def _inputs(dataset: Dataset) -> Array:
+def inputs(dataset: Dataset) -> Array:
     """What clusters and maps see: at most 128 principal directions, centred, in units of their root mean square."""
     x = dataset.x
     most = min(MAX_FEATURES, *x.shape)
     x = x - x.mean(axis=0) if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x)
     return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)
 
-
-# -- reading the results ----------------------------------------------------------------------------------------------
 
 #: All measures; the number of clusters is no share, and is not shown in percent.
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "knn": "k-NN accuracy", "trustworthiness": "trustworthiness"}
@@ -171,12 +144,11 @@ CLUSTERS = {"clusters": "clusters with points (a number)"}
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, cell and score, a column per divergence."""
-    names = list((MEASURES | CLUSTERS).values())
-    frame = frame.assign(**(100 * frame[list(MEASURES)]))
-    runs = ordered(long(frame, MEASURES | CLUSTERS, "score (%)"), cell=CELLS, **{"score (%)": names})
-    runs = ordered(runs, divergence=list(DIVERGENCES))
+    runs = long(frame.assign(**(100 * frame[list(MEASURES)])), MEASURES | CLUSTERS, "score (%)")
+    scores = list((MEASURES | CLUSTERS).values())
+    runs = ordered(runs, cell=CELLS, divergence=list(DIVERGENCES), **{"score (%)": scores})
     rows = ["dataset", "cell", "score (%)"]
-    found = runs.pivot_table("value", rows, "divergence", lambda values: mean_std(values, 1), observed=True)
+    found = runs.pivot_table("value", rows, "divergence", partial(mean_std, digits=1), observed=True)
     return found.rename(columns=DIVERGENCES).rename_axis(columns=None).reset_index()
 
 
@@ -185,11 +157,10 @@ def maps(frame: DataFrame) -> Figure:
     names = sorted(frame["dataset"].unique())
     figure, places = panels(len(names), len(DIVERGENCES), (2.0, 2.0))
     drawn = frame[(frame["cell"] == SNE) & (frame["seed"] == 0)].set_index(["dataset", "divergence"])["map"]
-    for row, dataset in enumerate(names):
-        for panel, (divergence, name) in zip(places[row], DIVERGENCES.items(), strict=True):
-            scatter(panel, drawn[dataset, divergence], s=4)
-            panel.set_title(name if row == 0 else "")
-        places[row, 0].set_ylabel(dataset)
+    for panel, (dataset, divergence) in zip(places.flat, product(names, DIVERGENCES), strict=True):
+        scatter(panel, drawn[dataset, divergence], s=4)
+        panel.set_title(DIVERGENCES[divergence] if dataset == names[0] else "")
+        panel.set_ylabel(dataset if divergence == "kl" else "")
     return figure
 
 

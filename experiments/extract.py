@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,19 +23,13 @@ from icon.estimators.base import on_device
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 FORMS = "timm:MODEL or module:FILE.py:FUNCTION"
 INSTALL = "pip install '.[images]'"
+OUT = Path("features.npz")
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A module from images ``[b, 3, size, size]`` to features ``[b, d]``, and what its images look like.
-
-    Args:
-        module: the network.
-        size: side of the images.
-        mean: of each colour; by default that of ImageNet.
-        std: of each colour; by default that of ImageNet.
-        crop: the side of the central square, as a share of the shorter side of the image.
-    """
+    """A module from images ``[b, 3, size, size]`` to features ``[b, d]``, the mean and the deviation of their colours,
+    and the side of the central square that they are, as a share of the shorter side of the image."""
 
     module: nn.Module
     size: int = 224
@@ -45,16 +39,7 @@ class Backbone:
 
 
 def load_backbone(name: str, size: int | None = None, random_weights: bool = False) -> Backbone:
-    """The backbone of a name.
-
-    Args:
-        name: ``timm:MODEL``, or ``module:FILE.py:FUNCTION``, where the function takes nothing and returns the module.
-        size: side of the images; None is the backbone's own.
-        random_weights: no download of weights; the features mean nothing.
-
-    Raises:
-        ValueError: a name of another form, a package that is not installed, or no such model.
-    """
+    """The backbone of a name in one of `FORMS`, for images of that side, by default the backbone's own."""
     kind, _, rest = name.partition(":")
     if kind not in ("timm", "module") or not rest:
         raise ValueError(f"backbone: got {name!r}, expected {FORMS}")
@@ -131,53 +116,39 @@ def read_image(path: Path, backbone: Backbone) -> Tensor:
     return (pixels - mean) / std
 
 
-def extract(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Array:
-    """``[n, d]`` float16 features, in the order of the files."""
-    return np.concatenate(list(batches(backbone, files, batch, device)))
-
-
 def batches(backbone: Backbone, files: list[Path], batch: int = 64, device: str = "auto") -> Iterator[Array]:
-    """The rows of `extract`, so many at a time."""
+    """float16 features ``[b, d]``, in the order of the files, so many at a time."""
     check.count(batch, "batch")
     chosen = on_device(np.zeros(1), device).device
     module = backbone.module.to(chosen)
     for start in range(0, len(files), batch):
         images = torch.stack([read_image(path, backbone) for path in files[start : start + batch]])
         with torch.inference_mode():
-            rows: Array = _checked(module(images.to(chosen)), len(images)).cpu().numpy()
-        yield rows
+            features: Any = module(images.to(chosen))
+        if (shape := tuple(getattr(features, "shape", ())))[:1] != (len(images),) or len(shape) != 2:
+            raise ValueError(f"backbone: got {shape} for {len(images)} images, expected features ({len(images)}, d)")
+        if not bool(torch.isfinite(half := features.half()).all()):
+            raise ValueError("backbone: got features that are not finite in float16, expected smaller ones")
+        yield half.cpu().numpy()
 
 
-def write_rows(path: Path, n: int, parts: Iterable[Array]) -> Array:
+def write_rows(path: Path, n: int, parts: Iterator[Array]) -> Array:
     """Write n rows to an .npy file as they come, and return them as they lie on disk."""
-    found, start = None, 0
-    draft = path.with_name(path.name + ".draft")
+    draft, first = path.with_name(path.name + ".draft"), next(parts)
+    found = np.lib.format.open_memmap(draft, "w+", first.dtype, (n, first.shape[1]))
+    found[: len(first)], start = first, len(first)
     for part in parts:
-        if found is None:
-            found = np.lib.format.open_memmap(draft, "w+", part.dtype, (n, part.shape[1]))
         found[start : start + len(part)] = part
         start += len(part)
-    assert found is not None
     found.flush()
     draft.replace(path)
     return found
 
 
-def _checked(features: Any, rows: int) -> Tensor:
-    if (shape := tuple(getattr(features, "shape", ())))[:1] != (rows,) or len(shape) != 2:
-        raise ValueError(f"backbone: got {shape} for {rows} images, expected features ({rows}, d)")
-    half: Tensor = features.half()
-    if not bool(torch.isfinite(half).all()):
-        raise ValueError("backbone: got features that are not finite in float16, expected smaller ones")
-    return half
-
-
 def main(
     images: Annotated[Path, typer.Argument(help="Folder of images; its sub-folders are the classes.")],
     backbone: Annotated[str, typer.Option(help=f"{FORMS}.")],
-    out: Annotated[
-        Path, typer.Option(help="An .npz file; .npy takes the features alone, of any number of images.")
-    ] = Path("features.npz"),
+    out: Annotated[Path, typer.Option(help="An .npz file; .npy takes the features alone, of any number.")] = OUT,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     size: Annotated[int | None, typer.Option(min=1, help="Side of the images, else the backbone's.")] = None,
@@ -187,23 +158,23 @@ def main(
 
     Example: python -m experiments.extract photos --backbone timm:vit_small_patch14_dinov2.lvd142m --size 224
     """
-    console = Console(highlight=False, soft_wrap=True)
     try:
         if out.suffix.lower() not in (".npz", ".npy"):
             raise ValueError(f"out: got {out}, expected a file name that ends in .npz or .npy")
         files = image_files(images)
         labels, classes = labels_of(images, files)
-        loaded = load_backbone(backbone, size, random_weights)
+        rows = batches(load_backbone(backbone, size, random_weights), files, batch, device)
         out.parent.mkdir(parents=True, exist_ok=True)
         if large := out.suffix.lower() == ".npy":
-            features = write_rows(out, len(files), batches(loaded, files, batch, device))
+            features = write_rows(out, len(files), rows)
         else:
-            features = extract(loaded, files, batch, device)
+            features = np.concatenate(list(rows))
             names = np.array([path.relative_to(images).as_posix() for path in files])
             np.savez(out, features=features, labels=labels, classes=np.array(classes), files=names)
     except (ValueError, TypeError, OSError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error[/red] {escape(str(error))}")
         raise typer.Exit(2) from None
+    console = Console(highlight=False, soft_wrap=True)
     console.print(escape(f"{len(features)} images, {features.shape[1]} features, {len(classes)} classes: {out}"))
     if classes:
         beside = out.with_suffix(".labels.npy")  # what --labels of the experiments reads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.maps import features
-from experiments.record import Configuration, labels_of
+from experiments.record import Configuration, Fixed, labels_of
 from icon.neighbors import nearest_neighbors
 from icon.nn.mappers import MLP, Linear, Prototypes, Rescale
 from icon.training import fit
@@ -26,10 +25,7 @@ LABELLED = ("classes", "data-label")
 RATE, START = 5e-3, 1e-4  # of the encoders; the deviation of the map that a frame starts from
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
-    """The same for every cell; chosen beforehand and not tuned for any."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     points: int = 2000
     directions: int = 50
     steps: int = 400
@@ -56,8 +52,7 @@ def trained(dataset: Dataset, row: str, column: str, seed: int, settings: Settin
     """A cell of the table."""
     if row == CLUSTERS and column in (*FREE, "classes"):
         return clustered(dataset, column, seed, settings)
-    train = laid_out if column in FREE else encoded
-    return train(dataset, row, column, seed, settings)
+    return (laid_out if column in FREE else encoded)(dataset, row, column, seed, settings)
 
 
 def framed(dataset: Dataset, configuration: Configuration, seed: int, settings: Settings) -> Seen:
@@ -75,15 +70,14 @@ def laid_out(
 ) -> Seen:
     """A map with a free place for each point; of the wide row, which has no minimum then, by orthonormal directions."""
     losses: list[float] = []
-    mapper = "linear" if row == WIDE else "lookup"
     model = icon.Embedding(
-        row=row, column=column, mapper=mapper, init=start, random_state=seed, tol=0,
+        row=row, column=column, mapper="linear" if row == WIDE else "lookup", init=start, random_state=seed, tol=0,
         max_iter=settings.steps if isinstance(start, str) else settings.frame_steps,
         hyper=scale_of(dataset, row, column, settings) | (hyper or {}),
         callback=lambda step, loss, z: losses.append(loss),
     )  # fmt: skip
     z = model.fit(features(dataset, settings.directions), target(dataset, column, settings)).embedding_
-    return Seen(z, losses, mapper)
+    return Seen(z, losses, "linear" if row == WIDE else "lookup")
 
 
 def clustered(dataset: Dataset, column: str, seed: int, settings: Settings) -> Seen:
@@ -105,28 +99,24 @@ def encoded(
     if column == "pairs" and getattr(loss.p, "join", False):  # first views are anchors, second ones candidates
         loss = loss.replace(p=replace(loss.p, join=False))  # type: ignore[call-arg]
     y = torch.from_numpy(labels_of(dataset)) if column in LABELLED else None
-    width = dataset.classes if row == CLUSTERS else 2
     orthonormal = (row, column) == (WIDE, "pairs")
-    steps = settings.encoder_steps
     if model is None:
         torch.manual_seed(seed)
-        model = encoder(x, column, width, dataset.classes, orthonormal, settings)
-    found = fit(loss, model, x, y, steps=steps, learning_rate=RATE, seed=seed)
+        width = dataset.classes if row == CLUSTERS else 2
+        model = encoder(x, column, width, dataset.classes, orthonormal, settings.noise)
+    found = fit(loss, model, x, y, steps=settings.encoder_steps, learning_rate=RATE, seed=seed)
     with torch.no_grad():
         z = model.eval()(x)
-        z = z if isinstance(z, Tensor) else z[0]
-        circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
-        z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
+    z = z if isinstance(z, Tensor) else z[0]
+    circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
+    z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
     return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", circle, model)
 
 
 def loss_of(row: str, column: str, **hyper: Any) -> icon.Loss:
-    """The loss of the first method that the table names in the cell, else the plain one.
-
-    Wide × data-label is taken with the cosine: with the dot product it has no minimum.
-    """
+    """The loss of the first method that the table names in the cell, else the plain one."""
     named = [m.slug for m in icon.methods() if m.in_table and (m.row, m.column) == (row, column)]
-    if (row, column) == (WIDE, "data-label"):
+    if (row, column) == (WIDE, "data-label"):  # with the dot product it has no minimum
         return icon.loss(row, column, metric="cosine", **hyper)
     return icon.method(named[0], **hyper) if named else icon.loss(row, column, **hyper)
 
@@ -138,21 +128,21 @@ def inputs(dataset: Dataset, settings: Settings) -> Tensor:
     return torch.from_numpy(features(dataset, settings.directions))
 
 
-def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, settings: Settings) -> nn.Module:
+def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, noise: float) -> nn.Module:
     """What the loss of a column takes: embeddings, those of two views or of two halves, or those and prototypes."""
+
+    def network(part: Tensor) -> nn.Module:
+        flat = part.flatten(1)
+        head = Linear(flat.shape[1], width, orthonormal=True) if orthonormal else MLP(flat.shape[1], width)
+        return nn.Sequential(nn.Flatten(), Rescale(flat), head)
+
     if column == "cross-modal":
         halves = Halves()
-        return TwoViews(halves, *(network(half, width) for half in halves(x)))
-    net = network(x, width, orthonormal)
+        return TwoViews(halves, *(network(half) for half in halves(x)))
+    net = network(x)
     if column == "pairs":
-        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else Noisy(settings.noise), net, net)
+        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else Noisy(noise), net, net)
     return nn.Sequential(net, Prototypes(classes, width)) if column == "data-label" else net
-
-
-def network(x: Tensor, width: int, orthonormal: bool = False) -> nn.Module:
-    flat = x.flatten(1)
-    head = Linear(flat.shape[1], width, orthonormal=True) if orthonormal else MLP(flat.shape[1], width)
-    return nn.Sequential(nn.Flatten(), Rescale(flat), head)
 
 
 class TwoViews(nn.Module):

@@ -24,14 +24,18 @@ class Halves(NamedTuple):
     train: Array
     held: Array
 
+    def score(self, model: Any, z: Array, y: Array) -> float:
+        """Accuracy on the held-out half of a classifier that is fitted on the other one."""
+        return float(model.fit(z[self.train], y[self.train]).score(z[self.held], y[self.held]))
+
 
 def halves(y: Array, seed: int) -> Halves:
     """A stratified split: the labels shape the halves and score them, nothing else."""
     classes, members = np.unique(y, return_counts=True)
     if members.min() < 2:
         raise ValueError(f"labels: got class {classes[members.argmin()]} with one member, expected at least two")
-    train, held = train_test_split(np.arange(len(y)), test_size=0.5, stratify=y, random_state=seed)
-    return Halves(np.sort(train), np.sort(held))
+    split = train_test_split(np.arange(len(y)), test_size=0.5, stratify=y, random_state=seed)
+    return Halves(*map(np.sort, split))
 
 
 def standardised(x: Array, train: Array) -> Array:
@@ -41,29 +45,20 @@ def standardised(x: Array, train: Array) -> Array:
 
 
 def knn_accuracy(z: Array, y: Array, split: Halves, k: int) -> float:
-    """Accuracy on the held-out half of k nearest neighbours (Euclidean) in the training half."""
+    """Of k nearest neighbours (Euclidean) in the training half."""
     if k > len(split.train):
         raise ValueError(f"k: got {k}, expected at most {len(split.train)} (the points that train)")
-    return accuracy(KNeighborsClassifier(k), z, y, split)
+    return split.score(KNeighborsClassifier(k), z, y)
 
 
 def linear_accuracy(z: Array, y: Array, split: Halves) -> float:
-    """Accuracy on the held-out half of logistic regression on the training half's standardised embedding."""
-    return accuracy(LogisticRegression(max_iter=1000), standardised(z, split.train), y, split)
-
-
-def accuracy(model: Any, z: Array, y: Array, split: Halves) -> float:
-    return float(model.fit(z[split.train], y[split.train]).score(z[split.held], y[split.held]))
+    """Of logistic regression on the training half's standardised embedding."""
+    return split.score(LogisticRegression(max_iter=1000), standardised(z, split.train), y)
 
 
 class Epochs:
-    """Draws every point once per epoch, in batches that are as equal as can be and no larger than asked.
-
-    Args:
-        points: ``[n]`` the row numbers of the points.
-        target: from the row numbers ``[b]`` of a batch to what the loss takes as its target.
-        views: how often each point of a batch is in it.
-    """
+    """Draws every one of the points ``[n]`` once per epoch, in batches that are as equal as can be and no larger than
+    asked, each point ``views`` times, and what the loss takes as its target for them."""
 
     def __init__(self, points: Array, target: Callable[[Tensor], Any] = lambda index: None, views: int = 1) -> None:
         self.points, self.target, self.views = torch.from_numpy(points), target, views
@@ -71,8 +66,7 @@ class Epochs:
 
     def draw(self, size: int) -> tuple[Tensor, Any]:
         if not self._left:
-            order = torch.randperm(len(self.points))
-            self._left = list(self.points[order].chunk(self.batches(size)))
+            self._left = list(self.points[torch.randperm(len(self.points))].chunk(self.batches(size)))
         index = self._left.pop(0).repeat(self.views)
         return index, self.target(index)
 
@@ -96,29 +90,14 @@ class WithTeacher(nn.Module):
 
 
 def trained(
-    make: Callable[[], nn.Module],
-    loss: Any,
-    x: Array,
-    points: Epochs,
-    *,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
+    make: Callable[[], nn.Module], loss: Any, x: Array, points: Epochs, epochs: int, batch: int, rate: float, seed: int
 ) -> nn.Module:
-    """A trained mapper. With the same seed it starts the same and sees the same batches: differences are paired.
-
-    Args:
-        make: the mapper, which draws with torch's global generator.
-        loss: an `icon.Loss`, or a module that is called as one is.
-        x: ``[n, d]`` the features of all points.
-        epochs: 0 leaves the mapper as it was made.
-    """
+    """A mapper, trained on features ``[n, d]``; with the same seed it starts the same and sees the same batches."""
     with seeded(seed, torch.device("cpu")):
         mapper = make().eval()
     if epochs:
-        steps, inputs = epochs * points.batches(batch), torch.from_numpy(x)
-        fit(loss, mapper, inputs, points, steps=steps, batch_size=batch, learning_rate=learning_rate, seed=seed)
+        steps = epochs * points.batches(batch)
+        fit(loss, mapper, torch.from_numpy(x), points, steps=steps, batch_size=batch, learning_rate=rate, seed=seed)
     return mapper
 
 
@@ -126,5 +105,4 @@ def embedded(mapper: nn.Module, x: Array, unit: bool) -> Array:
     """``[n, d]`` the embedding of all points, of unit length where the loss sees only the direction."""
     with torch.no_grad():
         z: Tensor = mapper(torch.from_numpy(x))
-    found: Array = (nn.functional.normalize(z, dim=1) if unit else z).numpy()
-    return found
+        return np.asarray(nn.functional.normalize(z, dim=1) if unit else z)

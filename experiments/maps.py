@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,15 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.plots import panels, scatter
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import mean_std
 from icon.metrics import trustworthiness
 from icon.neighbors import nearest_neighbors
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
-    """The same for every data set and cell; chosen beforehand and not tuned for any."""
-
+class Settings(Fixed):  # chosen beforehand and not tuned for any
     steps: int = 500
     directions: int = 50
     perplexity: float = 30.0
@@ -40,41 +36,45 @@ class Settings(record.Settings):
     drawn: int = 600
 
 
-def cells_of() -> list[Configuration]:
-    """The forms of four cells, the tails of t-SNE, the other columns, and debiasing."""
-    cells = [(row, 1.0, column, form, 0.0) for row in ROWS for column in ("gaussian", "knn") for form in FORMS]
-    cells += [("student-t", dof, "gaussian", "joint", 0.0) for dof in (0.5, 2.0, 10.0, 100.0)]
-    cells += [(row, 1.0, column, "row", 0.0) for row in ROWS for column in ("student-t", "graph", "pairs", "classes")]
-    cells += [("student-t", 1.0, "gaussian", "joint", alpha) for alpha in (0.1, 0.5)]
-    cells += [("student-t", 1.0, "knn", "row", 0.1), ("gaussian", 1.0, "gaussian", "row", 0.1)]
-    return [dict(zip(("row", "dof", "column", "form", "alpha"), cell, strict=True)) for cell in cells]
+CELL = ("row", "dof", "column", "form", "alpha")
+ROWS = ("gaussian", "student-t")
+#: The forms of four cells, the tails of t-SNE, the other columns, and debiasing.
+CELLS: list[Configuration] = [
+    dict(zip(CELL, cell, strict=True))
+    for cell in (
+        *product(ROWS, (1.0,), ("gaussian", "knn"), ("row", "joint"), (0.0,)),
+        *product(("student-t",), (0.5, 2.0, 10.0, 100.0), ("gaussian",), ("joint",), (0.0,)),
+        *product(ROWS, (1.0,), ("student-t", "graph", "pairs", "classes"), ("row",), (0.0,)),
+        *product(("student-t",), (1.0,), ("gaussian",), ("joint",), (0.1, 0.5)),
+        ("student-t", 1.0, "knn", "row", 0.1),
+        ("gaussian", 1.0, "gaussian", "row", 0.1),
+    )
+]
+SHARES = {"trustworthiness": "trustworthiness", "preserved": "neighbours kept", "knn": "k-NN accuracy"}
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Seconds of the steps, three measures of the map, and of the first seed also ``map``, as ``x,y,label ...``."""
     x, y = features(dataset, settings.directions), labels_of(dataset)
-    row, column, form = (configuration[name] for name in ("row", "column", "form"))
-    rows = supervision(dataset, column, settings)
-    rows = rows.symmetrize() if form == "joint" else rows
-    own = {"dof": configuration["dof"]} if row == "student-t" else {"metric": "sqeuclidean", "sigma": 0.5**0.5}
+    row, dof, column, form, alpha = (configuration[name] for name in CELL)
+    p = supervision(dataset, column, settings)
+    p = (p.symmetrize() if form == "joint" else p).debias(alpha)
+    own = {"dof": dof} if row == "student-t" else {"metric": "sqeuclidean", "sigma": 0.5**0.5}
     model = icon.Embedding(
         row=row, column=column, max_iter=settings.steps, hyper={"normalization": form, **own}, tol=0, random_state=seed
     )
     began = time.perf_counter()
-    z = model.fit(x, y, affinity=rows.debias(configuration["alpha"])).embedding_
+    z = model.fit(x, y, affinity=p).embedding_
     seconds = time.perf_counter() - began
     some = np.random.default_rng(seed).permutation(dataset.n)[: settings.judged]
     near = NearestNeighbors(n_neighbors=settings.near).fit(z).kneighbors(return_distance=False)
     truth = neighbours(dataset, settings)
-    measures: Measures = {
+    return {
         "seconds": seconds,
         "trustworthiness": trustworthiness(x[some], z[some], k=settings.near),
         "preserved": float(np.mean([np.isin(near[i], truth[i]).mean() for i in some])),
         "knn": float(np.mean(mode(y[near[:, :10]], axis=1).mode == y)),
-    }
-    if seed == 0:
-        measures["map"] = drawn(z, y, settings.drawn)
-    return measures
+    } | ({"map": drawn(z, y, settings.drawn)} if seed == 0 else {})
 
 
 def drawn(z: Array, y: Array, count: int) -> str:
@@ -103,7 +103,7 @@ def neighbours(dataset: Dataset, settings: Settings) -> Array:
 def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
     """p of a column. The graph has the nearest of each; a pair is a point and the nearest one that is free, or of what
     remains two of them; the last of an odd number joins a pair."""
-    x = torch.from_numpy(features(dataset, settings.directions))
+    x, near = torch.from_numpy(features(dataset, settings.directions)), neighbours(dataset, settings)
     if column == "gaussian":
         return icon.p.Gaussian(perplexity=settings.perplexity, n_neighbors=settings.kept)(x)
     if column == "knn":
@@ -112,10 +112,8 @@ def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
         return icon.p.Classes()(torch.from_numpy(labels_of(dataset)))
     if column == "graph":
         return icon.p.Graph()(icon.p.KNN(settings.edges).symmetrize("union")(x).to_scipy() > 0)
-    near = neighbours(dataset, settings)
     if column == "student-t":
-        x64 = x.double().numpy()
-        typical = np.median(np.linalg.norm(x64 - x64[near[:, -1]], axis=1))
+        typical = np.median(np.linalg.norm(x.double().numpy() - x.double().numpy()[near[:, -1]], axis=1))
         return icon.p.StudentT(sigma=float(typical), n_neighbors=settings.kept)(x)
     ids, free = np.arange(dataset.n), np.ones(dataset.n, dtype=bool)
     for i in np.random.default_rng(0).permutation(dataset.n):
@@ -130,13 +128,6 @@ def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
     return icon.p.Pairs()(torch.from_numpy(ids))
 
 
-# -- reading the results ----------------------------------------------------------------------------------------------
-
-ROWS, FORMS = ("gaussian", "student-t"), ("row", "joint")
-CELL = ["row", "dof", "column", "form", "alpha"]
-SHARES = {"trustworthiness": "trustworthiness", "preserved": "neighbours kept", "knn": "k-NN accuracy"}
-
-
 def name_of(cell: Any) -> str:
     """A cell in words, short enough for the title of a panel."""
     row = "Gaussian" if cell.row == "gaussian" else f"Student-t ν={cell.dof:g}"
@@ -144,16 +135,17 @@ def name_of(cell: Any) -> str:
 
 
 def in_order(frame: DataFrame) -> DataFrame:
-    """The runs data set by data set, in the order of the cells, whose ``number`` they get."""
-    cells = DataFrame(cells_of()).rename_axis("number").reset_index()
-    return frame.merge(cells).sort_values(["dataset", "number"], kind="stable")
+    """The runs data set by data set, in the order of the cells, whose ``number`` and name they get."""
+    runs = frame.merge(DataFrame(CELLS).rename_axis("number").reset_index())
+    runs = runs.sort_values(["dataset", "number"], kind="stable")
+    return runs.assign(cell=[name_of(run) for run in runs.itertuples()])
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set and cell."""
     runs = in_order(frame)
-    runs = runs.assign(cell=[name_of(run) for run in runs.itertuples()], **(100 * runs[list(SHARES)]))
-    texts = runs.groupby(["dataset", "cell"], sort=False)[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
+    cells = runs.assign(**(100 * runs[list(SHARES)])).groupby(["dataset", "cell"], sort=False)
+    texts = cells[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
     return texts.rename(columns={name: f"{text} (%)" for name, text in SHARES.items()}).reset_index()
 
 
@@ -169,8 +161,7 @@ def sheet(frame: DataFrame) -> Figure:
         panel = places.reshape(-1, len(datasets))[cell, place]
         scatter(panel, str(run.map), s=2, linewidths=0)
         panel.set(visible=True, xlabel=run.dataset if cell < 2 else "")
-        if place == 0:
-            panel.set_title(name_of(run), fontsize=8, loc="left")
+        panel.set_title("" if place else str(run.cell), fontsize=8, loc="left")
     return figure
 
 
@@ -178,7 +169,7 @@ EXPERIMENT = Experiment(
     name="maps",
     question="What do the row, the column, the row or joint form and debiasing do to a map?",
     settings=Settings,
-    configurations=lambda dataset: cells_of(),
+    configurations=lambda dataset: CELLS,
     run=run,
     table=table,
     figures={"maps": sheet},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -13,11 +13,10 @@ from pandas import DataFrame
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
 from experiments.held_out import Epochs, Halves, halves, knn_accuracy, standardised, trained
-from experiments.plots import COLOURS, label, legend, line, panel_per
-from experiments.record import Configuration, Experiment, Measures, labels_of
+from experiments.plots import COLOURS, label, line, panel_per
+from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import mean_std
 from icon.metrics import infonce_bound
 from icon.nn.mappers import MLP
@@ -25,12 +24,8 @@ from icon.nn.mappers import MLP
 BANDS = 3  # horizontal bands of an image that serve as its views
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
-    """The same for every data set.
-
-    ``epochs`` was chosen once and without labels: near the largest held-out InfoNCE bound of mfeat with six views.
-    """
+class Settings(Fixed):
+    """``epochs`` was chosen once, without labels: near the largest held-out InfoNCE bound of mfeat with six views."""
 
     epochs: int = 50
     batch: int = 512
@@ -53,13 +48,8 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
-    """The measures of one run, all on the held-out half.
-
-    * ``embedding 1``, ``embedding all``: k-NN accuracy of the first view's embedding and of all of them side by side,
-      each normalised to unit length as the loss sees it;
-    * ``raw 1``, ``raw all``: the same of the standardised features;
-    * ``bound a-b``: the InfoNCE bound of each pair of views, in nats, the mean of both directions.
-    """
+    """On the held-out half: k-NN accuracies of embeddings, of unit length as the loss sees them, and of features, for
+    the first view and all, and the InfoNCE bound of each pair of views, in nats, the mean of both directions."""
     y = labels_of(dataset)
     split = halves(y, seed)
     views = [standardised(view, split.train) for view in views_of(dataset)[: configuration["views"]]]
@@ -99,46 +89,37 @@ class Encoders(nn.Module):
 
 
 def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Settings) -> list[Array]:
-    """Embeddings ``[n, dimensions]`` of each view, of unit length, by encoders that saw the training half alone.
-
-    With the same seed, the first view's encoder starts the same and sees the same minibatches, however many views and
-    whichever graph: differences are paired.
-    """
-    x = np.hstack(views)
-    encoders = trained(
-        lambda: Encoders([view.shape[1] for view in views], settings),
-        icon.method("cmc", temperature=settings.temperature, graph=graph), x, Epochs(split.train),
-        epochs=settings.epochs, batch=settings.batch, learning_rate=settings.learning_rate, seed=seed,
-    )  # fmt: skip
+    """Embeddings ``[n, dimensions]`` of each view, of unit length, by encoders that saw the training half alone; the
+    first of them starts the same and sees the same minibatches, however many views there are, for the same seed."""
+    x, make = np.hstack(views), partial(Encoders, [view.shape[1] for view in views], settings)
+    loss, points = icon.method("cmc", temperature=settings.temperature, graph=graph), Epochs(split.train)
+    encoders = trained(make, loss, x, points, settings.epochs, settings.batch, settings.learning_rate, seed)
     with torch.no_grad():
         return [nn.functional.normalize(z, dim=1).numpy() for z in encoders(torch.from_numpy(x))]
 
 
-# -- reading the results ----------------------------------------------------------------------------------------------
-
 ACCURACIES = {"embedding 1": "view 1", "embedding all": "all views", "raw 1": "raw view 1", "raw all": "raw all views"}
-WITH_FIRST, OTHERS = "bound, pairs with view 1", "bound, other pairs"
-#: Of a line: its name, graph and measure, and how it looks.
-LINES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
-    ("view 1, core graph", "core", "embedding 1", {"color": COLOURS[0], "marker": "o", "linestyle": "-"}),
-    ("view 1, full graph", "full", "embedding 1", {"color": COLOURS[5], "marker": "s", "linestyle": "--"}),
-    ("view 1, raw features", "core", "raw 1", {"color": COLOURS[6], "marker": "x", "linestyle": "-"}),
-    ("all views, core graph", "core", "embedding all", {"color": COLOURS[3], "marker": "o", "linestyle": "-"}),
-    ("all views, full graph", "full", "embedding all", {"color": COLOURS[1], "marker": "s", "linestyle": "--"}),
-    ("all views, raw features", "core", "raw all", {"color": "#999999", "marker": "x", "linestyle": "--"}),
+#: Of a line: its name, graph, measure, colour, marker and style.
+LINES = (
+    ("view 1, core graph", "core", "embedding 1", COLOURS[0], "o", "-"),
+    ("view 1, full graph", "full", "embedding 1", COLOURS[5], "s", "--"),
+    ("view 1, raw features", "core", "raw 1", COLOURS[6], "x", "-"),
+    ("all views, core graph", "core", "embedding all", COLOURS[3], "o", "-"),
+    ("all views, full graph", "full", "embedding all", COLOURS[1], "s", "--"),
+    ("all views, raw features", "core", "raw all", "#999999", "x", "--"),
 )
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, number of views and graph."""
-    pairs = frame.filter(like="bound ")
-    first = pairs.filter(like="bound 1-")
-    runs = frame.assign(**{WITH_FIRST: first.mean(axis=1), OTHERS: pairs.drop(columns=first.columns).mean(axis=1)})
+    pairs, first = frame.filter(like="bound "), frame.filter(like="bound 1-")
+    bounds = {"bound, pairs with view 1": first, "bound, other pairs": pairs.drop(columns=first.columns)}
+    runs = frame.assign(**{name: some.mean(axis=1) for name, some in bounds.items()})
     runs.loc[runs["views"] == 2, "graph"] = "core = full"
     found = runs.groupby(["dataset", "views", "graph"])
     texts = found[list(ACCURACIES)].agg(mean_std).rename(columns=ACCURACIES)
-    for name in (WITH_FIRST, OTHERS):
-        texts[name] = found[name].agg(lambda bounds: "–" if bounds.isna().all() else mean_std(bounds, 2))
+    for name in bounds:
+        texts[name] = found[name].agg(lambda bound: "–" if bound.isna().all() else mean_std(bound, 2))
     return texts.reset_index()
 
 
@@ -148,13 +129,12 @@ def accuracy(frame: DataFrame) -> Figure:
     for dataset, panel in places.items():
         runs = frame[frame["dataset"] == dataset]
         width = 0.012 * max(1, runs["views"].max() - 2)
-        for number, (name, graph, measure, look) in enumerate(LINES):
+        for number, (name, graph, measure, colour, marker, style) in enumerate(LINES):
             some = runs[(runs["graph"] == graph) | (runs["views"] == 2)]
-            line(panel, some, "views", measure, aside=width * (number - 2.5), label=name, **look)
+            look: Any = {"label": name, "color": colour, "marker": marker, "linestyle": style}
+            line(panel, some, "views", measure, aside=width * (number - 2.5), **look)
         panel.set_xticks(sorted(runs["views"].unique()))
-    label(places.values(), "views learned together", "held-out k-NN accuracy")
-    legend(figure, min(3, len(places) + 1))
-    return figure
+    return label(figure, places.values(), "views learned together", "held-out k-NN accuracy", min(3, len(places) + 1))
 
 
 EXPERIMENT = Experiment(

@@ -13,18 +13,10 @@ from pandas import DataFrame
 
 #: White under both themes of a page.
 STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "lines.markersize": 4,
-    "lines.linewidth": 1.2,
-    "legend.frameon": False,
-}
+    "font.size": 9, "axes.titlesize": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "axes.axisbelow": True, "grid.color": "#dddddd", "grid.linewidth": 0.6, "lines.markersize": 4,
+    "lines.linewidth": 1.2, "legend.frameon": False,
+}  # fmt: skip
 #: Of Okabe and Ito; markers and line styles tell the same once more.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555", "#999900")
 MARKERS = "osD^vP*X"
@@ -37,10 +29,10 @@ def panels(rows: int, columns: int, size: tuple[float, float], left: float = 0.4
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def panel_per(names: Sequence[str], size: tuple[float, float], **options: Any) -> tuple[Figure, dict[str, Axes]]:
+def panel_per(names: Sequence[str], size: tuple[float, float]) -> tuple[Figure, dict[str, Axes]]:
     """A figure with a titled panel per name, at most four in a row."""
     columns = min(len(names), 3 if len(names) in (5, 6) else 4)
-    figure, places = panels(-(-len(names) // columns), columns, size, **options)
+    figure, places = panels(-(-len(names) // columns), columns, size)
     for unused in places.flat[len(names) :]:
         unused.set_visible(False)
     found = dict(zip(names, places.flat, strict=False))
@@ -55,6 +47,11 @@ def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: 
     panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
 
 
+def look(number: int) -> dict[str, Any]:
+    """The colour and the marker of the line of that number."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
 def scatter(panel: Axes, points: str, **style: Any) -> None:
     """A map that is written as ``x,y,label x,y,label ...``; the colours are the labels."""
     x, y, labels = np.array([point.split(",") for point in points.split()], dtype=np.float64).T
@@ -63,14 +60,11 @@ def scatter(panel: Axes, points: str, **style: Any) -> None:
     panel.set_aspect("equal", "datalim")
 
 
-def label(panels: Iterable[Axes], x: str, y: str) -> None:
-    """What the axes are: below every panel, and beside those on the left."""
+def label(figure: Figure, panels: Iterable[Axes], x: str, y: str, columns: int) -> Figure:
+    """What the axes are, below every panel and beside those on the left, and one legend, that of the first panel."""
     for panel in panels:
         place = panel.get_subplotspec()
         panel.set_xlabel(x)
         panel.set_ylabel(y if place is not None and place.is_first_col() else "")
-
-
-def legend(figure: Figure, columns: int) -> None:
-    """One legend for all panels, that of the first, under them."""
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+    return figure

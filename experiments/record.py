@@ -8,14 +8,16 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
+from pandas import DataFrame
+from typing_extensions import dataclass_transform
 
 from experiments.datasets import Array, Dataset
 from icon import _checks as check
 
 Configuration = dict[str, Any]
 Measures = dict[str, float | str]
+Table = Callable[[DataFrame], DataFrame]
 #: Settings that are shares.
 SHARES = ("debias", "ema", "held")
 
@@ -30,13 +32,13 @@ class Experiment:
     Args:
         name: on the command line, and the folder of the results.
         question: in one line.
-        settings: a frozen dataclass of what is the same in all runs, its defaults those of the published results.
+        settings: what is the same in all runs.
         configurations: a data set to the configurations that are run with every seed. It refuses, with a ValueError, a
             data set that the experiment cannot use.
         run: ``(dataset, seed, configuration, settings)`` to the measures of one run.
         table: the frame to the table of the report.
-        tables: further ones, by title.
         figures: name of the file to the drawing of the frame.
+        tables: further tables, by title.
         most_seeds: a configuration to the number of seeds that it is run with at most; None sets no limit.
         development: whether it refuses the data sets that are kept for validation, as it compares ways to choose.
         partly: whether the labels of some points may be unknown.
@@ -45,21 +47,24 @@ class Experiment:
 
     name: str
     question: str
-    settings: type[Any]
+    settings: type[Fixed]
     configurations: Callable[[Dataset], Sequence[Configuration]]
     run: Callable[[Dataset, int, Configuration, Any], Measures]
-    table: Callable[[pd.DataFrame], pd.DataFrame]
-    figures: Mapping[str, Callable[[pd.DataFrame], Figure]]
-    tables: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = field(default_factory=dict)
+    table: Table
+    figures: Mapping[str, Callable[[DataFrame], Figure]]
+    tables: Mapping[str, Table] = field(default_factory=dict)
     most_seeds: Callable[[Configuration], int | None] = lambda configuration: None
     development: bool = False
     partly: bool = False
     tests: bool = False
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What is the same in all runs of an experiment: whole numbers from 1, shares in [0, 1], other numbers above 0."""
+@dataclass_transform(frozen_default=True)
+class Fixed:
+    """What is the same in all runs, a frozen dataclass: whole numbers from 1, shares in [0, 1], others above 0."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

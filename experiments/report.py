@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import pandas as pd
-from matplotlib.figure import Figure
+from pandas import DataFrame
 from PIL import Image
 
 from experiments.plots import STYLE
@@ -23,22 +22,25 @@ DPI = 120
 
 def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
     """Draw the figures and write README.md, of which what stands before the numbers is kept, and return their paths."""
-    frame = results(folder, settings)
-    written = [folder / FILE]
+    frame, path = results(folder, settings), folder / README
     for name, draw in experiment.figures.items():
+        drawn = io.BytesIO()
         with mpl.rc_context(STYLE):
-            written.append(save(draw(frame), folder / f"{name}.png"))
-    path = folder / README
-    words = (
-        path.read_text(encoding="utf-8").partition(NUMBERS)[0]
-        if path.is_file()
-        else f"# {experiment.name}\n\n{experiment.question}\n\n"
-    )
-    replace_text(path, words + _numbers(experiment, frame, settings))
-    return [*written, path]
+            draw(frame).savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+        few = Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        few.save(folder / f"{name}.png", optimize=True)
+    words = f"# {experiment.name}\n\n{experiment.question}\n\n"
+    words = path.read_text(encoding="utf-8").partition(NUMBERS)[0] if path.is_file() else words
+    parts = [NUMBERS, markdown(experiment.table(frame))]
+    parts += [f"### {title}\n\n{markdown(table(frame))}" for title, table in experiment.tables.items()]
+    parts += [f"![{name}]({name}.png)" for name in experiment.figures]
+    parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
+    parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
+    replace_text(path, words + "\n\n".join(parts) + "\n")
+    return [folder / FILE, *(folder / f"{name}.png" for name in experiment.figures), path]
 
 
-def results(folder: Path, settings: Any) -> pd.DataFrame:
+def results(folder: Path, settings: Any) -> DataFrame:
     """The runs of a folder that count: with these settings, the newest data and complete seeds."""
     frame = read(folder)
     frame = complete(frame[frame["settings"] == digest(settings)])
@@ -47,30 +49,12 @@ def results(folder: Path, settings: Any) -> pd.DataFrame:
     return frame
 
 
-def command(experiment: Experiment, frame: pd.DataFrame) -> str:
+def command(experiment: Experiment, frame: DataFrame) -> str:
     """What makes these results."""
     names = " ".join(f"--dataset {name}" for name in frame["dataset"].unique())
     return f"python -m experiments {experiment.name} {names} --seeds {frame['seed'].nunique()}"
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a small PNG, the same file for the same figure."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
-    Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
-    return path
-
-
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: DataFrame) -> str:
     """A table of the report."""
     return str(table.fillna("–").to_markdown(index=False, disable_numparse=True))
-
-
-def _numbers(experiment: Experiment, frame: pd.DataFrame, settings: Any) -> str:
-    parts = [NUMBERS, markdown(experiment.table(frame))]
-    for title, table in experiment.tables.items():
-        parts += [f"### {title}", markdown(table(frame))]
-    parts += [f"![{name}]({name}.png)" for name in experiment.figures]
-    parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
-    parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
-    return "\n\n".join(parts) + "\n"

@@ -32,8 +32,7 @@ def in_percent(values: Series) -> Series:
 def long(frame: DataFrame, measures: dict[str, str], name: str) -> DataFrame:
     """A row per run and measure that it has: the measure's title under ``name``, its number under ``value``."""
     others = [column for column in frame.columns if column not in measures]
-    found = frame.rename(columns=measures).melt(others, list(measures.values()), name)
-    return found.dropna(subset="value")
+    return frame.rename(columns=measures).melt(others, list(measures.values()), name).dropna(subset="value")
 
 
 def ordered(frame: DataFrame, **orders: Sequence[Any]) -> DataFrame:
@@ -44,18 +43,18 @@ def ordered(frame: DataFrame, **orders: Sequence[Any]) -> DataFrame:
     return frame
 
 
-def clearly(first: ArrayLike, second: ArrayLike) -> int:
-    """1 where the first is higher, paired by seed, -1 where it is lower, 0 where the 95 % interval holds zero."""
-    _, low, high = paired_difference(first, second)
-    return int(low > 0) - int(high < 0)
-
-
 def paired_difference(first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:
     """The mean of ``first - second``, and Student's 95 % interval of it: NaN where there is one pair."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one pair, or no spread at all
         low, high = ttest_rel(first, second).confidence_interval()
     return float(np.mean(np.subtract(first, second))), float(low), float(high)
+
+
+def clearly(first: ArrayLike, second: ArrayLike) -> int:
+    """1 where the first is higher, paired by seed, -1 where it is lower, 0 where the 95 % interval holds zero."""
+    _, low, high = paired_difference(first, second)
+    return int(low > 0) - int(high < 0)
 
 
 def difference(first: ArrayLike, second: ArrayLike, digits: int = 1) -> str:
@@ -70,17 +69,14 @@ def mean_ranks(scores: DataFrame) -> Series:
 
 
 def friedman(scores: DataFrame) -> float:
-    """The probability of mean ranks that differ so much where all methods are alike; NaN below three methods.
-
-    Source: Friedman 1937, Journal of the American Statistical Association 32; Demšar 2006, JMLR 7.
-    """
+    """The probability of mean ranks that differ so much where all methods are alike; NaN below three methods."""
     return float(friedmanchisquare(*scores.to_numpy()).pvalue) if len(scores) > 2 else math.nan
 
 
 def critical_difference(methods: int, datasets: int) -> float:
-    """How far apart two mean ranks are at least for the methods to differ, at 5 % for all pairs together.
+    """How far apart two mean ranks are at least for the methods to differ, at 5 % for all pairs together (Nemenyi).
 
-    Source: Nemenyi 1963; Demšar 2006, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7.
+    Source: Demšar 2006, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7.
     """
     quantile = float(studentized_range.ppf(0.95, methods, np.inf)) / math.sqrt(2)
     return quantile * math.sqrt(methods * (methods + 1) / (6 * datasets))

@@ -6,31 +6,49 @@ import datetime
 import hashlib
 import json
 import platform
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from filelock import FileLock
 
-import icon
-from experiments.datasets import Dataset
-from experiments.record import Configuration, Measures
+from experiments.datasets import Dataset, refuse_validation
+from experiments.record import Configuration, Experiment, Measures, labels_of
+from icon.cli.output import versions
 
 FILE = "results.csv"
 #: What a row has beside its configuration and its measures: the fingerprint of the data, the digest of the settings,
 #: and how many runs a seed of the data set has.
 OWN = ("dataset", "data", "settings", "seed", "runs")
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib")
-
-Row = dict[str, str]
 
 
-def row_of(dataset: Dataset, seed: int, configuration: Configuration, settings: Any, runs: int) -> Row:
-    """What identifies a run, as the text of its row."""
-    own = (dataset.name, dataset.fingerprint, digest(settings), seed, runs)
-    return {name: str(value) for name, value in [*zip(OWN, own, strict=True), *configuration.items()]}
+class Task(NamedTuple):
+    """One run to make, and what identifies it, as the text of its row."""
+
+    dataset: Dataset
+    seed: int
+    configuration: Configuration
+    row: dict[str, str]
+
+
+def tasks(experiment: Experiment, datasets: Sequence[Dataset], seeds: int, settings: Any) -> list[Task]:
+    """All runs, finished or not: seed by seed, so that an early stop leaves whole seeds."""
+    planned = []
+    for dataset in datasets:
+        if experiment.development:
+            refuse_validation(dataset)
+        configurations = experiment.configurations(dataset)
+        labels_of(dataset, experiment.partly)
+        if dataset.test is not None and not experiment.tests:
+            raise ValueError(f"test-features: got some for {experiment.name}, which scores the points that it clusters")
+        for seed in range(seeds):
+            made = [each for each in configurations if seed < (experiment.most_seeds(each) or seeds)]
+            own = dict(zip(OWN, (dataset.name, dataset.fingerprint, digest(settings), seed, len(made)), strict=True))
+            for each in made:
+                planned.append(Task(dataset, seed, each, {name: str(value) for name, value in (own | each).items()}))
+    return planned
 
 
 def digest(settings: Any) -> str:
@@ -46,17 +64,42 @@ class Store:
         self.path = folder / FILE
         self._rows = _rows_of(self.path)
 
-    def has(self, row: Row) -> bool:
+    def has(self, row: dict[str, str]) -> bool:
         """Whether the run of this row has finished."""
         return any(row.items() <= finished.items() for finished in self._rows)
 
-    def add(self, row: Row, measures: Measures) -> None:
-        """Write a finished run, once; a kill leaves the file as it was or with the whole row."""
+    def add(self, row: dict[str, str], measures: Measures) -> None:
+        """Write a finished run, once, with seven digits; a kill leaves the file as it was or with the whole row."""
         with FileLock(self.path.with_suffix(".lock")):
             self._rows = _rows_of(self.path)
             if not self.has(row):  # by another process
-                self._rows.append(row | {name: _written(value) for name, value in measures.items()})
+                texts = {k: f"{v:.7g}" if isinstance(v, float) else str(v) for k, v in measures.items()}
+                self._rows.append(row | texts)
                 replace_text(self.path, pd.DataFrame(self._rows).fillna("").to_csv(index=False))
+
+
+def execute(experiment: Experiment, planned: Iterable[Task], settings: Any, store: Store) -> int:
+    """Make the runs that the store does not have, and return how many these were."""
+    made = 0
+    for task in planned:
+        if not store.has(task.row):
+            store.add(task.row, experiment.run(task.dataset, task.seed, task.configuration, settings))
+            made += 1
+    return made
+
+
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of the CSV with every cell as it is written; none where there is no file."""
+    if not path.is_file():
+        return []
+    try:
+        rows: Any = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise ValueError(f"results: got {path} ({str(error).strip()}), expected the CSV of earlier runs") from None
+    if not set(OWN) <= set(rows.columns):
+        raise ValueError(f"results: got {path} without the columns {', '.join(OWN)}, expected the CSV of earlier runs")
+    found: list[dict[str, str]] = rows.to_dict("records")
+    return found
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -68,45 +111,22 @@ def read(folder: Path) -> pd.DataFrame:
 
 def complete(frame: pd.DataFrame) -> pd.DataFrame:
     """The runs with the newest form of each data set, of those seeds that have all their configurations."""
-    newest = frame.groupby("dataset")["data"].transform("last")
-    frame = frame[frame["data"] == newest]
-    found = frame.groupby(["dataset", "seed"])["seed"].transform("size")
-    return frame[found == frame["runs"]]
-
-
-def _written(value: float | str) -> str:
-    """A measure as text; seven digits tell more than a run repeats."""
-    return f"{value:.7g}" if isinstance(value, float) else str(value)
-
-
-def _rows_of(path: Path) -> list[Row]:
-    """The rows of the CSV with every cell as it is written; none where there is no file."""
-    if not path.is_file():
-        return []
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise ValueError(f"results: got {path} ({str(error).strip()}), expected the CSV of earlier runs") from None
-    if not set(OWN) <= set(rows.columns):
-        raise ValueError(f"results: got {path} without the columns {', '.join(OWN)}, expected the CSV of earlier runs")
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+    frame = frame[frame["data"] == frame.groupby("dataset")["data"].transform("last")]
+    return frame[frame.groupby(["dataset", "seed"])["seed"].transform("size") == frame["runs"]]
 
 
 def record_environment(folder: Path, command: str, threads: int) -> None:
     """Add to ``folder/environment.json`` the exact command, the date and the versions of what runs now."""
     path = folder / "environment.json"
-    invocations = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    invocations.append(
-        {
-            "command": command,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "threads": threads,
-            "versions": {"python": platform.python_version(), "icon": icon.__version__}
-            | {name: version(name) for name in PACKAGES},
-        }
-    )
-    replace_text(path, json.dumps(invocations, indent=1) + "\n")
+    now = {
+        "command": command,
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": threads,
+        "versions": versions(),
+    }
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    replace_text(path, json.dumps([*before, now], indent=1) + "\n")
 
 
 def replace_text(path: Path, text: str) -> None:

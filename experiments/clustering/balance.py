@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+import scipy.sparse as sp
 import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
+from scipy.special import gammaln
 
-from experiments import record
 from experiments.clustering import protocol
-from experiments.clustering.balance_criteria import (
-    agreement,
-    description_length,
-    held_out_information,
-    informed,
-    stability,
-)
-from experiments.clustering.edges import held_out
-from experiments.clustering.other_methods import ward
+from experiments.clustering.methods import ward
+from experiments.clustering.protocol import edges_of, graph_of
 from experiments.datasets import Array, Dataset
-from experiments.plots import COLOURS, LINES, MARKERS, label, legend, line, panel_per
-from experiments.record import Configuration, Experiment, Measures, grid, labels_of
+from experiments.plots import LINES, label, line, look, panel_per
+from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
 from experiments.statistics import difference
 from icon.estimators.counting import walked
 from icon.estimators.initialization import k_means, parts
-from icon.estimators.merging import balance_of, grouped, merge, modularity, normalized_cut
+from icon.estimators.merging import balance_of, grouped, merge, modularity, mutual_information, normalized_cut
+from icon.estimators.run import agreement as restart_agreement
+from icon.metrics import ari
 
-SIZES = (EQUAL, UNEQUAL) = ("as they are", "unequal")
+SIZES = EQUAL, UNEQUAL = "as they are", "unequal"
 CUT, MODULARITY, INFORMED = "normalised cut", "modularity", "I / H"
 HELD, STABILITY, AGREEMENT = "held-out information", "stability", "agreement"
 LENGTH, OURS = "description length", "balance_of"
@@ -39,8 +34,7 @@ BALANCES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 SEED = 0  # of the unequal versions: which classes are large, and which of their points are kept
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """``ratio``, ``smallest``: of the unequal version. ``repeats``: of k-means, for stability. ``held``: of edges."""
 
     neighbors: int = 10
@@ -53,10 +47,10 @@ class Settings(record.Settings):
 
 
 class Problem(NamedTuple):
-    """What is merged and judged: the small clusters and their tables, of each repeat; the first repeat is scored.
+    """What is merged and judged: small clusters and their tables, of each repeat, of which the first is scored.
 
-    ``learned`` is the table without the edges ``held [m, 2]``; ``edges [m, 2]`` are all of the graph; ``others`` are
-    the clusters of Ward and k-means, and ``ours`` is the balance by `balance_of`.
+    ``learned`` is the table without the edges ``held [m, 2]``, ``others`` are clusters of Ward and k-means, and
+    ``ours`` is the balance by `balance_of`.
     """
 
     parts: list[Array]
@@ -76,13 +70,12 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     groups = [merge(joint, dataset.classes, balance) for joint in made.joints]
     found = [group[part] for group, part in zip(groups, made.parts, strict=True)]
     table = grouped(made.joints[0], groups[0])
-    learned = merge(made.learned, dataset.classes, balance)[made.parts[0]]
     seen = {
         CUT: normalized_cut(table),
         MODULARITY: modularity(table),
         INFORMED: informed(table),
-        HELD: held_out_information(made.held, learned),
-        STABILITY: stability(found),
+        HELD: held_out_information(made.held, merge(made.learned, dataset.classes, balance)[made.parts[0]]),
+        STABILITY: restart_agreement(np.stack(found)) or 0.0,
         AGREEMENT: agreement(found[0], made.others),
         LENGTH: description_length(made.edges, found[0]),
         OURS: made.ours,
@@ -92,11 +85,8 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 @lru_cache(maxsize=2)
 def unequal(dataset: Dataset, ratio: int, smallest: int) -> Dataset:
-    """A subset whose class sizes fall geometrically: the largest is ``ratio`` times the smallest.
-
-    The order of the classes and the points are drawn. The sizes are the largest for which every class has the points;
-    none has fewer than ``smallest``, unless it has no more.
-    """
+    """A subset whose class sizes fall geometrically, in an order that is drawn, the largest ``ratio`` times the least:
+    the largest sizes for which every class has the points, and at least ``smallest``, if it has so many."""
     y, random = labels_of(dataset), np.random.default_rng(SEED)
     members = [np.flatnonzero(y == place) for place in random.permutation(dataset.classes)]
     shares = float(ratio) ** -np.linspace(0, 1, len(members))
@@ -110,9 +100,8 @@ def unequal(dataset: Dataset, ratio: int, smallest: int) -> Dataset:
 def problem(dataset: Dataset, seed: int, settings: Settings) -> Problem:
     """Found once for all balances; repeats of different seeds have different k-means clusters."""
     x, graph = protocol.inputs(dataset, settings.directions), protocol.union(dataset, settings.neighbors)
-    count = parts(dataset.classes, dataset.n)
-    first = settings.repeats * seed
-    found = [k_means(torch.from_numpy(x), count, first + repeat, n_init=1) for repeat in range(settings.repeats)]
+    points, count, first = torch.from_numpy(x), parts(dataset.classes, dataset.n), settings.repeats * seed
+    found = [k_means(points, count, first + repeat, n_init=1) for repeat in range(settings.repeats)]
     joints = [walked(graph, part, settings.walks) for part in found]
     kept, held = held_out(graph, settings.held, seed)
     return Problem(
@@ -120,22 +109,67 @@ def problem(dataset: Dataset, seed: int, settings: Settings) -> Problem:
         joints=joints,
         learned=walked(kept, found[0], settings.walks),
         held=held,
-        edges=held_out(graph, 1.0, seed)[1],
-        others=[_ward(dataset, settings), k_means(torch.from_numpy(x), dataset.classes, seed)],
+        edges=edges_of(graph),
+        others=[ward(dataset, 0, settings).labels, k_means(points, dataset.classes, seed)],
         ours=balance_of(joints[0], dataset.classes),
     )
 
 
-@lru_cache(maxsize=2)
-def _ward(dataset: Dataset, settings: Settings) -> Array:
-    """The same for all seeds."""
-    shared = protocol.Settings(neighbors=settings.neighbors, directions=settings.directions)
-    return ward(dataset, 0, shared).labels
+def held_out(graph: sp.csr_array, share: float, seed: int) -> tuple[sp.csr_array, Array]:
+    """A symmetric graph without that share of its edges, and those edges, ``[m, 2]``."""
+    edges = np.random.default_rng(seed).permutation(edges_of(graph))
+    aside = round(share * len(edges))
+    return graph_of(edges[aside:], graph.shape[0]), edges[:aside]
 
 
-# -- reading the results ----------------------------------------------------------------------------------------------
+def counted(edges: Array, groups: Array) -> Array:
+    """``[g, g]``, symmetric: ends of edges ``[m, 2]`` between groups; an edge within one counts twice."""
+    found = np.zeros(2 * (int(groups.max()) + 1,))
+    np.add.at(found, (groups[edges[:, 0]], groups[edges[:, 1]]), 1)
+    return found + found.T
 
-CONSTANTS = {f"constant {balance:g}": balance for balance in (1.0, 0.8, 0.6)}
+
+def informed(table: Array) -> float:
+    """``I / H``: the mutual information of the two groups of a pair as a share of the entropy of their sizes."""
+    mass = table.sum(axis=1)
+    entropy = -float((mass * np.log(np.maximum(mass, np.finfo(np.float64).tiny))).sum())
+    return mutual_information(table) / entropy if entropy > 0 else 0.0
+
+
+def held_out_information(held: Array, groups: Array) -> float:
+    """I in nats of the groups of the two ends of edges ``[m, 2]`` that the groups were made without."""
+    ends = counted(held, groups)
+    return mutual_information(ends / ends.sum())
+
+
+def agreement(labels: Array, others: Sequence[Array]) -> float:
+    """Mean adjusted Rand index with clusterings of other methods."""
+    return float(np.mean([ari(other, labels) for other in others]))
+
+
+def description_length(edges: Array, groups: Array) -> float:
+    """Nats per point that a degree-corrected stochastic block model needs for a graph, beside what no grouping changes.
+
+    With n_r points and e_r ends of edges in group r, e_rs of them between r and s (e_rr is twice the number of edges
+    within r), and ``e!! = 2^{e/2} (e/2)!``, n times the length is ::
+
+        ln n! - sum_r ln n_r!                                      the groups: about n H(sizes)
+        + sum_r ln binomial(n_r + e_r - 1, e_r)                    the degrees in each group, all alike probable
+        + sum_r ln e_r! - sum_{r<s} ln e_rs! - sum_r ln e_rr!!     the edges: about E + E H(e_rs) less 2E H(e_r)
+
+    Source: Peixoto 2017, Nonparametric Bayesian inference of the microcanonical stochastic block model, Physical Review
+    E 95, 012317, with its uniform prior of the degrees, without what is the same for all groupings into as many groups.
+    """
+    sizes, ends = np.bincount(groups).astype(np.float64), counted(edges, groups)
+    total, within = ends.sum(axis=1), np.diag(ends) / 2
+    between = ends[np.triu_indices(len(sizes), k=1)]
+    partition = gammaln(len(groups) + 1) - gammaln(sizes + 1).sum()
+    degrees = (gammaln(sizes + total) - gammaln(total + 1) - gammaln(np.maximum(sizes, 1))).sum()
+    doubles = (within * np.log(2) + gammaln(within + 1)).sum()
+    joined = gammaln(total + 1).sum() - gammaln(between + 1).sum() - doubles
+    return float((partition + degrees + joined) / len(groups))
+
+
 #: By columns of the results: 1 where the highest value is chosen, -1 where the lowest is, and what the table calls it.
 CRITERIA = {
     CUT: (-1, "smallest normalised cut"),
@@ -146,29 +180,27 @@ CRITERIA = {
     AGREEMENT: (1, "highest agreement with Ward and k-means"),
     LENGTH: (-1, "shortest description"),
 }
-#: All ways to choose, in the order of the table.
-NAMES = {name: name for name in CONSTANTS} | {name: title for name, (_, title) in CRITERIA.items()}
+#: The ways to choose, in the order of the table; others take the same balance everywhere, too.
+NAMES = {name: name for name in ("constant 1", "constant 0.8", "constant 0.6")}
+NAMES |= {name: title for name, (_, title) in CRITERIA.items()}
 NAMES[OURS] = "`balance_of` (ours)"
 
 
 def regrets(frame: DataFrame) -> DataFrame:
-    """A row per data set, seed, sizes and criterion: the ``balance`` that it chooses, and its ``regret`` in points.
-
-    Of balances that are equally good in its eyes a criterion chooses the largest.
-    """
+    """A row per problem and criterion: the ``balance`` it chooses, of equals the largest, and its ``regret``."""
     rows = []
     for place, some in frame.groupby(["dataset", "seed", "sizes"]):
         runs: Any = some.sort_values("balance", ascending=False).set_index("balance")
-        chosen = {name: (sign * runs[name]).idxmax() for name, (sign, _) in CRITERIA.items()}
+        chosen = {f"constant {balance:g}": balance for balance in runs.index} | {OURS: runs[OURS].iloc[0]}
+        chosen |= {name: (sign * runs[name]).idxmax() for name, (sign, _) in CRITERIA.items()}
         lost = 100 * (runs["accuracy"].max() - runs["accuracy"])
-        for criterion, balance in (CONSTANTS | chosen | {OURS: runs[OURS].iloc[0]}).items():
-            rows.append((*place, criterion, balance, lost[balance]))
+        rows += [(*place, criterion, balance, lost[balance]) for criterion, balance in chosen.items()]
     return DataFrame(rows, columns=["dataset", "seed", "sizes", "criterion", "balance", "regret"])
 
 
-def by_sizes(frame: DataFrame, rows: str, values: str) -> Any:
-    """``[rows and data sets, sizes]``: means over seeds; the column ``both`` is the mean of the sizes."""
-    found = frame.groupby([rows, "dataset", "sizes"])[values].mean().unstack("sizes")[list(SIZES)]
+def by_sizes(frame: DataFrame, values: str = "regret") -> Any:
+    """``[criteria and data sets, sizes]``: means over seeds; the column ``both`` is the mean of the sizes."""
+    found = regrets(frame).groupby(["criterion", "dataset", "sizes"])[values].mean().unstack("sizes")[list(SIZES)]
     return found.assign(both=found.mean(axis=1))
 
 
@@ -180,8 +212,7 @@ def averages(regret: DataFrame) -> dict[str, str]:
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per criterion: its regret, and the balance that it chooses on average."""
-    found = regrets(frame)
-    regret, balance = (by_sizes(found, "criterion", values) for values in ("regret", "balance"))
+    regret, balance = by_sizes(frame), by_sizes(frame, "balance")
     rows = []
     for name, title in NAMES.items():
         own = regret.loc[name, list(SIZES)].stack()
@@ -193,32 +224,17 @@ def table(frame: DataFrame) -> DataFrame:
 
 def against_ours(frame: DataFrame) -> DataFrame:
     """A row per criterion: how many points more its regret is than ours, with the 95 % interval over data sets."""
-    regret = by_sizes(regrets(frame), "criterion", "regret")
-    ours = regret.loc[OURS]
+    regret, others = by_sizes(frame), {name: title for name, title in NAMES.items() if name != OURS}
     return DataFrame(
-        {"criterion": title} | {sizes: difference(regret.loc[name, sizes], ours[sizes]) for sizes in regret}
-        for name, title in NAMES.items()
-        if name != OURS
+        {"criterion": title} | {sizes: difference(regret.loc[name, sizes], regret.loc[OURS, sizes]) for sizes in regret}
+        for name, title in others.items()
     )
 
 
 def constants(frame: DataFrame) -> DataFrame:
     """A row per balance: its regret where it is the same for all data sets, which labels are needed to choose."""
-    best = frame.groupby(["dataset", "seed", "sizes"])["accuracy"].transform("max")
-    regret = by_sizes(frame.assign(regret=100 * (best - frame["accuracy"])), "balance", "regret")
-    return DataFrame(
-        {"constant b": f"{balance:g}"} | averages(regret.loc[balance])
-        for balance in sorted(set(frame["balance"]), reverse=True)
-    )
-
-
-def per_dataset(frame: DataFrame, sizes: str) -> DataFrame:
-    """A row per criterion: mean regret over seeds on each data set, and first the accuracy of the best balance."""
-    frame = frame[frame["sizes"] == sizes]
-    best = 100 * frame.groupby(["dataset", "seed"])["accuracy"].max().groupby("dataset").mean()
-    means = regrets(frame).pivot_table("regret", "criterion", "dataset").loc[list(NAMES)]
-    found = pd.concat([best.to_frame("accuracy of the best b").T, means.rename(index=NAMES)])
-    return found.map("{:.1f}".format).rename_axis(index="", columns=None).reset_index()
+    regret, found = by_sizes(frame), sorted(set(frame["balance"]), reverse=True)
+    return DataFrame({"constant b": f"{each:g}"} | averages(regret.loc[f"constant {each:g}"]) for each in found)
 
 
 def curves(frame: DataFrame) -> Figure:
@@ -227,12 +243,9 @@ def curves(frame: DataFrame) -> Figure:
     for name, panel in places.items():
         for number, sizes in enumerate(SIZES):
             runs = frame[(frame["dataset"] == name) & (frame["sizes"] == sizes)]
-            look: Any = {"color": COLOURS[number], "marker": MARKERS[number], "linestyle": LINES[number]}
-            line(panel, runs, "balance", "accuracy", 100, label=sizes, **look)
+            line(panel, runs, "balance", "accuracy", 100, label=sizes, linestyle=LINES[number], **look(number))
         panel.set_xticks([0.2, 0.4, 0.6, 0.8, 1.0])
-    label(places.values(), "balance b", "accuracy (%)")
-    legend(figure, 2)
-    return figure
+    return label(figure, places.values(), "balance b", "accuracy (%)", 2)
 
 
 EXPERIMENT = Experiment(
@@ -244,9 +257,5 @@ EXPERIMENT = Experiment(
     development=True,
     table=table,
     figures={"accuracy": curves},
-    tables={
-        "Points of regret more than ours": against_ours,
-        "The same b for all data sets": constants,
-        **{f"Regret, {sizes}": partial(per_dataset, sizes=sizes) for sizes in SIZES},
-    },
+    tables={"Points of regret more than ours": against_ours, "The same b for all data sets": constants},
 )

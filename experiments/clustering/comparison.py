@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from experiments.clustering import baselines, other_methods, protocol, reading
-from experiments.clustering.deep_baselines import deep_baseline, deep_restart
-from experiments.clustering.protocol import Clusters, cluster, cluster_views, from_starts, measured, starts, union
+from experiments.clustering import deep, methods, protocol, reading
+from experiments.clustering.deep import deep_baseline, deep_restart
+from experiments.clustering.protocol import Clusters, cluster, from_starts, measured, starts, union
 from experiments.datasets import DEVELOPMENT, Dataset
 from experiments.record import Configuration, Experiment, Measures
 from icon.estimators.neighborhood import metric_of
@@ -21,7 +21,10 @@ VIEWS, OUR_VIEWS = "TURTLE, a space for each view", "ours, a space for each view
 UMAP_METRIC = "UMAP + k-means, the metric of our graph"
 FROM_START = ", from our start"
 #: Methods whose eigenvectors are computed once for all seeds, and their affinities.
-SPECTRAL = {"spectral clustering": union, "self-tuning spectral clustering": other_methods.self_tuned}
+SPECTRAL: dict[str, methods.Affinity] = {
+    "spectral clustering": union,
+    "self-tuning spectral clustering": methods.self_tuned,
+}
 #: Methods that are the same for all seeds.
 FIXED = ("Ward", "HDBSCAN")
 #: Methods whose runs take minutes, and of how many seeds they are at most.
@@ -29,38 +32,34 @@ SLOW = dict.fromkeys(("TURTLE", VIEWS, "PRCut"), 3)
 #: By the experiment `model-selection`.
 WITHOUT_LABELS: dict[str, Any] = {"walks": 3, "debias": 0.1}
 
+LOSSES = {"contrastive clustering": "contrastive", "SCAN": "scan", "TEMI": "temi"}
 #: What begins with first clusters.
 STARTED: dict[str, Callable[..., Clusters]] = {
-    "k-means": baselines.k_means,
-    "Gaussian mixture": baselines.gaussian_mixture,
-    "contrastive clustering": partial(deep_restart, "contrastive"),
-    "SCAN": partial(deep_restart, "scan"),
-    "TEMI": partial(deep_restart, "temi"),
-    "TURTLE": other_methods.turtle,
+    "k-means": methods.k_means,
+    "Gaussian mixture": methods.gaussian_mixture,
+    **{name: partial(deep_restart, loss) for name, loss in LOSSES.items()},
+    "TURTLE": deep.turtle,
     "PRCut": partial(deep_restart, "prcut"),
 }
 METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
-    "k-means": baselines.k_means,
-    "spectral clustering": baselines.spectral,
-    "self-tuning spectral clustering": other_methods.self_tuning,
-    "Gaussian mixture": baselines.gaussian_mixture,
-    "Ward": other_methods.ward,
-    "HDBSCAN": other_methods.hdbscan,
-    "UMAP + k-means": other_methods.umap_k_means,
-    UMAP_METRIC: lambda data, seed, settings: other_methods.umap_k_means(data, seed, settings, metric=data.metric),
-    "UMAP for clustering + k-means": partial(other_methods.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
-    "contrastive clustering": partial(deep_baseline, "contrastive"),
-    "SCAN": partial(deep_baseline, "scan"),
-    "TEMI": partial(deep_baseline, "temi"),
-    "TURTLE": other_methods.turtle,
-    VIEWS: partial(other_methods.turtle, views=True),
-    "PRCut": other_methods.prcut,
+    "k-means": methods.k_means,
+    **{name: partial(methods.spectral, affinity=affinity) for name, affinity in SPECTRAL.items()},
+    "Gaussian mixture": methods.gaussian_mixture,
+    "Ward": methods.ward,
+    "HDBSCAN": methods.hdbscan,
+    "UMAP + k-means": methods.umap_k_means,
+    UMAP_METRIC: lambda data, seed, settings: methods.umap_k_means(data, seed, settings, metric=data.metric),
+    "UMAP for clustering + k-means": partial(methods.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
+    **{name: partial(deep_baseline, loss) for name, loss in LOSSES.items()},
+    "TURTLE": deep.turtle,
+    VIEWS: partial(deep.turtle, views=True),
+    "PRCut": deep.prcut,
     **{f"{name}{FROM_START}": partial(from_starts, method) for name, method in STARTED.items()},
     "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: lambda data, seed, settings: cluster(data, seed, settings, init="random", max_iter=settings.total_steps),
     OURS: cluster,
     SELECTED: partial(cluster, **WITHOUT_LABELS),
-    OUR_VIEWS: partial(cluster_views, **WITHOUT_LABELS),
+    OUR_VIEWS: partial(cluster, column="knn", **WITHOUT_LABELS),
 }
 #: ImageNet-1K with DINO ViT-S/14, B/14, L/14 (Alshammari et al. 2025): cited, not reproduced.
 PAPER = {
@@ -72,7 +71,6 @@ PAPER = {
 }
 
 
-@dataclass(frozen=True)
 class Settings(protocol.Settings):
     """With batches as large as those of `icon.Clustering`."""
 
@@ -88,27 +86,24 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 @lru_cache(maxsize=4)
 def with_metric(dataset: Dataset) -> Dataset:
     """With the metric that `icon.Clustering` chooses, for the graph of all methods; the same object at every call."""
-    is_default = dataset.metric == "sqeuclidean"
-    metric = metric_of(dataset.x, Settings().neighbors) if is_default else dataset.metric
+    metric = metric_of(dataset.x, Settings().neighbors) if dataset.metric == "sqeuclidean" else dataset.metric
     return dataset if metric == dataset.metric else replace(dataset, metric=metric)
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: protocol.Settings) -> Measures:
-    name, dataset = configuration["variant"], with_metric(dataset)
-    before = 0.0
+    """What is found once for several methods or seeds counts for each of them: eigenvectors, starts, fixed methods."""
+    name, dataset, before = configuration["variant"], with_metric(dataset), 0.0
+    if name in FIXED:
+        return dict(_fixed(name, dataset, settings))
     if name in SPECTRAL:
-        before = baselines.eigenvectors(dataset, settings.neighbors, SPECTRAL[name])[1]
+        before = methods.eigenvectors(dataset, settings.neighbors, SPECTRAL[name])[1]
     elif name.endswith(FROM_START):
         before = sum(start.seconds for start in starts(dataset, seed, settings))
-    elif name in FIXED:
-        return dict(_fixed(name, dataset, settings))
-    measures = measured(dataset, lambda: METHODS[name](dataset, seed, settings))
-    return measures | {"seconds": round(float(measures["seconds"]) + before, 2)}
+    return measured(dataset, lambda: METHODS[name](dataset, seed, settings), before)
 
 
 @lru_cache(maxsize=4)
 def _fixed(name: str, dataset: Dataset, settings: protocol.Settings) -> Measures:
-    """The measures of a method that is the same for all seeds, found once."""
     return measured(dataset, lambda: METHODS[name](dataset, 0, settings))
 
 

@@ -1,9 +1,13 @@
-"""When debiasing helps: α against wrong edges, batch size, head, number of clusters and start."""
+"""When debiasing helps: α against wrong edges, batch size, head, number of clusters and start, and what theory says.
+
+Its formulas are for p that joins C equal clusters, which are separated up to wrong edges: p is λ times what is uniform
+within the clusters, plus 1-λ times u, what is uniform over all points, and ``p_α = (1-α) p + α u``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache, partial
+import math
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -12,12 +16,10 @@ import scipy.sparse as sp
 from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
-from experiments.clustering.debiasing_theory import ambiguous, calibrated, confidence, signal_of
-from experiments.clustering.edges import corrupted
-from experiments.clustering.protocol import Settings as Common
-from experiments.clustering.protocol import fitted, scores, union
+from experiments.clustering import protocol
+from experiments.clustering.protocol import edges_of, fitted, graph_of, scores, union
 from experiments.datasets import Dataset, at_most
-from experiments.plots import COLOURS, LINES, MARKERS, panels
+from experiments.plots import COLOURS, look, panels
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import difference
 from icon.estimators.diagnostics import expected_calibration_error
@@ -26,23 +28,20 @@ from icon.metrics.clustering import matched
 ALPHAS = (0.0, 0.1, 0.3, 0.6, 0.9)
 #: ``wrong`` is a share of the edges, and ``clusters`` the number of clusters as a multiple of that of the classes.
 DEFAULT: dict[str, Any] = {"wrong": 0.0, "batch": 1024, "head": "mlp", "clusters": 1.0, "start": "merged-k-means"}
-#: By title: the one factor that is not as by default, and its level.
-SETTINGS: dict[str, tuple[str, Any]] = {
-    "default": ("wrong", 0.0),
-    "10 % wrong edges": ("wrong", 0.1),
-    "20 % wrong edges": ("wrong", 0.2),
-    "40 % wrong edges": ("wrong", 0.4),
-    "batches of 256": ("batch", 256),
-    "linear head": ("head", "linear"),
-    "lookup": ("head", "lookup"),
-    "half as many clusters": ("clusters", 0.5),
-    "twice as many clusters": ("clusters", 2.0),
-    "random start": ("start", "random"),
+#: By title, of a panel of the figure and of a setting: the one factor that is not as by default, and its level.
+FACTORS: dict[str, dict[str, tuple[str, Any]]] = {
+    "wrong edges": {f"{100 * share:.0f} % wrong edges": ("wrong", share) for share in (0.1, 0.2, 0.4)},
+    "batch": {"batches of 256": ("batch", 256)},
+    "head": {"linear head": ("head", "linear"), "lookup": ("head", "lookup")},
+    "number of clusters": {"half as many clusters": ("clusters", 0.5), "twice as many clusters": ("clusters", 2.0)},
+    "start": {"random start": ("start", "random")},
 }
+SETTINGS = {"default": ("wrong", 0.0)} | {title: each for factor in FACTORS.values() for title, each in factor.items()}
+KEEPS = 5.0  # points of accuracy that an α may lose and is still counted as keeping it
+MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
 
 
-@dataclass(frozen=True)
-class Settings(Common):
+class Settings(protocol.Settings):
     """Shorter runs of one restart, as there are many runs; larger data sets are represented by ``points`` of theirs."""
 
     steps: int = 100
@@ -59,8 +58,9 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """The scores, the calibration, the mean confidence and the loss of one run."""
     dataset = at_most(dataset, settings.points)
+    wrong, graph = configuration["wrong"], union(dataset, settings.neighbors)
     model = fitted(
-        dataset, seed, settings, _graph(dataset, seed, configuration["wrong"], settings),
+        dataset, seed, settings, corrupted(graph, wrong, seed) if wrong else graph,
         n_clusters=max(2, round(dataset.classes * configuration["clusters"])), debias=configuration["alpha"],
         mapper=configuration["head"], batch_size=min(dataset.n, configuration["batch"]), init=configuration["start"],
         learning_rate="auto",
@@ -74,25 +74,43 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     }
 
 
-@lru_cache(maxsize=4)
-def _graph(dataset: Dataset, seed: int, wrong: float, settings: Settings) -> sp.csr_array:
-    whole = union(dataset, settings.neighbors)
-    return corrupted(whole, wrong, seed) if wrong else whole
+def corrupted(graph: sp.csr_array, share: float, seed: int) -> sp.csr_array:
+    """A symmetric graph of which that share of the edges keeps one end and gets another at random, where none was."""
+    edges, n, random = edges_of(graph), graph.shape[0], np.random.default_rng(seed)
+    taken = {(int(i), int(j)) for i, j in edges}
+    for place in random.choice(len(edges), round(share * len(edges)), replace=False):
+        i = j = int(edges[place, random.integers(2)])
+        while i == j or (edge := (min(i, j), max(i, j))) in taken:
+            j = int(random.integers(n))
+        taken.add(edge)
+        edges[place] = edge
+    return graph_of(edges, n)
 
 
-# -- reading the results ----------------------------------------------------------------------------------------------
+def confidence(clusters: int, alpha: float, signal: float = 1.0) -> float:
+    """The largest probability at the optimum, ``1/C + (1 - 1/C) √((1-α) λ)``."""
+    return 1 / clusters + (1 - 1 / clusters) * math.sqrt((1 - alpha) * signal)
 
-#: Points of accuracy that an α may lose and is still counted as keeping it.
-KEEPS = 5.0
-#: The panels of the figure: a title, and the settings whose lines it has beside the default.
-FACTORS = {
-    "wrong edges": [f"{percent} % wrong edges" for percent in (10, 20, 40)],
-    "batch": ["batches of 256"],
-    "head": ["linear head", "lookup"],
-    "number of clusters": ["half as many clusters", "twice as many clusters"],
-    "start": ["random start"],
-}
-MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
+
+def signal_of(confidence: float, clusters: int) -> float:
+    """λ, from the confidence at α = 0."""
+    return (max(confidence - 1 / clusters, 0.0) / (1 - 1 / clusters)) ** 2
+
+
+def calibrated(accuracy: float, clusters: int, signal: float = 1.0) -> float:
+    """α >= 0 at which the confidence is the accuracy, or comes nearest to it."""
+    return max(0.0, 1 - signal_of(accuracy, clusters) / signal)
+
+
+def ambiguous(clusters: int, signal: float = 1.0) -> float:
+    """α above which there are optima whose most probable clusters do not tell all clusters apart.
+
+    For λ = 1 it is ``C / (C + √(C-1))``: the lower triangular root of p_α gives a head with the loss zero, and from
+    there on two of its clusters have the same most probable one. That no optimum does so earlier was found numerically
+    for C = 2 to 5. With wrong edges it is the α of the same ``(1-α) λ``, and 0 where already α = 0 is beyond it.
+    """
+    root = math.sqrt(clusters - 1)
+    return max(0.0, 1 - root / (clusters + root) / signal)
 
 
 def means(frame: DataFrame, title: str, measure: str) -> Any:
@@ -126,53 +144,39 @@ def predictions(frame: DataFrame) -> DataFrame:
     α, the best calibrated one has the lowest calibration error.
     """
     rows = []
-    for title in ("default", *FACTORS["wrong edges"]):
-        measured: Any = {name: means(frame, title, name) for name in MEASURES}
-        for dataset, count in counts(frame).items():
-            sure, right, off = (measured[name].loc[dataset] for name in ("confidence", "accuracy", "ece"))
-            left = signal_of(sure[0.0] / 100, count)
-            kept = (right >= right[0.0] - KEEPS).cumprod().astype(bool)
-            row: dict[str, str] = {"wrong edges": f"{SETTINGS[title][1]:.0%}", "data set": dataset, "λ": f"{left:.2f}"}
-            row |= {"confidence at α = 0.6": f"{sure[0.6]:.1f}"}
-            row |= {"predicted confidence": f"{100 * confidence(count, 0.6, left):.1f}"}
-            row |= {"best calibrated α": f"{off[kept].idxmin():g}"}
-            row |= {"predicted α": f"{calibrated(right[0.0] / 100, count, left):.2f}"}
-            row |= {"accuracy kept up to α": f"{right.index[kept].max():g}"}
-            rows.append(row | {"predicted limit": f"{ambiguous(count, left):.2f}"})
+    for title, (dataset, count) in product(("default", *FACTORS["wrong edges"]), counts(frame).items()):
+        sure, right, off = (means(frame, title, name).loc[dataset] for name in ("confidence", "accuracy", "ece"))
+        left = signal_of(sure[0.0] / 100, count)
+        kept = (right >= right[0.0] - KEEPS).cumprod().astype(bool)
+        row: dict[str, str] = {"wrong edges": f"{SETTINGS[title][1]:.0%}", "data set": dataset, "λ": f"{left:.2f}"}
+        row |= {"confidence at α = 0.6": f"{sure[0.6]:.1f}"}
+        row |= {"predicted confidence": f"{100 * confidence(count, 0.6, left):.1f}"}
+        row |= {"best calibrated α": f"{off[kept].idxmin():g}"}
+        row |= {"predicted α": f"{calibrated(right[0.0] / 100, count, left):.2f}"}
+        row |= {"accuracy kept up to α": f"{right.index[kept].max():g}"}
+        rows.append(row | {"predicted limit": f"{ambiguous(count, left):.2f}"})
     return DataFrame(rows)
 
 
 def effect(frame: DataFrame) -> Figure:
-    """A column of panels per factor, a row per measure, a line per level: means over data sets.
-
-    Dotted lines are the confidence that the theory predicts from that at α = 0.
-    """
+    """A column per factor, a row per measure, a line per level: means over data sets; dots are what theory predicts."""
     figure, places = panels(len(MEASURES), len(FACTORS), (2.2, 2.0), sharey="row", sharex=True)
+    dense = np.linspace(0, max(ALPHAS), 50)
     for column, (factor, others) in zip(places.T, FACTORS.items(), strict=True):
         column[0].set_title(factor)
         column[-1].set_xlabel("α")
         for number, title in enumerate(("default", *others)):
-            style: Any = {"color": COLOURS[number], "marker": MARKERS[number], "label": title}
             for panel, measure in zip(column, MEASURES, strict=True):
-                panel.plot(ALPHAS, means(frame, title, measure).mean()[list(ALPHAS)], **style)
-            column[-1].plot(*_predicted(frame, title), color=COLOURS[number], linestyle=LINES[-1])
+                panel.plot(ALPHAS, means(frame, title, measure).mean()[list(ALPHAS)], label=title, **look(number))
+            name, level = SETTINGS[title]
+            first = means(frame, title, "confidence")[0.0] / 100
+            shares = counts(frame, level if name == "clusters" else DEFAULT["clusters"]).items()
+            lines = [[confidence(c, alpha, signal_of(first[data], c)) for alpha in dense] for data, c in shares]
+            column[-1].plot(dense, 100 * np.mean(lines, axis=0), color=COLOURS[number], linestyle=":")
         column[0].legend(fontsize=7, loc="lower left")
     for panel, name in zip(places[:, 0], MEASURES.values(), strict=True):
         panel.set_ylabel(name)
     return figure
-
-
-def _predicted(frame: DataFrame, title: str) -> tuple[Any, Any]:
-    """The α and, in percent, the mean over data sets of the confidence that follows from the one at α = 0."""
-    factor, level = SETTINGS[title]
-    share = level if factor == "clusters" else DEFAULT["clusters"]
-    first = means(frame, title, "confidence")[0.0] / 100
-    places = np.linspace(0, max(ALPHAS), 50)
-    lines = [
-        [confidence(count, alpha, signal_of(first[dataset], count)) for alpha in places]
-        for dataset, count in counts(frame, share).items()
-    ]
-    return places, 100 * np.mean(lines, axis=0)
 
 
 EXPERIMENT = Experiment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ from pandas import DataFrame
 
 from experiments.clustering.protocol import Settings, fitted, scores
 from experiments.datasets import Array, Dataset
-from experiments.plots import COLOURS, MARKERS, label, legend, panel_per
+from experiments.plots import COLOURS, MARKERS, label, panel_per
 from experiments.record import Configuration, Experiment, Measures, grid
 from experiments.statistics import in_percent, percent
 from icon.estimators.judging import shared
@@ -22,18 +23,12 @@ ALPHAS = (0.1, 0.3, 0.6)
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Scores, and what the selection sees: the information that the restarts share."""
     model = fitted(dataset, seed, settings, walks=configuration["walks"], debias=configuration["alpha"])
-    return scores(dataset, model.labels_) | {
-        "shared": shared_information(model.restarts_, dataset.classes),
-        "loss": float(model.loss_),
-    }
+    seen = shared_information(model.restarts_, dataset.classes)
+    return scores(dataset, model.labels_) | {"shared": seen, "loss": float(model.loss_)}
 
 
 def shared_information(labels: Array, clusters: int) -> float:
-    """Mean mutual information of the pairs of clusterings ``[restarts, n]``, as a share of log(clusters).
-
-    1: every pair is the same and its clusters are equally large. Empty clusters lower it, so that a collapse, on which
-    all restarts would agree, is not selected.
-    """
+    """Mean mutual information of pairs of clusterings ``[restarts, n]`` as a share of log C: none in a collapse."""
     return float(np.mean([shared(a, b, clusters) for a, b in combinations(labels, 2)]))
 
 
@@ -65,13 +60,10 @@ def agreement(frame: DataFrame) -> Figure:
     """Accuracy against shared information: a panel per data set, a mark per configuration."""
     figure, places = panel_per(sorted(frame["dataset"].unique()), (2.6, 2.3))
     for (dataset, walks, alpha), runs in frame.groupby(["dataset", "walks", "alpha"]):
-        places[str(dataset)].plot(
-            runs["shared"].mean(), 100 * runs["accuracy"].mean(), linestyle="", marker=MARKERS[WALKS.index(walks)],
-            color=COLOURS[ALPHAS.index(alpha)], markersize=5, label=f"walks: {walks}, α = {alpha:g}",
-        )  # fmt: skip
-    label(places.values(), "shared information (of log C)", "accuracy (%)")
-    legend(figure, 3)
-    return figure
+        style: Any = {"marker": MARKERS[WALKS.index(walks)], "color": COLOURS[ALPHAS.index(alpha)], "markersize": 5}
+        x, y = runs["shared"].mean(), 100 * runs["accuracy"].mean()
+        places[str(dataset)].plot(x, y, linestyle="", label=f"walks: {walks}, α = {alpha:g}", **style)
+    return label(figure, places.values(), "shared information (of log C)", "accuracy (%)", 3)
 
 
 EXPERIMENT = Experiment(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +16,10 @@ from scipy import linalg
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from experiments import record
-from experiments.clustering import other_methods, protocol
+from experiments.clustering import methods, protocol
 from experiments.datasets import Array, Dataset, at_most
-from experiments.plots import COLOURS, MARKERS, legend, panels
-from experiments.record import Configuration, Experiment, Measures, grid
+from experiments.plots import label, look, panels
+from experiments.record import Configuration, Experiment, Fixed, Measures, grid
 from experiments.statistics import difference, in_percent
 from icon.estimators.counting import PARTS, POINTS, Count, count_clusters, walked
 from icon.estimators.initialization import k_means
@@ -29,23 +27,13 @@ from icon.estimators.merging import merge
 
 OURS, MODULAR, DISTINCT = "ours", "highest modularity", "stays most"
 SILHOUETTE, EIGENGAP, HDBSCAN, TRUE = "silhouette", "eigengap", "HDBSCAN", "true number"
-#: What the table says beside a rule.
-NAMES = {
-    OURS: '`n_clusters="auto"` (ours)',
-    MODULAR: "highest modularity alone",
-    DISTINCT: "stays most beyond points without clusters, alone",
-    SILHOUETTE: "silhouette of k-means",
-    EIGENGAP: "eigengap of the graph",
-    HDBSCAN: "HDBSCAN",
-    TRUE: "the true number",
-}
-RULES = tuple(NAMES)
+SHOWN = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)  # in the figure, and with their seconds
+CONSTANT = "one number for all, best in hindsight"
 #: Numbers that the silhouette compares.
 TRIED = (*range(2, 21), 25, 30, 40, 50, 70, 100, 140, 200)
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """``few``, ``some``: points that the silhouette and the eigengap, and HDBSCAN, see at most. ``most``: eigengaps."""
 
     neighbors: int = 10
@@ -59,7 +47,7 @@ class Settings(record.Settings):
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """The number of one rule, and the scores of so many groups, merged from the same k-means clusters for all rules."""
     begun = time.process_time()
-    number = NUMBERS[configuration["rule"]](dataset, seed, settings)
+    number = RULES[configuration["rule"]][1](dataset, seed, settings)
     seconds = time.process_time() - begun
     parts, joint = small_clusters(dataset, seed, settings)
     groups = merge(joint, min(number, len(joint)))[parts]
@@ -83,10 +71,7 @@ def small_clusters(dataset: Dataset, seed: int, settings: Settings) -> tuple[Arr
 
 
 def silhouette(dataset: Dataset, seed: int, settings: Settings) -> int:
-    """The number of k-means clusters with the highest mean silhouette.
-
-    Source: Rousseeuw 1987, Silhouettes: a graphical aid to the interpretation and validation of cluster analysis.
-    """
+    """The number of k-means clusters with the highest mean silhouette (Rousseeuw 1987)."""
     x = protocol.inputs(at_most(dataset, settings.few, seed), settings.directions)
     found = {k: KMeans(k, n_init=1, random_state=seed).fit_predict(x) for k in TRIED if k <= len(x) // 4}
     best: int = max(found, key=lambda k: float(silhouette_score(x, found[k])))
@@ -94,41 +79,33 @@ def silhouette(dataset: Dataset, seed: int, settings: Settings) -> int:
 
 
 def eigengap(dataset: Dataset, seed: int, settings: Settings) -> int:
-    """After which of the smallest eigenvalues of the normalised Laplacian of the union graph the largest gap is.
-
-    The gap after the first eigenvalue is left out, as there are to be two clusters at least.
+    """After which of the smallest eigenvalues, from the second on, of the union graph's Laplacian the largest gap is.
 
     Source: von Luxburg 2007, A tutorial on spectral clustering (arXiv 0711.0189).
     """
     graph = protocol.union(at_most(dataset, settings.few, seed), settings.neighbors).toarray()
-    scale = np.sqrt(graph.sum(axis=1))
-    n = len(graph)
+    scale, n = np.sqrt(graph.sum(axis=1)), len(graph)
     last = n - 1 - min(settings.most, n - 1)
     values = linalg.eigh(graph / np.outer(scale, scale), eigvals_only=True, subset_by_index=(last, n - 1))[::-1]
     return int(np.argmax(-np.diff(values)[1:])) + 2
 
 
 def hdbscan(dataset: Dataset, seed: int, settings: Settings) -> int:
-    """How many clusters `other_methods.hdbscan` finds; noise is none of them."""
-    shared = protocol.Settings(neighbors=settings.neighbors, directions=settings.directions)
-    found = other_methods.hdbscan(at_most(dataset, settings.some, seed), seed, shared).labels
-    return max(1, int(found.max()) + 1)
+    """How many clusters `methods.hdbscan` finds; noise is none of them."""
+    return max(1, int(methods.hdbscan(at_most(dataset, settings.some, seed), seed, settings).labels.max()) + 1)
 
 
-NUMBERS: dict[str, Callable[[Dataset, int, Settings], int]] = {
-    OURS: lambda *run: counted(*run).n_clusters,
-    MODULAR: lambda *run: counted(*run).modular,
-    DISTINCT: lambda *run: counted(*run).distinct,
-    SILHOUETTE: silhouette,
-    EIGENGAP: eigengap,
-    HDBSCAN: hdbscan,
-    TRUE: lambda dataset, seed, settings: dataset.classes,
+#: By name what the table says, and the number of clusters.
+RULES: dict[str, tuple[str, Callable[[Dataset, int, Settings], int]]] = {
+    OURS: ('`n_clusters="auto"` (ours)', lambda *run: counted(*run).n_clusters),
+    MODULAR: ("highest modularity alone", lambda *run: counted(*run).modular),
+    DISTINCT: ("stays most beyond points without clusters, alone", lambda *run: counted(*run).distinct),
+    SILHOUETTE: ("silhouette of k-means", silhouette),
+    EIGENGAP: ("eigengap of the graph", eigengap),
+    HDBSCAN: ("HDBSCAN", hdbscan),
+    TRUE: ("the true number", lambda dataset, seed, settings: dataset.classes),
 }
-
-
-# -- reading the results ----------------------------------------------------------------------------------------------
-
-CONSTANT = "one number for all, best in hindsight"
+NAMES = {rule: title for rule, (title, _) in RULES.items()}
 
 
 def constant(frame: DataFrame) -> int:
@@ -138,11 +115,8 @@ def constant(frame: DataFrame) -> int:
 
 
 def errors(frame: DataFrame) -> DataFrame:
-    """A row per rule and data set, with means over seeds; the constant number is a rule, too.
-
-    ``log2`` is of the chosen number less that of the true one, ``error`` its absolute value, and ``close`` the share
-    of the seeds whose numbers are within a factor of 1.5.
-    """
+    """A row per rule and data set, with means over seeds; the constant number is a rule, too. ``log2`` is of the chosen
+    number over the true one, ``error`` its absolute value, and ``close`` the share that is within a factor of 1.5."""
     same = frame[frame["rule"] == TRUE].assign(rule=CONSTANT, chosen=constant(frame), accuracy=np.nan, nmi=np.nan)
     runs = pd.concat([frame, same])
     log2: Any = np.log2(runs["chosen"] / runs["classes"])
@@ -153,11 +127,10 @@ def errors(frame: DataFrame) -> DataFrame:
 def table(frame: DataFrame) -> DataFrame:
     """A row per rule: means over data sets that count alike."""
     found: Any = errors(frame)
-    means = found.groupby("rule").mean()
-    worst = found["error"].groupby("rule").idxmax()
+    means, worst = found.groupby("rule").mean(), found["error"].groupby("rule").idxmax()
+    means["largest"] = [f"{found.at[place, 'error']:.2f} ({place[1]})" for place in worst]
     titles = NAMES | {CONSTANT: f"{CONSTANT} ({constant(frame)})"}
-    means = means.assign(largest=[f"{found.at[place, 'error']:.2f} ({place[1]})" for place in worst]).loc[list(titles)]
-    timed = means.index.isin((OURS, SILHOUETTE, EIGENGAP, HDBSCAN))
+    means = means.loc[list(titles)]
     return DataFrame({
         "rule": titles.values(),
         "mean absolute log2 error": means["error"].map("{:.2f}".format),
@@ -166,56 +139,51 @@ def table(frame: DataFrame) -> DataFrame:
         "largest error": means["largest"],
         "accuracy": in_percent(means["accuracy"]).fillna(""),
         "NMI": in_percent(means["nmi"]).fillna(""),
-        "CPU s": means["seconds"].map("{:.1f}".format).where(timed, ""),
+        "CPU s": means["seconds"].map("{:.1f}".format).where(means.index.isin(SHOWN), ""),
     })  # fmt: skip
 
 
 def per_dataset(frame: DataFrame) -> DataFrame:
     """A row per data set: the numbers of each rule, one per seed."""
     runs = frame.sort_values("seed").astype({"chosen": int}).astype({"chosen": str})
-    found = runs.groupby(["dataset", "rule"])["chosen"].agg(", ".join).unstack()[list(RULES[:-1])]
+    found = runs.groupby(["dataset", "rule"])["chosen"].agg(", ".join).unstack()[list(NAMES)].drop(columns=TRUE)
     found.insert(0, "classes", frame.groupby("dataset")["classes"].first().astype(int).astype(str))
     return found.rename_axis(index="data set", columns=None).reset_index()
 
 
 def against_ours(frame: DataFrame) -> DataFrame:
     """A row per other rule: its absolute log2 error less ours, with the 95 % interval over data sets."""
-    each = errors(frame)["error"].unstack("rule")
-    return DataFrame(
-        {"rule": NAMES.get(rule, rule), "difference": difference(each[rule], each[OURS], 2)}
-        for rule in (*RULES[1:-1], CONSTANT)
-    )
+    each, others = errors(frame)["error"].unstack("rule"), NAMES | {CONSTANT: CONSTANT}
+    rows = [
+        (title, difference(each[rule], each[OURS], 2)) for rule, title in others.items() if rule not in (OURS, TRUE)
+    ]
+    return DataFrame(rows, columns=["rule", "difference"])
 
 
 def numbers(frame: DataFrame) -> Figure:
     """A row per data set, by its number of classes: a dot for each seed and rule, and the true number as a bar."""
     classes: Any = frame.groupby("dataset")["classes"].first().sort_values(kind="stable")
-    shown = (OURS, SILHOUETTE, EIGENGAP, HDBSCAN)
     figure, places = panels(1, 1, (7.2, 0.42 * len(classes) + 0.4), left=0.9)
-    panel = places[0, 0]
-    for place, dataset in enumerate(classes.index):
-        panel.plot(classes[dataset], place, "|", color="black", markersize=16, markeredgewidth=1.8,
-                   label="number of classes" if place == 0 else None)  # fmt: skip
-        for number, rule in enumerate(shown):
-            own = frame[(frame["dataset"] == dataset) & (frame["rule"] == rule)]
-            aside = place + 0.18 * (number - (len(shown) - 1) / 2)
-            panel.plot(own["chosen"], np.full(len(own), aside), MARKERS[number], color=COLOURS[number], alpha=0.7,
-                       label=rule if place == 0 else None)  # fmt: skip
+    panel, rows = places[0, 0], np.arange(len(classes))
+    bar: Any = {"color": "black", "markersize": 16, "markeredgewidth": 1.8, "label": "number of classes"}
+    panel.plot(classes, rows, "|", **bar)
+    for number, rule in enumerate(SHOWN):
+        own = frame[frame["rule"] == rule]
+        aside = own["dataset"].map(classes.index.get_loc) + 0.18 * (number - (len(SHOWN) - 1) / 2)
+        panel.plot(own["chosen"], aside, linestyle="", alpha=0.7, label=rule, **look(number))
     panel.set_xscale("log", base=2)
     ticks = [1, 2, 5, 10, 20, 50, 100, 200]
     panel.set_xticks(ticks, [str(tick) for tick in ticks])
     panel.minorticks_off()
-    panel.set_yticks(range(len(classes)), list(classes.index))
-    panel.set_xlabel("number of clusters")
-    legend(figure, 5)
-    return figure
+    panel.set_yticks(rows, list(classes.index))
+    return label(figure, [panel], "number of clusters", "", 5)
 
 
 EXPERIMENT = Experiment(
     name="n-clusters",
     question="How many clusters are there, and what says so without labels?",
     settings=Settings,
-    configurations=grid(rule=RULES),
+    configurations=grid(rule=tuple(RULES)),
     run=run,
     development=True,
     table=table,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,9 +14,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 import icon
-from experiments import record
 from experiments.datasets import Array, Dataset
-from experiments.record import Measures, labels_of
+from experiments.record import Fixed, Measures, labels_of
 from icon.estimators import initialization
 from icon.estimators.arguments import automatic
 from icon.estimators.base import BLOCK, apply, on_disk
@@ -31,8 +29,7 @@ from icon.training.state import seeded
 SEEN = ("digits", "usps", "pendigits", "cifar10-mobilenetv2", "fashion-mnist", "banking77", "clinc150")
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     """The same for every data set; what was chosen by looking at losses and accuracies is said in the reports."""
 
     neighbors: int = 10
@@ -68,9 +65,14 @@ class Settings(record.Settings):
         return automatic(dataset.n, dataset.classes, self.batch) or dataset.n
 
 
+class OneRestart(Settings):
+    """For variants of one method, which all begin alike."""
+
+    restarts: int = 1
+
+
 class Clusters(NamedTuple):
-    """Of one method and seed: ``labels [n]``, what the method minimised, where it is a loss, and ``[m]`` of the test
-    points, where there are some."""
+    """Of one method and seed: ``labels [n]``, the loss that it minimised, if one, and those of test points ``[m]``."""
 
     labels: Array
     loss: float | None = None
@@ -80,15 +82,13 @@ class Clusters(NamedTuple):
 @lru_cache(maxsize=2)
 def inputs(dataset: Dataset, directions: int) -> Array:
     """``[n, d]`` float32: what every method sees, the features in at most so many principal directions."""
-    x = dataset.x
-    most = min(directions, *x.shape)
+    x, most = dataset.x, min(directions, *dataset.x.shape)
     return x if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x).astype(np.float32)
 
 
 @lru_cache(maxsize=4)
 def nearest(dataset: Dataset, k: int) -> sp.csr_array:
-    """``[n, n]``: 1 where j is one of the k nearest others of i, by all features. On disk the search is exact only for
-    few points."""
+    """``[n, n]``: 1 where j is one of the k nearest others of i. On disk the search is exact only for few points."""
     rows, _ = knn_rows(dataset.x, k, "auto" if on_disk(dataset.x) else "exact", dataset.metric)
     return ones(rows.to_scipy())
 
@@ -107,40 +107,41 @@ def ones(graph: Any) -> sp.csr_array:
     return sp.csr_array((np.ones(found.nnz), indices, starts), shape=found.shape)
 
 
+def edges_of(graph: sp.csr_array) -> Array:
+    """``[m, 2]`` of a symmetric graph, with the smaller index first, in order."""
+    upper = sp.csr_array(sp.triu(graph, k=1))
+    upper.sort_indices()
+    return np.stack(upper.nonzero(), axis=1).astype(np.int64)
+
+
+def graph_of(edges: Array, n: int) -> sp.csr_array:
+    """``[n, n]``: 1 in both directions of every edge."""
+    start, end = np.concatenate([edges, edges[:, ::-1]]).T
+    return sp.csr_array((np.ones(len(start)), (start, end)), shape=(n, n))
+
+
 def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
-    """The estimator, on the union graph where no other is given; ``changes`` are to its parameters."""
+    """The estimator, on the union graph where no other is given, or with ``column="knn"`` on one graph of each view."""
+    configuration: dict[str, Any] = {
+        "n_clusters": dataset.classes, "walks": settings.walks, "debias": settings.debias, "hidden": settings.hidden,
+        "max_iter": settings.steps, "n_init": settings.restarts, "batch_size": settings.batch_size(dataset),
+        "learning_rate": settings.learning_rate, "device": "cpu", "random_state": seed,
+    }  # fmt: skip
+    configuration |= settings.options(dataset, seed)
+    if changes.get("column") == "knn":
+        views = list(dataset.views)
+        return icon.Clustering(**(configuration | {"n_neighbors": settings.neighbors} | changes)).fit(views)
     graph = union(dataset, settings.neighbors) if graph is None else graph
     hyper = {"exclude_self": False} if graph.diagonal().any() else None
-    changes = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES} | changes
-    return configured(dataset, seed, settings, **changes).fit(inputs(dataset, settings.directions), graph)
-
-
-def configured(dataset: Dataset, seed: int, settings: Settings, **changes: Any) -> icon.Clustering:
-    """The estimator before it is fitted; ``changes`` are to its parameters."""
-    configuration: dict[str, Any] = {
-        "n_clusters": dataset.classes,
-        "walks": settings.walks,
-        "debias": settings.debias,
-        "hidden": settings.hidden,
-        "max_iter": settings.steps,
-        "n_init": settings.restarts,
-        "batch_size": settings.batch_size(dataset),
-        "learning_rate": settings.learning_rate,
-        "device": "cpu",
-    } | settings.options(dataset, seed)
-    return icon.Clustering(random_state=seed, **(configuration | changes))
+    ours = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES}
+    x = inputs(dataset, settings.directions)
+    return icon.Clustering(**(configuration | ours | changes)).fit(x, graph)
 
 
 def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:
     """The clusters of the estimator."""
     model = fitted(dataset, seed, settings, graph, **changes)
     return Clusters(model.labels_, model.loss_, None if dataset.test is None else model.predict(dataset.test.x))
-
-
-def cluster_views(dataset: Dataset, seed: int, settings: Settings, **changes: Any) -> Clusters:
-    """The clusters of the estimator, which sees the views and makes a graph of each."""
-    model = configured(dataset, seed, settings, column="knn", n_neighbors=settings.neighbors, **changes)
-    return Clusters(model.fit(list(dataset.views)).labels_, model.loss_)
 
 
 def assigned(head: nn.Module, x: Any) -> Array:
@@ -163,20 +164,18 @@ def from_starts(method: Callable[..., Clusters], dataset: Dataset, seed: int, se
     )
 
 
+@lru_cache(maxsize=4)
 def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
-    """One for each restart."""
-    return [_start(dataset, settings.restarts * seed + number, settings) for number in range(settings.restarts)]
-
-
-@lru_cache(maxsize=8)
-def _start(dataset: Dataset, seed: int, settings: Settings) -> Start:
-    """Merged k-means clusters, as by `icon.Clustering`; found once for all methods."""
-    begun = time.process_time()
-    x = torch.from_numpy(inputs(dataset, settings.directions))
-    pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
-    with seeded(seed, torch.device("cpu")):
-        labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, seed)
-    return Start(labels, time.process_time() - begun)
+    """Merged k-means clusters for each restart, as by `icon.Clustering`; found once for all methods."""
+    found = []
+    for restart in range(settings.restarts * seed, settings.restarts * (seed + 1)):
+        begun = time.process_time()
+        x = torch.from_numpy(inputs(dataset, settings.directions))
+        pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
+        with seeded(restart, torch.device("cpu")):
+            labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, restart)
+        found.append(Start(labels, time.process_time() - begun))
+    return found
 
 
 def lowest(restarts: Iterable[Clusters]) -> Clusters:
@@ -184,25 +183,17 @@ def lowest(restarts: Iterable[Clusters]) -> Clusters:
     return min(restarts, key=lambda clusters: float(clusters.loss or 0))
 
 
-def measured(dataset: Dataset, make: Callable[[], Clusters]) -> Measures:
+def measured(dataset: Dataset, make: Callable[[], Clusters], before: float = 0.0) -> Measures:
     """Accuracy, NMI and ARI of what is made, its loss, and the seconds of a processor that making it took."""
     start = time.process_time()
     labels, loss, test = make()
-    seconds = time.process_time() - start
+    seconds = round(time.process_time() - start + before, 2)
     scored = scores(dataset, labels) if dataset.test is None or test is None else scores(dataset.test, test)
-    measures = scored | {"seconds": round(seconds, 2)}
-    return measures if loss is None else measures | {"loss": float(loss)}
-
-
-@dataclass(frozen=True)
-class OneRestart(Settings):
-    """For variants of one method, which all begin alike."""
-
-    restarts: int = 1
+    return scored | {"seconds": seconds} | ({} if loss is None else {"loss": float(loss)})
 
 
 def scores(dataset: Dataset, labels: Array) -> Measures:
-    """The one place where labels are looked at: those that are known.
+    """The one place where labels are looked at, those that are known.
 
     A point that a method leaves out as noise (-1) is never right. To NMI and ARI noise is one cluster more: as clusters
     of one point each it would earn NMI for telling points apart.

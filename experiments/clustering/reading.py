@@ -9,19 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from experiments import statistics as stats
 from experiments.clustering.protocol import SEEN
-from experiments.plots import COLOURS, MARKERS, legend, line, panels
-from experiments.statistics import (
-    clearly,
-    critical_difference,
-    difference,
-    friedman,
-    in_percent,
-    mean_ranks,
-    ordered,
-    paired_difference,
-    percent,
-)
+from experiments.plots import label, line, look, panels
 
 TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
@@ -31,8 +21,7 @@ Division = Callable[[DataFrame], dict[str, list[str]]]
 
 
 def groups(frame: DataFrame, first: tuple[str, ...] = SEEN, titles: tuple[str, str] = TITLES) -> dict[str, list[str]]:
-    """The data sets that were looked at in development, and those that were not, or another division; only groups that
-    have some."""
+    """The data sets that were looked at in development, and those that were not, or another division; none is empty."""
     names = sorted(frame["dataset"].unique())
     seen = [name for name in names if name.startswith(first)]  # subsets too: digits-200
     found = dict(zip(titles, (seen, [name for name in names if name not in seen]), strict=True))
@@ -52,20 +41,19 @@ def table(
     difference is clear or not over the seeds of both.
     """
     split = divided(frame)
-    frame = ordered(
-        frame.sort_values("seed"), dataset=[name for some in split.values() for name in some], variant=variants
-    )
+    names = [name for some in split.values() for name in some]
+    frame = stats.ordered(frame.sort_values("seed"), dataset=names, variant=variants)
     runs = frame.groupby(["variant", "dataset"], observed=True)
     means: Any = runs[measure].mean().unstack()
-    found = runs[measure].agg(percent).unstack()
+    found = runs[measure].agg(stats.percent).unstack()
     for title, some in split.items():
-        found[f"mean of {len(some)} {title}"] = in_percent(means[some].mean(axis=1, skipna=False))
+        found[f"mean of {len(some)} {title}"] = stats.in_percent(means[some].mean(axis=1, skipna=False))
     seeds = frame.pivot(index=["dataset", "seed"], columns="variant", values=measure)
     for variant in means.index.drop(ours):
         own = [means.loc[[ours, variant], some].dropna(axis=1) for some in split.values()]
         higher = [f"{(each.loc[ours] > each.loc[variant]).sum()} of {each.shape[1]}" for each in own]
         pairs = seeds[[ours, variant]].dropna().groupby("dataset", observed=True)
-        signs = [clearly(pair[ours], pair[variant]) for _, pair in pairs]
+        signs = [stats.clearly(pair[ours], pair[variant]) for _, pair in pairs]
         found.loc[variant, f"{ours} is higher on"] = ", ".join(higher)
         found.loc[variant, "clearly higher / lower"] = f"{signs.count(1)} / {signs.count(-1)}"
     if paper:
@@ -83,11 +71,12 @@ def ranks(frame: DataFrame, variants: Sequence[str], ours: str, divided: Divisio
         means: Any = frame.groupby(["variant", "dataset"])[measure].mean().unstack()
         whole = means.dropna()
         for name, some in split.items():
-            found[f"{title}, mean of {len(some)} {name}"] = in_percent(means[some].mean(axis=1, skipna=False))
-        sure = f"critical difference {critical_difference(*whole.shape):.1f}, Friedman p = {friedman(whole):.1g}"
-        found[f"mean rank by {title} ({sure})"] = mean_ranks(whole).map("{:.1f}".format)
+            found[f"{title}, mean of {len(some)} {name}"] = stats.in_percent(means[some].mean(axis=1, skipna=False))
+        apart, chance = stats.critical_difference(*whole.shape), stats.friedman(whole)
+        sure = f"critical difference {apart:.1f}, Friedman p = {chance:.1g}"
+        found[f"mean rank by {title} ({sure})"] = stats.mean_ranks(whole).map("{:.1f}".format)
         found[f"{ours} is higher in {title} by"] = {
-            variant: difference(*(100 * means.loc[[ours, variant]].dropna(axis=1)).to_numpy())
+            variant: stats.difference(*(100 * means.loc[[ours, variant]].dropna(axis=1)).to_numpy())
             for variant in means.index.drop(ours)
         }
     return found.rename_axis(index="variant").reset_index()
@@ -101,21 +90,18 @@ def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: D
     ahead = ahead.loc[ahead.mean(axis=1).sort_values(kind="stable").index]
     figure, places = panels(1, 1, (6.5, 0.4 + 0.24 * len(ahead)), left=2.6)
     panel, rows = places[0, 0], np.arange(len(ahead))
-    for (title, names), colour, marker in zip(divided(frame).items(), COLOURS, MARKERS, strict=False):
-        x = ahead[names].to_numpy()
-        panel.plot(x, np.broadcast_to(rows[:, None], x.shape), marker, color=colour, alpha=0.5)
-        panel.plot([], [], marker, color=colour, alpha=0.5, label=f"a data set {title}")
-    found = [paired_difference(*means.loc[[ours, name]].to_numpy()) for name in ahead.index]
-    middle, low, high = np.array(found).T
+    for number, (title, names) in enumerate(divided(frame).items()):
+        dots, y = ahead[names].to_numpy().ravel(), np.repeat(rows, len(names))
+        panel.plot(dots, y, linestyle="", alpha=0.5, label=f"a data set {title}", **look(number))
+    pairs = (means.loc[[ours, name]].to_numpy() for name in ahead.index)
+    middle, low, high = np.array([stats.paired_difference(*pair) for pair in pairs]).T
     bars = np.stack([middle - low, high - middle])
     panel.errorbar(middle, rows, None, bars, fmt="d", color="black", label="mean and its 95 % interval")
     panel.axvline(0, color="black", linewidth=0.8)
     panel.set_yticks(rows, ahead.index)
     panel.invert_yaxis()
     panel.set_xlim(*(np.nanmin(ahead) - 2, np.nanmax(ahead) + 2))
-    panel.set_xlabel(f"how many points the accuracy of {ours} is higher")
-    legend(figure, 3)
-    return figure
+    return label(figure, [panel], f"how many points the accuracy of {ours} is higher", "", 3)
 
 
 def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
@@ -123,11 +109,8 @@ def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
     figure, places = panels(1, 1, (6.0, 3.4))
     panel, datasets = places[0, 0], sorted(frame["dataset"].unique())
     frame = frame.assign(place=frame["variant"].map(list(variants).index))
-    for number, (dataset, colour, marker) in enumerate(zip(datasets, COLOURS, MARKERS, strict=False)):
-        runs = frame[frame["dataset"] == dataset]
+    for number, dataset in enumerate(datasets):
         aside = 0.03 * (number - (len(datasets) - 1) / 2)
-        line(panel, runs, "place", "accuracy", 100, aside, label=dataset, color=colour, marker=marker)
+        line(panel, frame[frame["dataset"] == dataset], "place", "accuracy", 100, aside, label=dataset, **look(number))
     panel.set_xticks(np.arange(len(variants)), variants)
-    panel.set_ylabel("accuracy (%)")
-    legend(figure, 4)
-    return figure
+    return label(figure, [panel], "", "accuracy (%)", 4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -14,17 +13,15 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 from typer.testing import CliRunner, Result
 
-from experiments import record
 from experiments.__main__ import main
 from experiments.datasets import Dataset
-from experiments.record import Configuration, Experiment, Measures
+from experiments.record import Configuration, Experiment, Fixed, Measures
 from experiments.statistics import mean_std
 
 DATASET = Dataset("points", np.arange(12, dtype=np.float32).reshape(6, 2), y=np.arange(6) // 3)
 
 
-@dataclass(frozen=True)
-class Settings(record.Settings):
+class Settings(Fixed):
     epochs: int = 3
     rate: float = 0.5
     held: float = 0.0

@@ -11,7 +11,7 @@ import pytest
 from experiments import advice
 from experiments.datasets import Dataset, load
 from experiments.registry import EXPERIMENTS
-from experiments.run import tasks
+from experiments.store import tasks
 from icon.estimators import candidates as trying
 from tests.experiments.fakes import command, saved
 

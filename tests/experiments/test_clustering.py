@@ -13,19 +13,18 @@ import torch
 
 import icon
 from experiments.clustering import (
-    baselines,
     comparison,
-    deep_baselines,
-    ingredients,
+    deep,
+    methods,
     model_selection,
-    other_methods,
+    paper,
     protocol,
     reading,
 )
 from experiments.datasets import Dataset, load
 from experiments.held_out import WithTeacher
 from experiments.registry import EXPERIMENTS
-from experiments.run import tasks
+from experiments.store import tasks
 from icon.training import PairSampler
 from tests.experiments.fakes import command
 
@@ -41,7 +40,7 @@ RUNS = {"comparison": 22, "neighbourhood-width": 5, "ablation": 4, "model-select
 def test_the_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variant in filter(re.compile("UMAP").match, list(comparison.METHODS)):  # an optional package
         monkeypatch.delitem(comparison.METHODS, variant)
-    for plan in (other_methods.TURTLE_PLAN, other_methods.PRCUT_PLAN):
+    for plan in (deep.TURTLE_PLAN, deep.PRCUT_PLAN):
         monkeypatch.setitem(plan, "steps", 5)
     few = ["--set", "steps=5", "--set", "restarts=1"] if name == "comparison" else ["--set", "steps=60"]
     arguments = [name, "--subset", "200", "--seeds", "1", *few, "--out", str(tmp_path)]
@@ -85,7 +84,7 @@ def test_ours_of_views_has_a_graph_of_each() -> None:
 
 def test_what_is_the_same_for_all_seeds_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = comparison.run(DIGITS, 0, {"variant": "Ward"}, FEW)
-    monkeypatch.delattr(other_methods, "AgglomerativeClustering")
+    monkeypatch.delattr(methods, "AgglomerativeClustering")
     assert comparison.run(DIGITS, 5, {"variant": "Ward"}, FEW) == first
 
 
@@ -133,7 +132,7 @@ def test_a_start_is_found_once_and_its_seconds_count_for_every_method() -> None:
     assert float(seconds) >= sum(start.seconds for start in first) - 0.01
     assert np.unique(first[0].labels).size <= DIGITS.classes
     assert comparison.METHODS[name](DIGITS, 1, FEW).loss == min(
-        baselines.k_means(DIGITS, 0, FEW, start.labels).loss or 0 for start in first
+        methods.k_means(DIGITS, 0, FEW, start.labels).loss or 0 for start in first
     )
 
 
@@ -148,7 +147,7 @@ def test_graphs() -> None:
     assert (union - directed).min() == 0
     distance = np.linalg.norm(DIGITS.x[0] - DIGITS.x, axis=1)
     assert set(directed[[0]].indices) == set(np.argsort(distance, kind="stable")[1:11])
-    narrow = ingredients.itself_and_nearest(DIGITS)
+    narrow = paper.itself_and_nearest(DIGITS)
     assert (narrow.diagonal() == 1).all()
     assert (narrow.sum(axis=1) == 2).all()
 
@@ -163,9 +162,7 @@ def test_runs_repeat_exactly_and_labels_only_score() -> None:
 
 
 def test_of_several_restarts_the_lowest_loss_is_kept() -> None:
-    losses = [
-        deep_baselines.deep_baseline("scan", DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)
-    ]
+    losses = [deep.deep_baseline("scan", DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)]
     assert losses[0] is not None
     assert losses[1] is not None
     assert losses[1] <= losses[0]
@@ -196,7 +193,7 @@ def test_noise_is_an_error() -> None:
     assert protocol.scores(four, np.full(4, -1))["accuracy"] == 0
 
 
-# -- the baselines' losses against their formulas ----------------------------------------------------------------------
+# -- the methods' losses against their formulas ----------------------------------------------------------------------
 
 VIEWS = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -217,7 +214,7 @@ def test_scan() -> None:
 
 def test_temi() -> None:
     """Adaloglou et al. 2023: both directions, weighted by the teacher's agreement, over its moving mean m."""
-    loss = deep_baselines.TEMI()
+    loss = deep.TEMI()
     logits = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     m = torch.full((3,), 1 / 3, dtype=torch.float64)
     for views in logits.requires_grad_():  # two steps
@@ -249,9 +246,7 @@ def test_the_teacher_beside_the_mapper() -> None:
 
 @pytest.mark.slow
 def test_temi_does_not_collapse() -> None:
-    found = np.bincount(
-        deep_baselines.deep_baseline("temi", DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10
-    )
+    found = np.bincount(deep.deep_baseline("temi", DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10)
     assert found.min() > 0
     assert found.max() < 60
 
@@ -269,7 +264,7 @@ def _nt_xent(a: torch.Tensor, b: torch.Tensor, temperature: float) -> float:
 
 def test_contrastive_clustering() -> None:
     """Li et al. 2021: NT-Xent of the instances at 0.5, of columns at 1, less the entropy of both views' clusters."""
-    loss = deep_baselines.ContrastiveClustering(2, 1).double()
+    loss = deep.ContrastiveClustering(2, 1).double()
     phi = [view[:, :2].softmax(dim=1) for view in VIEWS]
     expected = _nt_xent(*(loss.project(view[:, 2:]).detach() for view in VIEWS), 0.5) + _nt_xent(
         phi[0].T, phi[1].T, 1.0
@@ -283,7 +278,7 @@ def test_contrastive_clustering() -> None:
 def test_the_hidden_layer_beside_the_logits() -> None:
     x = torch.rand(7, 4)
     head = icon.nn.build("mlp", x, 3, hidden=5)
-    both = deep_baselines.WithHidden(head)(x)
+    both = deep.WithHidden(head)(x)
     assert both.shape == (7, 8)
     assert torch.equal(both[:, :3], head(x))
     assert (both[:, 3:] >= 0).all()
@@ -292,7 +287,7 @@ def test_the_hidden_layer_beside_the_logits() -> None:
 def test_nt_xent_is_simclr() -> None:
     a, b = VIEWS
     expected = icon.method("simclr", temperature=0.5)(torch.cat([a, b]), torch.arange(6).repeat(2))
-    assert float(deep_baselines.nt_xent(a, b, 0.5)) == pytest.approx(float(expected))
+    assert float(deep.nt_xent(a, b, 0.5)) == pytest.approx(float(expected))
 
 
 # -- model selection ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from experiments.debiased_contrastive import (
     loss_of,
     run,
 )
-from experiments.run import tasks
+from experiments.store import tasks
 
 DIGITS = load("digits").subset(150)
 

@@ -14,11 +14,11 @@ from sklearn.datasets import make_blobs
 
 import icon
 from experiments.clustering import debiasing, protocol
-from experiments.clustering import debiasing_theory as theory
-from experiments.clustering.edges import corrupted, held_out
+from experiments.clustering.balance import held_out
+from experiments.clustering.debiasing import corrupted
 from experiments.clustering.protocol import union
 from experiments.datasets import Dataset, at_most, load
-from experiments.run import tasks
+from experiments.store import tasks
 from tests.experiments.fakes import command, saved
 
 X, Y, *_ = make_blobs(80, 5, centers=4, random_state=0)
@@ -121,10 +121,10 @@ def test_table_has_the_differences_and_their_intervals() -> None:
 
 def test_predictions_of_runs_that_are_as_predicted() -> None:
     def accuracy(row: dict[str, Any]) -> float:
-        return 0.8 if row["alpha"] <= theory.ambiguous(row["classes"], 0.9) else 0.3
+        return 0.8 if row["alpha"] <= debiasing.ambiguous(row["classes"], 0.9) else 0.3
 
     def confidence(row: dict[str, Any]) -> float:
-        return theory.confidence(row["classes"], row["alpha"], 0.9)
+        return debiasing.confidence(row["classes"], row["alpha"], 0.9)
 
     runs = frame(accuracy=accuracy, confidence=confidence, ece=lambda row: abs(confidence(row) - accuracy(row)))
     found = debiasing.predictions(runs)
@@ -136,7 +136,7 @@ def test_predictions_of_runs_that_are_as_predicted() -> None:
 
 
 def test_figure_has_a_line_per_level_and_one_of_the_theory() -> None:
-    runs = frame(confidence=lambda row: theory.confidence(row["classes"], row["alpha"], 0.9))
+    runs = frame(confidence=lambda row: debiasing.confidence(row["classes"], row["alpha"], 0.9))
     panels = np.reshape(debiasing.effect(runs).axes, (len(debiasing.MEASURES), len(debiasing.FACTORS)))
     for column, others in zip(panels.T, debiasing.FACTORS.values(), strict=True):
         assert [len(panel.lines) for panel in column] == [len(others) + 1] * 2 + [2 * len(others) + 2]

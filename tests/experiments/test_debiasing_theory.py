@@ -1,4 +1,9 @@
-"""Each formula of the theory of debiasing, by the loss itself on small exact p."""
+"""Each formula of the theory of debiasing, by the loss itself on small exact p.
+
+Clusters have shares s of the points. p is uniform within the cluster of a point (itself included), up to wrong edges,
+and ``p_α = (1-α) p + α u``. A head of sharpness t gives ``φ = t e_c + (1-t) s``: t = 1 is a hard head, t = 0 a constant
+one. Its q is ``t² (uniform within the cluster) + (1-t²) u``, which is p_α where ``t² = (1-α) λ``.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,65 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from torch import Tensor
 
 import icon
-from experiments.clustering import debiasing_theory as theory
+from experiments.clustering import debiasing as theory
 from experiments.datasets import Array
 
 UNEQUAL = ([0.9, 0.1], [0.5, 0.3, 0.2], [0.7, 0.2, 0.05, 0.05])
 SHARES = (*([1 / clusters] * clusters for clusters in (2, 3, 10)), *UNEQUAL)
+
+
+def signal(wrong: float, clusters: int, walks: int = 1) -> float:
+    """λ: what wrong edges leave of p beside the uniform distribution: p = λ (uniform within the cluster) + (1-λ) u.
+
+    One step leaves ``1 - w C / (C-1)``, and the mean of 1 to K walks the mean of the powers of it.
+
+    Args:
+        wrong: w in [0, 1], share of p that goes to other clusters, to all their points alike.
+        clusters: C >= 2, of equal sizes.
+        walks: K >= 1.
+    """
+    step = 1 - wrong * clusters / (clusters - 1)
+    return sum(step**k for k in range(1, walks + 1)) / walks
+
+
+def head(shares: ArrayLike, sharpness: float) -> Array:
+    """``[C, C]``: φ of a point of each cluster, ``t e_c + (1-t) s``."""
+    s = np.asarray(shares, dtype=np.float64)
+    return np.asarray(sharpness * np.eye(len(s)) + (1 - sharpness) * s)
+
+
+def collapse(shares: ArrayLike, sharpness: float) -> float:
+    """α above which a head of this sharpness t costs more than one that puts all points into one cluster (λ = 1).
+
+    ``A / (A - B + G)`` with ``f_a = log(1 + t² (1-s_a) / s_a)``, ``A = sum_a s_a f_a``, ``B = sum_a s_a² f_a`` and
+    ``G = (1 - sum_a s_a²) log(1 / (1-t²))``. It goes to zero as t goes to one.
+    """
+    s, square = np.asarray(shares, dtype=np.float64), sharpness**2
+    gain = np.log1p(square * (1 - s) / s)
+    cost = -(1 - (s**2).sum()) * math.log1p(-square)
+    return float(s @ gain / (s @ gain - s**2 @ gain + cost))
+
+
+def swallowed(shares: ArrayLike) -> float:
+    """α above which `head`, at its optimum, gives the smallest cluster to the largest: ``1 - (Δ / (1+Δ))²``, Δ the
+    difference of their shares (λ = 1)."""
+    difference = float(np.ptp(np.asarray(shares, dtype=np.float64)))
+    return 1 - (difference / (1 + difference)) ** 2
+
+
+def least_balance(shares: ArrayLike, alpha: float) -> float:
+    """b above which separate clusters cost less than one for all: ``1 - I / H`` (λ = 1).
+
+    I is the mutual information of the clusters of a pair of p_α, and H the entropy of the shares.
+    """
+    s = np.asarray(shares, dtype=np.float64)
+    joint = (1 - alpha) * np.diag(s) + alpha * np.outer(s, s)
+    return 1 + float((joint * np.log(joint / np.outer(s, s))).sum() / (s @ np.log(s)))
 
 
 def members(shares: list[float]) -> Array:
@@ -67,7 +122,7 @@ def separated(phi: Array, y: Array) -> bool:
 @pytest.mark.parametrize("shares", SHARES, ids=str)
 def test_a_soft_head_matches_the_debiased_p_exactly(shares: list[float], alpha: float) -> None:
     y = members(shares)
-    z = logits_of(theory.head(shares, math.sqrt(1 - alpha)), y)
+    z = logits_of(head(shares, math.sqrt(1 - alpha)), y)
     value = loss_of(alpha)(z, rows(y))
     value.backward()
     assert value.item() == pytest.approx(0, abs=1e-12)
@@ -91,7 +146,7 @@ def test_training_from_hard_clusters_finds_the_confidence(clusters: int, alpha: 
 def test_wrong_edges_act_as_debiasing(wrong: float, walks: int) -> None:
     clusters, alpha = 4, 0.3
     y = members([1 / clusters] * clusters)
-    left = theory.signal(wrong, clusters, walks)
+    left = signal(wrong, clusters, walks)
     start = 4 * torch.eye(clusters, dtype=torch.float64)[y]
     phi, _ = trained(loss_of(alpha, walks=walks), rows(y, wrong), start)
     assert phi.max(axis=1) == pytest.approx(theory.confidence(clusters, alpha, left), abs=1e-6)
@@ -109,7 +164,7 @@ def test_a_constant_head_is_a_saddle_that_flattens_with_alpha(clusters: int) -> 
     w = np.array([1.0, -1.0, 0.0, 0.0][:clusters]) / math.sqrt(2)
     z = torch.from_numpy(np.outer(v / np.sqrt((v**2).mean()), w))
     values = [loss_of(alpha)(scale * z, rows(y, wrong)).item() for scale in (0.0, size)]
-    fall = (1 - alpha) * theory.signal(wrong, clusters) / clusters
+    fall = (1 - alpha) * signal(wrong, clusters) / clusters
     assert (values[0] - values[1]) / size**2 == pytest.approx(fall, rel=1e-4)
 
 
@@ -118,7 +173,7 @@ def test_a_constant_head_is_a_saddle_that_flattens_with_alpha(clusters: int) -> 
 def test_the_triangular_optimum_is_ambiguous_from_there_on(clusters: int, wrong: float) -> None:
     """It is ``φ_ac = M_ac sum_b M_bc`` with ``M M' = p_α``, the masses between clusters, and M triangular."""
     y = members([1 / clusters] * clusters)
-    left = theory.signal(wrong, clusters)
+    left = signal(wrong, clusters)
     for distance in (-0.01, 0.01):
         alpha = theory.ambiguous(clusters, left) + distance
         kept = (1 - alpha) * left
@@ -195,8 +250,8 @@ def test_above_a_further_alpha_every_rotation_is_an_optimum() -> None:
 @pytest.mark.parametrize("sharpness", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize("shares", SHARES, ids=str)
 def test_a_head_that_is_too_hard_costs_more_than_one_cluster(shares: list[float], sharpness: float) -> None:
-    y, limit = members(shares), theory.collapse(shares, sharpness)
-    hard, one = logits_of(theory.head(shares, sharpness), y), torch.zeros(len(y), len(shares), dtype=torch.float64)
+    y, limit = members(shares), collapse(shares, sharpness)
+    hard, one = logits_of(head(shares, sharpness), y), torch.zeros(len(y), len(shares), dtype=torch.float64)
     for alpha, dearer in ((limit - 1e-6, False), (limit + 1e-6, True)):
         loss = loss_of(alpha)
         assert bool(loss(hard, rows(y)) > loss(one, rows(y))) == dearer
@@ -206,16 +261,16 @@ def test_a_hard_head_costs_the_mass_across_clusters() -> None:
     """For ``t = 1 - ε`` the loss grows as ``α (1 - sum_c s_c²) log(1/ε)``."""
     shares, alpha = [0.5, 0.3, 0.2], 0.2
     y = members(shares)
-    values = [loss_of(alpha)(logits_of(theory.head(shares, 1 - size), y), rows(y)).item() for size in (1e-6, 1e-7)]
+    values = [loss_of(alpha)(logits_of(head(shares, 1 - size), y), rows(y)).item() for size in (1e-6, 1e-7)]
     across = alpha * (1 - sum(share**2 for share in shares))
     assert (values[1] - values[0]) / math.log(10) == pytest.approx(across, rel=1e-5)
 
 
 @pytest.mark.parametrize("shares", UNEQUAL, ids=str)
 def test_the_largest_cluster_swallows_the_smallest(shares: list[float]) -> None:
-    limit, smallest = theory.swallowed(shares), int(np.argmin(shares))
+    limit, smallest = swallowed(shares), int(np.argmin(shares))
     for alpha, own in ((limit - 1e-6, True), (limit + 1e-6, False)):
-        assert (theory.head(shares, math.sqrt(1 - alpha))[smallest].argmax() == smallest) == own
+        assert (head(shares, math.sqrt(1 - alpha))[smallest].argmax() == smallest) == own
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5])
@@ -230,10 +285,10 @@ def test_training_keeps_small_clusters(shares: list[float], alpha: float) -> Non
 @pytest.mark.parametrize("alpha", [0.1, 0.6])
 @pytest.mark.parametrize("shares", SHARES, ids=str)
 def test_separate_clusters_need_the_balance(shares: list[float], alpha: float) -> None:
-    y, least = members(shares), theory.least_balance(shares, alpha)
+    y, least = members(shares), least_balance(shares, alpha)
     one = torch.zeros(len(y), len(shares), dtype=torch.float64)
     one[:, 0] = 800.0
-    apart = logits_of(theory.head(shares, math.sqrt(1 - alpha)), y)
+    apart = logits_of(head(shares, math.sqrt(1 - alpha)), y)
     loss = loss_of(alpha, balance=least)
     assert loss(apart, rows(y)).item() == pytest.approx(loss(one, rows(y)).item(), rel=1e-12)
 

@@ -14,7 +14,7 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from experiments.datasets import from_files
-from experiments.extract import Backbone, extract, image_files, labels_of, load_backbone, main, read_image
+from experiments.extract import Backbone, batches, image_files, labels_of, load_backbone, main, read_image
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -99,7 +99,7 @@ def test_the_command_and_what_the_experiments_read(images: Path) -> None:
 def test_features_do_not_depend_on_the_batch(images: Path) -> None:
     backbone = load_backbone(_own(images), size=32)
     files = image_files(images)
-    whole, single = extract(backbone, files), extract(backbone, files, batch=1, device="cpu")
+    whole, single = (np.concatenate(list(batches(backbone, files, *few))) for few in ((), (1, "cpu")))
     np.testing.assert_allclose(whole.astype(float), single.astype(float), atol=1e-3)
     assert not backbone.module.training
 

@@ -15,8 +15,21 @@ import torch
 from PIL import Image
 
 from experiments.datasets import Dataset, load
-from experiments.gallery import as_classes, chosen, configurations, page_data, run
-from experiments.gallery_reading import SEEN, SLIDERS, map_of, packed, places, thinned, unpacked, wide
+from experiments.gallery import (
+    SEEN,
+    SLIDERS,
+    as_classes,
+    chosen,
+    configurations,
+    map_of,
+    packed,
+    page_data,
+    places,
+    run,
+    thinned,
+    unpacked,
+    wide,
+)
 from experiments.gallery_training import Halves, Noisy, Settings
 from experiments.store import read
 from icon.methods.axes import COLUMNS, ROWS

@@ -11,14 +11,14 @@ import pytest
 import torch
 from typer.testing import Result
 
-from experiments.clustering import baselines, comparison, imagenet
+from experiments.clustering import comparison, methods, paper
 from experiments.clustering.protocol import scores
 from experiments.datasets import Dataset, from_files, with_test
 from icon.estimators.base import on_disk
 from tests.experiments.fakes import command
 
 CLASSES, WIDTH = 4, 16
-FEW = imagenet.Settings(steps=30, batch=64)
+FEW = paper.Settings(steps=30, batch=64)
 
 
 def _blobs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,11 +55,11 @@ def _command(files: Path, *more: str, name: str = "imagenet", test: bool = True)
 def test_the_command(files: Path) -> None:
     done = _command(files)
     assert done.exit_code == 0, done.output
-    assert f"{len(imagenet.VARIANTS)} runs made, 0 were there" in done.output
+    assert f"{len(paper.VARIANTS)} runs made, 0 were there" in done.output
     frame = pd.read_csv(files / "out" / "imagenet" / "results.csv").set_index("variant")
-    assert set(frame.index) == set(imagenet.VARIANTS)
+    assert set(frame.index) == set(paper.VARIANTS)
     assert frame["accuracy"].between(0.2, 1).all()
-    assert frame.loc[["k-means", imagenet.MERGED], "accuracy"].min() > 0.9
+    assert frame.loc[["k-means", paper.MERGED], "accuracy"].min() > 0.9
     text = (files / "out" / "imagenet" / "README.md").read_text(encoding="utf-8")
     for part in (
         "### Ingredients",
@@ -68,29 +68,29 @@ def test_the_command(files: Path) -> None:
         "| 55.51",
         "| 64.87±0.19",
         "| 60.15",
-        imagenet.NAME,
+        paper.NAME,
     ):
         assert part in text
-    assert f"{len(imagenet.VARIANTS)} were there" in _command(files).output
+    assert f"{len(paper.VARIANTS)} were there" in _command(files).output
 
 
 def test_other_points_are_scored(files: Path) -> None:
     dataset = _dataset(files)
-    found = baselines.k_means(dataset, 0, FEW)
+    found = methods.k_means(dataset, 0, FEW)
     assert found.test is not None
     assert found.test.shape == (100,)
     assert dataset.test is not None
-    measured = imagenet.run(dataset, 0, {"variant": "k-means"}, FEW)
+    measured = paper.run(dataset, 0, {"variant": "k-means"}, FEW)
     assert measured["accuracy"] == scores(dataset.test, found.test)["accuracy"]
     assert dataset.fingerprint != Dataset("train", dataset.x, y=dataset.y).fingerprint
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["k-means", "TEMI", "+ EMA", imagenet.MERGED])
+@pytest.mark.parametrize("name", ["k-means", "TEMI", "+ EMA", paper.MERGED])
 def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many features of few points: the parts that are in memory at a time stay below the whole."""
     monkeypatch.setattr("icon.features.IN_MEMORY", 0)
-    for module in ("icon.estimators.base", "experiments.datasets", "experiments.clustering.baselines"):
+    for module in ("icon.estimators.base", "experiments.datasets", "experiments.clustering.methods"):
         monkeypatch.setattr(f"{module}.BLOCK", 64)
     monkeypatch.setattr("experiments.clustering.protocol.BLOCK", 64)
     monkeypatch.setattr("icon.neighbors.blocks.QUERIES", 64)
@@ -99,7 +99,7 @@ def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("icon.estimators.base.SOME", 64)
     monkeypatch.setattr("icon.estimators.initialization.SUBSET", 64)
     monkeypatch.setattr("icon.estimators.initialization.BATCH", 64)
-    monkeypatch.setattr(baselines, "SAMPLE", 64)
+    monkeypatch.setattr(methods, "SAMPLE", 64)
     n, of_array = 1500, torch.from_numpy
 
     def part(array: np.ndarray) -> torch.Tensor:
@@ -116,7 +116,7 @@ def test_the_file_is_never_read_whole(name: str, tmp_path: Path, monkeypatch: py
     dataset = from_files([str(tmp_path / "x.npy")], str(tmp_path / "y.npy"), stay=True)
     assert on_disk(dataset.x)
     assert len(dataset.fingerprint) == 16
-    imagenet.run(dataset, 0, {"variant": name}, imagenet.Settings(steps=3, batch=64))
+    paper.run(dataset, 0, {"variant": name}, paper.Settings(steps=3, batch=64))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < whole / 2
@@ -131,11 +131,11 @@ def test_the_head_sees_all_features_as_they_are(files: Path) -> None:
 
 def test_without_other_points_those_of_the_fit_are_scored(files: Path) -> None:
     dataset = from_files([f"{files}/train.npy"], f"{files}/train_labels.npy", stay=True)
-    assert imagenet.run(dataset, 0, {"variant": "k-means"}, FEW)["accuracy"] > 0.9  # type: ignore[operator]
+    assert paper.run(dataset, 0, {"variant": "k-means"}, FEW)["accuracy"] > 0.9  # type: ignore[operator]
 
 
 def test_neighbours_are_those_by_cosine(files: Path) -> None:
-    dataset = imagenet.by_cosine(_dataset(files))
+    dataset = paper.by_cosine(_dataset(files))
     unit = np.asarray(dataset.x, dtype=np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     cosine = unit @ unit.T

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.datasets import load
-from experiments.maps import CELL, EXPERIMENT, Settings, cells_of, run, supervision
+from experiments.maps import CELL, CELLS, EXPERIMENT, Settings, run, supervision
 from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(150)
@@ -19,10 +19,10 @@ DIGITS = load("digits").subset(150)
 def test_the_command(tmp_path: Path) -> None:
     done = command("maps", "--subset", "150", "--seeds", "1", "--set", "steps=3", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
-    cells = len(cells_of())
+    cells = len(CELLS)
     assert f"{cells} runs made, 0 were there" in done.output
     frame = pd.read_csv(tmp_path / "maps" / "results.csv")
-    assert len(frame.drop_duplicates(CELL)) == cells == 24
+    assert len(frame.drop_duplicates(list(CELL))) == cells == 24
     assert EXPERIMENT.table(frame).shape == (cells, 6)
     assert (tmp_path / "maps" / "maps.png").stat().st_size > 0
 

@@ -12,7 +12,7 @@ import pytest
 from experiments.datasets import Dataset, load
 from experiments.held_out import halves
 from experiments.multi_view import EXPERIMENT, Settings, configurations, embed, run, views_of
-from experiments.run import tasks
+from experiments.store import tasks
 from tests.experiments.fakes import command
 
 DIGITS = load("digits").subset(200)

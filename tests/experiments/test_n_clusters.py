@@ -11,7 +11,7 @@ import pytest
 from experiments.clustering import n_clusters
 from experiments.datasets import Dataset, load
 from experiments.registry import EXPERIMENTS
-from experiments.run import tasks
+from experiments.store import tasks
 from tests.experiments.fakes import command, saved
 
 Y = np.repeat(np.arange(4), (100, 80, 60, 40))

@@ -13,7 +13,6 @@ from experiments import report
 from experiments.datasets import Dataset
 from experiments.multi_view import EXPERIMENT as MULTI_VIEW
 from experiments.registry import EXPERIMENTS
-from experiments.run import execute, tasks
 from experiments.statistics import (
     clearly,
     critical_difference,
@@ -25,7 +24,7 @@ from experiments.statistics import (
     paired_difference,
     percent,
 )
-from experiments.store import Store, complete, read
+from experiments.store import Store, complete, execute, read, tasks
 from tests.experiments.fakes import DATASET, Settings, experiment
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"

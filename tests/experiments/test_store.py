@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.record import grid
-from experiments.run import execute, tasks
-from experiments.store import OWN, Store, complete, read, record_environment
+from experiments.store import OWN, Store, complete, execute, read, record_environment, tasks
 from tests.experiments.fakes import DATASET, Settings, experiment, score
 
 SETTINGS = Settings()

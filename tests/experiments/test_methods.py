@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import make_blobs
 from torch.nn.functional import cross_entropy
 
-from experiments.clustering import comparison, deep_baselines, other_methods, protocol
+from experiments.clustering import comparison, deep, methods, protocol
 from experiments.datasets import Dataset
 
 X, Y = make_blobs(240, 12, centers=3, cluster_std=1.5, random_state=1)
@@ -29,8 +29,8 @@ NEW = [
 def test_blobs_are_found_again_and_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name.startswith("UMAP"):
         pytest.importorskip("umap", exc_type=ImportError)
-    monkeypatch.setattr(other_methods, "TURTLE_PLAN", {"steps": 300, "learning_rate": 1e-2})
-    monkeypatch.setattr(other_methods, "PRCUT_PLAN", {"steps": 300, "learning_rate": 1e-2})
+    monkeypatch.setattr(deep, "TURTLE_PLAN", {"steps": 300, "learning_rate": 1e-2})
+    monkeypatch.setattr(deep, "PRCUT_PLAN", {"steps": 300, "learning_rate": 1e-2})
     threads = torch.get_num_threads()
     first, again = (comparison.METHODS[name](BLOBS, 1, FEW) for _ in range(2))
     assert torch.get_num_threads() == threads
@@ -46,35 +46,33 @@ def test_a_missing_umap_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ward_of_many_points_merges_along_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = other_methods.ward(BLOBS, 0, FEW).labels
-    monkeypatch.setattr(other_methods, "WHOLE", 100)
-    assert protocol.scores(BLOBS, other_methods.ward(BLOBS, 0, FEW).labels) == protocol.scores(BLOBS, whole)
+    whole = methods.ward(BLOBS, 0, FEW).labels
+    monkeypatch.setattr(methods, "WHOLE", 100)
+    assert protocol.scores(BLOBS, methods.ward(BLOBS, 0, FEW).labels) == protocol.scores(BLOBS, whole)
 
 
 def test_hdbscan_calls_lonely_points_noise() -> None:
     far = 1000 * np.eye(12, dtype=np.float32)
-    labels = other_methods.hdbscan(
-        Dataset("far", np.concatenate([X, far]), y=np.append(Y, np.zeros(12))), 0, FEW
-    ).labels
+    labels = methods.hdbscan(Dataset("far", np.concatenate([X, far]), y=np.append(Y, np.zeros(12))), 0, FEW).labels
     assert (labels[-12:] == -1).all()
     assert len(np.unique(labels[labels >= 0])) == 3  # which it is not told
 
 
 def test_self_tuned_affinities() -> None:
-    found = other_methods.self_tuned(BLOBS, 10).toarray()
+    found = methods.self_tuned(BLOBS, 10).toarray()
     distance = np.linalg.norm(X[:, None].astype(float) - X, axis=2)
     scale = np.sort(distance, axis=1)[:, 7]  # the first is the point itself
     expected = np.exp(-(distance**2) / np.outer(scale, scale)) * protocol.union(BLOBS, 10).toarray()
     assert found == pytest.approx(expected, abs=1e-4)
     assert (found == found.T).all()
     copies = Dataset("copies", np.repeat(X[:20], 12, axis=0), y=np.repeat(Y[:20], 12))
-    assert np.isfinite(other_methods.self_tuned(copies, 10).data).all()
+    assert np.isfinite(methods.self_tuned(copies, 10).data).all()
 
 
 def test_prcut() -> None:
     """The cut of each cluster over its size, and its gradient as the paper writes it, less 100 times the entropy."""
     views = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
-    loss = deep_baselines.PRCut(3)
+    loss = deep.PRCut(3)
     phi, partner = (view.softmax(dim=1).requires_grad_() for view in views)
     mean = phi.mean(dim=0).detach()
     sizes = 0.2 / 3 + 0.8 * mean
@@ -93,8 +91,8 @@ def test_prcut() -> None:
 def test_turtle() -> None:
     """The outer loss of Gadetsky et al. 2024, its classifiers by autograd from the same first weights."""
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
-    encoder = other_methods.TaskEncoder([3, 2], 4)
-    loss = other_methods.Turtle(encoder, 7)
+    encoder = deep.TaskEncoder([3, 2], 4)
+    loss = deep.Turtle(encoder, 7)
     value = loss(encoder(x))
     (gradient,) = torch.autograd.grad(value, encoder.linear[0].bias)
     draws = torch.Generator().manual_seed(7)
