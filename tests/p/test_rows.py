@@ -207,6 +207,13 @@ def test_a_walk_that_comes_home_makes_self_a_candidate() -> None:
     assert_close(walked.to_dense(), np.eye(4))
 
 
+def test_an_anchor_whose_walks_all_end_early_weighs_nothing() -> None:
+    graph = np.array([[0, 2, 1, 0], [0, 0, 3, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
+    walked = icon.p.Graph()(graph).walks(2, average=False)
+    assert walked.empty.tolist() == [False, True, True, False]
+    assert_close(walked.marginal, np.array([3, 0, 0, 1]) / 4)
+
+
 def test_pruned_walks_keep_the_largest_entries_sum_to_one_and_say_so() -> None:
     p = stochastic(12, 0, density=0.6)
     walked = rows_of(p).walks(3, prune=4)
