@@ -318,11 +318,12 @@ def features_of(X: Any) -> Any:
     if not hasattr(X, "__len__"):
         raise TypeError(f"X: got {type(X).__name__} without a length, expected a map-style Dataset")
 
-    def row(i: int) -> NDArray[np.float32]:
+    def row(i: int) -> NDArray[np.floating[Any]]:
         item = X[i]
         item = item[0] if isinstance(item, (tuple, list)) else item
         try:
-            return np.asarray(plain(item), dtype=np.float32)
+            values = np.asarray(plain(item))
+            return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
         except (TypeError, ValueError):
             raise TypeError(
                 f"X: got items of {type(item).__name__}, expected feature rows (f,), or tuples that begin with one"
@@ -331,7 +332,7 @@ def features_of(X: Any) -> Any:
     first = row(0)
     if first.ndim != 1:
         raise ValueError(f"X: got items of shape {first.shape}, expected feature rows (f,)")
-    rows = np.empty((len(X), len(first)), dtype=np.float32)
+    rows = np.empty((len(X), len(first)), dtype=first.dtype)
     for i in range(len(rows)):
         rows[i] = row(i)
     return rows
