@@ -288,14 +288,14 @@ class StudentT(Radial):
     Args:
         dof: degrees of freedom ν > 0.
         exponent: e > 0, default ``(ν + 1) / 2``.
-        scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``.
+        scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``, for which no point is its own candidate.
         margin: added to every score that is not a positive.
         learnable: make the scale a parameter (it must start above 0), which stays between 1e-12 and 1e12.
         log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate; None: none.
         detach_candidates: stop the gradient into the candidates (momentum keys, targets).
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: a number out of its range; in a call, a scale of 0 where self is a candidate.
 
     Source: van der Maaten & Hinton 2008; Hu et al. 2023 (t-SimCLR); Baek et al. 2025 (harmonic loss).
     """
@@ -323,6 +323,20 @@ class StudentT(Radial):
     @property
     def scale(self) -> Tensor | float:
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
+
+    def statistics(
+        self,
+        anchors: Float[Tensor, "n d"],
+        candidates: Float[Tensor, "m d"],
+        support: Support,
+        weights: Float[Tensor, " m"] | None,
+        totals: Totals,
+    ) -> Statistics:
+        if self.fixed_scale == 0 and support.offset is not None and not support.exclude_self:
+            raise ValueError(
+                "scale: got 0 for a p with self as a candidate, expected > 0: the score of self is infinite"
+            )
+        return super().statistics(anchors, candidates, support, weights, totals)
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)

@@ -348,3 +348,12 @@ def test_the_floor_of_a_logarithm_has_no_gradient() -> None:
     (slope,) = torch.autograd.grad(found.sum(), t, create_graph=True)
     assert slope.tolist() == [0, 0, 2, 0.5]
     assert_close(torch.autograd.grad(slope.sum(), t)[0], [0, 0, -4, -0.25])
+
+
+@pytest.mark.parametrize("p", [icon.p.Identity(), icon.p.KNN(2).walks(2), icon.p.KNN(2, exclude_self=False)], ids=repr)
+def test_the_harmonic_kernel_is_refused_where_self_is_a_candidate(p: icon.p.Distribution) -> None:
+    z, q = normal(6, 2), icon.q.StudentT(scale=0.0)
+    target = None if isinstance(p, icon.p.Identity) else z
+    with pytest.raises(ValueError, match=r"^scale: got 0 for a p with self as a candidate, expected > 0"):
+        icon.Loss(p, q)(z, target)
+    assert icon.Loss(icon.p.KNN(2), q)(z, z).isfinite()
