@@ -268,7 +268,7 @@ def _refuse_debiased(rows: Rows, operation: str) -> None:
 
 
 def _refuse_two_sets(rows: Rows, operation: str) -> None:
-    if rows.n != rows.m:
+    if rows.n != rows.m or rows.support.offset is None:
         raise ValueError(f"{operation}: got {rows.n} anchors and {rows.m} candidates, expected one set of points")
 
 
