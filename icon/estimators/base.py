@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -133,7 +134,7 @@ def plain(X: Any) -> Any:
 
 
 def sample_weights(given: Any, n: int) -> Tensor:
-    """``[n]`` how much each point counts.
+    """``[n]`` how much each point counts, in a unit of their own: by a power of two, which changes no digit.
 
     Raises:
         ValueError, TypeError: no n finite numbers >= 0, some of them above.
@@ -146,7 +147,7 @@ def sample_weights(given: Any, n: int) -> Tensor:
         fault = "zero for every point"
     if fault:
         raise ValueError(f"sample_weight: got {fault}, expected {n} finite numbers >= 0, some of them > 0")
-    return weights
+    return weights / math.ldexp(1.0, math.frexp(float(weights.max()))[1] - 1)
 
 
 def with_lower_perplexity(loss: Loss, n: int) -> Loss:
