@@ -56,6 +56,7 @@ class Gaussian(Kernel):
     Raises:
         ValueError: a number out of its range, sigma with another metric than the Euclidean, a temperature with that, or
             arguments that the partition does not take.
+        TypeError: a scale that requires a gradient; learnable=True makes a parameter.
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """
