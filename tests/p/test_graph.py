@@ -54,6 +54,12 @@ def test_precomputed_of_every_format(name: str) -> None:
     assert_close(rows.to_dense(), p, rtol=1e-6 if name == "float32" else 1e-12)
 
 
+def test_weights_whose_sum_is_too_large_for_a_float() -> None:
+    found, expected = icon.p.Graph()(1.7e308 * (GRAPH / GRAPH.max())), icon.p.Graph()(GRAPH)
+    assert_close(found.to_dense(), expected.to_dense())
+    assert_close(found.marginal, expected.marginal)
+
+
 def test_unsorted_edges_are_the_same_edges() -> None:
     coo = sp.coo_array(GRAPH)
     order = np.random.default_rng(0).permutation(coo.nnz)
