@@ -192,7 +192,14 @@ class Gaussian(Kernel):
     @property
     def is_radial(self) -> bool:
         fixed = not (self.learnable or isinstance(self.fixed_scale, Tensor))
-        return self.metric == "sqeuclidean" and self.preprocess == "none" and fixed and self._is_bare
+        plain = self.preprocess == "none" and not self._is_extreme
+        return self.metric == "sqeuclidean" and plain and fixed and self._is_bare
+
+    @property
+    def _is_extreme(self) -> bool:
+        """Whether the square of a fixed sigma, or its inverse, may be no number."""
+        scale = 1.0 if self.learnable else self.fixed_scale
+        return not isinstance(scale, Tensor) and not LEAST_SCALE <= scale <= LARGEST_SCALE
 
     @property
     def law(self) -> tuple[str, tuple[float, ...]]:
@@ -232,11 +239,13 @@ class Gaussian(Kernel):
             scale = scale.to(anchors)
             if scale.ndim and len(scale) != len(candidates):
                 raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
+        unit: float | Tensor = 1.0  # of the points
         # What the unit scores are multiplied with, a number or one per candidate; 1 in the rescaled limits.
         if self.partition_name in ("mean", "max", *_SECOND):
             scale = 1.0
         elif self.metric == "sqeuclidean":
-            scale = 1 / (2 * scale**2)
+            unit = scale if self._is_extreme else 1.0
+            scale = 1 / (2 * (scale / unit) ** 2)
         else:
             scale = 1 / scale
         one = anchors is candidates
@@ -250,6 +259,9 @@ class Gaussian(Kernel):
             )
         if self.metric == "sqeuclidean":
             centre = statistics["centre"] if "centre" in statistics else candidates.detach().mean(dim=0)
+            if unit != 1.0:
+                anchors, centre = anchors / unit, centre / unit
+                candidates = anchors if one else candidates / unit
             anchors, candidates = squared_distance_features(anchors, candidates, centre)
             return _times(anchors, candidates, -scale)
         if self.metric == "cosine" and not (isinstance(scale, Tensor) and scale.ndim):

@@ -357,3 +357,24 @@ def test_the_harmonic_kernel_is_refused_where_self_is_a_candidate(p: icon.p.Dist
     with pytest.raises(ValueError, match=r"^scale: got 0 for a p with self as a candidate, expected > 0"):
         icon.Loss(p, q)(z, target)
     assert icon.Loss(icon.p.KNN(2), q)(z, z).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(1e-25, "float32"), (1e25, "float32"), (1e-200, "float64"), (1e200, "float64")]
+)
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_unit_of_the_points_and_of_sigma_does_not_matter(unit: float, dtype: str, pair: bool) -> None:
+    z, ids = normal(8, 3), torch.arange(8) // 2
+    target = (ids, ids) if pair else ids
+
+    def value_and_gradient(sigma: float, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
+        given = (unit * z).to(getattr(torch, dtype)).requires_grad_()
+        value = icon.Loss(icon.p.Pairs(), icon.q.Gaussian(sigma=sigma))(
+            (given, given.flip(0)) if pair else given, target
+        )
+        (gradient,) = torch.autograd.grad(value, given)
+        return value.double(), gradient.double() * unit
+
+    found, expected = value_and_gradient(0.7 * unit, unit), value_and_gradient(0.7, 1.0)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
