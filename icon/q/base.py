@@ -187,6 +187,16 @@ class Kernel(nn.Module):
         a, c = torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
         return Features(a, c, statistics)
 
+    def check_support(self, support: Support) -> None:
+        """Refuse a support on which the score is not finite.
+
+        Args:
+            support: who competes in a call.
+
+        Raises:
+            ValueError: the score of a candidate is infinite.
+        """
+
     def statistics(
         self,
         anchors: Float[Tensor, "n d"],

@@ -337,19 +337,11 @@ class StudentT(Radial):
     def scale(self) -> Tensor | float:
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
 
-    def statistics(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None,
-        totals: Totals,
-    ) -> Statistics:
+    def check_support(self, support: Support) -> None:
         if self.fixed_scale == 0 and support.offset is not None and not support.exclude_self:
             raise ValueError(
                 "scale: got 0 for a p with self as a candidate, expected > 0: the score of self is infinite"
             )
-        return super().statistics(anchors, candidates, support, weights, totals)
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)
