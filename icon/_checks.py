@@ -80,8 +80,9 @@ def some(numbers: Iterable[float]) -> str:
 def as_tensor(value: Any, name: str) -> Tensor:
     """NumPy, pandas, lists and tensors to a tensor; what cannot be one is a TypeError."""
     if isinstance(value, Tensor):
-        if value.layout != torch.strided:
-            raise TypeError(f"{name}: got a sparse tensor, expected a dense one")
+        if value.layout != torch.strided or value.is_nested:
+            kind = "nested" if value.is_nested else "sparse"
+            raise TypeError(f"{name}: got a {kind} tensor, expected a dense one")
         return value
     if value is None:
         raise TypeError(f"{name}: got None, expected an array or tensor")
@@ -99,9 +100,27 @@ def as_tensor(value: Any, name: str) -> Tensor:
         raise TypeError(f"{name}: got {type(value).__name__} ({error}), expected a numeric array or tensor") from None
 
 
+def constant(value: Any, name: str, otherwise: str = "") -> Tensor:
+    """Numbers that are set and not learned, a copy.
+
+    Args:
+        value: a numeric array or tensor.
+        name: of the argument.
+        otherwise: how they are learned, in words.
+
+    Raises:
+        TypeError: no numeric array, or a tensor that requires a gradient, which it would never get.
+    """
+    tensor = as_tensor(value, name)
+    if tensor.requires_grad:
+        raise TypeError(f"{name}: got a tensor that requires a gradient, expected numbers that stay{otherwise}")
+    return tensor.clone()
+
+
 def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
     """A non-empty floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64."""
-    tensor = value if type(value) in _WITH_VALUES and value.layout is torch.strided else as_tensor(value, name)
+    is_plain = type(value) in _WITH_VALUES and value.layout is torch.strided and not value.is_nested
+    tensor = value if is_plain else as_tensor(value, name)
     if tensor.ndim != 2:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected two dimensions (n, d)")
     if tensor.numel() == 0:
@@ -110,6 +129,8 @@ def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.float64)
+    elif tensor.itemsize < 2:
+        raise TypeError(f"{name}: got dtype {tensor.dtype}, expected numbers of at least 16 bits")
     # One sum tells of NaN and infinity; where it overflows, or something is wrong, each entry is looked at.
     if finite and values_matter(tensor) and not math.isfinite(float(tensor.detach().sum())):
         bad = (~torch.isfinite(tensor)).any(dim=1).nonzero().flatten().tolist()

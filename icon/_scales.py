@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-_SAFE = 2.0**300  # squares of numbers up to it, and down to its inverse, are ordinary numbers of float64
+#: Squares of numbers up to it, and down to its inverse, are ordinary numbers.
+_SAFE = {torch.float64: 2.0**300, torch.float32: 2.0**50}
 
 
 def unit_of(*features: Tensor) -> float:
@@ -16,9 +17,10 @@ def unit_of(*features: Tensor) -> float:
     Dividing by a power of two changes no digit, and no tie.
     """
     largest = max(abs(float(end)) for x in features for end in torch.aminmax(x.detach()))
-    if largest == 0 or 1 / _SAFE <= largest <= _SAFE:
+    safe = min(_SAFE.get(x.dtype, _SAFE[torch.float64]) for x in features)
+    if largest == 0 or 1 / safe <= largest <= safe:
         return 1.0
-    return math.ldexp(1.0, math.frexp(largest)[1])
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)  # a number of the same precision
 
 
 def unit_rows(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 import icon
 from icon._scales import unit_of, unit_rows
 from icon.cli import cluster_report
+from icon.estimators.initialization import k_means
 from icon.neighbors import nearest_neighbors
 from icon.nn import Lookup, Principal, Rescale
 
@@ -90,8 +91,25 @@ def test_maps_of_constant_features_start_at_random() -> None:
 def test_units() -> None:
     assert unit_of(X) == 1
     assert unit_of(1e200 * X) in (2.0**k for k in range(600, 700))
+    largest = torch.tensor([torch.finfo(torch.float32).max])
+    assert 1 <= largest / unit_of(largest) < 2
     rows = torch.tensor([[3e-310, 4e-310], [3e300, 4e300], [0.0, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(unit_rows(rows).norm(dim=1), torch.tensor([1.0, 1.0, 0.0]).double(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power", [-0.9, -0.6, 0.6, 0.9])
+def test_k_means_does_not_depend_on_the_unit(power: float, dtype: type[np.floating[Any]]) -> None:
+    x = make_blobs(120, centers=3, n_features=2, cluster_std=0.3, random_state=0)[0].astype(dtype)
+    moved = x * dtype(2.0) ** int(power * np.finfo(dtype).maxexp)
+    assert np.array_equal(k_means(moved, 3, 0), k_means(x, 3, 0))
+
+
+def test_k_means_of_many_points_in_blocks_keeps_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = make_blobs(120, centers=3, n_features=2, cluster_std=0.3, random_state=0)[:2]
+    monkeypatch.setattr("icon.estimators.initialization.SUBSET", 50)
+    assert adjusted_rand_score(y, k_means(x + 1e9, 3, 0)) == 1
+    assert adjusted_rand_score(y, k_means(torch.from_numpy(1e200 * x), 3, 0)) == 1
 
 
 @pytest.mark.slow

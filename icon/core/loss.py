@@ -414,6 +414,7 @@ class Loss(nn.Module):
             rows = rows.symmetrized
         if q.needs_self and rows.support.exclude_self:
             rows = rows.on(rows.support.including_self())
+        q.check_support(rows.support)
         of_candidates = rows.marginal if q.needs_marginal else None
         if given is not None and len(given) != n:
             name = "anchor_weights" if given is self.anchor_weights else "weights"

@@ -108,7 +108,7 @@ def marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -
     if rows.is_joint:
         return rows.marginal.to(like)
     ones = like.new_ones(rows.n) if counted is None else counted.to(like)
-    return ones / totals.sum(ones.sum())
+    return ones / totals.sum(ones.sum()).clamp_min(1)
 
 
 def given_weights(given: Any, name: str = "anchor_weights") -> Tensor:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from icon import _checks as check
+from icon._scales import unit_of
 from icon.estimators.base import draw_seed, validated
 from icon.estimators.candidates import GOALS, Candidate, candidates
 from icon.estimators.embedding import Embedding
@@ -233,7 +235,9 @@ def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int
 def _scale(x: NDArray[Any]) -> tuple[float, int]:
     """The median distance to a near neighbour, of three digits, and how many neighbours a heavy-tailed p keeps."""
     near = nearest_neighbors(x, NEAR, "exact").indices[:, -1]
-    typical = float(np.median(np.linalg.norm(np.subtract(x, x[near], dtype=np.float64), axis=1)))
+    apart = np.subtract(x, x[near], dtype=np.float64)
+    unit = unit_of(torch.from_numpy(apart))
+    typical = unit * float(np.median(np.linalg.norm(apart / unit, axis=1)))
     return float(f"{typical:.3g}") or 1.0, min(3 * NEAR, len(x) // 3)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from icon import _checks as check
 from icon.core.loss import Loss
 from icon.estimators import initialization
-from icon.estimators.base import check_callback, check_hyper, made_from, placed
+from icon.estimators.base import check_callback, check_hyper, made_from, on_disk, placed, sample_weights, validated
 from icon.estimators.counting import check_auto
 from icon.estimators.neighborhood import NEIGHBOURS, Neighborhood
 from icon.estimators.spaces import read_spaces
@@ -28,7 +29,7 @@ def checked(
     known classes and the weights ``[n]``, the kinds of first clusters, and the loss."""
     spaces = [placed(x, estimator.device) for x in read_spaces(estimator, X, least=2)]
     n = spaces[0].shape[0]
-    weights = None if sample_weight is None else check.weights(sample_weight, "sample_weight", n).double()
+    weights = None if sample_weight is None else sample_weights(sample_weight, n)
     if weights is not None and not bool((weights > 0).all()):
         raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
     if weights is not None and estimator.group is not None:
@@ -40,7 +41,8 @@ def checked(
     known = classes_of(y, "y", n) if estimator.column == "classes" and y is not None else None
     if known is not None and (classes := len(known.names)) > near.n_clusters:
         raise ValueError(f"n_clusters: got {estimator.n_clusters}, expected at least {classes}, the classes in y")
-    batch_size(estimator, n, near.n_clusters)
+    if batch_size(estimator, n, near.n_clusters) is None and on_disk(spaces[0]):  # every step sees all points
+        spaces = [placed(validated(estimator, np.array(spaces[0])), estimator.device)]
     if estimator.column == "knn" and isinstance(estimator.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
         few = f"{n} points" if estimator.n_clusters == "auto" else f"{n} points and {estimator.n_clusters} clusters"
         check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")

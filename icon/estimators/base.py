@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -122,6 +123,12 @@ def plain(X: Any) -> Any:
         x = x.to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
         return sp.csr_array((x.values().double().numpy(), tuple(x.indices().numpy())), shape=tuple(x.shape))
     return (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
+
+
+def sample_weights(given: Any, n: int) -> Tensor:
+    """``[n]`` how much each point counts, in a unit of their own: by a power of two, which changes no digit."""
+    weights = check.weights(given, "sample_weight", n).double()
+    return weights / math.ldexp(1.0, math.frexp(float(weights.max()))[1] - 1)
 
 
 def with_lower_perplexity(loss: Loss, n: int) -> Loss:
@@ -276,11 +283,12 @@ def features_of(X: Any) -> Any:
     if not hasattr(X, "__len__"):
         raise TypeError(f"X: got {type(X).__name__} without a length, expected a map-style Dataset")
 
-    def row(i: int) -> NDArray[np.float32]:
+    def row(i: int) -> NDArray[np.floating[Any]]:
         item = X[i]
         item = item[0] if isinstance(item, (tuple, list)) else item
         try:
-            return np.asarray(plain(item), dtype=np.float32)
+            values = np.asarray(plain(item))
+            return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
         except (TypeError, ValueError):
             raise TypeError(
                 f"X: got items of {type(item).__name__}, expected feature rows (f,), or tuples that begin with one"
@@ -289,4 +297,4 @@ def features_of(X: Any) -> Any:
     first = row(0)
     if first.ndim != 1:
         raise ValueError(f"X: got items of shape {first.shape}, expected feature rows (f,)")
-    return np.fromiter(map(row, range(len(X))), np.dtype((np.float32, len(first))), len(X))
+    return np.fromiter(map(row, range(len(X))), np.dtype((first.dtype, len(first))), len(X))

@@ -43,6 +43,7 @@ from icon.estimators.base import (
     made_from,
     on_device,
     on_disk,
+    sample_weights,
     some_of,
     target_of,
     validated,
@@ -279,7 +280,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         features = x if is_read else on_device(as_dense(self, x, reset=True), self.device)
         device = on_device(np.zeros(1), self.device).device
         loss = self._loss(n, affinity is not None).to(device)
-        weights = None if sample_weight is None else check.weights(sample_weight, "sample_weight", n).double()
+        weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and self.batch_size is not None and loss.column == "data-label":
             raise ValueError("sample_weight: got weights with batch_size= for pairs of data and labels, expected None")
         if affinity is None:

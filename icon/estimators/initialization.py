@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from icon._scales import unit_of
 from icon.estimators.base import Beside
 from icon.estimators.merging import balance_of, merge
 from icon.methods import registry
@@ -102,12 +103,25 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     """Clusters ``[n]`` of features ``[n, f]``, which may be an array on disk; the best of ``n_init`` runs."""
     from sklearn.cluster import KMeans
 
-    known = x if len(x) <= SUBSET else x[np.sort(np.random.default_rng(seed).choice(len(x), SUBSET, replace=False))]
-    known = known.cpu().numpy() if isinstance(known, Tensor) else np.asarray(known, dtype=np.float32)
+    def rows(part: Any) -> NDArray[np.floating[Any]]:
+        given = x[part]
+        array = given.cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+        # In the precision of the features: far from zero, single precision would lose what they differ in.
+        return array.astype(np.result_type(array.dtype, np.float32), copy=False)
+
+    n = len(x)
+    some: Any = slice(None)
+    if n > SUBSET:
+        some = np.sort(np.random.default_rng(seed).choice(n, SUBSET, replace=False))
+    known = rows(some)
+    unit = unit_of(torch.tensor(np.array([known.min(), known.max()])))
+    known = known if unit == 1 else known / unit
+    centre = known.mean(axis=0)
+    known = known if n <= SUBSET else known - centre  # KMeans centres what it is fitted to, and not what it predicts
     # Fewer distinct points than clusters leave clusters empty, which is no reason for a warning here.
     distinct = min(n_clusters, len(np.unique(known[: 50 * n_clusters], axis=0)))
     fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
-    if known is x or len(known) == len(x):
+    if n <= SUBSET:
         return np.asarray(fitted.labels_, dtype=np.int64)
-    blocks = (np.asarray(x[part], dtype=known.dtype) for part in blocks_of(len(x), SUBSET))
+    blocks = (rows(part) / unit - centre for part in blocks_of(n, SUBSET))
     return np.concatenate([fitted.predict(block) for block in blocks]).astype(np.int64)

@@ -52,7 +52,8 @@ def ncut(leak: float = 0.99) -> Loss:
 @method("dcd", "DCD", cell=("clusters", "knn"), family=FAMILY, cite="yang2012dcd",
        relation="exact: cross-entropy = reference / (n k)", sets=("log_prior",))  # fmt: skip
 def dcd(n_neighbors: int = 10, dirichlet: float = 1.0) -> Loss:
-    return Loss(p.KNN(n_neighbors), q.Clusters(log_prior=(dirichlet - 1) / n_neighbors))
+    prior = check.number(dirichlet, "dirichlet", least=1) - 1
+    return Loss(p.KNN(n_neighbors), q.Clusters(log_prior=prior / n_neighbors))
 
 
 @method("infonce-clustering", "InfoNCE Clustering", cell=("clusters", "pairs"), family=FAMILY,

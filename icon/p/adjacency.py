@@ -30,11 +30,13 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
 
     Raises:
         TypeError: the target is of no such form, or its entries are no real numbers.
-        ValueError: it has another size, node numbers that do not exist, an edge twice, or weights that are not finite
-            and >= 0.
+        ValueError: it has another size, node numbers that do not exist, an edge twice, weights that are not finite
+            and >= 0, or rows and columns of one set with different names.
         MemoryError: an edge list names more nodes than fit.
     """
     graph = _entries(target, name, sets)
+    if not sets.paired and graph.shape[0] == graph.shape[-1]:
+        _refuse_other_names(target, name)
     if graph.ndim != 2:
         raise ValueError(f"{name}: got shape {graph.shape}, expected two dimensions (n, n)")
     if 0 in graph.shape:
@@ -222,6 +224,19 @@ def _numbers(value: Any, name: str) -> NDArray[Any]:
 def _refuse_other_size(nodes: int | None, name: str, sets: Sets) -> None:
     if nodes is not None and sets.n not in (None, nodes):
         raise ValueError(f"{name}: got a graph of {nodes} nodes, expected {sets.n}, one for each point")
+
+
+def _refuse_other_names(target: Any, name: str) -> None:
+    """A data frame whose nodes are others, or in another order, in its rows than in its columns, both being named."""
+    if not (hasattr(target, "iloc") and hasattr(target, "columns")):
+        return
+    rows, columns, numbers = list(target.index), list(target.columns), list(range(len(target)))
+    if rows != columns and numbers not in (rows, columns):
+        where = next(i for i, (row, column) in enumerate(zip(rows, columns, strict=True)) if row != column)
+        raise ValueError(
+            f"{name}: got row {rows[where]!r} beside column {columns[where]!r} in a data frame, expected the same "
+            "nodes in the same order (frame.reindex, or frame.to_numpy() to go by position)"
+        )
 
 
 def _hint(shape: tuple[int, ...], sets: Sets) -> str:

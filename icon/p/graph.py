@@ -59,6 +59,9 @@ class Graph(Distribution):
                 f"adjacency: got self-loops on nodes {check.some(loops)}, expected none where self is outside the "
                 "support (remove them, or pass exclude_self=False)"
             )
+        with np.errstate(over="ignore"):
+            if not np.isfinite(weights.sum()):  # of finite weights: only their proportions matter
+                weights = weights / weights.max()
         degree = np.asarray(weights.sum(axis=1)).ravel()
         if not degree.any():
             raise ValueError("adjacency: got no edge, expected at least one")

@@ -108,7 +108,10 @@ class Walks:
             notes.append(f"walks pruned to the {self.prune} largest entries of each row and renormalised")
         if (np.diff(step.indptr)[np.unique(step.indices)] == 0).any():
             notes.append("walks that ended in a node without edges were left out and their rows renormalised")
-        marginal = rows.marginal if rows.is_joint else None
+        marginal = None
+        if rows.is_joint:  # an anchor whose walks all end early has no positive left
+            marginal = rows.marginal * torch.from_numpy(np.diff(result.indptr) > 0).to(rows.marginal)
+            marginal = marginal / marginal.sum().clamp_min(torch.finfo(marginal.dtype).tiny)
         return rows.from_scipy(result, exclude, offset=rows.support.offset, marginal=marginal, notes=tuple(notes))
 
     @staticmethod
@@ -260,7 +263,7 @@ def _refuse_debiased(rows: Rows, operation: str) -> None:
 
 
 def _refuse_two_sets(rows: Rows, operation: str) -> None:
-    if rows.n != rows.m:
+    if rows.n != rows.m or rows.support.offset is None:
         raise ValueError(f"{operation}: got {rows.n} anchors and {rows.m} candidates, expected one set of points")
 
 

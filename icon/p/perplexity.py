@@ -23,6 +23,9 @@ def precision_of(scores: Tensor, log_perplexity: float, competing: int) -> Tenso
     finite_gap = gap.masked_fill(~candidates, 0.0)
     position = scores.new_zeros(len(scores), 1)
     low, high = position - 40.0, position + 40.0
+    # Among points that are very far, the near ones differ by a small share of what is typical.
+    least = torch.where(finite_gap > 0, finite_gap, math.inf).amin(dim=1, keepdim=True)
+    high = torch.where(least < 1e-6, high - least.log(), high)
     best, best_error = position, torch.full_like(position, math.inf)
     for _ in range(100):
         precision = position.exp()

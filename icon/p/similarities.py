@@ -16,6 +16,7 @@ from icon.neighbors import EXACT_UP_TO, nearest_neighbors
 
 _TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 _GATHERED = 2**22  # entries of features gathered at a time
+_CANCELLED = 1e-6  # a squared distance, as a share of the squared lengths, of which products leave few digits
 
 
 def _in_a_unit(xa: Tensor, xb: Tensor, metric: str) -> tuple[Tensor, Tensor, float]:
@@ -88,16 +89,28 @@ def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[in
         return
     assert isinstance(metric, str)
     xa, xb, unit = _in_a_unit(xa, xb, metric)
-    if metric == "sqeuclidean":  # less a centre, to keep rounding small
-        centre = xb.detach().mean(dim=0)
-        if bool((xb == xb.round()).all()):
-            centre = centre.round()  # so that distances of integers, and ties, stay exact
-        xa, xb = xa - centre, xb - centre
-    block = max(1, _TILE // len(xb))
-    squares = (xb * xb).sum(dim=1)
-    for start in range(0, len(xa), block):
-        a = xa[start : start + block]
-        scores = a @ xb.T
-        if metric == "sqeuclidean":
-            scores = -((a * a).sum(dim=1)[:, None] + squares - 2 * scores).clamp_min(0)
+    euclidean = metric == "sqeuclidean"
+    a, b = (x - _centre(xb) for x in (xa, xb)) if euclidean else (xa, xb)
+    squares = (b * b).sum(dim=1)
+    block = max(1, _TILE // len(b))
+    for start in range(0, len(a), block):
+        part = slice(start, start + block)
+        scores = a[part] @ b.T
+        if euclidean:
+            lengths = (a[part] * a[part]).sum(dim=1)[:, None] + squares
+            scores = _where_few_digits_are_left(2 * scores - lengths, lengths, xa[part], xb)
         yield start, scores, unit
+
+
+def _where_few_digits_are_left(scores: Tensor, lengths: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """``[r, m]`` minus squared distances, by differences where they are a small share of the squared lengths."""
+    row, col = (scores.detach() > -_CANCELLED * lengths.detach()).nonzero(as_tuple=True)
+    step = max(1, _GATHERED // a.shape[1])
+    pairs = zip(torch.split(row, step), torch.split(col, step), strict=True)
+    return scores.index_put((row, col), torch.cat([-(a[i] - b[j]).square().sum(dim=1) for i, j in pairs]))
+
+
+def _centre(x: Tensor) -> Tensor:
+    """The mean, to keep rounding small; of integer features an integer, so that distances and ties stay exact."""
+    centre = x.detach().mean(dim=0)
+    return centre.round() if bool((x == x.round()).all()) else centre

@@ -107,7 +107,7 @@ class Kernel(nn.Module):
 
     Raises:
         ValueError: a margin or log-weights that are not finite.
-        TypeError: a partition that is none.
+        TypeError: a partition that is none, or log-weights that require a gradient.
     """
 
     row: ClassVar[str | None] = None
@@ -146,7 +146,7 @@ class Kernel(nn.Module):
         self.margin = check.number(margin, "margin")
         self.detach_candidates = check.flag(detach_candidates, "detach_candidates")
         self.log_weights: Tensor | None
-        weights = None if log_weights is None else check.as_tensor(log_weights, "log_weights").detach().clone()
+        weights = None if log_weights is None else check.constant(log_weights, "log_weights")
         if weights is not None and (weights.ndim != 1 or not bool(torch.isfinite(weights).all())):
             raise ValueError(f"log_weights: got shape {tuple(weights.shape)}, expected finite numbers (m,)")
         optional_buffer(self, "log_weights", weights)
@@ -186,6 +186,16 @@ class Kernel(nn.Module):
         extra = self.log_weights.to(c)
         a, c = torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
         return Features(a, c, statistics)
+
+    def check_support(self, support: Support) -> None:
+        """Refuse a support on which the score is not finite.
+
+        Args:
+            support: who competes in a call.
+
+        Raises:
+            ValueError: the score of a candidate is infinite.
+        """
 
     def statistics(
         self,
@@ -348,7 +358,7 @@ def optional_buffer(module: nn.Module, name: str, tensor: Tensor | None) -> None
 
 def positive_scale(value: Any, name: str) -> float | Tensor:
     """A temperature or bandwidth > 0: a number, or one per candidate ``[m]``."""
-    tensor = check.as_tensor(value, name).detach().clone()
+    tensor = check.constant(value, name, " (learnable=True makes a parameter)")
     if tensor.ndim > 1:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected a number or one per candidate (m,)")
     if tensor.ndim == 0:

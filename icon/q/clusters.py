@@ -219,7 +219,7 @@ class Clusters(Kernel):
 
 def _masses(value: Any, name: str, size: str) -> Tensor:
     """A vector of finite numbers >= 0, some of them above."""
-    masses = check.as_tensor(value, name).detach().clone()
+    masses = check.constant(value, name)
     finite = masses.ndim == 1 and bool((torch.isfinite(masses) & (masses >= 0)).all())
     if not finite or not bool(masses.sum() > 0):
         given = f"shape {tuple(masses.shape)} with negative, infinite or only zero entries"

@@ -56,6 +56,7 @@ class Gaussian(Kernel):
     Raises:
         ValueError: a number out of its range, sigma with another metric than the Euclidean, a temperature with that, or
             arguments that the partition does not take.
+        TypeError: a scale that requires a gradient; learnable=True makes a parameter.
 
     Source: Hinton & Roweis 2002 (SNE); van den Oord et al. 2018 (InfoNCE); I-Con (arXiv 2504.16929) for the rows.
     """
@@ -186,7 +187,14 @@ class Gaussian(Kernel):
     @property
     def is_radial(self) -> bool:
         fixed = not (self.learnable or isinstance(self.fixed_scale, Tensor))
-        return self.metric == "sqeuclidean" and self.preprocess == "none" and fixed and self._is_bare
+        plain = self.preprocess == "none" and not self._is_extreme
+        return self.metric == "sqeuclidean" and plain and fixed and self._is_bare
+
+    @property
+    def _is_extreme(self) -> bool:
+        """Whether the square of a fixed sigma, or its inverse, may be no number."""
+        scale = 1.0 if self.learnable else self.fixed_scale
+        return not isinstance(scale, Tensor) and not LEAST_SCALE <= scale <= LARGEST_SCALE
 
     @property
     def law(self) -> tuple[str, tuple[float, ...]]:
@@ -226,11 +234,13 @@ class Gaussian(Kernel):
             scale = scale.to(anchors)
             if scale.ndim and len(scale) != len(candidates):
                 raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
+        unit: float | Tensor = 1.0  # of the points
         # What the unit scores are multiplied with, a number or one per candidate; 1 in the rescaled limits.
         if self.partition_name in ("mean", "max", *_SECOND):
             scale = 1.0
         elif self.metric == "sqeuclidean":
-            scale = 1 / (2 * scale**2)
+            unit = scale if self._is_extreme else 1.0
+            scale = 1 / (2 * (scale / unit) ** 2)
         else:
             scale = 1 / scale
         one = anchors is candidates
@@ -244,6 +254,9 @@ class Gaussian(Kernel):
             )
         if self.metric == "sqeuclidean":
             centre = statistics["centre"] if "centre" in statistics else candidates.detach().mean(dim=0)
+            if unit != 1.0:
+                anchors, centre = anchors / unit, centre / unit
+                candidates = anchors if one else candidates / unit
             anchors, candidates = squared_distance_features(anchors, candidates, centre)
             return _times(anchors, candidates, -scale)
         if self.metric == "cosine" and not (isinstance(scale, Tensor) and scale.ndim):
@@ -283,14 +296,14 @@ class StudentT(Radial):
     Args:
         dof: degrees of freedom ν > 0.
         exponent: e > 0, default ``(ν + 1) / 2``.
-        scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``.
+        scale: c >= 0; 0 is the harmonic kernel ``‖z_i - z_j‖^(-2e)``, for which no point is its own candidate.
         margin: added to every score that is not a positive.
         learnable: make the scale a parameter (it must start above 0), which stays between 1e-12 and 1e12.
         log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate; None: none.
         detach_candidates: stop the gradient into the candidates (momentum keys, targets).
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: a number out of its range; in a call, a scale of 0 where self is a candidate.
 
     Source: van der Maaten & Hinton 2008; Hu et al. 2023 (t-SimCLR); Baek et al. 2025 (harmonic loss).
     """
@@ -318,6 +331,12 @@ class StudentT(Radial):
     @property
     def scale(self) -> Tensor | float:
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
+
+    def check_support(self, support: Support) -> None:
+        if self.fixed_scale == 0 and support.offset is not None and not support.exclude_self:
+            raise ValueError(
+                "scale: got 0 for a p with self as a candidate, expected > 0: the score of self is infinite"
+            )
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)

@@ -132,3 +132,18 @@ def test_names_and_records_are_the_same(name: str, kind: str) -> None:
         for d in (name, record)
     ]
     assert torch.equal(*values)
+
+
+@pytest.mark.parametrize("divergence", [JensenShannon(), TotalVariation(), Hellinger(), Alpha(0.999999)], ids=repr)
+@pytest.mark.filterwarnings("ignore:target. got 2 of 5 anchors without a positive")
+def test_joint_pairs_of_anchors_without_a_positive_count(divergence: Divergence) -> None:
+    z = normal(5, 2)
+    pairs = np.zeros((5, 5))
+    pairs[0, 1] = pairs[1, 0] = pairs[2, 0] = 1.0
+    q = dense.joint_q(dense.student_t_scores(z, z, 1.0), torch.as_tensor(dense.others(5)))
+    p, q = torch.from_numpy(pairs / 3).reshape(1, -1), q.reshape(1, -1)
+    found = icon.Loss(icon.p.Graph(), icon.q.StudentT(), normalization="joint", divergence=divergence)(z, pairs)
+    assert_close(found, value(divergence, p, q).squeeze(), rtol=1e-10)
+    if isinstance(divergence, Alpha):  # which tends to KL
+        kl = icon.Loss(icon.p.Graph(), icon.q.StudentT(), normalization="joint")(z, pairs)
+        assert_close(found, kl, rtol=1e-4)

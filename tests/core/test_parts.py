@@ -111,6 +111,15 @@ def test_parts_with_anchors_without_a_positive(weights: str | None) -> None:
         assert_same(in_parts(loss, z, graph, [0, 4, N]), loss(z, graph), [z], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:target. got 1 of")
+def test_joint_divergences_in_parts_with_anchors_without_a_positive() -> None:
+    graph = np.abs(normal(N, N).numpy()) * dense.others(N)
+    graph[3] = 0
+    z = normal(N, 3, grad=True)
+    loss = icon.Loss(icon.p.Graph(), icon.q.StudentT(), normalization="joint", divergence="tv")
+    assert_same(in_parts(loss, z, graph, [0, 4, N]), loss(z, graph), [z], rtol=1e-12)
+
+
 def test_batch_statistics_and_penalties_are_those_of_all_parts() -> None:
     z, ids = normal(N, 3, grad=True), np.arange(N) // 2
     for loss in (

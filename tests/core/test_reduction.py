@@ -69,6 +69,18 @@ def test_where_nobody_has_a_positive_the_loss_is_zero(slug: str, on_no_positive:
     assert bool((z.grad == 0).all())
 
 
+@pytest.mark.filterwarnings("ignore:target. got")
+@pytest.mark.parametrize("divergence", ["kl", "js"])
+def test_where_nobody_of_two_sets_has_a_positive_the_joint_loss_is_zero(divergence: str) -> None:
+    a, b = (torch.randn(4, 3, requires_grad=True) for _ in range(2))
+    loss = icon.Loss(icon.p.Classes(), icon.q.StudentT(), normalization="joint", divergence=divergence)
+    value = loss((a, b), ([0, 0, 1, 1], [2, 2, 3, 3]))
+    value.backward()
+    assert value == 0
+    assert a.grad is not None
+    assert bool((a.grad == 0).all())
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("slug", OF_PAIRS)
 def test_one_candidate_costs_nothing(slug: str, reduction: str) -> None:

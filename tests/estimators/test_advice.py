@@ -84,6 +84,14 @@ def test_seeds_make_it_the_same() -> None:
     assert first.equals(second)
 
 
+@pytest.mark.parametrize("power", [-600, 600])
+def test_the_distance_to_a_neighbour_is_in_the_unit_of_the_features(power: int) -> None:
+    x = X.astype(np.float64)
+    near, neighbors = advising._scale(2.0**power * x)
+    assert near == pytest.approx(2.0**power * advising._scale(x)[0], rel=1e-2)
+    assert neighbors == advising._scale(x)[1]
+
+
 def test_intervals_are_students() -> None:
     first, second = np.array([0.9, 0.8, 0.85]), np.array([0.7, 0.75, 0.6])
     mean, low, high = advising._difference(first - second)

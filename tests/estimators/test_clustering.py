@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import icon
+from icon.estimators.base import features_of
 from icon.estimators.clustering import Clustering
 from icon.nn.mappers import CNN
 
@@ -276,6 +277,27 @@ def test_large_data_on_disk_give_what_they_give_in_memory(
         fitted.predict(np.load(tmp_path / "x.npy", mmap_mode="r")[:, :4])
 
 
+def test_few_points_on_disk_are_all_seen_at_each_step(
+    blobs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = blobs[0] + 1e9  # float32 would lose what they differ in
+    monkeypatch.setattr("icon.features.IN_MEMORY", 0)
+    np.save(tmp_path / "x.npy", x)
+    common = {"max_iter": 10, "n_init": 1, "random_state": 0}
+    found = Clustering(4, **common).fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    expected = Clustering(4, **common).fit(x)
+    assert found.loss_ == expected.loss_
+    assert np.array_equal(found.labels_, expected.labels_)
+
+
+def test_a_dataset_keeps_the_precision_of_its_rows(blobs: Data) -> None:
+    x = blobs[0] + 1e9
+    common = {"max_iter": 10, "n_init": 1, "random_state": 0}
+    tensors = torch.utils.data.TensorDataset(torch.from_numpy(x))
+    assert Clustering(4, **common).fit(tensors).loss_ == Clustering(4, **common).fit(x).loss_
+    assert features_of(torch.utils.data.TensorDataset(torch.from_numpy(x).half())).dtype == np.float32
+
+
 @pytest.mark.slow
 def test_a_dataset_of_rows(blobs: Data) -> None:
     x, _ = blobs
@@ -300,6 +322,7 @@ def test_wide_features_are_reduced_and_saved(tmp_path: Path) -> None:
 _RUN = """
 import sys, numpy as np
 from sklearn.datasets import load_digits
+from icon.estimators.base import features_of
 from icon.estimators.clustering import Clustering
 import os
 x = load_digits().data[:600]

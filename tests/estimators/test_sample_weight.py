@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import icon
 from icon.estimators.clustering import Clustering
+from icon.estimators.embedding import Embedding
 from icon.p.rows import Rows
 from icon.training.sampler import PairSampler
 
@@ -72,3 +73,13 @@ class TestSampleWeight:
 def model_rows(x: np.ndarray) -> Rows:
     """p of the default column, as `Clustering` makes it."""
     return icon.p.KNN(10).symmetrize("union")(x)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+@pytest.mark.parametrize(
+    "model", [Clustering(4, n_init=1, max_iter=3, random_state=0), Embedding(max_iter=3, random_state=0)]
+)
+def test_the_unit_of_the_weights_does_not_matter(model: Any, unit: float, blobs: Data) -> None:
+    weights = np.linspace(0.5, 1, 150)
+    found, expected = (clone(model).fit(blobs[0], sample_weight=s * weights) for s in (unit, 1.0))
+    assert found.loss_ == pytest.approx(expected.loss_, rel=1e-4)

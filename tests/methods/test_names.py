@@ -196,6 +196,7 @@ def test_what_is_no_record_is_refused(changes: dict[str, Any], message: str) -> 
         ("cosface", {"scale": -1}, r"^scale: got -1, expected a finite number > 0"),
         ("cosface", {"margin": "no"}, r"^margin: got 'no', expected a number"),
         ("harmonic", {"exponent": "no"}, r"^exponent: got 'no', expected a number"),
+        ("dcd", {"dirichlet": 0.5}, r"^dirichlet: got 0\.5, expected a finite number >= 1"),
         ("dcd", {"dirichlet": True}, r"^dirichlet: got True, expected a number"),
         ("tsne", {"perplexity": "many"}, r"^perplexity: got 'many', expected a number"),
         ("clip", {"symmetric": "no"}, r"^symmetric: got 'no', expected True or False"),

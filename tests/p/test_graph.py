@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -52,6 +53,23 @@ def test_precomputed_of_every_format(name: str) -> None:
     p = dense.p_graph(GRAPH)
     rows = icon.p.Precomputed()(FORMATS[name](p))
     assert_close(rows.to_dense(), p, rtol=1e-6 if name == "float32" else 1e-12)
+
+
+def test_a_frame_whose_rows_and_columns_name_other_nodes_is_refused() -> None:
+    weights, names = np.ones((3, 3)) - np.eye(3), list("abc")
+    for index, columns in ((names, names), (None, names), (names, None)):
+        assert icon.p.Graph()(pd.DataFrame(weights, index, columns)).n_edges == 6
+    for columns in ("bac", "bcd"):
+        frame = pd.DataFrame(weights, names, list(columns))
+        with pytest.raises(ValueError, match=r"^adjacency: got row 'a' beside column 'b' in a data frame, expected"):
+            icon.p.Graph()(frame)
+        assert icon.p.Graph()(frame.to_numpy()).n_edges == 6
+
+
+def test_weights_whose_sum_is_too_large_for_a_float() -> None:
+    found, expected = icon.p.Graph()(1.7e308 * (GRAPH / GRAPH.max())), icon.p.Graph()(GRAPH)
+    assert_close(found.to_dense(), expected.to_dense())
+    assert_close(found.marginal, expected.marginal)
 
 
 def test_unsorted_edges_are_the_same_edges() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,3 +27,16 @@ def test_largest_perplexity_is_uniform() -> None:
 def test_smallest_perplexity_is_the_nearest_neighbour() -> None:
     x = normal(12, 3).numpy()
     assert_close(icon.p.Gaussian(perplexity=1)(x).to_dense(), dense.p_knn(x, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e9, 1e12])
+def test_points_that_are_far_from_others_change_nothing_among_these(far: float) -> None:
+    x = normal(15, 3)
+    for others in (torch.full((1, 3), far), far + normal(15, 3, seed=1)):
+        both = torch.cat([x, others.double()])
+        for p in (icon.p.Gaussian(perplexity=5), icon.p.Gaussian(sigma=0.7)):
+            found = p(both).to_dense()
+            assert_close(found[:15, :15], p(x).to_dense(), rtol=1e-6)
+            if len(others) > 1:
+                near = both[15:] - far  # as float64 has them
+                assert_close(found[15:, 15:], p(near).to_dense(), rtol=1e-6)

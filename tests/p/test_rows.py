@@ -207,6 +207,20 @@ def test_a_walk_that_comes_home_makes_self_a_candidate() -> None:
     assert_close(walked.to_dense(), np.eye(4))
 
 
+@pytest.mark.parametrize("applied", [lambda p: p.walks(2), lambda p: p.symmetrize(), lambda p: p.symmetrize("union")])
+def test_two_sets_of_one_size_are_refused_as_others_are(applied: Any) -> None:
+    sets = (normal(6, 3), normal(6, 3, seed=1))
+    with pytest.raises(ValueError, match=r": got 6 anchors and 6 candidates, expected one set of points"):
+        icon.Loss(applied(icon.p.KNN(2)), icon.q.StudentT())(sets, sets)
+
+
+def test_an_anchor_whose_walks_all_end_early_weighs_nothing() -> None:
+    graph = np.array([[0, 2, 1, 0], [0, 0, 3, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
+    walked = icon.p.Graph()(graph).walks(2, average=False)
+    assert walked.empty.tolist() == [False, True, True, False]
+    assert_close(walked.marginal, np.array([3, 0, 0, 1]) / 4)
+
+
 def test_pruned_walks_keep_the_largest_entries_sum_to_one_and_say_so() -> None:
     p = stochastic(12, 0, density=0.6)
     walked = rows_of(p).walks(3, prune=4)

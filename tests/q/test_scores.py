@@ -348,3 +348,33 @@ def test_the_floor_of_a_logarithm_has_no_gradient() -> None:
     (slope,) = torch.autograd.grad(found.sum(), t, create_graph=True)
     assert slope.tolist() == [0, 0, 2, 0.5]
     assert_close(torch.autograd.grad(slope.sum(), t)[0], [0, 0, -4, -0.25])
+
+
+@pytest.mark.parametrize("p", [icon.p.Identity(), icon.p.KNN(2).walks(2), icon.p.KNN(2, exclude_self=False)], ids=repr)
+def test_the_harmonic_kernel_is_refused_where_self_is_a_candidate(p: icon.p.Distribution) -> None:
+    z, q = normal(6, 2), icon.q.StudentT(scale=0.0)
+    target = None if isinstance(p, icon.p.Identity) else z
+    with pytest.raises(ValueError, match=r"^scale: got 0 for a p with self as a candidate, expected > 0"):
+        icon.Loss(p, q)(z, target)
+    assert icon.Loss(icon.p.KNN(2), q)(z, z).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(1e-25, "float32"), (1e25, "float32"), (1e-200, "float64"), (1e200, "float64")]
+)
+@pytest.mark.parametrize("pair", [False, True])
+def test_the_unit_of_the_points_and_of_sigma_does_not_matter(unit: float, dtype: str, pair: bool) -> None:
+    z, ids = normal(8, 3), torch.arange(8) // 2
+    target = (ids, ids) if pair else ids
+
+    def value_and_gradient(sigma: float, unit: float) -> tuple[torch.Tensor, torch.Tensor]:
+        given = (unit * z).to(getattr(torch, dtype)).requires_grad_()
+        value = icon.Loss(icon.p.Pairs(), icon.q.Gaussian(sigma=sigma))(
+            (given, given.flip(0)) if pair else given, target
+        )
+        (gradient,) = torch.autograd.grad(value, given)
+        return value.double(), gradient.double() * unit
+
+    found, expected = value_and_gradient(0.7 * unit, unit), value_and_gradient(0.7, 1.0)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)

@@ -96,6 +96,14 @@ def test_overlaps_beyond_single_precision(y: np.ndarray, monkeypatch: pytest.Mon
     assert bool(few.isfinite())
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_the_unit_of_soft_labels_does_not_matter(unit: float, form: Any) -> None:
+    labels = np.random.default_rng(0).uniform(size=(N, 4))
+    found, expected = (icon.p.Classes()(form(s * labels)).to_dense() for s in (unit, 1.0))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 def test_one_hot_labels_are_supcon() -> None:
     y = np.arange(N) % 3
     z = torch.randn(N, 3, dtype=torch.float64)
