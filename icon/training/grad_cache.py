@@ -64,10 +64,10 @@ class GradCache:
         leaves = [each.embeddings() for each in passes]
         value = self.loss(tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0], target)
         (value if scale is None else scale(value)).backward()  # type: ignore[no-untyped-call]
-        last = {id(each.encoder): k for k, each in enumerate(passes)}
-        for k, (each, leaf) in enumerate(zip(passes, leaves, strict=True)):
-            if leaf.grad is not None:
-                each.carry_on(leaf.grad, waits=last[id(each.encoder)] == k)
+        learned = [(each, leaf.grad) for each, leaf in zip(passes, leaves, strict=True) if leaf.grad is not None]
+        last = {id(each.encoder): k for k, (each, _) in enumerate(learned)}
+        for k, (each, gradient) in enumerate(learned):
+            each.carry_on(gradient, waits=last[id(each.encoder)] == k)
         return value.detach()
 
 
