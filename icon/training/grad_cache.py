@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 
@@ -27,7 +28,7 @@ class GradCache:
     >>> optimizer.step()
 
     Args:
-        loss: any loss, over ranks as well (``group=``).
+        loss: any loss, over ranks as well (``group=``), of which some may have no point.
         encoders: one network for all views, or one for each (images and texts). One in `DistributedDataParallel` waits
             for the other ranks in its last chunk only.
         chunk: points whose graph is kept at a time.
@@ -77,7 +78,7 @@ class _Pass:
     def __init__(self, encoder: nn.Module, view: Any, chunk: int) -> None:
         self.encoder, self.view, self.chunk = encoder, view, chunk
         self.n = len(next(iter(view.values())) if isinstance(view, Mapping) else view)
-        if self.n == 0:
+        if self.n == 0 and not (dist.is_available() and dist.is_initialized()):  # a loss over ranks takes it, or tells
             raise ValueError("input: got no point, expected some")
         self.states: list[tuple[Tensor, Any]] = []
 
@@ -117,7 +118,7 @@ class _Pass:
                     self._encoded(part).backward(own)  # type: ignore[no-untyped-call]
 
     def _chunks(self) -> Iterator[Any]:
-        for start in range(0, self.n, self.chunk):
+        for start in range(0, max(1, self.n), self.chunk):  # of no point one chunk, which has the shape of the others
             part = slice(start, start + self.chunk)
             yield {k: v[part] for k, v in self.view.items()} if isinstance(self.view, Mapping) else self.view[part]
 

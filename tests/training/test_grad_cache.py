@@ -105,6 +105,22 @@ def test_over_ranks() -> None:
     assert max(run(over_ranks, 2)) < 1e-10
 
 
+def none_on_a_rank(rank: int) -> list[Any]:
+    """The first rank has no point."""
+    whole, loss = encoder(), icon.method("simclr", temperature=0.3)
+    loss((whole(data(0)), whole(data(1)))).backward()
+    part = slice(0, 0) if rank == 0 else slice(0, N)
+    parts = DistributedDataParallel(encoder())
+    GradCache(loss.replace(group="world"), parts, 5)((data(0)[part], data(1)[part]))
+    return [float((a - b).abs().max()) for a, b in zip(gradients(parts), gradients(whole), strict=True)]
+
+
+@pytest.mark.slow
+def test_a_rank_without_points_takes_part() -> None:
+    for off in run(none_on_a_rank, 2):
+        assert max(off) < 1e-10
+
+
 class OfTheFirstView(nn.Module):
     """A loss that stops the gradient of the second view, as SimSiam does."""
 
