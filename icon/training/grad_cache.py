@@ -34,7 +34,7 @@ class GradCache:
         chunk: points whose graph is kept at a time.
 
     Raises:
-        TypeError, ValueError: an encoder that is no module, or a chunk < 1.
+        TypeError, ValueError: an encoder that is no module, one with a static graph, or a chunk < 1.
 
     Source: Gao, Zhang, Han & Callan 2021 (arXiv 2101.06983).
     """
@@ -44,6 +44,11 @@ class GradCache:
         self.encoders = [encoders] if isinstance(encoders, nn.Module) else list(encoders)
         if not self.encoders or not all(isinstance(encoder, nn.Module) for encoder in self.encoders):
             raise TypeError(f"encoders: got {type(encoders).__name__}, expected a module, or several")
+        if any(getattr(encoder, "static_graph", False) for encoder in self.encoders):
+            raise ValueError(
+                "encoders: got DistributedDataParallel with static_graph=True, expected False: chunks but the last one "
+                "exchange nothing"
+            )
 
     def __call__(self, input: Any, target: Any = None, *, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The loss, whose gradients have been added to those of the parameters.

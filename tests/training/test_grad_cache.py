@@ -106,12 +106,14 @@ def test_over_ranks() -> None:
 
 
 def none_on_a_rank(rank: int) -> list[Any]:
-    """The first rank has no point."""
+    """The first rank has no point; and a static graph is refused, which torch would fail on in the first chunk."""
     whole, loss = encoder(), icon.method("simclr", temperature=0.3)
     loss((whole(data(0)), whole(data(1)))).backward()
     part = slice(0, 0) if rank == 0 else slice(0, N)
     parts = DistributedDataParallel(encoder())
     GradCache(loss.replace(group="world"), parts, 5)((data(0)[part], data(1)[part]))
+    with pytest.raises(ValueError, match=r"^encoders: got DistributedDataParallel with static_graph=True"):
+        GradCache(loss, DistributedDataParallel(encoder(), static_graph=True), 5)
     return [float((a - b).abs().max()) for a, b in zip(gradients(parts), gradients(whole), strict=True)]
 
 
