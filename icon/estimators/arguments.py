@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from icon import _checks as check
 from icon.core.loss import Loss
 from icon.estimators import initialization
-from icon.estimators.base import check_callback, check_hyper, made_from, placed, sample_weights
+from icon.estimators.base import check_callback, check_hyper, made_from, on_disk, placed, read, sample_weights
 from icon.estimators.counting import check_auto
 from icon.estimators.neighborhood import NEIGHBOURS, Neighborhood
 from icon.estimators.spaces import read_spaces
@@ -44,7 +45,10 @@ def checked(
     known = classes_of(y, "y", n) if estimator.column == "classes" and y is not None else None
     if known is not None and (classes := len(known.names)) > near.n_clusters:
         raise ValueError(f"n_clusters: got {estimator.n_clusters}, expected at least {classes}, the classes in y")
-    batch_size(estimator, n, near.n_clusters)
+    if batch_size(estimator, n, near.n_clusters) is None and on_disk(spaces[0]):  # each step sees all
+        if estimator.batch_size is None:
+            raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
+        spaces = [placed(read(estimator, np.array(spaces[0])), estimator.device)]
     if estimator.column == "knn" and isinstance(estimator.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
         few = f"{n} points" if estimator.n_clusters == "auto" else f"{n} points and {estimator.n_clusters} clusters"
         check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
