@@ -200,11 +200,12 @@ def count(value: int, name: str, least: int = 1) -> int:
 
 def choice(value: str, name: str, options: Sequence[str]) -> str:
     """``value`` when it is one of ``options``; otherwise a ValueError that suggests the nearest."""
-    if value in options:
+    if isinstance(value, str) and value in options:  # of an array each entry would be compared
         return value
     near = difflib.get_close_matches(str(value).lower(), list(options), n=3, cutoff=0.4)
     hint = f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
-    raise ValueError(f"{name}: got {value!r}{hint}, expected one of {', '.join(map(repr, options))}")
+    given = " ".join(repr(value).split())  # that of an array has several lines
+    raise ValueError(f"{name}: got {given}{hint}, expected one of {', '.join(map(repr, options))}")
 
 
 def available_memory() -> int:

@@ -67,7 +67,7 @@ def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     elif check.count(estimator.n_clusters, "n_clusters") > n:
         raise ValueError(f"n_clusters: got {estimator.n_clusters}, expected at most {n}, the number of points")
     kinds = tuple(estimator.init) if isinstance(estimator.init, (list, tuple)) else (estimator.init,)
-    for kind in kinds:
+    for kind in kinds or (estimator.init,):
         check.choice(kind, "init", initialization.KINDS)
     if "auto" in kinds:
         is_of_features = made_from(estimator.column) == "features" and metric != "precomputed"
