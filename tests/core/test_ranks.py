@@ -318,6 +318,19 @@ def test_weights() -> None:
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
+def strided(rank: int) -> float:
+    """The ids are a column of a matrix, of which the first rank has no row."""
+    z, ids = torch.randn(N, 3).double(), torch.stack([torch.arange(N) // 2, torch.arange(N)], dim=1)
+    part = (slice(0, 0), slice(0, N))[rank]
+    loss = icon.method("simclr", temperature=0.5)
+    return float(mean(loss.replace(group="world")(z[part], ids[part][:, 0])) - loss(z, ids[:, 0]))
+
+
+@pytest.mark.slow
+def test_an_empty_column_of_a_matrix_takes_part() -> None:
+    assert max(map(abs, run(strided, 2))) < 1e-10
+
+
 def teachers(rank: int) -> list[float]:
     """Balanced codes, and a centre that moves, over uneven ranks."""
     scores, weights = torch.randn(12, 4, dtype=torch.float64), torch.rand(12, dtype=torch.float64)
