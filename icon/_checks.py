@@ -99,12 +99,13 @@ def as_tensor(value: Any, name: str) -> Tensor:
         raise TypeError(f"{name}: got {type(value).__name__} ({error}), expected a numeric array or tensor") from None
 
 
-def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
-    """A non-empty floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64."""
+def matrix(value: Any, name: str, *, finite: bool = True, may_be_empty: bool = False) -> Tensor:
+    """A floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64. It has a row, unless it may
+    be empty, as the part of a rank."""
     tensor = value if type(value) in _WITH_VALUES and value.layout is torch.strided else as_tensor(value, name)
     if tensor.ndim != 2:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected two dimensions (n, d)")
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 and not (may_be_empty and tensor.shape[1] > 0):
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected at least one row and one column")
     if tensor.is_complex():
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
@@ -138,11 +139,11 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
         if tensor.dtype is torch.uint64 and values_matter(tensor) and bool((tensor.to(torch.int64) < 0).any()):
             raise ValueError(f"{name}: got numbers above 2^63 - 1, expected integers that fit 64 bits with a sign")
         tensor = tensor.to(torch.int64)
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 and length != 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
-    if not values_matter(tensor):
+    if len(tensor) == 0 or not values_matter(tensor):
         return tensor
     least, most = torch.aminmax(tensor)
     if int(least) < 0:

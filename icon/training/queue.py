@@ -81,7 +81,7 @@ class Queue(nn.Module):
             given, known = self._given(z, labels)
         else:
             ranks = exchange.process_group(self.group)
-            own = exchange.checked(lambda: self._given(z, labels), ranks)
+            own = exchange.checked(lambda: self._given(z, labels, may_be_empty=True), ranks)
             given, known = (exchange.rows_of_all(x, ranks)[0] for x in own)
         size = len(self.held)
         given, known = given[-size:], known[-size:]
@@ -91,9 +91,9 @@ class Queue(nn.Module):
         self.held_labels.index_copy_(0, places, known.to(self.held_labels))
         self._next, self._count = (self._next + len(given)) % size, min(self._count + len(given), size)
 
-    def _given(self, z: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    def _given(self, z: Any, labels: Any, may_be_empty: bool = False) -> tuple[Tensor, Tensor]:
         """Rows and labels that can be taken in, where the rows are."""
-        given = check.matrix(z, "z").detach()
+        given = check.matrix(z, "z", may_be_empty=may_be_empty).detach()
         if given.shape[1] != self.held.shape[1]:
             raise ValueError(f"z: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
         known = torch.full((len(given),), -1) if labels is None else check.integers(labels, "labels", len(given))

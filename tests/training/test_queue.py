@@ -84,12 +84,14 @@ def test_no_gradient_and_no_alias() -> None:
 def pushed(rank: int) -> list[int]:
     queue = Queue(8, 3, group="world")
     queue.push(torch.ones(2 + rank, 3) * rank, torch.full((2 + rank,), rank))
+    queue.push(torch.full((rank, 3), 2.0), torch.full((rank,), 2))
+    queue.push(torch.full((1 - rank, 3), 3.0))
     return queue.labels.tolist()
 
 
 @pytest.mark.slow
 def test_over_ranks_all_have_all() -> None:
-    assert run(pushed, 2) == [[0, 0, 1, 1, 1]] * 2
+    assert run(pushed, 2) == [[0, 0, 1, 1, 1, 2, -1]] * 2
 
 
 def beside_over_ranks(rank: int) -> list[float]:
