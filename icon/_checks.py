@@ -117,13 +117,14 @@ def constant(value: Any, name: str, otherwise: str = "") -> Tensor:
     return tensor.clone()
 
 
-def matrix(value: Any, name: str, *, finite: bool = True) -> Tensor:
-    """A non-empty floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64."""
+def matrix(value: Any, name: str, *, finite: bool = True, may_be_empty: bool = False) -> Tensor:
+    """A floating-point matrix ``[n, d]`` without NaN or infinity; integers become float64. It has a row, unless it may
+    be empty, as the part of a rank."""
     is_plain = type(value) in _WITH_VALUES and value.layout is torch.strided and not value.is_nested
     tensor = value if is_plain else as_tensor(value, name)
     if tensor.ndim != 2:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected two dimensions (n, d)")
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 and not (may_be_empty and tensor.shape[1] > 0):
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected at least one row and one column")
     if tensor.is_complex():
         raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
@@ -159,11 +160,11 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
         if tensor.dtype is torch.uint64 and values_matter(tensor) and bool((tensor.to(torch.int64) < 0).any()):
             raise ValueError(f"{name}: got numbers above 2^63 - 1, expected integers that fit 64 bits with a sign")
         tensor = tensor.to(torch.int64)
-    if tensor.numel() == 0:
+    if tensor.numel() == 0 and length != 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
-    if not values_matter(tensor):
+    if len(tensor) == 0 or not values_matter(tensor):
         return tensor
     least, most = torch.aminmax(tensor)
     if int(least) < 0:
@@ -228,11 +229,12 @@ def count(value: int, name: str, least: int = 1) -> int:
 
 def choice(value: str, name: str, options: Sequence[str]) -> str:
     """``value`` when it is one of ``options``; otherwise a ValueError that suggests the nearest."""
-    if value in options:
+    if isinstance(value, str) and value in options:  # of an array each entry would be compared
         return value
     near = difflib.get_close_matches(str(value).lower(), list(options), n=3, cutoff=0.4)
     hint = f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
-    raise ValueError(f"{name}: got {value!r}{hint}, expected one of {', '.join(map(repr, options))}")
+    given = " ".join(repr(value).split())  # that of an array has several lines
+    raise ValueError(f"{name}: got {given}{hint}, expected one of {', '.join(map(repr, options))}")
 
 
 def available_memory() -> int:

@@ -123,7 +123,8 @@ class Ranks:
             shared = len(views) - replicated if len(views) == 2 else len(views)
             for k, view in enumerate(views):
                 # Logits of prototypes may be masked by minus infinity, which is looked at when all are together.
-                views[k] = _view(view, f"input[{k}]" if len(views) > 1 else "input", finite=not replicated)
+                name = f"input[{k}]" if len(views) > 1 else "input"
+                views[k] = check.matrix(view, name, finite=not replicated, may_be_empty=True)
             local = _local(target, [len(view) for view in views[:shared]])
             given = [] if weights is None else _local(weights, [len(views[0])], "weights")
             self._device = views[0].device
@@ -225,13 +226,6 @@ def _facts(x: Any) -> _Facts:
         return _Facts(x.n, f"prepared rows {x.n} x {x.m}", False)
     shape = ", ".join(["n", *map(str, x.shape[1:])])
     return _Facts(x.shape[0], f"[{shape}] of {x.dtype}", not sp.issparse(x) and x.requires_grad)
-
-
-def _view(view: Any, name: str, finite: bool) -> Tensor:
-    """The points of a rank, of which there may be none."""
-    tensor = check.as_tensor(view, name)
-    none = tensor.ndim == 2 and len(tensor) == 0 and tensor.shape[1] > 0
-    return tensor if none else check.matrix(tensor, name, finite=finite)
 
 
 def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:

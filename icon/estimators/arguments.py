@@ -42,6 +42,8 @@ def checked(
     if known is not None and (classes := len(known.names)) > near.n_clusters:
         raise ValueError(f"n_clusters: got {estimator.n_clusters}, expected at least {classes}, the classes in y")
     if batch_size(estimator, n, near.n_clusters) is None and on_disk(spaces[0]):  # every step sees all points
+        if estimator.batch_size is None:
+            raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
         spaces = [placed(validated(estimator, np.array(spaces[0])), estimator.device)]
     if estimator.column == "knn" and isinstance(estimator.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
         few = f"{n} points" if estimator.n_clusters == "auto" else f"{n} points and {estimator.n_clusters} clusters"
@@ -61,7 +63,7 @@ def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     elif check.count(estimator.n_clusters, "n_clusters") > n:
         raise ValueError(f"n_clusters: got {estimator.n_clusters}, expected at most {n}, the number of points")
     kinds = tuple(estimator.init) if isinstance(estimator.init, (list, tuple)) else (estimator.init,)
-    for kind in kinds:
+    for kind in kinds or (estimator.init,):
         check.choice(kind, "init", initialization.KINDS)
     if "auto" in kinds:
         is_of_features = made_from(estimator.column) == "features" and metric != "precomputed"

@@ -161,7 +161,7 @@ def is_pairwise(hyper: Any) -> bool:
 
 def made_from(column: str) -> str:
     """What p of a column is made from; see `icon.p.Distribution`. A column that does not exist is refused later."""
-    known = axes.COLUMNS.get(column)
+    known = axes.COLUMNS.get(column) if isinstance(column, str) else None
     return "features" if known is None else str(getattr(known.build, "made_from", "features"))
 
 

@@ -269,6 +269,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         check.number(self.early_exaggeration, "early_exaggeration", least=1)
         check.number(self.late_exaggeration, "late_exaggeration", least=1)
         check.number(self.min_grad_norm, "min_grad_norm", least=0)
+        check.positive(self.tolerance, "tolerance")
         if self.batch_size is not None:
             check.count(self.batch_size, "batch_size", 2)
         seed = draw_seed(self.random_state)

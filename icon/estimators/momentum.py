@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from icon.core.loss import Loss
 from icon.estimators.base import learning_rate
-from icon.training.fit import Callback, fit
+from icon.training.fit import Callback, fit, is_true
 
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
 RECENT = 50  # steps whose losses are averaged
@@ -63,7 +63,7 @@ def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: A
         def call(step: int, value: float, z: Tensor) -> object:
             if exaggerated:
                 value = float(loss(z, rows))
-            ended.append(callback(before + step, value, z.cpu().numpy()) is True)
+            ended.append(is_true(callback(before + step, value, z.cpu().numpy())))
             return ended[-1]
 
         return None if callback is None else call

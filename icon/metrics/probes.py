@@ -14,7 +14,10 @@ from icon import _checks as check
 from icon._scales import centred_in_unit
 from icon.labels import classes_of
 from icon.metrics._inputs import double_matrix
+from icon.neighbors.blocks import parts
 from icon.p import KNN
+
+TILE_ENTRIES = 2**22  # of a block of distances: 32 MiB, and as much for their order and ranks
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def linear_probe(z: ArrayLike, labels: ArrayLike, folds: int = 5, seed: int = 0)
 def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     """How far the neighbours in ``z [n, d']`` were neighbours in ``x [n, d]`` (Venna & Kaski 2001), in [0, 1].
 
+    Evaluated in blocks: memory O(n (d + d')), no n x n matrix. It is that of scikit-learn but for the order of equal
+    distances.
+
     Args:
         x: ``[n, d]`` the features.
         z: ``[n, d']`` the map, row by row.
@@ -91,12 +97,24 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     Raises:
         ValueError: another number of rows, or k too large.
     """
-    from sklearn.manifold import trustworthiness as score
+    from sklearn.metrics import pairwise_distances
+    from sklearn.neighbors import NearestNeighbors
 
-    first, second = _both(x, z)
-    if not check.count(k, "k") < len(first) / 2:
-        raise ValueError(f"k: got {k}, expected less than half of the {len(first)} points")
-    return float(score(*(centred_in_unit(points)[0].numpy() for points in (first, second)), n_neighbors=k))
+    first, second = (centred_in_unit(points)[0].numpy() for points in _both(x, z))
+    n = len(first)
+    if not check.count(k, "k") < n / 2:
+        raise ValueError(f"k: got {k}, expected less than half of the {n} points")
+    near = NearestNeighbors(n_neighbors=k).fit(second).kneighbors(return_distance=False)
+    too_far = 0
+    for part in parts(n, max(1, TILE_ENTRIES // n)):
+        own = np.arange(n)[part]
+        distances = pairwise_distances(first[part], first)
+        distances[own - part.start, own] = np.inf
+        order = distances.argsort(axis=1)
+        ranks = np.empty_like(order)
+        np.put_along_axis(ranks, order, np.arange(1, n + 1)[None], axis=1)
+        too_far += int((np.take_along_axis(ranks, near[part], axis=1) - k).clip(min=0).sum())
+    return 1 - too_far * 2 / (n * k * (2 * n - 3 * k - 1))
 
 
 def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:

@@ -81,7 +81,7 @@ def _balanced_over_ranks(
     ranks = exchange.process_group(exchange.check_group(group))
 
     def given() -> tuple[Tensor, Tensor]:
-        s = check.matrix(scores, "scores")
+        s = check.matrix(scores, "scores", may_be_empty=True)
         weights = torch.ones_like(s[:, 0]) if row_weights is None else check.as_tensor(row_weights, "row_weights").to(s)
         if weights.shape != s.shape[:1]:
             raise ValueError(f"row_weights: got shape {tuple(weights.shape)}, expected {len(s)} numbers")
@@ -170,7 +170,8 @@ class Centering(nn.Module):
         Args:
             logits: ``[n, C]`` scores of the prototypes.
         """
-        t = exchange.on_all(lambda: self._given(logits), self.group if self.training else None)
+        group = self.group if self.training else None
+        t = exchange.on_all(lambda: self._given(logits, may_be_empty=group is not None), group)
         # In half precision a moving average stops moving.
         t = t.to(torch.promote_types(torch.promote_types(t.dtype, self.center.dtype), torch.float32))
         codes = ((t - self.center) / self.temperature).softmax(dim=1)
@@ -178,8 +179,8 @@ class Centering(nn.Module):
             self.center = self.center.to(t).lerp(self._mean(t), 1 - self.momentum)
         return codes
 
-    def _given(self, logits: Any) -> Tensor:
-        t = check.matrix(logits, "logits")
+    def _given(self, logits: Any, may_be_empty: bool = False) -> Tensor:
+        t = check.matrix(logits, "logits", may_be_empty=may_be_empty)
         if t.shape[1] != len(self.center):
             raise ValueError(f"logits: got {t.shape[1]} columns, expected {len(self.center)} (one per prototype)")
         return t
@@ -189,6 +190,8 @@ class Centering(nn.Module):
             return t.mean(dim=0)
         sums = torch.cat([t.sum(dim=0), t.new_full((1,), float(len(t)))])
         totals = exchange.total(sums, exchange.process_group(self.group))
+        if check.values_matter(totals) and not bool(totals[-1] > 0):
+            raise ValueError("logits: got no point on any rank, expected some")
         return totals[:-1] / totals[-1]
 
     def extra_repr(self) -> str:

@@ -200,8 +200,13 @@ def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
 def _is_told_to_stop(callback: Callback | None, step: int, loss: float, z: Any) -> bool:
     if callback is None:
         return False
-    said = callback(step, loss, (z if isinstance(z, Tensor) else z[0]).detach())
-    return isinstance(said, (bool, np.bool_)) and bool(said)
+    return is_true(callback(step, loss, (z if isinstance(z, Tensor) else z[0]).detach()))
+
+
+def is_true(said: object) -> bool:
+    """Whether a callback has returned True: Python's, NumPy's or torch's, as comparisons of an embedding give them."""
+    is_tensor = isinstance(said, Tensor) and said.dtype is torch.bool and said.ndim == 0
+    return (is_tensor or isinstance(said, (bool, np.bool_))) and bool(said)
 
 
 def _drawn(draw: Draw, done: int) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 
@@ -27,13 +28,13 @@ class GradCache:
     >>> optimizer.step()
 
     Args:
-        loss: any loss, over ranks as well (``group=``).
+        loss: any loss, over ranks as well (``group=``), of which some may have no point.
         encoders: one network for all views, or one for each (images and texts). One in `DistributedDataParallel` waits
             for the other ranks in its last chunk only.
         chunk: points whose graph is kept at a time.
 
     Raises:
-        TypeError, ValueError: an encoder that is no module, or a chunk < 1.
+        TypeError, ValueError: an encoder that is no module, one with a static graph, or a chunk < 1.
 
     Source: Gao, Zhang, Han & Callan 2021 (arXiv 2101.06983).
     """
@@ -43,6 +44,11 @@ class GradCache:
         self.encoders = [encoders] if isinstance(encoders, nn.Module) else list(encoders)
         if not self.encoders or not all(isinstance(encoder, nn.Module) for encoder in self.encoders):
             raise TypeError(f"encoders: got {type(encoders).__name__}, expected a module, or several")
+        if any(getattr(encoder, "static_graph", False) for encoder in self.encoders):
+            raise ValueError(
+                "encoders: got DistributedDataParallel with static_graph=True, expected False: chunks but the last one "
+                "exchange nothing"
+            )
 
     def __call__(self, input: Any, target: Any = None, *, scale: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The loss, whose gradients have been added to those of the parameters.
@@ -64,10 +70,10 @@ class GradCache:
         leaves = [each.embeddings() for each in passes]
         value = self.loss(tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0], target)
         (value if scale is None else scale(value)).backward()  # type: ignore[no-untyped-call]
-        last = {id(each.encoder): k for k, each in enumerate(passes)}
-        for k, (each, leaf) in enumerate(zip(passes, leaves, strict=True)):
-            if leaf.grad is not None:
-                each.carry_on(leaf.grad, waits=last[id(each.encoder)] == k)
+        learned = [(each, leaf.grad) for each, leaf in zip(passes, leaves, strict=True) if leaf.grad is not None]
+        last = {id(each.encoder): k for k, (each, _) in enumerate(learned)}
+        for k, (each, gradient) in enumerate(learned):
+            each.carry_on(gradient, waits=last[id(each.encoder)] == k)
         return value.detach()
 
 
@@ -77,7 +83,7 @@ class _Pass:
     def __init__(self, encoder: nn.Module, view: Any, chunk: int) -> None:
         self.encoder, self.view, self.chunk = encoder, view, chunk
         self.n = len(next(iter(view.values())) if isinstance(view, Mapping) else view)
-        if self.n == 0:
+        if self.n == 0 and not (dist.is_available() and dist.is_initialized()):  # a loss over ranks takes it, or tells
             raise ValueError("input: got no point, expected some")
         self.states: list[tuple[Tensor, Any]] = []
 
@@ -113,7 +119,7 @@ class _Pass:
                     self._encoded(part).backward(own)  # type: ignore[no-untyped-call]
 
     def _chunks(self) -> Iterator[Any]:
-        for start in range(0, self.n, self.chunk):
+        for start in range(0, max(1, self.n), self.chunk):  # of no point one chunk, which has the shape of the others
             part = slice(start, start + self.chunk)
             yield {k: v[part] for k, v in self.view.items()} if isinstance(self.view, Mapping) else self.view[part]
 

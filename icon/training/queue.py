@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -35,7 +36,8 @@ class Queue(nn.Module):
     Args:
         size: how many are kept; the oldest leave first.
         dim: columns of an embedding.
-        group: ``"world"`` or a process group: the embeddings that are pushed are those of all its ranks.
+        group: ``"world"`` or a process group, that of the loss: the embeddings that are pushed are those of all its
+            ranks, and each of them puts its part of the queue beside its keys.
 
     Source: He et al. 2020 (MoCo, arXiv 1911.05722); Wang et al. 2020 (XBM, arXiv 1912.06798); Dwibedi et al. 2021
     (NNCLR, arXiv 2104.14548).
@@ -75,8 +77,9 @@ class Queue(nn.Module):
         Raises:
             ValueError, TypeError: no finite matrix of the queue's columns, or other labels than one for each row.
         """
-        given, known = exchange.on_all(lambda: self._given(z, labels), self.group)
-        if self.group is not None:
+        of_a_rank = self.group is not None
+        given, known = exchange.on_all(lambda: self._given(z, labels, may_be_empty=of_a_rank), self.group)
+        if of_a_rank:
             given, known = (exchange.rows_of_all(x, exchange.process_group(self.group))[0] for x in (given, known))
         size = len(self.held)
         given, known = given[-size:], known[-size:]
@@ -86,9 +89,9 @@ class Queue(nn.Module):
         self.held_labels.index_copy_(0, places, known.to(self.held_labels))
         self._next, self._count = (self._next + len(given)) % size, min(self._count + len(given), size)
 
-    def _given(self, z: Any, labels: Any) -> tuple[Tensor, Tensor]:
+    def _given(self, z: Any, labels: Any, may_be_empty: bool = False) -> tuple[Tensor, Tensor]:
         """Rows and labels that can be taken in, where the rows are."""
-        given = check.matrix(z, "z").detach()
+        given = check.matrix(z, "z", may_be_empty=may_be_empty).detach()
         if given.shape[1] != self.held.shape[1]:
             raise ValueError(f"z: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
         known = torch.full((len(given),), -1) if labels is None else check.integers(labels, "labels", len(given))
@@ -97,14 +100,20 @@ class Queue(nn.Module):
     def beside(self, keys: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "m d"], tuple[Tensor, Tensor]]:
         """The keys and the queue as candidates ``[n + k, d]``, and the ids of queries and candidates.
 
-        Query i belongs to key i; nobody belongs to what is in the queue.
+        Query i belongs to key i; nobody belongs to what is in the queue. The ids are those of no other rank, and of a
+        queue with a group each rank gives its part: a loss over the same ranks has all keys and the queue once.
 
         Args:
             keys: ``[n, d]`` of the batch.
         """
-        n = len(keys)
-        every = torch.arange(n + self._count, device=keys.device)
-        return torch.cat([keys, self.rows.to(keys)]), (every[:n], every)
+        n, rows = len(keys), self.rows
+        if self.group is not None:
+            ranks = exchange.process_group(self.group)
+            rank, world = dist.get_rank(ranks), dist.get_world_size(ranks)
+            rows = rows[rank * self._count // world : (rank + 1) * self._count // world]
+        first = dist.get_rank() << 40 if dist.is_available() and dist.is_initialized() else 0
+        every = first + torch.arange(n + len(rows), device=keys.device)
+        return torch.cat([keys, rows.to(keys)]), (every[:n], every)
 
     def behind(self, z: Float[Tensor, "n d"], labels: Any) -> tuple[Float[Tensor, "m d"], Int[Tensor, " m"], slice]:
         """The batch and the queue behind it ``[n + k, d]``, their labels, and where the batch is.

@@ -31,7 +31,7 @@ class PairSampler(Composable):
         weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
         negatives: None spreads the uniform mass over the whole batch; a number over so many random partners.
         steps: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
-            average of p. A walk that cannot go on stays where it is.
+            average of p. A walk that cannot go on is drawn anew, as the average leaves it out.
         alpha: uniform mass of debiasing, beside what the rows have.
 
     Raises:
@@ -78,7 +78,7 @@ class PairSampler(Composable):
 
     @cached
     def _anchors(self) -> Tensor:
-        anchors = (self._own.sums() > 0).nonzero().flatten()
+        anchors = self._goes_on.nonzero().flatten()
         if not len(anchors):
             raise ValueError(
                 "target: got a p in which no anchor has a positive of its own, expected at least one for batches"
@@ -170,10 +170,19 @@ class PairSampler(Composable):
         here = self._own.draw(anchors)
         if self.steps > 1:
             length = torch.randint(1, self.steps + 1, (len(anchors),))
+            is_lost = torch.zeros_like(length, dtype=torch.bool)
             for step in range(2, self.steps + 1):
                 going = (length >= step).nonzero().flatten()
+                is_lost[going] |= ~self._goes_on[here[going]]
                 here[going] = self._own.draw(here[going])
+            if bool(is_lost.any()):
+                here[is_lost] = self._walked(anchors[is_lost])
         return here
+
+    @cached
+    def _goes_on(self) -> Tensor:
+        """``[n]`` whether a walk can leave each point."""
+        return self._own.sums() > 0
 
 
 def _own_and_others(own: Tensor, others: Tensor, uniform: Tensor | None, m: int) -> Masses:

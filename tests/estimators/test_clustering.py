@@ -298,6 +298,22 @@ def test_a_dataset_keeps_the_precision_of_its_rows(blobs: Data) -> None:
     assert features_of(torch.utils.data.TensorDataset(torch.from_numpy(x).half())).dtype == np.float32
 
 
+def test_few_points_on_disk_are_read_where_each_step_sees_all(
+    blobs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = blobs[0].astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    common = {"max_iter": 10, "n_init": 1, "random_state": 0}
+    expected = Clustering(4, **common).fit(x)
+    monkeypatch.setattr("icon.features.IN_MEMORY", 0)
+    disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    fitted = Clustering(4, **common).fit(disk)
+    assert np.array_equal(fitted.probabilities_, expected.probabilities_)
+    assert np.array_equal(fitted.predict(disk), expected.labels_)
+    with pytest.raises(ValueError, match=r"^batch_size: got None for an array on disk, expected the number of points"):
+        Clustering(4, batch_size=None, **common).fit(disk)
+
+
 @pytest.mark.slow
 def test_a_dataset_of_rows(blobs: Data) -> None:
     x, _ = blobs

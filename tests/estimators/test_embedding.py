@@ -144,6 +144,15 @@ def test_hyper_reaches_the_loss(digits: Digits) -> None:
     assert loss(torch.from_numpy(fitted.embedding_), x).item() == pytest.approx(fitted.loss_, rel=1e-4)
 
 
+@pytest.mark.parametrize("settings", [{}, {"row": "gaussian"}, {"mapper": "linear", "batch_size": 20}], ids=str)
+def test_what_a_comparison_gives_ends_a_fit(digits: Digits, settings: dict[str, Any]) -> None:
+    for give in (bool, np.bool_, torch.tensor):
+        ends = Embedding(max_iter=20, random_state=0, **settings, callback=lambda step, *_, give=give: give(step >= 7))
+        assert ends.fit(digits[0]).n_iter_ == 7
+        goes_on = Embedding(max_iter=9, random_state=0, **settings, callback=lambda step, *_: step)
+        assert goes_on.fit(digits[0]).n_iter_ == 9
+
+
 def test_callback_counts_all_steps_and_sees_the_plain_loss(digits: Digits) -> None:
     seen = []
     fitted = Embedding(max_iter=20, random_state=0, callback=lambda *step: seen.append(step)).fit(digits[0])

@@ -114,6 +114,11 @@ def test_it_stops_where_the_gradient_is_short(digits: Digits) -> None:
     assert 100 < short.n_iter_ < 400
 
 
+def test_a_tolerance_is_positive_with_few_points_too() -> None:
+    with pytest.raises(ValueError, match=r"^tolerance: got 0, expected a finite number > 0"):
+        icon.Embedding(tolerance=0, perplexity=3).fit(np.eye(12))
+
+
 def test_late_exaggeration_draws_clusters_together(digits: Digits) -> None:
     losses: list[float] = []
     plain, dense = (

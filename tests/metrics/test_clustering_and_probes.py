@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from icon import metrics
@@ -39,6 +41,20 @@ def test_probes_say_how_they_scored() -> None:
         assert float(probe) > 0.9
         assert word in probe.protocol
         assert "5-fold" in probe.protocol
+
+
+def test_trustworthiness_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As scikit-learn has it, without a matrix of all pairs."""
+    x, z, n = RNG.normal(size=(1500, 4)), RNG.normal(size=(1500, 2)), 1500
+    monkeypatch.setattr("icon.metrics.probes.TILE_ENTRIES", 2**16)
+    tracemalloc.start()
+    found = metrics.trustworthiness(x, z, k=7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == pytest.approx(trustworthiness(x, z, n_neighbors=7), abs=1e-12)
+    assert peak < n * n * 8 / 2
+    with pytest.raises(ValueError, match=r"^z: got 1499 rows, expected 1500"):
+        metrics.trustworthiness(x, z[1:])
 
 
 def test_neighbourhoods() -> None:

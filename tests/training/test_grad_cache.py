@@ -105,6 +105,49 @@ def test_over_ranks() -> None:
     assert max(run(over_ranks, 2)) < 1e-10
 
 
+def none_on_a_rank(rank: int) -> list[Any]:
+    """The first rank has no point; and a static graph is refused, which torch would fail on in the first chunk."""
+    whole, loss = encoder(), icon.method("simclr", temperature=0.3)
+    loss((whole(data(0)), whole(data(1)))).backward()
+    part = slice(0, 0) if rank == 0 else slice(0, N)
+    parts = DistributedDataParallel(encoder())
+    GradCache(loss.replace(group="world"), parts, 5)((data(0)[part], data(1)[part]))
+    with pytest.raises(ValueError, match=r"^encoders: got DistributedDataParallel with static_graph=True"):
+        GradCache(loss, DistributedDataParallel(encoder(), static_graph=True), 5)
+    return [float((a - b).abs().max()) for a, b in zip(gradients(parts), gradients(whole), strict=True)]
+
+
+@pytest.mark.slow
+def test_a_rank_without_points_takes_part() -> None:
+    for off in run(none_on_a_rank, 2):
+        assert max(off) < 1e-10
+
+
+class OfTheFirstView(nn.Module):
+    """A loss that stops the gradient of the second view, as SimSiam does."""
+
+    def __init__(self, loss: icon.Loss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, views: Any, target: Any = None) -> torch.Tensor:
+        return self.loss((views[0], views[1].detach()), target)
+
+
+def without_a_gradient_of_the_last_view(rank: int) -> float:
+    whole, loss = encoder(), icon.method("infonce", temperature=0.3)
+    OfTheFirstView(loss)((whole(data(0)), whole(data(1)))).backward()
+    part = slice(0, 5) if rank == 0 else slice(5, N)
+    parts = DistributedDataParallel(encoder())
+    GradCache(OfTheFirstView(loss.replace(group="world")), parts, 2)((data(0)[part], data(1)[part]))
+    return max(float((a - b).abs().max()) for a, b in zip(gradients(parts), gradients(whole), strict=True))
+
+
+@pytest.mark.slow
+def test_ranks_exchange_gradients_where_the_last_view_has_none() -> None:
+    assert max(run(without_a_gradient_of_the_last_view, 2)) < 1e-10
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.distributed as dist
 
 import icon
 from icon.training import Queue
@@ -83,12 +84,37 @@ def test_no_gradient_and_no_alias() -> None:
 def pushed(rank: int) -> list[int]:
     queue = Queue(8, 3, group="world")
     queue.push(torch.ones(2 + rank, 3) * rank, torch.full((2 + rank,), rank))
+    queue.push(torch.full((rank, 3), 2.0), torch.full((rank,), 2))
+    queue.push(torch.full((1 - rank, 3), 3.0))
     return queue.labels.tolist()
 
 
 @pytest.mark.slow
 def test_over_ranks_all_have_all() -> None:
-    assert run(pushed, 2) == [[0, 0, 1, 1, 1]] * 2
+    assert run(pushed, 2) == [[0, 0, 1, 1, 1, 2, -1]] * 2
+
+
+def beside_over_ranks(rank: int) -> list[float]:
+    """Of one queue of all ranks, and of a queue on each."""
+    queries, keys, old = normal(8, 3), normal(8, 3, seed=1), normal(7, 3, seed=2)
+    loss = icon.method("infonce", temperature=0.2)
+    expected = loss((queries, torch.cat([keys, old])), (torch.arange(8), torch.arange(15)))
+    part, pushed = (slice(0, 3), slice(0, 2)) if rank == 0 else (slice(3, 8), slice(2, 7))
+    errors = []
+    for group in ("world", None):
+        queue = Queue(7, 3, group=group).double()
+        queue.push(old[pushed])
+        for exchange in ("gather", "ring"):
+            candidates, ids = queue.beside(keys[part])
+            value = loss.replace(group="world", exchange=exchange)((queries[part], candidates), ids)
+            dist.all_reduce(value)
+            errors.append(abs(float(value / 2 - expected)))
+    return errors
+
+
+@pytest.mark.slow
+def test_a_loss_over_ranks_has_the_keys_and_the_queue_once() -> None:
+    assert max(max(errors) for errors in run(beside_over_ranks, 2)) < 1e-10
 
 
 @pytest.mark.parametrize(
