@@ -110,9 +110,9 @@ def _minimise_kmeans(s: Sample) -> tuple[float, str]:
     rows = loss.p(s.x)
     minimise(logits, lambda z: loss(z, rows), steps=300, rate=0.3)
     labels = logits.argmax(dim=1).numpy()
-    found, expected = inertia(s.x, labels), inertia(s.x, lloyd.labels_)
-    note = f"inertia {found:.0f} against {expected:.0f} (Lloyd), 600 digits, 10 clusters"
-    return float(found / expected - 1), note
+    reached, expected = inertia(s.x, labels), inertia(s.x, lloyd.labels_)
+    note = f"inertia {reached:.0f} against {expected:.0f} (Lloyd), 600 digits, 10 clusters"
+    return float(reached / expected - 1), note
 
 
 CHECKS = [
