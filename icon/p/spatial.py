@@ -267,9 +267,9 @@ class Gaussian(_Kernel):
         competing = min(scores.shape[1], support.size)
         for perplexity in self._perplexities:
             if not 1 <= perplexity <= competing:
-                raise ValueError(
-                    f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points"
-                )
+                nearest = f" with n_neighbors={competing}" if competing < support.size else ""
+                expected = f"between 1 and {competing} for {support.m} points{nearest}"
+                raise ValueError(f"perplexity: got {perplexity:g}, expected {expected}")
         visible = mask(scores.detach())
         # Shifted before it is scaled: a large precision of tied scores is 0 and not infinity less infinity.
         shifted = scores - visible.amax(dim=1, keepdim=True)

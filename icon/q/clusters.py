@@ -121,7 +121,9 @@ class Clusters(Kernel):
         if marginals is not None:
             return {"log phi": log_phi, "marginals": marginals}
         if anchors.shape[1] > support.m:
-            raise ValueError(f"input: got {anchors.shape[1]} clusters for {support.m} points, expected no more")
+            raise ValueError(
+                f"input: got {anchors.shape[1]} clusters, expected at most {support.m}, the number of points"
+            )
         d = weights if self.stationary else self.weights
         if d is None:
             sizes = {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every)}
