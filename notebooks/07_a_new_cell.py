@@ -68,7 +68,7 @@ except AssertionError as error:
 #
 # With the row, the whole line of its cells exists. One of them gets a name: the column `gaussian`, where $p$ is a
 # Gaussian kernel of the features. A method is a function that builds its loss. No paper is cited for it, and a method
-# without a citation has the family `"gap"`. The table now has one more row; the columns that are empty in it can be used
+# without a citation has the family `"gap"`. The table now has one more row; the cells that are empty in it can be used
 # all the same.
 
 

@@ -71,5 +71,5 @@ def _minimise_ncut(s: Sample) -> tuple[float, str]:
 
 CHECKS = [
     Limit("ε → 0", (1e-2, 1e-3, 1e-4), _ncut_limit, lambda s: value(s.y, s.adjacency) - 10 + 1, 1.0),
-    Minimiser("NCut", _minimise_ncut, 0.02, "NCut / spectral clustering's - 1"),
+    Minimiser("NCut", _minimise_ncut, 0.02, "excess over the NCut of spectral clustering"),
 ]

@@ -40,7 +40,7 @@ def program(method: Method) -> str:
     if authors is None:
         return "–"
     if not authors["repository"]:
-        return f"none found; the paper's: {authors['factor']}" if authors["factor"] else "none found"
+        return f"none found; the paper's cost is {authors['factor']}" if authors["factor"] else "none found"
     closest = worst(authors["checks"])
     said = authors["factor"] or ("another loss, a part of which agrees" if closest else "another loss")
     measured = f" ({number(closest['measured'])})" if closest else ""
