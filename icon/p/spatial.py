@@ -297,7 +297,7 @@ class StudentT(_Kernel):
         dof: degrees of freedom ν > 0.
         sigma: scale > 0 of the distances.
         metric: ``"sqeuclidean"``, or another distance, as in `Gaussian`.
-        n_neighbors: keep so many nearest candidates; None keeps all.
+        n_neighbors: keep this many nearest candidates; None keeps all.
         detach: False lets gradients reach the features.
         exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """

@@ -29,7 +29,7 @@ class Clusters(Kernel):
     nothing.
 
     With ``marginals`` m or an ``exponent`` β the score is ``log sum_c (φ_ic φ_jc)^β / m_c``: with β = 1 the pointwise
-    mutual information of the clusters of i and j. It is no log-probability, and the loss is the cross-entropy form.
+    mutual information of the clusters of i and j. It is not a log-probability, and the loss is the cross-entropy form.
 
     Args:
         leak: λ in [0, 1]: ``q̃ = λ u + (1-λ) q`` with u uniform (or proportional to the weights).
