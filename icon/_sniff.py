@@ -129,7 +129,7 @@ def has_header(first: Sequence[str], body: Sequence[Sequence[str]], decimal: str
     Args:
         first: cells of the first line.
         body: cells of the rows below it.
-        decimal: the decimal mark.
+        decimal: mark of decimals.
     """
     words = [j for j, cell in enumerate(first) if cell not in MISSING and not is_value(cell, decimal)]
     if not body:

@@ -31,7 +31,7 @@ class Count(NamedTuple):
         n_clusters: the smaller one of the two that follow.
         modular: the number of groups with the highest modularity.
         distinct: the number of groups that p stays in most, compared with points without clusters.
-        stays: how probable p stays in a group, on average over ``n_clusters`` groups.
+        stays: how probable p stays in a group, in the mean of ``n_clusters`` groups.
         without: the same for points without clusters.
         walk: ``D^-½ J D^-½ [k, k]`` of the k-means clusters; an eigenvalue of 1 for each part of p that is apart.
     """
@@ -59,7 +59,7 @@ def count_clusters(
     Args:
         x: ``[n, f]`` dense features, which may be an array on disk.
         n_neighbors: k of the union graph; there are no more clusters than leave each 2k points on average, or two.
-        walks: p is the average of the walks of 1 to this many steps on it.
+        walks: p is the average of the walks of 1 to so many steps on it.
         metric: of the neighbours, one of `METRICS`; Euclidean unless it is ``"cosine"``.
         seed: of k-means, of the Gaussian and, beyond `SUBSET` points, of the subset.
         most: the largest number; None for no limit of its own.

@@ -34,7 +34,7 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
         sets: the sizes, as far as they are known.
 
     Raises:
-        TypeError: the target is of no such form, or its entries are not real numbers.
+        TypeError: the target is of no such form, or its entries are no real numbers.
         ValueError: it has another size, node numbers that do not exist, an edge twice, or weights that are not finite
             and >= 0.
         MemoryError: an edge list names more nodes than fit.

@@ -33,7 +33,7 @@ class GradCache:
         chunk: points whose graph is kept at a time.
 
     Raises:
-        TypeError, ValueError: an encoder that is not a module, or a chunk < 1.
+        TypeError, ValueError: an encoder that is no module, or a chunk < 1.
 
     Source: Gao, Zhang, Han & Callan 2021 (arXiv 2101.06983).
     """
