@@ -248,7 +248,7 @@ def refuse_if_too_large(needed: int, what: str, advice: str) -> None:
     """Raise MemoryError before an allocation that this machine cannot hold."""
     free = available_memory()
     if needed > free:
-        raise MemoryError(f"{what} needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; {advice}")
+        raise MemoryError(f"{what} needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free; {advice}")
 
 
 @contextmanager

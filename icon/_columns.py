@@ -73,8 +73,8 @@ def numbers(
         if gaps.any():
             seen = f"row {gaps.argmax() + 1}" + (f" and {gaps.sum() - 1:,} more" if gaps.sum() > 1 else "")
             raise ValueError(
-                f"features: got a gap in {seen} (from 1), column {called[j]} of {path}, expected a number in each cell "
-                f"(--drop {called[j]})"
+                f"features: got a gap in {seen} (counted from 1), column {called[j]} of {path}, "
+                f"expected a number in each cell (--drop {called[j]})"
             )
         blocks[called[j] if called[j] not in blocks else f"{called[j]} ({j})"] = values
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]

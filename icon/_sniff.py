@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.
 _COMMA = re.compile(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.I)
 _POINT = re.compile(r"[+-]?\d*\.\d*(e[+-]?\d+)?", re.I)
 _WHOLE = re.compile(r"[+-]?\d+(e[+-]?\d+)?", re.I)
-_FRACTION = re.compile(r"0\d+|\d{6,}|\d+e[+-]?\d+", re.I)  # what stands behind a mark of decimals
+_FRACTION = re.compile(r"0\d+|\d{6,}|\d+e[+-]?\d+", re.I)  # what stands behind a decimal mark
 _EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # 1,234: more than one, or more than a thousand
 _NAMES = re.compile("labels?|class(es)?|targets?|y|id|species|category|cluster|group|type|name|0", re.I)  # 0: by pandas
 
@@ -94,14 +94,14 @@ def cut(text: str, sep: str, most: int | None) -> list[list[str]]:
 
 
 def decimal_mark(rows: Sequence[Sequence[str]], name: str) -> str:
-    """The mark of decimals that the cells show."""
+    """The decimal mark that the cells show."""
     cells = [cell for row in rows for cell in row]
     commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
     sure = [cell for cell in commas if not _EITHER.fullmatch(cell)]
     points = [c for c in cells if _POINT.fullmatch(c) and not re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", c)]
     if commas and (points or not sure):
         seen = " and ".join([(sure or commas)[0], *points[:1]])
-        raise ValueError(f"features: got {seen} in {name}, expected one mark of decimals (--decimal . or --decimal ,)")
+        raise ValueError(f"features: got {seen} in {name}, expected one decimal mark (--decimal . or --decimal ,)")
     return "," if commas else "."
 
 

@@ -30,11 +30,11 @@ class TableOptions:
 
     Args:
         sep: between cells: one character, or "tab" or "space" (any number of spaces).
-        decimal: mark of decimals, "." or ",".
+        decimal: the decimal mark, "." or ",".
         header: whether the first line holds the names of the columns.
         columns: the features: names or positions from 0, separated by commas; a:b are the positions a to b - 1.
-        drop: columns that are no features, written as ``columns``.
-        id: one column that is no feature but is kept beside the result, to join it by.
+        drop: columns that are not features, written as ``columns``.
+        id: one column that is not a feature but is kept beside the result, to join it by.
 
     Raises:
         ValueError: a separator of several characters, or another decimal mark.

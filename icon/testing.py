@@ -185,7 +185,7 @@ def check_divergence(divergence: Divergence) -> None:
         divergence: the function of tiles ``(p, q, log_q)``.
 
     Raises:
-        TypeError: no such function.
+        TypeError: not such a function.
         AssertionError: what does not hold.
     """
     if not callable(divergence) or isinstance(divergence, type):

@@ -31,7 +31,7 @@ pd.DataFrame([(m.name, m.row, m.year, m.relation) for m in records], columns=["m
 # %% [markdown]
 # ## The value
 #
-# The reference is written from the paper, in NumPy, in float64 and without anything of `icon`. For SimCLR it is
+# The reference is written from the paper, in NumPy, in float64 and without using `icon`. For SimCLR it is
 # equation 1 of Chen et al. (2020), averaged over the $2n$ views, where $j(i)$ is the other view of the image of $i$:
 #
 # $$\ell = -\frac{1}{2n} \sum_i \log \frac{e^{\cos(z_i, z_{j(i)}) / \tau}}{\sum_{k \ne i} e^{\cos(z_i, z_k) / \tau}}$$
@@ -121,7 +121,7 @@ print(f"the row gaussian-wide itself: {icon.method('pca')(torch.tensor(points)).
 # A method counts as verified if value and gradient agree to $10^{-9}$ and a slope to 0.15. Below, the reference was
 # made wrong on purpose, by a factor of $1 + \varepsilon$ for SimCLR, and by as much for PCA. On the left, the measured
 # errors of value and gradient pass the tolerance as soon as $\varepsilon$ does. On the right, the line of a wrong limit
-# bends and stops falling: it has not the slope $-2$ that the dashed line has.
+# bends and stops falling: it does not keep the slope of $-2$ that the dashed line has.
 #
 # `make table` runs checks of these kinds for all methods, with several samples of each, and writes the measured numbers
 # to `out/table`. The references and checks are files in `table/methods/`, one for each method.

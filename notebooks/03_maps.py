@@ -56,7 +56,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## New points on the map
 #
-# `transform` moves new points on the map by their own loss, and leaves the map as it is. Whether they come to the right
+# `transform` keeps the map as it is and places new points on it by their own loss. Whether they come to the right
 # place can be tested: a classifier of the ten nearest neighbours learns from the map of the known images, and is asked
 # about the places of the new ones. The same classifier in all pixels is what a perfect map could be expected to reach.
 

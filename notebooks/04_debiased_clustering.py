@@ -3,7 +3,7 @@
 #
 # Suppose there are features of some images, and no labels. This notebook sorts handwritten digits into ten clusters
 # with `icon.Clustering`, shows how to judge the result without labels, and measures how much debiasing changes. To use
-# it for your features, put your own array `[n, f]` in the place of `features` below.
+# it for your features, put your own array `[n, f]` in place of `features` below.
 #
 # The method is a cell of the table of losses: the column `knn`, in which $p$ says that the nearest neighbours of an
 # image should be near it, and the row `clusters`, in which $q$ says that two images are near each other if they share a
@@ -69,8 +69,8 @@ pd.DataFrame(described, index=list(versions), columns=["effective neighbours", "
 # starts several times and keeps the restart with the lowest loss. k-means on the same features is the baseline, and
 # accuracy is the share of images whose cluster is matched to their digit, under the best one-to-one matching.
 #
-# `icon.diagnose` says in words what can be known without labels. If the starts agree, the result does not depend on
-# chance, but that is no proof: starts can agree on the same mistake.
+# `icon.diagnose` says in words what can be known without labels. If the restarts agree, the result does not depend on
+# chance, but that is no proof: restarts can agree on the same mistake.
 
 # %%
 model = icon.Clustering(10, n_neighbors=10, walks=3, debias=0.1, random_state=0).fit(features)
@@ -129,7 +129,7 @@ Markdown(
 # image some weight, and $q$ can only match it if the assignments stay soft: the larger α, the less certain the network
 # becomes.
 #
-# Two cautions. Three seeds on one data set are little evidence; the README reports more data sets and more seeds. And
+# Two cautions. Three seeds on one data set are little evidence; `experiments/README.md` leads to more of both. And
 # this picture needs labels, so it cannot choose α where none are known. The default of 0.1 was chosen without labels.
 #
 # ## A picture of the result

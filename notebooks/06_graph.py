@@ -5,7 +5,7 @@
 # $p(\cdot \mid i)$ walks one edge from $i$, each with a probability in proportion to its weight. The rows of this
 # column are well-known methods: with a Gaussian or a Student-t kernel they are SNE and t-SNE of a
 # graph, and with clusters it is the normalized
-# cut. The graph here comes from a novel: 77 persons of *Les Misérables*, and how often two of them appear together.
+# cut. The graph here comes from a novel: 77 characters of *Les Misérables*, and how often two of them appear together.
 
 # %%
 import matplotlib.pyplot as plt
@@ -88,7 +88,7 @@ print(f"Louvain {nx.community.modularity(graph, louvain):.3f}, with {len(louvain
 # ## Both together
 #
 # The map and the clusters are two rows of one column, and were trained apart. Colours are the clusters, and the names
-# are those of the two persons of each who meet most others. Where map and clusters agree, a colour is one region.
+# are those of the two persons in each who meet the most others. Where map and clusters agree, a colour is one region.
 
 # %%
 edges = np.argwhere(np.triu(adjacency) > 0)

@@ -68,7 +68,7 @@ except AssertionError as error:
 #
 # With the row, the whole line of its cells exists. One of them gets a name: the column `gaussian`, where $p$ is a
 # Gaussian kernel of the features. A method is a function that builds its loss. No paper is cited for it, and a method
-# without a citation has the family `"gap"`. The table now has a line more; the columns that are empty in it can be used
+# without a citation has the family `"gap"`. The table now has one more row; the cells that are empty in it can be used
 # all the same.
 
 
@@ -144,7 +144,7 @@ print(icon.method("circular-sne", concentration=5.0))
 # ## What it is good for
 #
 # A digit was turned by 200 angles and noise was added; the loss sees only pixels, in no order. `icon.Embedding` places
-# them on the circle with the new cell, from four random starts, of which the lowest loss is kept, as circles like to
+# them on the circle with the new cell, from four random starts; the lowest loss is kept, because circles tend to
 # fold. A map knows neither where a circle begins nor which way round it goes, and the angles are compared up to these
 # two.
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Which loss for my data?
 #
-# A table of losses leaves a choice to its reader. `icon.advise` makes a trial of it: it trains the coordinates of the
+# A table of losses leaves a choice to its reader. `icon.advise` puts it to a trial: it trains the coordinates of the
 # table that suit the data on samples, judges each by what it was not trained with, and ranks them. This notebook asks
 # for the best map of the digits without showing any label, and then uses the labels, which were kept aside, to see
 # whether the advice was good. To use it for your own features, put an array `[n, f]` in the place of `x`.
@@ -37,7 +37,7 @@ print(advice)
 # %% [markdown]
 # ## Reading the ranking
 #
-# Behind each score stands by how much it is lower than the best, with a 95 % interval over the rounds. Where this
+# Each score is followed by how much it is below the best one, with a 95 % interval over the rounds. Where this
 # interval includes zero, the candidate is not clearly worse, and the choice between the two is open: take the one that
 # is faster or better known. With few rounds the intervals are wide, or too narrow by chance; a larger budget buys more
 # of them. The last lines of the answer are the code of the winner. `advice.model` is the same estimator, here fitted to

@@ -17,7 +17,8 @@ PATH = Path(__file__).parent.parent / "docs" / "authors.md"
 def render() -> str:
     """The whole page."""
     methods = [method for method in icon.methods() if method.program is not None]
-    lines = [[m.name, _there(p), f"`{_made(m)}`", p.factor or "does not follow"] for m in methods if (p := m.program)]
+    unknown = "does not follow from ours"
+    lines = [[m.name, _there(p), f"`{_made(m)}`", p.factor or unknown] for m in methods if (p := m.program)]
     return fill("authors.md", methods=methods, lines=lines, sheet=sheet, call=call)
 
 

@@ -83,12 +83,12 @@ def measure(s: Sample, temperature: float, alpha: float) -> dict[str, float]:
 
 def words(runs: pd.DataFrame, share: float) -> str:
     """The words of the report, in which the numbers are said; ``share`` of the negatives are false ones."""
-    found = runs[runs["α = τ⁺"] > 0]
+    debiased = runs[runs["α = τ⁺"] > 0]
     courses = {t: part.groupby("α = τ⁺").mean() for t, part in runs.groupby("Temperature", sort=False)}
     sums = {
         "off": (runs["Sum of p̃"] - 1).abs().max(),
-        "least": found["Least sum"].min(),
-        "largest": found["Largest sum"].max(),
+        "least": debiased["Least sum"].min(),
+        "largest": debiased["Largest sum"].max(),
     }
     return fill("debiasing.md", batches=len(SEEDS), points=POINTS, share=share, courses=courses, **sums)
 
@@ -99,15 +99,15 @@ def draw(runs: pd.DataFrame) -> str:
         figure = Figure(figsize=(11, 6.6), layout="constrained")
         grid = figure.subplots(len(TEMPERATURES), len(PANELS), sharex=True)
         for line, temperature in zip(grid, TEMPERATURES, strict=True):
-            found = runs[runs["Temperature"] == temperature].groupby("α = τ⁺")
+            by_alpha = runs[runs["Temperature"] == temperature].groupby("α = τ⁺")
             line[0].fill_between(
-                ALPHAS, found["Least sum"].min(), found["Largest sum"].max(), color=ESTIMATE, alpha=0.2, lw=0
+                ALPHAS, by_alpha["Least sum"].min(), by_alpha["Largest sum"].max(), color=ESTIMATE, alpha=0.2, lw=0
             )
             line[0].set(yscale="log", ylabel=f"temperature {temperature}")
             line[0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             for axes, curves in zip(line, PANELS.values(), strict=True):
                 for name, (label, colour, dashes) in curves.items():
-                    axes.plot(ALPHAS, found[name].mean(), color=colour, ls=dashes, label=label)
+                    axes.plot(ALPHAS, by_alpha[name].mean(), color=colour, ls=dashes, label=label)
         for axes, title in zip(grid[0], PANELS, strict=True):
             axes.set_title(title, loc="left", fontweight="bold", fontsize=11, pad=52)
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), frameon=False, fontsize=9, borderaxespad=0.2)

@@ -16,5 +16,5 @@ class Examples(Extension):
     def on_instance(self, *, obj: Object, **kwargs: Any) -> None:
         """Called for each object that was read."""
         if obj.docstring is not None:
-            text = EXAMPLE.sub(lambda found: f"\n```pycon\n{found[0].rstrip()}\n```\n", obj.docstring.value)
+            text = EXAMPLE.sub(lambda example: f"\n```pycon\n{example[0].rstrip()}\n```\n", obj.docstring.value)
             obj.docstring.value = text

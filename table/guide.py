@@ -35,7 +35,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     assert config.nav is not None
     next(part for part in config.nav if "Methods" in part)["Methods"] = [
         "methods/index.md",
-        *({name: [{m.name: _page_of(m)} for m in found]} for name, found in _families()),
+        *({name: [{m.name: _page_of(m)} for m in methods]} for name, methods in _families()),
     ]
     return config
 
@@ -53,7 +53,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_content(text: str, **_: Any) -> str:
     """Formulas as MathML, which browsers draw without a script."""
-    return FORMULA.sub(lambda found: _drawn(found[2], inline=found[1] == "span"), text)
+    return FORMULA.sub(lambda match: _drawn(match[2], inline=match[1] == "span"), text)
 
 
 def _drawn(escaped: str, inline: bool) -> str:
@@ -71,7 +71,7 @@ def index() -> str:
     def line(m: Method) -> list[str]:
         return [f"[{m.name}]({m.slug}.md)", str(m.year or ""), m.row, m.column, f'`icon.method("{m.slug}")`']
 
-    families = {name: sheet(head, map(line, found)) for name, found in _families()}
+    families = {name: sheet(head, map(line, methods)) for name, methods in _families()}
     return fill("methods.md", count=len(icon.methods()), families=families)
 
 

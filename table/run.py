@@ -77,12 +77,12 @@ def regenerate(
 
 def verify(method: Method, peers: bool = True) -> MethodResult:
     """The checks of one method for every seed, and the packages that implement it."""
-    found = _record(method)
-    found["checks"] = _results(CHECKS.get(method.slug, []))
-    found["peers"] = compared(method.slug, sample(0)) if peers else []
-    if found["program"] is not None and (check := getattr(module_of(method.slug), "PROGRAM", None)) is not None:
-        found["program"]["checks"] = _results([check])
-    return {**found, "verified": is_verified({**found, "verified": True})}
+    record = _record(method)
+    record["checks"] = _results(CHECKS.get(method.slug, []))
+    record["peers"] = compared(method.slug, sample(0)) if peers else []
+    if record["program"] is not None and (check := getattr(module_of(method.slug), "PROGRAM", None)) is not None:
+        record["program"]["checks"] = _results([check])
+    return {**record, "verified": is_verified({**record, "verified": True})}
 
 
 def _record(method: Method) -> MethodResult:

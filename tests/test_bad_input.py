@@ -70,7 +70,7 @@ INPUT: list[Bad] = [
     ("no prototypes", lambda: icon.method("cross-entropy")(Z, LABELS), ValueError, r"^input: got one set of points, expected a pair \(z, prototypes\)"),
     ("widths", lambda: icon.method("clip")((Z, Z[:, :1])), ValueError, r"^input: got shapes \(8, 2\), \(8, 1\), expected the same number of columns"),
     ("not aligned", lambda: icon.method("clip")((Z, Z[:5])), ValueError, r"^input: got 8 and 5 rows, expected equal numbers"),
-    ("more clusters than points", lambda: icon.method("dcd", n_neighbors=2)(normal(4, 5), X[:4]), ValueError, r"^input: got 5 clusters for 4 points, expected no more"),
+    ("more clusters than points", lambda: icon.method("dcd", n_neighbors=2)(normal(4, 5), X[:4]), ValueError, r"^input: got 5 clusters, expected at most 4, the number of points"),
 ]  # fmt: skip
 
 TARGET: list[Bad] = [

@@ -94,7 +94,7 @@ def test_the_calls_of_a_method_run(method: Any) -> None:
 def test_the_page_of_the_commands_says_choices_and_defaults() -> None:
     lines = {re.sub(" +", " ", line) for line in guide.commands().splitlines()}
     chosen = "`map`, `clusters`, `retrieval`, `classification`"
-    assert f"| `--for` | What the features are to become. One of {chosen}. | `map` |" in lines
+    assert f"| `--for` | What you want to make of the features. One of {chosen}. | `map` |" in lines
     assert "| `--seed` | Seed: the same one gives the same result on the same machine. | `0` |" in lines
     assert any(line.startswith("| `FEATURES` | ") and line.endswith(" | |") for line in lines)
 

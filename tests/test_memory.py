@@ -264,7 +264,9 @@ print((peak() - before) * 2**20 / loss.memory_estimate(12000, 64))
 
 def test_a_run_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("icon._checks.available_memory", lambda: 2**20)
-    with pytest.raises(MemoryError, match=r"^a loss of 2000 x 2000 points needs .* GiB, .* GiB are free; give block="):
+    with pytest.raises(
+        MemoryError, match=r"^a loss of 2000 x 2000 points needs .* GiB, but .* GiB are free; give block="
+    ):
         icon.method("simclr")(torch.randn(2000, 32), torch.arange(2000) // 2)
 
 

@@ -1,4 +1,4 @@
-"""How much equal sizes should be worth when small clusters are merged, and what says so without labels."""
+"""How much equal sizes should be worth when small clusters are merged, and what can tell without labels."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def curves(frame: DataFrame) -> Figure:
 
 EXPERIMENT = Experiment(
     name="balance",
-    question="How much should equal sizes be worth when small clusters are merged, and what says so without labels?",
+    question="How much should equal sizes be worth when small clusters are merged, and what can tell without labels?",
     settings=Settings,
     configurations=grid(sizes=SIZES, balance=BALANCES),
     run=run,

@@ -181,7 +181,7 @@ def numbers(frame: DataFrame) -> Figure:
 
 EXPERIMENT = Experiment(
     name="n-clusters",
-    question="How many clusters are there, and what says so without labels?",
+    question="How many clusters are there, and what can tell without labels?",
     settings=Settings,
     configurations=grid(rule=tuple(RULES)),
     run=run,

@@ -34,22 +34,28 @@ def _top(version: Version = False) -> None:
 
 Features = Annotated[
     str,
-    typer.Argument(help="Features: .npy .npz .csv .tsv .txt .xlsx .parquet .safetensors, or - for CSV on stdin."),
+    typer.Argument(
+        metavar="FEATURES",
+        help="Features: .npy .npz .csv .tsv .txt .xlsx .parquet .safetensors, or - for CSV on stdin.",
+    ),
 ]
 Several = Annotated[
     list[str],
-    typer.Argument(help="Features, as of icon embed; several files are several feature spaces of the same points."),
+    typer.Argument(
+        metavar="FEATURES",
+        help="Features, as for icon embed; several files are several feature spaces of the same points.",
+    ),
 ]
 Key = Annotated[str | None, typer.Option(help="Which array or column of the file.")]
-Sep = Annotated[str | None, typer.Option(help="Between the cells of a table: a character, tab or space.")]
-Decimal = Annotated[str | None, typer.Option(help="Mark of decimals of a table: . or ,")]
+Sep = Annotated[str | None, typer.Option(help="Separator of the cells of a table: a character, tab or space.")]
+Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a table: . or ,")]
 Header = Annotated[bool | None, typer.Option(help="Whether the first line of a table holds names.")]
 Columns = Annotated[
     str | None,
-    typer.Option(help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (9 is not in it)."),
+    typer.Option(help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (2 to 8)."),
 ]
-Drop = Annotated[str | None, typer.Option(help="Columns that are no features, written as --columns.")]
-Id = Annotated[str | None, typer.Option("--id", help="A column that is no feature and goes into the output.")]
+Drop = Annotated[str | None, typer.Option(help="Columns that are not features, written as for --columns.")]
+Id = Annotated[str | None, typer.Option("--id", help="A column that is not a feature and goes into the output.")]
 Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
 
 
@@ -86,12 +92,14 @@ def show_table(
 
 @app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian    icon show tsne --json")
 def show_one(
-    name: Annotated[str, typer.Argument(help="A method, or a row of the table.")],
-    column: Annotated[str | None, typer.Argument(help="A column, where the first is a row.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A method, or a row of the table.")],
+    column: Annotated[
+        str | None, typer.Argument(metavar="COLUMN", help="A column, if the first argument is a row.")
+    ] = None,
     as_json: AsJson = False,
     load: Load = None,
 ) -> None:
-    """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, where it was published."""
+    """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, and where it was published."""
     from icon.cli import show
 
     _or_exit(lambda: show.load(load or []))
@@ -109,27 +117,29 @@ def embed(
         ),
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="Form of the coordinates in the folder.")] = Form.csv,
-    method: Annotated[str | None, typer.Option(help="A method of the table, for a row and a column.")] = None,
+    method: Annotated[str | None, typer.Option(help="A method of the table, instead of a row and a column.")] = None,
     row: Annotated[str, typer.Option(help="Row of the table (learned q).")] = "student-t",
     column: Annotated[str, typer.Option(help="Column of the table (supervisory p).")] = "gaussian",
     components: Annotated[int, typer.Option("--components", "-d", help="Dimensions of the map.")] = 2,
-    perplexity: Annotated[float | None, typer.Option(help="Of the Gaussian column; 30 if absent.")] = None,
-    neighbors: Annotated[int | None, typer.Option(help="Nearest neighbours of p.")] = None,
+    perplexity: Annotated[float | None, typer.Option(help="Perplexity of the Gaussian column; 30 if absent.")] = None,
+    neighbors: Annotated[int | None, typer.Option(help="Number of nearest neighbours that p has.")] = None,
     dof: Annotated[float | None, typer.Option(help="Degrees of freedom of the Student-t row.")] = None,
-    iterations: Annotated[int, typer.Option(help="Steps.")] = 1000,
+    iterations: Annotated[int, typer.Option(help="Number of steps.")] = 1000,
     landmarks: Annotated[
         int | None,
-        typer.Option(help="Lay out so many points together, and place the others against them: for millions."),
+        typer.Option(
+            help="Lay out this many points together, and place the others around them: for millions of points."
+        ),
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(help="File of labels: of the columns classes and data-label, and to colour the picture with."),
+        typer.Option(help="File of labels: for the columns classes and data-label, and to colour the picture."),
     ] = None,
     graph: Annotated[
         str | None,
-        typer.Option(help="File of the column graph: edges (two numbers of points and a weight), or a matrix."),
+        typer.Option(help="File for the column graph: edges (the numbers of two points and a weight), or a matrix."),
     ] = None,
-    pairs: Annotated[str | None, typer.Option(help="File of the column pairs: an id for each point.")] = None,
+    pairs: Annotated[str | None, typer.Option(help="File for the column pairs: an id for each point.")] = None,
     key: Key = None,
     sep: Sep = None,
     decimal: Decimal = None,
@@ -140,7 +150,7 @@ def embed(
     seed: Seed = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Embed features with a loss of the table; the default is t-SNE. Under torchrun, ranks share each step."""
+    """Embed features with a loss of the table; the default is t-SNE. Under torchrun, the ranks share each step."""
     from icon.cli import fits
 
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
@@ -182,9 +192,9 @@ def cluster(
     form: Annotated[Form, typer.Option("--format", help="Form of the assignments in the folder.")] = Form.csv,
     knn: Annotated[
         int | None,
-        typer.Option(help="Nearest neighbours; 10 if absent, and fewer where there are hardly so many points."),
+        typer.Option(help="Number of nearest neighbours; 10 if absent, or fewer where there are few points."),
     ] = None,
-    walks: Annotated[int, typer.Option(help="Average of walks of 1 to this many steps.")] = 3,
+    walks: Annotated[int, typer.Option(help="Average over walks of 1 to this many steps.")] = 3,
     debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.1,
     balance: Annotated[
         float | None, typer.Option(help="How much equal sizes are worth, 0 to 1; chosen if absent.")
@@ -192,11 +202,11 @@ def cluster(
     restarts: Annotated[
         int,
         typer.Option(
-            help="Restarts; the lowest loss is kept (with a balance below 1, of those with the most clusters)."
+            help="Restarts; the lowest loss is kept (with a balance below 1, among those with the most clusters)."
         ),
     ] = 3,
     labels: Annotated[
-        str | None, typer.Option(help="File of labels, to score with only; -1 or a missing entry is unknown.")
+        str | None, typer.Option(help="File of labels, used for scoring only; -1 or a missing entry means unknown.")
     ] = None,
     key: Key = None,
     sep: Sep = None,
@@ -214,7 +224,7 @@ def cluster(
 ) -> None:
     """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table.
 
-    Under torchrun (torchrun --nproc-per-node 2 -m icon cluster ...), ranks share the points of each step.
+    Under torchrun (torchrun --nproc-per-node 2 -m icon cluster ...), the ranks share the points of each step.
     """
     from icon.cli import fits
 
@@ -233,19 +243,21 @@ def advise(
     out: Annotated[Path, typer.Option(help="A folder for the page (index.html) and the numbers (advice.csv).")] = Path(
         "advice"
     ),
-    goal: Annotated[Goal, typer.Option("--for", help="What the features are to become.")] = Goal.map,
-    budget: Annotated[str, typer.Option(help="How long it may take, as 90s, 10m or 1h.")] = "10m",
-    rounds: Annotated[int, typer.Option(help="Samples that every loss is tried on, at most.")] = 5,
+    goal: Annotated[Goal, typer.Option("--for", help="What you want to make of the features.")] = Goal.map,
+    budget: Annotated[str, typer.Option(help="How long it may take, for example 90s, 10m or 1h.")] = "10m",
+    rounds: Annotated[int, typer.Option(help="Most samples that each loss is tried on.")] = 5,
     clusters: Annotated[Any, _clusters("Number of clusters, for clusters")] = "auto",
     labels: Annotated[
         str | None,
-        typer.Option(help="File of labels: to judge by, to learn from, and to colour with; -1 or missing is unknown."),
+        typer.Option(
+            help="File of labels: to judge by, to learn from, and to colour with; -1 or a missing entry means unknown."
+        ),
     ] = None,
     pairs: Annotated[
-        str | None, typer.Option(help="File of an id for each point; points with the same id belong together.")
+        str | None, typer.Option(help="File with an id for each point; points with the same id belong together.")
     ] = None,
     graph: Annotated[
-        str | None, typer.Option(help="File of edges (two numbers of points and a weight) or a matrix.")
+        str | None, typer.Option(help="File of edges (the numbers of two points and a weight), or of a matrix.")
     ] = None,
     key: Key = None,
     sep: Sep = None,
@@ -253,11 +265,11 @@ def advise(
     header: Header = None,
     columns: Columns = None,
     drop: Drop = None,
-    id_: Annotated[str | None, typer.Option("--id", help="A column that is no feature.")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="A column that is not a feature.")] = None,
     seed: Seed = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of what was read.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say what was read.")] = False,
 ) -> None:
-    """Try the losses of the table that suit your data, rank them, and print the code of the best."""
+    """Try the losses of the table that suit your data, rank them, and print the code of the best one."""
     from icon.cli import advise as command
 
     table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}

@@ -82,7 +82,9 @@ def cell(row: str, column: str, as_json: bool = False) -> None:
         return
     console = terminal.console()
     names = Text(", ").join(Text(m.name, style=_bold(m)) for m in here if m.in_table)
-    terminal.line(console, names if names.plain else Text("no name: it computes all the same", style="bold"))
+    terminal.line(
+        console, names if names.plain else Text("This cell has no name; it computes all the same.", style="bold")
+    )
     terminal.line(console, Text(code))
     terminal.line(console, Text(repr(loss)))
     if variants := [Text(m.slug, style=STYLES.get(m.family, "")) for m in here if not m.in_table]:

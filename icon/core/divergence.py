@@ -103,7 +103,7 @@ def resolve(divergence: str | Divergence) -> Divergence | None:
         TypeError: neither a name nor a function, or a class.
     """
     if isinstance(divergence, type):
-        raise TypeError(f"divergence: got the class {divergence.__name__}, expected an object of it")
+        raise TypeError(f"divergence: got the class {divergence.__name__}, expected an instance of it")
     if not isinstance(divergence, str):
         if not callable(divergence):
             raise TypeError(f"divergence: got {divergence!r}, expected a name or a function of (p, q, log_q)")

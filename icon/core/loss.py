@@ -44,7 +44,7 @@ class Loss(nn.Module):
     >>> rows = loss.p(x)        # prepare p once ...
     >>> value = loss(z, rows)   # ... and use it at every step
 
-    Settings are read and not set: `replace` gives a loss with others.
+    Settings are read-only: `replace` gives a loss with others.
 
     Args:
         p: supervisory distribution (`icon.p`).
@@ -57,7 +57,7 @@ class Loss(nn.Module):
             their sum, ``"mean"`` the sum divided by that of the weights.
         on_no_positive: what happens to anchors without a positive: ``"skip"`` leaves them out of the mean (0 under
             ``"none"``), ``"zero"`` counts them as 0, ``"raise"`` refuses them. Their number is reported by a warning.
-            Where nobody has a positive, the loss is 0.
+            Where no anchor has a positive, the loss is 0.
         anchor_weights: ``w_i``: None (1), ``"stationary"`` (p's marginal: degree / volume of a graph), or ``[n]``.
         block: anchors evaluated at a time; None chooses. The result does not depend on it.
         name: what `repr` calls this loss; None looks the parts up in the table.
@@ -70,9 +70,9 @@ class Loss(nn.Module):
         group: ``"world"`` or a process group of `torch.distributed`: the loss is that of the batches of all its ranks
             together, which may be of any sizes. A rank gets W times its share, so that the average over W ranks of
             values, and of gradients as `DistributedDataParallel` takes it, is that of one process with all of them.
-            Points, targets and the weights of a call are given as in one process, each rank its own. The same on all
-            are prototypes, parameters of the loss, and prepared rows and ``anchor_weights`` (of the points of all
-            ranks, in their order). One value per anchor (``"none"``) is that of an own anchor, not multiplied.
+            Points, targets and the weights of a call are given as in one process, each rank its own. Prototypes,
+            parameters of the loss, prepared rows and ``anchor_weights`` (of the points of all ranks, in their order)
+            are the same on all. With ``"none"`` a rank gets the values of its own anchors, not multiplied.
         exchange: how points reach the other ranks of the group. ``"gather"``: each rank has those of all; ``"ring"``:
             it has those of one other at a time, which travel twice. Targets are gathered in both.
         empty: the former name of ``on_no_positive``.

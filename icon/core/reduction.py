@@ -26,7 +26,7 @@ class Terms(NamedTuple):
     >>> loss.terms(torch.eye(3), [0, 0, 0])  # p and q are uniform over the two others
     Terms(kl=tensor(0.), cross_entropy=tensor(0.6931), entropy=tensor(0.6931))
 
-    Where q is no distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
+    Where q is not a distribution (the rescaled limits ``mean``, ``second-order``, ``max``, ``constant``; ``decoupled``,
     ``debiased``; clusters with marginals or an exponent) the loss is the cross-entropy form and ``kl`` equals
     ``cross_entropy``; the entropy of p is reported beside it.
 

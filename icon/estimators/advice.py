@@ -122,7 +122,7 @@ def advise(
         random_state: of samples, splits and estimators.
 
     Raises:
-        ValueError: other lengths, an unknown goal, a budget that is no time or too short for one trial, or no labels
+        ValueError: other lengths, an unknown goal, a budget that is not a time or too short for one trial, or no labels
             for classification.
         TypeError: sparse features.
     """

@@ -50,51 +50,51 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     ``fit(X, y)`` uses y only where the column is made from it: ids ``[n]`` for ``"pairs"``, a graph of the n points in
     any form that `icon.p.Graph` takes (an adjacency, a graph of networkx or igraph, an edge list) for ``"graph"``,
-    labels ``[n]`` for ``"classes"``, where None, NaN and -1 are unknown: such points follow their nearest neighbours,
-    the others their class. The clusters are then matched to the classes, so that as many known points as possible have
-    their own label. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset`` of
-    feature rows. It may be sparse (scipy): p is then made from it as it is, and the mapper, also one of your own, sees
-    its leading singular directions, ``[n, min(128, n, f)]``. ``metric="precomputed"`` takes distances ``[n, n]`` as
-    X, and of a new point those to these n.
+    labels ``[n]`` for ``"classes"``, where None, NaN and -1 mean unknown: such points follow their nearest neighbours,
+    the others follow their class. The clusters are then matched to the classes, so that as many known points as
+    possible have their own label. X may be an array on disk (``numpy.memmap``), read in blocks, or a torch ``Dataset``
+    of feature rows. It may be sparse (scipy): p is then made from it as it is, and the mapper, also one of your own,
+    sees its leading singular directions, ``[n, min(128, n, f)]``. ``metric="precomputed"`` takes distances ``[n, n]``
+    as X, and of a new point those to these n.
 
     X may be a list or tuple of features ``[n, f]`` of the same points in several spaces, in memory, and new points come
-    in the same spaces. p is the mean of those of the spaces, each with walks of its own. Mappers, also one of your
-    own, see the spaces side by side, centred and each divided by one number, so that all count alike. So does a poor
-    space: features of one kind may do better in one array, each of them standardised.
+    in the same spaces. p is the mean of the p of each space, which has walks of its own. Mappers, also one of your
+    own, see the spaces side by side, centred and each divided by one number, so that all count alike, a poor one, too.
+    Features of one kind may therefore do better in one array, each of them standardised.
 
     Args:
         n_clusters: at most the number of points, and at least that of the classes in y. ``"auto"`` finds it in the
-            features, see `icon.suggest_n_clusters`, which tells how far that is right: separated clusters are counted
-            exactly, up to 100, and classes of real data within a factor of 1.6 on average. It is for columns of
-            features, the named mappers, and Euclidean or cosine distances; weights of the points play no part in it.
+            features, see `icon.suggest_n_clusters`, which says how good that is: separated clusters are counted
+            exactly, up to 100, and classes of real data within a factor of 1.6 on average. It needs a column that is
+            made from features, a named mapper, and Euclidean or cosine distances; weights of the points do not matter.
         column: of the table.
         n_neighbors: k of the column ``"knn"``; ``"auto"`` is 10, but at most half of a cluster of mean size (and at
-            least 3) and half of the other points, with a warning.
-        metric: of the neighbours, as in `icon.p.KNN`. ``"auto"`` is ``"sqeuclidean"``, and of more than 128 features in
-            memory in the leading 128 principal directions, but ``"cosine"`` where Euclidean neighbours are hubs, as
-            among counts of words: less than a quarter of them are mutual, and at least twice as many by the cosine
-            (of 2,000 points). Columns of other kernels have their own default for ``"auto"``, and columns that are not
-            made from features take nothing else.
+            least 3) and half of the other points; a warning says when it is lowered.
+        metric: of the neighbours, as in `icon.p.KNN`. ``"auto"`` is ``"sqeuclidean"``; of more than 128 features in
+            memory it uses the leading 128 principal directions. It is ``"cosine"`` where a few points are the Euclidean
+            neighbours of very many others, as among counts of words: among 2,000 points less than a quarter of the
+            neighbours are mutual, and at least twice as many by the cosine. For columns of other kernels ``"auto"`` is
+            their own default, and columns that are not made from features take nothing else.
         walks: K: average of the walks of 1 to K steps over p. 1 leaves p as it is.
         debias: α in [0, 1]: ``(1-α) p + α u`` with u uniform; 0 leaves p as it is. It decides how sure the clusters
-            are, ``1/C + (1 - 1/C) √(1-α)`` for C separated ones of equal sizes, and up to 0.3 hardly what they are.
-            From about 0.6 on clusters can be lost, earlier where many edges of p are wrong.
+            are, ``1/C + (1 - 1/C) √(1-α)`` for C separated ones of equal sizes, and up to 0.3 hardly changes them. From
+            about 0.6 on clusters can be lost, earlier where many edges of p are wrong.
         balance: b in [0, 1], how much clusters of equal sizes are worth: with b = 1 the loss is, up to its sign, the
             mutual information of the clusters of neighbours, which is largest for equal ones, and ``(1-b) H`` is added,
             H the entropy of their sizes; with b = 0 separated clusters may have any sizes. Low values also let clusters
             die that are not separated. ``"auto"`` is 1, unless the clusters that the first restart merges are
             clearly separated with a smaller b (their normalised cut is lower by a third, and one cluster more would cut
-            three times as much): then it is that one for merging and for the choice of the restart, and 0.8 while
-            training. It is 1 for more than 50 clusters and for weighted points.
+            three times as much): then that b is used for merging and for choosing the restart, and 0.8 while training.
+            It is 1 for more than 50 clusters and for weighted points.
         mapper: ``"mlp"``, ``"linear"``, ``"lookup"``, or an ``nn.Module`` (copied) from features ``[b, f]`` to logits
             ``[b, n_clusters]``. The named ones see features that were centred and divided by one number, their root
             mean square, and of more than 128 the leading principal directions; a module of your own sees X as it is.
         hidden: width of the MLP's hidden layer, or several.
         max_iter: steps of Adam; its rate falls to zero over the second half.
         learning_rate: of Adam; ``"auto"`` is 5e-3, and 0.1 for a lookup.
-        n_init: number of restarts. The one with the lowest loss over all points is kept, with b < 1 of those with the
-            most clusters; labels play no part in that. A module of your own is used as it is at first, and with newly
-            drawn parameters in the other restarts.
+        n_init: number of restarts. The one with the lowest loss over all points is kept, with b < 1 the lowest among
+            those with the most clusters; labels are not used for that. A module of your own is used as it is at first,
+            and with newly drawn parameters in the other restarts.
         init: the initialisation, or several that the restarts take in turn. ``"merged-k-means"`` takes many k-means
             clusters of the features (six for each that is wanted, and 100, where there are points enough), merges them
             so that neighbours keep as much information about each other as possible, and trains the head to give the
@@ -103,7 +103,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             made from the features. ``"k-means"`` trains the head to give the k-means clusters of the features.
             ``"random"`` leaves it as it was drawn.
         batch_size: ``"auto"`` (512, or 8 for each cluster; all points up to 1024, or where there are no more); None
-            evaluates all points at a step; a number draws so many pairs (anchor, partner drawn by walking). It should
+            evaluates all points at a step; a number draws that many pairs (anchor, partner drawn by walking). It should
             hold several points of each cluster.
         ema: decay of a moving average of the head, which is then what is kept; 0 keeps the head itself.
         neighbors: how the column ``"knn"`` finds them: ``"exact"``, ``"approximate"``, or ``"auto"``: exact up to
@@ -132,7 +132,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             values, else ``"cluster 1"``, ``"cluster 2"``, ...).
         labels_: ``[n]``, some of ``classes_``; numbers without a gap where these are numbers of clusters.
         probabilities_: ``[n, C]`` of the points of the fit, a column for each of ``classes_``.
-        n_empty_: how many clusters stayed empty; a warning tells it, too. They are the last of those that match none of
+        n_empty_: how many clusters stayed empty; a warning says so, too. They are the last of those that match none of
             the labels of y.
         balance_: b as it was given or chosen, while training.
         loss_: KL(p‖q) over all points, plus ``(1-b) H``; above 4096 points the cross-entropy of a sample of pairs, the
@@ -146,10 +146,10 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         knn_recall_: of an approximate search for neighbours; the lowest of several spaces.
         space_widths_: ``[s]`` the number of features of each of several spaces.
         space_names_: the names of the features of those that have some, by the number of the space.
-        space_means_: ``[f]`` what mappers see their features less.
-        space_scales_: ``[s]`` what each space is then divided by.
+        space_means_: ``[f]`` the mean of each feature, which is subtracted before a mapper sees it.
+        space_scales_: ``[s]`` the number that each space is then divided by.
 
-    A single restart often ends in a local minimum (two clusters merged, a third one split), and its loss tells.
+    A single restart often ends in a local minimum (two clusters merged, a third one split), which its loss shows.
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929), debiased InfoNCE clustering.
     """

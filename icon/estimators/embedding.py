@@ -91,7 +91,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         row: of the table.
         column: of the table; the loss is that of the first method that the table names in the cell.
         method: a named method (``"tsne"``, ``"sne"``), in place of a row and a column.
-        perplexity: of a p that has one, or several, whose p are averaged. The default of 30 is lowered to a third of
+        perplexity: of a p that has one; the p of several are averaged. The default of 30 is lowered to a third of
             the other points where there are fewer than that, with a warning; a given one never is.
         n_neighbors: of p; ``"auto"`` keeps three times as many as the perplexity where maps are made on a grid.
         dof: degrees of freedom > 0 of the Student-t row.
@@ -100,7 +100,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
             one number, their root mean square; p and a module of your own see X as it is.
         init: of a lookup: ``"pca"``, ``"spectral"`` (eigenvectors of p's graph), ``"random"`` (all of standard
-            deviation 1; 1e-4 for t-SNE), or an array ``[n, n_components]`` taken as it is: an earlier map goes on.
+            deviation 1; 1e-4 for t-SNE), or an array ``[n, n_components]``, such as an earlier map.
         learning_rate: ``"auto"``: for t-SNE ``max(n / 4e, 50)`` with e the exaggeration of the moment; otherwise of
             Adam, 0.1 for a lookup and 5e-3 for the others.
         early_exaggeration: factor >= 1 of p's edges in the first 250 steps of t-SNE (a quarter of ``max_iter``, if that
@@ -120,7 +120,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             at most two dimensions, where it can (`icon.core.evaluators.Grid`): O(n) at each step, where exact sums
             are O(n²).
         tolerance: > 0, of that grid: how far its sums may be from exact ones.
-        landmarks: lay out only so many points, drawn at random, and place the others against them as `transform` does,
+        landmarks: lay out only this many points, drawn at random, and place the others on that map as `transform` does,
             a block at a time: for ten million points. None lays out all.
         n_jobs: threads of a fit; -1 takes all cores. None takes one for small operations, and for large ones as many as
             torch is set to. Torch's own setting is restored after the fit.
@@ -139,7 +139,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     X may lie on disk (``numpy.memmap``): a mapper with ``batch_size`` reads its batches, and ``landmarks`` one block of
     the others at a time. X may be sparse (scipy), such as counts or tf-idf: p is made from it as it is, and the mapper,
     also one of your own, sees its leading singular directions, ``[n, min(128, n, f)]``.
-    ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X; other metrics stand in `icon.p.Gaussian`.
+    ``hyper={"metric": "precomputed"}`` takes distances ``[n, n]`` as X; `icon.p.Gaussian` lists other metrics.
 
     Attributes:
         embedding_: ``[n, n_components]`` float32.

@@ -153,7 +153,9 @@ def without_some(
     forest = sp.csgraph.minimum_spanning_tree(order).toarray()  # of a sample, which has few points
     free = np.flatnonzero((forest + forest.T)[start, end] == 0)
     if len(free) == 0:
-        raise ValueError("graph: got no edge beside a spanning forest, expected cycles, of which edges can be held out")
+        raise ValueError(
+            "graph: got no edge besides those of a spanning forest, expected cycles, whose edges can be held out"
+        )
     gone = random.choice(free, min(len(free), max(1, len(start) // 5)), replace=False)
     kept = np.delete(np.arange(len(start)), gone)
     rest = sp.coo_array((upper.data[kept], (start[kept], end[kept])), graph.shape)

@@ -70,7 +70,7 @@ def balance_of(joint: Array, n_groups: int) -> float:
     It is 1, unless other groups have a normalised cut of less than two thirds, and one group more would cut three times
     as much: then the groups are separated, and they are as many as there are. A smaller cut alone says little, because
     a few hardly connected points are cut off easily, and along a line any cut is small, wherever it is. The normalised
-    cut is the limit of the loss for a leak of one; of separated groups it prefers none for their sizes. Of several
+    cut is the limit of the loss for a leak of one; among separated groups it prefers no sizes. Of several
     balances that give these groups it is the smallest: with a larger one a restart that cuts the large group has the
     lower loss.
     """

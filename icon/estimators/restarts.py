@@ -68,6 +68,6 @@ def tell(restarts: NDArray[np.int64], n_clusters: int, n_empty: int) -> None:
         check.warn(f"n_clusters: got {n_clusters}, of which {n_empty} stayed empty", ConvergenceWarning)
     agree = agreement(restarts)
     if agree is not None and agree < AGREE:
-        little = f"agree little (mean adjusted Rand index {agree:.2f}), the clusters depend on the restart"
+        little = f"agree little (mean adjusted Rand index {agree:.2f}), so the clusters depend on the restart"
         hint = "other features, another number of clusters or more restarts may help"
-        check.warn(f"restarts: {little}: {hint}", ConvergenceWarning)
+        check.warn(f"restarts: {little}; {hint}", ConvergenceWarning)

@@ -30,8 +30,8 @@ def register_estimator(name: str) -> Callable[[E], E]:
         name: its name in saved files: letters, digits, ``-`` and ``_``.
 
     Raises:
-        ValueError: the name or the class is registered already, or it is no name.
-        TypeError: no class that is derived from one of these two.
+        ValueError: the name or the class is registered already, or the name is not valid.
+        TypeError: a class that is not derived from one of these two.
     """
     refuse_name(name, "name", READERS, "estimator")
 

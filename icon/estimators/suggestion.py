@@ -70,8 +70,8 @@ def suggest_n_clusters(
             average, or two.
         metric: of the neighbours: ``"sqeuclidean"``, ``"euclidean"`` or ``"cosine"``.
         random_state: of k-means and of the Gaussian.
-        clustering: ``walks``, 3 if absent: p is the average of the walks of 1 to so many steps. Other arguments of
-            `icon.Clustering` play no part any more, and a DeprecationWarning tells it.
+        clustering: ``walks``, 3 if absent: p is the average of the walks of 1 to this many steps. Other arguments of
+            `icon.Clustering` play no part any more, and a DeprecationWarning says so.
 
     Raises:
         ValueError: more clusters or neighbours than points, or another metric.

@@ -31,7 +31,7 @@ def register_row(slug: str, name: str | None = None) -> Callable[[T], T]:
 
     Raises:
         TypeError: no subclass of `icon.q.Kernel`, or one that leaves a method to its subclasses.
-        ValueError: the slug or the name is taken, or is no name.
+        ValueError: the slug or the name is taken, or is not valid.
     """
     return _adding(ROWS, slug, name, q.Kernel, "row")
 
@@ -45,7 +45,7 @@ def register_column(slug: str, name: str | None = None) -> Callable[[T], T]:
 
     Raises:
         TypeError: no subclass of `icon.p.Distribution`, or one without `rows`.
-        ValueError: the slug or the name is taken, or is no name.
+        ValueError: the slug or the name is taken, or is not valid.
     """
     return _adding(COLUMNS, slug, name, p.Distribution, "column")
 
@@ -58,8 +58,8 @@ def register_partition(name: str) -> Callable[[T], T]:
             whose objects are partitions, and which can be made without arguments.
 
     Raises:
-        ValueError: the name is taken, or is no name.
-        TypeError: no such class.
+        ValueError: the name is taken, or is not valid.
+        TypeError: not such a class.
     """
 
     def is_one(kind: Any) -> bool:
@@ -77,7 +77,7 @@ def register_divergence(name: str) -> Callable[[T], T]:
             of ``(p, q, log_q)``, or a class whose objects are such, and which can be made without arguments.
 
     Raises:
-        ValueError: the name is taken, or is no name.
+        ValueError: the name is taken, or is not valid.
         TypeError: neither a function nor such a class.
     """
 
@@ -98,8 +98,8 @@ def register_evaluator(name: str) -> Callable[[T], T]:
             that can be made without arguments.
 
     Raises:
-        ValueError: the name or the class is registered already, or it is no name.
-        TypeError: no such class.
+        ValueError: the name or the class is registered already, or the name is not valid.
+        TypeError: not such a class.
     """
 
     def is_one(kind: Any) -> bool:
@@ -147,7 +147,7 @@ def _naming(
 
 
 def refuse_name(name: Any, argument: str, known: Mapping[str, Any], what: str) -> None:
-    """Raise ValueError for what is no name in code, or the name of another part of its kind."""
+    """Raise ValueError for what is not a name in code, or the name of another part of its kind."""
     if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)):
         raise ValueError(f"{argument}: got {name!r}, expected letters, digits, '-' and '_'")
     refuse_taken(name, argument, list(known), what)

@@ -38,7 +38,7 @@ def register_method(
     sets: tuple[str, ...] = (),
     number: Number | None = None,
 ) -> Callable[[Callable[P, Loss]], Callable[P, Loss]]:
-    """Decorator that registers a factory of losses as a method; its signature tells the hyper-parameters.
+    """Decorator that registers a factory of losses as a method; its signature says the hyper-parameters.
 
     Args:
         slug: its name in code.
@@ -54,7 +54,7 @@ def register_method(
     Raises:
         ValueError: the slug or the name is taken or no name, the coordinate, the family or the citation does not exist,
             or a hyper-parameter has no default.
-        TypeError: the cell is no pair.
+        TypeError: the cell is not a pair.
     """
     if not (isinstance(cell, tuple) and len(cell) == 2):
         raise TypeError(f"cell: got {cell!r}, expected (row, column)")

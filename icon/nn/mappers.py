@@ -98,7 +98,7 @@ class Principal(nn.Module):
 
     Args:
         x: ``[n, f]`` the features that give the mean, the directions and the root mean square.
-        dims: at most so many directions.
+        dims: at most this many directions.
     """
 
     mean: Tensor
@@ -257,7 +257,7 @@ def build(
         hidden: widths of the hidden layers of the MLP.
         start: ``[n, d_out]`` first values of the lookup.
         orthonormal: whether the columns of the linear map are kept so.
-        max_features: where x has more columns, the named ones see so many principal directions instead (`Principal`).
+        max_features: where x has more columns, the named ones see this many principal directions instead (`Principal`).
         first: how linear maps and networks see the features, where it is not by `Rescale` or `Principal`.
 
     Raises:

@@ -123,8 +123,8 @@ class Distribution(Composable):
         rows = self.rows(target, sets)
         if rows.has_self_mass():
             raise ValueError(
-                "exclude_self: got True where i matches i of the other set, expected no mass there; where both sets "
-                "are the same points, give what p is made from once, for both"
+                "exclude_self: got True where i matches i of the other set, expected no mass there; if both sets are "
+                "the same points, give the target once, for both"
             )
         support = Support(rows.n, rows.m, True)
         return replace(rows, masses=rows.masses.on(support), support=support)

@@ -26,7 +26,7 @@ class Identity(Distribution):
 
     Raises:
         ValueError: ``exclude_self=True``, or another number of points than the input has.
-        TypeError: a target that is no number.
+        TypeError: a target that is not a number.
     """
 
     column: ClassVar[str] = "identity"

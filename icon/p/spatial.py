@@ -262,9 +262,9 @@ class Gaussian(_Kernel):
         competing = min(scores.shape[1], support.size)
         for perplexity in self._perplexities:
             if not 1 <= perplexity <= competing:
-                raise ValueError(
-                    f"perplexity: got {perplexity:g}, expected between 1 and {competing} for {support.m} points"
-                )
+                nearest = f" with n_neighbors={competing}" if competing < support.size else ""
+                expected = f"between 1 and {competing} for {support.m} points{nearest}"
+                raise ValueError(f"perplexity: got {perplexity:g}, expected {expected}")
         visible = mask(scores.detach())
         # Shifted before it is scaled: a large precision of tied scores is 0 and not infinity less infinity.
         shifted = scores - visible.amax(dim=1, keepdim=True)
@@ -292,7 +292,7 @@ class StudentT(_Kernel):
         dof: degrees of freedom ν > 0.
         sigma: scale > 0 of the distances.
         metric: ``"sqeuclidean"``, or another distance, as in `Gaussian`.
-        n_neighbors: keep so many nearest candidates; None keeps all.
+        n_neighbors: keep this many nearest candidates; None keeps all.
         detach: False lets gradients reach the features.
         exclude_self: whether the anchor is outside its own support. None: yes within one set of points, no between two.
     """

@@ -30,7 +30,7 @@ class Clusters(Kernel):
     nothing.
 
     With ``marginals`` m or an ``exponent`` β the score is ``log sum_c (φ_ic φ_jc)^β / m_c``: with β = 1 the pointwise
-    mutual information of the clusters of i and j. It is no log-probability, and the loss is the cross-entropy form.
+    mutual information of the clusters of i and j. It is not a log-probability, and the loss is the cross-entropy form.
 
     Args:
         leak: λ in [0, 1]: ``q̃ = λ u + (1-λ) q`` with u uniform (or proportional to the weights).
@@ -122,7 +122,9 @@ class Clusters(Kernel):
         if marginals is not None:
             return {"log phi": log_phi, "marginals": marginals}
         if anchors.shape[1] > support.m:
-            raise ValueError(f"input: got {anchors.shape[1]} clusters for {support.m} points, expected no more")
+            raise ValueError(
+                f"input: got {anchors.shape[1]} clusters, expected at most {support.m}, the number of points"
+            )
         d = weights if self.stationary else self.weights
         if d is None:
             sizes = {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every)}

@@ -54,7 +54,7 @@ class Partition(Protocol):
 
 @dataclass(frozen=True)
 class Plain:
-    """A function of scores and who competes, as a partition that is no normaliser: the cross-entropy form alone."""
+    """A function of scores and who competes, as a partition that is not a normaliser: the cross-entropy form alone."""
 
     function: Callable[[Tensor, Competition], Tensor]
     is_normalizer: ClassVar[bool] = False

@@ -95,7 +95,7 @@ def fit(
             the partition runs over the b partners. The loss is then that of the sampled p. Walks and debiasing at the
             end of p's operations are never computed: partners are drawn by walking, and uniform mass is spread over
             the batch. Where p is between points and labels (cross-entropy), b points are drawn with their labels.
-        negatives: with ``batch_size``, spread the uniform mass over so many partners drawn at random for each anchor
+        negatives: with ``batch_size``, spread the uniform mass over this many partners drawn at random for each anchor
             instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
             (clusters), costs O(b) instead of O(b²).
         teacher: a moving average of the mapper, updated after each step.

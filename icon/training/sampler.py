@@ -29,7 +29,7 @@ class PairSampler(Composable):
     Args:
         rows: p before any walk.
         weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
-        negatives: None spreads the uniform mass over the whole batch; a number over so many random partners.
+        negatives: None spreads the uniform mass over the whole batch; a number over this many random ones.
         steps: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
             average of p. A walk that cannot go on is drawn anew, as the average leaves it out.
         alpha: uniform mass of debiasing, beside what the rows have.

@@ -99,8 +99,8 @@ def _barlow_minimum(s: Sample) -> tuple[float, str]:
     distances = []
     for objective in (mine, theirs):
         options = {"maxiter": 5000, "maxfun": 20000, "ftol": 1e-16, "gtol": 1e-12}
-        found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-        za, zb = np.split(found.x.reshape(start.shape), 2)
+        optimum = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+        za, zb = np.split(optimum.x.reshape(start.shape), 2)
         distances.append(np.abs(cross_correlation(za, zb) - np.eye(za.shape[1])).max())
     note = f"largest entry of C - I: {distances[0]:.1e} here (τ = 2), {distances[1]:.1e} of the paper's loss"
     return float(max(distances)), note

@@ -37,8 +37,8 @@ def scores(x: Array, dimension: int) -> Array:
     """The minimiser ``[n, dimension]``, largest variance first; the sign of each column is arbitrary."""
     values, vectors = np.linalg.eigh(_gram(x))  # eigenvalues ascending
     leading = slice(None, -dimension - 1, -1)
-    found: Array = vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0.0))
-    return found
+    coordinates: Array = vectors[:, leading] * np.sqrt(np.maximum(values[leading], 0.0))
+    return coordinates
 
 
 def _gram(x: Array) -> Array:
@@ -78,8 +78,8 @@ def _mds_minimum(s: Sample) -> tuple[float, str]:
         return value.item(), gradient.numpy().ravel()
 
     options = {"maxiter": 2000, "ftol": 1e-16, "gtol": 1e-10}
-    found = minimize(objective, s.map2.ravel(), jac=True, method="L-BFGS-B", options=options)
-    z, principal = _centre(found.x.reshape(s.map2.shape)), scores(x, 2)
+    optimum = minimize(objective, s.map2.ravel(), jac=True, method="L-BFGS-B", options=options)
+    z, principal = _centre(optimum.x.reshape(s.map2.shape)), scores(x, 2)
     distance = np.linalg.norm(z @ z.T - principal @ principal.T) / np.linalg.norm(principal @ principal.T)
     return float(distance), "L-BFGS from a random map, τ = 1e5, against the eigenvectors of the centred Gram matrix"
 

@@ -55,8 +55,8 @@ def pointwise(student: Array, teacher: Array, marginals: Array, beta: float, tem
     """``−log Σ_c (φˢ_ic φᵗ_ic)^β / m_c``, one number per row."""
     shared = _log_shared(student, teacher, marginals, beta, temperature)
     top = shared.real.max(axis=1)
-    found: Array = -(top + np.log(np.exp(shared - top[:, None]).sum(axis=1)))
-    return found
+    losses: Array = -(top + np.log(np.exp(shared - top[:, None]).sum(axis=1)))
+    return losses
 
 
 def pointwise_slope(

@@ -48,6 +48,6 @@ def _line(index: Index, method: Method) -> list[str]:
     check = worst(method["checks"])
     measured = [check["name"], number(check["measured"]), tolerance(check)] if check else ["none", "–", "–"]
     peers = "<br>".join(map(peer, method["peers"])) or "–"
-    found = method["program"]
-    theirs = f"[{program(method)}]({found['url']})" if found and found["url"] else program(method)
+    authors = method["program"]
+    theirs = f"[{program(method)}]({authors['url']})" if authors and authors["url"] else program(method)
     return [method["name"], index.place(method), method["relation"], *measured, theirs, peers, MARKS[verdict(method)]]

@@ -24,11 +24,11 @@ REPAIRS = (
 def mathml(latex: str) -> Markup:
     """The formula as MathML; its LaTeX as code where the converter does not know a command."""
     try:
-        found = convert(re.sub(r"\\(lim|max|min)_", r"\\\1\\limits_", latex), display="block")
+        markup = convert(re.sub(r"\\(lim|max|min)_", r"\\\1\\limits_", latex), display="block")
     except Exception:  # the converter raises many unrelated types on bad LaTeX; the page must still be made
-        found = "\\"
-    if "\\" in found:
+        markup = "\\"
+    if "\\" in markup:
         return Markup('<code class="latex">{}</code>').format(latex)
     for pattern, repair in REPAIRS:
-        found = re.sub(pattern, repair, found)
-    return Markup(found.replace("<math ", f'<math alttext="{escape(latex)}" ', 1))
+        markup = re.sub(pattern, repair, markup)
+    return Markup(markup.replace("<math ", f'<math alttext="{escape(latex)}" ', 1))

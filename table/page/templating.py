@@ -52,22 +52,22 @@ def _environment() -> Environment:
 def coded(text: str) -> Markup:
     """Text with code between backticks and bold words between double asterisks, as in Markdown."""
 
-    def marked(found: re.Match[str]) -> str:
-        return f"<strong>{found[2]}</strong>" if found[1] is None else f"<code>{found[1]}</code>"
+    def marked(match: re.Match[str]) -> str:
+        return f"<strong>{match[2]}</strong>" if match[1] is None else f"<code>{match[1]}</code>"
 
     return Markup(re.sub(r"`([^`]*)`|\*\*([^*]+)\*\*", marked, str(escape(text))))
 
 
 def paragraphs(text: str) -> Markup:
     """The paragraphs of a text; those that begin with an asterisk are a list, as in Markdown."""
-    found = Markup("")
+    html = Markup("")
     for is_list, parts in groupby(text.split("\n\n"), lambda part: part.startswith("* ")):
         if is_list:
             items = Markup("").join(Markup("<li>{}</li>").format(coded(part[2:])) for part in parts)
-            found += Markup("<ul>{}</ul>").format(items)
+            html += Markup("<ul>{}</ul>").format(items)
         else:
-            found += Markup("").join(Markup("<p>{}</p>").format(coded(part)) for part in parts)
-    return found
+            html += Markup("").join(Markup("<p>{}</p>").format(coded(part)) for part in parts)
+    return html
 
 
 def thumbnail(figure: str) -> str:
@@ -75,11 +75,11 @@ def thumbnail(figure: str) -> str:
 
     Of a tall figure it is the top, because the whole would be too narrow to be seen.
     """
-    found = re.search(r'href="data:image/png;base64,([^"]+)"', figure)
-    if found is None:
+    link = re.search(r'href="data:image/png;base64,([^"]+)"', figure)
+    if link is None:
         return "data:image/svg+xml;base64," + b64encode(figure.encode()).decode()
     small = io.BytesIO()
-    with Image.open(io.BytesIO(b64decode(found[1]))) as picture:
+    with Image.open(io.BytesIO(b64decode(link[1]))) as picture:
         wide, high = THUMBNAIL
         shown = picture.convert("RGB").crop((0, 0, picture.width, min(picture.height, picture.width * high // wide)))
         shown.thumbnail(THUMBNAIL)

@@ -36,15 +36,15 @@ def all_checks(method: Method) -> list[Check]:
 
 def program(method: Method) -> str:
     """The authors' program in a few words: its name, its number in terms of the loss, how closely that was met."""
-    found = method["program"]
-    if found is None:
+    authors = method["program"]
+    if authors is None:
         return "–"
-    if not found["repository"]:
-        return f"none found; the paper's: {found['factor']}" if found["factor"] else "none found"
-    closest = worst(found["checks"])
-    said = found["factor"] or ("another loss, a part of which agrees" if closest else "another loss")
+    if not authors["repository"]:
+        return f"none found; the paper's cost is {authors['factor']}" if authors["factor"] else "none found"
+    closest = worst(authors["checks"])
+    said = authors["factor"] or ("another loss, a part of which agrees" if closest else "another loss")
     measured = f" ({number(closest['measured'])})" if closest else ""
-    return f"{found['repository'].split('/')[-1]}: {said}{measured}"
+    return f"{authors['repository'].split('/')[-1]}: {said}{measured}"
 
 
 def verdict(method: Method) -> bool | None:

@@ -153,7 +153,9 @@ def test_embed_tells_what_it_will_take_and_refuses_what_memory_cannot_hold(
     monkeypatch.setattr("icon._checks.available_memory", lambda: 1000)
     done = RUN.invoke(app, command)
     assert done.exit_code == 2
-    expected = "features: got 60 points, a map of which needs 0.0 GiB, 0.0 GiB are free; give fewer points, --landmarks"
+    expected = (
+        "features: got 60 points, a map of which needs 0.0 GiB, but 0.0 GiB are free; give fewer points, --landmarks"
+    )
     assert expected in done.stderr
     assert not (tmp_path / "map.csv").exists()
 

@@ -79,7 +79,7 @@ def test_options_reach_standard_input() -> None:
         (["x.csv", "--id", "sample", "--out", "c.npy"], "id: got sample"),
         (["x.csv", "--id", "sample", "--out", "found", "--format", "npy"], "id: got sample"),
         (["counts.csv"], "--header or --no-header"),
-        (["gap.csv"], "features: got a gap in row 2 (from 1), column a of gap.csv"),
+        (["gap.csv"], "features: got a gap in row 2 (counted from 1), column a of gap.csv"),
         (["x.csv", "--labels", "absent.csv"], "labels: got absent.csv"),
         (["x.csv", "--labels", "x.csv"], "labels: got 5 columns"),
         (["x.csv", "--labels", "x.csv", "--labels-key", "z"], "labels: got 'z'"),

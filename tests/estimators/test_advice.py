@@ -192,7 +192,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"pairs": np.arange(80)}, "pairs: got fewer than four ids"),
     ({"graph": np.ones((5, 5))}, "graph: got shape"),
     ({"graph": np.zeros((80, 80))}, "graph: got no edge"),
-    ({"graph": np.eye(80, k=1)}, "graph: got no edge beside a spanning forest"),
+    ({"graph": np.eye(80, k=1)}, "graph: got no edge besides those of a spanning forest"),
     ({"budget": "soon"}, "budget: got 'soon', expected a time above zero"),
     ({"budget": "0s"}, "budget: got '0s'"),
     ({"budget": -1}, "budget: got -1"),

@@ -131,7 +131,7 @@ def test_a_term_beside_the_loss_in_half_precision(name: str) -> None:
 def test_more_clusters_than_points_of_a_batch() -> None:
     z, t = torch.randn(4, 9), torch.randn(4, 9)
     assert torch.isfinite(icon.method("pmi")((z, t)))
-    with pytest.raises(ValueError, match=r"^input: got 9 clusters for 4 points"):
+    with pytest.raises(ValueError, match=r"^input: got 9 clusters, expected at most 4, the number of points"):
         icon.loss("clusters", "pairs")((z, t))
 
 

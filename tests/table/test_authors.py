@@ -30,4 +30,4 @@ def test_an_example_that_gives_a_number_is_that_of_the_program(name: str) -> Non
 
 def test_what_was_not_found_is_said_once() -> None:
     for section in render().split("\n## ")[1:]:
-        assert section.count("No program of the authors was found") == 0
+        assert section.lower().count("no program of the authors was found") <= 1

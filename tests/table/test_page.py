@@ -255,7 +255,7 @@ def test_how_a_method_stands_to_its_authors_program(table: Table) -> None:
     assert program({**found, "program": measured}) == "code: 2 · CE (3×10⁻¹⁶)"
     assert "a part of which agrees (3×10⁻¹⁶)" in program({**found, "program": {**measured, "factor": ""}})
     assert program({**found, "program": {**about, "factor": ""}}) == "code: another loss"
-    assert program({**found, "program": {**about, "repository": None}}) == "none found; the paper's: 2 · CE"
+    assert program({**found, "program": {**about, "repository": None}}) == "none found; the paper's cost is 2 · CE"
     failed = {**about, "checks": [check("program", 1.0, passed=False)]}
     assert is_verified(found)
     assert not is_verified({**found, "program": failed})

@@ -51,7 +51,7 @@ dialog.addEventListener("click", (event) => {
 });
 
 function open(side, other) {
-  for (const found of sides) found.hidden = found !== side && found !== other;
+  for (const each of sides) each.hidden = each !== side && each !== other;
   side.parentElement.append(side, ...(other ? [other] : []));
   dialog.classList.toggle("two", Boolean(other));
   dialog.setAttribute("aria-labelledby", `${side.id}/title`);
@@ -149,17 +149,17 @@ for (const button of filters) {
 /* Search: what is found is listed, and the other cells fade. */
 
 const search = document.getElementById("search");
-const found = document.getElementById("found");
+const results = document.getElementById("found");
 
 function look() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => (word === "x" ? "×" : word));
   filter(filters[0]);
-  const matching = [...found.children].filter((item) => {
+  const matching = [...results.children].filter((item) => {
     const text = item.textContent.toLowerCase();
     item.hidden = !words.length || !words.every((word) => text.includes(word));
     return !item.hidden;
   });
-  found.hidden = !matching.length;
+  results.hidden = !matching.length;
   if (!words.length) return;
   const opened = matching.map((item) => addressed(item.firstElementChild.hash.slice(1))?.closest(".side")?.id);
   for (const cell of all) cell.classList.toggle("dim", !opened.includes(cell.dataset.opens));
@@ -173,7 +173,7 @@ function forget() {
 
 /* The first that begins with what was typed, else the first. */
 function best() {
-  const links = [...found.querySelectorAll("li:not([hidden]) a")];
+  const links = [...results.querySelectorAll("li:not([hidden]) a")];
   const typed = search.value.trim().toLowerCase();
   return links.find((link) => link.textContent.trim().toLowerCase().startsWith(typed)) ?? links[0];
 }
@@ -183,8 +183,8 @@ search.addEventListener("keydown", (event) => {
   if (event.key === "Enter") best()?.click();
   if (event.key === "Escape") forget();
 });
-found.addEventListener("click", () => setTimeout(forget));
-document.addEventListener("click", (event) => event.target.closest(".search") || (found.hidden = true));
+results.addEventListener("click", () => setTimeout(forget));
+document.addEventListener("click", (event) => event.target.closest(".search") || (results.hidden = true));
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.target.matches("input, select, textarea") || dialog.open) return;
   event.preventDefault();
