@@ -164,7 +164,7 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
-    if len(tensor) == 0 or not values_matter(tensor):
+    if not values_matter(tensor) or len(tensor) == 0:
         return tensor
     least, most = torch.aminmax(tensor)
     if int(least) < 0:

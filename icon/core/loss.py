@@ -412,9 +412,8 @@ class Loss(nn.Module):
         rows = self.p(target, Sets(n, m, paired, anchors.device))
         if self.normalization == "joint" and not rows.is_joint and not paired:
             rows = rows.symmetrized
-        if q.needs_self and rows.support.exclude_self:
-            rows = rows.on(rows.support.including_self())
-        q.check_support(rows.support)
+        if q.needs_self or q.refuses_self:
+            rows = _with_self(rows, q)
         of_candidates = rows.marginal if q.needs_marginal else None
         if given is not None and len(given) != n:
             name = "anchor_weights" if given is self.anchor_weights else "weights"
@@ -506,6 +505,13 @@ class Loss(nn.Module):
 _SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positive", "block", "evaluator", "name",
              "totals", "group", "exchange")  # fmt: skip
 _READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
+
+
+def _with_self(rows: Rows, q: Kernel) -> Rows:
+    """p on a support with the anchor itself where q needs it, and none where its score would be infinite."""
+    if q.refuses_self and rows.support.offset is not None and not rows.support.exclude_self:
+        raise ValueError(f"{q.refuses_self} for a p with self as a candidate, expected > 0: its score is infinite")
+    return rows.on(rows.support.including_self()) if q.needs_self and rows.support.exclude_self else rows
 
 
 def _renamed(empty: str, on_no_positive: str | None = None) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._values import called, changed, same
-from icon.p.operations import Composable, Operation
+from icon.p.operations import Composable, Operation, Symmetrize, Walks, refuse_two_sets
 from icon.p.rows import Rows
 from icon.p.support import Support
 
@@ -99,6 +99,8 @@ class Distribution(Composable):
             return self._prepared(target, sets)
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         for operation in self.operations:
+            if isinstance(operation, (Walks, Symmetrize)) and rows.support.offset is None:
+                refuse_two_sets(rows, type(operation).__name__.lower(), names_two_sets(target))
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
         if self.operations and self.finish is not None:
             rows = self.finish(rows)
@@ -247,6 +249,14 @@ class Distribution(Composable):
         if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
             raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
         return rows
+
+
+def names_two_sets(target: Any) -> bool:
+    """Whether a target is of the anchors and, another one, of the candidates."""
+    is_pair = (
+        isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(each, "__len__") for each in target)
+    )
+    return is_pair and target[0] is not target[1]
 
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:

@@ -123,7 +123,7 @@ class Walks:
         """
         _refuse_gradient(rows, "walks")
         _refuse_debiased(rows, "walks")
-        _refuse_two_sets(rows, "walks")
+        refuse_two_sets(rows, "walks")
 
     def __str__(self) -> str:
         extra = ("" if self.average else ", average=False") + ("" if self.prune is None else f", prune={self.prune}")
@@ -156,7 +156,7 @@ class Symmetrize:
     how: str = "average"
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
-        _refuse_two_sets(rows, "symmetrize")
+        refuse_two_sets(rows, "symmetrize")
         symmetric = rows.masses.symmetrized(rows.marginal) if self.how == "average" else None
         if symmetric is not None:
             return rows.as_joint(*symmetric)
@@ -262,8 +262,9 @@ def _refuse_debiased(rows: Rows, operation: str) -> None:
         raise ValueError(f"{operation}: got a debiased p, expected the plain one (debias last)")
 
 
-def _refuse_two_sets(rows: Rows, operation: str) -> None:
-    if rows.n != rows.m or rows.support.offset is None:
+def refuse_two_sets(rows: Rows, operation: str, are_two: bool = False) -> None:
+    """Refuse two sets of points, of other sizes or as their target tells, to walk on or to be symmetrised."""
+    if are_two or rows.n != rows.m:
         raise ValueError(f"{operation}: got {rows.n} anchors and {rows.m} candidates, expected one set of points")
 
 

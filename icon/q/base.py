@@ -113,6 +113,8 @@ class Kernel(nn.Module):
     row: ClassVar[str | None] = None
     #: Whether the anchor is always its own candidate (clusters).
     needs_self: ClassVar[bool] = False
+    #: The setting by which the score of a point with itself is infinite, so that no point may be its own candidate.
+    refuses_self: str = ""
     #: Whether `statistics` uses p's marginal as weights of the candidates.
     needs_marginal: bool = False
     #: Whether the score is the product of the prepared features and nothing more.
@@ -186,16 +188,6 @@ class Kernel(nn.Module):
         extra = self.log_weights.to(c)
         a, c = torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
         return Features(a, c, statistics)
-
-    def check_support(self, support: Support) -> None:
-        """Refuse a support on which the score is not finite.
-
-        Args:
-            support: who competes in a call.
-
-        Raises:
-            ValueError: the score of a candidate is infinite.
-        """
 
     def statistics(
         self,

@@ -325,18 +325,13 @@ class StudentT(Radial):
         self.exponent = (self.dof + 1) / 2 if exponent is None else check.positive(exponent, "exponent")
         self.learnable = check.flag(learnable, "learnable")
         self.fixed_scale = 1.0 if learnable else check.number(scale, "scale", least=0)
+        self.refuses_self = "" if self.fixed_scale else "scale: got 0"
         if learnable:
             self.log_scale, self._low, self._high = learned_scale(check.positive(scale, "scale"), "scale")
 
     @property
     def scale(self) -> Tensor | float:
         return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
-
-    def check_support(self, support: Support) -> None:
-        if self.fixed_scale == 0 and support.offset is not None and not support.exclude_self:
-            raise ValueError(
-                "scale: got 0 for a p with self as a candidate, expected > 0: the score of self is infinite"
-            )
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)
