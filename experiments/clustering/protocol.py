@@ -127,15 +127,15 @@ def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, *
         "max_iter": settings.steps, "n_init": settings.restarts, "batch_size": settings.batch_size(dataset),
         "learning_rate": settings.learning_rate, "device": "cpu", "random_state": seed,
     }  # fmt: skip
-    configuration |= settings.options(dataset, seed)
+    options = settings.options(dataset, seed)
     if changes.get("column") == "knn":
         views = list(dataset.views)
-        return icon.Clustering(**(configuration | {"n_neighbors": settings.neighbors} | changes)).fit(views)
+        return icon.Clustering(**(configuration | {"n_neighbors": settings.neighbors} | options | changes)).fit(views)
     graph = union(dataset, settings.neighbors) if graph is None else graph
     hyper = {"exclude_self": False} if graph.diagonal().any() else None
     ours = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES}
     x = inputs(dataset, settings.directions)
-    return icon.Clustering(**(configuration | ours | changes)).fit(x, graph)
+    return icon.Clustering(**(configuration | ours | options | changes)).fit(x, graph)
 
 
 def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:

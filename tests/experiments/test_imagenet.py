@@ -12,7 +12,7 @@ import torch
 from typer.testing import Result
 
 from experiments.clustering import comparison, methods, paper
-from experiments.clustering.protocol import scores
+from experiments.clustering.protocol import fitted, scores
 from experiments.datasets import Dataset, from_files, with_test
 from icon.estimators.base import on_disk
 from tests.experiments.fakes import command
@@ -49,6 +49,12 @@ def _command(files: Path, *more: str, name: str = "imagenet", test: bool = True)
     given += ["--test-features", f"{files}/val.npy", "--test-labels", f"{files}/val_labels.npy"] if test else []
     few = ["--set", "steps=30", "--set", "batch=64", "--out", str(files / "out")]
     return command(name, *given, *few, *more)
+
+
+def test_first_parameters_are_random_unless_ours_are_asked_for(files: Path) -> None:
+    dataset = paper.by_cosine(_dataset(files))
+    assert fitted(dataset, 0, FEW).init == "random"
+    assert fitted(dataset, 0, FEW, init="merged-k-means").init == "merged-k-means"
 
 
 @pytest.mark.slow
