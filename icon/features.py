@@ -66,7 +66,10 @@ def read_graph(path: str, n: int) -> Any:
     if path.endswith(".npz"):
         with suppress(ValueError, OSError, KeyError):
             return sp.load_npz(path)
-    values = read_features(path).values
+    try:
+        values = read_features(path).values
+    except ValueError as error:
+        raise ValueError(re.sub("^features", "graph", str(error))) from None
     if values.shape == (n, n):
         return values
     if values.shape[1] not in (2, 3):

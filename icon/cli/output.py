@@ -83,7 +83,7 @@ def staged(out: Path | None) -> Iterator[Path | None]:
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """By the suffix: .csv, .parquet, or .npy (one matrix, the columns as in the others)."""
     if path.suffix == ".npy":
-        np.save(path, table.to_numpy(dtype=np.float64 if len(table.columns) == 2 else np.float32))
+        np.save(path, table.to_numpy(np.result_type(*table.dtypes)))
     elif path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     else:

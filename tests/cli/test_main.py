@@ -101,6 +101,27 @@ def test_bad_input_is_one_line_and_status_2(
     assert set(tmp_path.iterdir()) == before
 
 
+def test_a_file_of_a_graph_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    np.save("ids.npy", Y)
+    done = RUN.invoke(app, ["embed", "x.npy", "--column", "graph", "--graph", "ids.npy", "-q"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: graph: got shape (60,)")
+
+
+def test_the_numbers_of_a_map_are_the_same_in_a_file_and_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    for out in (["--out", "map.npy"], ["--format", "npy", "--out", "folder"]):
+        assert RUN.invoke(app, ["embed", "x.npy", "--iterations", "5", "--perplexity", "5", "-q", *out]).exit_code == 0
+    one, other = np.load("map.npy"), np.load("folder/map.npy")
+    assert one.dtype == other.dtype == np.float32
+    assert np.array_equal(one, other)
+
+
 def test_cluster(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", Y)
