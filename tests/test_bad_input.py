@@ -267,6 +267,8 @@ ARGUMENTS: list[Bad] = [
     ("q of icon.p", lambda: icon.Loss(icon.p.KNN(3), icon.p.StudentT()), TypeError, r"^q: got StudentT, expected a distribution of icon\.q"),
     ("class for an instance", lambda: icon.Loss(icon.p.KNN, icon.q.StudentT()), TypeError, r"^p: got "),
     ("anchor weights by name", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), anchor_weights="degree"), ValueError, r"^anchor_weights: got 'degree'"),
+    ("anchor weights to learn", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), anchor_weights=torch.ones(4, requires_grad=True)), TypeError, r"^anchor_weights: got a tensor that requires a gradient, expected numbers that stay"),
+    ("weights of a call to learn", lambda: icon.method("simclr")(Z, IDS, weights=torch.ones(len(Z), requires_grad=True)), TypeError, r"^weights: got a tensor that requires a gradient, expected numbers that stay"),
     ("anchor weights < 0", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), anchor_weights=[1.0, -1.0]), ValueError, r"^anchor_weights: got .*expected finite numbers >= 0"),
     ("anchor weights NaN", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), anchor_weights=[1.0, NAN]), ValueError, r"^anchor_weights: got "),
     ("anchor weights all 0", lambda: icon.Loss(icon.p.KNN(3), icon.q.StudentT(), anchor_weights=[0.0, 0.0]), ValueError, r"^anchor_weights: got "),

@@ -115,9 +115,10 @@ def given_weights(given: Any, name: str = "anchor_weights") -> Tensor:
     """The weights ``[n]`` that a user gives, checked.
 
     Raises:
+        TypeError: a tensor that requires a gradient, which it would never get.
         ValueError: not a vector of finite numbers >= 0 of which some are positive.
     """
-    weights = check.as_tensor(given, name).detach().clone()
+    weights = check.constant(given, name)
     known = check.values_matter(weights)
     if weights.ndim != 1 or (known and not bool((weights.isfinite() & (weights >= 0)).all() & (weights.sum() > 0))):
         raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
