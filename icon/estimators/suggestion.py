@@ -36,7 +36,7 @@ class Suggestion:
 
 def suggest_n_clusters(
     x: Any,
-    max_clusters: int = 30,
+    max_clusters: int | None = None,
     *,
     n_neighbors: int = 10,
     metric: str = "sqeuclidean",
@@ -65,7 +65,7 @@ def suggest_n_clusters(
 
     Args:
         x: ``[n, f]`` features, dense or sparse, or several spaces of them, as of `icon.Clustering`.
-        max_clusters: the largest number, from 2 to n.
+        max_clusters: the largest number, from 2 to n; None is 30, or n where there are fewer points.
         n_neighbors: k of the graph. No more than 100 clusters are found, and no more than leave each 2k points on
             average, or two.
         metric: of the neighbours: ``"sqeuclidean"``, ``"euclidean"`` or ``"cosine"``.
@@ -87,14 +87,15 @@ def suggest_n_clusters(
     check_auto(model, metric)
     spaces = [placed(space, "cpu") for space in read_spaces(model, x, least=2)]
     n = spaces[0].shape[0]
-    if check.count(max_clusters, "max_clusters", 2) > n:
+    most = min(30, n) if max_clusters is None else check.count(max_clusters, "max_clusters", 2)
+    if most > n:
         raise ValueError(f"max_clusters: got {max_clusters}, expected at most {n}, the number of points")
     if check.count(n_neighbors, "n_neighbors") >= n:
         raise ValueError(f"n_neighbors: got {n_neighbors}, expected at most {n - 1}, the other points")
     seen = as_dense(model, side_by_side(model, spaces, reset=True), reset=True)
-    count = count_clusters(seen, n_neighbors, walks, metric, draw_seed(random_state), max_clusters)
-    eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(count.walk)[::-1][:max_clusters].astype(np.float64)
-    return Suggestion(count.n_clusters, eigenvalues, -np.diff(eigenvalues), _note(count, max_clusters))
+    count = count_clusters(seen, n_neighbors, walks, metric, draw_seed(random_state), most)
+    eigenvalues: NDArray[np.float64] = np.linalg.eigvalsh(count.walk)[::-1][:most].astype(np.float64)
+    return Suggestion(count.n_clusters, eigenvalues, -np.diff(eigenvalues), _note(count, most))
 
 
 def _note(count: Count, most: int) -> str:

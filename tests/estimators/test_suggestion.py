@@ -43,6 +43,12 @@ def test_a_maximum_that_is_too_small_is_told() -> None:
     assert found.note.endswith("at the maximum: try a larger max_clusters")
 
 
+def test_few_points_by_default() -> None:
+    found = suggest_n_clusters(apart(2, 24), n_neighbors=4)
+    assert found.n_clusters == 2
+    assert len(found.eigenvalues) <= 24
+
+
 def test_one_blob_is_told() -> None:
     x = np.random.default_rng(0).normal(size=(500, 8))
     assert "hardly more than without clusters: there may be none" in suggest_n_clusters(x).note
