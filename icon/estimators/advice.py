@@ -161,7 +161,7 @@ def advise(
     elif len(done) < wanted:
         notes.append("the other rounds were left out, as the budget was spent")
     if len(done) == 1:
-        notes.append("one round gives no interval; a larger budget does")
+        notes.append(f"one round gives no interval; {'more rounds do' if wanted == 1 else 'a larger budget does'}")
     if goal == "clusters":
         notes.append(f"clusters: {clusters}" + (", as found in a sample" if n_clusters == "auto" else ""))
     return _summary(goal, criterion(goal, judge_of(sources)), tried, done, notes, samples, random_state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,16 @@ from torch import Tensor
 from icon import _checks as check
 from icon.core.loss import Loss
 from icon.estimators import initialization
-from icon.estimators.base import check_callback, check_hyper, made_from, on_disk, placed, sample_weights, validated
+from icon.estimators.base import (
+    check_callback,
+    check_hyper,
+    check_no_arrays,
+    made_from,
+    on_disk,
+    placed,
+    sample_weights,
+    validated,
+)
 from icon.estimators.counting import check_auto
 from icon.estimators.neighborhood import NEIGHBOURS, Neighborhood
 from icon.estimators.spaces import read_spaces
@@ -27,6 +37,7 @@ def checked(
 ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
     """What a fit of an `icon.Clustering` begins with, where all arguments are right: the features of each space, the
     known classes and the weights ``[n]``, the kinds of first clusters, and the loss."""
+    check_no_arrays(estimator)
     spaces = [placed(x, estimator.device) for x in read_spaces(estimator, X, least=2)]
     n = spaces[0].shape[0]
     weights = None if sample_weight is None else sample_weights(sample_weight, n)
@@ -55,6 +66,8 @@ def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     """The kinds of first clusters, where all arguments are as they may be for n points and this metric."""
     check_hyper(estimator.hyper, OWN if estimator.metric == "auto" else (*OWN, "metric"))
     check_callback(estimator.callback)
+    if not isinstance(estimator.checkpoint, (str, os.PathLike, type(None))):
+        raise TypeError(f"checkpoint: got {estimator.checkpoint!r}, expected a path")
     check.choice(estimator.neighbors, "neighbors", SEARCHES)
     if estimator.symmetrize is not None:
         check.choice(estimator.symmetrize, "symmetrize", HOW)

@@ -149,6 +149,13 @@ def check_hyper(hyper: Any, taken: tuple[str, ...] = ()) -> None:
             raise ValueError(f"hyper: got {name!r}, expected the argument {name}= of the estimator")
 
 
+def check_no_arrays(estimator: Any) -> None:
+    """Whether no argument is an array that may not be one, which cannot be compared with a name or a number."""
+    for name, value in estimator.get_params(deep=False).items():
+        if name not in ("init", "hidden") and isinstance(value, (np.ndarray, Tensor)) and value.ndim:
+            raise TypeError(f"{name}: got an array of shape {tuple(value.shape)}, expected no array")
+
+
 def check_callback(callback: Any) -> None:
     if callback is not None and not callable(callback):
         raise TypeError(f"callback: got {callback!r}, expected None or a function")

@@ -35,6 +35,7 @@ from icon.estimators.base import (
     as_dense,
     check_callback,
     check_hyper,
+    check_no_arrays,
     check_output,
     draw_seed,
     features_of,
@@ -261,6 +262,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
     def _begun(self, X: Any, y: Any, sample_weight: Any, affinity: Any) -> tuple[Any, ...]:
         """What a fit is made of, where all arguments are right: the loss, the module that it trains and the mapper,
         their input, what p is made from, the weights of the points, the seed."""
+        check_no_arrays(self)
         x = input_of(self, X)
         check_hyper(self.hyper)
         check_callback(self.callback)

@@ -60,6 +60,7 @@ def test_a_fit_that_was_not_made_is_told_as_scikit_learn_does(tmp_path: Path) ->
         (np.eye(9), {"init": []}, r"init: got \[\], expected one of 'auto', 'merged-k-means'"),
         (np.eye(9), {"column": ["knn"]}, r"column: got \['knn'\] \(did you mean 'knn'\?\), expected one of"),
         (np.eye(9), {"callback": 5}, "callback: got 5, expected None or a function"),
+        (np.eye(9), {"checkpoint": 3}, "checkpoint: got 3, expected a path"),
         (np.eye(9), {"mapper": nn.Linear(7, 2)}, "mapper: got a module that does not take features of shape"),
         (np.eye(9), {"random_state": -1}, "random_state: got -1, expected None, an integer"),
     ],
@@ -68,6 +69,13 @@ def test_what_is_wrong_is_told_in_one_line(x: Any, settings: dict[str, Any], tol
     with pytest.raises((ValueError, TypeError), match=f"^({told})") as error:
         Clustering(2, n_init=1, max_iter=2, **settings).fit(x)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [icon.Embedding, icon.Clustering])
+def test_an_array_is_refused_by_the_name_of_its_argument(kind: Any) -> None:
+    for name in set(kind().get_params()) - {"init", "hidden", "group"}:
+        with pytest.raises(TypeError, match=rf"^{name}: got (an array of shape \(3,\), expected no array|array\()"):
+            kind(**{name: np.ones(3)}).fit(X)
 
 
 @pytest.mark.parametrize("estimator", [icon.Embedding(), icon.Clustering(3)], ids=["Embedding", "Clustering"])
