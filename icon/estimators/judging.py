@@ -148,7 +148,7 @@ def without_some(
 ) -> tuple[sp.csr_array, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """The graph without a fifth of its edges, and their ends. A spanning forest stays, so that no node loses all."""
     upper = sp.triu(graph, 1).tocoo()
-    start, end = (ends.astype(np.int64) for ends in upper.coords)
+    start, end = (ends.astype(np.int32) for ends in upper.coords)  # scipy's graph functions take no others before 1.16
     order = sp.coo_array((random.permutation(len(start)) + 1.0, (start, end)), graph.shape).tocsr()
     forest = sp.csgraph.minimum_spanning_tree(order).toarray()  # of a sample, which has few points
     free = np.flatnonzero((forest + forest.T)[start, end] == 0)
@@ -159,4 +159,4 @@ def without_some(
     gone = random.choice(free, min(len(free), max(1, len(start) // 5)), replace=False)
     kept = np.delete(np.arange(len(start)), gone)
     rest = sp.coo_array((upper.data[kept], (start[kept], end[kept])), graph.shape)
-    return (rest + rest.T).tocsr(), (start[gone], end[gone])
+    return (rest + rest.T).tocsr(), (start[gone].astype(np.int64), end[gone].astype(np.int64))
