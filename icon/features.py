@@ -171,8 +171,8 @@ def _sheet(path: str, blank: bool) -> tuple[bytes, list[str]]:
     """The first sheet as CSV, so that all is understood as in other tables; with the ``blank`` rows at its end."""
     with pd.ExcelFile(path) as book:
         names = [str(name) for name in book.sheet_names]
-        frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
         rows = cast(Any, book.book)[names[0]].max_row or 0  # pandas drops the rows at the end that are blank
+        frame = pd.read_excel(book, header=None, dtype=object, na_filter=False)
     text = frame.to_csv(header=False, index=False) + "\n" * (rows - len(frame) if blank else 0)
     return text.encode(), [f"read the sheet {names[0]} of {', '.join(names)}"] if len(names) > 1 else []
 
