@@ -57,4 +57,4 @@ def command(experiment: Experiment, frame: DataFrame) -> str:
 
 def markdown(table: DataFrame) -> str:
     """A table of the report."""
-    return str(table.fillna("–").to_markdown(index=False, disable_numparse=True))
+    return str(table.astype(object).where(table.notna(), "–").to_markdown(index=False, disable_numparse=True))

@@ -57,7 +57,7 @@ def table(
         found.loc[variant, f"{ours} is higher on"] = ", ".join(higher)
         found.loc[variant, "clearly higher / lower"] = f"{signs.count(1)} / {signs.count(-1)}"
     if paper:
-        found["CPU seconds"] = runs["seconds"].mean().unstack().mean(axis=1).map("{:.1f}".format)
+        found["CPU seconds"] = runs["seconds"].mean().unstack().mean(axis=1).round(6).map("{:.1f}".format)
         found[PAPER] = [paper.get(variant) for variant in found.index]
     return found.rename_axis(index=f"{MEASURES[measure]} (%)", columns=None).reset_index()
 

@@ -94,7 +94,7 @@ def distances_to(
     distances = np.empty(others.shape)
     for part in parts(len(rows), max(1, blocks.GATHERED // (others.shape[1] * features.shape[1]))):
         a, b = rows_of(features, torch.from_numpy(rows[part]), cpu).unsqueeze(1), rows_of(features, index[part], cpu)
-        distances[part] = _measured(a, b, metric)
+        distances[part] = _measured(a, b, metric).numpy()
     return distances
 
 
