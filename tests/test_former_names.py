@@ -42,7 +42,8 @@ def test_modules() -> None:
     code += "assert icon.codes.sinkhorn is icon.sinkhorn and MLP is icon.nn.MLP"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     said = "<string>:{}: DeprecationWarning: icon.{} is now icon.nn"
-    assert done.stderr.splitlines() == [said.format(1, "codes"), said.format(2, "mappers")]
+    told = [line for line in done.stderr.splitlines() if line.startswith("<string>")]  # 3.13 shows the code as well
+    assert told == [said.format(1, "codes"), said.format(2, "mappers")]
 
 
 def test_both_names_are_refused() -> None:

@@ -156,7 +156,8 @@ def test_a_clone_has_the_settings_and_nothing_else(estimator: BaseEstimator) -> 
     assert copy.get_params() == estimator.get_params()
     assert type(copy)(**copy.get_params()).get_params() == copy.get_params()
     assert not any(name.endswith("_") for name in vars(copy))
-    with pytest.raises(NotFittedError):
+    # Of scikit-learn's before 1.8 it is the attribute that is missing, an error which NotFittedError is as well.
+    with pytest.raises(AttributeError if isinstance(copy, PCA) else NotFittedError):
         (copy.predict if hasattr(copy, "predict") else copy.transform)(X)
 
 
