@@ -100,7 +100,8 @@ class Distribution(Composable):
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         for operation in self.operations:
             if isinstance(operation, (Walks, Symmetrize)) and rows.support.offset is None:
-                refuse_two_sets(rows, type(operation).__name__.lower(), names_two_sets(target))
+                two = has_parts(target) and target[0] is not target[1]
+                refuse_two_sets(rows, type(operation).__name__.lower(), two)
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
         if self.operations and self.finish is not None:
             rows = self.finish(rows)
@@ -251,12 +252,11 @@ class Distribution(Composable):
         return rows
 
 
-def names_two_sets(target: Any) -> bool:
-    """Whether a target is of the anchors and, another one, of the candidates."""
-    is_pair = (
-        isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(each, "__len__") for each in target)
+def has_parts(target: Any, views: int = 2) -> bool:
+    """Whether a target has a part for each of several views, such as for the anchors and for the candidates."""
+    return (
+        isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(each, "__len__") for each in target)
     )
-    return is_pair and target[0] is not target[1]
 
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:

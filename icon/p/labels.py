@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.p.base import Distribution, Sets, is_between_sets, target_of
+from icon.p.base import Distribution, Sets, has_parts, is_between_sets, target_of
 from icon.p.label_matrices import is_label_matrix, label_matrix, shared_labels
 from icon.p.masses import Dense, Grouped, GroupedOthers, Listed
 from icon.p.masses.base import precise
@@ -69,7 +69,7 @@ class _Members(Distribution):
             if self.may_be_aligned and sets.paired:
                 return _aligned(sets.n, sets.m, sets.device)
             raise TypeError(f"target: got None, expected {self.noun} [n] for icon.p.{type(self).__name__}")
-        two = isinstance(target, (tuple, list)) and len(target) == 2 and all(hasattr(t, "__len__") for t in target)
+        two = type(target) is not Tensor and has_parts(target)
         if two and sets.n is not None and not sets.paired:
             raise ValueError(f"{self.noun}: got a pair for one set of points, expected one vector [n]")
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
@@ -176,7 +176,7 @@ class CrossModal(Pairs):
     def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
         if views < 2:
             raise ValueError("input: got one set of points, expected a pair (za, zb) of modalities")
-        each = isinstance(target, (tuple, list)) and len(target) == views and all(hasattr(t, "__len__") for t in target)
+        each = target is not None and has_parts(target, views)
         prepared = isinstance(target, Rows)
         directions: list[tuple[int, int, Any]] = []
         for i in range(1 if self.graph == "core" else views - 1):
