@@ -67,7 +67,8 @@ def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
         entries = (y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in (a, b))
         if any(check.values_matter(y) and not bool(((y == 0) | (y == 1)).all()) for y in entries):
             raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
-    a, b = _in_a_unit(a, b)
+    else:
+        a, b = _in_a_unit(a, b)
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return Sparse.normalized(_sparse_overlap(_as_scipy(a), _as_scipy(b), overlap, one_set))
     n, m = len(a), len(b)
