@@ -16,6 +16,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 
 from icon import _checks as check
 from icon.estimators.base import BLOCK, check_on_disk, on_disk
@@ -89,9 +90,26 @@ def at_most(dataset: Dataset, points: int, seed: int = 0) -> Dataset:
     return dataset if dataset.n <= points else dataset.subset(points, seed)
 
 
+@lru_cache(maxsize=4)
+def inputs(dataset: Dataset, directions: int) -> Array:
+    """``[n, d]`` float32: the features in at most so many principal directions."""
+    return _principal(dataset.x, directions)
+
+
+@lru_cache(maxsize=4)
+def scaled(dataset: Dataset, directions: int) -> Array:
+    """The same, centred, in units of their root mean square."""
+    x = _principal(dataset.x - dataset.x.mean(axis=0), directions)
+    return _floats(x / np.sqrt((x**2).mean()))
+
+
+def _principal(x: Array, directions: int) -> Array:
+    most = min(directions, *x.shape)
+    return x if x.shape[1] <= most else _floats(PCA(most, random_state=0).fit_transform(x))
+
+
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
     """The data set of a name of `NAMES`: all but ``"digits"`` are files of a folder, by default ``ICON_DATA``."""
-    name = ALIASES.get(name, name)
     check.choice(name, "dataset", NAMES)
     if name == "digits":
         digits = load_digits()
@@ -192,7 +210,6 @@ SOURCES = {
     "bladder": "bladder_pca50.npz",
     **{name: f"{name}.npz" for name in ("isolet", "letter", "pendigits", "satimage", "segment", "usps", "vowel")},
 }
-ALIASES = {"cifar10": "cifar10-mobilenetv2"}
 NAMES = ("digits", *SOURCES)
 
 _SPLIT = (

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 import icon
-from experiments.datasets import Array, Dataset, at_most
+from experiments.datasets import Dataset, at_most, scaled
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
 from experiments.plots import panels, scatter
 from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
@@ -70,7 +70,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 
 def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, k_means: bool) -> Measures:
     """Scores of the clusters of a head. A step sees p of its points, as of drawn pairs only KL is right on average."""
-    x, y = inputs(dataset), labels_of(dataset)
+    x, y = scaled(dataset, MAX_FEATURES), labels_of(dataset)
     graph = walked(dataset, settings.neighbors, settings.walks)
     loss = icon.Loss(icon.p.Graph(exclude_self=False).debias(settings.debias), icon.q.Clusters(), divergence=divergence)
 
@@ -91,8 +91,8 @@ def clusters(dataset: Dataset, seed: int, divergence: str, settings: Settings, k
 @lru_cache(maxsize=2)
 def walked(dataset: Dataset, neighbors: int, walks: int) -> sp.csr_array:
     """``[n, n]`` where walks over the k-NN graph end."""
-    p = icon.p.KNN(neighbors).symmetrize("union").walks(walks)
-    return sp.csr_array(p(torch.from_numpy(inputs(dataset))).to_scipy())
+    x = torch.from_numpy(scaled(dataset, MAX_FEATURES))
+    return icon.p.KNN(neighbors).symmetrize("union").walks(walks)(x).to_scipy()
 
 
 def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, cosine: bool) -> Measures:
@@ -111,7 +111,7 @@ def classes(dataset: Dataset, seed: int, divergence: str, settings: Settings, co
 def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Measures:
     """Scores of a map that begins as two principal scores; of the first seed also ``map``, as ``x,y,label ...``."""
     some = at_most(dataset, settings.map_points, seed)
-    x, y = torch.from_numpy(inputs(some)), np.asarray(some.y)
+    x, y = torch.from_numpy(scaled(some, MAX_FEATURES)), np.asarray(some.y)
     perplexity = min(settings.perplexity, (some.n - 1) / 3)
     loss = icon.Loss(icon.p.Gaussian(perplexity=perplexity), icon.q.Gaussian(sigma=0.5**0.5), divergence=divergence)
     start = PCA(2, random_state=0).fit_transform(x.numpy())
@@ -126,15 +126,6 @@ def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Mea
     }
     points = zip(z[: settings.drawn], y, strict=False)
     return measures | ({} if seed else {"map": " ".join(f"{a:.2f},{b:.2f},{label}" for (a, b), label in points)})
-
-
-@lru_cache(maxsize=4)
-def inputs(dataset: Dataset) -> Array:
-    """What clusters and maps see: at most 128 principal directions, centred, in units of their root mean square."""
-    x = dataset.x
-    most = min(MAX_FEATURES, *x.shape)
-    x = x - x.mean(axis=0) if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x)
-    return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)
 
 
 #: All measures; the number of clusters is no share, and is not shown in percent.

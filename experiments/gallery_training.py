@@ -7,15 +7,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.datasets import Array, Dataset
-from experiments.maps import features
+from experiments.datasets import Array, Dataset, scaled
+from experiments.maps import neighbours
 from experiments.record import Configuration, Fixed, labels_of
-from icon.neighbors import nearest_neighbors
 from icon.nn.mappers import MLP, Linear, Prototypes, Rescale
 from icon.training import fit
 
@@ -76,7 +74,7 @@ def laid_out(
         hyper=scale_of(dataset, row, column, settings) | (hyper or {}),
         callback=lambda step, loss, z: losses.append(loss),
     )  # fmt: skip
-    z = model.fit(features(dataset, settings.directions), target(dataset, column, settings)).embedding_
+    z = model.fit(scaled(dataset, settings.directions), target(dataset, column, settings)).embedding_
     return Seen(z, losses, "linear" if row == WIDE else "lookup")
 
 
@@ -87,7 +85,7 @@ def clustered(dataset: Dataset, column: str, seed: int, settings: Settings) -> S
         dataset.classes, column, walks=1, debias=0, n_init=1, max_iter=settings.cluster_steps, random_state=seed,
         hyper=scale_of(dataset, CLUSTERS, column, settings), callback=lambda step, loss, z: losses.append(loss),
     )  # fmt: skip
-    model.fit(features(dataset, settings.directions), target(dataset, column, settings))
+    model.fit(scaled(dataset, settings.directions), target(dataset, column, settings))
     return Seen(model.probabilities_, losses, "mlp")
 
 
@@ -125,7 +123,7 @@ def inputs(dataset: Dataset, settings: Settings) -> Tensor:
     """Images ``[n, c, h, w]`` in [0, 1], or features ``[n, f]``."""
     if dataset.shape is not None:
         return torch.from_numpy(dataset.x.reshape(dataset.n, -1, *dataset.shape))
-    return torch.from_numpy(features(dataset, settings.directions))
+    return torch.from_numpy(scaled(dataset, settings.directions))
 
 
 def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, noise: float) -> nn.Module:
@@ -183,7 +181,7 @@ class Noisy(nn.Module):
 def target(dataset: Dataset, column: str, settings: Settings) -> Any:
     """What p of a column is made from, beside the features."""
     if column == "graph":
-        x = torch.from_numpy(features(dataset, settings.directions))
+        x = torch.from_numpy(scaled(dataset, settings.directions))
         return icon.p.KNN(min(settings.near, dataset.n - 1)).symmetrize("union")(x).to_scipy() > 0
     return labels_of(dataset) if column == "classes" else None
 
@@ -192,7 +190,5 @@ def scale_of(dataset: Dataset, row: str, column: str, settings: Settings) -> dic
     """The Student-t of the features is as wide as the median distance to one of the nearest neighbours."""
     if column != "student-t":
         return {}
-    x, near = features(dataset, settings.directions), min(settings.near, dataset.n - 1)
-    last = nearest_neighbors(x, near, "exact").indices[:, -1]
-    typical = float(np.median(np.linalg.norm(x - x[last], axis=1)))
+    typical = neighbours(dataset, settings.directions, settings.near)[1]
     return {"target_sigma": typical} | ({} if row == CLUSTERS else {"n_neighbors": min(settings.kept, dataset.n - 1)})

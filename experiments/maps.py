@@ -12,11 +12,10 @@ import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
 from scipy.stats import mode
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 import icon
-from experiments.datasets import Array, Dataset
+from experiments.datasets import Array, Dataset, scaled
 from experiments.plots import panels, scatter
 from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import mean_std
@@ -55,7 +54,7 @@ SHARES = {"trustworthiness": "trustworthiness", "preserved": "neighbours kept", 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Seconds of the steps, three measures of the map, and of the first seed also ``map``, as ``x,y,label ...``."""
-    x, y = features(dataset, settings.directions), labels_of(dataset)
+    x, y = scaled(dataset, settings.directions), labels_of(dataset)
     row, dof, column, form, alpha = (configuration[name] for name in CELL)
     p = supervision(dataset, column, settings)
     p = (p.symmetrize() if form == "joint" else p).debias(alpha)
@@ -68,7 +67,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     seconds = time.perf_counter() - began
     some = np.random.default_rng(seed).permutation(dataset.n)[: settings.judged]
     near = NearestNeighbors(n_neighbors=settings.near).fit(z).kneighbors(return_distance=False)
-    truth = neighbours(dataset, settings)
+    truth = neighbours(dataset, settings.directions, settings.near)[0]
     return {
         "seconds": seconds,
         "trustworthiness": trustworthiness(x[some], z[some], k=settings.near),
@@ -86,24 +85,19 @@ def drawn(z: Array, y: Array, count: int) -> str:
 
 
 @lru_cache(maxsize=2)
-def features(dataset: Dataset, directions: int) -> Array:
-    """At most so many principal directions, in units of their root mean square."""
-    x = dataset.x - dataset.x.mean(axis=0)
-    x = PCA(directions, random_state=0).fit_transform(x) if x.shape[1] > directions else x
-    return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)
-
-
-@lru_cache(maxsize=2)
-def neighbours(dataset: Dataset, settings: Settings) -> Array:
-    """``[n, k]`` the neighbours that a map should keep, by exact search."""
-    return nearest_neighbors(features(dataset, settings.directions), settings.near, "exact").indices
+def neighbours(dataset: Dataset, directions: int, near: int) -> tuple[Array, float]:
+    """``[n, k]`` the nearest others of each point, by exact search, and the median distance to the last of them."""
+    x = scaled(dataset, directions)
+    found = nearest_neighbors(x, min(near, dataset.n - 1), "exact").indices
+    return found, float(np.median(np.linalg.norm(x - x[found[:, -1]], axis=1)))
 
 
 @lru_cache(maxsize=6)
 def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
     """p of a column. The graph has the nearest of each; a pair is a point and the nearest one that is free, or of what
     remains two of them; the last of an odd number joins a pair."""
-    x, near = torch.from_numpy(features(dataset, settings.directions)), neighbours(dataset, settings)
+    x = torch.from_numpy(scaled(dataset, settings.directions))
+    near, typical = neighbours(dataset, settings.directions, settings.near)
     if column == "gaussian":
         return icon.p.Gaussian(perplexity=settings.perplexity, n_neighbors=settings.kept)(x)
     if column == "knn":
@@ -113,8 +107,7 @@ def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
     if column == "graph":
         return icon.p.Graph()(icon.p.KNN(settings.edges).symmetrize("union")(x).to_scipy() > 0)
     if column == "student-t":
-        typical = np.median(np.linalg.norm(x.double().numpy() - x.double().numpy()[near[:, -1]], axis=1))
-        return icon.p.StudentT(sigma=float(typical), n_neighbors=settings.kept)(x)
+        return icon.p.StudentT(sigma=typical, n_neighbors=settings.kept)(x)
     ids, free = np.arange(dataset.n), np.ones(dataset.n, dtype=bool)
     for i in np.random.default_rng(0).permutation(dataset.n):
         partners = near[i][free[near[i]]] if free[i] else []
@@ -128,22 +121,18 @@ def supervision(dataset: Dataset, column: str, settings: Settings) -> Any:
     return icon.p.Pairs()(torch.from_numpy(ids))
 
 
-def name_of(cell: Any) -> str:
-    """A cell in words, short enough for the title of a panel."""
-    row = "Gaussian" if cell.row == "gaussian" else f"Student-t ν={cell.dof:g}"
-    return f"{row} × {cell.column}, {cell.form}" + (f", α={cell.alpha:g}" if cell.alpha else "")
-
-
-def in_order(frame: DataFrame) -> DataFrame:
-    """The runs data set by data set, in the order of the cells, whose ``number`` and name they get."""
-    runs = frame.merge(DataFrame(CELLS).rename_axis("number").reset_index())
-    runs = runs.sort_values(["dataset", "number"], kind="stable")
-    return runs.assign(cell=[name_of(run) for run in runs.itertuples()])
+def named(frame: DataFrame) -> DataFrame:
+    """The runs data set by data set, with each cell in words, short enough for the title of a panel."""
+    frame = frame.sort_values("dataset", kind="stable")
+    rows = frame["row"].map({"gaussian": "Gaussian", "student-t": "Student-t ν="})
+    dof = frame["dof"].map("{:g}".format).where(frame["row"] == "student-t", "")
+    debiased = frame["alpha"].map(", α={:g}".format).where(frame["alpha"] > 0, "")
+    return frame.assign(cell=rows + dof + " × " + frame["column"] + ", " + frame["form"] + debiased)
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set and cell."""
-    runs = in_order(frame)
+    runs = named(frame)
     cells = runs.assign(**(100 * runs[list(SHARES)])).groupby(["dataset", "cell"], sort=False)
     texts = cells[[*SHARES, "seconds"]].agg(partial(mean_std, digits=1))
     return texts.rename(columns={name: f"{text} (%)" for name, text in SHARES.items()}).reset_index()
@@ -151,13 +140,13 @@ def table(frame: DataFrame) -> DataFrame:
 
 def sheet(frame: DataFrame) -> Figure:
     """Two cells in a row, each with a panel per data set; the colours are the classes."""
-    runs = in_order(frame[frame["seed"] == 0])
-    datasets, cells = list(runs["dataset"].unique()), sorted(runs["number"].unique())
+    runs = named(frame[frame["seed"] == 0])
+    datasets, cells = list(runs["dataset"].unique()), list(runs["cell"].unique())
     figure, places = panels(-(-len(cells) // 2), 2 * len(datasets), (1.7, 1.85))
     for panel in places.flat:
         panel.set_visible(False)
     for run in runs.itertuples():
-        cell, place = cells.index(run.number), datasets.index(run.dataset)
+        cell, place = cells.index(run.cell), datasets.index(run.dataset)
         panel = places.reshape(-1, len(datasets))[cell, place]
         scatter(panel, str(run.map), s=2, linewidths=0)
         panel.set(visible=True, xlabel=run.dataset if cell < 2 else "")

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 from experiments.clustering import protocol
 from experiments.clustering.methods import ward
 from experiments.clustering.protocol import edges_of, graph_of
-from experiments.datasets import Array, Dataset
+from experiments.datasets import Array, Dataset, inputs
 from experiments.plots import LINES, label, line, look, panel_per
 from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
 from experiments.statistics import difference
@@ -47,19 +47,15 @@ class Settings(Fixed):
 
 
 class Problem(NamedTuple):
-    """What is merged and judged: small clusters and their tables, of each repeat, of which the first is scored.
+    """What is merged and judged."""
 
-    ``learned`` is the table without the edges ``held [m, 2]``, ``others`` are clusters of Ward and k-means, and
-    ``ours`` is the balance by `balance_of`.
-    """
-
-    parts: list[Array]
-    joints: list[Array]
-    learned: Array
+    parts: list[Array]  # small clusters, of each repeat, of which the first is scored
+    joints: list[Array]  # their tables
+    learned: Array  # the table without the edges that are held out
     held: Array
     edges: Array
-    others: list[Array]
-    ours: float
+    others: list[Array]  # clusters of Ward and k-means
+    ours: float  # the balance by `balance_of`
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
@@ -99,8 +95,8 @@ def unequal(dataset: Dataset, ratio: int, smallest: int) -> Dataset:
 @lru_cache(maxsize=2)
 def problem(dataset: Dataset, seed: int, settings: Settings) -> Problem:
     """Found once for all balances; repeats of different seeds have different k-means clusters."""
-    x, graph = protocol.inputs(dataset, settings.directions), protocol.union(dataset, settings.neighbors)
-    points, count, first = torch.from_numpy(x), parts(dataset.classes, dataset.n), settings.repeats * seed
+    points, graph = torch.from_numpy(inputs(dataset, settings.directions)), protocol.union(dataset, settings.neighbors)
+    count, first = parts(dataset.classes, dataset.n), settings.repeats * seed
     found = [k_means(points, count, first + repeat, n_init=1) for repeat in range(settings.repeats)]
     joints = [walked(graph, part, settings.walks) for part in found]
     kept, held = held_out(graph, settings.held, seed)
@@ -125,7 +121,7 @@ def held_out(graph: sp.csr_array, share: float, seed: int) -> tuple[sp.csr_array
 def counted(edges: Array, groups: Array) -> Array:
     """``[g, g]``, symmetric: ends of edges ``[m, 2]`` between groups; an edge within one counts twice."""
     found = np.zeros(2 * (int(groups.max()) + 1,))
-    np.add.at(found, (groups[edges[:, 0]], groups[edges[:, 1]]), 1)
+    np.add.at(found, tuple(groups[edges].T), 1)
     return found + found.T
 
 
@@ -180,10 +176,7 @@ CRITERIA = {
     AGREEMENT: (1, "highest agreement with Ward and k-means"),
     LENGTH: (-1, "shortest description"),
 }
-#: The ways to choose, in the order of the table; others take the same balance everywhere, too.
-NAMES = {name: name for name in ("constant 1", "constant 0.8", "constant 0.6")}
-NAMES |= {name: title for name, (_, title) in CRITERIA.items()}
-NAMES[OURS] = "`balance_of` (ours)"
+RULE = "`balance_of` (ours)"
 
 
 def regrets(frame: DataFrame) -> DataFrame:
@@ -191,8 +184,9 @@ def regrets(frame: DataFrame) -> DataFrame:
     rows = []
     for place, some in frame.groupby(["dataset", "seed", "sizes"]):
         runs: Any = some.sort_values("balance", ascending=False).set_index("balance")
-        chosen = {f"constant {balance:g}": balance for balance in runs.index} | {OURS: runs[OURS].iloc[0]}
-        chosen |= {name: (sign * runs[name]).idxmax() for name, (sign, _) in CRITERIA.items()}
+        chosen = {f"constant {balance:g}": balance for balance in runs.index}
+        chosen |= {title: (sign * runs[name]).idxmax() for name, (sign, title) in CRITERIA.items()}
+        chosen |= {RULE: runs[OURS].iloc[0]}
         lost = 100 * (runs["accuracy"].max() - runs["accuracy"])
         rows += [(*place, criterion, balance, lost[balance]) for criterion, balance in chosen.items()]
     return DataFrame(rows, columns=["dataset", "seed", "sizes", "criterion", "balance", "regret"])
@@ -200,41 +194,29 @@ def regrets(frame: DataFrame) -> DataFrame:
 
 def by_sizes(frame: DataFrame, values: str = "regret") -> Any:
     """``[criteria and data sets, sizes]``: means over seeds; the column ``both`` is the mean of the sizes."""
-    found = regrets(frame).groupby(["criterion", "dataset", "sizes"])[values].mean().unstack("sizes")[list(SIZES)]
+    found = regrets(frame).pivot_table(values, ["criterion", "dataset"], "sizes", sort=False)[list(SIZES)]
     return found.assign(both=found.mean(axis=1))
 
 
-def averages(regret: DataFrame) -> dict[str, str]:
-    """The mean regret over data sets that count alike, of each of the sizes and of both."""
-    titles = {sizes: f"mean regret, {sizes}" for sizes in SIZES} | {"both": "both"}
-    return {title: f"{regret[sizes].mean():.1f}" for sizes, title in titles.items()}
-
-
 def table(frame: DataFrame) -> DataFrame:
-    """A row per criterion: its regret, and the balance that it chooses on average."""
+    """A row per criterion: its regret over data sets that count alike, and the balance that it chooses on average."""
     regret, balance = by_sizes(frame), by_sizes(frame, "balance")
     rows = []
-    for name, title in NAMES.items():
+    for name in regret.index.unique("criterion"):
         own = regret.loc[name, list(SIZES)].stack()
-        worst = "{:.1f} ({}, {})".format(own.max(), *own.idxmax())
-        row = {"criterion": title} | averages(regret.loc[name]) | {"worst regret": worst}
+        row = {"criterion": name} | {f"mean regret, {sizes}": f"{own[:, sizes].mean():.1f}" for sizes in SIZES}
+        row |= {"both": f"{own.mean():.1f}", "worst regret": "{:.1f} ({}, {})".format(own.max(), *own.idxmax())}
         rows.append(row | {f"mean b, {sizes}": f"{balance.loc[name, sizes].mean():.2f}" for sizes in SIZES})
     return DataFrame(rows)
 
 
 def against_ours(frame: DataFrame) -> DataFrame:
     """A row per criterion: how many points more its regret is than ours, with the 95 % interval over data sets."""
-    regret, others = by_sizes(frame), {name: title for name, title in NAMES.items() if name != OURS}
+    regret = by_sizes(frame)
     return DataFrame(
-        {"criterion": title} | {sizes: difference(regret.loc[name, sizes], regret.loc[OURS, sizes]) for sizes in regret}
-        for name, title in others.items()
+        {"criterion": name} | {sizes: difference(regret.loc[name, sizes], regret.loc[RULE, sizes]) for sizes in regret}
+        for name in regret.index.unique("criterion").drop(RULE)
     )
-
-
-def constants(frame: DataFrame) -> DataFrame:
-    """A row per balance: its regret where it is the same for all data sets, which labels are needed to choose."""
-    regret, found = by_sizes(frame), sorted(set(frame["balance"]), reverse=True)
-    return DataFrame({"constant b": f"{each:g}"} | averages(regret.loc[f"constant {each:g}"]) for each in found)
 
 
 def curves(frame: DataFrame) -> Figure:
@@ -257,5 +239,5 @@ EXPERIMENT = Experiment(
     development=True,
     table=table,
     figures={"accuracy": curves},
-    tables={"Points of regret more than ours": against_ours, "The same b for all data sets": constants},
+    tables={"Points of regret more than ours": against_ours},
 )

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.clustering.protocol import Clusters, Settings, assigned, inputs, lowest, nearest, union
-from experiments.datasets import Array, Dataset
+from experiments.clustering.protocol import Clusters, Settings, assigned, lowest, nearest, union
+from experiments.datasets import Array, Dataset, inputs
 from experiments.held_out import Epochs, WithTeacher
 from icon.estimators.base import on_disk, some_of
 from icon.estimators.initialization import imitate

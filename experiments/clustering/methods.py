@@ -19,8 +19,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import kneighbors_graph
 from sklearn.preprocessing import normalize
 
-from experiments.clustering.protocol import Clusters, Settings, inputs, ones, union
-from experiments.datasets import Array, Dataset
+from experiments.clustering.protocol import Clusters, Settings, ones, union
+from experiments.datasets import Array, Dataset, inputs
 from icon.estimators.base import BLOCK, on_disk
 
 SAMPLE, PASSES = 100_000, 20  # rows on disk from which k-means begins, and its passes over all

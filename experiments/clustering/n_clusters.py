@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from experiments.clustering import methods, protocol
-from experiments.datasets import Array, Dataset, at_most
+from experiments.datasets import Array, Dataset, at_most, inputs
 from experiments.plots import label, look, panels
 from experiments.record import Configuration, Experiment, Fixed, Measures, grid
 from experiments.statistics import difference, in_percent
@@ -58,21 +58,21 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
 @lru_cache(maxsize=2)
 def counted(dataset: Dataset, seed: int, settings: Settings) -> Count:
     """Found once for the rule and its two halves."""
-    x = protocol.inputs(dataset, settings.directions)
+    x = inputs(dataset, settings.directions)
     return count_clusters(x, settings.neighbors, settings.walks, dataset.metric, seed)
 
 
 @lru_cache(maxsize=2)
 def small_clusters(dataset: Dataset, seed: int, settings: Settings) -> tuple[Array, Array]:
     """Many k-means clusters ``[n]`` and their table under p."""
-    x = torch.from_numpy(protocol.inputs(dataset, settings.directions))
+    x = torch.from_numpy(inputs(dataset, settings.directions))
     parts = np.unique(k_means(x, min(PARTS, dataset.n // POINTS), seed, n_init=1), return_inverse=True)[1]
     return parts, walked(protocol.union(dataset, settings.neighbors), parts, settings.walks)
 
 
 def silhouette(dataset: Dataset, seed: int, settings: Settings) -> int:
     """The number of k-means clusters with the highest mean silhouette (Rousseeuw 1987)."""
-    x = protocol.inputs(at_most(dataset, settings.few, seed), settings.directions)
+    x = inputs(at_most(dataset, settings.few, seed), settings.directions)
     found = {k: KMeans(k, n_init=1, random_state=seed).fit_predict(x) for k in TRIED if k <= len(x) // 4}
     best: int = max(found, key=lambda k: float(silhouette_score(x, found[k])))
     return best

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 import icon
-from experiments.datasets import Array, Dataset
+from experiments.datasets import Array, Dataset, inputs
 from experiments.record import Fixed, Measures, labels_of
 from icon.estimators import initialization
 from icon.estimators.arguments import automatic
@@ -77,13 +76,6 @@ class Clusters(NamedTuple):
     labels: Array
     loss: float | None = None
     test: Array | None = None
-
-
-@lru_cache(maxsize=2)
-def inputs(dataset: Dataset, directions: int) -> Array:
-    """``[n, d]`` float32: what every method sees, the features in at most so many principal directions."""
-    x, most = dataset.x, min(directions, *dataset.x.shape)
-    return x if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x).astype(np.float32)
 
 
 @lru_cache(maxsize=4)

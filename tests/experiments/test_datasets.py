@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import datasets
-from experiments.datasets import NAMES, SOURCES, Dataset, from_files, load
+from experiments.datasets import SOURCES, Dataset, from_files, load
 
 RNG = np.random.default_rng(0)
 
@@ -65,13 +65,6 @@ def test_colours_come_channel_by_channel(tmp_path: Path) -> None:
     np.savez(tmp_path / "cifar10_test_images.npz", X=pixels, y=np.arange(2))
     images = load("cifar10-images", tmp_path).x.reshape(2, 3, 5, 4)
     assert images.mean(axis=(0, 2, 3)).tolist() == [0, 1, 0]
-
-
-def test_alias(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(datasets.FOLDER_VARIABLE, raising=False)
-    assert "cifar10-mobilenetv2" in NAMES
-    with pytest.raises(ValueError, match=r"cifar10_mobilenetv2_feats\.npz"):
-        load("cifar10")
 
 
 def test_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
