@@ -17,7 +17,7 @@ from rich.table import Table
 from experiments import report
 from experiments.datasets import NAMES, from_files, load, with_test
 from experiments.record import Experiment
-from experiments.registry import ALIASES, EXPERIMENTS
+from experiments.registry import EXPERIMENTS
 from experiments.store import Store, execute, record_environment, tasks
 from icon import _checks as check
 
@@ -55,7 +55,7 @@ def main(
         return
     torch.set_num_threads(threads)
     try:
-        experiment = EXPERIMENTS[check.choice(ALIASES.get(name, name), "experiment", tuple(EXPERIMENTS))]
+        experiment = EXPERIMENTS[check.choice(name, "experiment", tuple(EXPERIMENTS))]
         settings = parse_settings(experiment, set_ or [])
         if test_labels and not test_features:
             raise ValueError("test-labels: got a file without --test-features, expected both")

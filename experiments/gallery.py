@@ -148,31 +148,21 @@ def thinned(losses: list[float], most: int = 60) -> list[float]:
     return [losses[place] for place in kept]
 
 
-class Gallery:
-    """The first seed of the first data set: cells in the order of the table; clusters are drawn on the map of t-SNE.
+def cells_of(frame: DataFrame) -> tuple[Any, Any, Array]:
+    """Of the first seed of the first data set the runs, the cells in the order of the table, and the labels ``[n]``.
 
-    Of points that coincide there are no scores: what the nearest of them tell is rounding.
+    A cell has its ``places [n, 2]``, of clusters those of t-SNE and also ``found [n]``, the number of each point's, and
+    their ``sizes``. Of points that coincide there are no scores: what the nearest of them tell is rounding.
     """
-
-    def __init__(self, frame: Any) -> None:
-        runs = frame[(frame["dataset"] == frame["dataset"].iloc[0]) & (frame["seed"] == 0)]
-        points = runs[runs["part"] == POINTS].iloc[0]
-        cells: Any = ordered(runs[runs["part"] == CELL], row=list(ROWS), column=list(COLUMNS)).sort_values(
-            ["row", "column"]
-        )
-        cells.loc[cells["spread"] < POINT, list(SCORES)] = np.nan
-        self.runs, self.images, self.cells = runs, points["images"], cells
-        self.y = unpacked(points["labels"], "<u2").astype(np.int64)
-        self.count = int(self.y.max()) + 1
-        tsne = (cells["row"] == "student-t") & (cells["column"] == "gaussian")
-        self.shared = map_of(cells.loc[tsne, "map"].iloc[0])
-
-    def drawn(self, cell: Any) -> tuple[Array, Array | None, list[int] | None]:
-        """Places ``[n, 2]`` and, of clusters, the number of each point's ``[n]`` and their sizes."""
-        if cell.row != CLUSTERS:
-            return map_of(cell.map), None, None
-        found = unpacked(cell.clusters, "u1")
-        return self.shared, found, np.bincount(found, minlength=self.count).tolist()
+    runs = frame[(frame["dataset"] == frame["dataset"].iloc[0]) & (frame["seed"] == 0)]
+    y = unpacked(runs.loc[runs["part"] == POINTS, "labels"].iloc[0], "<u2").astype(np.int64)
+    cells: Any = ordered(runs[runs["part"] == CELL], row=list(ROWS), column=list(COLUMNS))
+    cells = cells.sort_values(["row", "column"])
+    cells.loc[cells["spread"] < POINT, list(SCORES)] = np.nan
+    tsne = cells.loc[(cells["row"] == "student-t") & (cells["column"] == "gaussian"), "map"].iloc[0]
+    found = [None if cell.row != CLUSTERS else unpacked(cell.clusters, "u1") for cell in cells.itertuples()]
+    sizes = [None if each is None else np.bincount(each, minlength=y.max() + 1).tolist() for each in found]
+    return runs, cells.assign(places=[map_of(text) for text in cells["map"].fillna(tsne)], found=found, sizes=sizes), y
 
 
 def page_data(folder: Path) -> dict[str, Any]:
@@ -180,30 +170,31 @@ def page_data(folder: Path) -> dict[str, Any]:
     frame = complete(read(folder))
     if frame.empty:
         raise ValueError(f"folder: got {folder}, expected a gallery of which all cells are trained")
-    found = Gallery(frame[frame["settings"] == frame["settings"].iloc[-1]])
-    name, path = found.runs["dataset"].iloc[0], folder / SEEN
-    cells, sliders = [], []
+    runs, found, y = cells_of(frame[frame["settings"] == frame["settings"].iloc[-1]])
+    name, path, drawn = runs["dataset"].iloc[0], folder / SEEN, runs.loc[runs["part"] == POINTS, "images"].iloc[0]
     words = pd.read_csv(path).set_index(["dataset", "row", "column"])["seen"].to_dict() if path.is_file() else {}
-    for cell in found.cells.itertuples():
-        z, clusters, sizes = found.drawn(cell)
-        cells.append({
-            "row": cell.row, "column": cell.column, "kind": "map" if clusters is None else "clusters",
-            "places": wide(z), "clusters": None if clusters is None else based(clusters), "sizes": sizes,
-            "curve": [float(value) for value in cell.curve.split()], "steps": int(cell.steps),
+    cells = [
+        {
+            "row": cell.row, "column": cell.column, "kind": "map" if cell.found is None else "clusters",
+            "places": wide(cell.places), "clusters": None if cell.found is None else based(cell.found),
+            "sizes": cell.sizes, "curve": [float(value) for value in cell.curve.split()], "steps": int(cell.steps),
             "mapper": cell.mapper, "uses_labels": cell.column in LABELLED, **scores_of(cell),
             "seconds": round(cell.seconds, 2), "seen": words.get((name, cell.row, cell.column), ""),
-        })  # fmt: skip
+        }
+        for cell in found.itertuples()
+    ]  # fmt: skip
+    sliders = []
     for knob, slider in SLIDERS.items():
-        runs = found.runs[found.runs["part"] == knob].sort_values("value").itertuples()
-        frames = [{"places": wide(map_of(run.map)), "clusters": None, **scores_of(run)} for run in runs]
+        own = runs[runs["part"] == knob].sort_values("value").itertuples()
+        frames = [{"places": wide(map_of(run.map)), "clusters": None, **scores_of(run)} for run in own]
         sliders.append({"knob": knob, **slider._asdict(), "values": list(slider.values), "frames": frames})
     images = None
-    if isinstance(found.images, str) and found.images:
-        width, height, columns, png = found.images.split(",")
+    if isinstance(drawn, str) and drawn:
+        width, height, columns, png = drawn.split(",")
         images = {"width": int(width), "height": int(height), "columns": int(columns), "png": png}
     return {
-        "dataset": name, "n": len(found.y), "classes": [str(number) for number in range(found.count)],
-        "labels": based(found.y.astype(np.uint8)), "images": images, "cells": cells, "sliders": sliders,
+        "dataset": name, "n": len(y), "classes": [str(number) for number in range(y.max() + 1)],
+        "labels": based(y.astype(np.uint8)), "images": images, "cells": cells, "sliders": sliders,
     }  # fmt: skip
 
 
@@ -223,32 +214,31 @@ def based(numbers: Array) -> str:
 
 def sheet(frame: DataFrame) -> Figure:
     """The table with its maps. Points have the colours of their classes; those of clusters, of their clusters."""
-    found, colour_of = Gallery(frame), mpl.colormaps["tab10"]
+    (_, cells, y), colour_of = cells_of(frame), mpl.colormaps["tab10"]
     figure, axes = panels(len(ROWS), len(COLUMNS), (1.35, 1.5))
-    for panel, cell in zip(axes.flat, found.cells.itertuples(), strict=True):
-        z, clusters, sizes = found.drawn(cell)
-        size = 1.2 if np.ptp(z) else 12  # of a map that is a point
-        colours = colour_of((found.y if clusters is None else clusters) % 10)
-        panel.scatter(*z.T, c=colours, s=size, linewidths=0)
+    for panel, cell in zip(axes.flat, cells.itertuples(), strict=True):
+        size = 1.2 if np.ptp(cell.places) else 12  # of a map that is a point
+        colours = colour_of((y if cell.found is None else cell.found) % 10)
+        panel.scatter(*cell.places.T, c=colours, s=size, linewidths=0)
         edge = (-LEVELS / 20, LEVELS * 1.05)
         panel.set(xticks=[], yticks=[], xlim=edge, ylim=edge, aspect="equal")
         panel.spines[:].set(visible=True, color="#cccccc", linewidth=0.6)
-        name, value = ("k-NN", cell.knn) if sizes is None else ("accuracy", cell.clustering)
+        name, value = ("k-NN", cell.knn) if cell.sizes is None else ("accuracy", cell.clustering)
         panel.set_xlabel("a point" if np.isnan(value) else f"{name} {100 * value:.0f} %", fontsize=7, labelpad=2)
         if panel in axes[0]:
             panel.set_title(COLUMNS[cell.column].name, fontsize=8)
         if panel in axes[:, 0]:
             panel.set_ylabel(ROWS[cell.row].name, fontsize=8)
-        if sizes is not None:
+        if cell.sizes is not None:
             bars = panel.inset_axes((0, -0.36, 1, 0.2))
-            bars.bar(range(len(sizes)), sizes, color=colour_of(np.arange(len(sizes)) % 10))
+            bars.bar(range(len(cell.sizes)), cell.sizes, color=colour_of(np.arange(len(cell.sizes)) % 10))
             bars.axis("off")
     return figure
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per cell of the first data set."""
-    cells = Gallery(frame).cells
+    cells = cells_of(frame)[1]
     curves = cells["curve"].str.split()
     return DataFrame({
         "row": [ROWS[row].name for row in cells["row"]],

@@ -9,5 +9,3 @@ _ALL = (
     debiased_contrastive.EXPERIMENT, divergences.EXPERIMENT, maps.EXPERIMENT, gallery.EXPERIMENT, advice.EXPERIMENT,
 )  # fmt: skip
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
-#: Names of earlier releases.
-ALIASES = {"choice": "model-selection"}

@@ -63,13 +63,9 @@ def difference(first: ArrayLike, second: ArrayLike, digits: int = 1) -> str:
     return mean if low == "+nan" else f"{mean} [{low}, {high}]"
 
 
-def mean_ranks(scores: DataFrame) -> Series:
-    """Of methods (rows) over data sets (columns): 1 has the highest score; equals share the mean of their ranks."""
-    return scores.rank(ascending=False).mean(axis=1)
-
-
 def friedman(scores: DataFrame) -> float:
-    """The probability of mean ranks that differ so much where all methods are alike; NaN below three methods."""
+    """The probability of mean ranks of methods (rows) over data sets that differ so much where all methods are alike;
+    NaN below three methods."""
     return float(friedmanchisquare(*scores.to_numpy()).pvalue) if len(scores) > 2 else math.nan
 
 

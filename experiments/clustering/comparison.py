@@ -98,7 +98,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: pro
     if name in SPECTRAL:
         before = methods.eigenvectors(dataset, settings.neighbors, SPECTRAL[name])[1]
     elif name.endswith(FROM_START):
-        before = sum(start.seconds for start in starts(dataset, seed, settings))
+        before = sum(seconds for _, seconds in starts(dataset, seed, settings))
     return measured(dataset, lambda: METHODS[name](dataset, seed, settings), before)
 
 

@@ -114,20 +114,17 @@ def graph_of(edges: Array, n: int) -> sp.csr_array:
 
 def fitted(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> icon.Clustering:
     """The estimator, on the union graph where no other is given, or with ``column="knn"`` on one graph of each view."""
-    configuration: dict[str, Any] = {
-        "n_clusters": dataset.classes, "walks": settings.walks, "debias": settings.debias, "hidden": settings.hidden,
-        "max_iter": settings.steps, "n_init": settings.restarts, "batch_size": settings.batch_size(dataset),
-        "learning_rate": settings.learning_rate, "device": "cpu", "random_state": seed,
+    options: dict[str, Any] = {
+        "n_clusters": dataset.classes, "column": "graph", "init": initialization.OF_FEATURES, "walks": settings.walks,
+        "debias": settings.debias, "hidden": settings.hidden, "max_iter": settings.steps, "n_init": settings.restarts,
+        "batch_size": settings.batch_size(dataset), "learning_rate": settings.learning_rate, "device": "cpu",
+        "random_state": seed, **settings.options(dataset, seed), **changes,
     }  # fmt: skip
-    options = settings.options(dataset, seed)
-    if changes.get("column") == "knn":
-        views = list(dataset.views)
-        return icon.Clustering(**(configuration | {"n_neighbors": settings.neighbors} | options | changes)).fit(views)
+    if options["column"] == "knn":
+        return icon.Clustering(n_neighbors=settings.neighbors, **options).fit(list(dataset.views))
     graph = union(dataset, settings.neighbors) if graph is None else graph
     hyper = {"exclude_self": False} if graph.diagonal().any() else None
-    ours = {"column": "graph", "hyper": hyper, "init": initialization.OF_FEATURES}
-    x = inputs(dataset, settings.directions)
-    return icon.Clustering(**(configuration | ours | options | changes)).fit(x, graph)
+    return icon.Clustering(hyper=hyper, **options).fit(inputs(dataset, settings.directions), graph)
 
 
 def cluster(dataset: Dataset, seed: int, settings: Settings, graph: Any = None, **changes: Any) -> Clusters:
@@ -141,24 +138,18 @@ def assigned(head: nn.Module, x: Any) -> Array:
     return np.concatenate([apply(head, x[start : start + BLOCK]).argmax(axis=1) for start in range(0, len(x), BLOCK)])
 
 
-class Start(NamedTuple):
-    """First clusters ``[n]``, and the CPU seconds that finding them took."""
-
-    labels: Array
-    seconds: float
-
-
 def from_starts(method: Callable[..., Clusters], dataset: Dataset, seed: int, settings: Settings) -> Clusters:
     """Another method, ``(dataset, seed, settings, first clusters)``, from the starts of our restarts."""
     return lowest(
-        method(dataset, settings.restarts * seed + number, settings, start.labels)
-        for number, start in enumerate(starts(dataset, seed, settings))
+        method(dataset, settings.restarts * seed + number, settings, labels)
+        for number, (labels, _) in enumerate(starts(dataset, seed, settings))
     )
 
 
 @lru_cache(maxsize=4)
-def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
-    """Merged k-means clusters for each restart, as by `icon.Clustering`; found once for all methods."""
+def starts(dataset: Dataset, seed: int, settings: Settings) -> list[tuple[Array, float]]:
+    """For each restart merged k-means clusters ``[n]``, as by `icon.Clustering`, and the CPU seconds that finding them
+    took; found once for all methods."""
     found = []
     for restart in range(settings.restarts * seed, settings.restarts * (seed + 1)):
         begun = time.process_time()
@@ -166,7 +157,7 @@ def starts(dataset: Dataset, seed: int, settings: Settings) -> list[Start]:
         pairs = PairSampler(icon.p.Graph()(union(dataset, settings.neighbors))).walks(settings.walks)
         with seeded(restart, torch.device("cpu")):
             labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, restart)
-        found.append(Start(labels, time.process_time() - begun))
+        found.append((labels, time.process_time() - begun))
     return found
 
 

@@ -74,7 +74,7 @@ def ranks(frame: DataFrame, variants: Sequence[str], ours: str, divided: Divisio
             found[f"{title}, mean of {len(some)} {name}"] = stats.in_percent(means[some].mean(axis=1, skipna=False))
         apart, chance = stats.critical_difference(*whole.shape), stats.friedman(whole)
         sure = f"critical difference {apart:.1f}, Friedman p = {chance:.1g}"
-        found[f"mean rank by {title} ({sure})"] = stats.mean_ranks(whole).map("{:.1f}".format)
+        found[f"mean rank by {title} ({sure})"] = whole.rank(ascending=False).mean(axis=1).map("{:.1f}".format)
         found[f"{ours} is higher in {title} by"] = {
             variant: stats.difference(*(100 * means.loc[[ours, variant]].dropna(axis=1)).to_numpy())
             for variant in means.index.drop(ours)

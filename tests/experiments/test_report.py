@@ -19,7 +19,6 @@ from experiments.statistics import (
     difference,
     friedman,
     in_percent,
-    mean_ranks,
     mean_std,
     paired_difference,
     percent,
@@ -104,8 +103,7 @@ def test_ranks_over_data_sets() -> None:
     assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
     assert critical_difference(5, 30) == pytest.approx(2.728 * (30 / 180) ** 0.5, abs=1e-3)
     scores = pd.DataFrame([[9, 8, 7, 3], [5, 6, 5, 4], [1, 2, 3, 2]])
-    assert mean_ranks(scores).tolist() == [1.25, 1.75, 3]
-    assert mean_ranks(pd.DataFrame([[2, 1], [2, 3]])).tolist() == [1.75, 1.25]
+    assert scores.rank(ascending=False).mean(axis=1).tolist() == [1.25, 1.75, 3]
     statistic = 12 * 4 / (3 * 4) * ((25 + 49 + 144) / 16 - 3 * 4**2 / 4)
     assert friedman(scores) == pytest.approx(np.exp(-statistic / 2))  # chi-squared with two degrees of freedom
     assert np.isnan(friedman(scores[:2]))
