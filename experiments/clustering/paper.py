@@ -23,11 +23,9 @@ from experiments.clustering.protocol import OneRestart, cluster, measured, neare
 from experiments.datasets import Dataset
 from experiments.plots import panels
 from experiments.record import Configuration, Experiment, Measures, grid
-from experiments.statistics import ordered, percent
 from icon.training.state import seeded
 
 #: ImageNet-1K with DINO ViT-S/14, B/14, L/14: cited, not reproduced.
-BACKBONES = ("ViT-S/14", "ViT-B/14", "ViT-L/14")
 WIDTHS = {
     "baseline": "55.51 / 63.03 / 65.72",
     "+ k-NN": "56.43 / 64.26 / 65.70",
@@ -42,7 +40,6 @@ PARTS = {
     "+ EMA": "57.8±0.26 / 64.75±0.18 / 67.52±0.28",
 }
 WHOLE = "+ EMA"  # all ingredients: what the paper compares with other methods
-NAME = "debiased InfoNCE clustering (+ EMA)"  # of that row there
 MERGED = "all ingredients, from merged k-means (ours)"
 RIVALS = {name: comparison.PAPER[name] for name in ("k-means", "contrastive clustering", "SCAN", "TEMI")}
 COMPARISON = {**RIVALS, WHOLE: PARTS[WHOLE], MERGED: "– / – / –"}
@@ -121,27 +118,17 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     return comparison.run(dataset, seed, configuration, settings)
 
 
-def table(frame: DataFrame, title: str, paper: Mapping[str, str]) -> DataFrame:
-    """A row per variant: accuracy, NMI and ARI of each data set, and beside them the paper's accuracies."""
-    frame = ordered(frame.sort_values("seed"), variant=tuple(paper))
-    runs = frame.groupby(["variant", "dataset"], observed=True)
-    parts = {name: runs[measure].agg(percent).unstack() for measure, name in reading.MEASURES.items()}
-    found = DataFrame(index=list(paper))
-    for dataset in sorted(frame["dataset"].unique()):
-        for name, part in parts.items():
-            found[f"{dataset}, {name}"] = part[dataset]
-    for place, backbone in enumerate(BACKBONES):
-        found[f"paper, {backbone}"] = [numbers.split(" / ")[place] for numbers in paper.values()]
-    found = found.rename(index={WHOLE: NAME} if title == "comparison" else {})
-    return found.rename_axis(index=f"{title} (%)").reset_index()
-
-
 def bars(frame: DataFrame) -> Figure:
     """A row per variant, and in it a bar per data set: the mean accuracy over seeds."""
     means = 100 * frame.pivot_table("accuracy", "variant", "dataset").reindex(list(VARIANTS)).dropna(how="all")
     figure, places = panels(1, 1, (4.0, 0.3 * len(means)), left=2.6)
     means.plot.barh(ax=places[0, 0], xlabel="accuracy (%)", ylabel="").invert_yaxis()
     return figure
+
+
+def table(variants: Mapping[str, str], ours: str) -> Any:
+    """A row per variant, and beside the measured accuracies the paper's."""
+    return partial(reading.table, variants=tuple(variants), ours=ours, paper=variants)
 
 
 def _experiment(name: str, question: str, run: Any, variants: dict[str, str], ours: str) -> Experiment:
@@ -151,7 +138,7 @@ def _experiment(name: str, question: str, run: Any, variants: dict[str, str], ou
         settings=OneRestart,
         configurations=grid(variant=tuple(variants)),
         run=run,
-        table=partial(reading.table, variants=tuple(variants), ours=ours, paper=variants),
+        table=table(variants, ours),
         figures={"accuracy": partial(reading.curve, variants=tuple(variants))},
         partly=True,
     )
@@ -167,11 +154,8 @@ IMAGENET = Experiment(
     settings=Settings,
     configurations=grid(variant=VARIANTS),
     run=run,
-    table=partial(table, title="neighbourhood width", paper=WIDTHS),
-    tables={
-        each.capitalize(): partial(table, title=each, paper=rows)
-        for each, rows in (("ingredients", PARTS), ("comparison", COMPARISON))
-    },
+    table=table(WIDTHS, "+ 3-walks"),
+    tables={"Ingredients": table(PARTS, WHOLE), "Comparison": table(COMPARISON, WHOLE)},
     figures={"accuracy": bars},
     partly=True,
     tests=True,
