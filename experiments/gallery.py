@@ -86,7 +86,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         return measures | {"clustering": clustering_accuracy(y, found)}
     spread = float(np.sqrt(((z - z.mean(axis=0)) ** 2).mean()))
     found = KMeans(dataset.classes, n_init=3, random_state=seed).fit_predict(z)
-    measures |= {"map": packed(places(z)), "spread": spread, "circle": int(seen.circle)}
+    measures |= {"map": packed(places(z)), "spread": spread}
     measures["rank"] = effective_rank(z) if spread > POINT else 0.0
     return measures | {"clustering": clustering_accuracy(y, found)}
 

@@ -41,16 +41,14 @@ class Seen(NamedTuple):
     z: Array
     losses: list[float]
     mapper: str
-    circle: bool = False
     encoder: nn.Module | None = None
 
 
 @lru_cache(maxsize=4)
 def trained(dataset: Dataset, row: str, column: str, seed: int, settings: Settings) -> Seen:
     """A cell of the table."""
-    if row == CLUSTERS and column in (*FREE, "classes"):
-        return clustered(dataset, column, seed, settings)
-    return (laid_out if column in FREE else encoded)(dataset, row, column, seed, settings)
+    free = column in FREE or (row, column) == (CLUSTERS, "classes")
+    return (estimated if free else encoded)(dataset, row, column, seed, settings)
 
 
 def framed(dataset: Dataset, configuration: Configuration, seed: int, settings: Settings) -> Seen:
@@ -60,40 +58,48 @@ def framed(dataset: Dataset, configuration: Configuration, seed: int, settings: 
     hyper = {knob: int(value) if knob == "walks" else value}
     if before.encoder is not None:
         return encoded(dataset, row, column, seed, settings, hyper, deepcopy(before.encoder))
-    return laid_out(dataset, row, column, seed, settings, hyper, START * before.z / before.z.std())
+    return estimated(dataset, row, column, seed, settings, hyper, START * before.z / before.z.std())
 
 
-def laid_out(
+def estimated(
     dataset: Dataset, row: str, column: str, seed: int, settings: Settings, hyper: Any = None, start: Any = "pca"
 ) -> Seen:
-    """A map with a free place for each point; of the wide row, which has no minimum then, by orthonormal directions."""
-    losses: list[float] = []
-    model = icon.Embedding(
-        row=row, column=column, mapper="linear" if row == WIDE else "lookup", init=start, random_state=seed, tol=0,
-        max_iter=settings.steps if isinstance(start, str) else settings.frame_steps,
-        hyper=scale_of(dataset, row, column, settings) | (hyper or {}),
-        callback=lambda step, loss, z: losses.append(loss),
-    )  # fmt: skip
-    z = model.fit(scaled(dataset, settings.directions), target(dataset, column, settings)).embedding_
-    return Seen(z, losses, "linear" if row == WIDE else "lookup")
+    """A map with a free place for each point, of the wide row, which has no minimum then, by orthonormal directions; or
+    soft clusters, as many as there are classes, with p as the column has it: no walks, no debiasing.
 
-
-def clustered(dataset: Dataset, column: str, seed: int, settings: Settings) -> Seen:
-    """Soft clusters of the features, as many as there are classes, p as the column has it: no walks, no debiasing."""
-    losses: list[float] = []
-    model = icon.Clustering(
-        dataset.classes, column, walks=1, debias=0, n_init=1, max_iter=settings.cluster_steps, random_state=seed,
-        hyper=scale_of(dataset, CLUSTERS, column, settings), callback=lambda step, loss, z: losses.append(loss),
-    )  # fmt: skip
-    model.fit(scaled(dataset, settings.directions), target(dataset, column, settings))
-    return Seen(model.probabilities_, losses, "mlp")
+    The Student-t of the features is as wide as the median distance to one of the nearest neighbours.
+    """
+    x, losses, y = scaled(dataset, settings.directions), list[float](), None
+    options: dict[str, Any] = {"hyper": hyper or {}, "random_state": seed}
+    if column == "student-t":
+        options["hyper"] = {"target_sigma": neighbours(dataset, settings.directions, settings.near)[1]} | options[
+            "hyper"
+        ]
+        options["hyper"] |= {} if row == CLUSTERS else {"n_neighbors": min(settings.kept, dataset.n - 1)}
+    elif column == "graph":
+        near = icon.p.KNN(min(settings.near, dataset.n - 1)).symmetrize("union")
+        y = near(torch.from_numpy(x)).to_scipy() > 0
+    elif column == "classes":
+        y = labels_of(dataset)
+    options["callback"] = lambda step, loss, z: losses.append(loss)
+    if row == CLUSTERS:
+        own: dict[str, Any] = {"walks": 1, "debias": 0, "n_init": 1, "max_iter": settings.cluster_steps}
+        clustering = icon.Clustering(dataset.classes, column, **own, **options).fit(x, y)
+        return Seen(clustering.probabilities_, losses, "mlp")
+    mapper, steps = "linear" if row == WIDE else "lookup", settings.steps if hyper is None else settings.frame_steps
+    own = {"mapper": mapper, "init": start, "tol": 0, "max_iter": steps}
+    return Seen(icon.Embedding(row=row, column=column, **own, **options).fit(x, y).embedding_, losses, mapper)
 
 
 def encoded(
     dataset: Dataset, row: str, column: str, seed: int, settings: Settings, hyper: Any = None, model: Any = None
 ) -> Seen:
-    """A function of the points, trained by classes, labels, or two views of each point; all points at each step."""
-    loss, x = loss_of(row, column, **(hyper or {})), inputs(dataset, settings)
+    """A function of images ``[n, c, h, w]`` in [0, 1] or of features ``[n, f]``, trained by classes, labels, or two
+    views of each point; all points at each step."""
+    loss = loss_of(row, column, **(hyper or {}))
+    x = torch.from_numpy(scaled(dataset, settings.directions))
+    if dataset.shape is not None:
+        x = torch.from_numpy(dataset.x.reshape(dataset.n, -1, *dataset.shape))
     if column == "pairs" and getattr(loss.p, "join", False):  # first views are anchors, second ones candidates
         loss = loss.replace(p=replace(loss.p, join=False))  # type: ignore[call-arg]
     y = torch.from_numpy(labels_of(dataset)) if column in LABELLED else None
@@ -106,9 +112,11 @@ def encoded(
     with torch.no_grad():
         z = model.eval()(x)
     z = z if isinstance(z, Tensor) else z[0]
-    circle = row != CLUSTERS and getattr(loss.q, "metric", "") == "cosine"
-    z = z.softmax(dim=1) if row == CLUSTERS else nn.functional.normalize(z) if circle else z
-    return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", circle, model)
+    if row == CLUSTERS:
+        z = z.softmax(dim=1)
+    elif getattr(loss.q, "metric", "") == "cosine":
+        z = nn.functional.normalize(z)
+    return Seen(z.numpy(), found.losses, "linear" if orthonormal else "mlp", model)
 
 
 def loss_of(row: str, column: str, **hyper: Any) -> icon.Loss:
@@ -117,13 +125,6 @@ def loss_of(row: str, column: str, **hyper: Any) -> icon.Loss:
     if (row, column) == (WIDE, "data-label"):  # with the dot product it has no minimum
         return icon.loss(row, column, metric="cosine", **hyper)
     return icon.method(named[0], **hyper) if named else icon.loss(row, column, **hyper)
-
-
-def inputs(dataset: Dataset, settings: Settings) -> Tensor:
-    """Images ``[n, c, h, w]`` in [0, 1], or features ``[n, f]``."""
-    if dataset.shape is not None:
-        return torch.from_numpy(dataset.x.reshape(dataset.n, -1, *dataset.shape))
-    return torch.from_numpy(scaled(dataset, settings.directions))
 
 
 def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool, noise: float) -> nn.Module:
@@ -176,19 +177,3 @@ class Noisy(nn.Module):
         if not self.training:
             return x, x
         return x + self.deviation * torch.randn_like(x), x + self.deviation * torch.randn_like(x)
-
-
-def target(dataset: Dataset, column: str, settings: Settings) -> Any:
-    """What p of a column is made from, beside the features."""
-    if column == "graph":
-        x = torch.from_numpy(scaled(dataset, settings.directions))
-        return icon.p.KNN(min(settings.near, dataset.n - 1)).symmetrize("union")(x).to_scipy() > 0
-    return labels_of(dataset) if column == "classes" else None
-
-
-def scale_of(dataset: Dataset, row: str, column: str, settings: Settings) -> dict[str, Any]:
-    """The Student-t of the features is as wide as the median distance to one of the nearest neighbours."""
-    if column != "student-t":
-        return {}
-    typical = neighbours(dataset, settings.directions, settings.near)[1]
-    return {"target_sigma": typical} | ({} if row == CLUSTERS else {"n_neighbors": min(settings.kept, dataset.n - 1)})
