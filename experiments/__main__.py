@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -80,10 +79,10 @@ def main(
         made = execute(experiment, track(planned, "runs", console=console, transient=True), settings, store)
         written = report.write(experiment, folder, settings)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
-    console.print(f"{made} runs made, {len(planned) - made} were there; written to {folder}:", highlight=False)
-    console.print(", ".join(path.name for path in written), highlight=False, soft_wrap=True)
+    typer.echo(f"{made} runs made, {len(planned) - made} were there; written to {folder}:")
+    typer.echo(", ".join(path.name for path in written))
 
 
 def parse_settings(experiment: Experiment, given: list[str]) -> Any:

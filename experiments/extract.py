@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
-from rich.console import Console
-from rich.markup import escape
 from torch import Tensor, nn
 
 from experiments.datasets import Array
@@ -51,10 +49,10 @@ def load_backbone(name: str, size: int | None = None, random_weights: bool = Fal
 
 
 def _timm(model: str, size: int | None, random_weights: bool) -> Backbone:
+    options: dict[str, Any] = {"pretrained": not random_weights, "num_classes": 0}
     try:
         import timm
 
-        options: dict[str, Any] = {"pretrained": not random_weights, "num_classes": 0}
         try:
             module = timm.create_model(model, **options, **({} if size is None else {"img_size": size}))
         except TypeError:  # only vision transformers take the size
@@ -172,15 +170,14 @@ def main(
             names = np.array([path.relative_to(images).as_posix() for path in files])
             np.savez(out, features=features, labels=labels, classes=np.array(classes), files=names)
     except (ValueError, TypeError, OSError) as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error[/red] {escape(str(error))}")
+        typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(escape(f"{len(features)} images, {features.shape[1]} features, {len(classes)} classes: {out}"))
+    typer.echo(f"{len(features)} images, {features.shape[1]} features, {len(classes)} classes: {out}")
     if classes:
         beside = out.with_suffix(".labels.npy")  # what --labels of the experiments reads
         np.save(beside, labels)
         given = f"{out}" if large else f"{out} --key features"
-        console.print(escape(f"next: python -m experiments comparison --features {given} --labels {beside}"))
+        typer.echo(f"next: python -m experiments comparison --features {given} --labels {beside}")
 
 
 def _first(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from experiments.statistics import difference
 from icon.estimators.counting import walked
 from icon.estimators.initialization import k_means, parts
 from icon.estimators.merging import balance_of, grouped, merge, modularity, mutual_information, normalized_cut
-from icon.estimators.run import agreement as restart_agreement
+from icon.estimators.run import agreement
 from icon.metrics import ari
 
 SIZES = EQUAL, UNEQUAL = "as they are", "unequal"
@@ -71,8 +70,8 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         MODULARITY: modularity(table),
         INFORMED: informed(table),
         HELD: held_out_information(made.held, merge(made.learned, dataset.classes, balance)[made.parts[0]]),
-        STABILITY: restart_agreement(np.stack(found)) or 0.0,
-        AGREEMENT: agreement(found[0], made.others),
+        STABILITY: agreement(np.stack(found)) or 0.0,
+        AGREEMENT: float(np.mean([ari(other, found[0]) for other in made.others])),
         LENGTH: description_length(made.edges, found[0]),
         OURS: made.ours,
     }
@@ -136,11 +135,6 @@ def held_out_information(held: Array, groups: Array) -> float:
     """I in nats of the groups of the two ends of edges ``[m, 2]`` that the groups were made without."""
     ends = counted(held, groups)
     return mutual_information(ends / ends.sum())
-
-
-def agreement(labels: Array, others: Sequence[Array]) -> float:
-    """Mean adjusted Rand index with clusterings of other methods."""
-    return float(np.mean([ari(other, labels) for other in others]))
 
 
 def description_length(edges: Array, groups: Array) -> float:
