@@ -4,7 +4,6 @@ latter two also with their authors'."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -189,22 +188,22 @@ def turtle(
     loss: Any = Turtle(encoder, seed)
     done = fit(loss, encoder, x, Epochs(np.arange(dataset.n)), batch_size=size, seed=seed, **plan)
     with torch.no_grad():
-        return Clusters(loss.labelling(encoder(x)).mean(dim=1).argmax(dim=1).numpy(), final(done.losses))
+        return Clusters(encoder(x)[0].softmax(dim=2).mean(dim=1).argmax(dim=1).numpy(), final(done.losses))
 
 
 class TaskEncoder(nn.Module):
     """A linear layer with weight normalisation for each of V spaces, which lie side by side in the input: their logits
-    ``[b, V k]`` beside the features."""
+    ``[b, V, k]``, and with them the features."""
 
-    def __init__(self, widths: Sequence[int], clusters: int) -> None:
+    def __init__(self, widths: list[int], clusters: int) -> None:
         super().__init__()
-        self.widths, self.clusters = list(widths), clusters
+        self.widths = widths
         layers = (nn.Linear(width, clusters) for width in widths)
         self.linear = nn.ModuleList(nn.utils.parametrizations.weight_norm(layer) for layer in layers)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         parts = zip(self.linear, torch.split(x, self.widths, dim=1), strict=True)
-        return torch.cat([*(linear(part) for linear, part in parts), x], dim=1)
+        return torch.stack([linear(part) for linear, part in parts], dim=1), x
 
 
 class Turtle(nn.Module):
@@ -219,19 +218,13 @@ class Turtle(nn.Module):
 
     def __init__(self, encoder: TaskEncoder, seed: int) -> None:
         super().__init__()
-        self.widths, self.clusters = encoder.widths, encoder.clusters
-        self.draws = torch.Generator().manual_seed(seed)
+        self.widths, self.draws = encoder.widths, torch.Generator().manual_seed(seed)
 
-    def labelling(self, both: Tensor) -> Tensor:
-        """``[b, V, k]`` probabilities in each space."""
-        logits = both[:, : len(self.widths) * self.clusters]
-        return logits.reshape(len(both), len(self.widths), self.clusters).softmax(dim=2)
-
-    def forward(self, both: Tensor, target: Any = None) -> Tensor:
-        phi = self.labelling(both)
+    def forward(self, both: tuple[Tensor, Tensor], target: Any = None) -> Tensor:
+        phi = both[0].softmax(dim=2)
         labels, mean = phi.mean(dim=1), phi.mean(dim=0)
         value = 10 * torch.xlogy(mean, mean).sum()
-        for space in torch.split(both[:, len(self.widths) * self.clusters :], self.widths, dim=1):
+        for space in torch.split(both[1], self.widths, dim=1):
             value = value - (labels * self._learned(space, labels.detach())).sum(dim=1).mean()
         return value
 
