@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,8 @@ class Settings(Fixed):
 
 def configurations(dataset: Dataset) -> list[Configuration]:
     """The first 2, 3, ... views with each graph; of two views there is one pair, and the graphs are the same."""
-    most = len(views_of(dataset))
-    return [
-        {"graph": graph, "views": views}
-        for views in range(2, most + 1)
-        for graph in (("core",) if views == 2 else ("core", "full"))
-    ]
+    cells = product(range(2, len(views_of(dataset)) + 1), ("core", "full"))
+    return [{"graph": graph, "views": views} for views, graph in cells if views > 2 or graph == "core"]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -114,35 +113,27 @@ def constant(frame: DataFrame) -> int:
     return min(range(2, 201), key=lambda number: float(np.log2(number / classes).abs().mean()))
 
 
-def errors(frame: DataFrame) -> DataFrame:
-    """A row per rule and data set, with means over seeds; the constant number is a rule, too. ``log2`` is of the chosen
-    number over the true one, ``error`` its absolute value, and ``close`` the share that is within a factor of 1.5."""
-    same = frame[frame["rule"] == TRUE].assign(rule=CONSTANT, chosen=constant(frame), accuracy=np.nan, nmi=np.nan)
-    runs = pd.concat([frame, same])
-    log2: Any = np.log2(runs["chosen"] / runs["classes"])
-    runs = runs.assign(log2=log2, error=log2.abs(), close=log2.abs() <= np.log2(1.5))
-    return runs.groupby(["rule", "dataset"])[["log2", "error", "close", "accuracy", "nmi", "seconds"]].mean()
-
-
 def table(frame: DataFrame) -> DataFrame:
-    """A row per rule: means over data sets that count alike, and with its 95 % interval how much larger an error is."""
-    found: Any = errors(frame)
-    each = found["error"].unstack("rule")
-    means, worst = found.groupby("rule").mean(), found["error"].groupby("rule").idxmax()
-    means["largest"] = [f"{found.at[place, 'error']:.2f} ({place[1]})" for place in worst]
-    titles = NAMES | {CONSTANT: f"{CONSTANT} ({constant(frame)})"}
-    means = means.loc[list(titles)]
+    """A row per rule, the constant number among them: means over seeds, then over data sets that count alike. The error
+    is log2 of the chosen number over the true one, and a difference from ours has its 95 % interval over data sets."""
+    titles, same = NAMES | {CONSTANT: f"{CONSTANT} ({constant(frame)})"}, constant(frame)
+    chosen = frame.pivot(index=["dataset", "seed"], columns="rule", values="chosen").assign(**{CONSTANT: same})
+    log2: Any = np.log2(chosen[list(titles)].div(frame.groupby("dataset")["classes"].first(), axis=0, level="dataset"))
+    error, close = log2.abs().groupby("dataset").mean(), log2.abs() <= np.log2(1.5)
+    scores = frame.groupby(["rule", "dataset"])[["accuracy", "nmi", "seconds"]].mean().groupby("rule").mean()
+    scores = scores.reindex(list(titles))
+    ours = {rule: "" if rule in (OURS, TRUE) else difference(error[rule], error[OURS], 2) for rule in titles}
     return DataFrame({
-        "rule": titles.values(),
-        "mean absolute log2 error": means["error"].map("{:.2f}".format),
-        "more than ours": ["" if rule in (OURS, TRUE) else difference(each[rule], each[OURS], 2) for rule in titles],
-        "mean log2": means["log2"].map("{:+.2f}".format),
-        "within a factor of 1.5, %": (100 * means["close"]).map("{:.0f}".format),
-        "largest error": means["largest"],
-        "accuracy": in_percent(means["accuracy"]).fillna(""),
-        "NMI": in_percent(means["nmi"]).fillna(""),
-        "CPU s": means["seconds"].map("{:.1f}".format).where(means.index.isin(SHOWN), ""),
-    })  # fmt: skip
+        "rule": titles,
+        "mean absolute log2 error": error.mean().map("{:.2f}".format),
+        "more than ours": ours,
+        "mean log2": log2.groupby("dataset").mean().mean().map("{:+.2f}".format),
+        "within a factor of 1.5, %": (100 * close.groupby("dataset").mean().mean()).map("{:.0f}".format),
+        "largest error": {rule: f"{error[rule].max():.2f} ({error[rule].idxmax()})" for rule in titles},
+        "accuracy": in_percent(scores["accuracy"]).fillna(""),
+        "NMI": in_percent(scores["nmi"]).fillna(""),
+        "CPU s": scores["seconds"].map("{:.1f}".format).where(scores.index.isin(SHOWN), ""),
+    }).reset_index(drop=True)  # fmt: skip
 
 
 def per_dataset(frame: DataFrame) -> DataFrame:

@@ -14,14 +14,11 @@ from typing import Any
 
 import scipy.sparse as sp
 import torch
-from matplotlib.figure import Figure
-from pandas import DataFrame
 from torch import Tensor, nn
 
 from experiments.clustering import comparison, protocol, reading
 from experiments.clustering.protocol import OneRestart, cluster, measured, nearest, ones
 from experiments.datasets import Dataset
-from experiments.plots import panels
 from experiments.record import Configuration, Experiment, Measures, grid
 from icon.training.state import seeded
 
@@ -118,14 +115,6 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     return comparison.run(dataset, seed, configuration, settings)
 
 
-def bars(frame: DataFrame) -> Figure:
-    """A row per variant, and in it a bar per data set: the mean accuracy over seeds."""
-    means = 100 * frame.pivot_table("accuracy", "variant", "dataset").reindex(list(VARIANTS)).dropna(how="all")
-    figure, places = panels(1, 1, (4.0, 0.3 * len(means)), left=2.6)
-    means.plot.barh(ax=places[0, 0], xlabel="accuracy (%)", ylabel="").invert_yaxis()
-    return figure
-
-
 def table(variants: Mapping[str, str], ours: str) -> Any:
     """A row per variant, and beside the measured accuracies the paper's."""
     return partial(reading.table, variants=tuple(variants), ours=ours, paper=variants)
@@ -156,7 +145,7 @@ IMAGENET = Experiment(
     run=run,
     table=table(WIDTHS, "+ 3-walks"),
     tables={"Ingredients": table(PARTS, WHOLE), "Comparison": table(COMPARISON, WHOLE)},
-    figures={"accuracy": bars},
+    figures={},
     partly=True,
     tests=True,
 )
