@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
 import icon
+from icon.cli import show
 from icon.methods.axes import COLUMNS, ROWS
 from icon.methods.registry import find
 from table import run
@@ -45,13 +45,15 @@ def main(
     """
     console = Console()
     try:
-        own = _loaded(load or [])
+        before = {m.slug for m in icon.methods()}
+        show.load(load or [])
+        own = {m.slug for m in icon.methods()} - before
         marked = [find(name, "mark").slug for name in mark or []]
         checked = {m.slug for m in icon.methods()} if only is None else {find(name, "only").slug for name in only}
         out.mkdir(parents=True, exist_ok=True)
         (out / "table.json").touch()
     except (ValueError, OSError) as error:
-        Console(stderr=True).print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     # One thread: the arrays are small, and on two cores threads that wait for each other take five times as long.
     with threadpool_limits(1), Progress(console=console, transient=True) as progress:
@@ -65,17 +67,6 @@ def main(
     lines += [f"[bold {'red' if failed else 'green'}]{table['summary']}[/]"]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
-
-
-def _loaded(modules: list[str]) -> set[str]:
-    """The slugs of the methods that modules register when they are imported."""
-    before = {m.slug for m in icon.methods()}
-    for name in modules:
-        try:
-            import_module(name)
-        except ImportError as error:
-            raise ValueError(f"load: got {name!r}, expected a module that can be imported ({error})") from None
-    return {m.slug for m in icon.methods()} - before
 
 
 if __name__ == "__main__":

@@ -10,63 +10,35 @@ from rich.padding import Padding
 from rich.table import Table as Sheet
 from rich.text import Text
 
-from icon.cli.terminal import STYLES
+from icon.cli.terminal import STYLES, grid
 from table.page.schema import Table
-from table.page.view import Counts, Index, checked, error, unbroken, verdict, worst
+from table.page.view import Counts, Index, checked, error, verdict, worst
 
-WIDE = 117  # columns that the grid needs as it stands; in fewer it is turned on its side
 PACKAGE = 18  # columns for the names of packages, which are broken at their hyphens
 FAILED = "bold white on red"
+SIGNS = {True: "✓", False: "✗", None: ""}  # verified, failed, not checked
 
 
 def print_table(table: Table, console: Console) -> None:
     """Print the grid with names and marks, the summary, and what was measured of each method."""
     index, counts = Index(table), Counts(table)
     families = [Text(name, style=STYLES.get(slug, "")) for slug, name in index.families.items()]
-    console.print(_grid(index, console))
+    body = [(each["name"], [_cell(index, row, slug) for row in index.rows]) for slug, each in index.columns.items()]
+    grid(console, "p \\ q", [row["name"] for row in index.rows.values()], body)
     console.print(Padding(Text(" · ", style="dim").join(families), (1, 0)))
     console.print(_methods(table, console))
     console.print(Text(counts.sentence, style="bold green" if counts.whole else FAILED))
 
 
-def _signs(console: Console) -> dict[bool | None, str]:
-    """What stands for verified, failed and not checked; plain letters where the terminal has no others."""
-    yes, no = ("+", "X") if console.options.ascii_only else ("✓", "✗")
-    return {True: yes, False: no, None: ""}
-
-
-def _grid(index: Index, console: Console) -> Sheet:
-    rows, columns = ([(slug, item["name"]) for slug, item in axis.items()] for axis in (index.rows, index.columns))
-    upright = console.width >= WIDE
-    down, across = (rows, columns) if upright else (columns, rows)
-    label = 9 if upright else 12
-    room = max(8, (min(console.width, 132) - label) // len(across) - 1)
-
-    sheet = Sheet(box=box.HORIZONTALS, show_edge=False, show_lines=True, padding=0)
-    sheet.add_column(Text("q ↓ p →" if upright else "p ↓ q →", style="dim"), width=label, style="bold")
-    for _, name in across:
-        sheet.add_column(_broken(name, room), width=room)
-    for slug, name in down:
-        places = [(slug, other) if upright else (other, slug) for other, _ in across]
-        sheet.add_row(_broken(name, label), *(_cell(index, *place, room, console) for place in places))
-    return sheet
-
-
-def _broken(words: str, room: int) -> str:
-    return "\n".join(textwrap.wrap(unbroken(words), room))
-
-
-def _cell(index: Index, row: str, column: str, room: int, console: Console) -> Text:
-    signs = _signs(console)
+def _cell(index: Index, row: str, column: str) -> Text:
     if not index.cells[row, column]["computes"]:
-        return Text(f"{signs[False]} fails", style=FAILED)
+        return Text(f"{SIGNS[False]} fails", style=FAILED)
     lines = []
     for method in index.methods_at(row, column):
         good = verdict(method)
-        style = FAILED if good is False else STYLES.get(method["family"], "")
-        line = Text(_broken(method["name"], room - 1), style=style)
-        lines.append(line.append(signs[good], style="not dim not italic green" if good else ""))
-    return Text("\n").join(lines) if lines else Text("." if console.options.ascii_only else "·", style="dim")
+        line = Text(method["name"], style=FAILED if good is False else STYLES.get(method["family"], ""))
+        lines.append(line.append(SIGNS[good], style="not dim not italic green" if good else ""))
+    return Text("\n").join(lines)
 
 
 def _methods(table: Table, console: Console) -> Sheet:
@@ -89,8 +61,8 @@ def _methods(table: Table, console: Console) -> Sheet:
                 *([method["relation"]] if roomy else []),
                 f"{error(check):.1e}" if check else "none",
                 f"{check['tolerance']:.0e}" if check else "",
-                "\n".join(_broken(f"{item['package']}: {item['status']}", PACKAGE) for item in method["peers"]),
-                _signs(console)[verdict(method)],
+                "\n".join(textwrap.fill(f"{item['package']}: {item['status']}", PACKAGE) for item in method["peers"]),
+                SIGNS[verdict(method)],
                 style=FAILED if verdict(method) is False else None,
             )
         sheet.add_section()
