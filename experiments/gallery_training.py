@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -110,7 +111,7 @@ def encoded(
         model = encoder(x, column, width, dataset.classes, orthonormal, settings.noise)
     found = fit(loss, model, x, y, steps=settings.encoder_steps, learning_rate=RATE, seed=seed)
     with torch.no_grad():
-        z = model.eval()(x)
+        z = (model.eval().first if column == "pairs" else model.eval())(x)  # of the points and not of their views
     z = z if isinstance(z, Tensor) else z[0]
     if row == CLUSTERS:
         z = z.softmax(dim=1)
@@ -136,18 +137,17 @@ def encoder(x: Tensor, column: str, width: int, classes: int, orthonormal: bool,
         return nn.Sequential(nn.Flatten(), Rescale(flat), head)
 
     if column == "cross-modal":
-        halves = Halves()
         return TwoViews(halves, *(network(half) for half in halves(x)))
     net = network(x)
     if column == "pairs":
-        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else Noisy(noise), net, net)
+        return TwoViews(icon.nn.RandomViews() if x.ndim == 4 else partial(noisy, deviation=noise), net, net)
     return nn.Sequential(net, Prototypes(classes, width)) if column == "data-label" else net
 
 
 class TwoViews(nn.Module):
-    """Embeddings of the two views that a module makes of each point."""
+    """Embeddings of the two views that a function makes of each point."""
 
-    def __init__(self, views: nn.Module, first: nn.Module, second: nn.Module) -> None:
+    def __init__(self, views: Callable[[Tensor], Sequence[Tensor]], first: nn.Module, second: nn.Module) -> None:
         super().__init__()
         self.views, self.first, self.second = views, first, second
 
@@ -156,24 +156,14 @@ class TwoViews(nn.Module):
         return self.first(a), self.second(b)
 
 
-class Halves(nn.Module):
+def halves(x: Tensor) -> tuple[Tensor, Tensor]:
     """The upper and the lower half of images, the first and the second half of features."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        across = 2 if x.ndim == 4 else 1
-        if (size := x.shape[across]) < 2:
-            raise ValueError(f"features: got {size} column, expected at least two, to make two modalities of them")
-        return x.narrow(across, 0, size // 2), x.narrow(across, size // 2, size - size // 2)
+    across = 2 if x.ndim == 4 else 1
+    if (size := x.shape[across]) < 2:
+        raise ValueError(f"features: got {size} column, expected at least two, to make two modalities of them")
+    return x.narrow(across, 0, size // 2), x.narrow(across, size // 2, size - size // 2)
 
 
-class Noisy(nn.Module):
-    """Features twice, with normal noise of their own while training."""
-
-    def __init__(self, deviation: float) -> None:
-        super().__init__()
-        self.deviation = deviation
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.training:
-            return x, x
-        return x + self.deviation * torch.randn_like(x), x + self.deviation * torch.randn_like(x)
+def noisy(x: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
+    """Features twice, with normal noise of their own."""
+    return x + deviation * torch.randn_like(x), x + deviation * torch.randn_like(x)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.datasets import Dataset, load
+from experiments.datasets import Dataset, load, scaled
 from experiments.gallery import (
     SEEN,
     SLIDERS,
@@ -30,7 +30,7 @@ from experiments.gallery import (
     unpacked,
     wide,
 )
-from experiments.gallery_training import Halves, Noisy, Settings
+from experiments.gallery_training import Settings, encoded, halves, noisy
 from experiments.store import read
 from icon.methods.axes import COLUMNS, ROWS
 from tests.experiments.fakes import command, saved
@@ -115,7 +115,7 @@ def test_data_that_cannot_be_shown_is_refused() -> None:
     with pytest.raises(ValueError, match=r"labels: got 1 classes of one, expected 2 to 256"):
         configurations(Dataset("one", DIGITS.x, y=np.zeros(100, dtype=np.int64)))
     with pytest.raises(ValueError, match=r"features: got 1 column, expected at least two"):
-        Halves()(torch.zeros(4, 1))
+        halves(torch.zeros(4, 1))
 
 
 def test_a_longer_map_shows_more_and_is_the_same_again() -> None:
@@ -160,10 +160,11 @@ def test_classes_that_a_subset_lacks_leave_no_gap() -> None:
 
 
 def test_a_view_of_features_is_noisy_in_training_alone() -> None:
-    x = torch.zeros(3, 2)
-    first, second = Noisy(1.0)(x)
+    first, second = noisy(torch.zeros(3, 2), 1.0)
     assert not torch.equal(first, second)
-    assert all(torch.equal(view, x) for view in Noisy(1.0).eval()(x))
+    seen = encoded(replace(DIGITS, shape=None), "student-t", "pairs", 0, Settings(**QUICK, directions=64))
+    x = torch.from_numpy(scaled(DIGITS, 64))
+    assert torch.equal(seen.encoder.first(x), torch.from_numpy(seen.z))
 
 
 def test_a_curve_is_thinned_to_its_ends() -> None:
