@@ -39,13 +39,22 @@ class Backbone:
 def load_backbone(name: str, size: int | None = None, random_weights: bool = False) -> Backbone:
     """The backbone of a name in one of `FORMS`, for images of that side, by default the backbone's own."""
     kind, _, rest = name.partition(":")
-    if kind not in ("timm", "module") or not rest:
+    if kind == "timm" and rest:
+        return _timm(rest, size, random_weights)
+    if kind != "module" or not rest:
         raise ValueError(f"backbone: got {name!r}, expected {FORMS}")
-    if kind == "module" and random_weights:
+    if random_weights:
         raise ValueError("random-weights: got it with a module of your own, whose weights are what it makes them")
-    found = _timm(rest, size, random_weights) if kind == "timm" else Backbone(_own(rest), size or Backbone.size)
-    found.module.eval()
-    return found
+    file, _, function = rest.rpartition(":")
+    if not Path(file).is_file():
+        raise ValueError(f"backbone: got module:{file}, expected module:FILE.py:FUNCTION with a file that exists")
+    make = runpy.run_path(file).get(function)
+    if not callable(make):
+        raise ValueError(f"backbone: got no function {function!r} in {file}, expected one that returns the module")
+    module = make()
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"backbone: got {type(module).__name__} from {function}(), expected a torch.nn.Module")
+    return Backbone(module, size or Backbone.size)
 
 
 def _timm(model: str, size: int | None, random_weights: bool) -> Backbone:
@@ -64,19 +73,6 @@ def _timm(model: str, size: int | None, random_weights: bool) -> Backbone:
     known = module.pretrained_cfg
     side, crop = size or int(known["input_size"][-1]), known.get("crop_pct") or Backbone.crop
     return Backbone(module, side, tuple(known["mean"]), tuple(known["std"]), float(crop))
-
-
-def _own(name: str) -> nn.Module:
-    file, _, function = name.rpartition(":")
-    if not Path(file).is_file():
-        raise ValueError(f"backbone: got module:{file}, expected module:FILE.py:FUNCTION with a file that exists")
-    make = runpy.run_path(file).get(function)
-    if not callable(make):
-        raise ValueError(f"backbone: got no function {function!r} in {file}, expected one that returns the module")
-    module = make()
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"backbone: got {type(module).__name__} from {function}(), expected a torch.nn.Module")
-    return module
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -118,7 +114,7 @@ def batches(backbone: Backbone, files: list[Path], batch: int = 64, device: str 
     """float16 features ``[b, d]``, in the order of the files, so many at a time."""
     check.count(batch, "batch")
     chosen = on_device(np.zeros(1), device).device
-    module = backbone.module.to(chosen)
+    module = backbone.module.to(chosen).eval()
     for start in range(0, len(files), batch):
         images = torch.stack([read_image(path, backbone) for path in files[start : start + batch]])
         with torch.inference_mode():

@@ -164,8 +164,7 @@ def prcut(dataset: Dataset, seed: int, settings: Settings) -> Clusters:
         head = build("linear", x, dataset.classes)
     loss: Any = PRCut(dataset.classes)
     done = fit(loss, head, x, pairs, batch_size=min(n, PRCUT_BATCH), seed=seed, **PRCUT_PLAN)
-    with torch.no_grad():
-        return Clusters(head(x).argmax(dim=1).numpy(), final(done.losses))
+    return Clusters(assigned(head, x), final(done.losses))
 
 
 def turtle(
