@@ -170,6 +170,22 @@ def walk_support(p: Array) -> Array:
     return np.ones(p.shape, dtype=bool) if np.diag(p).any() else off_diagonal(len(p))
 
 
+# The contrastive form: p with the softmax of cosines
+
+
+def contrastive(z: Array, p: Array, temperature: float) -> Scalar:
+    """Mean over the anchors with a positive of −Σ_j p_ij log softmax_j(cos(z_i, z_j)/τ) over all others."""
+    return anchor_mean(cross_entropies(p, log_softmax(cosines(z) / temperature, off_diagonal(len(z)))), p)
+
+
+def contrastive_gradient(z: Array, p: Array, temperature: float, support: Array | None = None) -> tuple[Array]:
+    """Its gradient, or that of the same with the softmax over another support."""
+    q = softmax(cosines(z) / temperature, off_diagonal(len(z)) if support is None else support)
+    anchors = p.any(axis=1, keepdims=True)
+    as_anchor, as_candidate = cosine_gradient(z, z, anchors * (q - p) / (anchors.sum() * temperature))
+    return (as_anchor + as_candidate,)
+
+
 # Soft clusters
 
 

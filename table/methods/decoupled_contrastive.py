@@ -16,16 +16,7 @@ import torch
 import icon
 from table.checks import Exact
 from table.data import Sample
-from table.methods._math import (
-    Array,
-    Scalar,
-    anchor_mean,
-    cosine_gradient,
-    cosines,
-    log_softmax,
-    softmax,
-    uniform_others,
-)
+from table.methods._math import Array, Scalar, anchor_mean, contrastive_gradient, cosines, log_softmax, uniform_others
 from table.peers import Package, lightly_loss, ours, relative
 
 
@@ -40,11 +31,7 @@ def value(z: Array, ids: Array, temperature: float) -> Scalar:
 
 
 def gradient(z: Array, ids: Array, temperature: float) -> tuple[Array]:
-    p = uniform_others(ids)
-    anchors = p.any(axis=1, keepdims=True)
-    q = softmax(cosines(z) / temperature, ~np.equal.outer(ids, ids))
-    as_anchor, as_candidate = cosine_gradient(z, z, anchors * (q - p) / (anchors.sum() * temperature))
-    return (as_anchor + as_candidate,)
+    return contrastive_gradient(z, uniform_others(ids), temperature, ~np.equal.outer(ids, ids))
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------

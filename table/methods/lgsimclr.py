@@ -20,27 +20,21 @@ from table.methods._checks import ce
 from table.methods._math import (
     Array,
     Scalar,
-    cosine_gradient,
+    contrastive,
+    contrastive_gradient,
     cosines,
-    cross_entropies,
     label_losses,
-    log_softmax,
     off_diagonal,
-    softmax,
     uniform_neighbors,
 )
 
 
 def value(z: Array, x: Array, n_neighbors: int, temperature: float) -> Scalar:
-    log_q = log_softmax(cosines(z) / temperature, off_diagonal(len(z)))
-    return cross_entropies(uniform_neighbors(x, n_neighbors), log_q).mean()
+    return contrastive(z, uniform_neighbors(x, n_neighbors), temperature)
 
 
 def gradient(z: Array, x: Array, n_neighbors: int, temperature: float) -> tuple[Array]:
-    q = softmax(cosines(z) / temperature, off_diagonal(len(z)))
-    slope = (q - uniform_neighbors(x, n_neighbors)) / (len(z) * temperature)
-    as_anchor, as_candidate = cosine_gradient(z, z, slope)
-    return (as_anchor + as_candidate,)
+    return contrastive_gradient(z, uniform_neighbors(x, n_neighbors), temperature)
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------

@@ -21,30 +21,22 @@ from table.methods._checks import ce
 from table.methods._math import (
     Array,
     Scalar,
-    anchor_mean,
-    cosine_gradient,
+    contrastive,
+    contrastive_gradient,
     cosines,
-    cross_entropies,
     label_losses,
-    log_softmax,
     off_diagonal,
-    softmax,
     uniform_others,
 )
 from table.peers import Package, lightly_ntxent, ours, relative
 
 
 def value(z: Array, ids: Array, temperature: float) -> Scalar:
-    p = uniform_others(ids)
-    return anchor_mean(cross_entropies(p, log_softmax(cosines(z) / temperature, off_diagonal(len(z)))), p)
+    return contrastive(z, uniform_others(ids), temperature)
 
 
 def gradient(z: Array, ids: Array, temperature: float) -> tuple[Array]:
-    p = uniform_others(ids)
-    anchors = p.any(axis=1, keepdims=True)
-    q = softmax(cosines(z) / temperature, off_diagonal(len(z)))
-    as_anchor, as_candidate = cosine_gradient(z, z, anchors * (q - p) / (anchors.sum() * temperature))
-    return (as_anchor + as_candidate,)
+    return contrastive_gradient(z, uniform_others(ids), temperature)
 
 
 # -- how the loss is checked against it --------------------------------------------------------------------------------

@@ -20,31 +20,15 @@ import numpy as np
 import icon
 from table.checks import Exact
 from table.methods._checks import ce
-from table.methods._math import (
-    Array,
-    Scalar,
-    anchor_mean,
-    cosine_gradient,
-    cosines,
-    cross_entropies,
-    log_softmax,
-    off_diagonal,
-    softmax,
-    unit,
-)
+from table.methods._math import Array, Scalar, contrastive, contrastive_gradient, off_diagonal, unit
 
 
 def value(z: Array, labels: Array, temperature: float, overlap: str) -> Scalar:
-    p = _shared(labels, overlap)
-    return anchor_mean(cross_entropies(p, log_softmax(cosines(z) / temperature, off_diagonal(len(z)))), p)
+    return contrastive(z, _shared(labels, overlap), temperature)
 
 
 def gradient(z: Array, labels: Array, temperature: float, overlap: str) -> tuple[Array]:
-    p = _shared(labels, overlap)
-    anchors = p.any(axis=1, keepdims=True)
-    q = softmax(cosines(z) / temperature, off_diagonal(len(z)))
-    as_anchor, as_candidate = cosine_gradient(z, z, anchors * (q - p) / (anchors.sum() * temperature))
-    return (as_anchor + as_candidate,)
+    return contrastive_gradient(z, _shared(labels, overlap), temperature)
 
 
 def _shared(labels: Array, overlap: str) -> Array:
