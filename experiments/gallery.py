@@ -28,7 +28,7 @@ from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import in_percent, ordered
 from experiments.store import complete, read
 from icon.methods.axes import COLUMNS, ROWS
-from icon.metrics import clustering_accuracy, effective_rank, knn_probe
+from icon.metrics import clustering_accuracy, knn_probe
 
 MOST = 256  # classes: numbers of clusters take a byte
 POINTS, CELL = "points", "cell"  # the parts of the gallery, beside the sliders
@@ -82,12 +82,10 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     measures["knn"] = float(knn_probe(z, y, k=min(10, dataset.n // 4)))
     if row == CLUSTERS:
         found = as_classes(z.argmax(axis=1), y, dataset.classes)
-        measures |= {"clusters": packed(found.astype(np.uint8)), "occupied": len(np.unique(found))}
-        return measures | {"clustering": clustering_accuracy(y, found)}
-    spread = float(np.sqrt(((z - z.mean(axis=0)) ** 2).mean()))
-    found = KMeans(dataset.classes, n_init=3, random_state=seed).fit_predict(z)
-    measures |= {"map": packed(places(z)), "spread": spread}
-    measures["rank"] = effective_rank(z) if spread > POINT else 0.0
+        measures["clusters"] = packed(found.astype(np.uint8))
+    else:
+        found = KMeans(dataset.classes, n_init=3, random_state=seed).fit_predict(z)
+        measures |= {"map": packed(places(z)), "spread": float(np.sqrt(((z - z.mean(axis=0)) ** 2).mean()))}
     return measures | {"clustering": clustering_accuracy(y, found)}
 
 
@@ -246,7 +244,6 @@ def table(frame: DataFrame) -> DataFrame:
         "mapper": cells["mapper"],
         "labels train": np.where(cells["column"].isin(LABELLED), "yes", "no"),
         **{name: in_percent(cells[measure]) for measure, name in SCORES.items()},
-        "effective rank": cells["rank"].map("{:.2f}".format, na_action="ignore"),
         "loss, first": [f"{float(losses[0]):.3g}" for losses in curves],
         "loss, last": [f"{float(losses[-1]):.3g}" for losses in curves],
         "seconds": cells["seconds"].map("{:.1f}".format),
