@@ -99,6 +99,13 @@ def test_the_page_of_the_commands_says_choices_and_defaults() -> None:
     assert any(line.startswith("| `FEATURES` | ") and line.endswith(" | |") for line in lines)
 
 
+def test_no_number_at_the_beginning_of_a_line_makes_a_list() -> None:
+    """Python-Markdown takes "48. Then" inside a list for an item, and drops the number."""
+    for path in (*PAGES, *ROOT.glob("*.md"), *ROOT.glob("experiments/**/*.md")):
+        numbers = [int(number) for number in re.findall(r"^ *([0-9]+)\. ", path.read_text(encoding="utf-8"), re.M)]
+        assert all(number == 1 or number - 1 in numbers[:place] for place, number in enumerate(numbers)), path
+
+
 def test_the_named_tests_exist() -> None:
     text = (DOCS / "mathematics.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
