@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from experiments import report
 from experiments.datasets import NAMES, from_files, load, with_test
@@ -45,12 +43,9 @@ def main(
 
     Example: python -m experiments multi-view --dataset digits --seeds 2 --set epochs=5
     """
-    console = Console()
     if name is None:
-        listed = Table("experiment", "question", title="python -m experiments NAME")
         for experiment in EXPERIMENTS.values():
-            listed.add_row(experiment.name, experiment.question)
-        console.print(listed)
+            typer.echo(f"{experiment.name:20} {experiment.question}")
         return
     torch.set_num_threads(threads)
     try:
@@ -76,7 +71,7 @@ def main(
         store = Store(folder)
         if not all(store.has(task.row) for task in planned):
             record_environment(folder, shlex.join(["python", "-m", "experiments", *sys.argv[1:]]), threads)
-        made = execute(experiment, track(planned, "runs", console=console, transient=True), settings, store)
+        made = execute(experiment, track(planned, "runs", transient=True), settings, store)
         written = report.write(experiment, folder, settings)
     except (ValueError, TypeError, OSError, ImportError) as error:
         typer.echo(f"error: {error}", err=True)
