@@ -100,12 +100,12 @@ def inputs(dataset: Dataset, directions: int) -> Array:
 def scaled(dataset: Dataset, directions: int) -> Array:
     """The same, centred, in units of their root mean square."""
     x = _principal(dataset.x - dataset.x.mean(axis=0), directions)
-    return _floats(x / np.sqrt((x**2).mean()))
+    return np.asarray(x / np.sqrt((x**2).mean()), dtype=np.float32)
 
 
 def _principal(x: Array, directions: int) -> Array:
     most = min(directions, *x.shape)
-    return x if x.shape[1] <= most else _floats(PCA(most, random_state=0).fit_transform(x))
+    return x if x.shape[1] <= most else PCA(most, random_state=0).fit_transform(x).astype(np.float32)
 
 
 def load(name: str, folder: str | os.PathLike[str] | None = None) -> Dataset:
