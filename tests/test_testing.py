@@ -14,13 +14,14 @@ from torch import Tensor
 import icon
 from icon import testing
 from icon.core.divergence import DIVERGENCES, Alpha
-from icon.p.masses import Dense, Grouped, GroupedOthers, Jaccard, Listed, Masses, Mixture, Overlap, Uniform
+from icon.p.masses import Dense, Grouped, Jaccard, Listed, Masses, Mixture, Overlap, Uniform
 from icon.q.partitions import PARTITIONS, AlreadyNormalized, Debiased
 from tests.cases import normal
 
 N, M = 9, 9
 X = normal(15, 3)
 LABELS = np.arange(15) % 4
+GROUPS = torch.tensor([0, 1, 1, 2, 0])
 SETS, SOFT = (normal(N, 4) > 0).double(), normal(N, 4).abs()
 
 
@@ -33,11 +34,11 @@ PARTS: dict[str, Callable[[], Masses]] = {
     "listed": lambda: Listed(torch.tensor([[1, 2], [0, 2], [0, 1]]), 3),
     "listed-weighted": lambda: Listed(torch.tensor([[1], [2]]), 3, torch.tensor([1.0, 0.5], dtype=torch.float64)),
     "listed-or-none": lambda: icon.p.DataLabel(4, ignore_index=3)(torch.arange(9) % 4).masses,
-    "grouped": lambda: GroupedOthers(torch.tensor([0, 1, 1, 2, 0]), torch.tensor([0, 1, 1, 2, 0]), own=0),
-    "grouped-part": lambda: GroupedOthers(torch.tensor([1, 2]), torch.tensor([0, 1, 1, 2, 0]), own=2),
-    "grouped-two-sets": lambda: Grouped(torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1, 0]), 0.5),
-    "grouped-weighted": lambda: GroupedOthers(
-        torch.arange(4) // 2, torch.arange(4) // 2, torch.rand(4).double(), own=0
+    "grouped": lambda: Grouped(GROUPS, GROUPS, icon.Support(5, 5, True)),
+    "grouped-part": lambda: Grouped(GROUPS[2:4], GROUPS, icon.Support(2, 5, True, 2)),
+    "grouped-two-sets": lambda: Grouped(torch.tensor([0, 5, 1]), torch.tensor([0, 1, 1, 0]), icon.Support(3, 4), 0.5),
+    "grouped-weighted": lambda: Grouped(
+        torch.arange(4) // 2, torch.arange(4) // 2, icon.Support(4, 4, True), torch.rand(4).double()
     ),
     "overlap": lambda: overlap(Overlap, SOFT, SOFT, icon.Support(N, N, True)),
     "overlap-part": lambda: overlap(Overlap, SOFT, SOFT, icon.Support(N, N, True)).part(3, 5),
@@ -61,6 +62,13 @@ def test_a_part_of_uniform_rows_has_no_transpose() -> None:
     assert part.tile(0, 3, torch.empty(0)).diagonal(1).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match=r"^transpose: got 3 of 6 points without self, expected all"):
         part.transposed()
+
+
+@pytest.mark.parametrize("name", ["grouped", "overlap", "uniform"])
+def test_candidates_among_which_only_some_anchors_are_have_no_masses(name: str) -> None:
+    """Each anchor is left out, and who is not there cannot be."""
+    with pytest.raises(ValueError, match=r"^columns: got 0 to 3, expected all of the anchors 0 to \d, or none of them"):
+        PARTS[name]().columns(0, 3)
 
 
 def test_every_structure_is_there() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.base import Distribution, Sets, has_parts, is_between_sets, target_of
 from icon.p.label_matrices import is_label_matrix, label_matrix, shared_labels
-from icon.p.masses import Dense, Grouped, GroupedOthers, Listed
+from icon.p.masses import Dense, Grouped, Listed
 from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
@@ -82,9 +82,12 @@ class _Members(Distribution):
         one_set = not (sets.paired or two)
         exclude = one_set if self.exclude_self is None else self.exclude_self
         own = 0 if one_set or (exclude and not two) else None  # two sets that share their keys are the same points
-        # A lone point is its own candidate: a row needs one, and the point has no positive all the same.
-        masses = Grouped(ka, kb) if own is None else GroupedOthers(ka, kb, own=own)
-        return Rows(masses, Support(n, m, exclude and (m > 1 or own is None), own))
+        if m == 1 and own is not None:
+            return _lone(ka.device)
+        support = Support(n, m, exclude, own)
+        own_positive = own is None
+        positives = support if exclude is not own_positive else Support(n, m, not own_positive, own)
+        return Rows(Grouped(ka, kb, positives), support)
 
     def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
         """The rows of a target that is no vector of keys, where it may be another thing."""
@@ -233,12 +236,9 @@ class Classes(_Members):
         n, m = a.shape[0], b.shape[0]
         # Two sets that share their labels are the same points where self is excluded.
         paired = two or (sets.paired and not self.exclude_self)
-        # A lone point is its own candidate, and has no positive all the same.
-        lone = m == 1 and not paired
-        support = Support(n, m, offset=0) if lone else self._support(n, m, replace(sets, paired=paired))
-        if lone:
-            return Rows(Dense(torch.zeros(1, 1)), support)
-        return Rows(shared_labels(a, b, self.overlap, not paired), support)
+        if m == 1 and not paired:
+            return _lone(None)
+        return Rows(shared_labels(a, b, self.overlap, not paired), self._support(n, m, replace(sets, paired=paired)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -359,6 +359,11 @@ def _counted(rows: Rows) -> Tensor:
     """``[n]`` 1 for each anchor with a positive, in the precision of the masses."""
     sums = rows.masses.sums().detach()
     return (sums > 0).to(sums)
+
+
+def _lone(device: torch.device | None) -> Rows:
+    """One point, its own candidate, since a row needs one, and without a positive all the same."""
+    return Rows(Dense(torch.zeros(1, 1, device=device)), Support(1, 1, offset=0))
 
 
 def _aligned(n: int | None, m: int | None, device: torch.device | None, offset: int | None = None) -> Rows:

@@ -236,9 +236,7 @@ class Rows(Composable):
 
     @cached
     def _transposed(self) -> Rows:
-        support = self.support
-        offset = support.offset if self.n == self.m else None
-        return Rows(self.masses.transposed(), Support(self.m, self.n, support.exclude_self, offset), self.notes)
+        return Rows(self.masses.transposed(), self.support.flipped(), self.notes)
 
     @property
     def symmetrized(self) -> Rows:

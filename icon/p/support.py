@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Shaped
@@ -28,6 +28,8 @@ class Support:
     m: int
     exclude_self: bool = False
     offset: int | None = None
+    #: Candidate ``own + i`` is left out for anchor i; None where nobody is.
+    own: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.exclude_self and self.offset is None:
@@ -46,11 +48,20 @@ class Support:
             raise ValueError(
                 f"support: got {self.m} candidate(s), expected at least two points, each the other's candidate"
             )
+        object.__setattr__(self, "own", self.offset if self.exclude_self else None)
 
     @property
     def size(self) -> int:
         """``|S_i|``, the same for every anchor."""
         return self.m - self.exclude_self
+
+    def excluded(self, features: Shaped[Tensor, "m r"]) -> Shaped[Tensor, "n r"] | float:
+        """The features ``[n, r]`` of the candidates that are left out; 0 where nobody is.
+
+        Args:
+            features: ``[m, r]`` of all candidates.
+        """
+        return 0.0 if self.own is None else features[self.own : self.own + self.n]
 
     def hide(self, tile: Shaped[Tensor, "b m"], start: int, value: float) -> Shaped[Tensor, "b m"]:
         """A tile ``[b, m]`` of the anchors from ``start`` on, with ``value`` where self is excluded (a copy there).
@@ -60,9 +71,9 @@ class Support:
             start: the number of its first anchor.
             value: what is written where self is excluded.
         """
-        if not self.exclude_self or self.offset is None:
+        if self.own is None:
             return tile
-        return torch.diagonal_scatter(tile, tile.new_full((tile.shape[0],), value), self.offset + start)
+        return torch.diagonal_scatter(tile, tile.new_full((tile.shape[0],), value), self.own + start)
 
     def hide_(self, tile: Shaped[Tensor, "b m"], start: int, value: float) -> Shaped[Tensor, "b m"]:
         """`hide`, written over the tile.
@@ -72,8 +83,8 @@ class Support:
             start: as in `hide`.
             value: as in `hide`.
         """
-        if self.exclude_self and self.offset is not None:
-            tile.diagonal(self.offset + start).fill_(value)
+        if self.own is not None:
+            tile.diagonal(self.own + start).fill_(value)
         return tile
 
     def part(self, start: int, stop: int) -> Support:
@@ -96,27 +107,29 @@ class Support:
         Raises:
             ValueError: self is excluded and only some of the anchors are among them, or nobody would have a candidate.
         """
-        offset = place(self.n, self.offset, start, stop, self.exclude_self)
-        return Support(self.n, stop - start, self.exclude_self and offset is not None, offset)
+        offset = self.offset
+        if offset is None or offset >= stop or offset + self.n <= start:
+            return Support(self.n, stop - start)
+        if start <= offset and offset + self.n <= stop:
+            return Support(self.n, stop - start, self.exclude_self, offset - start)
+        if self.exclude_self:
+            anchors = f"{offset} to {offset + self.n}"
+            raise ValueError(f"columns: got {start} to {stop}, expected all of the anchors {anchors}, or none of them")
+        return Support(self.n, stop - start)
+
+    def flipped(self) -> Support:
+        """The anchors of each candidate.
+
+        Raises:
+            ValueError: self is excluded, and only some of the candidates are anchors.
+        """
+        if self.exclude_self and self.n != self.m:
+            raise ValueError(
+                f"transpose: got {self.n} of {self.m} points without self, expected all: candidates differ in how many "
+                "anchors they have"
+            )
+        return Support(self.m, self.n, self.exclude_self, self.offset if self.n == self.m else None)
 
     def including_self(self) -> Support:
         """The same sets with every candidate in the support."""
         return Support(self.n, self.m, False, self.offset)
-
-
-def place(n: int, offset: int | None, start: int, stop: int, all_or_none: bool = True) -> int | None:
-    """Where ``n`` anchors, the candidates from ``offset`` on, stand among the candidates ``start`` to ``stop``.
-
-    None where they do not.
-
-    Raises:
-        ValueError: some of them do, where all or none are expected to.
-    """
-    if offset is None or offset >= stop or offset + n <= start:
-        return None
-    if start <= offset and offset + n <= stop:
-        return offset - start
-    if all_or_none:
-        anchors = f"{offset} to {offset + n}"
-        raise ValueError(f"columns: got {start} to {stop}, expected all of the anchors {anchors}, or none of them")
-    return None

@@ -499,8 +499,8 @@ def test_edges_of_one_mass_are_drawn_equally_often() -> None:
 
 def test_repr_says_what_kind_of_rows_they_are() -> None:
     rows = icon.p.Pairs()(np.arange(8) // 2)
-    assert repr(rows) == "Rows(8 x 8, GroupedOthers)"
-    assert repr(rows.debias(0.1)) == "Rows(8 x 8, GroupedOthers, debiased)"
+    assert repr(rows) == "Rows(8 x 8, Grouped)"
+    assert repr(rows.debias(0.1)) == "Rows(8 x 8, Grouped, debiased)"
     assert repr(icon.p.Identity()(5)) == "Rows(5 x 5, Listed, self included)"
 
 

@@ -2,7 +2,7 @@
 
 from icon.p.masses.base import Edges, Masses
 from icon.p.masses.dense import Dense, DenseFromLogs
-from icon.p.masses.grouped import Grouped, GroupedOthers
+from icon.p.masses.grouped import Grouped
 from icon.p.masses.mixture import Debiased, Mixture
 from icon.p.masses.overlap import Jaccard, Overlap
 from icon.p.masses.sparse import Listed, Sparse
@@ -14,7 +14,6 @@ __all__ = [
     "DenseFromLogs",
     "Edges",
     "Grouped",
-    "GroupedOthers",
     "Jaccard",
     "Listed",
     "Masses",

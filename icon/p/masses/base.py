@@ -272,6 +272,24 @@ class Valued(Masses):
         return self.values.requires_grad
 
 
+class OnSupport(Masses):
+    """Masses of which a `Support` says who is a candidate of whom."""
+
+    support: Support
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        return self.support.n
+
+    @property
+    def m(self) -> int:  # type: ignore[override]
+        return self.support.m
+
+    @property
+    def leaves_self_out(self) -> bool:  # type: ignore[override]
+        return self.support.exclude_self
+
+
 def x_log_x(x: Tensor) -> Tensor:
     """``x log x`` with value and gradient 0 at 0, where xlogy's gradient would be NaN."""
     if not (x.requires_grad or check.is_traced()):

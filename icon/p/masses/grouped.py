@@ -10,15 +10,15 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon.p.masses.base import Edges, Grouping, Masses, entropy_of_equals, per_row, precise
+from icon.p.masses.base import Edges, Grouping, Masses, OnSupport, entropy_of_equals, per_row, precise
 from icon.p.masses.sparse import Sparse
-from icon.p.support import place
+from icon.p.support import Support
 
 WHOLE = 2**20  # pairs up to which who shares a group with whom is kept as a matrix
 
 
 @dataclass(frozen=True, eq=False)
-class Grouped(Masses):
+class Grouped(OnSupport):
     """The candidates with the anchor's key share its mass evenly.
 
     The members are never listed for each anchor, so that ten classes of ``n`` points take O(n) memory, not O(n²/10).
@@ -26,23 +26,17 @@ class Grouped(Masses):
     Args:
         keys: ``[n]`` integers, the group of each anchor.
         candidate_keys: ``[m]`` of each candidate.
+        support: who may be a positive.
         mass: what the row of an anchor with a positive sums to: one number for all, or ``[n]``.
     """
 
     keys: Tensor
     candidate_keys: Tensor
+    support: Support
     mass: float | Tensor = 1.0
 
     is_listed = True
     is_compact = True
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        return self.keys.shape[0]
-
-    @property
-    def m(self) -> int:  # type: ignore[override]
-        return self.candidate_keys.shape[0]
 
     # -- who is in a group --------------------------------------------------------------------------------------------
 
@@ -67,29 +61,31 @@ class Grouped(Masses):
 
     def _same(self, keys: Tensor, start: int) -> Tensor:
         """Who of the candidates is a positive of the anchors with some keys, the first of which is ``start``."""
-        return keys.unsqueeze(1) == self.candidate_keys
+        same = keys.unsqueeze(1) == self.candidate_keys
+        if (own := self.support.own) is not None:  # `hide_`, less a call
+            same.diagonal(own + start).fill_(False)
+        return same
 
     @cached
     def counts(self) -> Real[Tensor, " n"]:
         """``[n]`` positives of each anchor."""
-        return self._sizes[self._groups[0]] if self._few is None else self._few[1]
+        return self._sizes[self._groups[0]] - int(self.support.exclude_self) if self._few is None else self._few[1]
 
     @cached
     def _groups(self) -> tuple[Tensor, Tensor]:
-        """Groups numbered from 0: of the anchors ``[n]``, of the candidates ``[m]``."""
-        number = _numbered(torch.cat([self.candidate_keys, self.keys]))
+        """Groups numbered from 0, without a wait for the device: of the anchors ``[n]``, of the candidates ``[m]``."""
+        keys = torch.cat([self.candidate_keys, self.keys])
+        ordered, order = keys.sort(stable=True)
+        number = torch.zeros_like(keys)
+        number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
         return number[self.m :], number[: self.m]
 
     @cached
     def _sizes(self) -> Tensor:
         """Members of each group among the candidates, of as many groups as there can be."""
         group = self._groups[1]
-        zeros = torch.zeros(self._most_groups, dtype=torch.int64, device=group.device)
+        zeros = torch.zeros(self.n + self.m, dtype=torch.int64, device=group.device)
         return zeros.index_add_(0, group, torch.ones_like(group))
-
-    @property
-    def _most_groups(self) -> int:
-        return self.m + self.n
 
     @cached
     def _members(self) -> tuple[Tensor, Tensor]:
@@ -109,12 +105,11 @@ class Grouped(Masses):
         return expected if mass == 1.0 else expected * mass
 
     def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
-        same, each = self._block_masses(start, start + tile.shape[0], tile)
-        tile.addcmul_(same, (factor * each)[:, None])
+        stop = start + tile.shape[0]
+        tile.addcmul_(self._block(start, stop)[0].to(tile), (factor * self._each(start, stop, tile))[:, None])
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
-        same, each = self._block_masses(start, stop, like)
-        return same * each[:, None]
+        return self._block(start, stop)[0].to(like) * self._each(start, stop, like)[:, None]
 
     def _block(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """``[b, m]`` the positives of some anchors, and ``[b]`` how many they are, 1 where there is none."""
@@ -123,11 +118,10 @@ class Grouped(Masses):
             return few[0], few[2]
         return self._same(self.keys[start:stop], start), self.counts[start:stop].clamp_min(1)
 
-    def _block_masses(self, start: int, stop: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """``[b, m]`` 1 for the positives of some anchors, and ``[b]`` the mass of each of them."""
-        same, divisors = self._block(start, stop)
-        mass = per_row(self.mass, start, stop)
-        return same.to(like), (mass.to(like) if isinstance(mass, Tensor) else mass) / divisors.to(like)
+    def _each(self, start: int, stop: int, like: Tensor) -> Float[Tensor, " b"]:
+        """``[b]`` the mass of one positive."""
+        mass, divisors = per_row(self.mass, start, stop), self.counts[start:stop].clamp_min(1).to(like)
+        return (mass.to(like) if isinstance(mass, Tensor) else mass) / divisors
 
     def sums(self) -> Float[Tensor, " n"]:
         positive = (self.counts > 0).to(precise(self.keys.device))
@@ -142,12 +136,10 @@ class Grouped(Masses):
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """Sums over the groups: O((n + m) r), however many pairs there are."""
-        return self._sums_of_members(features) * self._each(features)[:, None]
-
-    def _sums_of_members(self, features: Tensor) -> Tensor:
         mine, theirs = self._groups
-        sums = features.new_zeros(self._most_groups, features.shape[1]).index_add(0, theirs, features)
-        return sums.index_select(0, mine)
+        sums = features.new_zeros(self.n + self.m, features.shape[1]).index_add(0, theirs, features)
+        of_others = sums.index_select(0, mine) - self.support.excluded(features)
+        return of_others * self._each(0, self.n, features)[:, None]
 
     def averages_cheaply(self, width: int) -> bool:
         return True
@@ -156,14 +148,21 @@ class Grouped(Masses):
     def listed_pairs(self) -> int | None:
         return self.n_edges if check.values_matter(self.keys) else None
 
+    @property
+    def grouping(self) -> Grouping | None:
+        one_set = self.leaves_self_out and self.n == self.m
+        return Grouping(self._groups[1], self._each(0, self.n, self.sums())) if one_set else None
+
     def edges(self, start: int, stop: int) -> Edges:
         order, begins = self._members
         mine = self._groups[0][start:stop]
         sizes = self._sizes[mine]
         row = torch.repeat_interleave(sizes)
         col = order[begins[mine][row] + torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]]
-        each = self.sums()[start:stop] / self.counts[start:stop].clamp_min(1)
-        return Edges(row, col, each[row])
+        if (own := self.support.own) is not None:
+            others = col != row + start + own
+            row, col = row[others], col[others]
+        return Edges(row, col, self._each(start, stop, self.sums())[row])
 
     # -- the same masses otherwise ------------------------------------------------------------------------------------
 
@@ -171,18 +170,22 @@ class Grouped(Masses):
         return replace(self, mass=self.mass * factor)
 
     def part(self, start: int, stop: int) -> Grouped:
-        return replace(self, keys=self.keys[start:stop], mass=per_row(self.mass, start, stop))
+        keys, mass = self.keys[start:stop], per_row(self.mass, start, stop)
+        return Grouped(keys, self.candidate_keys, self.support.part(start, stop), mass)
 
     def columns(self, start: int, stop: int) -> Grouped:
-        return self._share_of(Grouped(self.keys, self.candidate_keys[start:stop]))
-
-    def _share_of(self, some: Grouped) -> Grouped:
-        """The masses among some candidates alone, where each has what it had."""
+        some = Grouped(self.keys, self.candidate_keys[start:stop], self.support.columns(start, stop))
         precision = precise(self.keys.device)
         return some.scaled(self.mass * some.counts.to(precision) / self.counts.clamp_min(1).to(precision))
 
     def transposed(self) -> Masses:
-        return Grouped(self.candidate_keys, self.keys)
+        if self.leaves_self_out and self.n != self.m:  # the anchors are some of the candidates
+            return Sparse.of(self.to_scipy()).transposed()
+        return Grouped(self.candidate_keys, self.keys, self.support.flipped())
+
+    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Grouped, Tensor] | None:
+        """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
+        return (self, marginal) if self.leaves_self_out and self.n == self.m else None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Grouped:
         mass = self.mass.to(device, dtype) if isinstance(self.mass, Tensor) else self.mass
@@ -191,106 +194,17 @@ class Grouped(Masses):
         return replace(self, keys=self.keys.to(device), candidate_keys=self.candidate_keys.to(device), mass=mass)
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        """A member by its rank within the group."""
+        """A member by its rank within the group, in which that of the anchor itself is passed over."""
         order, begins = self._members
-        counts = self.counts[anchors].long()
+        counts, begin = self.counts[anchors].long(), begins[self._groups[0][anchors]]
         rank = (torch.rand(len(anchors), dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
+        if (own := self.support.own) is not None:
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(order))
+            rank = rank + (rank >= place[anchors + own] - begin)
         stuck = counts == 0
-        place = begins[self._groups[0][anchors]] + self._past_self(rank, anchors)
-        return torch.where(stuck, anchors, order[torch.where(stuck, 0, place)])
-
-    def _past_self(self, rank: Tensor, anchors: Tensor) -> Tensor:
-        """Ranks ``[b]`` among the members without the anchor as ranks among all members."""
-        return rank
+        return torch.where(stuck, anchors, order[torch.where(stuck, 0, begin + rank)])
 
     @property
     def n_edges(self) -> int:
         return int((self.counts * (torch.as_tensor(self.mass) > 0)).sum())
-
-    def _each(self, like: Tensor) -> Tensor:
-        """``[n]`` the mass of one positive."""
-        mass = self.mass.to(like) if isinstance(self.mass, Tensor) else self.mass
-        each: Tensor = mass / self.counts.clamp_min(1).to(like.dtype)
-        return each
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class GroupedOthers(Grouped):
-    """`Grouped` of anchors that are some of the candidates, where no anchor is its own positive.
-
-    Args:
-        own: anchor i is candidate ``own + i``.
-    """
-
-    own: int
-
-    leaves_self_out = True
-
-    def _same(self, keys: Tensor, start: int) -> Tensor:
-        same = keys.unsqueeze(1) == self.candidate_keys
-        same.diagonal(self.own + start).fill_(False)
-        return same
-
-    @cached
-    def counts(self) -> Real[Tensor, " n"]:
-        return self._sizes[self._groups[0]] - 1 if self._few is None else self._few[1]
-
-    @cached
-    def _groups(self) -> tuple[Tensor, Tensor]:
-        number = _numbered(self.candidate_keys)
-        return number[self.own : self.own + self.n], number
-
-    @property
-    def _most_groups(self) -> int:
-        return self.m
-
-    def _sums_of_members(self, features: Tensor) -> Tensor:
-        return super()._sums_of_members(features) - features[self.own : self.own + self.n]
-
-    @property
-    def _is_one_set(self) -> bool:
-        return self.n == self.m
-
-    @property
-    def grouping(self) -> Grouping | None:
-        return Grouping(self._groups[1], self._each(self.sums())) if self._is_one_set else None
-
-    def edges(self, start: int, stop: int) -> Edges:
-        row, col, mass = super().edges(start, stop)
-        others = col != row + start + self.own
-        return Edges(row[others], col[others], mass[others])
-
-    def part(self, start: int, stop: int) -> GroupedOthers:
-        mass = per_row(self.mass, start, stop)
-        return replace(self, keys=self.keys[start:stop], mass=mass, own=self.own + start)
-
-    def columns(self, start: int, stop: int) -> Grouped:
-        own = place(self.n, self.own, start, stop)
-        if own is None:
-            return super().columns(start, stop)
-        return self._share_of(GroupedOthers(self.keys, self.candidate_keys[start:stop], own=own))
-
-    def transposed(self) -> Masses:
-        if self._is_one_set:
-            return replace(self, mass=1.0)
-        row, col, mass = self.edges(0, self.n)  # the anchors are some of the candidates
-        indptr = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=self.n).cumsum(0)]).cpu()
-        return Sparse(indptr, col, mass, self.m).transposed()
-
-    def symmetrized(self, marginal: Float[Tensor, " n"]) -> tuple[Grouped, Tensor] | None:
-        """Members of a group are so to each other: nothing changes where all anchors with a positive weigh the same."""
-        return (self, marginal) if self._is_one_set else None
-
-    def _past_self(self, rank: Tensor, anchors: Tensor) -> Tensor:
-        order, begins = self._members
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order))
-        return rank + (rank >= place[anchors + self.own] - begins[self._groups[0][anchors]])
-
-
-def _numbered(keys: Tensor) -> Tensor:
-    """Groups of equal keys, numbered from 0 without a wait for the device."""
-    ordered, order = keys.sort(stable=True)
-    number = torch.zeros_like(keys)
-    number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
-    return number

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Masses, drawn_of, precise
+from icon.p.masses.base import Masses, OnSupport, drawn_of, precise
 from icon.p.masses.dense import Dense
 from icon.p.support import Support
 
 
 @dataclass(frozen=True, eq=False)
-class Overlap(Masses):
+class Overlap(OnSupport):
     """The product ``y_i · y_j`` of two labels, times a number of each.
 
     The products are computed for a block of anchors at a time: of ``n`` points with ``L`` labels only ``n L`` numbers
@@ -56,14 +56,6 @@ class Overlap(Masses):
         """What some labels share with those of each candidate."""
         return labels @ self.candidate_labels.T
 
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        return self.support.n
-
-    @property
-    def m(self) -> int:  # type: ignore[override]
-        return self.support.m
-
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         masses = self._shared(self.labels[start:stop]) * self.scale[start:stop, None] * self.candidate_scale
         return self.support.hide_(masses, start, 0.0).to(like)
@@ -88,11 +80,9 @@ class Overlap(Masses):
         return replace(some_candidates, mass=some_candidates._row_sums())
 
     def transposed(self) -> Masses:
-        support = self.support
-        if support.offset is not None and support.n != support.m:  # the anchors are some of the candidates
+        if self.leaves_self_out and self.n != self.m:  # the anchors are some of the candidates
             return Dense(self.tile(0, self.n, self.scale)).transposed()
-        flipped = Support(support.m, support.n, support.exclude_self, support.offset)
-        return self.of(self.candidate_labels, self.labels, flipped, self.scale)
+        return self.of(self.candidate_labels, self.labels, self.support.flipped(), self.scale)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Overlap:
         """On a device; the labels stay in double precision, since less does not hold what two points hardly share."""
@@ -104,8 +94,8 @@ class Overlap(Masses):
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         masses = self._shared(self.labels[anchors]) * self.candidate_scale
-        if self.support.exclude_self and self.support.offset is not None:
-            masses[torch.arange(len(anchors)), anchors + self.support.offset] = 0
+        if (own := self.support.own) is not None:
+            masses[torch.arange(len(anchors)), anchors + own] = 0
         return drawn_of(masses, anchors)
 
 

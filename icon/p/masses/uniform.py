@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Masses, entropy_of_equals
+from icon.p.masses.base import OnSupport, entropy_of_equals
 from icon.p.support import Support
 
 
 @dataclass(frozen=True, eq=False)
-class Uniform(Masses):
+class Uniform(OnSupport):
     """The mass of each anchor spread evenly over its support.
 
     Args:
@@ -23,14 +23,6 @@ class Uniform(Masses):
 
     support: Support
     mass: Tensor
-
-    @property
-    def n(self) -> int:  # type: ignore[override]
-        return self.support.n
-
-    @property
-    def m(self) -> int:  # type: ignore[override]
-        return self.support.m
 
     @property
     def density(self) -> Float[Tensor, " n"]:
@@ -51,21 +43,16 @@ class Uniform(Masses):
         return entropy_of_equals(self.support.size, self.density, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
-        total = features.sum(dim=0)
-        offset = self.support.offset
-        if self.support.exclude_self and offset is not None:
-            total = total - features[offset : offset + self.n]
-        return total * self.density.to(features)[:, None]
+        return (features.sum(dim=0) - self.support.excluded(features)) * self.density.to(features)[:, None]
 
     def averages_cheaply(self, width: int) -> bool:
         return True
 
     def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
         spread = (factor * self.density[start : start + len(tile)].to(tile))[:, None]
-        offset = self.support.offset
         tile.add_(spread)
-        if self.support.exclude_self and offset is not None:
-            tile.diagonal(offset + start).sub_(spread.squeeze(1))
+        if (own := self.support.own) is not None:
+            tile.diagonal(own + start).sub_(spread.squeeze(1))
 
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Uniform:
         return replace(self, mass=self.mass * factor)
@@ -78,15 +65,8 @@ class Uniform(Masses):
         return Uniform(support, self.mass * (support.size / self.support.size))
 
     def transposed(self) -> Uniform:
-        support = self.support
-        if support.exclude_self and support.n != support.m:
-            raise ValueError(
-                f"transpose: got {support.n} of {support.m} points without self, expected all: candidates differ in "
-                "how many anchors they have"
-            )
-        offset = support.offset if support.n == support.m else None
-        flipped = Support(support.m, support.n, support.exclude_self, offset)
-        return Uniform(flipped, torch.ones(support.m, dtype=self.mass.dtype, device=self.mass.device))
+        ones = torch.ones(self.m, dtype=self.mass.dtype, device=self.mass.device)
+        return Uniform(self.support.flipped(), ones)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Uniform:
         mass = self.mass.to(device, dtype)
@@ -96,11 +76,8 @@ class Uniform(Masses):
         return replace(self, support=support)
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        offset = self.support.offset
-        drawn = torch.randint(self.support.size, (len(anchors),))
-        if self.support.exclude_self and offset is not None:
-            drawn = drawn + (drawn >= anchors + offset)
-        return drawn
+        drawn, own = torch.randint(self.support.size, (len(anchors),)), self.support.own
+        return drawn if own is None else drawn + (drawn >= anchors + own)
 
     @property
     def n_edges(self) -> int:

@@ -16,7 +16,7 @@ ROWS = icon.p.Classes()(torch.tensor([0, 0, 1, 1, 2]))
 def test_what_is_known_of_masses_is_found_anew() -> None:
     ROWS.entropy()
     for again in (pickle.loads(pickle.dumps(ROWS.masses)), copy.deepcopy(ROWS.masses), copy.copy(ROWS.masses)):
-        assert vars(again).keys() == {"keys", "candidate_keys", "mass", "own"}
+        assert vars(again).keys() == {"keys", "candidate_keys", "support", "mass"}
         torch.testing.assert_close(again.sums(), ROWS.masses.sums())
 
 
