@@ -535,3 +535,4 @@ def test_an_anchor_left_out_has_no_positive() -> None:
     rows = icon.p.DataLabel(n_classes=4, ignore_index=3)(torch.arange(9) % 4)
     icon.testing.check_distribution(rows)
     assert not rows.masses.positives(3, 4).any()
+    assert rows.n_edges == int(rows.masses.positives(0, 9).sum()) == 7

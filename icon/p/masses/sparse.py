@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,8 +21,55 @@ _BLOCK = 2**22  # edges whose entropies are computed at a time
 _WHOLE, _FILLED = 2**22, 1 / 16
 
 
+class OfEdges(Masses):
+    """Masses whose verbs need their `edges` alone."""
+
+    is_listed = True
+
+    @property
+    @abstractmethod
+    def listed_pairs(self) -> int: ...
+
+    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
+        row, col, mass = self.edges(start, start + len(tile))
+        return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
+        row, col, mass = self.edges(start, stop)
+        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
+
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
+        row, col, mass = self.edges(0, self.n)
+        weighted = mass.to(features)[:, None] * features.index_select(0, col)
+        return features.new_zeros(self.n, features.shape[1]).index_add(0, row, weighted)
+
+    def averages_cheaply(self, width: int) -> bool:
+        return self.listed_pairs * width <= self.n * self.m
+
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
+        row, col, mass = self.edges(start, start + len(tile))
+        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
+
+    def columns(self, start: int, stop: int) -> Sparse:
+        row, col, mass = self.edges(0, self.n)
+        kept = (col >= start) & (col < stop)
+        return Sparse(_begins(row[kept], self.n), col[kept] - start, mass[kept], stop - start)
+
+    def transposed(self) -> Sparse:
+        row, col, mass = self.edges(0, self.n)
+        order = torch.argsort(col, stable=True)  # within a row the anchors are in order already
+        flipped = Sparse(_begins(col, self.m), row[order], mass[order], self.n)
+        return flipped.scaled(1 / flipped.sums().clamp_min(torch.finfo(mass.dtype).tiny))
+
+
+def _begins(rows: Tensor, n: int) -> Tensor:
+    """``[n + 1]`` where the edges of each anchor begin."""
+    counts = torch.bincount(rows, minlength=n)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).cpu()
+
+
 @dataclass(frozen=True, eq=False)
-class Sparse(Valued):
+class Sparse(Valued, OfEdges):
     """Masses as compressed sparse rows.
 
     Args:
@@ -35,8 +83,6 @@ class Sparse(Valued):
     indices: Tensor
     values: Tensor
     m: int
-
-    is_listed = True
 
     @staticmethod
     def of(matrix: sp.csr_array) -> Sparse:
@@ -81,18 +127,13 @@ class Sparse(Valued):
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         if self.is_filled and len(tile) == self.n:
             return self.expectation_of_all(tile)
-        row, col, mass = self.edges(start, start + len(tile))
-        return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
+        return super().expectation(tile, start)
 
     @property
     def is_filled(self) -> bool:
         pairs = self.n * self.m
         filled = pairs <= _WHOLE and len(self.indices) > _FILLED * pairs
         return filled and not self.requires_grad and not check.is_traced()
-
-    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
-        row, col, mass = self.edges(start, stop)
-        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
 
     def to_scipy(self) -> sp.csr_array:
         short = np.int32 if max(self.m, len(self.indices)) < 2**31 else np.int64
@@ -101,7 +142,7 @@ class Sparse(Valued):
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
-        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
+        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=col.device)
         return positive.index_put_((row, col), mass > 0)
 
     def sums(self) -> Float[Tensor, " n"]:
@@ -128,36 +169,12 @@ class Sparse(Valued):
         each, others = x_log_x(self.values + density[self.rows]), size - self.indptr.diff().to(self.indices.device)
         return -self.row_sums(each) - others * torch.xlogy(density, density)
 
-    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
-        weighted = self.values.to(features)[:, None] * features.index_select(0, self.indices)
-        return features.new_zeros(self.n, features.shape[1]).index_add(0, self.rows, weighted)
-
-    def averages_cheaply(self, width: int) -> bool:
-        return len(self.indices) * width <= self.n * self.m
-
-    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
-        row, col, mass = self.edges(start, start + len(tile))
-        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
-
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Sparse:
         return replace(self, values=self.values * (factor[self.rows] if isinstance(factor, Tensor) else factor))
 
     def part(self, start: int, stop: int) -> Sparse:
         span = self.span(start, stop)
         return Sparse(self.indptr[start : stop + 1] - span.start, self.indices[span], self.values[span], self.m)
-
-    def columns(self, start: int, stop: int) -> Sparse:
-        kept = (self.indices >= start) & (self.indices < stop)
-        counts = torch.bincount(self.rows[kept], minlength=self.n)
-        indptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).cpu()
-        return Sparse(indptr, self.indices[kept] - start, self.values[kept], stop - start)
-
-    def transposed(self) -> Sparse:
-        order = torch.argsort(self.indices, stable=True)  # within a row the anchors are in order already
-        counts = torch.bincount(self.indices, minlength=self.m)
-        indptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).cpu()
-        flipped = Sparse(indptr, self.rows[order], self.values[order], self.n)
-        return flipped.scaled(1 / flipped.sums().clamp_min(torch.finfo(self.values.dtype).tiny))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Sparse:
         if (self.values.device, self.values.dtype) == (device, dtype):
@@ -193,7 +210,7 @@ class Sparse(Valued):
 
 
 @dataclass(frozen=True, eq=False)
-class Listed(Masses):
+class Listed(OfEdges):
     """As many listed candidates for every anchor, which share its mass evenly: labels, aligned pairs, k neighbours.
 
     Args:
@@ -205,8 +222,6 @@ class Listed(Masses):
     indices: Tensor
     m: int
     mass: float | Tensor = 1.0
-
-    is_listed = True
 
     @property
     def may_be_empty(self) -> bool:  # type: ignore[override]
@@ -236,9 +251,8 @@ class Listed(Masses):
         return expected if mass == 1.0 else expected * mass
 
     def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
-        each = like.new_ones(stop - start) * self._each(start, stop, like)
-        empty = like.new_zeros(stop - start, self.m)
-        return empty.scatter(1, self.indices[start:stop], each[:, None].expand(-1, self.k))
+        each = self._shared(self.k)[start:stop, None].to(like).expand(-1, self.k)
+        return like.new_zeros(stop - start, self.m).scatter(1, self.indices[start:stop], each)
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
@@ -246,48 +260,27 @@ class Listed(Masses):
         return positive & (self.mass[start:stop, None] > 0) if isinstance(self.mass, Tensor) else positive
 
     def sums(self) -> Float[Tensor, " n"]:
-        return self._vector(self.mass)
+        return self._shared(1)
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
-            return self._vector(math.log(self.k))
-        return entropy_of_equals(self.k, self._vector(self.mass) / self.k, density, size)
+            return torch.full_like(self._shared(1), math.log(self.k))
+        return entropy_of_equals(self.k, self._shared(self.k), density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         sums = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
-        each = self._each(0, self.n, features)
-        return sums * (each[:, None] if isinstance(each, Tensor) else each)
-
-    def averages_cheaply(self, width: int) -> bool:
-        return self.k * width <= self.m
-
-    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
-        stop = start + len(tile)
-        added = (factor * self._each(start, stop, tile))[:, None].expand(-1, self.k)
-        tile.scatter_add_(1, self.indices[start:stop], added)
+        return sums * self._shared(self.k).to(sums)[:, None]
 
     def edges(self, start: int, stop: int) -> Edges:
-        b = stop - start
-        row = torch.arange(b, device=self.indices.device)[:, None].expand(b, self.k).flatten()
-        each = self._vector(per_row(self.mass, start, stop), b) / self.k
-        return Edges(row, self.indices[start:stop].flatten(), each[row])
+        row = torch.arange(stop - start, device=self.indices.device).repeat_interleave(self.k)
+        each = self._shared(self.k)[start:stop].repeat_interleave(self.k)
+        return Edges(row, self.indices[start:stop].flatten(), each)
 
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Masses:
         return replace(self, mass=self.mass * factor)
 
     def part(self, start: int, stop: int) -> Listed:
         return Listed(self.indices[start:stop], self.m, per_row(self.mass, start, stop))
-
-    def columns(self, start: int, stop: int) -> Sparse:
-        return self.csr().columns(start, stop)
-
-    def transposed(self) -> Sparse:
-        return self.csr().transposed()
-
-    def csr(self) -> Sparse:
-        """The same masses as compressed sparse rows."""
-        values = (self._vector(self.mass) / self.k)[:, None].expand(-1, self.k).flatten()
-        return Sparse(torch.arange(self.n + 1) * self.k, self.indices.flatten(), values, self.m)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Listed:
         mass = self.mass.to(device, dtype) if isinstance(self.mass, Tensor) else self.mass
@@ -299,15 +292,16 @@ class Listed(Masses):
         return self.indices[anchors, torch.randint(self.k, (len(anchors),))]
 
     @property
-    def n_edges(self) -> int:
+    def listed_pairs(self) -> int:
         return self.n * self.k
 
-    def _each(self, start: int, stop: int, like: Tensor) -> float | Tensor:
-        mass = per_row(self.mass, start, stop)
-        return (mass.to(like) if isinstance(mass, Tensor) else mass) / self.k
+    @property
+    def n_edges(self) -> int:
+        return int(torch.count_nonzero(self.sums())) * self.k
 
-    def _vector(self, mass: float | Tensor, n: int | None = None) -> Tensor:
-        if isinstance(mass, Tensor):
-            return mass
+    def _shared(self, k: int) -> Float[Tensor, " n"]:
+        """The mass of each row, divided by a number."""
+        if isinstance(self.mass, Tensor):
+            return self.mass / k
         device = self.indices.device
-        return torch.full((self.n if n is None else n,), mass, dtype=precise(device), device=device)
+        return torch.full((self.n,), self.mass / k, dtype=precise(device), device=device)
