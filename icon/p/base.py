@@ -119,7 +119,7 @@ class Distribution(Composable):
         Raises:
             ValueError: self is excluded and there are two sets, or i matches i of the other one.
         """
-        if not self.exclude_self or not sets.paired:
+        if not self.exclude_self or not (sets.paired or has_parts(target)):
             return self.rows(target, sets)
         if sets.n != sets.m:
             raise ValueError(f"exclude_self: got True for {sets.n} anchors and {sets.m} candidates, expected one set")
@@ -238,10 +238,10 @@ class Distribution(Composable):
     def _then(self: D, operation: Operation) -> D:
         return self.with_operations((*self.operations, operation))
 
-    def _support(self, n: int, m: int, sets: Sets) -> Support:
-        one_set = not sets.paired and n == m  # a rectangular target names two sets
+    def _support(self, n: int, m: int, paired: bool) -> Support:
+        one_set = not paired and n == m  # a rectangular target names two sets
         exclude = self.exclude_self if self.exclude_self is not None else one_set
-        return Support(n, m, exclude and (one_set or sets.paired), 0 if one_set else None)
+        return Support(n, m, exclude and (one_set or paired), 0 if one_set else None)
 
     def _prepared(self, rows: Rows, sets: Sets) -> Rows:
         """Rows that were prepared before, checked against the input of this call."""

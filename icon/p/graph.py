@@ -52,7 +52,7 @@ class Graph(Distribution):
     def rows(self, target: Any, sets: Sets) -> Rows:
         weights = adjacency.weights(target, "adjacency", sets)
         n, m = weights.shape
-        support = self._support(n, m, sets)
+        support = self._support(n, m, sets.paired)
         if support.exclude_self and (weights.diagonal() > 0).any():
             loops = np.flatnonzero(weights.diagonal() > 0).tolist()
             raise ValueError(

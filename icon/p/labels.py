@@ -238,7 +238,7 @@ class Classes(_Members):
         paired = two or (sets.paired and not self.exclude_self)
         if m == 1 and not paired:
             return _lone(None)
-        return Rows(shared_labels(a, b, self.overlap, not paired), self._support(n, m, replace(sets, paired=paired)))
+        return Rows(shared_labels(a, b, self.overlap, not paired), self._support(n, m, paired))
 
 
 @dataclass(frozen=True, repr=False)

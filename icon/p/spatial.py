@@ -17,7 +17,7 @@ from icon import _checks as check
 from icon import distances
 from icon.neighbors import METRICS, SEARCHES, exact_neighbors, nearest_neighbors
 from icon.p.base import Distribution, Sets
-from icon.p.masses import DenseFromLogs, Listed, Sparse
+from icon.p.masses import Dense, DenseFromLogs, Listed, Sparse
 from icon.p.perplexity import precision_of
 from icon.p.rows import Rows
 from icon.p.similarities import edge_scores, edge_scores_on_disk, nearest_by_distances, score_tiles
@@ -28,6 +28,7 @@ ALL_UP_TO = 3000  # points up to which a perplexity is sought among all candidat
 _BLOCK = 2**22  # entries of p that are made at a time
 _LARGE = 2**26  # bytes of p from which it is asked whether they are free
 LARGEST_RATIO = 1e150  # of a unit and a bandwidth: its square is an ordinary number
+_FAINT = math.log(torch.finfo(torch.float32).tiny)  # the logarithm of a mass of which less is left in single precision
 Mask = Callable[[Tensor], Tensor]
 _METRICS = ("sqeuclidean", "cosine", "dot")
 _BANDWIDTHS = ("perplexity", "sigma", "temperature")
@@ -44,7 +45,10 @@ class _Spatial(Distribution):
 
     def features(self, target: Any, sets: Sets) -> tuple[Any, Any]:
         """Both sets as tensors in double precision, or as `icon.distances` takes them."""
-        pair = (target, target) if _is_one_set(target) else target
+        two = _are_two(target)
+        if two and sets.n is not None and not sets.paired:
+            raise ValueError("features: got a pair for one set of points, expected one matrix [n, d]")
+        pair = target if two else (target, target)
         if pair[0] is None:
             raise TypeError(f"target: got None, expected features [n, d] for icon.p.{type(self).__name__}")
         if self._stays_on_disk(target):
@@ -83,7 +87,7 @@ class _Kernel(_Spatial):
         xa, xb = self.features(target, sets)
         if self.detach and isinstance(xa, Tensor):
             xa, xb = xa.detach(), xb.detach()
-        support = self._support(xa.shape[0], xb.shape[0], sets)
+        support = self._support(xa.shape[0], xb.shape[0], sets.paired or _are_two(target))
         k = self.kept(support)
         if k is not None and k > support.size:
             raise ValueError(f"n_neighbors: got {k}, expected at most {support.size} for {support.m} points")
@@ -101,7 +105,9 @@ class _Kernel(_Spatial):
             )
             _refuse_nan(logs)
             # Far candidates have a logarithm where their mass is too small for a float.
-            return Rows(DenseFromLogs(logs.exp(), logs.detach()), support)
+            far = ((logs < _FAINT) & (logs > -math.inf)).any() if check.values_matter(logs) else True
+            masses, logs = logs.exp(), logs.detach()
+            return Rows(DenseFromLogs(masses, logs) if far else Dense(masses), support)
         index, scores, unit, notes = self._nearest(xa, xb, k, support)
         values = self._of_blocks(scores, support, unit)
         _refuse_nan(values)
@@ -360,13 +366,12 @@ class KNN(_Spatial):
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         xa, xb = self.features(target, sets)
-        n, m, k = xa.shape[0], xb.shape[0], self.n_neighbors
+        n, m, k, two = xa.shape[0], xb.shape[0], self.n_neighbors, _are_two(target)
         # Self is never its own neighbour within one set of features, whether or not it is in the support.
-        one = _is_one_set(target) and n == m
-        if k > m - one:
+        if k > m - (not two):
             raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
-        support = self._support(n, m, sets)
-        if not one:
+        support = self._support(n, m, sets.paired or two)
+        if two:
             if isinstance(xa, Tensor):
                 index = exact_neighbors(xa, xb, k, str(self._metric))[0].sort(dim=1).values
             else:
@@ -405,5 +410,5 @@ def _precise(value: Any, name: str) -> Tensor:
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
-def _is_one_set(target: Any) -> bool:
-    return not (isinstance(target, tuple) and len(target) == 2)
+def _are_two(target: Any) -> bool:
+    return isinstance(target, tuple) and len(target) == 2

@@ -276,3 +276,20 @@ def test_far_candidates_keep_their_logarithm_in_the_joint_form() -> None:
     expected = (log_q.exp() * (log_q - joint[others])).sum()
     loss = icon.Loss(icon.p.Gaussian(sigma=0.05), icon.q.StudentT(), normalization="joint", divergence="reverse-kl")
     assert_same(loss(z, x), expected, [z], rtol=1e-9)
+
+
+@pytest.mark.parametrize("p", [icon.p.KNN(2), icon.p.Gaussian(perplexity=3), icon.p.StudentT()], ids=repr)
+def test_a_pair_of_one_size_is_two_sets(p: icon.p.Distribution) -> None:
+    """Also where it is prepared alone; one set of points has no pair."""
+    x, y, z = normal(8, 3), normal(8, 3, seed=1), normal(8, 2, seed=2)
+    loss, rows = icon.Loss(p, icon.q.Gaussian()), p((x, y))
+    assert rows.support == icon.Support(8, 8)
+    assert loss((z, z + 1), rows) == loss((z, z + 1), (x, y))
+    with pytest.raises(ValueError, match=r"^features: got a pair for one set of points, expected one matrix"):
+        loss(z, (x, y))
+
+
+def test_a_neighbour_of_the_other_set_is_not_excluded() -> None:
+    x = normal(8, 3)
+    with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
+        icon.p.KNN(2, exclude_self=True)((x, x + 0.01))

@@ -7,6 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import icon
+from icon.p.masses import Dense, DenseFromLogs
 from tests.cases import normal
 
 
@@ -22,3 +23,17 @@ def test_k_means_on_raw_digits_at_any_sigma(dtype: torch.dtype, sigma: float) ->
     q = phi @ (phi / phi.sum(dim=0)).T
     expected = (q * (q.log() - log_p)).sum(dim=1).mean().item()
     assert icon.method("kmeans", sigma=sigma)(logits, x).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("p", "kind"),
+    [
+        (icon.p.StudentT(), Dense),
+        (icon.p.StudentT(dof=1e4), DenseFromLogs),
+        (icon.p.Gaussian(sigma=0.1), DenseFromLogs),
+    ],
+)
+def test_logarithms_are_kept_beside_masses_that_single_precision_does_not_hold(
+    p: icon.p.Distribution, kind: type
+) -> None:
+    assert type(p(10 * normal(20, 3)).masses) is kind
