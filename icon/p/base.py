@@ -65,7 +65,7 @@ class Distribution(Composable):
     aligned: ClassVar[bool] = False
     #: Whether the target itself says which anchors have no positive, so that nobody need be told.
     leaves_out: ClassVar[bool] = False
-    #: A method ``(rows) -> rows`` that comes after all operations, where there is one.
+    #: A method ``(rows) -> rows`` that comes last, after all operations, where there is one.
     finish: ClassVar[Any] = None
     #: Whether several views are taken as one set of points; see `joined`.
     join = False
@@ -103,7 +103,7 @@ class Distribution(Composable):
                 two = has_parts(target) and target[0] is not target[1]
                 refuse_two_sets(rows, type(operation).__name__.lower(), two)
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
-        if self.operations and self.finish is not None:
+        if self.finish is not None:
             rows = self.finish(rows)
         if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
             _remember(rows, self, target)

@@ -299,21 +299,7 @@ class DataLabel(Distribution):
             tensor, kept = tensor.masked_fill(ignored, 0), (~ignored).to(precise(ignored.device))
         labels = check.integers(tensor, "labels", sets.n, below=known)
         support = Support(len(labels), known or int(labels.max()) + 1)
-        rows = Rows(Listed(labels.unsqueeze(1), support.m, kept), support)
-        return rows if self.class_weights is None else self._weighted(rows)
-
-    def _weighted(self, rows: Rows) -> Rows:
-        """The rows with the weights of their classes, before any operation."""
-        if len(self.class_weights) != rows.m:
-            raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
-        sums = rows.masses.sums()
-        weights = rows.masses.average(self._weights_like(sums)[:, None]).squeeze(1)
-        divisors = weights.detach() if rows.masses.is_listed else _counted(rows)
-        return self._with(rows, weights, divisors)
-
-    def _weights_like(self, other: Tensor) -> Tensor:
-        """``[C]`` the weights of the classes where another tensor is, without a wait for its device."""
-        return torch.tensor(self.class_weights, dtype=other.dtype).to(other.device, non_blocking=True)
+        return Rows(Listed(labels.unsqueeze(1), support.m, kept), support)
 
     def finish(self, rows: Rows) -> Rows:
         """Each anchor with the weight ``W_i = sum_c w_c p(c|i)`` and the distribution ``w_c p(c|i) / W_i``.
@@ -323,17 +309,22 @@ class DataLabel(Distribution):
         """
         if self.class_weights is None:
             return rows
-        divisors = rows.divisors if isinstance(rows, WeightedRows) else _counted(rows)
-        of_classes = self._weights_like(divisors)
-        weights = rows.masses.average(of_classes[:, None]).squeeze(1)
-        dense, positive = rows.to_dense(), weights[:, None] > 0
-        masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))
-        return self._with(replace(rows, masses=masses), weights, divisors)
-
-    def _with(self, rows: Rows, weights: Tensor, divisors: Tensor) -> Rows:
+        if len(self.class_weights) != rows.m:
+            raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
+        masses, own = rows.masses, rows.masses.own_part
+        sums = masses.sums().detach()
+        divisors = (sums > 0).to(sums)
+        # In two steps, without a wait for the device.
+        of_classes = torch.tensor(self.class_weights, dtype=sums.dtype).to(sums.device, non_blocking=True)
+        weights = masses.average(of_classes[:, None]).squeeze(1)
+        if own.listed_pairs == rows.n:  # one label for each anchor, whose weight is what it counts
+            divisors = divisors * of_classes[own.edges(0, rows.n).col]
+        if own is not masses or own.listed_pairs != rows.n:
+            dense, positive = rows.to_dense(), weights[:, None] > 0
+            masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))
         share = weights.detach()
         marginal = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
-        return WeightedRows(rows.masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
+        return WeightedRows(masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
 
     def _soft(self, targets: Tensor, sets: Sets) -> Rows:
         n, classes = targets.shape
@@ -348,17 +339,7 @@ class DataLabel(Distribution):
                 raise ValueError(
                     f"labels: got rows {check.some(wrong)} that are not distributions, expected numbers >= 0 with sum 1"
                 )
-        rows = Rows(Dense(targets / sums.detach()), Support(n, classes))
-        if self.class_weights is None:
-            return rows
-        weighted = self._weighted(rows)
-        return weighted if self.operations else self.finish(weighted)
-
-
-def _counted(rows: Rows) -> Tensor:
-    """``[n]`` 1 for each anchor with a positive, in the precision of the masses."""
-    sums = rows.masses.sums().detach()
-    return (sums > 0).to(sums)
+        return Rows(Dense(targets / sums.detach()), Support(n, classes))
 
 
 def _lone(device: torch.device | None) -> Rows:
