@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,12 +53,14 @@ def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_on
         raise TypeError(f"{name}: got lists or mappings as labels, expected text, integers or truth values") from None
     names = np.asarray(names)
     if names.dtype.kind == "O":
-        names = _whole_objects(names, name)
-    if minus_one_is_unknown:
-        lost = np.append(names == -1, True) if names.dtype.kind != "O" else np.array([*map(_is_minus_one, names), True])
-        place = np.where(lost, -1, np.cumsum(~lost) - 1)  # its last entry is what code -1 reads
-        codes, names = place[codes], names[~lost[:-1]]
-    return _in_order(codes.astype(np.int64), names)
+        names = np.fromiter((_whole_object(each, name) for each in names), dtype=object, count=len(names))
+    is_name = [not (minus_one_is_unknown and _is_minus_one(each)) for each in names.tolist()]
+    order = np.flatnonzero(is_name)
+    with suppress(TypeError):  # names that cannot be compared stay as they come
+        order = order[np.argsort(names[order], kind="stable")]
+    place = np.full(len(names) + 1, -1)  # its last entry is what code -1 reads
+    place[order] = np.arange(len(order))
+    return Labels(place[codes], names[order])
 
 
 def _as_array(value: Any, name: str) -> NDArray[Any]:
@@ -98,28 +101,14 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[Any]:
     return integers
 
 
-def _whole_objects(names: NDArray[Any], name: str) -> NDArray[Any]:
-    """Objects of which those that are floats are whole numbers, as integers."""
-    objects = names.copy()
-    for i, each in enumerate(names):
-        if isinstance(each, (float, np.floating)):
-            objects[i] = int(_whole(np.array([each], dtype=np.float64), name)[0])
-    return objects
+def _whole_object(each: Any, name: str) -> Any:
+    """An object, as an integer where it is a float."""
+    is_float = isinstance(each, (float, np.floating))
+    return int(_whole(np.array([each], dtype=np.float64), name)[0]) if is_float else each
 
 
 def _is_minus_one(name: Any) -> bool:
     return isinstance(name, (int, float, np.number)) and not isinstance(name, (bool, np.bool_)) and name == -1
-
-
-def _in_order(codes: NDArray[np.int64], names: NDArray[Any]) -> Labels:
-    """The classes in the order of their names, where these can be compared."""
-    try:
-        order = np.argsort(names, kind="stable")
-    except TypeError:
-        return Labels(codes, names)
-    place = np.empty(len(names) + 1, dtype=np.int64)
-    place[order], place[-1] = np.arange(len(names)), -1
-    return Labels(place[codes], names[order])
 
 
 def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels:
