@@ -10,7 +10,7 @@ from icon import _checks as check
 from icon.p import adjacency
 from icon.p.base import Sets
 from icon.p.graph import Precomputed
-from icon.p.rows import JointRows, Rows
+from icon.p.rows import Rows
 
 
 def rows_from(affinity: Any, n: int) -> Rows:
@@ -29,9 +29,9 @@ def rows_from(affinity: Any, n: int) -> Rows:
     return rows
 
 
-def with_weights(rows: Rows, weights: Tensor) -> JointRows:
+def with_weights(rows: Rows, weights: Tensor) -> Rows:
     """p that is joint with the weights ``[n]`` of its anchors times those of the caller."""
     marginal = weights * rows.marginal.cpu()
     if not bool(marginal.sum() > 0):
         raise ValueError("sample_weight: got 0 for every point with a positive, expected some > 0")
-    return rows.as_joint(rows.masses, (marginal / marginal.sum()).to(rows.marginal))
+    return Rows.of(rows.masses, rows.support, (marginal / marginal.sum()).to(rows.marginal), rows.notes)

@@ -159,7 +159,7 @@ class Symmetrize:
         refuse_two_sets(rows, "symmetrize")
         symmetric = rows.masses.symmetrized(rows.marginal) if self.how == "average" else None
         if symmetric is not None:
-            return rows.as_joint(*symmetric)
+            return rows.of(symmetric[0], rows.support, symmetric[1], rows.notes)
         _refuse_gradient(rows, "symmetrize")
         if self.how != "average":
             _refuse_debiased(rows, "symmetrize")

@@ -258,15 +258,6 @@ class Rows(Composable):
         """
         return Exaggerated(self.masses.exaggerated(factor), self.support, self.notes, weights=self.marginal)
 
-    def as_joint(self, masses: Masses, marginal: Tensor) -> JointRows:
-        """Other masses on the same support, joint with weights ``[n]`` of the anchors.
-
-        Args:
-            masses: ``[n, m]``, rows that sum to one.
-            marginal: ``[n]`` weights of the anchors, which sum to one.
-        """
-        return JointRows(masses, self.support, self.notes, weights=marginal)
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class JointRows(Rows):

@@ -167,12 +167,6 @@ class Debiased(Mixture):
         mass = self.uniform_mass
         return None if check.values_matter(mass) and not bool((mass == mass[0]).all()) else (self, marginal)
 
-    def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        own, spread = self.parts
-        share = (spread.mass / self.sums())[anchors]
-        is_uniform = torch.rand(len(anchors), dtype=share.dtype) < share
-        return torch.where(is_uniform, spread.draw(anchors), own.draw(anchors))
-
     @property
     def is_filled(self) -> bool:
         return self.own_part.is_filled
