@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from icon._lazy import sp
+
+X = TypeVar("X", bound=Any)  # a tensor, an array or a sparse matrix
 
 #: Squares of numbers up to it, and down to its inverse, are ordinary numbers.
 _SAFE = {torch.float64: 2.0**300, torch.float32: 2.0**50}
@@ -21,6 +26,15 @@ def unit_of(*features: Tensor) -> float:
     if largest == 0 or 1 / safe <= largest <= safe:
         return 1.0
     return math.ldexp(1.0, math.frexp(largest)[1] - 1)  # a number of the same precision
+
+
+def in_a_unit(a: X, b: X) -> tuple[X, X, float]:
+    """Two sets of numbers, dense or sparse, in a unit in which their squares are ordinary numbers, and the unit."""
+    entries = [torch.as_tensor(x.data if sp.issparse(x) else x) for x in ((a,) if a is b else (a, b))]
+    if not all(map(len, entries)) or (unit := unit_of(*entries)) == 1:
+        return a, b, 1.0
+    scaled = a / unit
+    return scaled, scaled if a is b else b / unit, unit
 
 
 def unit_rows(x: Tensor) -> Tensor:

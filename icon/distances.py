@@ -7,12 +7,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from icon import _checks as check
 from icon._lazy import sp
-from icon._scales import unit_of
+from icon._scales import in_a_unit
 
 Metric: TypeAlias = str | Callable[[NDArray[Any], NDArray[Any]], float]
 Rows: TypeAlias = Any  # a scipy CSR matrix or an array, [n, d]
@@ -82,9 +81,7 @@ def blocks(a: Rows, b: Rows, metric: Metric) -> Iterator[tuple[int, NDArray[np.f
     if metric == "cosine":
         a, b = _each(_of_length_one, a, b)
     elif metric == "sqeuclidean":  # whose squares are then ordinary numbers, and hardly larger than the distances
-        a, b = _moved(a, b)
-        unit = unit_of(*(torch.from_numpy(_entries(x)) for x in ((a,) if a is b else (a, b))))
-        a, b = _each(lambda x: x / unit, a, b)
+        a, b, unit = in_a_unit(*_moved(a, b))
     elif metric in _OF_SETS:
         a, b = _each(lambda x: x != 0, a, b)
     step = max(1, _ENTRIES // b.shape[0])
@@ -131,10 +128,6 @@ def of_edges(a: Rows, b: Rows, index: NDArray[np.int64], metric: Metric) -> NDAr
     """Distances ``[n, k]`` of each row of a to some rows ``index [n, k]`` of b; see `blocks`."""
     rows = (next(blocks(a[i : i + 1], b[index[i]], metric))[1] for i in range(a.shape[0]))
     return np.concatenate(list(rows))
-
-
-def _entries(x: Rows) -> NDArray[np.float64]:
-    return (x.data if x.nnz else np.zeros(1)) if sp.issparse(x) else x
 
 
 def _each(change: Callable[[Rows], Rows], a: Rows, b: Rows) -> tuple[Rows, Rows]:

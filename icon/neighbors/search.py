@@ -115,11 +115,8 @@ def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: i
     if len(short):
         neighbors[short] = distances.nearest(x, x, k, metric, own=True, rows=short)[0]
     furthest = distances.nearest(x, x, k, metric, own=True, rows=sample)[1][:, -1:] * (1 + 1e-6) + 1e-12
-    reached = [
-        np.take_along_axis(block, neighbors[sample[start : start + len(block)]], axis=1)
-        for start, block in distances.blocks(x[sample], x, metric)
-    ]
-    return Neighbors(neighbors, float((np.concatenate(reached) <= furthest).mean()))
+    reached = distances.of_edges(x[sample], x, neighbors[sample], metric)
+    return Neighbors(neighbors, float((reached <= furthest).mean()))
 
 
 def _points(x: Any, k: int) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._lazy import sp
-from icon._scales import unit_of
+from icon._scales import in_a_unit
 from icon.p.masses import Dense, Jaccard, Masses, Overlap, Sparse
 from icon.p.masses.base import precise
 from icon.p.support import Support
@@ -63,12 +63,14 @@ def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
         ValueError: entries other than 0 and 1 with ``"jaccard"``.
         MemoryError: sparse labels whose overlap would not fit.
     """
-    if overlap == "jaccard":
-        entries = (y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in (a, b))
-        if any(check.values_matter(y) and not bool(((y == 0) | (y == 1)).all()) for y in entries):
+    entries = [y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in (a, b)]
+    if not all(map(check.values_matter, entries)):
+        pass
+    elif overlap == "jaccard":
+        if not all(bool(((y == 0) | (y == 1)).all()) for y in entries):
             raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
     else:
-        a, b = _in_a_unit(a, b)
+        a, b, _ = in_a_unit(a, b)
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return Sparse.normalized(_sparse_overlap(_as_scipy(a), _as_scipy(b), overlap, one_set))
     n, m = len(a), len(b)
@@ -79,16 +81,6 @@ def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
     shared = kind.raw(*given).tile(0, n, a)
     sums = shared.sum(dim=1, keepdim=True)
     return Dense(shared / torch.where(sums > 0, sums, 1.0))
-
-
-def _in_a_unit(a: Labels, b: Labels) -> tuple[Labels, Labels]:
-    """Both in a unit in which their products are ordinary numbers."""
-    entries = [y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in (a, b)]
-    if not all(y.numel() and check.values_matter(y) for y in entries) or (unit := unit_of(*entries)) == 1:
-        return a, b
-    one = a is b
-    a = a / unit
-    return a, a if one else b / unit
 
 
 def _sparse_overlap(a: sp.csr_array, b: sp.csr_array, overlap: str, one_set: bool) -> sp.csr_array:

@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icon import distances
-from icon._scales import unit_of, unit_rows
+from icon._scales import in_a_unit, unit_of, unit_rows
 from icon.neighbors import EXACT_UP_TO, nearest_neighbors
+from icon.neighbors.blocks import centre_and_scale
 
 _TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
 _GATHERED = 2**22  # entries of features gathered at a time
 _CANCELLED = 1e-6  # a squared distance, as a share of the squared lengths, of which products leave few digits
 
 
-def _in_a_unit(xa: Tensor, xb: Tensor, metric: str) -> tuple[Tensor, Tensor, float]:
+def _scaled(xa: Tensor, xb: Tensor, metric: str) -> tuple[Tensor, Tensor, float]:
     """Both in a unit in which squared distances are ordinary numbers, and the unit; unit rows for the cosine."""
     if metric == "cosine":
         return unit_rows(xa), unit_rows(xb), 1.0
-    if metric == "dot" or (unit := unit_of(xa, xb)) == 1:
-        return xa, xb, 1.0
-    return *((xa / unit,) * 2 if xa is xb else (xa / unit, xb / unit)), unit
+    return (xa, xb, 1.0) if metric == "dot" else in_a_unit(xa, xb)
 
 
 def _similarities(values: NDArray[np.float64], metric: distances.Metric) -> tuple[Tensor, float]:
@@ -51,7 +50,7 @@ def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own
 
 def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Tensor, float]:
     """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``, and the unit of the distances."""
-    xa, xb, unit = _in_a_unit(xa, xb, metric)
+    xa, xb, unit = _scaled(xa, xb, metric)
     step = max(1, _GATHERED // (index.shape[1] * xa.shape[1]))
     products_of_all = None if xa.requires_grad or xb.requires_grad else xa.new_empty(index.shape)
     parts = []
@@ -68,10 +67,9 @@ def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Ten
 def edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:
     """The same of one set of points that lie on disk, of which a block is read at a time."""
     scores, step = torch.empty(index.shape, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
-    starts = range(0, len(index), step)
-    largest = max(float(np.abs(x[start : start + step], dtype=np.float64).max()) for start in starts)
-    unit = unit_of(torch.tensor([largest], dtype=torch.float64)) if metric == "sqeuclidean" else 1.0
-    for start in starts:
+    largest = centre_and_scale(x, torch.device("cpu"))[1] / 2
+    unit = unit_of(largest) if metric == "sqeuclidean" else 1.0
+    for start in range(0, len(index), step):
         near = index[start : start + step].numpy()
         known, place = np.unique(near, return_inverse=True)  # each row is read once, in the order of the file
         rows, others = (
@@ -88,7 +86,7 @@ def score_tiles(xa: Any, xb: Any, metric: distances.Metric) -> Iterator[tuple[in
             yield start, *_similarities(values, metric)
         return
     assert isinstance(metric, str)
-    xa, xb, unit = _in_a_unit(xa, xb, metric)
+    xa, xb, unit = _scaled(xa, xb, metric)
     euclidean = metric == "sqeuclidean"
     a, b = (x - _centre(xb) for x in (xa, xb)) if euclidean else (xa, xb)
     squares = (b * b).sum(dim=1)
