@@ -64,21 +64,19 @@ def shared_labels(a: Labels, b: Labels, overlap: str, one_set: bool) -> Masses:
         MemoryError: sparse labels whose overlap would not fit.
     """
     entries = [y if isinstance(y, Tensor) else torch.from_numpy(y.data) for y in (a, b)]
-    if not all(map(check.values_matter, entries)):
-        pass
-    elif overlap == "jaccard":
-        if not all(bool(((y == 0) | (y == 1)).all()) for y in entries):
-            raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
-    else:
+    known = all(map(check.values_matter, entries))
+    if known and overlap == "product":
         a, b, _ = in_a_unit(a, b)
+    elif known and not all(bool(((y == 0) | (y == 1)).all()) for y in entries):
+        raise ValueError("labels: got entries other than 0 and 1, expected label sets with overlap='jaccard'")
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return Sparse.normalized(_sparse_overlap(_as_scipy(a), _as_scipy(b), overlap, one_set))
     n, m = len(a), len(b)
     kind = Jaccard if overlap == "jaccard" else Overlap
-    given = (a, b, Support(n, m, one_set), b.new_ones(m))
+    support, ones = Support(n, m, one_set), b.new_ones(m)
     if n * m > PAIRS.get(a.device.type, CPU_PAIRS):
-        return kind.of(*given)
-    shared = kind.raw(*given).tile(0, n, a)
+        return kind.of(a, b, support, ones)
+    shared = kind(a, b, support, a.new_ones(n), ones).tile(0, n, a)
     sums = shared.sum(dim=1, keepdim=True)
     return Dense(shared / torch.where(sums > 0, sums, 1.0))
 

@@ -93,7 +93,7 @@ class Masses(ABC):
         Args:
             density: ``[n]`` a mass that every one of the ``size`` candidates of a row has beside p (debiasing).
         """
-        like, found = self.sums(), []
+        like, found = self.presence(), []
         for start, stop in self.spans():
             masses = self.tile(start, stop, like)
             if density is None:

@@ -24,9 +24,8 @@ class Overlap(OnSupport):
         labels: ``[n, L]`` >= 0 of the anchors.
         candidate_labels: ``[m, L]`` >= 0 of the candidates.
         support: who may be a positive.
-        scale: ``[n]`` what the row of an anchor is multiplied with.
+        scale: ``[n]`` what the row of an anchor is multiplied with, 0 where nothing is shared.
         candidate_scale: ``[m]`` what the column of a candidate is multiplied with.
-        mass: ``[n]`` what each row sums to.
     """
 
     labels: Tensor
@@ -34,23 +33,15 @@ class Overlap(OnSupport):
     support: Support
     scale: Tensor
     candidate_scale: Tensor
-    mass: Tensor
 
     is_compact = True
 
     @classmethod
-    def raw(cls, labels: Tensor, candidate_labels: Tensor, support: Support, candidate_scale: Tensor) -> Overlap:
-        """The overlaps themselves, of which only `tile` is asked: what the rows sum to is not known."""
-        ones = labels.new_ones(len(labels))
-        return cls(labels, candidate_labels, support, ones, candidate_scale, ones)
-
-    @classmethod
     def of(cls, labels: Tensor, candidate_labels: Tensor, support: Support, candidate_scale: Tensor) -> Overlap:
         """Rows that sum to one where anything is shared."""
-        raw = cls.raw(labels, candidate_labels, support, candidate_scale)
-        sums = raw._row_sums()
-        mass = (sums > 0).to(sums)
-        return replace(raw, scale=mass / torch.where(sums > 0, sums, 1.0), mass=mass)
+        raw = cls(labels, candidate_labels, support, labels.new_ones(len(labels)), candidate_scale)
+        sums = raw.sums()
+        return replace(raw, scale=torch.where(sums > 0, 1 / sums, 0.0))
 
     def _shared(self, labels: Float[Tensor, "b L"]) -> Float[Tensor, "b m"]:
         """What some labels share with those of each candidate."""
@@ -61,23 +52,23 @@ class Overlap(OnSupport):
         return self.support.hide_(masses, start, 0.0).to(like)
 
     def sums(self) -> Float[Tensor, " n"]:
-        return self.mass
-
-    def _row_sums(self) -> Tensor:
         return torch.cat([self.tile(*span, self.scale).sum(dim=1) for span in self.spans()])
 
+    def presence(self) -> Float[Tensor, " n"]:
+        return self.scale
+
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Overlap:
-        return replace(self, scale=self.scale * factor, mass=self.mass * factor)
+        return replace(self, scale=self.scale * factor)
 
     def part(self, start: int, stop: int) -> Overlap:
         some, support = slice(start, stop), self.support.part(start, stop)
-        return replace(self, labels=self.labels[some], support=support, scale=self.scale[some], mass=self.mass[some])
+        return replace(self, labels=self.labels[some], support=support, scale=self.scale[some])
 
     def columns(self, start: int, stop: int) -> Overlap:
         some, support = slice(start, stop), self.support.columns(start, stop)
         labels, scale = self.candidate_labels[some], self.candidate_scale[some]
-        some_candidates = replace(self, candidate_labels=labels, support=support, candidate_scale=scale)
-        return replace(some_candidates, mass=some_candidates._row_sums())
+        masses = replace(self, candidate_labels=labels, support=support, candidate_scale=scale)
+        return masses.scaled((masses.sums() > 0).to(scale))
 
     def transposed(self) -> Masses:
         if self.leaves_self_out and self.n != self.m:  # the anchors are some of the candidates
@@ -88,7 +79,7 @@ class Overlap(OnSupport):
         """On a device; the labels stay in double precision, since less does not hold what two points hardly share."""
         if self.scale.device == device:
             return self
-        tensors = self.labels, self.candidate_labels, self.scale, self.candidate_scale, self.mass
+        tensors = self.labels, self.candidate_labels, self.scale, self.candidate_scale
         labels, candidate_labels, *others = (x.to(device, precise(device)) for x in tensors)
         return type(self)(labels, candidate_labels, self.support, *others)
 
