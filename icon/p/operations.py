@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,16 +25,11 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Composable")
 Prepare = Callable[[Any], "Rows"]
+#: A step from rows to rows. The function that it is given makes the rows of a second p from the same target.
+Operation = Callable[["Rows", Prepare], "Rows"]
 HOW = ("average", "union", "intersection")
 _BLOCK = 2**22  # entries of sparse matrices that are merged at a time
 _MERGED = 2**24  # pairs with mass up to which groups are listed, to be mixed as one sparse matrix
-
-
-@runtime_checkable
-class Operation(Protocol):
-    """A step from rows to rows. ``prepare`` makes the rows of a second p from the same target."""
-
-    def __call__(self, rows: Rows, prepare: Prepare) -> Rows: ...
 
 
 class Composable(ABC):
