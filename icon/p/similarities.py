@@ -48,8 +48,13 @@ def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own
     return torch.from_numpy(np.take_along_axis(index, order, axis=1)), scores, unit
 
 
-def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Tensor, float]:
-    """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``, and the unit of the distances."""
+def edge_scores(xa: Any, xb: Any, index: Tensor, metric: str) -> tuple[Tensor, float]:
+    """``[n, k]`` similarities of each anchor and its candidates ``index [n, k]``, and the unit of the distances.
+
+    Features are two tensors, or one set on disk, of which a block is read at a time.
+    """
+    if not isinstance(xa, Tensor):
+        return _edge_scores_on_disk(xa, index, metric)
     xa, xb, unit = _scaled(xa, xb, metric)
     step = max(1, _GATHERED // (index.shape[1] * xa.shape[1]))
     products_of_all = None if xa.requires_grad or xb.requires_grad else xa.new_empty(index.shape)
@@ -64,8 +69,7 @@ def edge_scores(xa: Tensor, xb: Tensor, index: Tensor, metric: str) -> tuple[Ten
     return torch.cat(parts) if products_of_all is None else products_of_all, unit
 
 
-def edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:
-    """The same of one set of points that lie on disk, of which a block is read at a time."""
+def _edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:
     scores, step = torch.empty(index.shape, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
     largest = centre_and_scale(x, torch.device("cpu"))[1] / 2
     unit = unit_of(largest) if metric == "sqeuclidean" else 1.0

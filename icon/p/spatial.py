@@ -20,7 +20,7 @@ from icon.p.base import Distribution, Sets
 from icon.p.masses import Dense, DenseFromLogs, Listed, Sparse
 from icon.p.perplexity import precision_of
 from icon.p.rows import Rows
-from icon.p.similarities import edge_scores, edge_scores_on_disk, nearest_by_distances, score_tiles
+from icon.p.similarities import edge_scores, nearest_by_distances, score_tiles
 from icon.p.support import Support
 
 DEFAULT_PERPLEXITY = 30.0
@@ -128,22 +128,15 @@ class _Kernel(_Spatial):
         """``[n, k]`` in ascending order, of many points of one set by an approximate search; their scores, the unit of
         these, and the recall in words."""
         metric, own = self._metric, support.exclude_self
-        if isinstance(xa, np.memmap):
-            assert isinstance(metric, str)
-            neighbors = nearest_neighbors(xa, k, metric=metric)
-            index = torch.from_numpy(np.sort(neighbors.indices, axis=1))
-            return index, *edge_scores_on_disk(xa, index, metric), _notes(neighbors.recall)
-        if not isinstance(xa, Tensor):
+        if not isinstance(xa, (Tensor, np.memmap)):
             return *nearest_by_distances(xa, xb, k, metric, own), ()
         assert isinstance(metric, str)
         if own and metric in METRICS:
-            neighbors = nearest_neighbors(xa, k, metric=metric)
-            neighbors.indices.sort(axis=1)
-            index, notes = torch.from_numpy(neighbors.indices).to(xa.device), _notes(neighbors.recall)
+            index, recall = _neighbors(xa, k, "auto", metric)
         else:
-            self_index = torch.arange(support.n) if own else None
-            index, notes = exact_neighbors(xa, xb, k, metric, self_index)[0].sort(dim=1).values, ()
-        return index, *edge_scores(xa, xb, index, metric), notes
+            index, recall = exact_neighbors(xa, xb, k, metric, torch.arange(support.n) if own else None)[0], None
+            index = index.sort(dim=1).values
+        return index, *edge_scores(xa, xb, index, metric), _notes(recall)
 
     def kept(self, support: Support) -> int | None:
         return None if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")  # type: ignore[arg-type]
@@ -385,11 +378,17 @@ def knn_rows(
     x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean"
 ) -> tuple[Rows, float | None]:
     """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact)."""
-    neighbors = nearest_neighbors(x, k, search, metric)
-    index = torch.from_numpy(np.sort(neighbors.indices, axis=1))
-    index = index.to(x.device) if isinstance(x, Tensor) else index
+    index, recall = _neighbors(x, k, search, metric)
     n = len(index)
-    return Rows(Listed(index, n), Support(n, n, True), _notes(neighbors.recall)), neighbors.recall
+    return Rows(Listed(index, n), Support(n, n, True), _notes(recall)), recall
+
+
+def _neighbors(x: Any, k: int, search: str, metric: distances.Metric) -> tuple[Tensor, float | None]:
+    """``[n, k]`` nearest others, in ascending order of their numbers, and the recall of the search."""
+    neighbors = nearest_neighbors(x, k, search, metric)
+    neighbors.indices.sort(axis=1)
+    index = torch.from_numpy(neighbors.indices)
+    return index.to(x.device) if isinstance(x, Tensor) else index, neighbors.recall
 
 
 def _notes(recall: float | None) -> tuple[str, ...]:
