@@ -89,23 +89,16 @@ def exact_rows(features: Tensor | Array, rows: NDArray[np.int64], k: int, metric
 def distances_to(
     features: Array, rows: NDArray[np.int64], others: NDArray[np.int64], metric: str
 ) -> NDArray[np.float64]:
-    """``[b, c]`` distances in float64 between rows and some others of each, in the order of the others."""
-    index, cpu = torch.from_numpy(others), torch.device("cpu")
-    distances = np.empty(others.shape)
-    for part in parts(len(rows), max(1, blocks.GATHERED // (others.shape[1] * features.shape[1]))):
-        a, b = rows_of(features, torch.from_numpy(rows[part]), cpu).unsqueeze(1), rows_of(features, index[part], cpu)
-        distances[part] = _measured(a, b, metric).numpy()
-    return distances
+    """``[b, c]`` distances in float64 between a few rows and some others of each, in the order of the others."""
+    some = rows_of(features, torch.from_numpy(rows), torch.device("cpu"))
+    return _distances(some, features, torch.from_numpy(others), metric).numpy()
 
 
 def _ordered(
     rows: Tensor, candidates: Tensor | Array, where: Tensor, k: int, metric: str, own: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The k nearest of some candidates ``[b, c]`` of each row by distance in double precision, then by index."""
-    distance = torch.empty(where.shape, dtype=rows.dtype, device=rows.device)
-    for part in parts(len(where), max(1, blocks.GATHERED // (where.shape[1] * rows.shape[1]))):
-        a, b = rows[part].unsqueeze(1), rows_of(candidates, where[part], rows.device)
-        distance[part] = _measured(a, b, metric)
+    distance = _distances(rows, candidates, where, metric)
     if own is not None:
         distance.masked_fill_(where == own[:, None], torch.inf)
     where, order = where.sort(dim=1)
@@ -113,8 +106,13 @@ def _ordered(
     return where.gather(1, nearest)[:, :k], distance[:, :k]
 
 
-def _measured(a: Tensor, b: Tensor, metric: str) -> Tensor:
-    """Distances ``[b, c]`` of rows ``[b, 1, d]`` and others ``[b, c, d]``."""
-    if metric == "sqeuclidean":
-        return (a - b).square().sum(dim=2)
-    return 1 - (unit_rows(a) * unit_rows(b)).sum(dim=2) if metric == "cosine" else -(a * b).sum(dim=2)
+def _distances(rows: Tensor, candidates: Tensor | Array, where: Tensor, metric: str) -> Tensor:
+    """Distances ``[b, c]`` of rows ``[b, d]`` and some candidates ``where [b, c]`` of each."""
+    distance = torch.empty(where.shape, dtype=rows.dtype, device=rows.device)
+    for part in parts(len(where), max(1, blocks.GATHERED // (where.shape[1] * rows.shape[1]))):
+        a, b = rows[part].unsqueeze(1), rows_of(candidates, where[part], rows.device)
+        if metric == "cosine":
+            distance[part] = 1 - (unit_rows(a) * unit_rows(b)).sum(dim=2)
+        else:
+            distance[part] = ((a - b).square() if metric == "sqeuclidean" else -(a * b)).sum(dim=2)
+    return distance
