@@ -53,8 +53,7 @@ class Graph(Distribution):
         weights = adjacency.weights(target, "adjacency", sets)
         n, m = weights.shape
         support = self._support(n, m, sets.paired)
-        if support.exclude_self and (weights.diagonal() > 0).any():
-            loops = np.flatnonzero(weights.diagonal() > 0).tolist()
+        if support.exclude_self and (loops := np.flatnonzero(weights.diagonal()).tolist()):
             raise ValueError(
                 f"adjacency: got self-loops on nodes {check.some(loops)}, expected none where self is outside the "
                 "support (remove them, or pass exclude_self=False)"
@@ -93,18 +92,17 @@ class Precomputed(Distribution):
         given = target if dense is None else sp.coo_array(dense.detach().cpu().double().numpy())
         weights = adjacency.weights(given, "p", sets)
         square = weights.shape[0] == weights.shape[1] and not sets.paired
-        self_mass = square and bool((weights.diagonal() > 0).any())
-        exclude = self.exclude_self if self.exclude_self is not None else square and not self_mass
-        if self_mass and self.exclude_self is None and (most := weights.diagonal().max()) < FAINT * weights.max():
+        own = np.flatnonzero(weights.diagonal()).tolist() if square else []
+        exclude = self.exclude_self if self.exclude_self is not None else square and not own
+        if own and self.exclude_self is None and (most := weights.diagonal().max()) < FAINT * weights.max():
             check.warn(  # rounding, and hardly the user, put it there
                 f"p: got a diagonal of at most {most:.3g}, which makes each point a candidate of its own; pass "
                 "exclude_self=False if it is meant, set the diagonal to 0 if it is not"
             )
         offset = 0 if square else None
-        if exclude and self_mass:
-            loops = np.flatnonzero(weights.diagonal() > 0).tolist()
+        if exclude and own:
             raise ValueError(
-                f"p: got mass outside the support (on the anchor itself) in rows {check.some(loops)}, "
+                f"p: got mass outside the support (on the anchor itself) in rows {check.some(own)}, "
                 "expected none with exclude_self=True"
             )
         sums = np.asarray(weights.sum(axis=1)).ravel()

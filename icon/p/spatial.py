@@ -214,12 +214,11 @@ class Gaussian(_Kernel):
                 check.positive(getattr(self, name), name)
         if len(given) > 1:
             raise ValueError(f"{given[1]}: got both {given[0]} and {given[1]}, expected one of them")
-        if self.sigma is not None and metric in ("cosine", "dot"):
+        scale, other = ("temperature", "sigma") if metric in ("cosine", "dot") else ("sigma", "temperature")
+        if getattr(self, other) is not None:
             raise ValueError(
-                f"sigma: got {self.sigma!r} with metric={self.metric!r}, expected temperature (sigma scales distances)"
+                f"{other}: got {getattr(self, other)!r} with metric={self.metric!r}, expected {scale}, which scales it"
             )
-        if self.temperature is not None and metric not in ("cosine", "dot"):
-            raise ValueError(f"temperature: got {self.temperature!r} with metric={self.metric!r}, expected sigma")
 
     def features(self, target: Any, sets: Sets) -> tuple[Any, Any]:
         xa, xb = super().features(target, sets)
