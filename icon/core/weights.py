@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon.p.rows import Rows
+from icon.p.rows import Rows, WeightedRows
 from icon.q.base import Totals, Whole
 
 
@@ -41,7 +41,9 @@ class AnchorWeights:
                 if presence.device != like.device:
                     presence = rows.to(like.device, like.dtype).masses.presence()
                 counted = presence > 0
-        of_equals = given is None and not (rows.has_weights or self.stationary) and isinstance(self.totals, Whole)
+        of_equals = (
+            given is None and not (isinstance(rows, WeightedRows) or self.stationary) and isinstance(self.totals, Whole)
+        )
         if not of_equals:
             return counted, self._weights(rows, counted, given, like)
         if counted is None:
@@ -59,7 +61,7 @@ class AnchorWeights:
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
         every: Tensor | None = None
-        if rows.has_weights:
+        if isinstance(rows, WeightedRows):
             every = rows.anchor_weights.to(like)
         elif self.stationary:
             every = marginal(rows, counted, like, self.totals)
@@ -73,21 +75,21 @@ class AnchorWeights:
             return weights
         # What the sum is divided by: the same weights, unless p counts its anchors in another way.
         kept = counted if self._leaves_out else None
-        if rows.has_weights:
+        if isinstance(rows, WeightedRows):
             divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
             divisors = divisors if kept is None else divisors * kept
         else:
             divisors = weights if kept is counted else like.new_ones(rows.n) if every is None else every
         whole = divisors.sum()
         whole = self.totals.sum(whole.detach() if whole.requires_grad else whole)
-        of_classes = rows.has_weights and not self.leaves_out
+        of_classes = rows if isinstance(rows, WeightedRows) and not self.leaves_out else None
         if (
-            (of_classes or given is not None)
+            (of_classes is not None or given is not None)
             and check.values_matter(whole)
             and not bool(whole > 0)
             and rows.n_empty < rows.n
         ):
-            if of_classes and not bool(rows.counts.any()):
+            if of_classes is not None and not bool(of_classes.counts.any()):
                 raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
         return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)

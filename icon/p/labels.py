@@ -313,18 +313,18 @@ class DataLabel(Distribution):
             raise ValueError(f"class_weights: got {len(self.class_weights)}, expected {rows.m} (one per class)")
         masses, own = rows.masses, rows.masses.own_part
         sums = masses.sums().detach()
-        divisors = (sums > 0).to(sums)
+        counts = (sums > 0).to(sums)
         # In two steps, without a wait for the device.
         of_classes = torch.tensor(self.class_weights, dtype=sums.dtype).to(sums.device, non_blocking=True)
         weights = masses.average(of_classes[:, None]).squeeze(1)
         if own.listed_pairs == rows.n:  # one label for each anchor, whose weight is what it counts
-            divisors = divisors * of_classes[own.edges(0, rows.n).col]
+            counts = counts * of_classes[own.edges(0, rows.n).col]
         if own is not masses or own.listed_pairs != rows.n:
             dense, positive = rows.to_dense(), weights[:, None] > 0
             masses = Dense(torch.where(positive, dense * of_classes / weights[:, None].where(positive, 1), dense))
         share = weights.detach()
         marginal = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
-        return WeightedRows(masses, rows.support, rows.notes, weights=marginal, own=weights, divisors=divisors)
+        return WeightedRows(masses, rows.support, rows.notes, weights=marginal, anchor_weights=weights, counts=counts)
 
     def _soft(self, targets: Tensor, sets: Sets) -> Rows:
         n, classes = targets.shape

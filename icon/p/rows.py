@@ -33,8 +33,6 @@ class Rows(Composable):
 
     #: Whether rows and `marginal` together are a distribution over pairs of its own.
     is_joint: ClassVar[bool] = False
-    #: Whether the anchors have weights that no loss need ask for.
-    has_weights: ClassVar[bool] = False
     #: Whether the rows with a positive sum to one.
     is_distribution: ClassVar[bool] = True
     #: The fields that have a number for each anchor.
@@ -107,16 +105,6 @@ class Rows(Composable):
         """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
         kept = (~self.empty).to(precise(self.empty.device))
         return kept / kept.sum().clamp_min(1)
-
-    @property
-    def anchor_weights(self) -> Float[Tensor, " n"]:
-        """``[n]`` what the divergence of each anchor is multiplied with; `marginal`, unless classes have weights."""
-        return self.marginal
-
-    @property
-    def counts(self) -> Float[Tensor, " n"]:
-        """``[n]`` what each anchor adds to the divisor of a weighted mean."""
-        return self.anchor_weights
 
     @property
     def anchor_marginal(self) -> Float[Tensor, " n"]:
@@ -282,23 +270,14 @@ class WeightedRows(JointRows):
     """Rows of weighted classes: what an anchor weighs is not scaled to a sum of one, and a mean has its own divisor.
 
     Args:
-        own: ``[n]`` what the divergence of each anchor is multiplied with.
-        divisors: ``[n]`` what each anchor adds to the divisor of the mean.
+        anchor_weights: ``[n]`` what the divergence of each anchor is multiplied with.
+        counts: ``[n]`` what each anchor adds to the divisor of the mean.
     """
 
-    own: Tensor
-    divisors: Tensor
+    anchor_weights: Tensor
+    counts: Tensor
 
-    has_weights = True
-    of_anchors = ("weights", "own", "divisors")
-
-    @property
-    def anchor_weights(self) -> Float[Tensor, " n"]:
-        return self.own
-
-    @property
-    def counts(self) -> Float[Tensor, " n"]:
-        return self.divisors
+    of_anchors = ("weights", "anchor_weights", "counts")
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
