@@ -52,6 +52,11 @@ PARTS: dict[str, Callable[[], Masses]] = {
     "uniform": lambda: Uniform(icon.Support(6, 6, True), torch.ones(6).double()),
     "uniform-two-sets": lambda: Uniform(icon.Support(4, 6), torch.full((4,), 0.3).double()),
     "mixture": lambda: Mixture((icon.p.KNN(3)(X).masses.scaled(0.6), icon.p.Classes()(LABELS).masses.scaled(0.4))),
+    "mixture-of-groups": lambda: Mixture(
+        tuple(
+            Grouped(keys, keys, icon.Support(5, 5, True)).scaled(torch.full((5,), 0.5)) for keys in (GROUPS, 1 - GROUPS)
+        )
+    ),
     "debiased": lambda: icon.p.KNN(3).debias(0.2)(X).masses,
     "debiased-groups": lambda: icon.p.Classes().debias(0.4)(LABELS).masses,
 }

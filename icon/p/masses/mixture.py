@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from icon import _checks as check
@@ -56,9 +56,6 @@ class Mixture(Masses):
 
     def sums(self) -> Float[Tensor, " n"]:
         return self._sum(lambda part: part.sums())
-
-    def presence(self) -> Real[Tensor, " n"]:
-        return self._sum(lambda part: part.presence())
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         return self._sum(lambda part: part.average(features))

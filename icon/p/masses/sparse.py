@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from icon import _checks as check
@@ -146,14 +146,11 @@ class Sparse(Valued, OfEdges):
         return positive.index_put_((row, col), mass > 0)
 
     def sums(self) -> Float[Tensor, " n"]:
-        return self.row_sums(self.values.detach())
-
-    def presence(self) -> Real[Tensor, " n"]:
         return self._sums
 
     @cached
     def _sums(self) -> Tensor:
-        return self.sums()
+        return self.row_sums(self.values.detach())
 
     def row_sums(self, numbers: Tensor) -> Tensor:
         """``[n]`` sums of one number per edge."""

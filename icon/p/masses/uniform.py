@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import OnSupport, entropy_of_equals
+from icon.p.masses.base import OnSupport
 from icon.p.support import Support
 
 
@@ -38,9 +38,6 @@ class Uniform(OnSupport):
 
     def sums(self) -> Float[Tensor, " n"]:
         return self.mass
-
-    def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
-        return entropy_of_equals(self.support.size, self.density, density, size)
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         return (features.sum(dim=0) - self.support.excluded(features)) * self.density.to(features)[:, None]
@@ -78,7 +75,3 @@ class Uniform(OnSupport):
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         drawn, own = torch.randint(self.support.size, (len(anchors),)), self.support.own
         return drawn if own is None else drawn + (drawn >= anchors + own)
-
-    @property
-    def n_edges(self) -> int:
-        return int(torch.count_nonzero(self.mass)) * self.support.size
