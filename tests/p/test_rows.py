@@ -106,12 +106,12 @@ def dense_entropy(p: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", list(MAKERS))
 def test_groups_tell_all_of_p_or_there_are_none(name: str) -> None:
     masses = MAKERS[name](9, 3).masses
-    groups = masses.grouping
-    if groups is None:
+    if masses.grouping is None:
         return
-    same = groups.number[:, None] == groups.number
+    number, each = masses.grouping
+    same = number[:, None] == number
     same.fill_diagonal_(False)
-    assert_close(same * groups.each[:, None], masses.tile(0, 9, groups.each))
+    assert_close(same * each[:, None], masses.tile(0, 9, each))
 
 
 def test_entropy_of_empty_rows_is_zero() -> None:

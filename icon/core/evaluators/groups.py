@@ -20,12 +20,11 @@ class Groups:
     """The members of each group of a p that has a `Masses.grouping`, and the mass of each pair in it."""
 
     def __init__(self, masses: Masses) -> None:
-        groups = masses.grouping
-        assert groups is not None
-        order = torch.argsort(groups.number, stable=True)
-        self.members = torch.split(order, torch.unique(groups.number, return_counts=True)[1].tolist())
+        assert masses.grouping is not None
+        number, self.each = masses.grouping
+        order = torch.argsort(number, stable=True)
+        self.members = torch.split(order, torch.unique(number, return_counts=True)[1].tolist())
         self.places = torch.argsort(order)
-        self.each = groups.each
         self._spectra: dict[int, tuple[Any, Tensor]] = {}
 
     def mean_scores(self, z: Float[Tensor, "n 2"], q: Kernel, spacing: float) -> Float[Tensor, " n"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -25,18 +25,6 @@ class Edges(NamedTuple):
     row: Tensor
     col: Tensor
     mass: Tensor
-
-
-class Grouping(NamedTuple):
-    """Groups of one set of points, in each of which all pairs have mass, a point with itself apart.
-
-    Args:
-        number: ``[n]`` of the group of each point.
-        each: ``[n]`` the mass that each other member of its group has in the row of a point.
-    """
-
-    number: Tensor
-    each: Tensor
 
 
 class Masses(ABC):
@@ -147,8 +135,9 @@ class Masses(ABC):
         return self.n_edges if self.is_listed else None
 
     @property
-    def grouping(self) -> Grouping | None:
-        """The groups that all of p is made of, or None."""
+    def grouping(self) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]] | None:
+        """Where p is groups of one set of points, in which all pairs but those of a point with itself have mass: the
+        number of the group of each point, and the mass of each other member in its row."""
         return None
 
     def edges(self, start: int, stop: int) -> Edges:
@@ -266,6 +255,9 @@ class Valued(Masses):
     @property
     def leaves(self) -> tuple[Tensor, ...]:
         return (self.values,)
+
+    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Masses:
+        return replace(self, values=leaves[0])  # type: ignore[type-var] # each of its classes is a dataclass
 
     @property
     def requires_grad(self) -> bool:  # type: ignore[override]

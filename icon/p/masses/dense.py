@@ -72,9 +72,6 @@ class Dense(Valued):
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         return drawn_of(self.values.detach()[anchors].double(), anchors)
 
-    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Dense:
-        return Dense(leaves[0])
-
 
 @dataclass(frozen=True, eq=False)
 class DenseFromLogs(Dense):

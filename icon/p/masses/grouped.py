@@ -10,7 +10,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon.p.masses.base import Edges, Grouping, Masses, OnSupport, entropy_of_equals, per_row, precise
+from icon.p.masses.base import Edges, Masses, OnSupport, entropy_of_equals, per_row, precise
 from icon.p.masses.sparse import Sparse
 from icon.p.support import Support
 
@@ -149,9 +149,9 @@ class Grouped(OnSupport):
         return self.n_edges if check.values_matter(self.keys) else None
 
     @property
-    def grouping(self) -> Grouping | None:
+    def grouping(self) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]] | None:
         one_set = self.leaves_self_out and self.n == self.m
-        return Grouping(self._groups[1], self._each(0, self.n, self.sums())) if one_set else None
+        return (self._groups[1], self._each(0, self.n, self.sums())) if one_set else None
 
     def edges(self, start: int, stop: int) -> Edges:
         order, begins = self._members

@@ -202,9 +202,6 @@ class Sparse(Valued, OfEdges):
     def _below(self) -> Tensor:
         return torch.cat([self.values.new_zeros(1), self.values.detach().cumsum(0)]).double()
 
-    def with_leaves(self, leaves: tuple[Tensor, ...]) -> Sparse:
-        return replace(self, values=leaves[0])
-
 
 @dataclass(frozen=True, eq=False)
 class Listed(OfEdges):

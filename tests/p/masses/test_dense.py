@@ -22,7 +22,9 @@ def test_k_means_on_raw_digits_at_any_sigma(dtype: torch.dtype, sigma: float) ->
     phi = logits.double().softmax(dim=1)
     q = phi @ (phi / phi.sum(dim=0)).T
     expected = (q * (q.log() - log_p)).sum(dim=1).mean().item()
-    assert icon.method("kmeans", sigma=sigma)(logits, x).item() == pytest.approx(expected, rel=1e-5)
+    for block in (None, 64):
+        found = icon.method("kmeans", sigma=sigma).replace(block=block)(logits.requires_grad_(), x)
+        assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
