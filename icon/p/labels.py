@@ -84,9 +84,8 @@ class _Members(Distribution):
         own = 0 if one_set or (exclude and not two) else None  # two sets that share their keys are the same points
         if m == 1 and own is not None:
             return _lone(ka.device)
-        support = Support(n, m, exclude, own)
-        own_positive = own is None
-        positives = support if exclude is not own_positive else Support(n, m, not own_positive, own)
+        positives = Support(n, m, own is not None, own)
+        support = positives if exclude == positives.exclude_self else Support(n, m, exclude, own)
         return Rows(Grouped(ka, kb, positives), support)
 
     def _rows_without_keys(self, target: Any, sets: Sets) -> Rows | None:
@@ -106,16 +105,11 @@ class _Members(Distribution):
         if any(len(view) != n for view in views):
             sizes = ", ".join(str(len(view)) for view in views)
             raise ValueError(f"input: got views of {sizes} points, expected the same points in each")
-        if target is None:
-            if not self.may_be_aligned:
-                return views, target
-            keys = torch.arange(n, device=views[0].device)
-        else:
-            keys = check.as_tensor(target, self.noun)
-            if len(keys) != n:
-                raise ValueError(
-                    f"{self.noun}: got {len(keys)} entries, expected {n} (one per point, for all its views)"
-                )
+        if target is None and not self.may_be_aligned:
+            return views, target
+        keys = torch.arange(n, device=views[0].device) if target is None else check.as_tensor(target, self.noun)
+        if len(keys) != n:
+            raise ValueError(f"{self.noun}: got {len(keys)} entries, expected {n} (one per point, for all its views)")
         return [torch.cat(views)], torch.cat([keys] * len(views))
 
 

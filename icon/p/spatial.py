@@ -51,29 +51,24 @@ class _Spatial(Distribution):
         pair = target if two else (target, target)
         if pair[0] is None:
             raise TypeError(f"target: got None, expected features [n, d] for icon.p.{type(self).__name__}")
-        if self._stays_on_disk(target):
-            self._check_sizes(target, target, sets)
-            return target, target
         elsewhere = any(distances.needed(x, self._metric) for x in pair)
         read = partial(distances.prepared, metric=self._metric) if elsewhere else _precise
-        if pair[0] is pair[1]:
+        if self._stays_on_disk(target):
+            xa = xb = target
+        elif pair[0] is pair[1]:
             xa = xb = read(pair[0], "features")
         else:
             xa, xb = read(pair[0], "features[0]"), read(pair[1], "features[1]")
-        self._check_sizes(xa, xb, sets)
-        return xa, xb
-
-    def _stays_on_disk(self, target: Any) -> bool:
-        """Whether features are read in blocks: one set of them, of whose pairs few are kept."""
-        return isinstance(target, np.memmap) and self._metric in METRICS and target.ndim == 2
-
-    @staticmethod
-    def _check_sizes(xa: Any, xb: Any, sets: Sets) -> None:
         for x, expected in ((xa, sets.n), (xb, sets.m)):
             if expected is not None and x.shape[0] != expected:
                 raise ValueError(f"features: got {x.shape[0]} rows, expected {expected} (one per row of the input)")
         if xa.shape[1] != xb.shape[1]:
             raise ValueError(f"features: got {xa.shape[1]} and {xb.shape[1]} columns, expected the same number")
+        return xa, xb
+
+    def _stays_on_disk(self, target: Any) -> bool:
+        """Whether features are read in blocks: one set of them, of whose pairs few are kept."""
+        return isinstance(target, np.memmap) and self._metric in METRICS and target.ndim == 2
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
