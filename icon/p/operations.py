@@ -159,20 +159,16 @@ class Symmetrize:
         if self.how != "average":
             _refuse_debiased(rows, "symmetrize")
         merged = _with_transpose(rows, self.how)
-        mass = np.asarray(merged.sum(axis=1)).ravel()
-        exclude, notes, uniform = rows.support.exclude_self, rows.notes, rows.masses.uniform_mass
-        if uniform is None:
-            marginal = torch.from_numpy(mass / max(mass.sum(), np.finfo(float).tiny))
-            return rows.from_scipy(merged, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
+        mass, uniform = np.asarray(merged.sum(axis=1)).ravel(), rows.masses.uniform_mass
         # The uniform part of the joint must be one constant to stay a number per row.
-        spread = (rows.marginal * uniform).cpu().numpy()
+        spread = np.zeros_like(mass) if uniform is None else (rows.marginal * uniform).cpu().numpy()
         if np.ptp(spread) > 1e-12 * spread.max():
             raise ValueError("symmetrize: got a debiased p with unequal rows, expected debias after symmetrize")
         mass = mass + spread
-        offset = rows.support.offset
-        edges = rows.from_scipy(merged, exclude, offset=offset, marginal=torch.from_numpy(mass), notes=notes)
-        share = torch.from_numpy(spread / mass)
-        return _beside(edges, share)
+        marginal = torch.from_numpy(mass / max(mass.sum(), np.finfo(float).tiny))
+        exclude, offset = rows.support.exclude_self, rows.support.offset
+        edges = rows.from_scipy(merged, exclude, offset=offset, marginal=marginal, notes=rows.notes)
+        return edges if uniform is None else _beside(edges, torch.from_numpy(spread / mass))
 
     def __str__(self) -> str:
         return f"symmetrize({self.how!r})"
