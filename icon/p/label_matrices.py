@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon import distances
 from icon._lazy import sp
 from icon._scales import in_a_unit
 from icon.p.masses import Dense, Jaccard, Masses, Overlap, Sparse
@@ -23,8 +24,6 @@ CPU_PAIRS, PAIRS = 2**24, {"cuda": 2**27}
 
 def is_label_matrix(target: Any) -> bool:
     """Whether a target has several labels per point; one label in a column is a mistake."""
-    if type(target) is Tensor:
-        return target.ndim == 2 and target.shape[1] > 1
     if isinstance(target, list) and target and isinstance(target[0], list):
         return len(target[0]) > 1
     return getattr(target, "ndim", 1) == 2 and target.shape[1] > 1
@@ -33,8 +32,8 @@ def is_label_matrix(target: Any) -> bool:
 def label_matrix(target: Any, name: str, length: int | None) -> Labels:
     """Soft labels or label sets ``[n, L]`` >= 0: a tensor where it lies, or the sparse matrix that was given."""
     if not isinstance(target, Tensor) and sp.issparse(target):
-        labels: Labels = sp.csr_array(target).astype(np.float64)
-        wrong = not (np.isfinite(labels.data).all() and (labels.data >= 0).all())
+        labels: Labels = distances.prepared(target, name, "sqeuclidean")
+        wrong = bool((labels.data < 0).any())
     else:
         labels = check.matrix(target, name).detach()
         labels = labels.to(precise(labels.device))

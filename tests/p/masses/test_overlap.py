@@ -118,6 +118,7 @@ def test_one_hot_labels_are_supcon() -> None:
     [
         (np.full((N, 2), -1.0), {}, "labels: got negative entries"),
         (np.full((N, 2), np.nan), {}, "labels: got NaN"),
+        (sp.csr_array([[np.nan, 1.0], [0.0, 1.0]]), {}, "labels: got NaN or infinity in rows 0, expected finite"),
         (soft(), {"overlap": "jaccard"}, "labels: got entries other than 0 and 1"),
         (sets(0, N + 1), {}, "labels: got 11 rows, expected 10"),
         ((sets(), np.ones((N, 2))), {}, "labels: got 4 and 2 columns"),
