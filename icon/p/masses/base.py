@@ -114,11 +114,6 @@ class Masses(ABC):
         """The logarithm of `tile`."""
         return self.tile(start, stop, like).log()
 
-    @property
-    def is_filled(self) -> bool:
-        """Whether a matrix of all pairs is small, hardly larger than what is kept here, and may be kept beside it."""
-        return False
-
     def expectation_of_all(self, tile: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """`expectation` of a tile of all anchors, where `is_filled`: a pass over all pairs is faster than a look-up of
         each edge."""
@@ -133,12 +128,6 @@ class Masses(ABC):
     def listed_pairs(self) -> int | None:
         """How many pairs `edges` lists, or None where they are not listed or it cannot be known without looking."""
         return self.n_edges if self.is_listed else None
-
-    @property
-    def grouping(self) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]] | None:
-        """Where p is groups of one set of points, in which all pairs but those of a point with itself have mass: the
-        number of the group of each point, and the mass of each other member in its row."""
-        return None
 
     def edges(self, start: int, stop: int) -> Edges:
         """The pairs with mass of some anchors; ``row`` counts from ``start``."""
@@ -215,22 +204,21 @@ class Masses(ABC):
         """The masses without the uniform part of debiasing."""
         return self
 
-    @property
-    def uniform_mass(self) -> Float[Tensor, " n"] | None:
-        """``[n]`` the mass of each row that debiasing spread over the support, or None."""
-        return None
-
-    @property
-    def leaves(self) -> tuple[Tensor, ...]:
-        """The tensors through which gradients reach what p was made from."""
-        return ()
-
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Masses:
         """The same masses from other `leaves`."""
         return self
 
     #: ``[n]`` the one candidate that has all the mass of each anchor, one, where p is of that kind; else None.
     hard_targets: Tensor | None = None
+    #: ``[n]`` the mass of each row that debiasing spread over the support, or None.
+    uniform_mass: Tensor | None = None
+    #: Where p is groups of one set of points, in which all pairs but those of a point with itself have mass: the number
+    #: of the group of each point ``[n]``, and the mass of each other member in its row ``[n]``; else None.
+    grouping: tuple[Tensor, Tensor] | None = None
+    #: Whether a matrix of all pairs is small, hardly larger than what is kept here, and may be kept beside it.
+    is_filled: bool = False
+    #: The tensors through which gradients reach what p was made from.
+    leaves: tuple[Tensor, ...] = ()
     #: Whether gradients flow through `leaves`.
     requires_grad: bool = False
     #: Whether it is known that no anchor has mass on itself.
@@ -253,7 +241,7 @@ class Valued(Masses):
         return int(torch.count_nonzero(self.values))
 
     @property
-    def leaves(self) -> tuple[Tensor, ...]:
+    def leaves(self) -> tuple[Tensor, ...]:  # type: ignore[override]
         return (self.values,)
 
     def with_leaves(self, leaves: tuple[Tensor, ...]) -> Masses:

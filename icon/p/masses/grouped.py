@@ -149,7 +149,7 @@ class Grouped(OnSupport):
         return self.n_edges if check.values_matter(self.keys) else None
 
     @property
-    def grouping(self) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]] | None:
+    def grouping(self) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]] | None:  # type: ignore[override]
         one_set = self.leaves_self_out and self.n == self.m
         return (self._groups[1], self._each(0, self.n, self.sums())) if one_set else None
 

@@ -103,7 +103,7 @@ class Mixture(Masses):
         return any(part.requires_grad for part in self.parts)
 
     @property
-    def leaves(self) -> tuple[Tensor, ...]:
+    def leaves(self) -> tuple[Tensor, ...]:  # type: ignore[override]
         return tuple(chain.from_iterable(part.leaves for part in self.parts))
 
     def with_leaves(self: M, leaves: tuple[Tensor, ...]) -> M:
@@ -126,7 +126,7 @@ class Debiased(Mixture):
         return self.parts[0]
 
     @property
-    def uniform_mass(self) -> Float[Tensor, " n"]:
+    def uniform_mass(self) -> Float[Tensor, " n"]:  # type: ignore[override]
         return self.parts[1].mass
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
@@ -165,7 +165,7 @@ class Debiased(Mixture):
         return None if check.values_matter(mass) and not bool((mass == mass[0]).all()) else (self, marginal)
 
     @property
-    def is_filled(self) -> bool:
+    def is_filled(self) -> bool:  # type: ignore[override]
         return self.own_part.is_filled
 
     @property

@@ -130,7 +130,7 @@ class Sparse(Valued, OfEdges):
         return super().expectation(tile, start)
 
     @property
-    def is_filled(self) -> bool:
+    def is_filled(self) -> bool:  # type: ignore[override]
         pairs = self.n * self.m
         filled = pairs <= _WHOLE and len(self.indices) > _FILLED * pairs
         return filled and not self.requires_grad and not check.is_traced()
