@@ -38,7 +38,7 @@ def _similarities(values: NDArray[np.float64], metric: distances.Metric) -> tupl
 
 def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own: bool) -> tuple[Tensor, Tensor, float]:
     """``[n, k]`` in ascending order, their similarities and the unit of these."""
-    if own and xa.shape[0] > EXACT_UP_TO:
+    if own and xa is xb and xa.shape[0] > EXACT_UP_TO:
         index = nearest_neighbors(xa, k, metric=metric).indices
         values = distances.of_edges(xa, xb, index, metric)
     else:

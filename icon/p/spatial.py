@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -125,13 +125,8 @@ class _Kernel(_Spatial):
         metric, own = self._metric, support.exclude_self
         if not isinstance(xa, (Tensor, np.memmap)):
             return *nearest_by_distances(xa, xb, k, metric, own), ()
-        assert isinstance(metric, str)
-        if own and metric in METRICS:
-            index, recall = _neighbors(xa, k, "auto", metric)
-        else:
-            index, recall = exact_neighbors(xa, xb, k, metric, torch.arange(support.n) if own else None)[0], None
-            index = index.sort(dim=1).values
-        return index, *edge_scores(xa, xb, index, metric), _notes(recall)
+        index, recall = _neighbors(xa, xb, k, metric, own)
+        return index, *edge_scores(xa, xb, index, str(metric)), _notes(recall)
 
     def kept(self, support: Support) -> int | None:
         return None if self.n_neighbors is None else check.count(self.n_neighbors, "n_neighbors")  # type: ignore[arg-type]
@@ -358,31 +353,35 @@ class KNN(_Spatial):
         if k > m - (not two):
             raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {m}")
         support = self._support(n, m, sets.paired or two)
-        if two:
-            if isinstance(xa, Tensor):
-                index = exact_neighbors(xa, xb, k, str(self._metric))[0].sort(dim=1).values
-            else:
-                index = nearest_by_distances(xa, xb, k, self._metric, False)[0]
-            return Rows(Listed(index, m), support)
-        rows, _ = knn_rows(xa, k, self.search, self.metric)
-        return replace(rows, support=support)
+        index, recall = _neighbors(xa, xb, k, self._metric, not two, self.search)
+        return Rows(Listed(index, m), support, _notes(recall))
 
 
 def knn_rows(
     x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean"
 ) -> tuple[Rows, float | None]:
     """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact)."""
-    index, recall = _neighbors(x, k, search, metric)
+    index, recall = _neighbors(x, x, k, metric, True, search)
     n = len(index)
     return Rows(Listed(index, n), Support(n, n, True), _notes(recall)), recall
 
 
-def _neighbors(x: Any, k: int, search: str, metric: distances.Metric) -> tuple[Tensor, float | None]:
-    """``[n, k]`` nearest others, in ascending order of their numbers, and the recall of the search."""
-    neighbors = nearest_neighbors(x, k, search, metric)
-    neighbors.indices.sort(axis=1)
-    index = torch.from_numpy(neighbors.indices)
-    return index.to(x.device) if isinstance(x, Tensor) else index, neighbors.recall
+def _neighbors(
+    xa: Any, xb: Any, k: int, metric: distances.Metric, own: bool, search: str = "auto"
+) -> tuple[Tensor, float | None]:
+    """``[n, k]`` nearest candidates, in ascending order of their numbers, and the recall of the search.
+
+    With ``own``, candidate i is none of the neighbours of anchor i.
+    """
+    if own and xa is xb and metric != "dot":
+        neighbors = nearest_neighbors(xa, k, search, metric)
+        neighbors.indices.sort(axis=1)
+        index = torch.from_numpy(neighbors.indices)
+        return index.to(xa.device) if isinstance(xa, Tensor) else index, neighbors.recall
+    if isinstance(xa, Tensor):
+        itself = torch.arange(len(xa)) if own else None
+        return exact_neighbors(xa, xb, k, str(metric), itself)[0].sort(dim=1).values, None
+    return nearest_by_distances(xa, xb, k, metric, own)[0], None
 
 
 def _notes(recall: float | None) -> tuple[str, ...]:

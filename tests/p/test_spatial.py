@@ -293,3 +293,12 @@ def test_a_neighbour_of_the_other_set_is_not_excluded() -> None:
     x = normal(8, 3)
     with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
         icon.p.KNN(2, exclude_self=True)((x, x + 0.01))
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cityblock"])
+def test_neighbours_of_another_set_without_the_one_of_the_same_index(metric: str) -> None:
+    pair = normal(8, 3), normal(8, 3, seed=1)
+    of_all = icon.p.Gaussian(sigma=1.0, exclude_self=True, n_neighbors=None, metric=metric)
+    p = of_all(pair).to_dense()
+    nearest = torch.where(p >= p.sort(dim=1).values[:, -3:-2], p, 0.0)
+    assert_close(of_all.replace(n_neighbors=3)(pair).to_dense(), nearest / nearest.sum(dim=1, keepdim=True))
