@@ -185,19 +185,20 @@ class Mix:
         other = prepare(self.other)
         if (other.n, other.m) != (rows.n, rows.m):
             raise ValueError(f"mix: got p' of shape {(other.n, other.m)}, expected {(rows.n, rows.m)}")
-        debiased = [r.masses.uniform_mass is not None for r in (rows, other)]
-        if any(debiased) and rows.support != other.support:
-            raise ValueError("mix: got a debiased p and a different support, expected the same support for both")
         _refuse_gradient(rows, "mix")
         _refuse_gradient(other, "mix")
         mine, theirs = (1 - self.weight) * (~rows.empty).double(), self.weight * (~other.empty).double()
         whole = (mine + theirs).clamp_min(torch.finfo(torch.float64).tiny)
         mine, theirs = mine / whole, theirs / whole
+        both = ((mine, rows.masses), (theirs, other.masses))
+        spread = [share * masses.uniform_mass for share, masses in both if masses.uniform_mass is not None]
+        if spread and rows.support != other.support:
+            raise ValueError("mix: got a debiased p and a different support, expected the same support for both")
         marginal = None
         if rows.is_joint or other.is_joint:
             marginal = (1 - self.weight) * rows.marginal + self.weight * other.marginal
         exclude, notes = rows.support.exclude_self and other.support.exclude_self, rows.notes + other.notes
-        shares = ((mine, rows.masses.own_part), (theirs, other.masses.own_part))
+        shares = [(share, masses.own_part) for share, masses in both]
         if not any(_grows(masses) for _, masses in shares):
             first, second = (sp.diags_array(share.cpu().numpy()) @ masses.to_scipy() for share, masses in shares)
             mixed = rows.from_scipy(first + second, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
@@ -207,10 +208,7 @@ class Mix:
             masses = parts.scaled(torch.where(sums > 0, sums, 1.0).reciprocal())
             support = Support(rows.n, rows.m, exclude, rows.support.offset)
             mixed = rows.of(masses, support, marginal, notes)
-        if not any(debiased):
-            return mixed
-        spread = [share * u for share, r in ((mine, rows), (theirs, other)) if (u := r.masses.uniform_mass) is not None]
-        return _beside(mixed, torch.stack(spread).sum(dim=0))
+        return _beside(mixed, torch.stack(spread).sum(dim=0)) if spread else mixed
 
     def __str__(self) -> str:
         return f"mix({self.other!r}, {self.weight:g})"
