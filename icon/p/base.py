@@ -6,6 +6,7 @@ import copy
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -261,11 +262,8 @@ def has_parts(target: Any, views: int = 2) -> bool:
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     """Note what rows of one set were made from, without keeping it alive, in case the input turns out to be a pair."""
-    try:
-        made_from = weakref.ref(target)
-    except TypeError:  # a list or a number
-        return
-    object.__setattr__(rows, "_made_from", (p, made_from))
+    with suppress(TypeError):  # of a list or a number
+        object.__setattr__(rows, "_made_from", (p, weakref.ref(target)))
 
 
 def target_of(rows: Rows) -> Any:

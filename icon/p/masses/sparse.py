@@ -22,26 +22,13 @@ _WHOLE, _FILLED = 2**22, 1 / 16
 
 
 class OfEdges(Masses):
-    """Masses whose verbs need their `edges` alone."""
+    """Masses of which `edges` lists all pairs."""
 
     is_listed = True
 
     @property
     @abstractmethod
     def listed_pairs(self) -> int: ...
-
-    def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
-        row, col, mass = self.edges(start, start + len(tile))
-        return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
-
-    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
-        row, col, mass = self.edges(start, stop)
-        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
-
-    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
-        row, col, mass = self.edges(0, self.n)
-        weighted = mass.to(features)[:, None] * features.index_select(0, col)
-        return features.new_zeros(self.n, features.shape[1]).index_add(0, row, weighted)
 
     def averages_cheaply(self, width: int) -> bool:
         return self.listed_pairs * width <= self.n * self.m
@@ -127,7 +114,12 @@ class Sparse(Valued, OfEdges):
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
         if self.is_filled and len(tile) == self.n:
             return self.expectation_of_all(tile)
-        return super().expectation(tile, start)
+        row, col, mass = self.edges(start, start + len(tile))
+        return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
+        row, col, mass = self.edges(start, stop)
+        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
 
     @property
     def is_filled(self) -> bool:  # type: ignore[override]
@@ -165,6 +157,11 @@ class Sparse(Valued, OfEdges):
             return torch.cat([-part.row_sums(x_log_x(part.values)) for part in parts])
         each, others = x_log_x(self.values + density[self.rows]), size - self.indptr.diff().to(self.indices.device)
         return -self.row_sums(each) - others * torch.xlogy(density, density)
+
+    def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
+        row, col, mass = self.edges(0, self.n)
+        weighted = mass.to(features)[:, None] * features.index_select(0, col)
+        return features.new_zeros(self.n, features.shape[1]).index_add(0, row, weighted)
 
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Sparse:
         return replace(self, values=self.values * (factor[self.rows] if isinstance(factor, Tensor) else factor))
