@@ -300,6 +300,9 @@ class DataLabel(Distribution):
 
         Args:
             rows: of p, all operations applied.
+
+        Raises:
+            ValueError: another number of weights than of classes.
         """
         if self.class_weights is None:
             return rows
