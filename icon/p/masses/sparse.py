@@ -33,10 +33,6 @@ class OfEdges(Masses):
     def averages_cheaply(self, width: int) -> bool:
         return self.listed_pairs * width <= self.n * self.m
 
-    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
-        row, col, mass = self.edges(start, start + len(tile))
-        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
-
     def columns(self, start: int, stop: int) -> Sparse:
         row, col, mass = self.edges(0, self.n)
         kept = (col >= start) & (col < stop)
@@ -163,6 +159,10 @@ class Sparse(Valued, OfEdges):
         weighted = mass.to(features)[:, None] * features.index_select(0, col)
         return features.new_zeros(self.n, features.shape[1]).index_add(0, row, weighted)
 
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
+        row, col, mass = self.edges(start, start + len(tile))
+        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
+
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Sparse:
         return replace(self, values=self.values * (factor[self.rows] if isinstance(factor, Tensor) else factor))
 
@@ -261,6 +261,11 @@ class Listed(OfEdges):
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         sums = features.index_select(0, self.indices.flatten()).view(self.n, self.k, -1).sum(dim=1)
         return sums * self._shared(self.k).to(sums)[:, None]
+
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
+        some, mass = slice(start, start + len(tile)), self.mass
+        each = (mass[some].to(tile) if isinstance(mass, Tensor) else mass) / self.k
+        tile.scatter_add_(1, self.indices[some], (factor * each)[:, None].expand(-1, self.k))
 
     def edges(self, start: int, stop: int) -> Edges:
         row = torch.arange(stop - start, device=self.indices.device).repeat_interleave(self.k)
