@@ -5,18 +5,16 @@ from __future__ import annotations
 import html
 import logging
 import re
+from argparse import Action
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from typer.core import TyperGroup, TyperOption
-from typer.main import get_command
 
 import icon
-from icon.cli.main import app
+from icon.cli.main import parsers
 from icon.methods.record import FAMILIES, Method
 from table.authors import call
 from table.cells import code
@@ -77,21 +75,19 @@ def index() -> str:
 
 def commands() -> str:
     """The help of the command ``icon``, and of each of its subcommands."""
-    top = get_command(app)
-    assert isinstance(top, TyperGroup)
+    commands = parsers()[1]
     head = ("Argument", "Meaning", "Default")
-    sheets = {name: sheet(head, map(_argument, command.params)) for name, command in top.commands.items()}
-    return fill("commands.md", commands=top.commands, sheets=sheets)
+    sheets = {name: sheet(head, map(_argument, command._actions[1:])) for name, command in commands.items()}
+    return fill("commands.md", commands=commands, sheets=sheets)
 
 
-def _argument(parameter: Any) -> tuple[str, str, str]:
+def _argument(action: Action) -> tuple[str, str, str]:
     """What an argument is called, what it means, and its default as it is typed; a flag that is not set has none."""
-    name = " ".join(parameter.opts) if isinstance(parameter, TyperOption) else parameter.name.upper()
-    meaning, default = parameter.help or "", parameter.default
-    if isinstance(default, Enum):
-        meaning += f" One of {', '.join(f'`{each.value}`' for each in type(default))}."
-        default = default.value
-    return f"`{name}`", meaning, "" if default is None or default is False else f"`{default}`"
+    meaning = str(action.help)
+    if action.choices is not None:
+        meaning += f" One of {', '.join(f'`{each}`' for each in action.choices)}."
+    default = "" if action.default is None or action.default is False else f"`{action.default}`"
+    return f"`{' '.join(action.option_strings) or action.metavar}`", meaning, default
 
 
 def page(method: Method) -> str:

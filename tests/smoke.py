@@ -62,5 +62,5 @@ if __name__ == "__main__":
     estimators()
     commands()
     assert (Path(icon.__file__).parent / "py.typed").exists(), "py.typed is missing"
-    names = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "typer", "rich")
+    names = ("torch", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "rich")
     print("smoke: Python", sys.version.split()[0], *(f"{name} {version(name)}" for name in names))

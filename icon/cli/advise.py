@@ -22,8 +22,9 @@ from icon.features import read_features
 OURS = ("index.html", "advice.csv")
 
 
-def advise(out: Path, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool) -> None:
+def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> None:
     """Print the ranking and the code of the best, and write the page into a folder; bad input writes nothing."""
+    given = {name: settings.pop(name) for name in ("features", "key", "labels", "graph", "pairs")}
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
     check_output(out, OURS)

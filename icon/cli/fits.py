@@ -28,10 +28,9 @@ from icon.methods.registry import find
 from icon.tables import TableOptions
 
 
-def embed(
-    out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], settings: dict[str, Any], quiet: bool
-) -> None:
+def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **settings: Any) -> None:
     """Write the map of features: a folder, one file, or CSV on standard output; bad input writes nothing."""
+    given = {name: settings.pop(name) for name in ("features", "key", "labels", "graph", "pairs")}
     with joined() as (group, is_first):
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
         read, y, labels = on_all(partial(_read_for_map, out, form, table, given, column), group)
@@ -80,7 +79,7 @@ def _read_for_map(
     return read, None if name is None else labels if name == "labels" else beside(given, name, n), labels
 
 
-def cluster(out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], quiet: bool) -> None:
+def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **given: Any) -> None:
     """Write the clusters of features, as `embed` does a map, and print their scores where labels are given."""
     with joined() as (group, is_first):
         read, y = on_all(partial(_read_for_clusters, out, form, table, given), group)

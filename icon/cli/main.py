@@ -6,302 +6,206 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
-from enum import Enum
+from argparse import Action, ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, BooleanOptionalAction
+from collections.abc import Callable, Mapping
+from inspect import getdoc
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from pkgutil import resolve_name
+from typing import Any, NoReturn
 
 import icon
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+Add = Callable[..., Any]
+
+TABLE = ("sep", "decimal", "header", "columns", "drop", "id")  # options that say how a table is read
+FEATURES = "Features: .npy .npz .csv .tsv .txt .xlsx .parquet .safetensors, or - for CSV on stdin."
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(icon.__version__)
-        raise typer.Exit
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see --help)\n")
 
 
-Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")]
+class _Help(ArgumentDefaultsHelpFormatter):
+    """With the defaults that there are."""
+
+    def _get_help_string(self, action: Action) -> str | None:
+        is_set = action.default is not None and action.default is not False  # 0 is a default
+        return super()._get_help_string(action) if is_set else action.help
 
 
-@app.callback()
-def _top(version: Version = False) -> None:
-    """The periodic table of representation learning."""
+def parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
+    """The parser of the command, and those of its subcommands by name."""
+    top = _Parser("icon", description="The periodic table of representation learning.")
+    top.add_argument("--version", action="version", version=icon.__version__, help="Print the version.")
+    commands, by_name = top.add_subparsers(metavar="COMMAND"), {}
+    for add_options, run, usage in (
+        (_table, "show:table", "[OPTIONS]"),
+        (_show, "show:show", "NAME [COLUMN] [OPTIONS]"),
+        (_embed, "fits:embed", "FEATURES [OPTIONS]"),
+        (_cluster, "fits:cluster", "FEATURES [FEATURES ...] --clusters NUMBER [OPTIONS]"),
+        (_advise, "advise:advise", "FEATURES [OPTIONS]"),
+    ):
+        name, meaning = add_options.__name__[1:], getdoc(add_options) or ""
+        description, _, examples = meaning.partition("\n\n")
+        by_name[name] = made = commands.add_parser(
+            name, usage=f"icon {name} {usage}", help=description.partition(".")[0] + ".", description=description,
+            epilog=examples, formatter_class=_Help, allow_abbrev=False,
+        )  # fmt: skip
+        made.set_defaults(run=f"icon.cli.{run}")
+        add_options(made.add_argument)
+    return top, by_name
 
 
-Features = Annotated[
-    str,
-    typer.Argument(
-        metavar="FEATURES",
-        help="Features: .npy .npz .csv .tsv .txt .xlsx .parquet .safetensors, or - for CSV on stdin.",
-    ),
-]
-Several = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FEATURES",
-        help="Features, as for icon embed; several files are several feature spaces of the same points.",
-    ),
-]
-Key = Annotated[str | None, typer.Option(help="Which array or column of the file.")]
-Sep = Annotated[str | None, typer.Option(help="Separator of the cells of a table: a character, tab or space.")]
-Decimal = Annotated[str | None, typer.Option(help="Decimal mark of a table: . or ,")]
-Header = Annotated[bool | None, typer.Option(help="Whether the first line of a table holds names.")]
-Columns = Annotated[
-    str | None,
-    typer.Option(help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (2 to 8)."),
-]
-Drop = Annotated[str | None, typer.Option(help="Columns that are not features, written as for --columns.")]
-Id = Annotated[str | None, typer.Option("--id", help="A column that is not a feature and goes into the output.")]
-Seed = Annotated[int, typer.Option(help="Seed: the same one gives the same result on the same machine.")]
+def _table(add: Add) -> None:
+    """Print the table with the names in its cells.
 
-
-# The choices of --style, --format and --for.
-Style = Enum("Style", {"text": "text", "csv": "csv", "markdown": "markdown", "json": "json"}, type=str)
-Form = Enum("Form", {"csv": "csv", "parquet": "parquet", "npy": "npy"}, type=str)
-Goal = Enum(
-    "Goal",
-    {"map": "map", "clusters": "clusters", "retrieval": "retrieval", "classification": "classification"},
-    type=str,
-)
-
-Load = Annotated[
-    list[str] | None,
-    typer.Option(metavar="MODULE", help="Import a module that registers parts or methods of your own (repeatable)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-
-@app.command("table", epilog="Examples: icon table --style csv > table.csv    icon table --json")
-def show_table(
-    style: Annotated[Style, typer.Option(help="Form of the output.")] = Style.text,
-    as_json: AsJson = False,
-    load: Load = None,
-) -> None:
-    """Print the table with the names in its cells."""
-    from icon.cli import show
-
-    if as_json and style not in (Style.text, Style.json):
-        raise typer.BadParameter(f"--json: got --style {style.value} as well, expected only one of them")
-    _or_exit(lambda: show.load(load or []))
-    show.table("json" if as_json else style.value)
-
-
-@app.command("show", epilog="Examples: icon show SIMCLR    icon show student-t gaussian    icon show tsne --json")
-def show_one(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A method, or a row of the table.")],
-    column: Annotated[
-        str | None, typer.Argument(metavar="COLUMN", help="A column, if the first argument is a row.")
-    ] = None,
-    as_json: AsJson = False,
-    load: Load = None,
-) -> None:
-    """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, and where it was published."""
-    from icon.cli import show
-
-    _or_exit(lambda: show.load(load or []))
-    _or_exit(lambda: show.method(name, as_json) if column is None else show.cell(name, column, as_json))
-
-
-@app.command("embed", epilog="Example: icon embed features.npy --labels y.npy --out map")
-def embed(
-    features: Features,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder for the coordinates, a picture, a page to look around in and a report; or one file (.csv, "
-            ".npy or .parquet) for the coordinates alone; CSV on standard output if absent."
-        ),
-    ] = None,
-    form: Annotated[Form, typer.Option("--format", help="Form of the coordinates in the folder.")] = Form.csv,
-    method: Annotated[str | None, typer.Option(help="A method of the table, instead of a row and a column.")] = None,
-    row: Annotated[str, typer.Option(help="Row of the table (learned q).")] = "student-t",
-    column: Annotated[str, typer.Option(help="Column of the table (supervisory p).")] = "gaussian",
-    components: Annotated[int, typer.Option("--components", "-d", help="Dimensions of the map.")] = 2,
-    perplexity: Annotated[float | None, typer.Option(help="Perplexity of the Gaussian column; 30 if absent.")] = None,
-    neighbors: Annotated[int | None, typer.Option(help="Number of nearest neighbours that p has.")] = None,
-    dof: Annotated[float | None, typer.Option(help="Degrees of freedom of the Student-t row.")] = None,
-    iterations: Annotated[int, typer.Option(help="Number of steps.")] = 1000,
-    landmarks: Annotated[
-        int | None,
-        typer.Option(
-            help="Lay out this many points together, and place the others around them: for millions of points."
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="File of labels: for the columns classes and data-label, and to colour the picture."),
-    ] = None,
-    graph: Annotated[
-        str | None,
-        typer.Option(help="File for the column graph: edges (the numbers of two points and a weight), or a matrix."),
-    ] = None,
-    pairs: Annotated[str | None, typer.Option(help="File for the column pairs: an id for each point.")] = None,
-    key: Key = None,
-    sep: Sep = None,
-    decimal: Decimal = None,
-    header: Header = None,
-    columns: Columns = None,
-    drop: Drop = None,
-    id_: Id = None,
-    seed: Seed = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-) -> None:
-    """Embed features with a loss of the table; the default is t-SNE. Under torchrun, the ranks share each step."""
-    from icon.cli import fits
-
-    table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
-    given = {"features": features, "key": key, "labels": labels, "graph": graph, "pairs": pairs}
-    settings = {
-        "n_components": components, "method": method, "row": row, "column": column, "perplexity": perplexity,
-        "n_neighbors": neighbors, "dof": dof, "max_iter": iterations, "landmarks": landmarks, "random_state": seed,
-    }  # fmt: skip
-    _or_exit(lambda: fits.embed(out, form.value, table, given, settings, quiet))
-
-
-def _number_or_auto(given: str) -> int | str:
-    """A number of clusters, or the word that asks for one."""
-    try:
-        return given if given == "auto" else int(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is not a valid integer, nor 'auto'.") from None
-
-
-def _clusters(what: str) -> Any:
-    meaning = f"{what}; auto finds it in the features."
-    return typer.Option("--clusters", "-k", parser=_number_or_auto, metavar="NUMBER|auto", help=meaning)
-
-
-@app.command(
-    "cluster",
-    epilog="Examples: icon cluster features.npy -k 10 --labels y.npy --out found    icon cluster a.npy b.npy -k 10",
-)
-def cluster(
-    features: Several,
-    clusters: Annotated[Any, _clusters("Number of clusters")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder for the assignments, a report and a figure; or one file (.csv, .npy or .parquet) for the "
-            "assignments alone; CSV on standard output if absent."
-        ),
-    ] = None,
-    form: Annotated[Form, typer.Option("--format", help="Form of the assignments in the folder.")] = Form.csv,
-    knn: Annotated[
-        int | None,
-        typer.Option(help="Number of nearest neighbours; 10 if absent, or fewer where there are few points."),
-    ] = None,
-    walks: Annotated[int, typer.Option(help="Average over walks of 1 to this many steps.")] = 3,
-    debias: Annotated[float, typer.Option(help="Debiasing: share of the uniform distribution, 0 to 1.")] = 0.1,
-    balance: Annotated[
-        float | None, typer.Option(help="How much equal sizes are worth, 0 to 1; chosen if absent.")
-    ] = None,
-    restarts: Annotated[
-        int,
-        typer.Option(
-            help="Restarts; the lowest loss is kept (with a balance below 1, among those with the most clusters)."
-        ),
-    ] = 3,
-    labels: Annotated[
-        str | None, typer.Option(help="File of labels, used for scoring only; -1 or a missing entry means unknown.")
-    ] = None,
-    key: Key = None,
-    sep: Sep = None,
-    decimal: Decimal = None,
-    header: Header = None,
-    columns: Columns = None,
-    drop: Drop = None,
-    id_: Id = None,
-    labels_key: Annotated[str | None, typer.Option(help="Which array or column of the file of labels.")] = None,
-    labels_header: Annotated[
-        bool | None, typer.Option(help="Whether the first line of the file of labels is a name.")
-    ] = None,
-    seed: Seed = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-) -> None:
-    """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table.
-
-    Under torchrun (torchrun --nproc-per-node 2 -m icon cluster ...), the ranks share the points of each step.
+    Examples: icon table --style csv > table.csv, or icon table --json
     """
-    from icon.cli import fits
-
-    table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
-    given = {
-        "features": features, "key": key, "clusters": clusters, "knn": knn, "walks": walks, "debias": debias,
-        "balance": balance, "restarts": restarts, "labels": labels, "labels_key": labels_key,
-        "labels_header": labels_header, "seed": seed,
-    }  # fmt: skip
-    _or_exit(lambda: fits.cluster(out, form.value, table, given, quiet))
+    add("--style", choices=("text", "csv", "markdown", "json"), default="text", help="Form of the output.")
+    _add_json_and_load(add)
 
 
-@app.command("advise", epilog="Example: icon advise features.npy --for clusters --budget 5m --out advice")
-def advise(
-    features: Features,
-    out: Annotated[Path, typer.Option(help="A folder for the page (index.html) and the numbers (advice.csv).")] = Path(
-        "advice"
-    ),
-    goal: Annotated[Goal, typer.Option("--for", help="What you want to make of the features.")] = Goal.map,
-    budget: Annotated[str, typer.Option(help="How long it may take, for example 90s, 10m or 1h.")] = "10m",
-    rounds: Annotated[int, typer.Option(help="Most samples that each loss is tried on.")] = 5,
-    clusters: Annotated[Any, _clusters("Number of clusters, for clusters")] = "auto",
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="File of labels: to judge by, to learn from, and to colour with; -1 or a missing entry means unknown."
-        ),
-    ] = None,
-    pairs: Annotated[
-        str | None, typer.Option(help="File with an id for each point; points with the same id belong together.")
-    ] = None,
-    graph: Annotated[
-        str | None, typer.Option(help="File of edges (the numbers of two points and a weight), or of a matrix.")
-    ] = None,
-    key: Key = None,
-    sep: Sep = None,
-    decimal: Decimal = None,
-    header: Header = None,
-    columns: Columns = None,
-    drop: Drop = None,
-    id_: Annotated[str | None, typer.Option("--id", help="A column that is not a feature.")] = None,
-    seed: Seed = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not say what was read.")] = False,
-) -> None:
-    """Try the losses of the table that suit your data, rank them, and print the code of the best one."""
-    from icon.cli import advise as command
+def _show(add: Add) -> None:
+    """Show a method, or a coordinate ROW COLUMN: what it is, how to make it, and where it was published.
 
-    table = {"sep": sep, "decimal": decimal, "header": header, "columns": columns, "drop": drop, "id": id_}
-    given = {"features": features, "key": key, "labels": labels, "graph": graph, "pairs": pairs}
-    settings = {"goal": goal.value, "n_clusters": clusters, "budget": budget, "rounds": rounds, "random_state": seed}
-    _or_exit(lambda: command.advise(out, table, given, settings, quiet))
+    Examples: icon show SIMCLR, or icon show student-t gaussian, or icon show tsne --json
+    """
+    add("name", metavar="NAME", help="A method, or a row of the table.")
+    add("column", metavar="COLUMN", nargs="?", help="A column, if the first argument is a row.")
+    _add_json_and_load(add)
+
+
+def _add_json_and_load(add: Add) -> None:
+    add("--json", dest="as_json", action="store_true", help="Print JSON, for programs.")
+    add("--load", action="append", metavar="MODULE",
+        help="Import a module that registers parts or methods of your own (repeatable).")  # fmt: skip
+
+
+def _embed(add: Add) -> None:
+    """Embed features with a loss of the table; the default is t-SNE. Under torchrun, the ranks share each step.
+
+    Examples: icon embed features.npy --labels y.npy --out map
+    """
+    add("features", metavar="FEATURES", help=FEATURES)
+    _add_out(add, "coordinates", "a picture, a page to look around in and a report")
+    add("--method", help="A method of the table, instead of a row and a column.")
+    add("--row", default="student-t", help="Row of the table (learned q).")
+    add("--column", default="gaussian", help="Column of the table (supervisory p).")
+    add("--components", "-d", dest="n_components", type=int, default=2, help="Dimensions of the map.")
+    add("--perplexity", type=float, help="Perplexity of the Gaussian column; 30 if absent.")
+    add("--neighbors", dest="n_neighbors", type=int, help="Number of nearest neighbours that p has.")
+    add("--dof", type=float, help="Degrees of freedom of the Student-t row.")
+    add("--iterations", dest="max_iter", type=int, default=1000, help="Number of steps.")
+    add("--landmarks", type=int, help="Lay out so many points, and place the others around them: for millions.")
+    add("--labels", help="File of labels: for the columns classes and data-label, and to colour the picture.")
+    _add_graph_and_pairs(add)
+    _add_reading(add, seed="random_state")
+
+
+def _cluster(add: Add) -> None:
+    """Cluster features without labels: neighbours, walks and debiasing with the clusters row of the table. Under
+    torchrun (torchrun --nproc-per-node 2 -m icon cluster ...), the ranks share the points of each step.
+
+    Examples: icon cluster features.npy -k 10 --labels y.npy --out found, or icon cluster a.npy b.npy -k 10
+    """
+    add("features", metavar="FEATURES", nargs="+",
+        help="Features, as for icon embed; several files are several feature spaces of the same points.")  # fmt: skip
+    _add_clusters(add, required=True)
+    _add_out(add, "assignments", "a report and a figure")
+    add("--knn", type=int, help="Number of nearest neighbours; 10 if absent, or fewer where there are few points.")
+    add("--walks", type=int, default=3, help="Average over walks of 1 to this many steps.")
+    add("--debias", type=float, default=0.1, help="Debiasing: share of the uniform distribution, 0 to 1.")
+    add("--balance", type=float, help="How much equal sizes are worth, 0 to 1; chosen if absent.")
+    kept = "the lowest loss is kept (with a balance below 1, among those with the most clusters)"
+    add("--restarts", type=int, default=3, help=f"Restarts; {kept}.")
+    add("--labels", help="File of labels, used for scoring only; -1 or a missing entry means unknown.")
+    add("--labels-key", help="Which array or column of the file of labels.")
+    add("--labels-header", action=BooleanOptionalAction, help="Whether the first line of the file of labels is a name.")
+    _add_reading(add)
+
+
+def _advise(add: Add) -> None:
+    """Try the losses of the table that suit your data, rank them, and print the code of the best one.
+
+    Examples: icon advise features.npy --for clusters --budget 5m --out advice
+    """
+    add("features", metavar="FEATURES", help=FEATURES)
+    add("--out", type=Path, default="advice", help="A folder for the page (index.html) and the numbers (advice.csv).")
+    goals = ("map", "clusters", "retrieval", "classification")
+    add("--for", dest="goal", choices=goals, default="map", help="What you want to make of the features.")
+    add("--budget", default="10m", help="How long it may take, for example 90s, 10m or 1h.")
+    add("--rounds", type=int, default=5, help="Most samples that each loss is tried on.")
+    _add_clusters(add, dest="n_clusters", default="auto")
+    use = "to judge by, to learn from, and to colour with"
+    add("--labels", help=f"File of labels: {use}; -1 or a missing entry means unknown.")
+    _add_graph_and_pairs(add)
+    _add_reading(add, seed="random_state")
+
+
+def _add_out(add: Add, what: str, others: str) -> None:
+    alone = f"one file (.csv, .npy or .parquet) for the {what} alone; CSV on standard output if absent"
+    add("--out", type=Path, help=f"A folder for the {what}, {others}; or {alone}.")
+    forms = ("csv", "parquet", "npy")
+    add("--format", dest="form", choices=forms, default="csv", help=f"Form of the {what} in the folder.")
+
+
+def _add_clusters(add: Add, **kind: Any) -> None:
+    def number_or_auto(given: str) -> int | str:
+        try:
+            return given if given == "auto" else int(given)
+        except ValueError:
+            raise ArgumentTypeError(f"got {given!r}, expected a number or auto") from None
+
+    meaning = "Number of clusters; auto finds it in the features."
+    add("--clusters", "-k", type=number_or_auto, metavar="NUMBER|auto", help=meaning, **kind)
+
+
+def _add_graph_and_pairs(add: Add) -> None:
+    add("--graph", help="File of a graph: edges (the numbers of two points and a weight), or a matrix.")
+    add("--pairs", help="File with an id for each point; points with the same id belong together.")
+
+
+def _add_reading(add: Add, seed: str = "seed") -> None:
+    """The options that say how features are read, and those that all who compute with them have."""
+    add("--key", help="Which array or column of the file.")
+    add("--sep", help="Separator of the cells of a table: a character, tab or space.")
+    add("--decimal", help="Decimal mark of a table: . or ,")
+    add("--header", action=BooleanOptionalAction, help="Whether the first line of a table holds names.")
+    add("--columns", help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (2 to 8).")
+    add("--drop", help="Columns that are not features, written as for --columns.")
+    add("--id", help="A column that is not a feature and goes into the output, if that has columns.")
+    add("--seed", dest=seed, type=int, default=0, help="Seed: the same one gives the same result on the same machine.")
+    add("--quiet", "-q", action="store_true", help="No progress bar, and no word on what will be done.")
 
 
 def main() -> None:
-    """Entry point of the command line: bad usage, too, is one line and status 2."""
+    """Entry point of the command line: bad usage and bad input are one line and status 2."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has the first one alone
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminated)
     try:
-        status = app(standalone_mode=False)
+        top, commands = parsers()
+        words = sys.argv[1:] or ["--help"]
+        chosen = commands.get(words[0])
+        given = vars(chosen.parse_intermixed_args(words[1:]) if chosen else top.parse_args(words))
+        if "sep" in given:
+            given["table"] = {name: given.pop(name) for name in TABLE}
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = _warn
+            resolve_name(given.pop("run"))(**given)
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:  # of standard output: other files are seen to where they are read or written
         if error.filename is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to write would fail again at the end
         print(f"error: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
-        status = 2
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        message = error.format_message()
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(message)
-        else:
-            print(f"error: {message.splitlines()[0]} (see --help)", file=sys.stderr)
-        status = getattr(error, "exit_code", 2)
-    sys.exit(status or 0)
+        sys.exit(2)
+    except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
+        if _is_first() or not getattr(error, "is_known_to_all", False):
+            print("error: " + str(error).splitlines()[0], file=sys.stderr)
+        sys.exit(2)
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -317,16 +221,3 @@ def _is_first() -> bool:
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     if _is_first():
         print("warning: " + str(message).splitlines()[0], file=sys.stderr)
-
-
-def _or_exit(run: Callable[[], Any]) -> Any:
-    """The result, or one line on standard error and exit status 2 where the input is bad."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.showwarning = _warn
-            return run()
-    except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
-        if _is_first() or not getattr(error, "is_known_to_all", False):
-            print("error: " + str(error).splitlines()[0], file=sys.stderr)
-        raise typer.Exit(2) from None

@@ -30,23 +30,26 @@ SYMBOLS = {
 }
 
 
-def load(modules: Sequence[str]) -> None:
+def _load(modules: Sequence[str] | None) -> None:
     """Import modules of the user, which register methods and parts of their own."""
     if modules:
         sys.path.append(os.getcwd())  # where a module is sought by python -m, but not by a command
-    for name in modules:
+    for name in modules or ():
         try:
             import_module(name)
         except ImportError as error:
             raise ValueError(f"load: got {name!r}, expected a module that can be imported ({error})") from None
 
 
-def table(style: str) -> None:
+def table(style: str, as_json: bool, load: Sequence[str] | None) -> None:
     """The table with the names in its cells, as text, csv, markdown or json."""
+    if as_json and style not in ("text", "json"):
+        raise ValueError(f"--json: got --style {style} as well, expected only one of them")
+    _load(load)
     frame = registry.table()
     if style == "csv":
         sys.stdout.write(frame.to_csv())
-    elif style == "json":
+    elif style == "json" or as_json:
         sys.stdout.write(frame.to_json(orient="index", indent=1) + "\n")
     elif style == "markdown":
         sys.stdout.write(terminal.markdown(["q \\ p", *frame.columns], frame.itertuples()))
@@ -71,7 +74,16 @@ def _names(row: str, column: str) -> Text:
     return Text("\n").join(Text(m.name, style=STYLES.get(m.family, "")) for m in here)
 
 
-def cell(row: str, column: str, as_json: bool = False) -> None:
+def show(name: str, column: str | None, as_json: bool, load: Sequence[str] | None) -> None:
+    """A coordinate of a row and a column, or a method."""
+    _load(load)
+    if column is None:
+        _method(name, as_json)
+    else:
+        _cell(name, column, as_json)
+
+
+def _cell(row: str, column: str, as_json: bool) -> None:
     """A coordinate by its slugs: the methods in it, and how to make its loss."""
     loss = axes.loss(row.lower(), column.lower())
     here = [m for m in registry.methods() if (m.row, m.column) == (loss.row, loss.column)]
@@ -91,7 +103,7 @@ def cell(row: str, column: str, as_json: bool = False) -> None:
         terminal.line(console, Text("variants: ") + Text(", ").join(variants))
 
 
-def method(name: str, as_json: bool = False) -> None:
+def _method(name: str, as_json: bool) -> None:
     """A method by its slug or its printed name: what it is, how to make it, where it was published."""
     method = registry.find(name)
     if as_json:

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 from icon.cli.advise import OURS, page, ranking
-from icon.cli.main import app
 from icon.estimators import candidates as trying
 from icon.estimators.advice import Advice
+from tests.cli.run import invoke
 
-RUN = CliRunner()
 Y = np.repeat(np.arange(3), 20)
 X = (6 * np.eye(3, 4)[Y] + np.random.default_rng(0).normal(size=(60, 4))).astype(np.float32)
 
@@ -36,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_a_map() -> None:
     for _ in range(2):  # an earlier result is replaced
-        done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--rounds", "1"])
+        done = invoke(["advise", "x.npy", "--labels", "y.npy", "--rounds", "1"])
         assert done.exit_code == 0, done.output
     assert sorted(os.listdir("advice")) == sorted(OURS)
     scores = pd.read_csv("advice/advice.csv")
@@ -52,7 +50,7 @@ def test_a_map() -> None:
 def test_its_page_is_accessible(driver: Any) -> None:
     from axe_core_python.selenium import Axe
 
-    done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--rounds", "2", "-q"])
+    done = invoke(["advise", "x.npy", "--labels", "y.npy", "--rounds", "2", "-q"])
     assert done.exit_code == 0, done.output
     driver.get(Path("advice/index.html").resolve().as_uri())
     found = Axe().run(driver)["violations"]
@@ -61,7 +59,7 @@ def test_its_page_is_accessible(driver: Any) -> None:
 
 @pytest.mark.slow
 def test_labels_say_how_many_clusters_there_are() -> None:
-    done = RUN.invoke(app, ["advise", "x.npy", "--labels", "y.npy", "--for", "clusters", "--rounds", "1", "-q"])
+    done = invoke(["advise", "x.npy", "--labels", "y.npy", "--for", "clusters", "--rounds", "1", "-q"])
     assert done.exit_code == 0, done.output
     assert "n_clusters=3" in done.stdout
 
@@ -69,7 +67,7 @@ def test_labels_say_how_many_clusters_there_are() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("given", [["--pairs", "ids.csv"], ["--graph", "edges.npy"]], ids=["pairs", "graph"])
 def test_other_files(given: list[str]) -> None:
-    done = RUN.invoke(app, ["advise", "x.npy", *given, "--for", "retrieval", "--rounds", "1", "-q", "--out", "found"])
+    done = invoke(["advise", "x.npy", *given, "--for", "retrieval", "--rounds", "1", "-q", "--out", "found"])
     assert done.exit_code == 0, done.output
     assert f"× {given[0][2:]}" in done.stdout
     assert "the two leading principal directions" in Path("found/index.html").read_text(encoding="utf-8").lower()
@@ -78,7 +76,7 @@ def test_other_files(given: list[str]) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--for", "maps"], "error: Invalid value for '--for'"),
+        (["--for", "maps"], "error: argument --for: invalid choice: 'maps'"),
         (
             ["--for", "classification"],
             "error: labels: got None, expected one for each point, y [n], for the goal 'classification'",

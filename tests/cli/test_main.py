@@ -14,46 +14,45 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from PIL import Image
-from typer.testing import CliRunner
 
 import icon
-from icon.cli.main import app, cluster, embed
+from icon.cli.main import parsers
 from icon.cli.map_report import draw
 from icon.features import read_matrix, read_vector
+from tests.cli.run import invoke
 
-RUN = CliRunner()
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
 Y = np.repeat([0, 1, 2], 20)
 
 
 def test_table() -> None:
-    done = RUN.invoke(app, ["table"])
+    done = invoke(["table"])
     assert done.exit_code == 0
     for name in ("t-SNE", "SupCon", "K-Means"):
         assert name in done.stdout
-    frame = pd.read_csv(io.StringIO(RUN.invoke(app, ["table", "--style", "csv"]).stdout), index_col=0, na_filter=False)
+    frame = pd.read_csv(io.StringIO(invoke(["table", "--style", "csv"]).stdout), index_col=0, na_filter=False)
     assert (frame.to_numpy() == icon.table().to_numpy()).all()
-    assert set(json.loads(RUN.invoke(app, ["table", "--style", "json"]).stdout)) == set(icon.table().index)
-    assert RUN.invoke(app, ["table", "--style", "markdown"]).stdout.count("\n") == 7
+    assert set(json.loads(invoke(["table", "--style", "json"]).stdout)) == set(icon.table().index)
+    assert invoke(["table", "--style", "markdown"]).stdout.count("\n") == 7
 
 
 @pytest.mark.parametrize("name", [m.slug.upper() for m in icon.methods()] + ["t-SNE", "K-Means"])
 def test_show_a_method(name: str) -> None:
-    done = RUN.invoke(app, ["show", name])
+    done = invoke(["show", name])
     assert done.exit_code == 0
     assert "icon.method(" in done.stdout
 
 
 def test_the_symbols_of_a_published_number_are_explained() -> None:
-    shown = RUN.invoke(app, ["show", "scan"]).stdout
+    shown = invoke(["show", "scan"]).stdout
     assert "loss.published: L + log C (C: columns of the input, L: the loss)" in shown
-    assert "authors' program: none found\nloss.published: CE" in RUN.invoke(app, ["show", "cross-entropy"]).stdout
+    assert "authors' program: none found\nloss.published: CE" in invoke(["show", "cross-entropy"]).stdout
 
 
 @pytest.mark.parametrize("row", icon.table().index)
 @pytest.mark.parametrize("column", icon.table().columns)
 def test_show_a_coordinate(row: str, column: str) -> None:
-    done = RUN.invoke(app, ["show", row, column])
+    done = invoke(["show", row, column])
     assert done.exit_code == 0
     assert f'icon.loss("{row}", "{column}")' in done.stdout
 
@@ -94,7 +93,7 @@ def test_bad_input_is_one_line_and_status_2(
     pd.DataFrame({"name": [f"p{i}" for i in range(60)], "a": X[:, 0], "b": X[:, 1]}).to_csv("named.csv", index=False)
     Path("broken.npz").write_bytes(b"PK not really")
     before = set(tmp_path.iterdir())
-    done = RUN.invoke(app, [*arguments, "-q"] if arguments[0] != "show" else arguments)
+    done = invoke([*arguments, "-q"] if arguments[0] != "show" else arguments)
     assert done.exit_code == 2, done.output
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ")
@@ -105,7 +104,7 @@ def test_a_file_of_a_graph_is_told_as_such(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
     np.save("ids.npy", Y)
-    done = RUN.invoke(app, ["embed", "x.npy", "--column", "graph", "--graph", "ids.npy", "-q"])
+    done = invoke(["embed", "x.npy", "--column", "graph", "--graph", "ids.npy", "-q"])
     assert done.exit_code == 2
     assert done.stderr.startswith("error: graph: got shape (60,)")
 
@@ -116,7 +115,7 @@ def test_the_numbers_of_a_map_are_the_same_in_a_file_and_in_a_folder(
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
     for out in (["--out", "map.npy"], ["--format", "npy", "--out", "folder"]):
-        assert RUN.invoke(app, ["embed", "x.npy", "--iterations", "5", "--perplexity", "5", "-q", *out]).exit_code == 0
+        assert invoke(["embed", "x.npy", "--iterations", "5", "--perplexity", "5", "-q", *out]).exit_code == 0
     one, other = np.load("map.npy"), np.load("folder/map.npy")
     assert one.dtype == other.dtype == np.float32
     assert np.array_equal(one, other)
@@ -127,7 +126,7 @@ def test_cluster(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", Y)
     out = tmp_path / "clusters.csv"
     files = [str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--out", str(out)]
-    done = RUN.invoke(app, ["cluster", *files, "-k", "3", "--knn", "5", "-q"])
+    done = invoke(["cluster", *files, "-k", "3", "--knn", "5", "-q"])
     assert done.exit_code == 0, done.output
     frame = pd.read_csv(out)
     assert list(frame) == ["cluster", "probability"]
@@ -137,7 +136,7 @@ def test_cluster(tmp_path: Path) -> None:
 
 def test_embed_standard_input() -> None:
     text = pd.DataFrame(X, columns=list("abc")).to_csv(index=False)
-    done = RUN.invoke(app, ["embed", "-", "--column", "knn", "-q"], input=text)
+    done = invoke(["embed", "-", "--column", "knn", "-q"], input=text)
     assert done.exit_code == 0, done.output
     frame = pd.read_csv(io.StringIO(done.stdout))
     assert list(frame) == ["z0", "z1"]
@@ -151,7 +150,7 @@ def test_embed_writes_a_folder(tmp_path: Path) -> None:
     files = [str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--out", str(tmp_path / "map")]
     for form in ("csv", "npy", "parquet"):
         how = ["--perplexity", "5", "--iterations", "60", "--format", form, "-q"]
-        done = RUN.invoke(app, ["embed", *files, *how])
+        done = invoke(["embed", *files, *how])
         assert done.exit_code == 0, done.output
         names = {path.name for path in (tmp_path / "map").iterdir()}
         assert names == {f"map.{form}", "map.png", "map.html", "report.json"}
@@ -167,12 +166,12 @@ def test_embed_tells_what_it_will_take_and_refuses_what_memory_cannot_hold(
 ) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
     command = ["embed", str(tmp_path / "x.npy"), "--out", str(tmp_path / "map.csv"), "--iterations", "3"]
-    done = RUN.invoke(app, command)
+    done = invoke(command)
     assert done.exit_code == 0, done.output
     assert "note: about 1 s and 0.1 GiB: p of all 60 x 60 pairs, 3 steps of exact sums" in done.stderr
     (tmp_path / "map.csv").unlink()
     monkeypatch.setattr("icon._checks.available_memory", lambda: 1000)
-    done = RUN.invoke(app, command)
+    done = invoke(command)
     assert done.exit_code == 2
     expected = (
         "features: got 60 points, a map of which needs 0.0 GiB, but 0.0 GiB are free; give fewer points, --landmarks"
@@ -185,7 +184,7 @@ def test_embed_places_all_points_about_landmarks(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
     out = tmp_path / "map.npy"
     command = ["embed", str(tmp_path / "x.npy"), "--out", str(out), "--iterations", "3", "--landmarks", "40"]
-    done = RUN.invoke(app, command)
+    done = invoke(command)
     assert done.exit_code == 0, done.output
     assert np.load(out).shape == (60, 2)
 
@@ -202,7 +201,7 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
         ["--method", "tsne-graph", "--graph", str(tmp_path / "edges.npz")],
         ["--row", "gaussian", "--column", "pairs", "--pairs", str(tmp_path / "ids.npy")],
     ):
-        done = RUN.invoke(app, [*base, *options])
+        done = invoke([*base, *options])
         assert done.exit_code == 0, done.output
         found.append(done.stdout)
     assert found[0] == found[1] != found[2]
@@ -259,14 +258,14 @@ def test_labels_as_pandas_writes_them(tmp_path: Path) -> None:
 
 
 SAME = {
-    cluster: (
+    "cluster": (
         icon.Clustering,
         {"walks": "walks", "debias": "debias", "restarts": "n_init", "knn": "n_neighbors", "balance": "balance"},
     ),
-    embed: (
+    "embed": (
         icon.Embedding,
-        {"row": "row", "column": "column", "components": "n_components", "method": "method", "dof": "dof"}
-        | {"perplexity": "perplexity", "neighbors": "n_neighbors", "iterations": "max_iter"},
+        {name: name for name in ("row", "column", "n_components", "method", "dof", "perplexity", "n_neighbors")}
+        | {"max_iter": "max_iter"},
     ),
 }
 
@@ -274,10 +273,10 @@ SAME = {
 def test_the_command_and_the_class_have_the_same_defaults() -> None:
     """An option that is absent leaves it to the class."""
     for command, (kind, names) in SAME.items():
-        own, theirs = inspect.signature(command).parameters, inspect.signature(kind).parameters
+        own, theirs = parsers()[1][command], inspect.signature(kind).parameters
         for option, argument in names.items():
             default = theirs[argument].default
-            assert own[option].default == (None if default == "auto" else default), option
+            assert own.get_default(option) == (None if default == "auto" else default), option
 
 
 @pytest.mark.slow
@@ -293,4 +292,4 @@ def test_a_warning_is_one_line_without_source(tmp_path: Path) -> None:
 
 
 def test_version() -> None:
-    assert RUN.invoke(app, ["--version"]).output == f"{icon.__version__}\n"
+    assert invoke(["--version"]).output == f"{icon.__version__}\n"

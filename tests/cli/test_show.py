@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import icon
-from icon.cli.main import app
+from tests.cli.run import invoke
 
-RUN = CliRunner()
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[^\x1b]*\x1b\\")
 WORDS = {word for m in icon.methods() for word in (m.name if m.in_table else m.slug).split()}
 
@@ -68,7 +66,7 @@ def test_no_colour_where_none_is_wanted() -> None:
     ],
 )
 def test_a_pipe_gets_whole_plain_lines(arguments: str, whole: str) -> None:
-    done = RUN.invoke(app, arguments.split(), env={"COLUMNS": "40"})
+    done = invoke(arguments.split(), env={"COLUMNS": "40"})
     assert done.exit_code == 0
     assert "\x1b" not in done.stdout
     assert whole in done.stdout
@@ -78,10 +76,10 @@ def test_a_pipe_gets_whole_plain_lines(arguments: str, whole: str) -> None:
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_every_method_fits_a_terminal_without_a_broken_word(columns: int) -> None:
     for method in icon.methods():
-        shown = RUN.invoke(app, ["show", method.slug], env={"FORCE_COLOR": "1", "COLUMNS": str(columns)}).stdout
+        shown = invoke(["show", method.slug], env={"FORCE_COLOR": "1", "COLUMNS": str(columns)}).stdout
         plain = ESCAPES.sub("", shown)
         assert max(map(len, plain.splitlines())) <= columns, method.slug
-        whole = RUN.invoke(app, ["show", method.slug]).stdout
+        whole = invoke(["show", method.slug]).stdout
         if (program := method.program) is not None and program.url:  # a link stands for it in a terminal
             whole = whole.replace(program.url, f"{program.repository}, {program.path}")
         assert plain.split() == whole.split(), method.slug
@@ -98,10 +96,10 @@ def test_a_terminal_links_what_is_longer_than_a_line() -> None:
 
 
 def test_json_of_the_table() -> None:
-    given = RUN.invoke(app, ["table", "--json"]).stdout
-    assert given == RUN.invoke(app, ["table", "--style", "json"]).stdout
+    given = invoke(["table", "--json"]).stdout
+    assert given == invoke(["table", "--style", "json"]).stdout
     assert json.loads(given) == icon.table().to_dict(orient="index")
-    done = RUN.invoke(app, ["table", "--json", "--style", "csv"])
+    done = invoke(["table", "--json", "--style", "csv"])
     assert done.exit_code == 2
 
 
@@ -111,7 +109,7 @@ def refuse(constant: str) -> None:
 
 @pytest.mark.parametrize("method", icon.methods(), ids=lambda m: m.slug)
 def test_json_of_a_method(method: icon.Method) -> None:
-    found = json.loads(RUN.invoke(app, ["show", method.slug, "--json"]).stdout, parse_constant=refuse)
+    found = json.loads(invoke(["show", method.slug, "--json"]).stdout, parse_constant=refuse)
     for name in ("slug", "name", "row", "column", "family", "status", "year", "relation"):
         assert found[name] == getattr(method, name)
     assert set(found["hyper"]) == set(method.hyper)
@@ -123,7 +121,7 @@ def test_json_of_a_method(method: icon.Method) -> None:
 
 
 def test_json_of_a_coordinate() -> None:
-    found = json.loads(RUN.invoke(app, ["show", "gaussian", "pairs", "--json"]).stdout)
+    found = json.loads(invoke(["show", "gaussian", "pairs", "--json"]).stdout)
     assert (found["row"], found["column"]) == ("gaussian", "pairs")
     expected = [m.slug for m in icon.methods() if (m.row, m.column) == ("gaussian", "pairs")]
     assert [m["slug"] for m in found["methods"]] == expected
@@ -131,7 +129,7 @@ def test_json_of_a_coordinate() -> None:
 
 
 def test_markdown_is_a_table() -> None:
-    plain = RUN.invoke(app, ["table", "--style", "markdown"], env={"FORCE_COLOR": "1", "COLUMNS": "40"}).stdout
+    plain = invoke(["table", "--style", "markdown"], env={"FORCE_COLOR": "1", "COLUMNS": "40"}).stdout
     head, rule, *lines = ([cell.strip() for cell in line.split("|")[1:-1]] for line in plain.splitlines())
     frame = icon.table()
     assert head == ["q \\ p", *frame.columns]
@@ -158,12 +156,12 @@ def test_parts_of_a_user_are_loaded_and_not_called_verified(tmp_path: Path, monk
     (tmp_path / "my_own_parts.py").write_text(OWN, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    shown = RUN.invoke(app, ["show", "own-method", "--load", "my_own_parts"]).stdout
+    shown = invoke(["show", "own-method", "--load", "my_own_parts"]).stdout
     assert "relation (not verified): exact: by trust" in shown
     assert "\nverified" not in shown
-    assert 'icon.loss("own-row", "pairs")' in RUN.invoke(app, ["show", "own-row", "pairs"]).stdout
-    assert "Own Method" in RUN.invoke(app, ["table", "--style", "csv", "--load", "my_own_parts"]).stdout
-    assert "\nverified: " in RUN.invoke(app, ["show", "simclr"]).stdout
-    done = RUN.invoke(app, ["show", "own-method", "--load", "no_such_module"])
+    assert 'icon.loss("own-row", "pairs")' in invoke(["show", "own-row", "pairs"]).stdout
+    assert "Own Method" in invoke(["table", "--style", "csv", "--load", "my_own_parts"]).stdout
+    assert "\nverified: " in invoke(["show", "simclr"]).stdout
+    done = invoke(["show", "own-method", "--load", "no_such_module"])
     assert done.exit_code == 2
     assert done.stderr.startswith("error: load: got 'no_such_module', expected a module that can be imported")

@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
-from icon.cli.main import app
 from icon.labels import classes_of
+from tests.cli.run import invoke
 
-RUN = CliRunner()
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
 Y = np.repeat(["cat", "dog", "owl"], 20)
 QUICK = ["-k", "3", "--knn", "5", "--restarts", "1", "-q"]
@@ -31,24 +29,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_it_says_what_it_understood() -> None:
-    done = RUN.invoke(app, ["cluster", "x.csv", *QUICK, "--labels", "y.csv"])
+    done = invoke(["cluster", "x.csv", *QUICK, "--labels", "y.csv"])
     assert done.exit_code == 0, done.output
     lines = done.stderr.splitlines()
     assert "note: left out columns of text: site" in lines
     assert "warning: column sample counts upwards and is used as a feature (--drop sample or --id sample)" in lines
     assert "60 rows × 4 columns, header: yes, labels: 3 classes" in lines
     FRAME[["a", "b", "c"]].to_csv("plain.csv", index=False, header=False)
-    done = RUN.invoke(app, ["embed", "plain.csv", "--column", "knn", "-q"])
+    done = invoke(["embed", "plain.csv", "--column", "knn", "-q"])
     assert done.stderr.splitlines() == ["60 rows × 3 columns, header: no"]
     np.save("x.npy", X)
-    assert RUN.invoke(app, ["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 3 columns"]
+    assert invoke(["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 3 columns"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("out", ["found", "found.csv", None])
 def test_an_id_goes_into_the_output(out: str | None) -> None:
     where = [] if out is None else ["--out", out]
-    done = RUN.invoke(app, ["cluster", "x.csv", *QUICK, "--id", "sample", "--drop", "site", *where])
+    done = invoke(["cluster", "x.csv", *QUICK, "--id", "sample", "--drop", "site", *where])
     assert done.exit_code == 0, done.output
     assert done.stderr.splitlines() == ["60 rows × 3 columns, header: yes"]
     source = io.StringIO(done.stdout) if out is None else "found/assignments.csv" if out == "found" else out
@@ -62,7 +60,7 @@ def test_an_id_goes_into_the_output(out: str | None) -> None:
 def test_options_reach_standard_input() -> None:
     text = FRAME.to_csv(sep="\t", index=False, header=False)
     arguments = ["embed", "-", "--column", "knn", "-q", "--sep", "tab", "--no-header", "--columns", "0:3", "--id", "3"]
-    done = RUN.invoke(app, arguments, input=text)
+    done = invoke(arguments, input=text)
     assert done.exit_code == 0, done.output
     frame = pd.read_csv(io.StringIO(done.stdout))
     assert list(frame) == ["id", "z0", "z1"]
@@ -91,7 +89,7 @@ def test_bad_tables_are_one_line_and_leave_nothing(arguments: list[str], named: 
     Path("counts.csv").write_text("1,2,3\n4,5,6\n7,8,9\n")
     Path("gap.csv").write_text("a,b\n1,2\nNA,3\n")
     before = sorted(folder.rglob("*"))
-    done = RUN.invoke(app, ["cluster", *arguments, *QUICK])
+    done = invoke(["cluster", *arguments, *QUICK])
     assert done.exit_code == 2, done.output
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert named in done.stderr
