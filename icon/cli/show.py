@@ -78,6 +78,10 @@ def show(name: str, column: str | None, as_json: bool, load: Sequence[str] | Non
     """A coordinate of a row and a column, or a method."""
     _load(load)
     if column is None:
+        kinds = [kind for kind, known in (("row", axes.ROWS), ("column", axes.COLUMNS)) if name.lower() in known]
+        if kinds:
+            expected = "a method, or a row and a column, as in icon show student-t gaussian"
+            raise ValueError(f"method: got {name!r}, the name of a {' and of a '.join(kinds)}, expected {expected}")
         _method(name, as_json)
     else:
         _cell(name, column, as_json)

@@ -62,6 +62,7 @@ def test_show_a_coordinate(row: str, column: str) -> None:
     [
         ["show", "simcrl"],
         ["show", "gaussian", "pears"],
+        ["show", "gaussian"],
         ["cluster", "absent.npy", "-k", "3"],
         ["cluster", "x.npy", "-k", "100"],
         ["cluster", "x.npy", "-k", "3", "--debias", "2"],
@@ -289,6 +290,14 @@ def test_a_warning_is_one_line_without_source(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [
         "warning: n_neighbors: lowered from 10 to 3 for 8 points and 2 clusters", "8 rows × 2 columns",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("gaussian", "row and of a column"), ("clusters", "row"), ("KNN", "column")]
+)
+def test_a_row_or_a_column_alone_is_told_how_it_is_shown(name: str, kind: str) -> None:
+    expected = f"error: method: got '{name}', the name of a {kind}, expected a method, or a row and a column, as in "
+    assert invoke(["show", name]).stderr == f"{expected}icon show student-t gaussian\n"
 
 
 def test_version() -> None:
