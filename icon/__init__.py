@@ -12,68 +12,85 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 if TYPE_CHECKING:
-    from icon import estimators, metrics, nn, p, q, testing, training
-    from icon._public import *
-    from icon.estimators import Clustering, Embedding, advise, diagnose, register_estimator, suggest_n_clusters
-    from icon.nn import sinkhorn
+    from icon import estimators as estimators
+    from icon import metrics as metrics
+    from icon import nn as nn
+    from icon import p as p
+    from icon import q as q
+    from icon import testing as testing
+    from icon import training as training
+    from icon._checks import set_validation as set_validation
+    from icon.core import divergence as divergence
+    from icon.core.evaluators import Evaluator as Evaluator
+    from icon.core.loss import Loss as Loss
+    from icon.core.problem import Problem as Problem
+    from icon.core.reduction import Terms as Terms
+    from icon.estimators import Clustering as Clustering
+    from icon.estimators import Embedding as Embedding
+    from icon.estimators import advise as advise
+    from icon.estimators import diagnose as diagnose
+    from icon.estimators import register_estimator as register_estimator
+    from icon.estimators import suggest_n_clusters as suggest_n_clusters
+    from icon.methods.axes import loss as loss
+    from icon.methods.record import Citation as Citation
+    from icon.methods.record import Method as Method
+    from icon.methods.registration import register_column as register_column
+    from icon.methods.registration import register_divergence as register_divergence
+    from icon.methods.registration import register_evaluator as register_evaluator
+    from icon.methods.registration import register_partition as register_partition
+    from icon.methods.registration import register_row as register_row
+    from icon.methods.registry import method as method
+    from icon.methods.registry import methods as methods
+    from icon.methods.registry import register as register
+    from icon.methods.registry import register_method as register_method
+    from icon.methods.registry import table as table
+    from icon.nn import sinkhorn as sinkhorn
+    from icon.p.rows import Rows as Rows
+    from icon.p.support import Support as Support
+    from icon.serialization import load as load
+    from icon.serialization import save as save
 
 __version__ = "0.2.0"
-__all__ = [
-    "Citation",
-    "Clustering",
-    "Embedding",
-    "Evaluator",
-    "Loss",
-    "Method",
-    "Problem",
-    "Rows",
-    "Support",
-    "Terms",
-    "advise",
-    "diagnose",
-    "divergence",
-    "estimators",
-    "load",
-    "loss",
-    "method",
-    "methods",
-    "metrics",
-    "nn",
-    "p",
-    "q",
-    "register",
-    "register_column",
-    "register_divergence",
-    "register_estimator",
-    "register_evaluator",
-    "register_method",
-    "register_partition",
-    "register_row",
-    "save",
-    "set_validation",
-    "sinkhorn",
-    "suggest_n_clusters",
-    "table",
-    "testing",
-    "training",
-]
 
 # All is imported when it is first used: `import icon` and the help of the command load nothing.
-_PACKAGES = ("estimators", "metrics", "nn", "p", "q", "testing", "training")
-_OF_ESTIMATORS = ("Clustering", "Embedding", "advise", "diagnose", "register_estimator", "suggest_n_clusters")
-_PLACES = dict.fromkeys(_OF_ESTIMATORS, "estimators") | {"sinkhorn": "nn"}
-_RENAMED = {"codes": "nn", "mappers": "nn"}
+_MODULES = {name: name for name in ("estimators", "metrics", "nn", "p", "q", "testing", "training")}
+_MODULES["divergence"] = "core.divergence"
+_FORMER = {"codes": "nn", "mappers": "nn"}
+_PLACES = {
+    "_checks": ["set_validation"],
+    "core.evaluators": ["Evaluator"],
+    "core.loss": ["Loss"],
+    "core.problem": ["Problem"],
+    "core.reduction": ["Terms"],
+    "estimators": ["Clustering", "Embedding", "advise", "diagnose", "register_estimator", "suggest_n_clusters"],
+    "methods.axes": ["loss"],
+    "methods.record": ["Citation", "Method"],
+    "methods.registration": [
+        "register_column",
+        "register_divergence",
+        "register_evaluator",
+        "register_partition",
+        "register_row",
+    ],
+    "methods.registry": ["method", "methods", "register", "register_method", "table"],
+    "nn": ["sinkhorn"],
+    "p.rows": ["Rows"],
+    "p.support": ["Support"],
+    "serialization": ["load", "save"],
+}
+_HOME = {name: module for module, names in _PLACES.items() for name in names}
+__all__ = list(_MODULES | _HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f"icon.{name}")
-    if name in _RENAMED:
-        warn(f"icon.{name} is now icon.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-        return import_module(f"icon.{_RENAMED[name]}")
-    if name not in __all__:
-        raise AttributeError(f"module 'icon' has no attribute {name!r}")
-    return getattr(import_module(f"icon.{_PLACES.get(name, '_public')}"), name)
+    if name in _FORMER:
+        warn(f"icon.{name} is now icon.{_FORMER[name]}", DeprecationWarning, stacklevel=2)
+        return import_module(f"icon.{_FORMER[name]}")
+    if name in _MODULES:
+        return import_module(f"icon.{_MODULES[name]}")
+    if name in _HOME:
+        return getattr(import_module(f"icon.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'icon' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,16 @@ def _learned(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Kernel
 
 
 def save(x: Any, path: str | os.PathLike[str]) -> None:
-    """See `icon.save`."""
+    """Write a loss or a fitted estimator to one file, without pickle; `load` reads it back, equal to the last bit.
+
+    Args:
+        x: the loss or the estimator.
+        path: where to; the file appears there when it is whole.
+
+    Raises:
+        ValueError: the file cannot be written, or the estimator is not fitted.
+        TypeError: neither a loss nor an estimator, or a part of your own that is not registered.
+    """
     if isinstance(x, Loss):
         save_loss(x, path)
     elif callable(getattr(x, "save", None)):
@@ -125,7 +135,15 @@ def save(x: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """See `icon.load`."""
+    """What `save` wrote: a `Loss` or a fitted estimator.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: no such file, not one of these, or truncated.
+    """
+    import_module("icon.estimators")  # says how its own are read
     kind, config, tensors = read(path)
     if kind not in READERS:
         raise ValueError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -83,13 +85,6 @@ class Loss(nn.Module):
 
     Source: Alshammari et al., I-Con, ICLR 2025 (arXiv 2504.16929).
     """
-
-    #: Finds the names in the table for a loss built from parts; set by `icon.methods.registry`, which knows them.
-    find_names: ClassVar[Callable[[Loss], str | None]] = staticmethod(lambda loss: None)
-    #: The number of the authors' program; set by `icon.methods.registry` likewise.
-    find_published: ClassVar[Callable[[Loss, Any, Any], Tensor]]
-    #: ``loss.save(path)`` is `icon.save`, which knows how; set by `icon`.
-    save: ClassVar[Callable[..., None]]
 
     def __init__(
         self,
@@ -291,7 +286,16 @@ class Loss(nn.Module):
             ValueError: no named method, one whose program computes another thing, or another form than it has (another
                 score, partition, p, divergence or normalisation; numbers such as temperatures may be any).
         """
-        return type(self).find_published(self, input, target)
+        number: Tensor = _registry().published(self, input, target)
+        return number
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the loss to a file, see `icon.save`.
+
+        Args:
+            path: where to.
+        """
+        import_module("icon.serialization").save(self, path)
 
     def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
         """What an evaluator is given in such a call, one problem for each direction.
@@ -497,7 +501,7 @@ class Loss(nn.Module):
         return changed
 
     def __repr__(self) -> str:
-        name = self.name or type(self).find_names(self) or "unnamed"
+        name = self.name or _registry().names_of(self) or "unnamed"
         parts = with_names({"p": self.p, "q": self.q, **self.hyper_parameters()})
         return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, {parts})"
 
@@ -505,6 +509,11 @@ class Loss(nn.Module):
 _SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positive", "block", "evaluator", "name",
              "totals", "group", "exchange")  # fmt: skip
 _READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
+
+
+def _registry() -> Any:
+    """The methods, which are made of losses, and know their names and their authors' programs."""
+    return import_module("icon.methods.registry")
 
 
 def _with_self(rows: Rows, q: Kernel) -> Rows:

@@ -246,10 +246,6 @@ def _named(names: str | None) -> list[Method]:
     return [m for m in methods() if m.name in (names or "").split(" / ")]
 
 
-Loss.find_names = staticmethod(names_of)
-Loss.find_published = staticmethod(published)
-
-
 def _parts(given: Loss) -> dict[str, Any]:
     """What a loss is made of, as values: the parts and all that differs from their defaults."""
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -212,3 +214,10 @@ def test_what_is_no_record_is_refused(changes: dict[str, Any], message: str) -> 
 def test_hyper_parameters_of_another_kind_are_refused(slug: str, hyper: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         icon.method(slug, **hyper)
+
+
+@pytest.mark.slow
+def test_a_loss_has_its_name_whatever_was_imported() -> None:
+    code = "from icon.core.loss import Loss; from icon import p, q; print(Loss(p.Pairs(), q.Gaussian(temperature=0.3)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Loss(InfoNCE / SimCLR: ")
