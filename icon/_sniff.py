@@ -22,6 +22,7 @@ SAMPLE = 200  # rows that are looked at, at most
 _SEPARATORS = ("\t", ";", ",", "|", SPACES)
 _INTEGER = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I)
+_GROUPED = {".": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"), ",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?")}
 _COMMA = re.compile(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.I)
 _POINT = re.compile(r"[+-]?\d*\.\d*(e[+-]?\d+)?", re.I)
 _WHOLE = re.compile(r"[+-]?\d+(e[+-]?\d+)?", re.I)
@@ -54,8 +55,10 @@ def separator(
         cells = [cell for row in rows[1:] or rows for cell in row]
         if not given and (sep, width) == (",", 2) and all(_WHOLE.fullmatch(cell) for cell in cells):
             headed = any(not is_value(cell, ".") for cell in rows[0])
-            if len(rows[0]) == 1 or (not headed and any(_FRACTION.fullmatch(cell) for cell in cells[1::2])):
-                continue  # decimals with a comma, or names of rows
+            fractions = any(_FRACTION.fullmatch(cell) for cell in cells[1::2])
+            grouped = all(_EITHER.fullmatch(",".join(row)) for row in rows)
+            if len(rows[0]) == 1 or (not headed and (fractions or grouped)):
+                continue  # decimals with a comma, thousands, or names of rows
         scores[sep] = sum(is_value(cell, ".") or is_value(cell, ",") or cell in MISSING for cell in cells) / len(cells)
     best = [sep for sep in scores if scores[sep] == max(scores.values())]
     if len(best) == 1 or set(best) == {"\t", SPACES}:
@@ -199,17 +202,15 @@ def is_label_header(cells: list[str], expected: int | None, blank: int) -> bool 
 
 
 def parse(word: str, decimal: str) -> float | None:
-    """The number that a word is: true and false are 1 and 0, and thousands may be grouped (1,234.5)."""
-    if word.lower() in TRUTH:
-        return TRUTH[word.lower()]
-    group = "," if decimal == "." else "."
-    if re.fullmatch(rf"[+-]?\d{{1,3}}(\{group}\d{{3}})+(\{decimal}\d+)?", word):
-        word = word.replace(group, "")
-    return number(word, decimal)
+    """The number that a word is: true and false are 1 and 0."""
+    return TRUTH[word.lower()] if word.lower() in TRUTH else number(word, decimal)
 
 
 def number(cell: str, decimal: str) -> float | None:
-    """The number that a cell is, if it is one."""
+    """The number that a cell is, if it is one. Thousands may be grouped: 1,234.5."""
+    group = "." if decimal == "," else ","
+    if _GROUPED[decimal].fullmatch(cell):
+        cell = cell.replace(group, "")
     if decimal == ",":
         cell = cell.replace(".", ";").replace(",", ".")
     return float(cell) if _NUMBER.fullmatch(cell) else None
@@ -217,4 +218,4 @@ def number(cell: str, decimal: str) -> float | None:
 
 def is_value(cell: str, decimal: str) -> bool:
     """Whether a cell is a number, true or false."""
-    return number(cell, decimal) is not None or cell.lower() in TRUTH
+    return parse(cell, decimal) is not None

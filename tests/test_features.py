@@ -54,6 +54,7 @@ def read(folder: Path, text: str | bytes, name: str = "x.csv", key: str | None =
         ("p,q\none,1,2.5\ntwo,3,4.5\n", True, [[1, 2.5], [3, 4.5]]),
         ("p,q\n1,2,\n3,4,\n", True, [[1, 2], [3, 4]]),
         ('p,q\n"1,234.5",2\n"2,345.5",3\n', True, [[1234.5, 2], [2345.5, 3]]),
+        ('"1,234.5","6,789.5"\n"4,567.5","5,678.5"\n', False, [[1234.5, 6789.5], [4567.5, 5678.5]]),
         ("p,q\ntrue,1\nFALSE,2\n", True, [[1, 1], [0, 2]]),
         ('"400.5","401.0"\n0.1,0.2\n0.4,0.3\n', True, [[0.1, 0.2], [0.4, 0.3]]),
         ("p\r\n1\r\n2\r\n", True, [[1], [2]]),
@@ -94,6 +95,7 @@ def test_read_right(
         ("p;q\n1,5;2.5\n3,4;1,1\n", "--decimal"),
         ("p\n1,5\n2,5\n", "--sep"),
         ("1,5\n2,05\n", "'1,5' in the first line of .*, which is 2 cells or one, expected --sep and --decimal"),
+        ("1,234\n22,345\n", "'1,234' in the first line of .*, which is 2 cells or one, expected --sep and --decimal"),
         ("1.5,2.5\n1,2,3\n4,5,6\n", "--header"),
         ("p,q\na,b\nc,d\n", "only text in p, q .*--columns"),
         ("p,q\n", "expected"),
@@ -173,6 +175,9 @@ def test_options_decide_what_is_ambiguous(tmp_path: Path) -> None:
     assert read(tmp_path, "1,2,3\n4,5,6\n", header=False).values.tolist() == [[1, 2, 3], [4, 5, 6]]
     assert read(tmp_path, "p;q\n1,234;2\n", decimal=",").values.tolist() == [[1.234, 2]]
     assert read(tmp_path, "p;q\n1,234;2\n", decimal=".").values.tolist() == [[1234, 2]]
+    assert read(tmp_path, "1,234\n22,345\n", sep=",").values.tolist() == [[1, 234], [22, 345]]
+    assert read(tmp_path, "1,234\n22,345\n", sep=";", decimal=".").values.tolist() == [[1234], [22345]]
+    assert read(tmp_path, "1,234\n22,345\n", sep=";", decimal=",").values.tolist() == [[1.234], [22.345]]
     assert read(tmp_path, "p\n1,5\n2,5\n", sep=";").values.tolist() == [[1.5], [2.5]]
     assert read(tmp_path, "p q\n1  5\n2 5\n", sep="space").values.tolist() == [[1, 5], [2, 5]]
 
