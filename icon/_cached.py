@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from functools import cached_property as cached
+else:
+
+    class cached:
+        """Computed at the first look and kept in the object's ``__dict__``; a replaced dataclass computes it anew."""
+
+        def __init__(self, compute):
+            self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
+
+        def __get__(self, owner, kind=None):
+            if owner is None:
+                return self
+            value = self.compute(owner)
+            object.__setattr__(owner, self.name, value)
+            return value
 
 
-class cached(Generic[T]):
-    """Computed at the first look and kept in the object's ``__dict__``; a replaced dataclass computes it anew."""
-
-    def __init__(self, compute: Callable[[Any], T]) -> None:
-        self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
-
-    @overload
-    def __get__(self, owner: None, kind: type) -> cached[T]: ...
-
-    @overload
-    def __get__(self, owner: object, kind: type) -> T: ...
-
-    def __get__(self, owner: object | None, kind: type) -> cached[T] | T:
-        if owner is None:
-            return self
-        value = self.compute(owner)
-        object.__setattr__(owner, self.name, value)
-        return value
+__all__ = ["cached"]
