@@ -29,7 +29,7 @@ def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> No
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
     check_output(out, OURS)
     read_budget(settings["budget"])  # before a large file is read
-    read = read_features(given["features"], given["key"], options_of(False, table))
+    read = read_features(given["features"], given["key"], options_of(False, table, given))
     x, n = read.values, len(read.values)
     labels, pairs, graph = (beside(given, name, n) for name in ("labels", "pairs", "graph"))
     if not quiet:

@@ -70,7 +70,7 @@ def _read_for_map(
 ) -> tuple[Features, Any, NDArray[np.int64] | None]:
     """The features, what p is made from beside them, and the labels where some are given."""
     plain = output.checked_form(out, maps.OURS, form) == ".npy"
-    read = read_features(given["features"], given["key"], options_of(plain, table))
+    read = read_features(given["features"], given["key"], options_of(plain, table, given))
     n = len(read.values)
     labels = beside(given, "labels", n)
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
@@ -121,7 +121,8 @@ def _read_for_clusters(
 ) -> tuple[list[Features], NDArray[np.int64] | None]:
     """The features of each space, and the labels where some are given."""
     plain = output.checked_form(out, report.OURS, form) == ".npy"
-    read = [read_features(path, given["key"], options_of(plain, table)) for path in given["features"]]
+    options = options_of(plain, table, given)
+    read = [read_features(path, given["key"], options) for path in given["features"]]
     for path, each in zip(given["features"], read, strict=True):
         if each.ids is not None and read[0].ids is not None and not np.array_equal(each.ids, read[0].ids):
             raise ValueError(
@@ -140,13 +141,31 @@ def beside(given: dict[str, Any], name: str, n: int, key: str | None = None, how
     return classes_of(read_vector(given[name], key, how, expected=n), name, n).codes
 
 
-def options_of(plain: bool, given: dict[str, Any]) -> TableOptions:
+def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> TableOptions:
     """What is known of the table; ``plain``: the output is an array, which holds no names."""
-    if plain and given["id"] is not None:
+    if plain and table["id"] is not None:
         raise ValueError(
-            f"id: got {given['id']} and an output .npy, expected an output with named columns, such as .csv"
+            f"id: got {table['id']} and an output .npy, expected an output with named columns, such as .csv"
         )
-    return TableOptions(**given)
+    files = [given["features"]] if isinstance(given["features"], str) else given["features"]
+    labels = [given["labels"]] if given["labels"] else []
+    for name, value, paths in (
+        ("key", given["key"], files),
+        ("sep", table["sep"], files + labels if "labels_key" in given else files),
+        ("decimal", table["decimal"], files),
+        ("header", table["header"], files),
+        ("labels-key", given.get("labels_key"), labels),
+        ("labels-header", given.get("labels_header"), labels),
+    ):
+        if value is not None and {Path(path).suffix.lower() for path in paths} <= _IDLE[name.removeprefix("labels-")]:
+            what = f"{value!r} for {', '.join(paths) or 'no file'}"
+            raise ValueError(f"{name}: got {what}, expected no --{name}, which says nothing of such a file")
+    return TableOptions(**table)
+
+
+_TYPED = {".npy", ".npz", ".safetensors", ".parquet"}
+#: Of which kinds of files an option says nothing.
+_IDLE = {"key": {".npy"}, "sep": {*_TYPED, ".xlsx"}, "decimal": {*_TYPED, ".xlsx"}, "header": _TYPED}
 
 
 def say(read: Features, labels: NDArray[np.int64] | None = None) -> None:

@@ -23,8 +23,9 @@ class Done:
         return self.stdout + self.stderr
 
 
-def invoke(arguments: Sequence[str], input: str = "", env: Mapping[str, str] | None = None) -> Done:
-    status, out, err, stdin = 0, io.StringIO(), io.StringIO(), io.TextIOWrapper(io.BytesIO(input.encode()), "utf-8")
+def invoke(arguments: Sequence[str], input: str | bytes = b"", env: Mapping[str, str] | None = None) -> Done:
+    status, out, err = 0, io.StringIO(), io.StringIO()
+    stdin = io.TextIOWrapper(io.BytesIO(input.encode() if isinstance(input, str) else input), "utf-8")
     with (
         patch("sys.argv", ["icon", *arguments]), patch("sys.stdin", stdin), patch("signal.signal"),
         patch.dict(os.environ, env or {}), redirect_stdout(out), redirect_stderr(err),

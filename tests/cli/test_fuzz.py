@@ -20,12 +20,12 @@ import pytest
 
 import icon
 from icon.cli import cluster_report
-from icon.cli.main import main
 from icon.estimators.clustering import Clustering
 from icon.estimators.embedding import Embedding
 from icon.features import read_features
 from icon.tables import TableOptions
 from tests.cli.drawn import Call, draw
+from tests.cli.run import invoke
 
 #: Seeds, in blocks. `ICON_FUZZ=1000:9000 pytest -m slow tests/cli/test_fuzz.py` draws others.
 FIRST, LAST = map(int, os.environ.get("ICON_FUZZ", "0:300").split(":"))
@@ -43,18 +43,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Embedding.__init__.__kwdefaults__, "max_iter", 4)
 
 
-def here(call: Call, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, str, str]:
+def here(call: Call) -> tuple[Any, str, str]:
     """Exit status, standard output and standard error of the command in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with monkeypatch.context() as mine, warnings.catch_warnings(record=True) as warned:
-        mine.setattr(sys, "argv", ["icon", *call.argv])
-        mine.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(call.stdin), "utf-8"))
-        mine.setattr(sys, "stdout", out)
-        mine.setattr(sys, "stderr", err)
-        with pytest.raises(SystemExit) as end:
-            main()
+    with warnings.catch_warnings(record=True) as warned:
+        done = invoke(call.argv, call.stdin)
     assert all(issubclass(warning.category, UserWarning) for warning in warned), list(map(str, warned))
-    return end.value.code, out.getvalue(), err.getvalue()
+    return done.exit_code, done.stdout, done.stderr
 
 
 def apart(call: Call) -> tuple[Any, str, str]:
@@ -152,7 +146,7 @@ def test_any_call_ends_well_or_says_what_is_wrong(
     block: int, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = range(block, min(block + BLOCK, LAST))
-    statuses = [tried(tmp_path, seed, lambda call: here(call, monkeypatch), monkeypatch) for seed in seeds]
+    statuses = [tried(tmp_path, seed, here, monkeypatch) for seed in seeds]
     assert statuses.count(0) > len(seeds) // 5
 
 

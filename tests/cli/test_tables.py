@@ -77,6 +77,12 @@ def test_options_reach_standard_input() -> None:
         (["x.csv", "--id", "sample", "--out", "c.npy"], "id: got sample"),
         (["x.csv", "--id", "sample", "--out", "found", "--format", "npy"], "id: got sample"),
         (["counts.csv"], "--header or --no-header"),
+        (["x.npy", "--key", "X"], "key: got 'X' for x.npy, expected no --key, which says nothing of such a file"),
+        (["x.npy", "--sep", ";"], "sep: got ';' for x.npy, expected no --sep"),
+        (["x.npy", "--decimal", ","], "decimal: got ',' for x.npy"),
+        (["x.npy", "--no-header"], "header: got False for x.npy"),
+        (["x.npy", "--labels", "x.npy", "--labels-key", "y"], "labels-key: got 'y' for x.npy"),
+        (["x.npy", "--labels-header"], "labels-header: got True for no file, expected no --labels-header"),
         (["gap.csv"], "features: got a gap in row 2 (counted from 1), column a of gap.csv"),
         (["x.csv", "--labels", "absent.csv"], "labels: got absent.csv"),
         (["x.csv", "--labels", "x.csv"], "labels: got 5 columns"),
@@ -86,6 +92,7 @@ def test_options_reach_standard_input() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_tables_are_one_line_and_leave_nothing(arguments: list[str], named: str, folder: Path) -> None:
+    np.save("x.npy", X)
     Path("counts.csv").write_text("1,2,3\n4,5,6\n7,8,9\n")
     Path("gap.csv").write_text("a,b\n1,2\nNA,3\n")
     before = sorted(folder.rglob("*"))
