@@ -92,7 +92,6 @@ class Method:
         relation: how the loss relates to the reference, in words.
         citation: None for a gap.
         hyper: hyper-parameters of the method and their defaults.
-        translate: from the method's hyper-parameters to those of `icon.loss`, where the names differ.
         coordinate: in words, where a variant of its cell stands; empty for a method whose name is in the table.
         build: the factory; None builds ``icon.loss(row, column, **hyper)``.
         sets: hyper-parameters of p or q that those of the method set under another name.
@@ -107,7 +106,6 @@ class Method:
     relation: str
     citation: Citation | None = None
     hyper: Mapping[str, Any] = field(default_factory=dict)
-    translate: Callable[..., dict[str, Any]] | None = None
     coordinate: str = ""
     build: Callable[..., Loss] | None = None
     sets: tuple[str, ...] = ()

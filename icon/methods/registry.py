@@ -143,7 +143,7 @@ def _built(record: Method, hyper: dict[str, Any]) -> Loss:
         chosen = {**record.hyper, **hyper}
         if "sigma" in hyper or "temperature" in hyper:  # the given scale replaces the default of the other kind
             chosen = {k: v for k, v in chosen.items() if k not in ("sigma", "temperature") or k in hyper}
-        return loss(record.row, record.column, **(record.translate(**chosen) if record.translate else chosen))
+        return loss(record.row, record.column, **chosen)
     built: Any = record.build(**{name: value for name, value in hyper.items() if name in record.hyper})
     if not isinstance(built, Loss):
         raise TypeError(f"{record.slug}: got {type(built).__name__} from its factory, expected an icon.Loss")

@@ -419,16 +419,9 @@ def test_a_given_operation_replaces_the_methods_own() -> None:
 
 
 @pytest.mark.usefixtures("registry")
-def test_records_without_a_factory_translate_all_that_is_given() -> None:
+def test_records_without_a_factory_pass_on_all_that_is_given() -> None:
     icon.register(icon.Method("nt", "Nt", "gaussian", "pairs", "gap", "none"))
     assert icon.method("nt", metric="dot").q.scale == 1.0
-    icon.register(
-        icon.Method(
-            "al", "Al", "gaussian", "pairs", "gap", "none", hyper={"alpha": 2.0},
-            translate=lambda alpha, temperature=0.5, **rest: {"temperature": temperature / alpha, **rest},
-        )
-    )  # fmt: skip
-    assert icon.method("al", temperature=1.0).q.scale == 0.5
 
 
 @pytest.mark.usefixtures("registry")
