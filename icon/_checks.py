@@ -101,16 +101,8 @@ def as_tensor(value: Any, name: str) -> Tensor:
 
 
 def constant(value: Any, name: str, otherwise: str = "") -> Tensor:
-    """Numbers that are set and not learned, a copy.
-
-    Args:
-        value: a numeric array or tensor.
-        name: of the argument.
-        otherwise: how they are learned, in words.
-
-    Raises:
-        TypeError: no numeric array, or a tensor that requires a gradient, which it would never get.
-    """
+    """A copy of numbers that are set and not learned: no tensor that requires a gradient, which it would never get.
+    ``otherwise`` says in words how they are learned."""
     tensor = as_tensor(value, name)
     if tensor.requires_grad:
         raise TypeError(f"{name}: got a tensor that requires a gradient, expected numbers that stay{otherwise}")

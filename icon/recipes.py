@@ -41,8 +41,7 @@ KINDS: dict[str, tuple[ModuleType, Mapping[str, Any]]] = {
 def recorded(value: Any, what: str) -> Any:
     """A value as JSON can hold it, from which `decoded` makes the same one; ``what`` is named in messages.
 
-    Raises:
-        TypeError: it has a part without a name, or would come back as another value.
+    A TypeError says that it has a part without a name, or would come back as another value.
     """
     found = encoded(value, what)
     refuse_what_is_lost(value, lambda: decoded(json.loads(json.dumps(found))), what)
@@ -140,11 +139,7 @@ def _named(part: Any, what: str) -> tuple[str, str, bool]:
 
 
 def decoded(value: Any) -> Any:
-    """What `encoded` was given.
-
-    Raises:
-        ValueError: a part that is not registered.
-    """
+    """What `encoded` was given; a ValueError for a part that is not registered."""
     if isinstance(value, list):
         return [decoded(each) for each in value]
     if not isinstance(value, dict):
@@ -165,11 +160,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 def made(config: Mapping[str, Any], kind: str) -> Any:
-    """The part of a kind that a file describes.
-
-    Raises:
-        ValueError: it is not registered, or not known.
-    """
+    """The part of a kind that a file describes; a ValueError for one that is not registered, or not known."""
     build = builder(config["type"], kind)
     if "hyper" not in config:
         return build

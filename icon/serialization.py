@@ -25,11 +25,7 @@ READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Any]] = {
 
 
 def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """One file, written beside its place and moved there when it is whole.
-
-    Raises:
-        ValueError: the file cannot be written.
-    """
+    """One file, written beside its place and moved there when it is whole; a ValueError if it cannot be written."""
     target = Path(path)
     text = json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True)
     header = {"icon": text}
@@ -47,11 +43,7 @@ def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], te
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
-    """Kind, configuration and tensors of a file that `write` made.
-
-    Raises:
-        ValueError: no such file, not one of these, or truncated.
-    """
+    """Kind, configuration and tensors of a file that `write` made; a ValueError for any other file."""
     try:
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("icon", "{}"))
@@ -65,11 +57,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, T
 
 
 def save_loss(loss: Loss, path: str | os.PathLike[str]) -> None:
-    """Configuration, parameters and buffers of a loss; what it computes after `load` is the same to the last bit.
-
-    Raises:
-        TypeError: a part that would not come back as it is, such as one of your own that is not registered.
-    """
+    """Configuration, parameters and buffers of a loss; a TypeError for a part that would not come back as it is."""
     if type(loss) is not Loss:
         raise TypeError(f"loss: got {type(loss).__name__}, expected an icon.Loss and no subclass: no file names these")
     if loss.group is None and not isinstance(loss.totals, Whole):

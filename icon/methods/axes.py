@@ -95,8 +95,7 @@ def loss(row: str, column: str, **hyper: Any) -> Loss:
 def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: str) -> dict[str, dict[str, Any]]:
     """Hyper-parameters by what they are of: ``p``, ``q``, ``operations`` on p, ``settings`` of the loss.
 
-    Raises:
-        TypeError: a name that none of them has, or that a part of your own shares with a setting or an operation.
+    A TypeError names one that none of them has, or that a part of your own shares with a setting or an operation.
     """
     found: dict[str, dict[str, Any]] = {"p": {}, "q": {}, "operations": {}, "settings": {}}
     for key, value in hyper.items():

@@ -134,11 +134,7 @@ def _refuse_other_kinds(hyper: dict[str, Any], defaults: Mapping[str, Any]) -> N
 
 
 def _built(record: Method, hyper: dict[str, Any]) -> Loss:
-    """The loss of a method with hyper-parameters of its own and of its parts.
-
-    Raises:
-        TypeError, ValueError: the factory builds something else.
-    """
+    """The loss of a method with hyper-parameters of its own and of its parts; an error if it is something else."""
     if record.build is None:
         chosen = {**record.hyper, **hyper}
         if "sigma" in hyper or "temperature" in hyper:  # the given scale replaces the default of the other kind
