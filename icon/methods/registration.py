@@ -61,12 +61,10 @@ def register_partition(name: str) -> Callable[[T], T]:
         ValueError: the name is taken, or is not valid.
         TypeError: not such a class.
     """
-
-    def is_one(kind: Any) -> bool:
-        return _is_made_without_arguments(kind) and callable(made := kind()) and hasattr(made, "is_normalizer")
-
     expected = "a class that is made without arguments and has is_normalizer"
-    return _naming(q.PARTITIONS, name, "partition", is_one, expected)
+    return _naming(
+        q.PARTITIONS, name, "partition", lambda made: callable(made) and hasattr(made, "is_normalizer"), expected
+    )
 
 
 def register_divergence(name: str) -> Callable[[T], T]:
@@ -80,14 +78,8 @@ def register_divergence(name: str) -> Callable[[T], T]:
         ValueError: the name is taken, or is not valid.
         TypeError: neither a function nor such a class.
     """
-
-    def is_one(part: Any) -> bool:
-        if isinstance(part, type):
-            return _is_made_without_arguments(part) and callable(part())
-        return callable(part)
-
     expected = "a function of (p, q, log_q), or a class that is made without arguments and whose objects are such"
-    return _naming(DIVERGENCES, name, "divergence", is_one, expected)
+    return _naming(DIVERGENCES, name, "divergence", callable, expected, functions=True)
 
 
 def register_evaluator(name: str) -> Callable[[T], T]:
@@ -101,12 +93,8 @@ def register_evaluator(name: str) -> Callable[[T], T]:
         ValueError: the name or the class is registered already, or the name is not valid.
         TypeError: not such a class.
     """
-
-    def is_one(kind: Any) -> bool:
-        return _is_made_without_arguments(kind) and issubclass(kind, Evaluator)
-
     expected = "a subclass of icon.Evaluator with per_anchor that is made without arguments"
-    return _naming(EVALUATORS, name, "evaluator", is_one, expected)
+    return _naming(EVALUATORS, name, "evaluator", lambda made: isinstance(made, Evaluator), expected)
 
 
 def _adding(axis: dict[str, Axis], slug: str, name: str | None, base: type, what: str) -> Callable[[T], T]:
@@ -132,12 +120,16 @@ def _adding(axis: dict[str, Axis], slug: str, name: str | None, base: type, what
 
 
 def _naming(
-    known: dict[str, Any], name: str, what: str, is_one: Callable[[Any], bool], expected: str
+    known: dict[str, Any], name: str, what: str, is_one: Callable[[Any], bool], expected: str, functions: bool = False
 ) -> Callable[[T], T]:
     refuse_name(name, "name", known, what)
 
     def add(part: T) -> T:
-        if not is_one(part):
+        made: Any = part if functions else None
+        if isinstance(part, type):
+            is_whole = inspect.Parameter.empty not in parameters(part).values() and not _missing(part)
+            made = part() if is_whole else None
+        if not is_one(made):
             raise TypeError(f"{what}: got {part!r}, expected {expected}")
         refuse_taken(part, what, list(known.values()), what)
         known[name] = part
@@ -159,10 +151,6 @@ def refuse_taken(given: Any, argument: str, taken: Iterable[Any], what: str) -> 
         shown = repr(given) if isinstance(given, str) else given.__name__
         article = "an" if what[0] in "aeiou" else "a"
         raise ValueError(f"{argument}: got {shown}, which is {article} {what} already, expected a new one")
-
-
-def _is_made_without_arguments(kind: Any) -> bool:
-    return isinstance(kind, type) and inspect.Parameter.empty not in parameters(kind).values() and not _missing(kind)
 
 
 def _missing(kind: type) -> list[str]:
