@@ -26,8 +26,9 @@ LEARNED_MAP, SHOWN = 2000, 20_000  # points up to which the map is learned; poin
 # -- what is written --------------------------------------------------------------------------------------------------
 
 
-def assignments(labels: NDArray[np.int64], probabilities: NDArray[np.float32], every: bool) -> pd.DataFrame:
+def assignments(model: Clustering, every: bool) -> pd.DataFrame:
     """Cluster and its probability of each point, and with ``every`` one column of probabilities per cluster."""
+    labels, probabilities = model.labels_, model.probabilities_
     table = pd.DataFrame({"cluster": labels, "probability": probabilities[np.arange(len(labels)), labels]})
     if not every:
         return table
@@ -40,7 +41,6 @@ def write(
     form: str,
     x: NDArray[Any],
     model: Clustering,
-    probabilities: NDArray[np.float32],
     table: pd.DataFrame,
     diagnostics: Diagnostics,
     arguments: dict[str, Any],
@@ -59,7 +59,7 @@ def write(
         "versions": versions(),
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    draw(folder / "clusters.png", x, model.labels_, probabilities, int(arguments["seed"]), bool(model.verbose))
+    draw(folder / "clusters.png", x, model.labels_, model.probabilities_, int(arguments["seed"]), model.verbose)
 
 
 # -- the figure -------------------------------------------------------------------------------------------------------

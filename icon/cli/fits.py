@@ -92,12 +92,12 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
             verbose=not quiet and is_first, group=group,
         )  # fmt: skip
         with output.staged(out if is_first else None) as stage:
-            phi = model.fit(spaces).probabilities_
+            model.fit(spaces)
             if not is_first:
                 return
             seconds = time.perf_counter() - began
             whole = out is not None and not out.suffix
-            assignments = _with_ids(report.assignments(model.labels_, phi, every=whole), read[0])
+            assignments = _with_ids(report.assignments(model, every=whole), read[0])
             for each in read:
                 say(each, y)
             if given["clusters"] == "auto":
@@ -109,7 +109,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
             diagnostics = diagnose(model, labels=y)
             if stage is not None and whole:
                 x = side_by_side(model, spaces)
-                report.write(stage, form, x, model, phi, assignments, diagnostics, {**given, **table}, seconds)
+                report.write(stage, form, x, model, assignments, diagnostics, {**given, **table}, seconds)
     if y is not None:
         scores = diagnostics.as_dict()
         shown = {name: round(scores[name], 4) for name in ("accuracy", "nmi", "ari", "calibration_error")}

@@ -44,17 +44,13 @@ def grid(to: Console, corner: str, across: Sequence[str], body: Sequence[tuple[s
         [head, *cells] for head, cells in zip(heads, zip(*(cells for _, cells in body), strict=True), strict=True)
     ]
     columns.insert(0, [Text(corner), *(Text(label, style="bold") for label, _ in body)])
-    widths = [max(_longest_word(text) for text in column) for column in columns]
-    spare = to.width - sum(widths) - 2 * len(widths) - 1
-    if spare < 0:
+    least = [max(map(_longest_word, column)) for column in columns]
+    most = [max(max(map(len, text.plain.split("\n"))) for text in column) for column in columns]
+    tried = ([min(max(width, a), b) for a, b in zip(least, most, strict=True)] for width in range(to.width, -1, -1))
+    widths = next((each for each in tried if sum(each) + 2 * len(each) < to.width), None)
+    if widths is None:
         _list(to, across, body)
         return
-    wanted = [max(max(map(len, text.plain.split("\n"))) for text in column) for column in columns]
-    while spare > 0 and widths != wanted:
-        for place in range(len(widths)):
-            if widths[place] < wanted[place] and spare > 0:
-                widths[place] += 1
-                spare -= 1
     sheet = Table(box=box.ROUNDED, show_lines=True, padding=(0, 0, 0, 1), border_style="dim")
     for column, width in zip(columns, widths, strict=True):
         sheet.add_column(column[0], width=width)
