@@ -149,17 +149,12 @@ def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> Tab
         )
     files = [given["features"]] if isinstance(given["features"], str) else given["features"]
     labels = [given["labels"]] if given["labels"] else []
-    for name, value, paths in (
-        ("key", given["key"], files),
-        ("sep", table["sep"], files + labels if "labels_key" in given else files),
-        ("decimal", table["decimal"], files),
-        ("header", table["header"], files),
-        ("labels-key", given.get("labels_key"), labels),
-        ("labels-header", given.get("labels_header"), labels),
-    ):
-        if value is not None and {Path(path).suffix.lower() for path in paths} <= _IDLE[name.removeprefix("labels-")]:
+    for name, value in {**given, **table}.items():
+        idle, option = _IDLE.get(name.removeprefix("labels_"), set()), name.replace("_", "-")
+        paths = labels if name.startswith("labels_") else files + labels * (name == "sep" and "labels_key" in given)
+        if value is not None and idle and {Path(path).suffix.lower() for path in paths} <= idle:
             what = f"{value!r} for {', '.join(paths) or 'no file'}"
-            raise ValueError(f"{name}: got {what}, expected no --{name}, which says nothing of such a file")
+            raise ValueError(f"{option}: got {what}, expected no --{option}, which says nothing of such a file")
     return TableOptions(**table)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from icon.cli.output import palette, versions, write_table
 from icon.estimators.embedding import Embedding
@@ -86,10 +87,8 @@ def shaded(
     index = place[:, 1] * shape[1] + place[:, 0]
     counts = np.bincount(index, minlength=shape[0] * shape[1])
     mean = [np.bincount(index, colours[:, k], len(counts)) / np.maximum(counts, 1) for k in range(3)]
-    values, ranks = np.unique(counts, return_inverse=True)
-    share = np.bincount(ranks, minlength=len(values)).astype(float)
-    share[values == 0] = 0
-    opacity = np.where(values == 0, 0.0, 0.35 + 0.65 * share.cumsum() / max(share.sum(), 1))[ranks]
+    opacity, seen = np.zeros(len(counts)), counts > 0
+    opacity[seen] = 0.35 + 0.65 * rankdata(counts[seen], "max") / seen.sum()
     picture = np.stack([*mean, opacity], axis=1).reshape(*shape, 4)
     return picture, (float(low[0]), float(high[0] + pixel), float(low[1]), float(high[1] + pixel))
 

@@ -23,8 +23,7 @@ class Axis:
 
 
 #: Settings of a loss and operations on p that `loss` takes by keyword; operations are applied in this order.
-SETTINGS = ("normalization", "divergence", "reduction", "on_no_positive", "anchor_weights", "block", "evaluator",
-            "matmul_precision", "totals", "group", "exchange")  # fmt: skip
+SETTINGS = tuple(parameters(Loss).keys() - {"p", "q"})
 OPERATIONS = ("symmetrize", "walks", "debias")
 _RANGE = {"min_temperature": "min", "max_temperature": "max"}  # of a learned temperature, by plain names
 
@@ -99,13 +98,13 @@ def sorted_out(hyper: dict[str, Any], p_names: set[str], q_names: set[str], of: 
     """
     found: dict[str, dict[str, Any]] = {"p": {}, "q": {}, "operations": {}, "settings": {}}
     for key, value in hyper.items():
-        if key in (*SETTINGS, *OPERATIONS, "empty", "name") and key in q_names | p_names:
+        if key in (*SETTINGS, *OPERATIONS) and key in q_names | p_names:
             kind = "an operation on p" if key in OPERATIONS else "a setting of the loss"
             raise TypeError(
                 f"{key}: got {value!r} for {of}, which could be {kind} or the argument of a part of your own, expected "
                 "icon.Loss(p, q), where each has its place"
             )
-        if key in (*SETTINGS, "empty", "name"):
+        if key in SETTINGS:
             found["settings"][key] = value
         elif key in OPERATIONS:
             found["operations"][key] = value
