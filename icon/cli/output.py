@@ -105,9 +105,8 @@ def palette(clusters: int) -> list[Any]:
     """Colours that can be told apart where there are few, and run around the circle where there are many."""
     import matplotlib as mpl
 
-    if clusters <= 10:
-        return list(mpl.colormaps["tab10"].colors)[:clusters]  # type: ignore[attr-defined]
     if clusters <= 20:
-        return list(mpl.colormaps["tab20"].colors)[:clusters]  # type: ignore[attr-defined]
+        few = mpl.colormaps["tab10" if clusters <= 10 else "tab20"]
+        return list(few.colors)[:clusters]  # type: ignore[attr-defined]
     golden = (np.arange(clusters) * 0.618034) % 1  # neighbouring numbers get distant hues
     return [mpl.colors.hsv_to_rgb((hue, 0.75, 0.6 + 0.3 * (c % 2))) for c, hue in enumerate(golden)]

@@ -122,17 +122,13 @@ def _method(name: str, as_json: bool) -> None:
     terminal.line(console, Text(repr(registry.method(method.slug))))
     if method.hyper:
         _labelled(console, "hyper-parameters", ", ".join(f"{k}={v}" for k, v in method.hyper.items()))
-    _labelled(console, "verified" if _is_verified(method) else "relation (not verified)", method.relation)
+    is_of_icon = getattr(method.build, "__module__", "").startswith("icon.methods.")  # whose methods all have a check
+    _labelled(console, "verified" if is_of_icon else "relation (not verified)", method.relation)
     if (program := method.program) is not None:
         _program(console, program)
     if (c := method.citation) is not None:
         link = (" ", (c.url, f"link {c.url}")) if c.url else ()
         terminal.line(console, Text.assemble(f"{c.authors} ({c.year}). {c.title}. {c.venue}.", *link))
-
-
-def _is_verified(method: Method) -> bool:
-    """Whether it is of the package, whose methods all have a check."""
-    return getattr(method.build, "__module__", "").startswith("icon.methods.")
 
 
 def _program(console: Console, program: Program) -> None:

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from torch import Tensor
@@ -17,7 +17,6 @@ from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss, rebuilt
 from icon.methods.program import Number
 from icon.methods.record import FAMILIES, Citation, Method, citations
-from icon.p.operations import Operation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,16 +191,12 @@ def names_of(given: Loss) -> str | None:
 def _form(record: Method, given: Loss, built: Loss) -> str | None:
     """What a loss adds to the name of a method, which builds another one: nothing, or the form that it has; None where
     it differs in more than the hyper-parameters of the method."""
-    if _beyond(record, built, _parts(built), _parts(given)):
-        return None
-    return "" if built.normalization == given.normalization else f" ({given.normalization} form)"
-
-
-def _beyond(record: Method, built: Loss, one: dict[str, Any], other: dict[str, Any]) -> set[str]:
-    """In which parts two losses differ, other than those that the hyper-parameters of a method set."""
     of_q = inspect.signature(type(built.q)).parameters
     own = {("q." if name in of_q else "p.") + name.removeprefix("target_") for name in record.hyper}
-    return _different(one, other) - own - {f"{part}.{name}" for name in record.sets for part in "pq"}
+    own |= {f"{part}.{name}" for name in record.sets for part in "pq"}
+    if _different(_parts(built), _parts(given)) - own:
+        return None
+    return "" if built.normalization == given.normalization else f" ({given.normalization} form)"
 
 
 def published(given: Loss, input: Any, target: Any) -> Tensor:
@@ -257,15 +252,11 @@ def _parts(given: Loss) -> dict[str, Any]:
     }
 
 
-def _of_operations(operations: Sequence[Operation]) -> dict[str, Any]:
+def _of_operations(operations: Sequence[Any]) -> dict[str, Any]:
     """Operations on p by their kind, whose value is their first field; their other fields where they are set."""
     by_kind: dict[str, Any] = {}
     for operation in operations:
-        kind = f"p.{type(operation).__name__.lower()}"
-        if not is_dataclass(operation):
-            by_kind[kind] = operation
-            continue
-        first, *others = fields(operation)
+        kind, (first, *others) = f"p.{type(operation).__name__.lower()}", fields(operation)
         by_kind[kind] = getattr(operation, first.name)
         by_kind |= {f"{kind}.{f.name}": value for f in others if (value := getattr(operation, f.name)) != f.default}
     return by_kind | ({"order": [type(operation) for operation in operations]} if len(operations) > 1 else {})
