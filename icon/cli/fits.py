@@ -48,8 +48,6 @@ def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **set
         with output.staged(out) as stage:
             if stage is None:
                 frame.to_csv(sys.stdout, index=False)
-            elif stage.suffix == ".npy":
-                np.save(stage, frame.to_numpy())
             elif stage.suffix:
                 output.write_table(frame, stage)
             else:

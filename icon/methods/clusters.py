@@ -31,7 +31,7 @@ def inertia(given: Loss, input: Any, target: Any) -> Tensor:
     return squares
 
 
-@method("kmeans", "K-Means", cell=("clusters", "gaussian"), family=FAMILY, cite="macqueen1967kmeans", number=inertia,
+@method("kmeans", "K-Means", cell=("clusters", "gaussian"), family=FAMILY, cite="macqueen1967kmeans",
        relation="exact: σ² (sum of KL(q‖p) - sum log Z + sum N log N) = inertia; forward KL in the limit σ → ∞; "
                 "minimiser", sets=("softmax_temperature",))  # fmt: skip
 def kmeans(sigma: float = 1.0) -> Loss:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from pkgutil import resolve_name
 from typing import Any
 
 from torch import Tensor
@@ -19,8 +20,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-Number = Callable[[Loss, Any, Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Program:
         settings: hyper-parameters of the authors' default run, for ``icon.method(slug, settings="authors")``.
         differs: what the method is not that its name may promise; empty where the program is the same.
         traps: what one who comes from the program would get wrong.
-        number: where no scale and offset say it, the number as a function of (loss, input, target).
+        number: where no scale and offset say it, ``module:function`` of (loss, input, target) that gives the number.
     """
 
     repository: str = ""
@@ -53,7 +52,7 @@ class Program:
     settings: Mapping[str, Any] = field(default_factory=dict)
     differs: str = ""
     traps: tuple[str, ...] = ()
-    number: Number | None = None
+    number: str = ""
 
     @property
     def url(self) -> str | None:
@@ -63,8 +62,8 @@ class Program:
     @property
     def factor(self) -> str:
         """How the number follows from the loss, in symbols; empty where it does not."""
-        if self.number is not None:
-            return str(self.number.__doc__).partition("\n")[0]
+        if self.number:
+            return str(resolve_name(self.number).__doc__).partition("\n")[0]
         if not self.of:
             return ""
         product = " · ".join([*self.scale, {"cross-entropy": "CE", "loss": "L"}[self.of]])
@@ -74,8 +73,9 @@ class Program:
         """The number of the program, differentiable; see `Loss.published`."""
         if loss.reduction == "sum":
             loss = loss.replace(reduction="mean")
-        if self.number is not None:
-            return self.number(loss, input, target)
+        if self.number:
+            number: Tensor = resolve_name(self.number)(loss, input, target)
+            return number
         value = loss(input, target) if self.of == "loss" else loss.terms(input, target).cross_entropy
         first = check.as_tensor(input[0] if isinstance(input, (tuple, list)) else input, "input")
         known: dict[str, Any] = {"n": len(first), "C": first.shape[1]}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from icon.core.loss import Loss
-from icon.methods.program import Number, Program, programs
+from icon.methods.program import Program, programs
 
 FAMILIES = {
     "dimensionality-reduction": "Dimensionality reduction",
@@ -95,7 +95,6 @@ class Method:
         coordinate: in words, where a variant of its cell stands; empty for a method whose name is in the table.
         build: the factory; None builds ``icon.loss(row, column, **hyper)``.
         sets: hyper-parameters of p or q that those of the method set under another name.
-        number: what the authors' program reports, as a function of (loss, input, target), where it is no multiple.
     """
 
     slug: str
@@ -109,13 +108,11 @@ class Method:
     coordinate: str = ""
     build: Callable[..., Loss] | None = None
     sets: tuple[str, ...] = ()
-    number: Number | None = None
 
     @property
     def program(self) -> Program | None:
         """The authors' own program, or what is known of it; None for a gap and for a method of your own."""
-        program = programs().get(self.slug)
-        return program if program is None or self.number is None else replace(program, number=self.number)
+        return programs().get(self.slug)
 
     @property
     def in_table(self) -> bool:

@@ -15,7 +15,6 @@ from icon import _checks as check
 from icon._values import same
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss, rebuilt
-from icon.methods.program import Number
 from icon.methods.record import FAMILIES, Citation, Method, citations
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ def register_method(
     cite: str | Citation | None = None,
     variant: str = "",
     sets: tuple[str, ...] = (),
-    number: Number | None = None,
 ) -> Callable[[Callable[P, Loss]], Callable[P, Loss]]:
     """Decorator that registers a factory of losses as a method; its signature says the hyper-parameters.
 
@@ -48,7 +46,6 @@ def register_method(
         cite: a key of ``references.bib`` or a `Citation`; None for a gap.
         variant: in words, where it stands beside its cell; empty for a method whose name is in the table.
         sets: hyper-parameters of p or q that its own ones set under another name.
-        number: what the authors' program reports, see `icon.methods.record.Method`.
 
     Raises:
         ValueError: the slug or the name is taken or no name, the coordinate, the family or the citation does not exist,
@@ -63,7 +60,7 @@ def register_method(
         hyper = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
         if inspect.Parameter.empty in hyper.values():
             raise ValueError(f"{slug}: got a hyper-parameter without a default, expected one for each")
-        own: dict[str, Any] = {"hyper": hyper, "coordinate": variant, "build": factory, "sets": sets, "number": number}
+        own: dict[str, Any] = {"hyper": hyper, "coordinate": variant, "build": factory, "sets": sets}
         register(Method(slug, name, *cell, family, relation, citation, **own))
         return factory
 

@@ -68,7 +68,7 @@ def test_the_number_is_differentiable(slug: str) -> None:
     assert slope.any()
 
 
-@pytest.mark.parametrize("slug", [s for s in FOLLOWING if METHODS[s].program.number is None])  # type: ignore[union-attr]
+@pytest.mark.parametrize("slug", [s for s in FOLLOWING if not METHODS[s].program.number])  # type: ignore[union-attr]
 def test_the_number_is_the_product_that_the_factor_names(slug: str) -> None:
     case, program = case_of(slug), METHODS[slug].program
     assert program is not None
