@@ -147,10 +147,12 @@ def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> Tab
         )
     files = [given["features"]] if isinstance(given["features"], str) else given["features"]
     labels = [given["labels"]] if given["labels"] else []
-    for name, value in {**given, **table}.items():
-        idle, option = _IDLE.get(name.removeprefix("labels_"), set()), name.replace("_", "-")
-        paths = labels if name.startswith("labels_") else files + labels * (name == "sep" and "labels_key" in given)
-        if value is not None and idle and {Path(path).suffix.lower() for path in paths} <= idle:
+    for name, idle in _IDLE.items():
+        value, option = {**given, **table}.get(name), name.replace("_", "-")
+        paths = labels if name.startswith("labels") else files
+        if name == "sep" and "labels_key" in given:  # that of the labels, too
+            paths = files + labels
+        if value is not None and {Path(path).suffix.lower() for path in paths} <= idle:
             what = f"{value!r} for {', '.join(paths) or 'no file'}"
             raise ValueError(f"{option}: got {what}, expected no --{option}, which says nothing of such a file")
     return TableOptions(**table)
@@ -158,7 +160,8 @@ def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> Tab
 
 _TYPED = {".npy", ".npz", ".safetensors", ".parquet"}
 #: Of which kinds of files an option says nothing.
-_IDLE = {"key": {".npy"}, "sep": {*_TYPED, ".xlsx"}, "decimal": {*_TYPED, ".xlsx"}, "header": _TYPED}
+_IDLE = {"key": {".npy"}, "sep": {*_TYPED, ".xlsx"}, "decimal": {*_TYPED, ".xlsx"}, "header": _TYPED,
+         "labels_key": {".npy"}, "labels_header": _TYPED}  # fmt: skip
 
 
 def say(read: Features, labels: NDArray[np.int64] | None = None) -> None:

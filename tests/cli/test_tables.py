@@ -82,6 +82,7 @@ def test_options_reach_standard_input() -> None:
         (["x.npy", "--decimal", ","], "decimal: got ',' for x.npy"),
         (["x.npy", "--no-header"], "header: got False for x.npy"),
         (["x.npy", "--labels", "x.npy", "--labels-key", "y"], "labels-key: got 'y' for x.npy"),
+        (["x.npy", "--labels", "absent.csv", "--sep", ";"], "labels: got absent.csv"),
         (["x.npy", "--labels-header"], "labels-header: got True for no file, expected no --labels-header"),
         (["gap.csv"], "features: got a gap in row 2 (counted from 1), column a of gap.csv"),
         (["x.csv", "--labels", "absent.csv"], "labels: got absent.csv"),
