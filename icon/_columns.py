@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from icon._sniff import MISSING, TRUTH, parse
-from icon.tables import TableOptions, positions
+from icon.tables import Layout, TableOptions, positions
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,18 @@ def chosen(names: list[str], options: TableOptions) -> tuple[list[int], int | No
     return used, ids[0] if ids else None
 
 
-def numbers(
-    frame: pd.DataFrame,
-    names: list[str],
-    path: str,
-    options: TableOptions,
-    decimal: str | None,
-    index: int | None = None,
-) -> Features:
-    """The columns ``0, 1, ...`` of a table that are features; ``index`` is left out unless it is asked for."""
+def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOptions) -> Features:
+    """The columns ``0, 1, ...`` of a table that are features; an index without a name is one if it is asked for."""
+    names, notes = layout.names, list(layout.notes)
     used, kept = chosen(names, options)
     called = [name or str(j) for j, name in enumerate(names)]
-    notes: list[str] = []
-    if index is not None and index in used and options.columns is None:
-        used.remove(index)
-        notes.append(f"left out column {index}, which has no name: an index (--columns or --id takes it)")
+    if layout.header and not names[0] and len(names) > 1 and 0 in used and options.columns is None:
+        used.remove(0)
+        notes.append("left out column 0, which has no name: an index (--columns or --id takes it)")
     left: dict[str, list[str]] = {"text": [], "nothing": []}
     blocks: dict[str, NDArray[Any]] = {}
     for j in used:
-        values, other = _column(frame[j], decimal)
+        values, other = _column(frame[j], layout.decimal)
         if other in left and options.columns is None:
             left[other] += [called[j]] if names[j] or other == "text" else []
             continue
@@ -88,7 +81,7 @@ def numbers(
             f"warning: column {some} counts upwards and is used as a feature (--drop {some} or --id {rising[0]})"
         )
     ids = None if kept is None else frame[kept].rename(names[kept] or "id")
-    return Features(np.hstack(list(blocks.values())), None, ids, notes)
+    return Features(np.hstack(list(blocks.values())), layout.header, ids, notes)
 
 
 def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:

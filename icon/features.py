@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from icon._columns import Features, chosen, numbers
 from icon._lazy import sp
 from icon._sniff import MISSING, TRUTH, parse
-from icon.tables import TableOptions, positions, quoted, read_columns, read_labels
+from icon.tables import Layout, TableOptions, positions, quoted, read_columns, read_labels
 
 IN_MEMORY = 2**28  # bytes up to which a file is simply read
 TEXT = (".csv", ".tsv", ".txt")
@@ -152,9 +152,8 @@ def _table(path: str, suffix: str, argument: str, key: str | None, options: Tabl
     if argument == "labels":
         return read_labels(source, path, options, key, expected)
     frame, layout = read_columns(source, path, options)
-    index = layout.header and not layout.names[0] and len(layout.names) > 1
-    features = numbers(frame, layout.names, path, options, layout.decimal, 0 if index else None)
-    return Features(features.values, layout.header, features.ids, notes + layout.notes + features.notes)
+    layout.notes[:0] = notes
+    return numbers(frame, layout, path, options)
 
 
 def _tensor(path: str, argument: str, key: str | None) -> NDArray[Any]:
@@ -184,7 +183,7 @@ def _parquet(path: str, argument: str, key: str | None, options: TableOptions) -
     names = [str(name) for name in frame.columns]
     frame.columns = pd.RangeIndex(len(names))
     if argument == "features":
-        return numbers(frame, names, path, options, None)
+        return numbers(frame, Layout(None, None, None, names), path, options)
     if key is None and len(names) != 1:
         raise ValueError(f"labels: got columns {', '.join(names[:8])} in {path}, expected one (--labels-key)")
     column = frame[0 if key is None else positions(names, quoted(key), "labels-key", "labels")[0]]

@@ -61,11 +61,11 @@ class TableOptions:
 
 @dataclass(frozen=True)
 class Layout:
-    """How delimited text is laid out. A column without a name has the name ``""``."""
+    """How a table is laid out; what only text has is None. A column without a name has the name ``""``."""
 
-    sep: str
-    decimal: str
-    header: bool
+    sep: str | None
+    decimal: str | None
+    header: bool | None
     names: list[str]
     notes: list[str] = field(default_factory=list)
 
@@ -162,9 +162,9 @@ def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it is of cells that are lost
             frame = cast(Any, pd.read_csv)(
                 lines, sep=layout.sep, decimal=layout.decimal, header=None, names=count, index_col=False,
-                skiprows=int(layout.header), skipinitialspace=True, skip_blank_lines=len(count) > 1, low_memory=False,
+                skiprows=int(layout.header or 0), skipinitialspace=True, skip_blank_lines=len(count) > 1,
                 keep_default_na=False, na_values={i: gaps for i in count if i not in kept} if kept else gaps,
-                dtype=dict.fromkeys(kept, str), **exact,
+                dtype=dict.fromkeys(kept, str), low_memory=False, **exact,
             )  # fmt: skip
         if lines.comments and not len(frame):
             raise ValueError(f"features: got only lines that begin with # below the first of {name}, expected rows")
