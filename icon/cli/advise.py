@@ -37,7 +37,7 @@ def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> No
     advice = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
     with staged(out) as stage:
         assert stage is not None
-        write_table(advice.scores, stage / "advice.csv")
+        write_table(advice.scores, stage, "advice.csv")
         (stage / "index.html").write_text(page(advice, x, labels), encoding="utf-8")
     print(advice)
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from icon._scales import centred_in_unit
-from icon.cli.output import palette, versions, write_table
+from icon.cli.output import palette, versions
 from icon.estimators.clustering import Clustering
 from icon.estimators.diagnostics import Diagnostics, entropies
 
@@ -36,30 +36,19 @@ def assignments(model: Clustering, every: bool) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1)
 
 
-def write(
-    folder: Path,
-    form: str,
-    x: NDArray[Any],
-    model: Clustering,
-    table: pd.DataFrame,
-    diagnostics: Diagnostics,
-    arguments: dict[str, Any],
-    seconds: float,
-) -> None:
-    """Assignments, report.json and clusters.png."""
-    write_table(table, folder / f"assignments.{form}")
+def write(folder: Path, x: NDArray[Any], model: Clustering, diagnostics: Diagnostics, told: dict[str, Any]) -> None:
+    """report.json, with the arguments and the seconds that are told, and clusters.png."""
     report = {
-        "arguments": arguments,
+        **told,
         "points": list(x.shape),
         "loss": float(model.loss_),
         "losses": [float(loss) for loss in model.losses_],
         "knn_recall": getattr(model, "knn_recall_", None),
         "diagnostics": {k: v for k, v in diagnostics.as_dict().items() if v is not None},
-        "seconds": round(seconds, 3),
         "versions": versions(),
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    draw(folder / "clusters.png", x, model.labels_, model.probabilities_, int(arguments["seed"]), model.verbose)
+    draw(folder / "clusters.png", x, model.labels_, model.probabilities_, int(told["arguments"]["seed"]), model.verbose)
 
 
 # -- the figure -------------------------------------------------------------------------------------------------------

@@ -46,12 +46,10 @@ def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **set
         seconds, names = time.perf_counter() - began, [f"z{i}" for i in range(settings["n_components"])]
         frame = _with_ids(pd.DataFrame(model.embedding_, columns=names), read)
         with output.staged(out) as stage:
-            if stage is None:
-                frame.to_csv(sys.stdout, index=False)
-            elif stage.suffix:
-                output.write_table(frame, stage)
-            else:
-                maps.write(stage, form, model, frame, labels, {**given, **settings, **table}, seconds)
+            output.write_table(frame, stage, f"map.{form}")
+            if stage is not None and not stage.suffix:
+                arguments = {**given, **settings, **table}
+                maps.write(stage, model, labels, {"arguments": arguments, "seconds": round(seconds, 3)})
 
 
 def _check_cost(model: Embedding, x: NDArray[Any], y: Any, quiet: bool) -> None:
@@ -100,14 +98,12 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
                 say(each, y)
             if given["clusters"] == "auto":
                 print(f"clusters: {model.n_clusters_} found", file=sys.stderr)
-            if stage is None:
-                assignments.to_csv(sys.stdout, index=False)
-            elif not whole:
-                output.write_table(assignments, stage)
+            output.write_table(assignments, stage, f"assignments.{form}")
             diagnostics = diagnose(model, labels=y)
             if stage is not None and whole:
                 x = side_by_side(model, spaces)
-                report.write(stage, form, x, model, assignments, diagnostics, {**given, **table}, seconds)
+                told = {"arguments": {**given, **table}, "seconds": round(seconds, 3)}
+                report.write(stage, x, model, diagnostics, told)
     if y is not None:
         scores = diagnostics.as_dict()
         shown = {name: round(scores[name], 4) for name in ("accuracy", "nmi", "ari", "calibration_error")}

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from icon.cli.output import palette, versions, write_table
+from icon.cli.output import palette, versions
 from icon.estimators.embedding import Embedding
 
 OURS = ("map.csv", "map.npy", "map.parquet", "map.png", "map.html", "report.json")
@@ -20,26 +19,17 @@ SCATTERED, PIXELS = 5000, 1000  # points up to which each is drawn; the longest 
 NAMED = 30  # classes up to which they are named beside a picture
 
 
-def write(
-    folder: Path,
-    form: str,
-    model: Embedding,
-    table: pd.DataFrame,
-    labels: NDArray[np.int64] | None,
-    arguments: dict[str, Any],
-    seconds: float,
-) -> None:
-    """The files of a map: the table has its coordinates, ids before them; labels colour and score it, -1 is unknown."""
+def write(folder: Path, model: Embedding, labels: NDArray[np.int64] | None, told: dict[str, Any]) -> None:
+    """report.json, with the arguments and the seconds that are told, a picture and a page of a map; labels colour and
+    score it, -1 is unknown."""
     from icon.metrics import knn_probe
 
-    write_table(table, folder / f"map.{form}")
     z = model.embedding_
-    report = {"arguments": arguments, "points": list(z.shape), "loss": float(model.loss_), "steps": model.n_iter_}
-    report["notes"] = model.notes_
+    report = {**told, "points": list(z.shape), "loss": float(model.loss_), "steps": model.n_iter_}
+    report |= {"notes": model.notes_, "versions": versions()}
     known = np.zeros(0, dtype=bool) if labels is None else labels >= 0
     if labels is not None and len(np.unique(labels[known])) > 1:
         report["k-NN accuracy in the map"] = float(knn_probe(z[known], labels[known]))
-    report |= {"seconds": round(seconds, 3), "versions": versions()}
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if z.shape[1] <= 2:
         flat, name = np.pad(z, ((0, 0), (0, 2 - z.shape[1]))), model.method_name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -80,8 +81,12 @@ def staged(out: Path | None) -> Iterator[Path | None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """By the suffix: .csv, .parquet, or .npy (one matrix, the columns as in the others)."""
+def write_table(table: pd.DataFrame, out: Path | None, name: str) -> None:
+    """To standard output, to a file, or to one of this name in a folder: .csv, .parquet, or .npy (one matrix)."""
+    if out is None:
+        table.to_csv(sys.stdout, index=False)
+        return
+    path = out if out.suffix else out / name
     if path.suffix == ".npy":
         np.save(path, table.to_numpy(np.result_type(*table.dtypes)))
     elif path.suffix == ".parquet":
