@@ -46,7 +46,7 @@ def main(
     console = Console()
     try:
         before = {m.slug for m in icon.methods()}
-        show.load(load or [])
+        show.load_modules(load or [])
         own = {m.slug for m in icon.methods()} - before
         marked = [find(name, "mark").slug for name in mark or []]
         checked = {m.slug for m in icon.methods()} if only is None else {find(name, "only").slug for name in only}

@@ -30,7 +30,7 @@ SYMBOLS = {
 }
 
 
-def _load(modules: Sequence[str] | None) -> None:
+def load_modules(modules: Sequence[str] | None) -> None:
     """Import modules of the user, which register methods and parts of their own."""
     if modules:
         sys.path.append(os.getcwd())  # where a module is sought by python -m, but not by a command
@@ -45,7 +45,7 @@ def table(style: str, as_json: bool, load: Sequence[str] | None) -> None:
     """The table with the names in its cells, as text, csv, markdown or json."""
     if as_json and style not in ("text", "json"):
         raise ValueError(f"--json: got --style {style} as well, expected only one of them")
-    _load(load)
+    load_modules(load)
     frame = registry.table()
     if style == "csv":
         sys.stdout.write(frame.to_csv())
@@ -76,7 +76,7 @@ def _names(row: str, column: str) -> Text:
 
 def show(name: str, column: str | None, as_json: bool, load: Sequence[str] | None) -> None:
     """A coordinate of a row and a column, or a method."""
-    _load(load)
+    load_modules(load)
     if column is None:
         kinds = [kind for kind, known in (("row", axes.ROWS), ("column", axes.COLUMNS)) if name.lower() in known]
         if kinds:
