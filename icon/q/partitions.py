@@ -91,6 +91,8 @@ def tells_positives(partition: Partition) -> bool:
 class Mergeable(ABC):
     """A partition of candidates that need not all be there at once: each tile of them is summed up in a few numbers."""
 
+    is_normalizer: ClassVar[bool] = False
+
     @abstractmethod
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         """What of a tile of scores ``[b, m]`` the partition depends on: some numbers for each anchor."""
@@ -123,8 +125,6 @@ class LogSumExp(Mergeable):
 class Mean(Mergeable):
     """``A = mean_k s_k``: the rescaled limit of a bandwidth σ → ∞, on scores of unit scale."""
 
-    is_normalizer: ClassVar[bool] = False
-
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         return row.hide(scores, 0.0).sum(dim=1), scores.new_full((len(scores),), row.size)
 
@@ -142,7 +142,6 @@ class SecondOrder(Mergeable):
     """
 
     temperature: float = 1.0
-    is_normalizer: ClassVar[bool] = False
 
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         mean = row.hide(scores, 0.0).sum(dim=1, keepdim=True) / row.size
@@ -168,7 +167,6 @@ class SecondMoment(Mergeable):
     """
 
     temperature: float = 1.0
-    is_normalizer: ClassVar[bool] = False
 
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         negative = row.hide(row.masses() == 0, False)
@@ -183,8 +181,6 @@ class SecondMoment(Mergeable):
 class Max(Mergeable):
     """``A = max_k s_k``: the rescaled limit of a bandwidth σ → 0; ties share the derivative."""
 
-    is_normalizer: ClassVar[bool] = False
-
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         return (row.hide(scores, -math.inf).amax(dim=1),)
 
@@ -195,8 +191,6 @@ class Max(Mergeable):
 @dataclass(frozen=True)
 class Constant(Mergeable):
     """``A = 0``: no negatives; a density whose normaliser does not depend on the embedding (BYOL)."""
-
-    is_normalizer: ClassVar[bool] = False
 
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         return (scores.new_zeros(len(scores)),)
@@ -215,8 +209,6 @@ class AlreadyNormalized(Constant):
 @dataclass(frozen=True)
 class Decoupled(Mergeable):
     """``A = log sum over the negatives of exp s_k``: the positives are out of the partition (Yeh et al. 2022)."""
-
-    is_normalizer: ClassVar[bool] = False
 
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         negative = row.hide(row.masses() == 0, False)
@@ -245,7 +237,6 @@ class Debiased(Mergeable):
     lowest: float
     tau_plus: float = 0.0
     beta: float = 0.0
-    is_normalizer: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if check.fraction(self.tau_plus, "tau_plus") == 1:
