@@ -31,7 +31,7 @@ from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights, given_weights
 from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, optional_buffer
+from icon.q.base import WHOLE, Features, Kernel, Totals, buffer_or_plain
 
 
 class Loss(nn.Module):
@@ -130,7 +130,7 @@ class Loss(nn.Module):
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
         given = None if self.stationary_anchors or anchor_weights is None else given_weights(anchor_weights)
         self.anchor_weights: Tensor | None
-        optional_buffer(self, "anchor_weights", given)
+        buffer_or_plain(self, "anchor_weights", given)
         if not q.partition.is_normalizer:
             limit = f"q is a rescaled limit or no distribution ({type(q.partition).__name__}), expected a normalised q"
             if self.normalization == "joint":

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon._values import with_names
+from icon._values import changed, with_names
 from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
@@ -151,7 +151,7 @@ class Kernel(nn.Module):
         weights = None if log_weights is None else check.constant(log_weights, "log_weights")
         if weights is not None and (weights.ndim != 1 or not bool(torch.isfinite(weights).all())):
             raise ValueError(f"log_weights: got shape {tuple(weights.shape)}, expected finite numbers (m,)")
-        optional_buffer(self, "log_weights", weights)
+        buffer_or_plain(self, "log_weights", weights)
 
     def features(
         self,
@@ -340,12 +340,18 @@ class Kernel(nn.Module):
         return f"{type(self).__name__}({self.extra_repr()})"
 
 
-def optional_buffer(module: nn.Module, name: str, tensor: Tensor | None) -> None:
-    """A buffer where there is one, and a plain None else, which is quicker to read."""
-    if tensor is None:
-        setattr(module, name, None)
+def arguments_of(q: Kernel) -> dict[str, Any]:
+    """The arguments of a distribution that differ from their defaults, but for its partition."""
+    given = {name: value for name, value in changed(q).items() if name != "partition"}
+    return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
+
+
+def buffer_or_plain(module: nn.Module, name: str, value: Tensor | float | None) -> None:
+    """A tensor as a buffer, and a plain attribute else, which is quicker to read."""
+    if isinstance(value, Tensor):
+        module.register_buffer(name, value)
     else:
-        module.register_buffer(name, tensor)
+        setattr(module, name, value)
 
 
 def positive_scale(value: Any, name: str) -> float | Tensor:

@@ -9,10 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
-from icon._values import changed
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, over_candidates
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, arguments_of, log_sum_of, mean_of, over_candidates
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -211,12 +210,12 @@ class Clusters(Kernel):
         return value
 
     def hyper_parameters(self) -> dict[str, Any]:
-        given = changed(self)
+        given = arguments_of(self)
         if self.stationary:
             given["weights"] = "stationary"
         if self.marginals_name is not None:
             given["marginals"] = self.marginals_name
-        return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
+        return given
 
 
 def _masses(value: Any, name: str, size: str) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon._values import name_of
 from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates, positive_scale
+from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, arguments_of, mean_of, over_candidates, positive_scale
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, in_range, learned_scale
 from icon.q.partitions import PARTITIONS, LogSumExp
 from icon.q.preparation import centered, moments, unit_rows
@@ -272,17 +272,11 @@ class Gaussian(Kernel):
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"metric": self.metric}
         if self.has_scale:
-            given[self.scale_name] = _shown(self.scale)
+            given[self.scale_name] = self.scale.tolist() if isinstance(self.scale, Tensor) else self.scale
         if self.partition_name != "logsumexp":
             given["partition"] = self.partition_name
-        if self.preprocess != "none":
-            given["preprocess"] = self.preprocess
-        if self.partition_name == "debiased":
-            given |= {"tau_plus": self.tau_plus, "beta": self.beta}
-        if self.learnable:
-            given["learnable"] = True
-            given |= {name: value for name, value in zip(("min", "max"), self.range, strict=True) if value is not None}
-        return given | super().hyper_parameters()
+        ends = {name: value for name, value in zip(("min", "max"), self.range, strict=True) if self.learnable and value}
+        return given | arguments_of(self) | ends
 
 
 class StudentT(Radial):
@@ -360,15 +354,10 @@ class StudentT(Radial):
         return -self.exponent * floored_log(anchors @ candidates.mT)
 
     def hyper_parameters(self) -> dict[str, Any]:
-        given: dict[str, Any] = {"dof": self.dof}
-        if self.exponent != (self.dof + 1) / 2:
-            given["exponent"] = self.exponent
-        scale = _shown(self.scale)
-        if scale != 1.0 or self.learnable:
-            given["scale"] = scale
-        if self.learnable:
-            given["learnable"] = True
-        return given | super().hyper_parameters()
+        given = {"dof": self.dof} | arguments_of(self)
+        if self.exponent == (self.dof + 1) / 2:
+            del given["exponent"]
+        return given
 
 
 def floored_log(t: Tensor) -> Tensor:
@@ -385,7 +374,3 @@ def _times(anchors: Tensor, candidates: Tensor, scale: float | Tensor) -> tuple[
     if isinstance(scale, Tensor) and scale.ndim:
         return anchors, candidates * scale[:, None]
     return (anchors, candidates) if isinstance(scale, float) and scale == 1.0 else (anchors * scale, candidates)
-
-
-def _shown(scale: float | Tensor) -> Any:
-    return scale.tolist() if isinstance(scale, Tensor) else scale
