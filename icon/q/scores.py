@@ -13,8 +13,8 @@ from torch import Tensor
 from icon import _checks as check
 from icon._values import name_of
 from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, arguments_of, mean_of, over_candidates, positive_scale
-from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, in_range, learned_scale
+from icon.q.base import Pair, Scores, Statistics, Totals, arguments_of, mean_of, over_candidates, positive_scale
+from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, Scaled
 from icon.q.partitions import PARTITIONS, LogSumExp
 from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
@@ -25,7 +25,7 @@ _OF_THE_SCALE = (*_SECOND, "debiased")  # partitions that are made of sigma or t
 _PREPROCESS = ("none", "center", "standardize")
 
 
-class Gaussian(Kernel):
+class Gaussian(Scaled):
     """``s_ij = -‖z_i - z_j‖² / 2σ²``, or ``z_i·z_j / τ`` with dot or cosine similarity.
 
     >>> import icon
@@ -120,28 +120,14 @@ class Gaussian(Kernel):
         self.tau_plus, self.beta = tau_plus, beta
         self.takes_logits = metric == "dot" and preprocess == "none" and partition in ("logsumexp", "max")
         self.has_scale = given is not None or learnable
-        self.learnable = check.flag(learnable, "learnable")
-        self.fixed_scale: float | Tensor = 1.0
         least, most = LEAST_SCALE if euclidean else LEAST_TEMPERATURE, LARGEST_SCALE
         self.range = (None if min == least else min, None if max == most else max)
-        if learnable:
-            low, high = least if min is None else min, most if max is None else max
-            self.log_scale, self._low, self._high = learned_scale(scale, name, low, high)
-        elif isinstance(scale, Tensor):
-            del self.fixed_scale
-            self.register_buffer("fixed_scale", scale)
-        else:
-            self.fixed_scale = scale
+        self.keep_scale(scale, name, learnable, least if min is None else min, most if max is None else max)
 
     @property
     def row(self) -> str:  # type: ignore[override]
         limits = dict.fromkeys(("mean", *_SECOND), "gaussian-wide") | {"max": "gaussian-narrow"}
         return limits.get(self.partition_name, "gaussian") if isinstance(self.partition_name, str) else "gaussian"
-
-    @property
-    def scale(self) -> float | Tensor:
-        """σ or τ: a number, or one per candidate ``[m]``."""
-        return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
 
     def set_scale(self, value: float) -> None:
         """Give σ or τ another value, in place where it is learned.
@@ -166,10 +152,6 @@ class Gaussian(Kernel):
             if not math.isclose(float(self.scale), scale, rel_tol=1e-5):
                 self.log_scale.copy_(before)
                 raise ValueError(f"{self.scale_name}: got {value!r}, expected a number in its range {self.range}")
-
-    @property
-    def score_parameters(self) -> tuple[Tensor, ...]:
-        return ()  # the scale is in the features
 
     @property
     def means_are_exact(self) -> bool:
@@ -279,7 +261,7 @@ class Gaussian(Kernel):
         return given | arguments_of(self) | ends
 
 
-class StudentT(Radial):
+class StudentT(Scaled, Radial):
     """``s_ij = -e log(c² + ‖z_i - z_j‖² / ν)``.
 
     >>> import icon, torch
@@ -317,15 +299,9 @@ class StudentT(Radial):
         super().__init__(LogSumExp(), margin, log_weights, detach_candidates)
         self.dof = check.positive(dof, "dof")
         self.exponent = (self.dof + 1) / 2 if exponent is None else check.positive(exponent, "exponent")
-        self.learnable = check.flag(learnable, "learnable")
-        self.fixed_scale = 1.0 if learnable else check.number(scale, "scale", least=0)
-        self.refuses_self = "" if self.fixed_scale else "scale: got 0"
-        if learnable:
-            self.log_scale, self._low, self._high = learned_scale(check.positive(scale, "scale"), "scale")
-
-    @property
-    def scale(self) -> Tensor | float:
-        return in_range(self.log_scale, self._low, self._high) if self.learnable else self.fixed_scale
+        scale = check.positive(scale, "scale") if learnable else check.number(scale, "scale", least=0)
+        self.keep_scale(scale, "scale", learnable)
+        self.refuses_self = "" if scale else "scale: got 0"
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         a, c = super().prepare(anchors, candidates, statistics)
@@ -336,12 +312,8 @@ class StudentT(Radial):
         return (a + self.dof * scale**2 * norms) / self.dof, c
 
     @property
-    def score_parameters(self) -> tuple[Tensor, ...]:
-        return ()  # the scale is in the features
-
-    @property
     def is_radial(self) -> bool:
-        return not self.learnable and self.fixed_scale > 0 and self._is_bare
+        return not (self.learnable or self.refuses_self) and self._is_bare
 
     @property
     def law(self) -> tuple[str, tuple[float, ...]]:
