@@ -28,7 +28,7 @@ from icon.p.base import Distribution
 from icon.p.masses import Masses
 from icon.p.rows import Rows
 from icon.p.support import Support
-from icon.q.base import Kernel
+from icon.q.base import Batch, Kernel
 from icon.q.partitions import Competition, Mergeable, Partition, as_partition
 
 TOLERANCE = 1e-12
@@ -125,7 +125,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     _is_a("q", q, Kernel, "an object of a subclass of icon.q.Kernel")
     q = deepcopy(q).double()  # the caller's own keeps its dtype
     anchors, candidates = _points(7, d, 0), _points(5, d, 1)
-    a, c, _ = q.features(anchors, candidates, Support(7, 5))
+    a, c, _ = q.features(Batch(anchors, candidates, Support(7, 5)))
     whole = q.weighted_score(a, c)
     _that(whole.shape == (7, 5), f"score has shape {tuple(whole.shape)}, expected (7, 5)")
     _close(torch.cat([q.weighted_score(a[:3], c), q.weighted_score(a[3:], c)]), whole, "the score of blocks")
@@ -134,7 +134,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     kept = a.clone(), c.clone()
     q.weighted_score(a, c)
     _that(torch.equal(a, kept[0]) and torch.equal(c, kept[1]), "score writes over its arguments")
-    _gradient(lambda z: q.weighted_score(*q.features(z, candidates, Support(7, 5))[:2]), anchors, "score")
+    _gradient(lambda z: q.weighted_score(*q.features(Batch(z, candidates, Support(7, 5)))[:2]), anchors, "score")
 
 
 def check_partition(partition: Partition | Callable[..., torch.Tensor]) -> None:

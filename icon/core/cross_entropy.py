@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from icon.core.evaluators import CPU_SMALL, SMALL
 from icon.p.base import Distribution
 from icon.p.support import Support
-from icon.q.base import Kernel
+from icon.q.base import Batch, Kernel
 from icon.q.partitions import LogSumExp
 
 
@@ -32,7 +32,7 @@ def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: objec
     targets = p.one_positive(target, n, m, anchors.device) if is_small else None
     if targets is None:
         return None
-    a, c, _ = q.features(anchors, candidates, Support(n, m))
+    a, c, _ = q.features(Batch(anchors, candidates, Support(n, m)))
     scores = a @ c.mT
     value = nn.functional.cross_entropy(scores, targets)
     return (value + nn.functional.cross_entropy(scores.mT, targets)) / 2 if both else value

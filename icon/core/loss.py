@@ -31,7 +31,7 @@ from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights, given_weights
 from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Features, Kernel, Totals, buffer_or_plain
+from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain
 
 
 class Loss(nn.Module):
@@ -433,7 +433,7 @@ class Loss(nn.Module):
                 of_candidates = ring.own(of_candidates)
         if n * m > MANY and anchors.is_cpu and not torch.compiler.is_compiling():
             refuse_if_too_large(self.block, q.is_product, n, d, m)
-        a, c, statistics = features or q.features(anchors, candidates, rows.support, of_candidates, self.totals)
+        a, c, statistics = features or q.features(Batch(anchors, candidates, rows.support, of_candidates, self.totals))
         moved = rows.to(a.device, a.dtype)
         counted, weights = self._weigh(whole, rows, given, a)
         if whole is not rows:
@@ -445,7 +445,7 @@ class Loss(nn.Module):
         p, support = moved.masses, rows.support
         entropy = None if p.hard_targets is not None else moved.entropy()
         if q.has_factors:
-            weights = weights * q.anchor_factors(c, p, support, statistics).to(weights)
+            weights = weights * q.anchor_factors(p, support, statistics).to(weights)
         settings = (self.divergence, None, self.block, rows.is_distribution)
         problem = Problem(q, p, support, a, c, weights, entropy, counted, statistics, *settings)
         penalty = q.penalty(anchors, self.totals) if q.has_penalty else None

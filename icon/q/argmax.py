@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
-from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics
 from icon.q.partitions import AlreadyNormalized
 from icon.q.scores import METRICS, Gaussian
 
@@ -40,17 +39,10 @@ class Argmax(Kernel):
         self._scores = Gaussian(check.choice(metric, "metric", METRICS))
         self.takes_logits = self._scores.takes_logits
 
-    def statistics(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None,
-        totals: Totals,
-    ) -> Statistics:
-        if support.offset is not None:
+    def statistics(self, batch: Batch) -> Statistics:
+        if batch.support.offset is not None:
             raise ValueError("input: got one set of points, expected a pair (z, prototypes) where q is an arg-max")
-        return self._scores.statistics(anchors, candidates, support, weights, totals)
+        return self._scores.statistics(batch)
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         return self._scores.prepare(anchors, candidates, statistics)

@@ -41,12 +41,6 @@ class Whole:
         return x.detach()
 
 
-def over_candidates(totals: Totals) -> Totals:
-    """Sums over the candidates of all parts; each part holds all of them unless it says otherwise."""
-    sums: Totals = getattr(totals, "candidates", WHOLE)
-    return sums
-
-
 def mean_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
     """``[d]`` the mean row of all parts."""
     if isinstance(totals, Whole):
@@ -76,6 +70,30 @@ class Features(NamedTuple):
     anchors: Tensor
     candidates: Tensor
     statistics: Statistics
+
+
+class Batch(NamedTuple):
+    """What features are made from.
+
+    Args:
+        anchors: ``[n, d]``.
+        candidates: ``[m, d]``; the same tensor where both are one set.
+        support: where the anchors stand among the candidates.
+        weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
+        totals: sums over the other parts of the anchors, where there are some.
+    """
+
+    anchors: Float[Tensor, "n d"]
+    candidates: Float[Tensor, "m d"]
+    support: Support
+    weights: Float[Tensor, " m"] | None = None
+    totals: Totals = WHOLE
+
+    @property
+    def over_candidates(self) -> Totals:
+        """Sums over the candidates of all parts; each part holds all of them unless it says otherwise."""
+        sums: Totals = getattr(self.totals, "candidates", WHOLE)
+        return sums
 
 
 def exchanged(statistics: Statistics) -> Statistics:
@@ -125,7 +143,7 @@ class Kernel(nn.Module):
     takes_logits: bool = False
     has_penalty: ClassVar[bool] = False
     has_state: ClassVar[bool] = False
-    #: Whether `statistics` sums over the parts of the candidates (`over_candidates`), where there are some.
+    #: Whether `statistics` sums over the parts of the candidates (`Batch.over_candidates`), where there are some.
     joins_candidates: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
@@ -153,33 +171,23 @@ class Kernel(nn.Module):
             raise ValueError(f"log_weights: got shape {tuple(weights.shape)}, expected finite numbers (m,)")
         buffer_or_plain(self, "log_weights", weights)
 
-    def features(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None = None,
-        totals: Totals = WHOLE,
-    ) -> Features:
+    def features(self, batch: Batch) -> Features:
         """Features ``[n, r]`` and ``[m, r]`` for `score`, in float32 at least, and the statistics they rest on.
 
         Args:
-            anchors: ``[n, d]``.
-            candidates: ``[m, d]``.
-            support: where the anchors stand among the candidates.
-            weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
-            totals: sums over the other parts of the anchors, where there are some.
+            batch: the points, of any type.
 
         Raises:
             ValueError: log-weights of another number of candidates.
         """
+        anchors, candidates, support, weights, totals = batch
         one = anchors is candidates
         if anchors.dtype in _HALF:
             anchors = anchors.float()
             candidates = anchors if one else candidates.float()
         if self.detach_candidates:
             candidates = candidates.detach()
-        statistics = self.statistics(anchors, candidates, support, weights, totals)
+        statistics = self.statistics(Batch(anchors, candidates, support, weights, totals))
         a, c = self.prepare(anchors, candidates, statistics)
         if self.log_weights is None:
             return Features(a, c, statistics)
@@ -189,22 +197,11 @@ class Kernel(nn.Module):
         a, c = torch.cat([a, torch.ones_like(a[:, :1])], 1), torch.cat([c, extra[:, None]], 1)
         return Features(a, c, statistics)
 
-    def statistics(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None,
-        totals: Totals,
-    ) -> Statistics:
+    def statistics(self, batch: Batch) -> Statistics:
         """What `prepare` needs of all points together, by name: sizes of clusters, a centre, a scale.
 
         Args:
-            anchors: ``[n, d]``, in float32 at least.
-            candidates: ``[m, d]``, in float32 at least.
-            support: where the anchors stand among the candidates.
-            weights: ``[m]`` stationary weights of the candidates, where `needs_marginal`.
-            totals: sums over the other parts of the anchors.
+            batch: the points, in float32 at least; with weights where `needs_marginal`.
         """
         return {}
 
@@ -286,13 +283,10 @@ class Kernel(nn.Module):
         """
         return None
 
-    def anchor_factors(
-        self, candidates: Float[Tensor, "m r"], p: Masses, support: Support, statistics: Statistics
-    ) -> Float[Tensor, " n"]:
+    def anchor_factors(self, p: Masses, support: Support, statistics: Statistics) -> Float[Tensor, " n"]:
         """``[n]`` what the divergence of each anchor is multiplied with, where `has_factors`; without gradient.
 
         Args:
-            candidates: ``[m, r]`` as `prepare` made them.
             p: the masses.
             support: where the anchors stand among the candidates.
             statistics: what `statistics` gave.
@@ -333,17 +327,16 @@ class Kernel(nn.Module):
         weights = {} if self.log_weights is None else {"log_weights": self.log_weights.tolist()}
         return {name: value for name, value in given.items() if value} | weights
 
+    def _arguments(self) -> dict[str, Any]:
+        """The same as `changed` tells them, but for the partition."""
+        given = {name: value for name, value in changed(self).items() if name != "partition"}
+        return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
+
     def extra_repr(self) -> str:
         return with_names(self.hyper_parameters())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
-
-
-def arguments_of(q: Kernel) -> dict[str, Any]:
-    """The arguments of a distribution that differ from their defaults, but for its partition."""
-    given = {name: value for name, value in changed(q).items() if name != "partition"}
-    return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
 
 
 def buffer_or_plain(module: nn.Module, name: str, value: Tensor | float | None) -> None:

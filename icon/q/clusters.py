@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, arguments_of, log_sum_of, mean_of, over_candidates
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -106,25 +106,19 @@ class Clusters(Kernel):
         self.weights: Tensor | None
         self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
 
-    def statistics(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None,
-        totals: Totals,
-    ) -> Statistics:
+    def statistics(self, batch: Batch) -> Statistics:
+        support = batch.support
         if self.agreement and support.offset is None:
             raise ValueError("target: got aligned sets, expected ids [n] of points that both sets have")
-        log_phi, every = self._log_phi(candidates), over_candidates(totals)
+        log_phi, every = self._log_phi(batch.candidates), batch.over_candidates
         marginals = self._marginals(log_phi, every)
         if marginals is not None:
             return {"log phi": log_phi, "marginals": marginals}
-        if anchors.shape[1] > support.m:
+        if log_phi.shape[1] > support.m:
             raise ValueError(
-                f"input: got {anchors.shape[1]} clusters, expected at most {support.m}, the number of points"
+                f"input: got {log_phi.shape[1]} clusters, expected at most {support.m}, the number of points"
             )
-        d = weights if self.stationary else self.weights
+        d = batch.weights if self.stationary else self.weights
         if d is None:
             sizes = {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every)}
             return sizes | {"number": log_phi.new_full((), support.m)} if self.leak else sizes
@@ -189,9 +183,7 @@ class Clusters(Kernel):
         super()._load_from_state_dict(state, prefix, *rest)
 
     @torch.no_grad()
-    def anchor_factors(
-        self, candidates: Float[Tensor, "m r"], p: Masses, support: Support, statistics: Statistics
-    ) -> Float[Tensor, " n"]:
+    def anchor_factors(self, p: Masses, support: Support, statistics: Statistics) -> Float[Tensor, " n"]:
         phi, start = statistics["log phi"].exp(), support.offset or 0
         return (phi[start : start + support.n] * p.average(phi)).sum(dim=1)
 
@@ -210,7 +202,7 @@ class Clusters(Kernel):
         return value
 
     def hyper_parameters(self) -> dict[str, Any]:
-        given = arguments_of(self)
+        given = self._arguments()
         if self.stationary:
             given["weights"] = "stationary"
         if self.marginals_name is not None:

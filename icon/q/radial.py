@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icon.p.support import Support
-from icon.q.base import Kernel, Pair, Scores, Statistics, Totals, mean_of, over_candidates
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, mean_of
 
 
 class Radial(Kernel):
@@ -40,15 +39,8 @@ class Radial(Kernel):
     @abstractmethod
     def radial(self, squared: Float[Tensor, "*k"]) -> Float[Tensor, "*k"]: ...
 
-    def statistics(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None,
-        totals: Totals,
-    ) -> Statistics:
-        return {"centre": mean_of(candidates.detach(), over_candidates(totals))}
+    def statistics(self, batch: Batch) -> Statistics:
+        return {"centre": mean_of(batch.candidates.detach(), batch.over_candidates)}
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         return squared_distance_features(anchors, candidates, statistics["centre"])

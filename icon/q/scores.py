@@ -12,8 +12,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._values import name_of
-from icon.p.support import Support
-from icon.q.base import Pair, Scores, Statistics, Totals, arguments_of, mean_of, over_candidates, positive_scale
+from icon.q.base import Batch, Pair, Scores, Statistics, mean_of, positive_scale
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, Scaled
 from icon.q.partitions import PARTITIONS, LogSumExp
 from icon.q.preparation import centered, moments, unit_rows
@@ -191,23 +190,16 @@ class Gaussian(Scaled):
             return math.inf
         return 1.001 / self.scale if self.has_scale else 1.001
 
-    def statistics(
-        self,
-        anchors: Float[Tensor, "n d"],
-        candidates: Float[Tensor, "m d"],
-        support: Support,
-        weights: Float[Tensor, " m"] | None,
-        totals: Totals,
-    ) -> Statistics:
+    def statistics(self, batch: Batch) -> Statistics:
         statistics = {}
         if self.preprocess != "none":
-            of_candidates = moments(candidates, over_candidates(totals))
+            of_candidates = moments(batch.candidates, batch.over_candidates)
             # Anchors that are a part of the candidates are measured by all of them.
-            of_anchors = moments(anchors, totals) if support.offset is None else of_candidates
+            of_anchors = moments(batch.anchors, batch.totals) if batch.support.offset is None else of_candidates
             statistics = {"anchor mean": of_anchors[0], "anchor variance": of_anchors[1]}
             statistics |= {"candidate mean": of_candidates[0], "candidate variance": of_candidates[1]}
         elif self.metric == "sqeuclidean":
-            statistics = {"centre": mean_of(candidates.detach(), over_candidates(totals))}
+            statistics = {"centre": mean_of(batch.candidates.detach(), batch.over_candidates)}
         return statistics
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
@@ -258,7 +250,7 @@ class Gaussian(Scaled):
         if self.partition_name != "logsumexp":
             given["partition"] = self.partition_name
         ends = {name: value for name, value in zip(("min", "max"), self.range, strict=True) if self.learnable and value}
-        return given | arguments_of(self) | ends
+        return given | self._arguments() | ends
 
 
 class StudentT(Scaled, Radial):
@@ -326,7 +318,7 @@ class StudentT(Scaled, Radial):
         return -self.exponent * floored_log(anchors @ candidates.mT)
 
     def hyper_parameters(self) -> dict[str, Any]:
-        given = {"dof": self.dof} | arguments_of(self)
+        given = {"dof": self.dof} | self._arguments()
         if self.exponent == (self.dof + 1) / 2:
             del given["exponent"]
         return given

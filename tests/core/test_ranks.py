@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 import icon
+from icon.q.base import Batch
 from tests.cases import Largest
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
 from tests.ranks import assert_told, run
@@ -162,8 +163,8 @@ def test_options_of_a_ring() -> None:
 
 
 class Centred(icon.q.Kernel):
-    def statistics(self, anchors: Tensor, candidates: Tensor, *rest: Any) -> dict[str, Tensor]:
-        return {"mean": candidates.mean(dim=0)}
+    def statistics(self, batch: Batch) -> dict[str, Tensor]:
+        return {"mean": batch.candidates.mean(dim=0)}
 
 
 @pytest.mark.parametrize(
