@@ -112,7 +112,7 @@ class Ranks:
         self, own: Callable[[int], tuple[Any, Any, Any]], parameters: Iterable[tuple[str, Tensor]]
     ) -> list[Any]:
         """The input, the target and the weights of all ranks, from those of this one; points that travel stay here."""
-        group, error, mine, replicated = self.group, None, None, self.replicated
+        group, error, mine, replicated = self.group, None, _Known([], {}, {}), self.replicated
         views: list[Any] = []
         local: list[Any] = []
         given: list[Any] = []
@@ -129,18 +129,17 @@ class Ranks:
             given = [] if weights is None else _local(weights, [len(views[0])], "weights")
             self._device = views[0].device
             learned = {name: float(x.detach().sum()) for name, x in parameters if check.values_matter(x)}
-            mine = _Known(
-                [_facts(x) for x in views[:shared]], [_facts(x) for x in local], [_facts(x) for x in given], learned
-            )
+            parts = {"input": views[:shared], "target": local, "weights": given}
+            kinds = {name: " and ".join(map(_kind, part)) or "None" for name, part in parts.items()}
+            mine = _Known([_number(x) for part in parts.values() for x in part], kinds, learned)
         except Exception as failure:
             error = failure
-        every = _known_to_all(mine, group)
-        if every is None:
+        numbers = exchange.alike(mine.numbers, None if error else f"{mine.kinds} {mine.learned}", group)
+        if numbers is None:
             every = exchange.agreed(mine, error, group)
-            _refuse_other_parameters([each.learned for each in every])
-            for name in ("input", "target", "weights"):
-                _refuse_other_kinds([getattr(each, name) for each in every], name)
-        self._sizes = [[each.input[k].n for each in every] for k in range(shared)]
+            _refuse_others(every)
+            numbers = [each.numbers for each in every]
+        self._sizes = [[each[k] // 2 for each in numbers] for k in range(shared)]
         sizes = self._sizes[0]
         if not any(sizes):
             raise ValueError("input: got no point on any rank, expected some")
@@ -148,16 +147,16 @@ class Ranks:
         self.n = sum(sizes) if self.by_ring or replicated else None
         if self.n is not None:
             views[:shared] = [torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x for x in views[:shared]]
-            targets = self._gathered(local + given, [each.target + each.weights for each in every])
+            targets = self._gathered(local + given, [each[shared:] for each in numbers])
         else:
-            whole = self._gathered(views[:shared] + local + given, [[*e.input, *e.target, *e.weights] for e in every])
+            whole = self._gathered(views[:shared] + local + given, numbers)
             views[:shared], targets = whole[:shared], whole[shared:]
         weights = targets.pop() if given else None
         target = targets[0] if len(targets) == 1 else tuple(targets) if targets else None
         return [views[0] if len(views) == 1 else tuple(views), target, weights]
 
-    def _gathered(self, mine: list[Any], every: list[list[_Facts]]) -> list[Any]:
-        """The rows of all ranks; with a gradient where any of them has one."""
+    def _gathered(self, mine: list[Any], numbers: list[list[int]]) -> list[Any]:
+        """The rows of all ranks, of which each has a `_number`; with a gradient where any of them has one."""
         joined: list[Any] = list(mine)
         tensors: dict[int, Tensor] = {}
         for k, x in enumerate(mine):
@@ -167,9 +166,9 @@ class Ranks:
                 joined[k] = sp.vstack(exchange.objects(sp.csr_array(x), self.group))
                 continue
             # Each rank takes part in each exchange of gradients.
-            learns = any(facts[k].requires_grad for facts in every) and not x.requires_grad
+            learns = any(each[k] % 2 for each in numbers) and not x.requires_grad
             tensors[k] = (x.detach().requires_grad_() if learns else x).to(self._device)
-        sizes = [[facts[k].n for facts in every] for k in tensors]
+        sizes = [[each[k] // 2 for each in numbers] for k in tensors]
         for k, rows in zip(tensors, exchange.rows(list(tensors.values()), sizes, self.group), strict=True):
             joined[k] = rows.to(mine[k].device)
         return joined
@@ -186,46 +185,27 @@ class Ranks:
         exchange.agree(error, self._device, self.group)
 
 
-class _Facts(NamedTuple):
-    """What ranks know of each other's tensors before they exchange them."""
-
-    n: int
-    kind: str
-    requires_grad: bool
-
-
 class _Known(NamedTuple):
-    """What a rank has, and the learned parameters of its loss."""
+    """What ranks know of each other's tensors before they exchange them, and of the parameters of the loss."""
 
-    input: list[_Facts]
-    target: list[_Facts]
-    weights: list[_Facts]
+    numbers: list[int]
+    kinds: dict[str, str]
     learned: dict[str, float]
 
 
-def _known_to_all(mine: _Known | None, group: Any) -> list[_Known] | None:
-    """What each rank knows, where all have the same but for numbers of points; None where one has failed or has not."""
-    if mine is None:
-        exchange.alike([], None, group)
-        return None
-    facts = [*mine.input, *mine.target, *mine.weights]
-    kind = f"{[[x.kind for x in part] for part in mine[:3]]} {mine.learned}"
-    counts = exchange.alike([2 * x.n + x.requires_grad for x in facts], kind, group)
-    if counts is None:
-        return None
-    every = []
-    for numbers in counts:
-        told = iter([_Facts(k // 2, x.kind, bool(k % 2)) for k, x in zip(numbers, facts, strict=True)])
-        views, targets, weights = ([next(told) for _ in part] for part in mine[:3])
-        every.append(_Known(views, targets, weights, mine.learned))
-    return every
-
-
-def _facts(x: Any) -> _Facts:
+def _number(x: Any) -> int:
+    """How many rows there are, and whether they learn."""
     if isinstance(x, Rows):
-        return _Facts(x.n, f"prepared rows {x.n} x {x.m}", False)
+        return 2 * x.n
+    return 2 * int(x.shape[0]) + (not sp.issparse(x) and x.requires_grad)
+
+
+def _kind(x: Any) -> str:
+    """What is to be the same on all ranks."""
+    if isinstance(x, Rows):
+        return f"prepared rows {x.n} x {x.m}"
     shape = ", ".join(["n", *map(str, x.shape[1:])])
-    return _Facts(x.shape[0], f"[{shape}] of {x.dtype}", not sp.issparse(x) and x.requires_grad)
+    return f"[{shape}] of {x.dtype}"
 
 
 def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:
@@ -245,21 +225,19 @@ def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:
     return parts
 
 
-def _refuse_other_kinds(every: list[list[_Facts]], name: str) -> None:
-    """Raise on all ranks where what they have cannot be put together."""
-    kinds = [" and ".join(facts.kind for facts in each) or "None" for each in every]
-    for rank, kind in enumerate(kinds):
-        if kind != kinds[0]:
-            raise ValueError(f"{name}: got {kinds[0]} on rank 0 and {kind} on rank {rank}, expected the same on each")
-
-
-def _refuse_other_parameters(every: list[dict[str, float]]) -> None:
-    """Raise on all ranks where a parameter of the loss has come apart."""
-    for name in every[0]:
-        values = [each[name] for each in every]
-        for rank, value in enumerate(values):
-            if value != values[0]:
+def _refuse_others(every: list[_Known]) -> None:
+    """Raise on all ranks where a parameter of the loss has come apart, or what they have cannot be put together."""
+    first = every[0]
+    for rank, each in enumerate(every):
+        for name, value in first.learned.items():
+            if each.learned[name] != value:
                 raise ValueError(
-                    f"{name}: got {values[0]:.6g} on rank 0 and {value:.6g} on rank {rank}, expected the same on all: "
-                    "wrap the loss in DistributedDataParallel, which averages the gradients of its parameters"
+                    f"{name}: got {value:.6g} on rank 0 and {each.learned[name]:.6g} on rank {rank}, expected the same "
+                    "on all: wrap the loss in DistributedDataParallel, which averages the gradients of its parameters"
+                )
+    for rank, each in enumerate(every):
+        for name, kind in first.kinds.items():
+            if each.kinds[name] != kind:
+                raise ValueError(
+                    f"{name}: got {kind} on rank 0 and {each.kinds[name]} on rank {rank}, expected the same on each"
                 )
