@@ -28,10 +28,10 @@ from icon.core.memory import MANY, bytes_needed, refuse_if_too_large
 from icon.core.problem import Problem
 from icon.core.ranks import Ranks
 from icon.core.reduction import Direction, Reduction, Terms
-from icon.core.weights import AnchorWeights, given_weights
+from icon.core.weights import AnchorWeights
 from icon.p.base import Distribution, Sets, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain
+from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain, shares
 
 
 class Loss(nn.Module):
@@ -128,7 +128,7 @@ class Loss(nn.Module):
         self.stationary_anchors = isinstance(anchor_weights, str)
         if self.stationary_anchors:
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
-        given = None if self.stationary_anchors or anchor_weights is None else given_weights(anchor_weights)
+        given = None if self.stationary_anchors or anchor_weights is None else shares(anchor_weights, "anchor_weights")
         self.anchor_weights: Tensor | None
         buffer_or_plain(self, "anchor_weights", given)
         if not q.partition.is_normalizer:
@@ -386,7 +386,7 @@ class Loss(nn.Module):
         if self.normalization == "joint" or self.stationary_anchors:
             how = "normalization='joint'" if self.normalization == "joint" else "anchor_weights='stationary'"
             raise ValueError(f"weights: got numbers with {how}, expected None: p weights its anchors")
-        return given_weights(weights, "weights")
+        return shares(weights, "weights")
 
     def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
         """The direction from the second set to the first, from the same features."""

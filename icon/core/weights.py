@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,22 +40,10 @@ class AnchorWeights:
                 if presence.device != like.device:
                     presence = rows.to(like.device, like.dtype).masses.presence()
                 counted = presence > 0
-        of_equals = (
-            given is None and not (isinstance(rows, WeightedRows) or self.stationary) and isinstance(self.totals, Whole)
-        )
-        if not of_equals:
-            return counted, self._weights(rows, counted, given, like)
-        if counted is None:
+        weighted = given is not None or isinstance(rows, WeightedRows) or self.stationary
+        if counted is None and not weighted and isinstance(self.totals, Whole):
             return None, like.new_full((n,), 1 / n if self.mean else 1.0)
-        equal = counted.to(like)
-        if not self.mean:
-            return counted, equal
-        return counted, equal / (equal.sum().clamp_min(1) if self._leaves_out else n)
-
-    @property
-    def _leaves_out(self) -> bool:
-        """Whether anchors without a positive are left out of the mean."""
-        return self.on_no_positive == "skip" or self.leaves_out
+        return counted, self._weights(rows, counted, given, like)
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
@@ -74,7 +61,7 @@ class AnchorWeights:
         if not self.mean:
             return weights
         # What the sum is divided by: the same weights, unless p counts its anchors in another way.
-        kept = counted if self._leaves_out else None
+        kept = counted if self.on_no_positive == "skip" or self.leaves_out else None
         if isinstance(rows, WeightedRows):
             divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
             divisors = divisors if kept is None else divisors * kept
@@ -111,17 +98,3 @@ def marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -
         return rows.marginal.to(like)
     ones = like.new_ones(rows.n) if counted is None else counted.to(like)
     return ones / totals.sum(ones.sum()).clamp_min(1)
-
-
-def given_weights(given: Any, name: str = "anchor_weights") -> Tensor:
-    """The weights ``[n]`` that a user gives, checked.
-
-    Raises:
-        TypeError: a tensor that requires a gradient, which it would never get.
-        ValueError: not a vector of finite numbers >= 0 of which some are positive.
-    """
-    weights = check.constant(given, name)
-    known = check.values_matter(weights)
-    if weights.ndim != 1 or (known and not bool((weights.isfinite() & (weights >= 0)).all() & (weights.sum() > 0))):
-        raise ValueError(f"{name}: got shape {tuple(weights.shape)}, expected finite numbers >= 0 (n,), some > 0")
-    return weights if weights.is_floating_point() else weights.double()

@@ -347,6 +347,22 @@ def buffer_or_plain(module: nn.Module, name: str, value: Tensor | float | None) 
         setattr(module, name, value)
 
 
+def shares(given: Any, name: str, size: str = "n") -> Tensor:
+    """Weights or marginals that a user gives, a vector ``[size]``, checked.
+
+    Raises:
+        TypeError: a tensor that requires a gradient, which it would never get.
+        ValueError: not a vector of finite numbers >= 0 of which some are positive.
+    """
+    numbers = check.constant(given, name)
+    wrong = "" if numbers.ndim != 1 else " with negative, infinite or only zero entries"
+    fine = (torch.isfinite(numbers) & (numbers >= 0)).all() & (numbers.sum() > 0)
+    if numbers.ndim != 1 or (check.values_matter(numbers) and not bool(fine)):
+        shape = tuple(numbers.shape)
+        raise ValueError(f"{name}: got shape {shape}{wrong}, expected finite numbers >= 0 ({size},), some > 0")
+    return numbers if numbers.is_floating_point() else numbers.double()
+
+
 def positive_scale(value: Any, name: str) -> float | Tensor:
     """A temperature or bandwidth > 0: a number, or one per candidate ``[m]``."""
     tensor = check.constant(value, name, " (learnable=True makes a parameter)")

@@ -11,7 +11,7 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, shares
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -89,7 +89,7 @@ class Clusters(Kernel):
             marginals = None
         self.marginals: Tensor | None
         if marginals is not None:
-            marginals = _masses(marginals, "marginals", "C")
+            marginals = shares(marginals, "marginals", "C")
             if not bool((marginals > 0).all()):
                 raise ValueError("marginals: got an entry 0, expected numbers > 0 (C,)")
         if self.marginals_name == "moving":
@@ -104,7 +104,7 @@ class Clusters(Kernel):
             weights = None
         self.needs_marginal = self.stationary
         self.weights: Tensor | None
-        self.register_buffer("weights", None if weights is None else _masses(weights, "weights", "m"))
+        self.register_buffer("weights", None if weights is None else shares(weights, "weights", "m"))
 
     def statistics(self, batch: Batch) -> Statistics:
         support = batch.support
@@ -208,13 +208,3 @@ class Clusters(Kernel):
         if self.marginals_name is not None:
             given["marginals"] = self.marginals_name
         return given
-
-
-def _masses(value: Any, name: str, size: str) -> Tensor:
-    """A vector of finite numbers >= 0, some of them above."""
-    masses = check.constant(value, name)
-    finite = masses.ndim == 1 and bool((torch.isfinite(masses) & (masses >= 0)).all())
-    if not finite or not bool(masses.sum() > 0):
-        given = f"shape {tuple(masses.shape)} with negative, infinite or only zero entries"
-        raise ValueError(f"{name}: got {given}, expected finite numbers >= 0 ({size},), some > 0")
-    return masses
