@@ -144,13 +144,12 @@ class Gaussian(Scaled):
                     f"{self.scale_name}: got {value!r}, expected loss.replace(q=...): the partition depends on it"
                 )
             self.fixed_scale, self.has_scale = scale, True
-            return
-        with torch.no_grad():
-            before = self.log_scale.clone()
-            self.log_scale.fill_(math.log(scale))
-            if not math.isclose(float(self.scale), scale, rel_tol=1e-5):
-                self.log_scale.copy_(before)
-                raise ValueError(f"{self.scale_name}: got {value!r}, expected a number in its range {self.range}")
+        elif not self._low - 1e-6 <= math.log(scale) <= self._high + 1e-6:
+            low, high = math.exp(self._low), math.exp(self._high)
+            raise ValueError(f"{self.scale_name}: got {value!r}, expected a number in its range, {low:g} to {high:g}")
+        else:
+            with torch.no_grad():
+                self.log_scale.fill_(math.log(scale))
 
     @property
     def means_are_exact(self) -> bool:

@@ -320,7 +320,7 @@ def test_a_temperature_is_read_and_set() -> None:
             with pytest.raises(ValueError, match=r"^temperature: got "):
                 loss.temperature = wrong
     loss = icon.method("clip", temperature=0.2, learnable=True, min_temperature=0.1)
-    with pytest.raises(ValueError, match=r"^temperature: got 0.05, expected a number in its range"):
+    with pytest.raises(ValueError, match=r"^temperature: got 0.05, expected a number in its range, 0.1 to 1"):
         loss.temperature = 0.05
     assert float(loss.temperature) == pytest.approx(0.2)
     assert icon.method("t-sne").temperature is None
