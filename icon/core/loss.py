@@ -20,7 +20,7 @@ from icon.core.autocast import lost_in_half_precision, without_autocast
 from icon.core.cross_entropy import cross_entropies, cross_entropy
 from icon.core.divergence import DIVERGENCES, Divergence, called, resolve
 from icon.core.evaluators import EVALUATORS, Evaluator
-from icon.core.evaluators.ring import Ring, refuse_without_all
+from icon.core.evaluators.ring import refuse_without_all
 from icon.core.exchange import Group
 from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
@@ -377,8 +377,7 @@ class Loss(nn.Module):
             if every and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
                 every.append(self._back(every[0], views, given, of_anchors))
             else:
-                ring = None if self._ranks is None else self._ranks.ring(j)
-                every.append(self._direction(views[i], views[j], given, len(views) > 1, part, None, of_anchors, ring))
+                every.append(self._direction(views, i, j, given, part, of_anchors))
         return every
 
     def _weights_of_a_call(self, weights: Any) -> Tensor:
@@ -394,21 +393,22 @@ class Loss(nn.Module):
         if target is None and self.p.aligned and not self.p.operations:  # p is the same both ways
             return forth._replace(problem=problem)
         features = Features(problem.anchors, problem.candidates, problem.statistics)
-        return self._direction(views[1], views[0], target, True, None, features, given)
+        return self._direction(views, 1, 0, target, None, given, features)
 
     def _direction(
         self,
-        anchors: Tensor,
-        candidates: Tensor,
+        views: list[Tensor],
+        i: int,
+        j: int,
         target: Any,
-        paired: bool,
         part: slice | None,
-        features: Features | None,
         given: Tensor | None,
-        ring: Ring | None = None,
+        features: Features | None = None,
     ) -> Direction:
+        """The anchors of view i against the candidates of view j."""
+        anchors, candidates, paired = views[i], views[j], len(views) > 1
         (n, d), m, q = anchors.shape, candidates.shape[0], self._parts[1]
-        anchors_of_all = None if self._ranks is None else self._ranks.n
+        anchors_of_all, ring = (None, None) if self._ranks is None else (self._ranks.n, self._ranks.ring(j))
         n = anchors_of_all or n
         m = m if ring is None else sum(ring.sizes)
         if m < 2 and not paired and self.p.made_from not in ("labels", "nothing"):

@@ -88,7 +88,7 @@ class Grid(Evaluator):
         sums = points.sums(spaced, spaced.kernel) - itself
         partition = spaced.top + self._logs(spaced, points, sums, support.exclude_self)
         if own not in self._attraction:
-            self._attraction[own] = Links(own, z, two_sets=points.charges is not None) if few else Groups(own)
+            self._attraction[own] = Links(own, z, two_sets=len(z) > n) if few else Groups(own)
         attraction = self._attraction[own]
         if isinstance(attraction, Links):
             expected = mean_scores(z, attraction, q)[:n]

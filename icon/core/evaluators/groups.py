@@ -40,7 +40,7 @@ class Groups:
         key = q.law or repr(q), nodes.shape, nodes.spacing, nodes.dtype, z.device
         if k not in self._spectra or self._spectra[k][0] != key:
             self._spectra[k] = key, nodes.spectrum(q.radial)
-        return field_sums(z, nodes, self._spectra[k][1])
+        return field_sums(z, nodes, self._spectra[k][1], torch.ones_like(z[:, 0]))
 
 
 def _by_pairs(z: Tensor, rows: Tensor, q: Kernel) -> Tensor:

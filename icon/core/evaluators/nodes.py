@@ -178,23 +178,21 @@ def field_sums(
     z: Float[Tensor, "n 2"],
     nodes: Nodes | Pairs,
     spectrum: Tensor,
-    charges: Float[Tensor, " n"] | None = None,
+    charges: Float[Tensor, " n"],
     moves: bool = True,
 ) -> Float[Tensor, " n"]:
     """``φ_i = sum_k q_k K(z_i - z_k)`` of the points of the nodes, the point itself among them.
 
-    A charge q is 1 where none are given. The derivative by ``z`` is ``c_i ∇φ(z_i) + q_i ∇φ_c(z_i)``, with what is sent
-    back as the charges c of the last. ``moves`` tells whether a gradient of the points with charges is wanted.
+    A charge q is 0 or 1, that of the last point 1. The derivative by ``z`` is ``c_i ∇φ(z_i) + q_i ∇φ_c(z_i)``, with
+    what is sent back as the charges c of the last. ``moves`` tells whether a gradient of the points with charges is
+    wanted.
     """
-    sums = nodes.sums(nodes.z.new_ones(len(z)) if charges is None else charges, spectrum)
+    sums = nodes.sums(charges, spectrum)
 
     def gradients(upstream: Tensor) -> list[Tensor]:
         own = upstream[:, None] * sums[:, 1:]
-        if charges is None:
-            lowest, highest = upstream.aminmax()
-            if bool((highest - lowest).abs() <= 1e-5 * torch.maximum(highest.abs(), lowest.abs())):
-                return [(2 * own).to(z.dtype)]
-            own = own + nodes.sums(upstream, spectrum)[:, 1:]
+        if torch.allclose(upstream, upstream[-1] * charges.to(upstream), rtol=1e-5, atol=0.0):
+            own = 2 * own
         elif moves:
             own = own + charges[:, None] * nodes.sums(upstream, spectrum)[:, 1:]
         return [own.to(z.dtype)]

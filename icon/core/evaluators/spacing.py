@@ -45,27 +45,26 @@ class Points:
     Args:
         z: of one set; or the anchors, and after them the candidates.
         n: anchors.
-        charges: of two sets, 0 for anchors and 1 for candidates; None where all are both.
+        charges: of two sets, 0 for anchors and 1 for candidates; 1 where all are both.
         moves: whether a gradient of the candidates is wanted.
     """
 
     z: Tensor
     n: int
-    charges: Tensor | None
+    charges: Tensor
     moves: bool
 
     @classmethod
     def of(cls, problem: Problem) -> Points:
         anchors, candidates = problem.q.coordinates(problem.anchors, problem.candidates)
-        one_set, n, charges = problem.support.offset is not None, problem.support.n, None
-        z = candidates if one_set else torch.cat([anchors, candidates])
-        if not one_set:
-            charges = torch.cat([z.new_zeros(n), z.new_ones(len(candidates))])
+        z, n, charges = candidates, problem.support.n, torch.ones_like(candidates[:, 0])
+        if problem.support.offset is None:
+            z, charges = torch.cat([anchors, z]), torch.cat([z.new_zeros(n), charges])
         return cls(torch.nn.functional.pad(z, (0, 2 - z.shape[1])), n, charges, candidates.requires_grad)
 
     @property
     def candidates(self) -> Tensor:
-        return self.z if self.charges is None else self.z[self.n :]
+        return self.z[self.n :] if len(self.z) > self.n else self.z
 
     @property
     def pairs(self) -> int:
@@ -164,9 +163,7 @@ class Spaced:
         return Errors(value, gradient, noise), moved
 
     def _sums(self, points: Points, law: Law) -> Tensor:
-        z = points.z.detach()
-        charges = z.new_ones(len(z)) if points.charges is None else points.charges
-        return self.nodes.sums(charges, self.spectrum(law))
+        return self.nodes.sums(points.charges, self.spectrum(law))
 
     def _off(self, points: Points, law: Law, rows: Tensor, true: Tensor) -> Tensor:
         """``[r, 3]`` how far the grid's sums and gradients are from the exact ones."""
