@@ -49,7 +49,7 @@ class Radial(Kernel):
         return self.radial((anchors @ candidates.mT).clamp_min(0))
 
 
-def squared_distance_features(a: Tensor, c: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
+def squared_distance_features(a: Tensor, c: Tensor, centre: Tensor | float) -> tuple[Tensor, Tensor]:
     """Features whose product is the squared distance: ``[-2a, ‖a‖², 1] · [c, 1, ‖c‖²]``.
 
     Both sets are first moved by the same centre, which changes no distance and keeps rounding small.

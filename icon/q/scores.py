@@ -226,7 +226,7 @@ class Gaussian(Scaled):
                 else centered(candidates, statistics["candidate mean"], statistics["candidate variance"], standardize)
             )
         if self.metric == "sqeuclidean":
-            centre = statistics["centre"] if "centre" in statistics else candidates.detach().mean(dim=0)
+            centre = statistics.get("centre", 0.0)  # points that are centred already have theirs at 0
             if unit != 1.0:
                 anchors, centre = anchors / unit, centre / unit
                 candidates = anchors if one else candidates / unit

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 import icon
+from icon.p.support import Support
+from icon.q.base import Batch
 from tests import dense
 from tests.cases import assert_close, assert_same, gradients, normal
 
@@ -222,3 +224,22 @@ def test_what_is_global_is_named_in_the_problem() -> None:
     for problem, mine, theirs in ((forth, *views), (back, *views[::-1])):
         assert_close(problem.statistics["anchor mean"], mine.mean(dim=0))
         assert_close(problem.statistics["candidate mean"], theirs.mean(dim=0))
+
+
+@pytest.mark.parametrize(
+    "q",
+    [
+        icon.q.Gaussian(sigma=0.7),
+        icon.q.Gaussian(sigma=0.7, preprocess="center"),
+        icon.q.Gaussian(sigma=0.7, preprocess="standardize"),
+        icon.q.Gaussian("cosine", temperature=0.5, preprocess="standardize"),
+        icon.q.StudentT(2.0),
+    ],
+    ids=repr,
+)
+def test_scores_between_parts_that_are_prepared_apart(q: icon.q.Kernel) -> None:
+    """As ranks of a ring do, which know of all points what the statistics hold."""
+    z = normal(12, 3)
+    statistics = q.statistics(Batch(z, z, Support(12, 12, True, 0)))
+    whole, first, last = (q.prepare(x, x, statistics) for x in (z, z[:5], z[5:]))
+    assert_close(q.score(first[0], last[1]), q.score(*whole)[:5, 5:])

@@ -130,6 +130,7 @@ def options_of_a_ring(rank: int) -> dict[str, float]:
     graph = inputs("graph")
     losses = {
         "learned": (icon.method("simclr", temperature=0.3, learnable=True), target),
+        "centred": (icon.loss("gaussian", "pairs", sigma=1.0, preprocess="standardize"), target),
         "margin": (icon.loss("gaussian", "pairs", temperature=0.5, margin=0.2), target),
         "moving": (icon.Loss(icon.p.Pairs(), icon.q.Clusters(marginals="moving", exponent=0.8)), target),
         "stationary": (icon.Loss(icon.p.Graph(), icon.q.Clusters(leak=0.1, weights="stationary")), graph[1]),
