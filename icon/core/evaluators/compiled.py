@@ -22,8 +22,8 @@ _score = numba.extending.register_jitable(inline="always", fastmath=True, error_
 
 
 @_inline
-def _weights(u, shares, slopes, fractions):
-    """Quintic B-spline at ``u`` in [0, 1) from the first of six nodes, and its slope; ``fractions[p] = 1/(p-1)``."""
+def _weights(u, shares, slopes):
+    """Quintic B-spline at ``u`` in [0, 1) from the first of six nodes, and its slope."""
     one = shares.dtype.type(1)
     shares[0], shares[1] = one - u, u
     for p in range(3, ORDER + 1):
@@ -31,7 +31,7 @@ def _weights(u, shares, slopes, fractions):
             slopes[0], slopes[ORDER - 1] = -shares[0], shares[ORDER - 2]
             for k in range(1, ORDER - 1):
                 slopes[k] = shares[k - 1] - shares[k]
-        part = fractions[p]
+        part = one / shares.dtype.type(p - 1)
         shares[p - 1] = u * shares[p - 2] * part
         for k in range(p - 2, 0, -1):
             place = u + shares.dtype.type(p - 1 - k)
@@ -40,14 +40,14 @@ def _weights(u, shares, slopes, fractions):
 
 
 @_loop
-def spread(z, low, inverse, charges, fractions, grid, start, stop):
+def spread(z, low, inverse, charges, grid, start, stop):
     """Add the charges of some points to the nodes about them."""
     wx, wy, dx = np.empty(ORDER, z.dtype), np.empty(ORDER, z.dtype), np.empty(ORDER, z.dtype)
     for i in range(start, stop):
         x, y = (z[i, 0] - low[0]) * inverse, (z[i, 1] - low[1]) * inverse
         bx, by = int(x), int(y)
-        _weights(x - z.dtype.type(bx), wx, dx, fractions)
-        _weights(y - z.dtype.type(by), wy, dx, fractions)
+        _weights(x - z.dtype.type(bx), wx, dx)
+        _weights(y - z.dtype.type(by), wy, dx)
         for j in range(ORDER):
             share = wx[j] * charges[i]
             for k in range(ORDER):
@@ -55,15 +55,15 @@ def spread(z, low, inverse, charges, fractions, grid, start, stop):
 
 
 @_loop
-def gather(z, low, inverse, grid, fractions, found, start, stop):
+def gather(z, low, inverse, grid, found, start, stop):
     """Value and gradient ``[n, 3]`` of what is on the nodes, at some points."""
     wx, wy = np.empty(ORDER, z.dtype), np.empty(ORDER, z.dtype)
     dx, dy = np.empty(ORDER, z.dtype), np.empty(ORDER, z.dtype)
     for i in range(start, stop):
         x, y = (z[i, 0] - low[0]) * inverse, (z[i, 1] - low[1]) * inverse
         bx, by = int(x), int(y)
-        _weights(x - z.dtype.type(bx), wx, dx, fractions)
-        _weights(y - z.dtype.type(by), wy, dy, fractions)
+        _weights(x - z.dtype.type(bx), wx, dx)
+        _weights(y - z.dtype.type(by), wy, dy)
         value, along_x, along_y = z.dtype.type(0), z.dtype.type(0), z.dtype.type(0)
         for j in range(ORDER):
             line, slope = z.dtype.type(0), z.dtype.type(0)

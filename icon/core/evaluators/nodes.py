@@ -96,13 +96,13 @@ class Nodes:
         loops = loops_for(self.z)
         if loops is None:
             return self._spread_by_torch(charges)
-        z, low, parts = self.z.numpy(), self.low.numpy(), _parts(self.z)
+        z, low = self.z.numpy(), self.low.numpy()
         inverse = z.dtype.type(1 / self.spacing)
         own: dict[int, np.ndarray[Any, Any]] = {}
 
         def spread(thread: int, start: int, stop: int) -> None:
             own[thread] = np.zeros(self.half, z.dtype)
-            loops.spread(z, low, inverse, charges.numpy(), parts, own[thread], start, stop)
+            loops.spread(z, low, inverse, charges.numpy(), own[thread], start, stop)
 
         shared(spread, len(z))
         first, *others = (own[thread] for thread in sorted(own))
@@ -112,10 +112,10 @@ class Nodes:
         loops = loops_for(self.z)
         if loops is None:
             return self._gather_by_torch(field)
-        z, low, parts, sums = self.z.numpy(), self.low.numpy(), _parts(self.z), self.z.new_empty(len(self.z), 3)
+        z, low, sums = self.z.numpy(), self.low.numpy(), self.z.new_empty(len(self.z), 3)
         inverse = z.dtype.type(1 / self.spacing)
         shared(
-            lambda k, start, stop: loops.gather(z, low, inverse, field.numpy(), parts, sums.numpy(), start, stop),
+            lambda k, start, stop: loops.gather(z, low, inverse, field.numpy(), sums.numpy(), start, stop),
             len(z),
         )
         return sums
@@ -225,11 +225,6 @@ def spline_weights(u: Float[Tensor, "*k"]) -> tuple[Float[Tensor, "*k 6"], Float
         slopes = [a - b for a, b in zip(left, right, strict=True)]
         weights = [((u + p - 1 - k) * left[k] + (1 - u + k) * right[k]) / (p - 1) for k in range(p)]
     return torch.stack(weights, dim=-1), torch.stack(slopes, dim=-1)
-
-
-def _parts(like: Tensor) -> np.ndarray[tuple[int], np.dtype[np.floating]]:
-    """``1 / (p - 1)`` at place p, in the precision of the loops."""
-    return (1 / torch.arange(-1, ORDER, dtype=torch.float64).clamp_min(1)).to(like.dtype).numpy()
 
 
 def _distances(count: int, spacing: float, device: torch.device) -> Tensor:
