@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from itertools import accumulate
 from math import prod
 from typing import Any, TypeAlias, TypeVar
 
@@ -188,25 +187,17 @@ class _Rows(torch.autograd.Function):
     def forward(ctx: Any, sizes: list[list[int]], group: Any, *mine: Tensor) -> tuple[Tensor, ...]:
         ctx.sizes, ctx.group, ctx.rank = sizes, group, dist.get_rank(group)
         widths = [x.element_size() * prod(x.shape[1:]) for x in mine]
-        # Where each tensor begins in the message of each rank; the longest message is the length of all.
-        starts = [
-            list(accumulate((_aligned(width * n) for width, n in zip(widths, of_rank, strict=True)), initial=0))
-            for of_rank in zip(*sizes, strict=True)
-        ]
-        message = torch.zeros(max(of_rank[-1] for of_rank in starts), dtype=torch.uint8, device=mine[0].device)
-        for start, x in zip(starts[ctx.rank], mine, strict=False):
-            if x.numel() == 0:  # whose strides may be any, and then it is not seen as bytes
-                continue
-            own = x.detach().contiguous().view(-1).view(torch.uint8)
-            message[start : start + len(own)] = own
-        received = [torch.empty_like(message) for _ in starts]
+        # Of each tensor, the message has room for the most rows of any rank, to bytes at which any dtype may begin.
+        lengths = [-(-width * max(of_ranks) // 16) * 16 for width, of_ranks in zip(widths, sizes, strict=True)]
+        message = torch.zeros(sum(lengths), dtype=torch.uint8, device=mine[0].device)
+        for part, x in zip(torch.split(message, lengths), mine, strict=True):
+            if x.numel():  # of an empty one the strides may be any, and then it is not seen as bytes
+                part[: x.nbytes] = x.detach().contiguous().view(-1).view(torch.uint8)
+        received = [torch.empty_like(message) for _ in sizes[0]]
         dist.all_gather(received, message, group=group)
-        gathered = []
+        every, gathered = [torch.split(whole, lengths) for whole in received], []
         for k, (x, width) in enumerate(zip(mine, widths, strict=True)):
-            parts = [
-                whole[of_rank[k] : of_rank[k] + width * n].view(x.dtype)
-                for whole, of_rank, n in zip(received, starts, sizes[k], strict=True)
-            ]
+            parts = [each[k][: width * n].view(x.dtype) for each, n in zip(every, sizes[k], strict=True)]
             gathered.append(torch.cat(parts).view(-1, *x.shape[1:]))
         ctx.mark_non_differentiable(*(x for x in gathered if not x.is_floating_point()))
         return tuple(gathered)
@@ -222,8 +213,3 @@ class _Rows(torch.autograd.Function):
             own = part.view_as(gradients[k])[start : start + ctx.sizes[k][ctx.rank]]
             own_gradients[k] = own.to(gradients[k].dtype)
         return None, None, *own_gradients
-
-
-def _aligned(size: int) -> int:
-    """The bytes after which a tensor of any dtype may begin."""
-    return -(-size // 16) * 16
