@@ -120,7 +120,8 @@ class Gaussian(Scaled):
         self.takes_logits = metric == "dot" and preprocess == "none" and partition in ("logsumexp", "max")
         self.has_scale = given is not None or learnable
         least, most = LEAST_SCALE if euclidean else LEAST_TEMPERATURE, LARGEST_SCALE
-        self.range = (None if min == least else min, None if max == most else max)
+        self.min = min if learnable and min != least else None
+        self.max = max if learnable and max != most else None
         self.keep_scale(scale, name, learnable, least if min is None else min, most if max is None else max)
 
     @property
@@ -248,8 +249,7 @@ class Gaussian(Scaled):
             given[self.scale_name] = self.scale.tolist() if isinstance(self.scale, Tensor) else self.scale
         if self.partition_name != "logsumexp":
             given["partition"] = self.partition_name
-        ends = {name: value for name, value in zip(("min", "max"), self.range, strict=True) if self.learnable and value}
-        return given | self._arguments() | ends
+        return given | self._arguments()
 
 
 class StudentT(Scaled, Radial):

@@ -137,37 +137,34 @@ class Spaced:
         spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(points.z.device)
         alone = self._sums(points, self.kernel)[:n, 0].topk(min(SPARSE, n), largest=False).indices
         rows = torch.cat([spaced, alone])
-        laws = [self.kernel, self.q.radial] if self.of_scores else [self.kernel]
-        return _Truth(rows, len(spaced), [_exact(points, law, rows) for law in laws])
+        return _Truth(rows, len(spaced), [_exact(points, law, rows) for law in self._laws])
 
     def errors(self, points: Points, truth: _Truth, tolerance: float) -> tuple[Errors, float]:
         """How far the grid's sums are from the exact ones; and how far that may move a point, as a share of the
         kernel's width and of the map's."""
-        exact, off = truth.sums[0][:, 0], self._off(points, self.kernel, truth.rows, truth.sums[0])
-        noise = float(off[truth.spaced :, 0].abs().max())
+        pairs = zip(self._laws, truth.sums, strict=True)
+        off, *off_scores = (self._sums(points, law)[truth.rows].double() - true for law, true in pairs)
+        exact, noise, value, moved = truth.sums[0][:, 0], float(off[truth.spaced :, 0].abs().max()), 0.0, 0.0
         told = exact >= self.least(noise, tolerance)  # the others are computed exactly
-        value = float((off[:, 0].abs() / exact)[told].amax()) if bool(told.any()) else 0.0
+        if bool(told.any()):
+            value = float((off[:, 0].abs() / exact)[told].amax())
+            # A point stands where its log-sum's slope is that of the attraction, whose own slope is about 1/width².
+            slopes = off[:, 1:] / torch.minimum(exact, exact.mean())[:, None]
+            extent = float(points.z.detach().std(dim=0).norm())
+            moved = self.width**2 * float(slopes[told].norm(dim=1).amax()) / min(self.width, extent)
         errors = [Errors(value, _share(off, truth.sums[0]), noise)]
-        # A point stands where its log-sum's slope is that of the attraction, whose own slope is about 1/width².
-        slopes = off[:, 1:] / torch.minimum(exact, exact.mean())[:, None]
-        extent = float(points.z.detach().std(dim=0).norm())
-        moved = (
-            self.width**2 * float(slopes[told].norm(dim=1).amax()) / min(self.width, extent)
-            if bool(told.any())
-            else 0.0
-        )
-        if self.of_scores:
-            off, true = self._off(points, self.q.radial, truth.rows, truth.sums[1]), truth.sums[1]
-            errors.append(Errors(float(off[:, 0].abs().max()) / len(points.candidates), _share(off, true), 0.0))
+        for each in off_scores:
+            value = float(each[:, 0].abs().max()) / len(points.candidates)
+            errors.append(Errors(value, _share(each, truth.sums[1]), 0.0))
         value, gradient, noise = (max(each) for each in zip(*errors, strict=True))
         return Errors(value, gradient, noise), moved
 
     def _sums(self, points: Points, law: Law) -> Tensor:
         return self.nodes.sums(points.charges, self.spectrum(law))
 
-    def _off(self, points: Points, law: Law, rows: Tensor, true: Tensor) -> Tensor:
-        """``[r, 3]`` how far the grid's sums and gradients are from the exact ones."""
-        return self._sums(points, law)[rows].double() - true
+    @property
+    def _laws(self) -> list[Law]:
+        return [self.kernel, self.q.radial] if self.of_scores else [self.kernel]
 
 
 class _Truth(NamedTuple):
