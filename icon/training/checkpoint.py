@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from icon.core.loss import Loss
 from icon.nn import EMA
+from icon.training.schedules import catch_up
 from icon.training.shares import Ranks
 
 _DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
@@ -33,6 +35,7 @@ class Checkpoint:
     loss: Loss
     mapper: nn.Module
     optimizer: Optimizer
+    scheduler: LRScheduler | None
     teacher: EMA | None
     identity: dict[str, Any]
     path: Path | None
@@ -115,6 +118,14 @@ class Checkpoint:
                 theirs = header["run"].get(key)
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
                 raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")
+        losses: list[float] = tensors["losses"].tolist()
+        if self.scheduler is not None:
+            catch_up(self.scheduler, losses)
+            rates, theirs = (
+                [each["lr"] for each in groups] for groups in (self.optimizer.param_groups, header["groups"])
+            )
+            if rates != theirs:
+                raise ValueError(f"checkpoint: got {path} of a run with another schedule (delete it to start afresh)")
         try:
             for name, module in self._modules():
                 module.load_state_dict(_under(name, tensors))
@@ -129,7 +140,6 @@ class Checkpoint:
         torch.set_rng_state(tensors["random.cpu"])
         if self._on_gpu and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
-        losses: list[float] = tensors["losses"].tolist()
         return losses
 
 

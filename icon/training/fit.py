@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import LBFGS, Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from icon import _checks as check
@@ -22,10 +22,10 @@ from icon.nn import EMA
 from icon.p import adjacency
 from icon.p.base import Sets
 from icon.p.rows import Rows
-from icon.training.batches import Draw, Sampler, what_is_seen
+from icon.training.batches import Draw, Sampler, all_points, batches
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
-from icon.training.schedules import advance, catch_up, described, scheduler_of
+from icon.training.schedules import advance, described, scheduler_of
 from icon.training.shares import Ranks
 from icon.training.state import Draws, seeded, settled
 
@@ -54,7 +54,6 @@ def fit(
     learning_rate: float = 1e-3,
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
     batch_size: int | None = None,
-    negatives: int | None = None,
     decay: bool = False,
     schedule: Callable[[Optimizer], LRScheduler] | None = None,
     max_norm: float | None = None,
@@ -89,19 +88,17 @@ def fit(
             (`icon.training.Sampler`), which then decides what a step sees.
         steps: updates of the parameters.
         learning_rate: of Adam.
-        optimizer: from parameters to an optimiser; None is Adam with ``learning_rate``.
+        optimizer: from parameters to an optimiser whose step takes one gradient; None is Adam with ``learning_rate``.
         batch_size: None evaluates all points at each step. A number b draws b anchors i, and with each one partner j
             from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for ``sum_j p_ij s_ij``, while
             the partition runs over the b partners. The loss is then that of the sampled p. Walks and debiasing at the
             end of p's operations are never computed: partners are drawn by walking, and uniform mass is spread over
             the batch. Where p is between points and labels (cross-entropy), b points are drawn with their labels.
-        negatives: with ``batch_size``, spread the uniform mass over this many partners drawn at random for each anchor
-            instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
-            (clusters), costs O(b) instead of O(b²).
         teacher: a moving average of the mapper, updated after each step.
         decay: let the learning rate fall linearly to zero over the second half of the steps.
         schedule: from the optimiser to a scheduler of `torch.optim.lr_scheduler`, which moves once per step; one that
-            watches a number (``ReduceLROnPlateau``) is given the loss.
+            watches a number (``ReduceLROnPlateau``) is given the loss. A checkpoint is compared with its class, its
+            numbers and the learning rates that it gave until then; what a function of your own gives later is not.
         max_norm: > 0; longer gradients, of all parameters together, are scaled to this length before each update.
         tol: stop when the mean loss of the last ``patience`` steps improves on that of the ``patience`` steps before by
             less than ``tol`` times its size; 0 never stops.
@@ -120,6 +117,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
+        TypeError: no such optimiser.
         ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
             that cannot be written, found before the first step; ranks with other data, p or settings.
     """
@@ -132,6 +130,11 @@ def fit(
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
+    if not isinstance(method, Optimizer) or isinstance(method, LBFGS):
+        raise TypeError(
+            f"optimizer: got one that gives {type(method).__name__}, expected an optimiser of torch.optim whose step "
+            "takes one gradient (LBFGS takes several)"
+        )
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     group = getattr(loss, "group", None)  # any module of the same form will do as a loss
     ranks = Ranks(group, seed, parameters[0].device)
@@ -139,20 +142,20 @@ def fit(
     ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
     mapper.train()
     with settled(), draws:
-        draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
+        seen = all_points if batch_size is None else partial(batches, batch_size=batch_size)
+        draw = ranks.checked(partial(seen, loss, mapper, inputs, target, ranks=ranks))
         rates = scheduler_of(method, schedule, decay, steps)
         made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
         if checkpoint is not None or ranks.world > 1:
-            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
-                     "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
-                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
+            made |= {"seed": seed, "batch_size": batch_size, "tol": tol, "decay": decay, "patience": patience,
+                     "min_grad_norm": min_grad_norm, "steps": steps if decay else None, "max_norm": limit,
+                     "schedule": described(rates)}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, method, inputs, target)
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
-        run = Checkpoint(loss, mapper, method, teacher, made, file, ranks)
+        run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
         losses = run.begin(resume)
-        catch_up(rates, method, losses)
     work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not (stopped or flat or _stalled(losses, tol, patience)):

@@ -29,7 +29,8 @@ class PairSampler(Composable):
     Args:
         rows: p before any walk.
         weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
-        negatives: None spreads the uniform mass over the whole batch; a number over this many random ones.
+        negatives: None spreads the uniform mass over the whole batch; a number over this many random ones, an unbiased
+            estimate of their mean score which, where q's partition is known (clusters), costs O(b) instead of O(b²).
         steps: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
             average of p. A walk that cannot go on is drawn anew, as the average leaves it out.
         alpha: uniform mass of debiasing, beside what the rows have.
@@ -71,11 +72,6 @@ class PairSampler(Composable):
         uniform: Tensor = Debias(self.alpha).onto(torch.zeros(self.rows.n).double() if spread is None else spread)
         return uniform
 
-    @property
-    def spreads_mass(self) -> bool:
-        """Whether the rows have uniform mass."""
-        return self._uniform is not None
-
     @cached
     def _anchors(self) -> Tensor:
         anchors = self._goes_on.nonzero().flatten()
@@ -86,9 +82,7 @@ class PairSampler(Composable):
         return anchors
 
     @classmethod
-    def of(
-        cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False, negatives: int | None = None
-    ) -> PairSampler:
+    def of(cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False) -> PairSampler:
         """Pairs from the p of a loss. Prepared rows are taken as they are; of a target no walk is computed.
 
         Args:
@@ -96,14 +90,13 @@ class PairSampler(Composable):
             target: what its p is made from, or prepared rows.
             sets: the sizes of the two sets that p relates.
             weighted: draw anchors by the weights that p gives them.
-            negatives: how many points stand for the uniform mass of each anchor; None: no such sample.
         """
         if isinstance(target, Rows) or loss.normalization == "joint":
             rows = loss.p(target, sets)
             rows = rows if loss.normalization == "row" or rows.is_joint else rows.symmetrized
-            return cls(rows, weighted, negatives)
+            return cls(rows, weighted)
         p: Distribution = loss.p
-        sampler = cls(p.before_operations(target, sets), weighted, negatives)
+        sampler = cls(p.before_operations(target, sets), weighted)
         for operation in p.operations:
             sampler = sampler._after(operation, target, sets)
         return sampler

@@ -35,17 +35,12 @@ def advance(scheduler: LRScheduler | None, loss: float) -> None:
         scheduler.step()
 
 
-def catch_up(scheduler: LRScheduler | None, method: Optimizer, losses: Sequence[float]) -> None:
-    """Move as often as a run did that is resumed; the optimiser keeps the rates that it was loaded with."""
-    if scheduler is None:
-        return
-    loaded = [{name: value for name, value in group.items() if name != "params"} for group in method.param_groups]
+def catch_up(scheduler: LRScheduler, losses: Sequence[float]) -> None:
+    """Move as often as a run did that is resumed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the optimiser has made no step
         for loss in losses:
             advance(scheduler, loss)
-    for group, kept in zip(method.param_groups, loaded, strict=True):
-        group.update(kept)
 
 
 def described(scheduler: LRScheduler | None) -> str:

@@ -6,6 +6,7 @@ import copy
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -446,37 +447,6 @@ def test_bad_arguments(change, line: str, x: Tensor) -> None:  # type: ignore[no
         fit(**{**arguments, **change})
 
 
-def test_negatives_beside_a_sampler_are_refused(x: Tensor) -> None:
-    sampler = PairSampler(clusters(0.25).p(x), negatives=2)
-    with pytest.raises(
-        ValueError, match=r"^negatives: got 3 with a sampler that has 2, expected None: the sampler decides"
-    ):
-        fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=3)
-    fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=2)
-
-
-@pytest.mark.parametrize(
-    ("loss", "batch_size", "line"),
-    [
-        (lambda: clusters(0.25), None, r"^negatives: got 3 without batch_size, expected None: every step sees all"),
-        (clusters, 8, r"^negatives: got 3 for a p without uniform mass to spread, expected p\.debias"),
-        (
-            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(partition="decoupled")),
-            8,
-            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
-        ),
-        (
-            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(margin=0.5)),
-            8,
-            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
-        ),
-    ],
-)
-def test_negatives_that_would_not_count_are_refused(loss: Any, batch_size: int | None, line: str, x: Tensor) -> None:
-    with pytest.raises(ValueError, match=line):
-        fit(loss(), noisy(), x, x, steps=1, batch_size=batch_size, negatives=3)
-
-
 def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
     joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
     with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):
@@ -543,6 +513,25 @@ def test_a_schedule_of_torch_moves_the_rate_and_resumes(name: str, x: Tensor, tm
     assert torch.equal(whole, resumed)
     with pytest.raises(ValueError, match="with schedule"):
         fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, checkpoint=tmp_path / "run")
+
+
+def test_a_run_with_another_function_of_the_rate_is_refused(x: Tensor, tmp_path: Path) -> None:
+    def one(factor: float, steps: int) -> list[float]:
+        torch.manual_seed(0)
+        schedule = partial(lr_scheduler.LambdaLR, lr_lambda=lambda step: factor**step)
+        return fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, steps=steps, schedule=schedule,
+                   checkpoint=tmp_path / "run").losses  # fmt: skip
+
+    first = one(0.9, 3)
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*run of a run with another schedule \(delete it"):
+        one(0.8, 6)
+    assert one(0.9, 6)[:3] == first
+
+
+def test_an_optimizer_that_takes_no_single_gradient_is_refused(x: Tensor) -> None:
+    for optimizer, kind in ((torch.optim.LBFGS, "LBFGS"), (lambda parameters: None, "NoneType")):
+        with pytest.raises(TypeError, match=rf"^optimizer: got one that gives {kind}, expected"):
+            fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, steps=2, optimizer=optimizer)
 
 
 def test_a_schedule_that_is_none(x: Tensor) -> None:
