@@ -26,20 +26,23 @@ READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Any]] = {
 
 def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """One file, written beside its place and moved there when it is whole; a ValueError if it cannot be written."""
-    target = Path(path)
     text = json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True)
-    header = {"icon": text}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    real = target.resolve()  # a link is followed
+    try:
+        put(Path(path), to_bytes(stored, metadata={"icon": text}))
+    except OSError as error:
+        raise ValueError(f"path: got {path}, expected a file that can be written ({error.strerror})") from None
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file, which takes the place of the one that is there when it is whole; a link is followed."""
+    real = path.resolve()
     unfinished = real.with_name(f".{real.name}.{os.getpid()}")
     try:
-        try:
-            unfinished.write_bytes(to_bytes(stored, metadata=header))  # with the mode that the umask gives
-            os.replace(unfinished, real)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"path: got {target}, expected a file that can be written ({error.strerror})") from None
+        unfinished.write_bytes(data)  # with the mode that the umask gives
+        os.replace(unfinished, real)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, Tensor]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from icon.core.loss import Loss
 from icon.nn import EMA
+from icon.serialization import put
 from icon.training.schedules import catch_up
 from icon.training.shares import Ranks
 
@@ -61,11 +62,9 @@ class Checkpoint:
         return losses
 
     def _begin(self, path: Path, resume: bool) -> list[float]:
-        trial = _partial(path)
         try:
             if self.ranks.rank == 0:
-                trial.touch()
-                trial.unlink()
+                TemporaryFile(dir=path.resolve().parent).close()
         except OSError as error:
             raise ValueError(
                 f"checkpoint: got {path} ({error.strerror}), expected a file in a folder that can be written"
@@ -76,7 +75,7 @@ class Checkpoint:
         """Write the state after these losses; a kill leaves the old file or the new one."""
         if self.path is None:
             return
-        self.ranks.buffers(module for _, module in self._modules())
+        self.ranks.take_from_first(x for _, module in self._modules() for x in module.buffers())
         states = self.ranks.states()
         write = partial(self._save, self.path, losses, states)
         self.ranks.checked(write if self.ranks.rank == 0 else lambda: None)
@@ -95,13 +94,8 @@ class Checkpoint:
             for key, value in entries.items():
                 (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
         header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
-        # As bytes: a file that Python opens has the mode that the umask gives.
-        data = save({k: v.detach().contiguous().clone() for k, v in tensors.items()}, {"icon": json.dumps(header)})
-        try:
-            _partial(path).write_bytes(data)
-            os.replace(_partial(path), path.resolve())
-        finally:
-            _partial(path).unlink(missing_ok=True)
+        stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+        put(path, save(stored, {"icon": json.dumps(header)}))
 
     def _load(self, path: Path) -> list[float]:
         """Put back the state of the file, and return the losses before it."""
@@ -141,12 +135,6 @@ class Checkpoint:
         if self._on_gpu and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         return losses
-
-
-def _partial(path: Path) -> Path:
-    """Where a file is written before it takes the place of the one that is there."""
-    target = path.resolve()
-    return target.with_name(target.name + ".part")
 
 
 def _under(name: str, entries: dict[str, Any]) -> dict[str, Any]:

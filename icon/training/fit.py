@@ -136,10 +136,10 @@ def fit(
             "takes one gradient (LBFGS takes several)"
         )
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
-    group = getattr(loss, "group", None)  # any module of the same form will do as a loss
-    ranks = Ranks(group, seed, parameters[0].device)
+    ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
     draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
-    ranks.begin([mapper, loss] if teacher is None else [mapper, loss, teacher])
+    modules = [mapper, loss] if teacher is None else [mapper, loss, teacher]
+    ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
     mapper.train()
     with settled(), draws:
         seen = all_points if batch_size is None else partial(batches, batch_size=batch_size)
@@ -174,7 +174,7 @@ def fit(
                     run.save(losses)
     with draws:
         run.save(losses)
-    ranks.buffers([mapper])
+    ranks.take_from_first(mapper.buffers())
     mapper.eval()
     return Fit(losses, flat or _stalled(losses, tol, patience))
 

@@ -49,11 +49,12 @@ class Ranks:
         return x[self.part(n)] if hasattr(x, "__getitem__") and len(x) == n else x
 
     @torch.no_grad()
-    def begin(self, modules: Iterable[nn.Module]) -> None:
-        """Let all ranks start from the same parameters and buffers."""
-        for module in modules:
-            for x in (*module.parameters(), *module.buffers()):
-                self._from_first(x.data)
+    def take_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Give all ranks the parameters, or the buffers (batch statistics), of the first one."""
+        for x in () if self.alone else tensors:
+            if x.numel():
+                first = 0 if self.group is None else dist.get_global_rank(self.group, 0)
+                dist.broadcast(x.data, first, group=self.group)
 
     def same(self, made_of: Mapping[str, Any]) -> None:
         """Raise where ranks have something else by the same name."""
@@ -93,13 +94,6 @@ class Ranks:
             for parameter, gradient, count in zip(alike, sums, counts.tolist(), strict=True):
                 parameter.grad = (gradient / self.world).view_as(parameter) if count else None
 
-    @torch.no_grad()
-    def buffers(self, modules: Iterable[nn.Module]) -> None:
-        """Give all ranks the buffers (batch statistics) of the first one."""
-        for module in modules:
-            for x in module.buffers():
-                self._from_first(x)
-
     def states(self) -> dict[str, Tensor]:
         """Where the draws of each rank stand, by name."""
         if self.alone:
@@ -113,8 +107,3 @@ class Ranks:
         if not self.alone:
             with self.own_draws:
                 torch.set_rng_state(states[f"random.rank.{self.rank}"])
-
-    def _from_first(self, x: Tensor) -> None:
-        if x.numel() and not self.alone:
-            first = 0 if self.group is None else dist.get_global_rank(self.group, 0)
-            dist.broadcast(x, first, group=self.group)
