@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -47,40 +48,34 @@ def merged_k_means(
 
     Draws with torch's global generator; features may lie on disk.
     """
-    k = parts(n_clusters, len(x))
-    clusters = k_means(x, k, seed, n_init=1)
-    drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
-    joined = np.concatenate([clusters[anchors] * k + clusters[partners] for anchors, partners, _ in drawn])
-    joint = np.bincount(joined, minlength=k * k).reshape(k, k)
-    groups, balance = _groups(joint.astype(np.float64), n_clusters, balance)
-    return groups[clusters], balance
+    n, k = len(x), parts(n_clusters, len(x))
+    member = sp.csr_array((np.ones(n), k_means(x, k, seed, n_init=1), np.arange(n + 1)), shape=(n, k))
+    return merged(lambda points: member[points.numpy()], n, pairs, n_clusters, balance)
 
 
 def merged(
-    phi: Callable[[Tensor], NDArray[np.float32]], n: int, pairs: PairSampler, n_clusters: int, balance: float | None
+    phi: Callable[[Tensor], Any], n: int, pairs: PairSampler, n_clusters: int, balance: float | None
 ) -> tuple[NDArray[np.int64], float]:
     """First clusters ``[n]``: many merged (`icon.estimators.merging.merge`) by how pairs of points join them.
 
     With them comes their balance, which the pairs decide where it is None (`icon.estimators.merging.balance_of`). Draws
-    with torch's global generator. ``phi`` is asked once for the probabilities ``[n, k]`` of all points where they are
-    few, else for those of the numbered ones as they are needed.
+    with torch's global generator. ``phi`` gives probabilities ``[b, k]``, dense or sparse: it is asked once for those of
+    all points where they are few, else for those of the numbered ones as they are needed.
     """
-    if n <= SUBSET:
-        whole = phi(torch.arange(n))
-        phi = whole.__getitem__
+    whole = phi(torch.arange(n)) if n <= SUBSET else None
+
+    def of(points: Tensor) -> Any:
+        return phi(points) if whole is None else whole[points.numpy()]
+
     drawn = (pairs.draw(SUBSET) for _ in range(DRAWS))
-    joint = np.sum([phi(anchors).T @ phi(partners) for anchors, partners, _ in drawn], axis=0, dtype=np.float64)
-    groups, balance = _groups(np.asarray(joint), n_clusters, balance)
-    member = np.eye(n_clusters, dtype=np.float32)[groups]
-    clusters = [(phi(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
-    return np.concatenate(clusters), balance
-
-
-def _groups(joint: NDArray[np.float64], n_clusters: int, balance: float | None) -> tuple[NDArray[np.int64], float]:
-    """The group of each of many clusters, by how often pairs join them."""
+    joint: Any = sum((of(anchors).T @ of(partners)).astype(np.float64) for anchors, partners, _ in drawn)
+    joint = joint.toarray() if sp.issparse(joint) else joint
     joint = (joint + joint.T) / (2 * joint.sum())
     balance = balance_of(joint, n_clusters) if balance is None else balance
-    return merge(joint, n_clusters, balance), balance
+    groups = merge(joint, n_clusters, balance)
+    member = np.eye(n_clusters, dtype=np.float32)[groups]
+    clusters = [(of(part) @ member).argmax(axis=1) for part in torch.split(torch.arange(n), SUBSET)]
+    return np.concatenate(clusters), balance
 
 
 def imitate(mapper: nn.Module, inputs: Any, labels: NDArray[np.int64], n_clusters: int) -> None:
