@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr, softmax
-from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.base import ClusterMixin
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -30,15 +30,15 @@ from icon.estimators.arguments import batch_size, checked
 from icon.estimators.base import apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
 from icon.estimators.naming import names_of, order_of
-from icon.estimators.neighborhood import EXACT, Neighborhood
+from icon.estimators.neighborhood import EXACT, Neighborhood, rows_of
 from icon.estimators.run import Run, of_weighted, weighted
-from icon.estimators.saved import readable, save_estimator
+from icon.estimators.saved import Saved, readable
 from icon.estimators.spaces import read_spaces, side_by_side
 from icon.training.state import settled
 
 
 @dataclass(eq=False, repr=False)  # scikit-learn's own are kept
-class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
     """Cluster points so that neighbours share clusters: ``q_ij = sum_c φ_ic φ_jc / N_c`` follows p.
 
     >>> import icon
@@ -210,7 +210,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         del seen
         if narrow is not None and len(spaces) == 1 and nears[0].sees_directions:
             spaces = [x]  # these directions are what neighbours are searched in, too
-        bases, self.knn_recall_ = exchange.from_first(partial(near.rows, loss, spaces, y, nears), self.group)
+        bases, self.knn_recall_ = exchange.from_first(partial(rows_of, nears, spaces, y), self.group)
         whole = loss if weights is None else weighted(loss, weights)
         if weights is not None:
             bases = [of_weighted(base, weights) for base in bases]
@@ -312,7 +312,7 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         column = "knn" if made_from(self.column) == "features" else self.column
         metric = "precomputed" if self._metric == "precomputed" else "auto"
         fixed = Neighborhood(column, neighbors=self.neighbors, metric=metric)
-        joined = fixed.composed(fixed.rows(fixed.loss(n), spaces, y)[0], 0.0).to_scipy()
+        joined = fixed.composed(rows_of([fixed.at(x) for x in spaces], spaces, y)[0], 0.0).to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters_))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
@@ -322,19 +322,6 @@ class Clustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """The former name of ``restarts_``."""
         check.warn("starts_ is now restarts_", DeprecationWarning)
         return self.restarts_
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
-
-        Args:
-            path: where to; the file appears there when it is whole.
-
-        Raises:
-            NotFittedError: not fitted.
-            ValueError: the file cannot be written.
-            TypeError: a mapper of your own.
-        """
-        save_estimator(self, path)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -15,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -54,7 +53,7 @@ from icon.estimators.cost import Cost, cost
 from icon.estimators.initial_points import spectral, start_of
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
 from icon.estimators.placing import chosen_of, part_of, placed, spread
-from icon.estimators.saved import readable, save_estimator
+from icon.estimators.saved import Saved, readable
 from icon.labels import classes_of
 from icon.methods import axes, registry
 from icon.neighbors.blocks import parts
@@ -70,7 +69,7 @@ GRID_FROM = 1000  # points of a map on a grid: a step takes 2.8 ms where exact s
 
 
 @dataclass(eq=False, repr=False)  # scikit-learn's own are kept
-class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # type: ignore[misc]
     """Embed points by the loss of a row and a column of the table: t-SNE unless told otherwise.
 
     >>> import icon
@@ -332,19 +331,6 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         known = self.mapper_.weight
         loss = self._loss(len(known), False).to(known.device)
         return np.concatenate([placed(loss, x[part], self.mapper_) for part in parts(len(x), BLOCK)])
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
-
-        Args:
-            path: where to; the file appears there when it is whole.
-
-        Raises:
-            NotFittedError: not fitted.
-            ValueError: the file cannot be written.
-            TypeError: a mapper of your own.
-        """
-        save_estimator(self, path)
 
     def cost(self, n: int, n_features: int, n_edges: int | None = None) -> Cost:
         """What a fit takes on this machine in seconds and bytes, within a factor of two or three, and what it does.

@@ -59,8 +59,8 @@ def merged(
     """First clusters ``[n]``: many merged (`icon.estimators.merging.merge`) by how pairs of points join them.
 
     With them comes their balance, which the pairs decide where it is None (`icon.estimators.merging.balance_of`). Draws
-    with torch's global generator. ``phi`` gives probabilities ``[b, k]``, dense or sparse: it is asked once for those of
-    all points where they are few, else for those of the numbered ones as they are needed.
+    with torch's global generator. ``phi`` gives the probabilities ``[b, k]``, dense or sparse, of points by their
+    numbers; where there are few points, it is asked once for all.
     """
     whole = phi(torch.arange(n)) if n <= SUBSET else None
 

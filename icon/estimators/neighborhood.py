@@ -77,41 +77,15 @@ class Neighborhood:
         is_chosen = self._is_near and self.metric == "auto"
         return replace(self, metric=metric_of(x, self.k(x.shape[0]))) if is_chosen else self
 
-    def rows(
-        self, loss: Loss, spaces: Sequence[Any], y: Any, nears: Sequence[Neighborhood] | None = None
-    ) -> tuple[list[Rows], float | None]:
-        """p of each space before walks and debiasing (one where it is of y alone), and the lowest recall of a search.
-
-        ``nears`` are those `at` each space, where they are known.
-        """
-        nears = [self.at(x) for x in spaces] if nears is None else nears
-        n = spaces[0].shape[0]
-        known = read_labels(y, "y", n) if self.column == "classes" and y is not None else None
-        if known is not None and not known.known.all():
-            rows_and_recalls = [near._near(x) for near, x in zip(nears, spaces, strict=True)]
-            rows_and_recalls = [(self._with_unknown(known, near), recall) for near, recall in rows_and_recalls]
-        elif made_from(self.column) != "features":
-            rows_and_recalls = [(prepare(loss, target_of(self.column, spaces[0], y), Sets(n, n)), None)]
-        else:
-            rows_and_recalls = [
-                near._of(loss if near is self else near.loss(n), x) for near, x in zip(nears, spaces, strict=True)
-            ]
-        recalls = [recall for _, recall in rows_and_recalls if recall is not None]
-        return [rows for rows, _ in rows_and_recalls], min(recalls, default=None)
-
-    def _of(self, loss: Loss, x: Any) -> tuple[Rows, float | None]:
-        """p of one space, and the recall."""
-        x, n = self._narrow(x), x.shape[0]
-        if self.column == "knn" and (n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)):
-            return self._near(x)
-        if isinstance(x, np.ndarray):
-            raise TypeError(f"X: got an array on disk, expected one in memory for the column {self.column!r}")
-        return prepare(loss, x, Sets(n, n)), None
-
-    def _near(self, x: Any) -> tuple[Rows, float | None]:
-        """The nearest neighbours by a search, and its recall."""
-        rows, recall = knn_rows(self._narrow(x), self.k(x.shape[0]), self.neighbors, self.metric)
-        return rows if self.symmetrize is None else rows.symmetrize(self.symmetrize), recall
+    def _rows(self, x: Any, labels: Labels | None) -> tuple[Rows, float | None]:
+        """p of one space before walks and debiasing, and the recall of a search; with labels that some points have."""
+        x, n = narrowed(x) if self.sees_directions else x, x.shape[0]
+        is_searched = n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)
+        if labels is None and not (self.column == "knn" and is_searched):
+            return prepare(self.loss(n), x, Sets(n, n)), None
+        rows, recall = knn_rows(x, self.k(n), self.neighbors, self.metric)
+        rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
+        return (rows if labels is None else self._with_unknown(labels, rows)), recall
 
     @property
     def _is_near(self) -> bool:
@@ -122,9 +96,6 @@ class Neighborhood:
     def sees_directions(self) -> bool:
         """Whether neighbours are searched in the leading principal directions of many features: faster, as good."""
         return self._is_near and self.metric == "sqeuclidean"
-
-    def _narrow(self, x: Any) -> Any:
-        return narrowed(x) if self.sees_directions else x
 
     @staticmethod
     def _with_unknown(labels: Labels, near: Rows) -> Rows:
@@ -148,6 +119,17 @@ class Neighborhood:
         walks = [PairSampler(base, negatives=NEGATIVES).walks(self.walks) for base in bases]
         sampler = walks[0] if len(walks) == 1 else MeanSampler(mean_of(bases), negatives=NEGATIVES, parts=tuple(walks))
         return replace(sampler, weighted=weighted).debias(alpha)
+
+
+def rows_of(nears: Sequence[Neighborhood], spaces: Sequence[Any], y: Any) -> tuple[list[Rows], float | None]:
+    """p of each space, one where it is of y alone, before walks and debiasing; and the lowest recall of a search."""
+    near, n = nears[0], spaces[0].shape[0]
+    labels = read_labels(y, "y", n) if near.column == "classes" and y is not None else None
+    if made_from(near.column) != "features" and (labels is None or labels.known.all()):
+        return [prepare(near.loss(n), target_of(near.column, spaces[0], y), Sets(n, n))], None
+    found = [near._rows(x, labels) for near, x in zip(nears, spaces, strict=True)]
+    recalls = [recall for _, recall in found if recall is not None]
+    return [rows for rows, _ in found], min(recalls, default=None)
 
 
 def mean_of(parts: Sequence[Rows]) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -50,46 +50,59 @@ def readable(name: str, kind: E) -> E:
     return kind
 
 
-def save_estimator(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Parameters and fitted attributes of an `Embedding` or `Clustering`, or of a registered class."""
-    name = next((name for name, kind in ESTIMATORS.items() if kind is type(estimator)), None)
-    if name is None:
-        raise TypeError(
-            f"x: got {type(estimator).__name__}, expected an estimator of icon or one that is registered "
-            "(icon.register_estimator)"
-        )
-    check_is_fitted(estimator, "mapper_")
-    fitted = {k: v for k, v in vars(estimator).items() if k.endswith("_") and not k.startswith("_")}
-    mapper = fitted.pop("mapper_")
-    if "labels_" in fitted and fitted["labels_"].dtype.kind not in "biu":
-        del fitted["labels_"]  # the names of the clusters and their numbers tell them
-    params = estimator.get_params(deep=False)
-    if not isinstance(estimator.mapper, str):
-        raise TypeError(f"mapper: got {type(mapper).__name__}, expected 'lookup', 'linear' or 'mlp'; use state_dict()")
-    tensors = {f"mapper.{name}": value for name, value in mapper.state_dict().items()}
-    if getattr(mapper, "features", None) is not None:
-        tensors["mapper.features"] = mapper.features
-    plain: dict[str, Any] = {}
-    for group, values, plainly in (("params", params, _argument), ("fitted", fitted, _plain)):
+class Saved(BaseEstimator):  # type: ignore[misc]
+    """An estimator that can be written to a file: an `Embedding`, a `Clustering`, or of a registered class."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, without pickle; `icon.load` reads it back.
+
+        Args:
+            path: where to; the file appears there when it is whole.
+
+        Raises:
+            NotFittedError: not fitted.
+            ValueError: the file cannot be written.
+            TypeError: a mapper of your own.
+        """
+        name = next((name for name, kind in ESTIMATORS.items() if kind is type(self)), None)
+        if name is None:
+            raise TypeError(
+                f"x: got {type(self).__name__}, expected an estimator of icon or one that is registered "
+                "(icon.register_estimator)"
+            )
+        check_is_fitted(self, "mapper_")
+        fitted = {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
+        mapper = fitted.pop("mapper_")
+        if "labels_" in fitted and fitted["labels_"].dtype.kind not in "biu":
+            del fitted["labels_"]  # the names of the clusters and their numbers tell them
+        if not isinstance(self.mapper, str):
+            raise TypeError(
+                f"mapper: got {type(mapper).__name__}, expected 'lookup', 'linear' or 'mlp'; use state_dict()"
+            )
+        tensors = {f"mapper.{name}": value for name, value in mapper.state_dict().items()}
+        if getattr(mapper, "features", None) is not None:
+            tensors["mapper.features"] = mapper.features
+        plain: dict[str, Any] = {}
+        values = {f"params.{name}": _kept(name, value) for name, value in self.get_params(deep=False).items()}
+        values |= {f"fitted.{name}": value for name, value in fitted.items()}
         for key, value in values.items():
             array = np.asarray(value) if isinstance(value, (np.ndarray, Tensor)) else None
             if array is not None and array.dtype.kind in "biuf":
-                tensors[f"{group}.{key}"] = torch.from_numpy(array.copy())
+                tensors[key] = torch.from_numpy(array.copy())
             else:
-                plain[f"{group}.{key}"] = plainly(key, value if array is None else array.tolist())
-    plain["n_features"], plain["orthonormal"] = estimator.n_features_in_, _is_orthonormal(mapper)
-    plain["output"] = getattr(estimator, "_sklearn_output_config", {}).get("transform")
-    write(path, name, plain, tensors)
+                plain[key] = recorded(value, key.partition(".")[2])
+        plain["n_features"] = self.n_features_in_
+        plain["output"] = getattr(self, "_sklearn_output_config", {}).get("transform")
+        write(path, name, plain, tensors)
 
 
 def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
     """An estimator of a class, as it was when it was saved."""
     stored = {**config, **{name: value.numpy() for name, value in tensors.items()}}
     params, fitted = (
-        {name.removeprefix(group): value for name, value in stored.items() if name.startswith(group)}
+        {name.removeprefix(group): decoded(value) for name, value in stored.items() if name.startswith(group)}
         for group in ("params.", "fitted.")
     )
-    params = {name: decoded(value) for name, value in params.items()}
     if isinstance(params.get("init"), list):
         params["init"] = tuple(params["init"])
     estimator = kind(**params)
@@ -102,15 +115,17 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         if "labels_" not in fitted:
             kept = fitted["losses_"].tolist().index(fitted["loss_"])
             fitted["labels_"] = names[fitted["restarts_"][kept]]
+    if isinstance(columns := fitted.get("feature_names_in_"), list):
+        fitted["feature_names_in_"] = np.asarray(columns, dtype=object)  # as older versions wrote arrays
     for name, value in fitted.items():
-        setattr(estimator, name, np.asarray(value) if isinstance(value, list) else value)
+        setattr(estimator, name, value)
     state = {k.removeprefix("mapper."): v for k, v in tensors.items() if k.startswith("mapper.")}
     features = state.pop("features", None)
     if features is None:  # heads need to know how wide they are
         features = torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
     estimator.mapper_ = build(
         estimator.mapper, features, fitted["n_clusters_"] if clusters else estimator.n_components,
-        hidden=getattr(estimator, "hidden", 256), orthonormal=config["orthonormal"],
+        hidden=getattr(estimator, "hidden", 256), orthonormal="1.map.bias" not in state,
         max_features=MAX_FEATURES if clusters else None,
     )  # fmt: skip
     estimator.mapper_.load_state_dict(state)
@@ -119,24 +134,8 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
     return estimator
 
 
-def _argument(name: str, value: Any) -> Any:
-    """An argument as JSON can keep it; what only matters while fitting (a callback, a random state) is left out."""
-    if name in ("callback", "verbose", "checkpoint", "group") or (
-        name == "random_state" and not isinstance(value, int)
-    ):
-        return None if name != "verbose" else False
-    return str(value) if isinstance(value, torch.device) else recorded(value, name)
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A fitted value as JSON can keep it."""
-    try:
-        return json.loads(json.dumps(value, default=np.generic.item))
-    except TypeError:
-        raise TypeError(
-            f"{name}: got {value!r}, which no file can hold, expected numbers, strings, lists or mappings"
-        ) from None
-
-
-def _is_orthonormal(mapper: Any) -> bool:
-    return any(getattr(layer, "orthonormal", False) for layer in mapper.modules())
+def _kept(name: str, value: Any) -> Any:
+    """An argument as a file keeps it, without what only matters while fitting (a callback, a random state)."""
+    if name in ("callback", "checkpoint", "group") or (name == "random_state" and not isinstance(value, int)):
+        return None
+    return False if name == "verbose" else str(value) if isinstance(value, torch.device) else value

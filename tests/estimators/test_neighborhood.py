@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import icon
-from icon.estimators.neighborhood import Neighborhood, mean_of
+from icon.estimators.neighborhood import Neighborhood, mean_of, rows_of
 
 N = 24
 
@@ -18,7 +18,7 @@ def test_pairs_follow_the_composed_p(spaces: int, symmetrize: str | None) -> Non
     rng = np.random.default_rng(0)
     x = [torch.from_numpy(rng.normal(size=(N, 3))) for _ in range(spaces)]
     near = Neighborhood("knn", n_neighbors=2, walks=3, symmetrize=symmetrize)
-    bases, recall = near.rows(near.loss(N), x, None)
+    bases, recall = rows_of([near.at(each) for each in x], x, None)
     assert len(bases) == spaces
     assert recall is None
     torch.manual_seed(0)
@@ -35,7 +35,7 @@ def test_pairs_follow_the_composed_p(spaces: int, symmetrize: str | None) -> Non
 def test_the_mean_gives_each_p_the_same_share() -> None:
     rng = np.random.default_rng(1)
     near = Neighborhood("gaussian", hyper={"perplexity": 4})
-    bases, _ = near.rows(near.loss(N), [torch.from_numpy(rng.normal(size=(N, 2))) for _ in range(3)], None)
+    bases, _ = rows_of([near] * 3, [torch.from_numpy(rng.normal(size=(N, 2))) for _ in range(3)], None)
     mean = torch.stack([rows.to_dense() for rows in bases]).mean(dim=0)
     assert torch.allclose(mean_of(bases).to_dense(), mean, atol=1e-12)
     assert mean_of(bases[:1]) is bases[0]
@@ -47,9 +47,9 @@ def test_neighbours_of_wide_features_are_near_in_principal_directions() -> None:
     narrow, turn = rng.normal(size=(60, 20)), np.linalg.qr(rng.normal(size=(200, 20)))[0]
     wide = torch.from_numpy(narrow @ turn.T + 5).float()
     near = Neighborhood("knn", n_neighbors=4)
-    found = near.rows(near.loss(60), [wide], None)[0][0].to_scipy()
-    expected = near.rows(near.loss(60), [torch.from_numpy(narrow).float()], None)[0][0].to_scipy()
+    found = rows_of([near.at(wide)], [wide], None)[0][0].to_scipy()
+    expected = rows_of([near.at(wide)], [torch.from_numpy(narrow).float()], None)[0][0].to_scipy()
     assert abs(found - expected).max() < 1e-6
     cosine = Neighborhood("knn", n_neighbors=4, metric="cosine")
     whole = icon.p.KNN(4, metric="cosine").symmetrize("union")(wide).to_scipy()
-    assert abs(cosine.rows(cosine.loss(60), [wide], None)[0][0].to_scipy() - whole).max() < 1e-6
+    assert abs(rows_of([cosine], [wide], None)[0][0].to_scipy() - whole).max() < 1e-6

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -44,6 +45,18 @@ def test_an_estimator_keeps_the_parts_that_it_was_given(options: dict[str, Any],
     assert same(again.hyper, model.hyper)
     assert type(again.evaluator) is type(model.evaluator)
     assert np.array_equal(again.fit(x).embedding_, model.embedding_)
+
+
+def test_lists_and_names_come_back_as_they_were(tmp_path: Path) -> None:
+    x, _ = digits(40)
+    frame = pd.DataFrame(x).rename(columns="pixel {}".format)
+    icon.Embedding(perplexity=5, max_iter=3, random_state=0).fit(frame).save(tmp_path / "map")
+    again = icon.load(tmp_path / "map")
+    assert again.notes_ == []
+    assert again.feature_names_in_.tolist() == list(frame.columns)
+    assert again.feature_names_in_.dtype == object
+    icon.Clustering(2, n_init=1, max_iter=3, random_state=0).fit([x, x[:, :9]]).save(tmp_path / "clusters")
+    assert icon.load(tmp_path / "clusters").metric_ == ["sqeuclidean", "sqeuclidean"]
 
 
 def test_an_estimator_with_a_part_that_has_no_name_is_refused(tmp_path: Path) -> None:
