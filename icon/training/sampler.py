@@ -123,7 +123,9 @@ class PairSampler(Composable):
             size: b, how many pairs.
         """
         anchors = self._some_anchors(size)
-        return anchors, self._walked(anchors), self._among(anchors)
+        b = len(anchors)
+        negatives = None if self.negatives is None else min(self.negatives, b - 1)
+        return anchors, self._walked(anchors), self._among(anchors, torch.arange(b), b, negatives)
 
     def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
         """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
@@ -134,11 +136,7 @@ class PairSampler(Composable):
             negatives: how many points stand for the uniform mass.
         """
         anchors = self._some_anchors(size)
-        s, n = len(anchors), self.rows.n
-        uniform = None if self._uniform is None else self._uniform[anchors]
-        own = self._walked(anchors)[:, None]
-        others = torch.randint(n, (s, 0 if uniform is None else negatives))
-        return anchors, Rows(_own_and_others(own, others, uniform, n), Support(s, n))
+        return anchors, self._among(anchors, self._walked(anchors), self.rows.n, negatives)
 
     def _some_anchors(self, size: int) -> Tensor:
         anchors = self._anchors
@@ -146,17 +144,19 @@ class PairSampler(Composable):
             return torch.multinomial(self._on_cpu.marginal, size, replacement=True)
         return anchors[torch.randperm(len(anchors))[:size]]
 
-    def _among(self, anchors: Tensor) -> Rows:
-        """p of a batch: mass 1 - u on the anchor's own partner, u spread over the batch or over random partners."""
-        b = len(anchors)
-        own, support = torch.arange(b)[:, None], Support(b, b)
+    def _among(self, anchors: Tensor, partners: Tensor, m: int, negatives: int | None) -> Rows:
+        """p between anchors ``[b]`` and m candidates: mass 1 - u on the anchor's own partner, and u spread over all of
+        them, or over so many random ones, one of which may be the partner."""
+        b, own, support = len(anchors), partners[:, None], Support(len(anchors), m)
         if self._uniform is None:
-            return Rows(Listed(own, b), support)
+            return Rows(Listed(own, m), support)
         uniform = self._uniform[anchors]
-        if self.negatives is None:
-            return Rows(Debiased((Listed(own, b, 1 - uniform), Uniform(support, uniform))), support)
-        others = torch.randint(b, (b, min(self.negatives, b - 1)))
-        return Rows(_own_and_others(own, others, uniform, b), support)
+        if negatives is None:
+            return Rows(Debiased((Listed(own, m, 1 - uniform), Uniform(support, uniform))), support)
+        columns = torch.cat([own, torch.randint(m, (b, negatives))], dim=1)
+        values = torch.cat([1 - uniform[:, None], (uniform / negatives)[:, None].expand(b, negatives)], dim=1)
+        starts = (negatives + 1) * torch.arange(b + 1)
+        return Rows(Sparse(starts, columns.flatten(), values.flatten(), m), support)
 
     def _walked(self, anchors: Tensor) -> Tensor:
         """``[b]`` where walks from the anchors end."""
@@ -176,13 +176,3 @@ class PairSampler(Composable):
     def _goes_on(self) -> Tensor:
         """``[n]`` whether a walk can leave each point."""
         return self._own.sums() > 0
-
-
-def _own_and_others(own: Tensor, others: Tensor, uniform: Tensor | None, m: int) -> Masses:
-    """Mass 1 - u on the own partner ``[b, 1]`` and u on random others ``[b, r]``, one of which may be the own."""
-    if uniform is None:
-        return Listed(own, m)
-    b, r = others.shape
-    columns = torch.cat([own, others], dim=1)
-    values = torch.cat([1 - uniform[:, None], (uniform / r)[:, None].expand(b, r)], dim=1)
-    return Sparse((r + 1) * torch.arange(b + 1), columns.flatten(), values.flatten(), m)
