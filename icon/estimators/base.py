@@ -24,7 +24,8 @@ from icon.core.loss import Loss
 from icon.labels import classes_of, keys
 from icon.methods import axes
 from icon.neighbors.blocks import parts
-from icon.nn.mappers import MAX_FEATURES, as_seen
+from icon.nn.mappers import MAX_FEATURES, Lookup, as_seen
+from icon.training.batches import rows_of
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 SOME = 20_000  # rows of an array on disk by which features are scaled
@@ -191,15 +192,23 @@ def target_of(column: str, features: Any, y: Any) -> Any:
     return torch.from_numpy(labels.codes if column == "data-label" else keys(labels))
 
 
-def check_output(mapper: nn.Module, inputs: Tensor, width: int) -> None:
+def inputs_of(mapper: nn.Module, x: Any) -> Any:
+    """What a mapper is called with: row numbers for a lookup, else features, or the array on disk."""
+    if isinstance(mapper, Lookup):
+        return torch.arange(len(x), device=x.device)
+    return as_seen(mapper, x) if isinstance(x, Tensor) else x
+
+
+def check_output(mapper: nn.Module, inputs: Any, width: int, device: torch.device) -> None:
     """A module of the user's own gives as many columns as are asked for."""
+    inputs = as_seen(mapper, rows_of(inputs, torch.arange(2), device))
     try:
         with torch.no_grad():
-            z = mapper.eval()(inputs[:2])
+            z = mapper.eval()(inputs)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"mapper: got a module that does not take features of shape {tuple(inputs[:2].shape)} ({reason}), expected "
+            f"mapper: got a module that does not take features of shape {tuple(inputs.shape)} ({reason}), expected "
             "one that does"
         ) from None
     if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:

@@ -39,6 +39,7 @@ from icon.estimators.base import (
     draw_seed,
     features_of,
     input_of,
+    inputs_of,
     is_pairwise,
     made_from,
     on_device,
@@ -52,16 +53,16 @@ from icon.estimators.base import (
 from icon.estimators.cost import Cost, cost
 from icon.estimators.initial_points import spectral, start_of
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
-from icon.estimators.placing import chosen_of, part_of, placed, spread
+from icon.estimators.placing import part_of, placed, spread
 from icon.estimators.saved import Saved, readable
 from icon.labels import classes_of
 from icon.methods import axes, registry
+from icon.methods.record import Method
 from icon.neighbors.blocks import parts
-from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.support import Support
-from icon.training.batches import prepare, rows_of
+from icon.training.batches import prepare
 from icon.training.sampler import PairSampler
 from icon.training.state import seeded, settled
 
@@ -90,7 +91,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         n_components: dimensions of the map.
         row: of the table.
         column: of the table; the loss is that of the first method that the table names in the cell.
-        method: a named method (``"tsne"``, ``"sne"``), in place of a row and a column.
+        method: a named method (``"tsne"``, ``"sne"``), in place of a row and a column, of which no others may be
+            given beside it.
         perplexity: of a p that has one; the p of several are averaged. The default of 30 is lowered to a third of
             the other points where there are fewer than that, with a warning; a given one never is.
         n_neighbors: of p; ``"auto"`` keeps three times as many as the perplexity where maps are made on a grid.
@@ -197,7 +199,9 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
                 `icon.p.Precomputed` takes (a dense or sparse matrix ``[n, n]``, a weighted graph) whose rows sum to
                 one, or all entries together.
         """
-        rows, n = self._landmarks(X, affinity)
+        self.__dict__.pop("landmarks_", None)
+        n = 0 if self.landmarks is None else int(input_of(self, X).shape[0])
+        rows = None if self.landmarks is None else self._landmarks(self.landmarks, n, affinity)
         if rows is None:
             return self._fit(X, y, sample_weight, affinity)
         X = features_of(X)
@@ -205,18 +209,15 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         self.embedding_, self.landmarks_ = spread(self, X, rows, n), rows
         return self
 
-    def _landmarks(self, X: Any, affinity: Any) -> tuple[NDArray[np.int64] | None, int]:
-        """The points that are laid out together, where these are not all, and the number of all."""
-        self.__dict__.pop("landmarks_", None)
-        if self.landmarks is None:
-            return None, 0
-        n = int(input_of(self, X).shape[0])
+    def _landmarks(self, landmarks: int, n: int, affinity: Any) -> NDArray[np.int64] | None:
+        """The numbers of the points that are laid out together, in ascending order; None where all of n are."""
         if affinity is not None or self._made_from == "graph" or is_pairwise(self.hyper):
             raise ValueError(
                 "landmarks: got a number with p of all points, expected a p that is made from features or y"
             )
         seed = draw_seed(self.random_state)
-        return chosen_of(self.landmarks, n, exchange.from_first(lambda: seed, self.group)), n
+        seed, count = exchange.from_first(lambda: seed, self.group), check.count(landmarks, "landmarks", 2)
+        return None if count >= n else np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, affinity: Any) -> Embedding:
         begun = partial(self._begun, X, y, sample_weight, affinity)
@@ -296,11 +297,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
                 loss = loss.replace(p=loss.p.replace(ignore_index=-1), name=loss.name)
         with seeded(seed, device):
             mapper, model = self._model(loss, some_of(features), seed)
-        if isinstance(mapper, icon_nn.Lookup):
-            inputs = torch.arange(n, device=device)
-        else:
-            inputs = features if is_read else as_seen(mapper, features)
-        check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), self.n_components)
+        inputs = inputs_of(mapper, features)
+        check_output(mapper, inputs, self.n_components, device)
         return loss, model, mapper, inputs, target, weights, seed
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
@@ -359,7 +357,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     @property
     def method_name(self) -> str:
         """The name in the table of the method, or of its row and column where these have none."""
-        return f"{self.row} × {self.column}" if self._slug is None else registry.find(self._slug).name
+        return f"{self.row} × {self.column}" if self._record is None else self._record.name
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
@@ -368,8 +366,14 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         own = {name: value for name, value in own.items() if value is not None}
         check_hyper(self.hyper, tuple(own))
         given = {**(self.hyper or {}), **own, "evaluator": self.evaluator}
-        slug = self._slug
+        slug = self.method if self._record is None else self._record.slug
         loss = axes.loss(self.row, self.column, **given) if slug is None else registry.method(slug, **given)
+        for name in ("row", "column") if self.method is not None else ():
+            own, theirs = getattr(self, name), getattr(self._record, name)
+            if own not in (getattr(Embedding, name), theirs):
+                raise ValueError(
+                    f"{name}: got {own!r} with method={slug!r}, expected no {name} beside it, or {theirs!r}"
+                )
         if not p_is_given and "perplexity" not in given:
             loss = with_lower_perplexity(loss, n)
         perplexity = loss.p.hyper_parameters().get("perplexity")
@@ -381,15 +385,15 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     @property
     def _made_from(self) -> str:
         """What p is made from."""
-        return made_from(next((m.column for m in registry.methods() if m.slug == self.method), self.column))
+        return made_from(self.column if self._record is None else self._record.column)
 
     @property
-    def _slug(self) -> str | None:
-        """The method that is asked for, by name or as the first one of its cell."""
+    def _record(self) -> Method | None:
+        """The method that is asked for, by name or as the first one of its cell; None where there is none."""
+        known = registry.methods()
         if self.method is not None:
-            return self.method
-        cell = [m for m in registry.methods() if m.in_table and (m.row, m.column) == (self.row, self.column)]
-        return cell[0].slug if cell else None
+            return next((each for each in known if each.slug == self.method), None)
+        return next((m for m in known if m.in_table and (m.row, m.column) == (self.row, self.column)), None)
 
     def _is_large_map(self, loss: Loss, n: int) -> bool:
         """Whether a grid is looked for: free points in two dimensions at most, many of them, on one rank."""

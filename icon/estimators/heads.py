@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from icon import nn as icon_nn
 from icon.core import exchange
 from icon.estimators import initialization
-from icon.estimators.base import check_output, learning_rate, on_device, some_of
-from icon.estimators.run import Run, Stage, inputs_of
+from icon.estimators.base import check_output, inputs_of, learning_rate, on_device, some_of
+from icon.estimators.run import Run, Stage
 from icon.nn.mappers import as_seen
 from icon.training.batches import rows_of
 from icon.training.fit import fit
@@ -67,7 +67,7 @@ def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | N
     with seeded(run.seed, device):
         mapper = _made(estimator, run, stage.clusters).to(device)
         inputs = inputs_of(mapper, x)
-        check_output(mapper, as_seen(mapper, rows_of(inputs, torch.arange(2), device)), stage.clusters)
+        check_output(mapper, inputs, stage.clusters, device)
         if first is not None:
             initialization.imitate(mapper, inputs, first, estimator.n_clusters_)
     teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None

@@ -62,12 +62,6 @@ def moved(loss: Loss, x: Tensor, known_x: Tensor, start: Tensor, known: Tensor) 
     return places
 
 
-def chosen_of(landmarks: Any, n: int, seed: int) -> NDArray[np.int64] | None:
-    """The numbers of the points that are laid out together, in ascending order; None where all of n are."""
-    count = check.count(landmarks, "landmarks", 2)
-    return None if count >= n else np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
-
-
 def part_of(X: Any, rows: NDArray[np.int64]) -> Any:
     """Some rows of features, of labels or of weights, in memory; None of None."""
     if X is None:

@@ -16,7 +16,6 @@ from icon import nn as icon_nn
 from icon.core.loss import Loss
 from icon.estimators.base import apply
 from icon.metrics.clustering import ari
-from icon.nn.mappers import as_seen
 from icon.p.rows import Rows
 from icon.q.base import WHOLE
 from icon.training.sampler import PairSampler
@@ -111,10 +110,3 @@ def logits_of(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
     if isinstance(mapper, icon_nn.Lookup):
         return mapper.weight.detach().cpu().numpy().copy()
     return apply(mapper, x)
-
-
-def inputs_of(mapper: nn.Module, x: Any) -> Any:
-    """What a mapper is called with: row numbers for a lookup, else features, or the array on disk."""
-    if isinstance(mapper, icon_nn.Lookup):
-        return torch.arange(len(x), device=x.device)
-    return as_seen(mapper, x) if isinstance(x, Tensor) else x

@@ -314,6 +314,16 @@ def test_few_points_on_disk_are_read_where_each_step_sees_all(
         Clustering(4, batch_size=None, **common).fit(disk)
 
 
+def test_p_of_a_kernel_is_made_from_features_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    model = Clustering(4, column="gaussian", hyper={"perplexity": 10}, max_iter=5, n_init=1, batch_size=64,
+                       random_state=0)  # fmt: skip
+    expected = model.fit(x).loss_
+    monkeypatch.setattr("icon.features.IN_MEMORY", 0)
+    assert model.fit(np.load(tmp_path / "x.npy", mmap_mode="r")).loss_ == expected
+
+
 @pytest.mark.slow
 def test_a_dataset_of_rows(blobs: Data) -> None:
     x, _ = blobs

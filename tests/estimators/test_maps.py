@@ -85,6 +85,16 @@ def test_a_method_by_its_name(digits: Digits) -> None:
         icon.Embedding(method="tsen").fit(x)
 
 
+@pytest.mark.parametrize(("name", "value"), [("row", "gaussian"), ("column", "knn")])
+def test_a_method_with_another_row_or_column_is_refused(name: str, value: str, digits: Digits) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^{name}: got '{value}' with method='tsne', expected no {name} beside it, or"
+    ):
+        icon.Embedding(method="tsne", **{name: value}).fit(digits[0])
+    sne = icon.Embedding(method="sne", row="gaussian", perplexity=10, max_iter=3, random_state=0).fit(digits[0])
+    assert sne.method_name == "SNE"
+
+
 def test_what_is_searched_is_an_argument(digits: Digits) -> None:
     x, y = digits
     by_hyper = icon.Embedding(hyper={"perplexity": 10, "dof": 2.0}, max_iter=20, random_state=0).fit_transform(x)
