@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -161,19 +161,13 @@ def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     return nats
 
 
-class Reliability(NamedTuple):
-    """Of each of ``[bins]`` of confidence: share of the points, mean confidence and accuracy; 0 in an empty one."""
-
-    share: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-
-
-def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
-    """How often a confidence is right, in bins of equal width.
+def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
+    """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1].
 
     Probabilities are confidences ``[n]``, or ``[n, C]``, whose largest is the confidence; ``correct [n]`` tells whether
     the most probable one was right, see `matched`.
+
+    Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
     """
     confidence = check.as_tensor(probabilities, "probabilities").double().detach().cpu().numpy()
     if confidence.ndim == 2 and confidence.shape[1] > 0:
@@ -184,17 +178,7 @@ def reliability(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) 
     if not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
         raise ValueError("probabilities: got entries outside [0, 1], expected probabilities")
     where = np.minimum((confidence * check.count(bins, "bins")).astype(np.int64), bins - 1)
-    number, sums, hits = (np.bincount(where, weights=w, minlength=bins) for w in (None, confidence, right))
-    return Reliability(number / len(right), sums / np.maximum(number, 1), hits / np.maximum(number, 1))
-
-
-def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """``sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width, in [0, 1]; see `reliability`.
-
-    Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
-    """
-    curve = reliability(probabilities, correct, bins)
-    return float(curve.share @ np.abs(curve.accuracy - curve.confidence))
+    return float(np.abs(np.bincount(where, weights=right - confidence)).sum() / len(right))
 
 
 def _word(value: float, words: tuple[str, str, str], bounds: tuple[float, float]) -> str:

@@ -16,7 +16,6 @@ from icon.estimators.diagnostics import (
     diagnose,
     expected_calibration_error,
     matched,
-    reliability,
 )
 
 PHI = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0]])
@@ -114,16 +113,11 @@ def test_bad_input(arguments: tuple, message: str) -> None:
         expected_calibration_error([1.5, 0.5], [True, True])
 
 
-def test_reliability_by_hand() -> None:
+def test_calibration_error_by_hand() -> None:
     """Cluster 0 is class 1, cluster 1 is class 0; the third point is wrong."""
     phi = np.array([[0.95, 0.05], [0.92, 0.08], [0.93, 0.07], [0.35, 0.65]])
     right = matched(phi.argmax(axis=1), np.array([1, 1, 0, 0]))
     assert right.tolist() == [True, True, False, True]
-    found = reliability(phi, right)
-    assert found.share[[6, 9]].tolist() == [0.25, 0.75]
-    assert found.share.sum() == 1
-    assert found.confidence[[6, 9]] == pytest.approx([0.65, (0.95 + 0.92 + 0.93) / 3])
-    assert found.accuracy[[6, 9]] == pytest.approx([1, 2 / 3])
     expected = 0.25 * 0.35 + 0.75 * ((0.95 + 0.92 + 0.93) / 3 - 2 / 3)
     assert expected_calibration_error(phi, right) == pytest.approx(expected)
     assert diagnose(phi, labels=[1, 1, 0, 0]).calibration_error == pytest.approx(expected)
