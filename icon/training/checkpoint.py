@@ -57,19 +57,9 @@ class Checkpoint:
         """
         if self.path is None:
             return []
-        losses: list[float] = self.ranks.checked(partial(self._begin, self.path, resume))
+        losses: list[float] = self.ranks.checked(partial(self._load, self.path, resume))
         self.ranks.same({"checkpoint": len(losses)})
         return losses
-
-    def _begin(self, path: Path, resume: bool) -> list[float]:
-        try:
-            if self.ranks.rank == 0:
-                TemporaryFile(dir=path.resolve().parent).close()
-        except OSError as error:
-            raise ValueError(
-                f"checkpoint: got {path} ({error.strerror}), expected a file in a folder that can be written"
-            ) from None
-        return self._load(path) if resume and path.exists() else []
 
     def save(self, losses: list[float]) -> None:
         """Write the state after these losses; a kill leaves the old file or the new one."""
@@ -97,10 +87,18 @@ class Checkpoint:
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         put(path, save(stored, {"icon": json.dumps(header)}))
 
-    def _load(self, path: Path) -> list[float]:
-        """Put back the state of the file, and return the losses before it."""
+    def _load(self, path: Path, resume: bool) -> list[float]:
+        """Put back the state of the file, where there is one to go on from, and return the losses before it."""
         from safetensors import SafetensorError, safe_open
 
+        try:
+            if self.ranks.rank == 0:
+                TemporaryFile(dir=path.resolve().parent).close()
+        except OSError as error:
+            told = f"checkpoint: got {path} ({error.strerror}), expected a file in a folder that can be written"
+            raise ValueError(told) from None
+        if not (resume and path.exists()):
+            return []
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["icon"])

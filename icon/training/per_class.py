@@ -108,21 +108,14 @@ class _Rounds:
         """So many groups of distinct points, which have none in common as long as there are enough."""
         drawn: list[list[int]] = []
         while len(drawn) < groups:
-            together = min(groups - len(drawn), len(self.members) // size)
-            points = self._next(together * size)
-            drawn += [points[k : k + size] for k in range(0, len(points), size)]
+            number = size * min(groups - len(drawn), len(self.members) // size)
+            points, self.left = self.left[:number], self.left[number:]
+            if missing := number - len(points):  # of the next round, others than these
+                others = _shuffled([i for i in self.members if i not in {*points}], self.generator)
+                self.left = _shuffled([*others[missing:], *points], self.generator)
+                points = [*points, *others[:missing]]
+            drawn += [points[k : k + size] for k in range(0, number, size)]
         return drawn
-
-    def _next(self, number: int) -> list[int]:
-        """Distinct points: those that are left of a round first."""
-        if number > len(self.left):
-            rest, last = set(self.left), self.left
-            others = _shuffled([i for i in self.members if i not in rest], self.generator)
-            new = number - len(last)
-            self.left = _shuffled([*others[new:], *last], self.generator)
-            return [*last, *others[:new]]
-        points, self.left = self.left[:number], self.left[number:]
-        return points
 
 
 def _shuffled(items: Any, generator: torch.Generator | None) -> list[int]:
