@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from icon import nn as icon_nn
 from icon.core import exchange
 from icon.estimators import initialization
 from icon.estimators.base import check_output, inputs_of, learning_rate, on_device, some_of
-from icon.estimators.run import Run, Stage
+from icon.estimators.run import Run
 from icon.nn.mappers import as_seen
 from icon.training.batches import rows_of
 from icon.training.fit import fit
@@ -47,8 +48,7 @@ def first_clusters(
             merging = partial(initialization.merged_k_means, run.x, run.pairs(0.0), clusters, balance, run.seed)
             return exchange.from_first(merging, estimator.group)
     # Clusters to be merged need neither the last digit nor debiasing; equal ones leave no class out.
-    stage = Stage("over-clustering", many, max(1, estimator.max_iter // 2), suffix=".over")
-    mapper, _ = trained(estimator, run, stage)
+    mapper, _ = trained(estimator, run, many, max(1, estimator.max_iter // 2), "over-clustering", suffix=".over")
     inputs, device = inputs_of(mapper, run.x), next(mapper.parameters()).device
 
     def phi(points: Tensor) -> NDArray[np.float32]:
@@ -61,17 +61,20 @@ def first_clusters(
         return exchange.from_first(merged, estimator.group)
 
 
-def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | None = None) -> tuple[nn.Module, int]:
-    """Train a head, which gives the ``first`` clusters ``[n]`` to begin with: the mapper and its number of steps."""
+def trained(
+    estimator: Any, run: Run, clusters: int, steps: int, label: str, *, first: NDArray[np.int64] | None = None,
+    alpha: float = 0.0, ema: float = 0.0, callback: Callable[..., object] | None = None, suffix: str = "",
+) -> tuple[nn.Module, int]:  # fmt: skip
+    """Train a head, which gives the ``first`` clusters ``[n]`` to begin with: the mapper and its number of steps;
+    ``suffix`` is that of its checkpoint."""
     x, device = run.x, run.x.device if isinstance(run.x, Tensor) else on_device(np.zeros(1), estimator.device).device
     with seeded(run.seed, device):
-        mapper = _made(estimator, run, stage.clusters).to(device)
+        mapper = _made(estimator, run, clusters).to(device)
         inputs = inputs_of(mapper, x)
-        check_output(mapper, inputs, stage.clusters, device)
+        check_output(mapper, inputs, clusters, device)
         if first is not None:
             initialization.imitate(mapper, inputs, first, estimator.n_clusters_)
-    teacher = icon_nn.EMA(mapper, stage.ema) if stage.ema else None
-    callback, path = stage.callback, estimator.checkpoint
+    teacher, path = icon_nn.EMA(mapper, ema) if ema else None, estimator.checkpoint
 
     def report(step: int, value: float, logits: Tensor) -> object:
         return None if callback is None else callback(step, value, logits.cpu().numpy())
@@ -79,11 +82,11 @@ def trained(estimator: Any, run: Run, stage: Stage, first: NDArray[np.int64] | N
     loss = run.loss.to(device).replace(group=estimator.group)
     target = run.composed if run.size is None else run.pairs
     done = fit(
-        loss, mapper, inputs, target(stage.alpha), steps=stage.steps, decay=True,
+        loss, mapper, inputs, target(alpha), steps=steps, decay=True,
         learning_rate=learning_rate(estimator.learning_rate, 0.1 if isinstance(mapper, icon_nn.Lookup) else 5e-3),
         batch_size=run.size, seed=run.seed, callback=report, teacher=teacher, verbose=estimator.verbose,
-        label=f"{stage.label}, restart {run.restart + 1} of {estimator.n_init}",
-        checkpoint=None if path is None else f"{os.fspath(path)}.{run.restart}{stage.suffix}",
+        label=f"{label}, restart {run.restart + 1} of {estimator.n_init}",
+        checkpoint=None if path is None else f"{os.fspath(path)}.{run.restart}{suffix}",
         identity={name.removesuffix("_"): getattr(estimator, name) for name in IDENTITY},
     )  # fmt: skip
     return (mapper if teacher is None else teacher.averaged.module.eval()), len(done.losses)

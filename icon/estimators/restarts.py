@@ -15,8 +15,8 @@ from torch import nn
 
 from icon import _checks as check
 from icon.estimators import heads
-from icon.estimators.base import draw_seed
-from icon.estimators.run import Run, Stage, agreement, balanced, logits_of, value_of
+from icon.estimators.base import apply, draw_seed, inputs_of
+from icon.estimators.run import Run, agreement, balanced, value_of
 
 AGREE = 0.25  # restarts that agree less are told
 LEAST = 0.8  # balance of the loss where none is given: with less, small clusters died in trials
@@ -37,9 +37,6 @@ def trained(
     """The restarts of an `icon.Clustering`, the number of the best one and its probabilities ``[n, C]``, and the
     balance while training; where none is given, the clusters that the first restart merges decide."""
     run = run._replace(composed=cache(run.composed), pairs=cache(run.pairs))
-    last = Stage(
-        "clustering", estimator.n_clusters_, estimator.max_iter, estimator.debias, estimator.ema, estimator.callback
-    )
     restarts: list[Restart] = []
     best = 0
     chosen, is_given = balance, not isinstance(estimator.balance, str)
@@ -47,8 +44,12 @@ def trained(
         run = run._replace(seed=draw_seed(random), restart=restart)
         first, chosen = heads.first_clusters(estimator, kinds[restart % len(kinds)], run, chosen)
         while_training = chosen if is_given else max(chosen, LEAST)
-        mapper, steps = heads.trained(estimator, run._replace(loss=balanced(run.loss, while_training)), last, first)
-        logits = logits_of(mapper, run.x)
+        mapper, steps = heads.trained(
+            estimator, run._replace(loss=balanced(run.loss, while_training)), estimator.n_clusters_,
+            estimator.max_iter, "clustering", first=first, alpha=estimator.debias, ema=estimator.ema,
+            callback=estimator.callback,
+        )  # fmt: skip
+        logits = apply(mapper, inputs_of(mapper, run.x))
         judged = run.composed if run.is_exact else run.pairs
         value = value_of(balanced(run.whole, chosen), torch.from_numpy(logits), judged(estimator.debias))
         restarts.append(Restart(value, steps, mapper, logits.argmax(axis=1)))

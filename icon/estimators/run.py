@@ -10,11 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from icon import nn as icon_nn
 from icon.core.loss import Loss
-from icon.estimators.base import apply
 from icon.metrics.clustering import ari
 from icon.p.rows import Rows
 from icon.q.base import WHOLE
@@ -47,18 +45,6 @@ class Run(NamedTuple):
     is_exact: bool
     seed: int = 0
     restart: int = 0
-
-
-class Stage(NamedTuple):
-    """A training within a restart: for how many clusters, and how; ``suffix`` of its checkpoint."""
-
-    label: str
-    clusters: int
-    steps: int
-    alpha: float = 0.0
-    ema: float = 0.0
-    callback: Callable[[int, float, NDArray[np.float32]], object] | None = None
-    suffix: str = ""
 
 
 def weighted(loss: Loss, weights: Tensor) -> Loss:
@@ -103,10 +89,3 @@ def agreement(restarts: NDArray[np.int64]) -> float | None:
     """The mean adjusted Rand index between pairs of restarts, ``[s, n]`` clusters; None with fewer than two."""
     pairs = [ari(a, b) for a, b in combinations(restarts, 2)]
     return float(np.mean(pairs)) if pairs else None
-
-
-def logits_of(mapper: nn.Module, x: Any) -> NDArray[np.float32]:
-    """The logits of the points that a mapper was trained on."""
-    if isinstance(mapper, icon_nn.Lookup):
-        return mapper.weight.detach().cpu().numpy().copy()
-    return apply(mapper, x)
