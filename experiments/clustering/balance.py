@@ -22,8 +22,8 @@ from experiments.statistics import difference
 from icon.estimators.counting import walked
 from icon.estimators.initialization import k_means, parts
 from icon.estimators.merging import balance_of, grouped, merge, modularity, mutual_information, normalized_cut
-from icon.estimators.run import agreement
 from icon.metrics import ari
+from icon.metrics.clustering import agreement
 
 SIZES = EQUAL, UNEQUAL = "as they are", "unequal"
 CUT, MODULARITY, INFORMED = "normalised cut", "modularity", "I / H"

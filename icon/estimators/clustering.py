@@ -26,12 +26,13 @@ from icon.core.evaluators import Evaluator
 from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.estimators import restarts
+from icon.estimators.affinity import of_weighted, weighted
 from icon.estimators.arguments import batch_size, checked
 from icon.estimators.base import apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
+from icon.estimators.heads import Run
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, Neighborhood, rows_of
-from icon.estimators.run import Run, of_weighted, weighted
 from icon.estimators.saved import Saved, readable
 from icon.estimators.spaces import read_spaces, side_by_side
 from icon.training.state import settled

@@ -15,9 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from icon import _checks as check
 from icon import metrics
 from icon.estimators.clustering import Clustering
-from icon.estimators.run import agreement
 from icon.labels import classes_of
-from icon.metrics.clustering import matched
+from icon.metrics.clustering import agreement, matched
 
 BINS = 10
 UNEVEN = 0.5  # the share of clusters that are effective, below which a few have most points

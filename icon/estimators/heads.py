@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,17 +15,44 @@ from torch import Tensor, nn
 
 from icon import nn as icon_nn
 from icon.core import exchange
+from icon.core.loss import Loss
 from icon.estimators import initialization
 from icon.estimators.base import check_output, inputs_of, learning_rate, on_device, some_of
-from icon.estimators.run import Run
 from icon.nn.mappers import as_seen
+from icon.p.rows import Rows
 from icon.training.batches import rows_of
 from icon.training.fit import fit
+from icon.training.sampler import PairSampler
 from icon.training.state import seeded
 
 #: What a checkpoint is refused by, where it is of another run.
 IDENTITY = ("n_clusters_", "column", "n_neighbors", "walks", "debias", "symmetrize", "mapper", "hidden", "init", "ema",
             "learning_rate", "balance")  # fmt: skip
+
+
+class Run(NamedTuple):
+    """What is clustered, and by which restart.
+
+    Args:
+        x: features as heads see them; ``is_narrow`` where they are principal directions, in one unit.
+        whole: the loss of all points, with their weights, and ``loss`` that of a step.
+        composed: from α to p with walks and debiasing, and ``pairs`` to what draws from it.
+        size: of a batch; None for all points.
+        is_exact: whether the loss over all points is computed and not sampled.
+        seed: of the restart.
+        restart: its number.
+    """
+
+    x: Any
+    is_narrow: bool
+    whole: Loss
+    loss: Loss
+    composed: Callable[[float], Rows]
+    pairs: Callable[[float], PairSampler]
+    size: int | None
+    is_exact: bool
+    seed: int = 0
+    restart: int = 0
 
 
 def first_clusters(

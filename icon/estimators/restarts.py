@@ -11,13 +11,20 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
-from torch import nn
+from torch import Tensor, nn
 
 from icon import _checks as check
+from icon.core.loss import Loss
 from icon.estimators import heads
 from icon.estimators.base import apply, draw_seed, inputs_of
-from icon.estimators.run import Run, agreement, balanced, value_of
+from icon.estimators.heads import Run
+from icon.metrics.clustering import agreement
+from icon.p.rows import Rows
+from icon.q.base import WHOLE
+from icon.training.sampler import PairSampler
+from icon.training.state import seeded
 
+SAMPLED, SAMPLED_NEGATIVES = 50_000, 8  # anchors and partners each, of the sampled loss
 AGREE = 0.25  # restarts that agree less are told
 LEAST = 0.8  # balance of the loss where none is given: with less, small clusters died in trials
 
@@ -56,6 +63,26 @@ def trained(
         if restart == 0 or _rank(restarts[restart], chosen) < _rank(restarts[best], chosen):
             best, probabilities = restart, softmax(logits, axis=1)
     return restarts, best, probabilities, while_training
+
+
+def balanced(loss: Loss, balance: float) -> Loss:
+    """The loss with another balance of the clusters' sizes."""
+    q = type(loss.q)(**{**loss.q.hyper_parameters(), "balance": balance})
+    return loss.replace(q=q)
+
+
+def value_of(loss: Loss, logits: Tensor, target: Rows | PairSampler) -> float:
+    """The loss over all points, or a sample of it that is the same for all restarts on the same points."""
+    with torch.no_grad():
+        if isinstance(target, Rows):
+            return float(loss(logits, target))
+        with seeded(0, logits.device):
+            anchors, sampled = target.sample(SAMPLED, SAMPLED_NEGATIVES)
+        if target.weighted:  # the anchors were drawn by their weights
+            loss = loss.replace(anchor_weights=None)
+        value = loss.terms((logits[anchors], logits), sampled).cross_entropy
+        penalty = loss.q.penalty(logits, WHOLE)
+        return float(value if penalty is None else value + penalty.mean())
 
 
 def _rank(restart: Restart, balance: float) -> tuple[int, float]:

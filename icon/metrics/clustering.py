@@ -6,6 +6,8 @@ left out. A cluster -1, as of DBSCAN's noise, is a cluster like any other.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
@@ -84,6 +86,12 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
     _, label_of = min_weight_full_bipartite_matching(worth, maximize=True)
     is_matched: NDArray[np.bool_] = label_of[clusters] == labels
     return is_matched
+
+
+def agreement(restarts: NDArray[np.int64]) -> float | None:
+    """The mean adjusted Rand index between pairs of restarts, ``[s, n]`` clusters; None with fewer than two."""
+    pairs = [ari(a, b) for a, b in combinations(restarts, 2)]
+    return float(np.mean(pairs)) if pairs else None
 
 
 def _codes(labels: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
