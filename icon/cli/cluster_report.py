@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.stats import entropy as entropies
 
 from icon._scales import centred_in_unit
 from icon.cli.output import palette, versions
 from icon.estimators.clustering import Clustering
-from icon.estimators.diagnostics import Diagnostics, entropies
+from icon.estimators.diagnostics import Diagnostics
 
 OURS = ("assignments.csv", "assignments.npy", "assignments.parquet", "report.json", "clusters.png")
 LEARNED_MAP, SHOWN = 2000, 20_000  # points up to which the map is learned; points that a map of more shows
@@ -107,7 +108,7 @@ def draw(
 
     spread = axes["entropy"]
     most = math.log(clusters) if clusters > 1 else 1.0
-    entropy = entropies(probabilities)
+    entropy = entropies(probabilities, axis=1)
     spread.hist(np.clip(entropy, 0, most), bins=40, range=(0, most), color="0.45")
     spread.axvline(entropy.mean(), color="tab:red", linewidth=1.2, label=f"mean {entropy.mean():.2f}")
     spread.set_title("Entropy of the assignments", fontsize=10, loc="left")

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import rel_entr, softmax
+from scipy.special import softmax
 from sklearn.base import ClusterMixin
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
@@ -31,6 +31,7 @@ from icon.estimators.arguments import batch_size, checked
 from icon.estimators.base import apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
 from icon.estimators.heads import Run
+from icon.estimators.merging import mutual_information
 from icon.estimators.naming import names_of, order_of
 from icon.estimators.neighborhood import EXACT, Neighborhood, rows_of
 from icon.estimators.saved import Saved, readable
@@ -316,7 +317,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
         joined = fixed.composed(rows_of([fixed.at(x) for x in spaces], spaces, y)[0], 0.0).to_scipy()
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters_))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
-        return float(rel_entr(joint, np.outer(joint.sum(axis=1), joint.sum(axis=0))).sum())
+        return mutual_information(joint)
 
     @property
     def starts_(self) -> NDArray[np.int64]:

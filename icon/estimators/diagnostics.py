@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy.stats import entropy
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -132,7 +133,7 @@ def diagnose(
     if together is not None and (together.ndim != 2 or together.shape[1] != n):
         raise ValueError(f"restarts: got shape {together.shape}, expected (restarts, {n})")
     sizes = np.bincount(assigned, minlength=clusters)
-    entropy = float(entropies(phi).mean())
+    uncertainty = float(entropy(phi, axis=1).mean())
     scores: dict[str, Any] = {}
     if labels is not None:
         given = classes_of(labels, n=n)
@@ -145,19 +146,11 @@ def diagnose(
             "calibration_error": expected_calibration_error(np.minimum(phi[given.known], 1), matched(y, found)),
         }
     return Diagnostics(
-        n, clusters, entropy, entropy / math.log(clusters) if clusters > 1 else 0.0,
+        n, clusters, uncertainty, uncertainty / math.log(clusters) if clusters > 1 else 0.0,
         tuple(sizes.tolist()), tuple(np.flatnonzero(sizes == 0).tolist()),
-        math.exp(float(entropies(phi.mean(axis=0)))),
+        math.exp(float(entropy(phi.mean(axis=0)))),
         None if together is None else agreement(together), **scores,
     )  # fmt: skip
-
-
-def entropies(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Entropies along the last axis, in nats."""
-    from scipy.special import entr
-
-    nats: NDArray[np.float64] = entr(np.asarray(probabilities, dtype=np.float64)).sum(axis=-1)
-    return nats
 
 
 def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:

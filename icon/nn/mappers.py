@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -185,7 +185,7 @@ class MLP(nn.Sequential):
     """
 
     def __init__(self, d_in: int, d_out: int, hidden: int | Sequence[int] = (256,)) -> None:
-        inner = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+        inner = tuple(hidden) if isinstance(hidden, Iterable) else (hidden,)
         widths = [check.count(d_in, "d_in"), *(check.count(h, "hidden") for h in inner), check.count(d_out, "d_out")]
         layers: list[nn.Module] = []
         for wide_in, wide_out in pairwise(widths):

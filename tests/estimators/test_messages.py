@@ -60,6 +60,7 @@ def test_a_fit_that_was_not_made_is_told_as_scikit_learn_does(tmp_path: Path) ->
         (np.eye(9), {"init": []}, r"init: got \[\], expected one of 'auto', 'merged-k-means'"),
         (np.eye(9), {"column": ["knn"]}, r"column: got \['knn'\] \(did you mean 'knn'\?\), expected one of"),
         (np.eye(9), {"callback": 5}, "callback: got 5, expected None or a function"),
+        (np.eye(9), {"hidden": None}, "hidden: got None, expected an integer >= 1"),
         (np.eye(9), {"checkpoint": 3}, "checkpoint: got 3, expected a path"),
         (np.eye(9), {"mapper": nn.Linear(7, 2)}, "mapper: got a module that does not take features of shape"),
         (np.eye(9), {"random_state": -1}, "random_state: got -1, expected None, an integer"),
