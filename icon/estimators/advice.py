@@ -332,7 +332,5 @@ def _summary(
 
 def _difference(values: NDArray[np.float64]) -> tuple[float, float, float]:
     """The mean of paired differences and Student's 95 % interval of it; NaN where there is one pair."""
-    if len(values) == 1:
-        return float(values[0]), np.nan, np.nan
-    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
+    mean, half = float(values.mean()), float(student.ppf(0.975, len(values) - 1) * pd.Series(values).sem())
+    return mean, mean - half, mean + half

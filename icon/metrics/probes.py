@@ -128,7 +128,10 @@ def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     Raises:
         ValueError: another number of rows, or k too large.
     """
-    first, second = (KNN(k)(points).to_scipy() for points in _both(x, z))
+    both = _both(x, z)
+    if check.count(k, "k") >= (n := len(both[0])):
+        raise ValueError(f"k: got {k}, expected less than the number of points, {n}")
+    first, second = (KNN(k)(points).to_scipy() for points in both)
     return float(first.multiply(second).sum() * k / first.shape[0])
 
 

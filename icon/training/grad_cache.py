@@ -41,7 +41,7 @@ class GradCache:
 
     def __init__(self, loss: Loss, encoders: nn.Module | Sequence[nn.Module], chunk: int) -> None:
         self.loss, self.chunk = loss, check.count(chunk, "chunk")
-        self.encoders = [encoders] if isinstance(encoders, nn.Module) else list(encoders)
+        self.encoders = list(encoders) if isinstance(encoders, Sequence) else [encoders]
         if not self.encoders or not all(isinstance(encoder, nn.Module) for encoder in self.encoders):
             raise TypeError(f"encoders: got {type(encoders).__name__}, expected a module, or several")
         if any(getattr(encoder, "static_graph", False) for encoder in self.encoders):

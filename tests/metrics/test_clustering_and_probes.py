@@ -88,6 +88,10 @@ def test_bad_input(call: object, kind: type[Exception], message: str) -> None:
         (lambda: metrics.linear_probe(np.eye(10), ["a"] * 10), "labels: got one class, expected at least two"),
         (lambda: metrics.trustworthiness(np.eye(10), np.eye(10)), "k: got 10, expected less than half of the 10"),
         (lambda: metrics.neighborhood_preservation(np.eye(9), np.eye(8), k=2), "z: got 8 rows, expected 9"),
+        (
+            lambda: metrics.neighborhood_preservation(np.eye(9), np.eye(9), k=9),
+            "k: got 9, expected less than the number",
+        ),
     ],
 )
 def test_few_points_are_told(measure: Callable[[], object], told: str) -> None:
