@@ -293,21 +293,17 @@ def features_of(X: Any) -> Any:
 
     if not isinstance(X, Dataset):
         return X
-    if not hasattr(X, "__len__"):
-        raise TypeError(f"X: got {type(X).__name__} without a length, expected a map-style Dataset")
+    if not (hasattr(X, "__len__") and len(X)):
+        raise TypeError(f"X: got {type(X).__name__} without a length, or without items, expected a map-style Dataset")
 
-    def row(i: int) -> NDArray[np.floating[Any]]:
+    def row(i: int, width: int | None = None) -> NDArray[Any]:
         item = X[i]
-        item = item[0] if isinstance(item, (tuple, list)) else item
-        try:
-            values = np.asarray(plain(item))
-            return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"X: got items of {type(item).__name__}, expected feature rows (f,), or tuples that begin with one"
-            ) from None
+        x = np.asarray(plain(item[0] if isinstance(item, (tuple, list)) else item))
+        if x.dtype.kind not in "biuf" or x.ndim != 1 or len(x) != (width or len(x)):
+            expected = "feature rows (f,) of one length, or tuples that begin with one"
+            raise TypeError(f"X: got item {i} of shape {x.shape} and {x.dtype}, expected {expected}")
+        return x
 
     first = row(0)
-    if first.ndim != 1:
-        raise ValueError(f"X: got items of shape {first.shape}, expected feature rows (f,)")
-    return np.fromiter(map(row, range(len(X))), np.dtype((first.dtype, len(first))), len(X))
+    kind = np.dtype((np.result_type(first.dtype, np.float32), first.shape))
+    return np.fromiter((row(i, len(first)) for i in range(len(X))), kind, len(X))

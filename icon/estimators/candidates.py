@@ -45,11 +45,6 @@ class Candidate:
         """Of an embedding, the method that the table names in the cell; a clustering adds walks and debiasing to it."""
         return Embedding(row=self.row, column=self.column).method_name if self.kind is Embedding else ""
 
-    @property
-    def learns_a_function(self) -> bool:
-        """Whether new points follow from their features alone."""
-        return self.settings.get("mapper", "lookup") != "lookup" or self.kind is Clustering
-
     def make(self, seed: int, **more: Any) -> Any:
         """The estimator."""
         return self.kind(**self.settings, random_state=seed, **more)

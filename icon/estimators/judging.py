@@ -75,7 +75,7 @@ class Trial:
         """How good the candidate is, higher is better, and its embedding ``[m, d]`` or clusters ``[m]``."""
         if self.goal == "clusters":
             return self._of_clusters(candidate, callback)
-        if candidate.learns_a_function:
+        if "mapper" in candidate.settings:  # new points follow from their features alone
             z = self._fitted(candidate, self.seen, callback).transform(self.x)
         else:  # a free map has to have all points; it sees neither labels nor ids
             z = candidate.make(self.seed, callback=callback).fit(self.x, self._target(candidate)).embedding_

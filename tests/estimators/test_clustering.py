@@ -298,6 +298,27 @@ def test_a_dataset_keeps_the_precision_of_its_rows(blobs: Data) -> None:
     assert features_of(torch.utils.data.TensorDataset(torch.from_numpy(x).half())).dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([np.zeros(3), np.ones(1)], r"item 1 of shape \(1,\) and float64"),  # which would be spread over three columns
+        ([np.zeros((2, 2))], r"item 0 of shape \(2, 2\)"),
+        (["a", "b"], r"item 0 of shape \(\) and <U1"),
+        ([], "Rows without a length, or without items"),
+    ],
+)
+def test_a_dataset_of_something_else_is_refused(rows: list[Any], told: str) -> None:
+    class Rows(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return len(rows)
+
+        def __getitem__(self, i: int) -> Any:
+            return rows[i]
+
+    with pytest.raises(TypeError, match=rf"^X: got {told}.*, expected"):
+        Clustering(2).fit(Rows())
+
+
 def test_few_points_on_disk_are_read_where_each_step_sees_all(
     blobs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
