@@ -263,9 +263,9 @@ def placed(x: Any, device: str | torch.device) -> Any:
     return x if sp.issparse(x) or on_disk(x) else on_device(x, device)
 
 
-def input_of(estimator: Any, X: Any, reset: bool = True) -> Any:
+def input_of(estimator: Any, X: Any) -> Any:
     """Features as p takes them, see `read` and `placed`; at least two points."""
-    return placed(read(estimator, X, reset, least=2), estimator.device)
+    return placed(read(estimator, X, least=2), estimator.device)
 
 
 def some_of(x: Any) -> Tensor:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -17,7 +15,6 @@ from icon.estimators.base import learning_rate
 from icon.training.fit import Callback, fit, is_true
 
 EXAGGERATION, EXAGGERATION_STEPS = 12.0, 250
-RECENT = 50  # steps whose losses are averaged
 
 
 class MomentumGains(Optimizer):
@@ -47,8 +44,8 @@ def by_momentum(loss: Loss) -> bool:
     return loss.row == "student-t" and loss.column not in ("identity", "data-label")
 
 
-def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: Any, seed: int) -> tuple[int, float]:
-    """Train the map of an `icon.Embedding` in place: the number of steps taken, and the mean loss of the last ones.
+def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: Any, seed: int) -> list[float]:
+    """Train the map of an `icon.Embedding` in place: the loss of each step, with its exaggeration.
 
     p's edges are exaggerated in the first 250 steps, or a quarter of all if that is less. ``rows`` are prepared p, or
     what batches are drawn from.
@@ -73,21 +70,20 @@ def optimized(estimator: Any, loss: Loss, model: nn.Module, inputs: Any, rows: A
     if estimator.batch_size is not None or not (lookup and by_momentum(loss)):
         rate = learning_rate(estimator.learning_rate, 0.1 if lookup else 5e-3)
         adam = {"learning_rate": rate, "batch_size": estimator.batch_size}
-        losses = train(rows, steps=steps, callback=seen(), label=name, **adam, **stops).losses
-        return len(losses), float(np.mean(losses[-RECENT:]))
+        return train(rows, steps=steps, callback=seen(), label=name, **adam, **stops).losses
     pull, late_pull = float(estimator.early_exaggeration), float(estimator.late_exaggeration)
     # The gradient is that of the loss, a quarter of what some programs take: their rate is n / exaggeration.
     first, last = (learning_rate(estimator.learning_rate, max(rows.n / each / 4, 50.0)) for each in (pull, late_pull))
     early = min(EXAGGERATION_STEPS, steps // 4) if pull > 1 else 0
+    losses: list[float] = []
     if early:
-        train(
+        losses = train(
             rows.exaggerated(pull), steps=early, optimizer=partial(MomentumGains, lr=first, momentum=0.5),
             callback=seen(exaggerated=True), label=f"{name}, exaggerated",
-        )  # fmt: skip
+        ).losses  # fmt: skip
     if ended and ended[-1]:
-        return len(ended), math.nan
-    losses = train(
+        return losses
+    return losses + train(
         rows.exaggerated(late_pull) if late_pull > 1 else rows, steps=steps - early,
         optimizer=partial(MomentumGains, lr=last), callback=seen(early, late_pull > 1), label=name, **stops,
     ).losses  # fmt: skip
-    return early + len(losses), float(np.mean(losses[-RECENT:]))

@@ -50,6 +50,17 @@ def test_a_map_of_sparse_features(mapper: str, documents: tuple[sp.csr_array, np
     assert np.array_equal(icon.load(tmp_path / "map").transform(x), fitted.transform(x))
 
 
+def test_points_on_disk_are_mapped_as_the_sparse_ones_of_the_fit(
+    documents: tuple[sp.csr_array, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, _ = documents
+    fitted = icon.Embedding(mapper="mlp", perplexity=10, max_iter=5, random_state=0).fit(x)
+    np.save(tmp_path / "x.npy", x.toarray().astype(np.float32))
+    monkeypatch.setattr("icon.features.IN_MEMORY", 0)
+    disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert np.allclose(fitted.transform(disk), fitted.transform(x), atol=1e-5)
+
+
 def test_dense_after_sparse_forgets_the_directions(documents: tuple[sp.csr_array, np.ndarray]) -> None:
     x, _ = documents
     model = icon.Clustering(3, n_init=1, max_iter=5, random_state=0).fit(x)
