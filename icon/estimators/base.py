@@ -58,13 +58,16 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
     if device == "auto":
         mps = torch.backends.mps.is_available()
         device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    x = check.as_tensor(X, "X").detach()
     try:
         chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
+    x = check.as_tensor(X, "X").detach()
+    try:
         return (x.float() if chosen.type == "mps" else x).to(chosen)
-    except (AssertionError, RuntimeError, TypeError) as error:
+    except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device: got {device!r}, expected 'auto' or an available device ({reason})") from None
+        raise ValueError(f"device: got {device!r}, expected an available device ({reason})") from None
 
 
 def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
