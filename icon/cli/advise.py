@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icon.cli.cluster_report import planar
-from icon.cli.fits import beside, options_of, say
+from icon.cli.fits import FILES, beside, options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
@@ -24,14 +24,14 @@ OURS = ("index.html", "advice.csv")
 
 def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> None:
     """Print the ranking and the code of the best, and write the page into a folder; bad input writes nothing."""
-    given = {name: settings.pop(name) for name in ("features", "key", "labels", "graph", "pairs")}
+    given = {name: settings.pop(name) for name in FILES}
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
     check_output(out, OURS)
     read_budget(settings["budget"])  # before a large file is read
     read = read_features(given["features"], given["key"], options_of(False, table, given))
     x, n = read.values, len(read.values)
-    labels, pairs, graph = (beside(given, name, n) for name in ("labels", "pairs", "graph"))
+    labels, pairs, graph = (beside(given, name, n, table["sep"]) for name in ("labels", "pairs", "graph"))
     if not quiet:
         say(read, labels)
     advice = advise_on(x, labels, pairs=pairs, graph=graph, **settings)

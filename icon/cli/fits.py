@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from functools import partial
@@ -27,10 +28,13 @@ from icon.labels import classes_of
 from icon.methods.registry import find
 from icon.tables import TableOptions
 
+#: What `icon embed` and `icon advise` read, and how.
+FILES = ("features", "key", "labels", "labels_key", "labels_header", "graph", "pairs")
+
 
 def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **settings: Any) -> None:
     """Write the map of features: a folder, one file, or CSV on standard output; bad input writes nothing."""
-    given = {name: settings.pop(name) for name in ("features", "key", "labels", "graph", "pairs")}
+    given = {name: settings.pop(name) for name in FILES}
     with joined() as (group, is_first):
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
         read, y, labels = on_all(partial(_read_for_map, out, form, table, given, column), group)
@@ -68,7 +72,7 @@ def _read_for_map(
     plain = output.checked_form(out, maps.OURS, form) == ".npy"
     read = read_features(given["features"], given["key"], options_of(plain, table, given))
     n = len(read.values)
-    labels = beside(given, "labels", n)
+    labels = beside(given, "labels", n, table["sep"])
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
     if name is not None and given[name] is None:
         raise ValueError(f"{name}: got no file, expected --{name} FILE for the column {column}")
@@ -122,17 +126,23 @@ def _read_for_clusters(
             raise ValueError(
                 f"id: got different ids in {path}, expected those of {given['features'][0]}, in their order"
             )
-    how = TableOptions(sep=table["sep"], header=given["labels_header"])
-    return read, beside(given, "labels", len(read[0].values), given["labels_key"], how)
+    return read, beside(given, "labels", len(read[0].values), table["sep"])
 
 
-def beside(given: dict[str, Any], name: str, n: int, key: str | None = None, how: TableOptions | None = None) -> Any:
+def beside(given: dict[str, Any], name: str, n: int, sep: str | None = None) -> Any:
     """The numbers ``[n]`` of labels or pairs, -1 where unknown, or the graph, of n points; None without such a file."""
     if given[name] is None:
         return None
     if name == "graph":
         return read_graph(given[name], n)
-    return classes_of(read_vector(given[name], key, how, expected=n), name, n).codes
+    if name == "labels":
+        how = TableOptions(sep=sep, header=given["labels_header"])
+        return classes_of(read_vector(given[name], given["labels_key"], how, expected=n), name, n).codes
+    try:
+        return classes_of(read_vector(given[name], expected=n), name, n).codes
+    except ValueError as error:
+        words = re.sub(r" \(--labels-[^)]*\)$", "", str(error))  # options that pairs do not have
+        raise ValueError(re.sub("^labels", name, words)) from None
 
 
 def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> TableOptions:
@@ -145,9 +155,7 @@ def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> Tab
     labels = [given["labels"]] if given["labels"] else []
     for name, idle in _IDLE.items():
         value, option = {**given, **table}.get(name), name.replace("_", "-")
-        paths = labels if name.startswith("labels") else files
-        if name == "sep" and "labels_key" in given:  # that of the labels, too
-            paths = files + labels
+        paths = labels if name.startswith("labels") else files + labels if name == "sep" else files
         if value is not None and {Path(path).suffix.lower() for path in paths} <= idle:
             what = f"{value!r} for {', '.join(paths) or 'no file'}"
             raise ValueError(f"{option}: got {what}, expected no --{option}, which says nothing of such a file")

@@ -98,7 +98,7 @@ def _embed(add: Add) -> None:
     add("--dof", type=float, help="Degrees of freedom of the Student-t row.")
     add("--iterations", dest="max_iter", type=int, default=1000, help="Number of steps.")
     add("--landmarks", type=int, help="Lay out so many points, and place the others around them: for millions.")
-    add("--labels", help="File of labels: for the columns classes and data-label, and to colour the picture.")
+    _add_labels(add, "for the columns classes and data-label, and to colour the picture")
     _add_graph_and_pairs(add)
     _add_reading(add, seed="random_state")
 
@@ -119,9 +119,7 @@ def _cluster(add: Add) -> None:
     add("--balance", type=float, help="How much equal sizes are worth, 0 to 1; chosen if absent.")
     kept = "the lowest loss is kept (with a balance below 1, among those with the most clusters)"
     add("--restarts", type=int, default=3, help=f"Restarts; {kept}.")
-    add("--labels", help="File of labels, used for scoring only; -1 or a missing entry means unknown.")
-    add("--labels-key", help="Which array or column of the file of labels.")
-    add("--labels-header", action=BooleanOptionalAction, help="Whether the first line of the file of labels is a name.")
+    _add_labels(add, "used for scoring only")
     _add_reading(add)
 
 
@@ -137,8 +135,7 @@ def _advise(add: Add) -> None:
     add("--budget", default="10m", help="How long it may take, for example 90s, 10m or 1h.")
     add("--rounds", type=int, default=5, help="Most samples that each loss is tried on.")
     _add_clusters(add, dest="n_clusters", default="auto")
-    use = "to judge by, to learn from, and to colour with"
-    add("--labels", help=f"File of labels: {use}; -1 or a missing entry means unknown.")
+    _add_labels(add, "to judge by, to learn from, and to colour with")
     _add_graph_and_pairs(add)
     _add_reading(add, seed="random_state")
 
@@ -159,6 +156,12 @@ def _add_clusters(add: Add, **kind: Any) -> None:
 
     meaning = "Number of clusters; auto finds it in the features."
     add("--clusters", "-k", type=number_or_auto, metavar="NUMBER|auto", help=meaning, **kind)
+
+
+def _add_labels(add: Add, use: str) -> None:
+    add("--labels", help=f"File of labels, {use}; -1 or a missing entry means unknown.")
+    add("--labels-key", help="Which array or column of the file of labels.")
+    add("--labels-header", action=BooleanOptionalAction, help="Whether the first line of the file of labels is a name.")
 
 
 def _add_graph_and_pairs(add: Add) -> None:

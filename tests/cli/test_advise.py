@@ -85,7 +85,8 @@ def test_other_files(given: list[str]) -> None:
         (["--labels", "few.npy"], "error: labels: got 5 entries, expected 60"),
         (["--out", "advice.csv"], "error: out: got advice.csv, expected a folder"),
         (["--out", "."], "error: out: got ."),
-        (["--pairs", "absent.csv"], "error: "),
+        (["--pairs", "absent.csv"], "error: pairs: got absent.csv"),
+        (["--labels", "both.npz", "--labels-key", "z"], "error: labels: got key 'z' for both.npz"),
     ],
 )
 def test_bad_input(
@@ -94,6 +95,7 @@ def test_bad_input(
     from icon.cli.main import main
 
     np.save("few.npy", Y[:5])
+    np.savez("both.npz", X=X, y=Y)
     before = sorted(os.listdir())
     monkeypatch.setattr("sys.argv", ["icon", "advise", "x.npy", "-q", *given])
     with pytest.raises(SystemExit) as ended:

@@ -208,6 +208,36 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
     assert found[0] == found[1] != found[2]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--column", "pairs", "--graph", "e.npy"], "pairs: got no file, expected --pairs FILE for the column pairs"),
+        (["--column", "pairs", "--pairs", "ids.csv"], "pairs: got 2 columns in ids.csv (a, b), expected one"),
+        (["--column", "pairs", "--pairs", "absent.csv"], "pairs: got absent.csv, expected a file that exists"),
+        (["--labels", "both.npz"], "labels: got no key for both.npz, expected one of X, y (--labels-key)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_embed_says_which_file_is_wrong(
+    options: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("both.npz", X=X, y=np.arange(60) % 3)
+    pd.DataFrame({"a": np.arange(60) // 2, "b": 1}).to_csv("ids.csv", index=False)
+    done = invoke(["embed", "both.npz", "--key", "X", "-q", *options])
+    assert done.exit_code == 2
+    assert done.stderr == f"error: {message}\n"
+
+
+def test_embed_takes_features_and_labels_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("both.npz", X=X, y=np.arange(60) % 3)
+    options = ["--key", "X", "--labels", "both.npz", "--labels-key", "y", "--column", "classes", "--iterations", "2"]
+    done = invoke(["embed", "both.npz", *options, "-q"])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.endswith("60 rows × 3 columns, labels: 3 classes\n")
+
+
 @pytest.mark.parametrize("n", [300, 20_000])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_picture_of_a_map_is_neither_empty_nor_full(n: int, labelled: bool, tmp_path: Path) -> None:
