@@ -76,6 +76,9 @@ def _read_for_map(
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
     if name is not None and given[name] is None:
         raise ValueError(f"{name}: got no file, expected --{name} FILE for the column {column}")
+    for other in ("graph", "pairs"):
+        if given[other] is not None and other != name:
+            raise ValueError(f"{other}: got {given[other]} for the column {column}, expected the column {other}")
     return read, None if name is None else labels if name == "labels" else beside(given, name, n), labels
 
 

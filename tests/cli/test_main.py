@@ -211,6 +211,7 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--pairs", "ids.csv"], "pairs: got ids.csv for the column gaussian, expected the column pairs"),
         (["--column", "pairs", "--graph", "e.npy"], "pairs: got no file, expected --pairs FILE for the column pairs"),
         (["--column", "pairs", "--pairs", "ids.csv"], "pairs: got 2 columns in ids.csv (a, b), expected one"),
         (["--column", "pairs", "--pairs", "absent.csv"], "pairs: got absent.csv, expected a file that exists"),
