@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icon.cli.cluster_report import planar
-from icon.cli.fits import FILES, beside, options_of, say
+from icon.cli.fits import FILES, beside, labels_beside, options_of, say
 from icon.cli.output import check_output, palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
@@ -31,9 +31,10 @@ def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> No
     read_budget(settings["budget"])  # before a large file is read
     read = read_features(given["features"], given["key"], options_of(False, table, given))
     x, n = read.values, len(read.values)
-    labels, pairs, graph = (beside(given, name, n, table["sep"]) for name in ("labels", "pairs", "graph"))
+    named, pairs, graph = labels_beside(given, n, table["sep"]), beside(given, "pairs", n), beside(given, "graph", n)
     if not quiet:
-        say(read, labels)
+        say(read, named)
+    labels = None if named is None else named.codes
     advice = advise_on(x, labels, pairs=pairs, graph=graph, **settings)
     with staged(out) as stage:
         assert stage is not None

@@ -24,7 +24,7 @@ from icon.core.exchange import on_all
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.estimators.spaces import side_by_side
 from icon.features import read_features, read_graph, read_vector
-from icon.labels import classes_of
+from icon.labels import Labels, classes_of
 from icon.methods.registry import find
 from icon.tables import TableOptions
 
@@ -67,19 +67,21 @@ def _check_cost(model: Embedding, x: NDArray[Any], y: Any, quiet: bool) -> None:
 
 def _read_for_map(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], column: str
-) -> tuple[Features, Any, NDArray[np.int64] | None]:
+) -> tuple[Features, Any, Labels | None]:
     """The features, what p is made from beside them, and the labels where some are given."""
     plain = output.checked_form(out, maps.OURS, form) == ".npy"
     read = read_features(given["features"], given["key"], options_of(plain, table, given))
     n = len(read.values)
-    labels = beside(given, "labels", n, table["sep"])
+    labels = labels_beside(given, n, table["sep"])
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
     if name is not None and given[name] is None:
         raise ValueError(f"{name}: got no file, expected --{name} FILE for the column {column}")
     for other in ("graph", "pairs"):
         if given[other] is not None and other != name:
             raise ValueError(f"{other}: got {given[other]} for the column {column}, expected the column {other}")
-    return read, None if name is None else labels if name == "labels" else beside(given, name, n), labels
+    if name == "labels":
+        return read, None if labels is None else labels.codes, labels
+    return read, None if name is None else beside(given, name, n), labels
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **given: Any) -> None:
@@ -106,7 +108,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
             if given["clusters"] == "auto":
                 print(f"clusters: {model.n_clusters_} found", file=sys.stderr)
             output.write_table(assignments, stage, f"assignments.{form}")
-            diagnostics = diagnose(model, labels=y)
+            diagnostics = diagnose(model, labels=None if y is None else y.codes)
             if stage is not None and whole:
                 x = side_by_side(model, spaces)
                 told = {"arguments": {**given, **table}, "seconds": round(seconds, 3)}
@@ -119,7 +121,7 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
 
 def _read_for_clusters(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any]
-) -> tuple[list[Features], NDArray[np.int64] | None]:
+) -> tuple[list[Features], Labels | None]:
     """The features of each space, and the labels where some are given."""
     plain = output.checked_form(out, report.OURS, form) == ".npy"
     options = options_of(plain, table, given)
@@ -129,18 +131,23 @@ def _read_for_clusters(
             raise ValueError(
                 f"id: got different ids in {path}, expected those of {given['features'][0]}, in their order"
             )
-    return read, beside(given, "labels", len(read[0].values), table["sep"])
+    return read, labels_beside(given, len(read[0].values), table["sep"])
 
 
-def beside(given: dict[str, Any], name: str, n: int, sep: str | None = None) -> Any:
-    """The numbers ``[n]`` of labels or pairs, -1 where unknown, or the graph, of n points; None without such a file."""
+def labels_beside(given: dict[str, Any], n: int, sep: str | None) -> Labels | None:
+    """The labels of n points; None without a file of them."""
+    if given["labels"] is None:
+        return None
+    how = TableOptions(sep=sep, header=given["labels_header"])
+    return classes_of(read_vector(given["labels"], given["labels_key"], how, expected=n), "labels", n)
+
+
+def beside(given: dict[str, Any], name: str, n: int) -> Any:
+    """The numbers ``[n]`` of pairs, -1 where unknown, or the graph, of n points; None without such a file."""
     if given[name] is None:
         return None
     if name == "graph":
         return read_graph(given[name], n)
-    if name == "labels":
-        how = TableOptions(sep=sep, header=given["labels_header"])
-        return classes_of(read_vector(given[name], given["labels_key"], how, expected=n), name, n).codes
     try:
         return classes_of(read_vector(given[name], expected=n), name, n).codes
     except ValueError as error:
@@ -171,13 +178,13 @@ _IDLE = {"key": {".npy"}, "sep": {*_TYPED, ".xlsx"}, "decimal": {*_TYPED, ".xlsx
          "labels_key": {".npy"}, "labels_header": _TYPED}  # fmt: skip
 
 
-def say(read: Features, labels: NDArray[np.int64] | None = None) -> None:
+def say(read: Features, labels: Labels | None = None) -> None:
     """What was understood, on standard error."""
     for note in read.notes:
         print(note if note.startswith("warning: ") else f"note: {note}", file=sys.stderr)
     n, d = read.values.shape
     header = "" if read.header is None else f", header: {'yes' if read.header else 'no'}"
-    classes = "" if labels is None else f", labels: {labels.max() + 1:,} classes"
+    classes = "" if labels is None else f", labels: {len(labels.names):,} classes"
     print(f"{n:,} rows × {d:,} columns{header}{classes}", file=sys.stderr)
 
 

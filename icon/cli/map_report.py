@@ -13,23 +13,23 @@ from scipy.stats import rankdata
 
 from icon.cli.output import palette, versions
 from icon.estimators.embedding import Embedding
+from icon.labels import Labels
 
 OURS = ("map.csv", "map.npy", "map.parquet", "map.png", "map.html", "report.json")
 SCATTERED, PIXELS = 5000, 1000  # points up to which each is drawn; the longest side of a picture of more
-NAMED = 30  # classes up to which they are named beside a picture
+NAMED, LONGEST = 30, 30  # classes up to which they are named beside a picture, and characters of a name there
 
 
-def write(folder: Path, model: Embedding, labels: NDArray[np.int64] | None, told: dict[str, Any]) -> None:
+def write(folder: Path, model: Embedding, labels: Labels | None, told: dict[str, Any]) -> None:
     """report.json, with the arguments and the seconds that are told, a picture and a page of a map; labels colour and
-    score it, -1 is unknown."""
+    score it."""
     from icon.metrics import knn_probe
 
     z = model.embedding_
     report = {**told, "points": list(z.shape), "loss": float(model.loss_), "steps": model.n_iter_}
     report |= {"notes": model.notes_, "versions": versions()}
-    known = np.zeros(0, dtype=bool) if labels is None else labels >= 0
-    if labels is not None and len(np.unique(labels[known])) > 1:
-        report["k-NN accuracy in the map"] = float(knn_probe(z[known], labels[known]))
+    if labels is not None and len(labels.names) > 1:
+        report["k-NN accuracy in the map"] = float(knn_probe(z[labels.known], labels.codes[labels.known]))
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if z.shape[1] <= 2:
         flat, name = np.pad(z, ((0, 0), (0, 2 - z.shape[1]))), model.method_name
@@ -37,15 +37,16 @@ def write(folder: Path, model: Embedding, labels: NDArray[np.int64] | None, told
         page(folder / "map.html", flat, labels, name)
 
 
-def draw(path: Path, z: NDArray[np.float32], labels: NDArray[np.int64] | None, title: str) -> None:
+def draw(path: Path, z: NDArray[np.float32], labels: Labels | None, title: str) -> None:
     """A picture of a map ``[n, 2]``: its points, or where there are many how many lie at each pixel."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 6.6), dpi=150, layout="constrained")
     panel = figure.subplots()
-    classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
+    names = [] if labels is None else [str(name) for name in labels.names]
+    classes = len(names)
     colours = np.array([(0.25, 0.35, 0.6) if classes == 0 else (0.7, 0.7, 0.7), *palette(classes)])  # unknown first
-    own = np.zeros(len(z), dtype=np.int64) if labels is None else labels + 1
+    own = np.zeros(len(z), dtype=np.int64) if labels is None else labels.codes + 1
     if len(z) <= SCATTERED:
         order = np.random.default_rng(0).permutation(len(z))  # no class lies on top of all others
         size = float(np.clip(9000 / len(z), 3, 40))
@@ -53,10 +54,13 @@ def draw(path: Path, z: NDArray[np.float32], labels: NDArray[np.int64] | None, t
     else:
         picture, box = shaded(z, colours[own])
         panel.imshow(picture, extent=box, origin="lower", interpolation="nearest")
-    for label in range(classes if classes <= NAMED else 0):
-        panel.scatter([], [], color=colours[label + 1], s=25, label=str(label))
     if 1 < classes <= NAMED:
-        panel.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="label")
+        for name, colour in zip(names, colours[1:], strict=True):
+            short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+            panel.scatter([], [], color=colour, s=25, label=f" {short}")  # a name that begins with _ would be hidden
+        legend = panel.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="label")
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # $ is a part of the name
     panel.set_title(title, fontsize=10, loc="left")
     panel.set_aspect("equal", adjustable="datalim" if len(z) <= SCATTERED else "box")
     panel.set_xticks([])
@@ -83,18 +87,19 @@ def shaded(
     return picture, (float(low[0]), float(high[0] + pixel), float(low[1]), float(high[1] + pixel))
 
 
-def page(path: Path, z: NDArray[np.float32], labels: NDArray[np.int64] | None, title: str) -> None:
+def page(path: Path, z: NDArray[np.float32], labels: Labels | None, title: str) -> None:
     """One HTML file that shows the map, moves and zooms, and tells number and label of the point under the pointer."""
     from matplotlib.colors import to_hex
 
-    classes = 0 if labels is None else int(labels.max(initial=-1)) + 1
-    own = np.zeros(len(z), np.int32) - 1 if labels is None else labels.astype(np.int32)
+    names = [] if labels is None else [str(name) for name in labels.names]
+    own = np.full(len(z), -1) if labels is None else labels.codes
     data = {
         "title": f"{title}, {len(z):,} points",
         "points": base64.b64encode(np.ascontiguousarray(z, "<f4").tobytes()).decode(),
         "labels": base64.b64encode(own.astype("<i4").tobytes()).decode(),
-        "colours": [to_hex(c) for c in palette(classes)],
-        "unknown": "#40599b" if classes == 0 else "#a0a0a0",
+        "names": names,
+        "colours": [to_hex(c) for c in palette(len(names))],
+        "unknown": "#a0a0a0" if names else "#40599b",
     }
     template = (Path(__file__).parent / "scatter.html").read_text(encoding="utf-8")
     safe = json.dumps(data).replace("</", "<\\/")

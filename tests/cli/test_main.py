@@ -19,6 +19,7 @@ import icon
 from icon.cli.main import parsers
 from icon.cli.map_report import draw
 from icon.features import read_matrix, read_vector
+from icon.labels import read_labels
 from tests.cli.run import invoke
 
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
@@ -243,7 +244,8 @@ def test_embed_takes_features_and_labels_of_one_file(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_picture_of_a_map_is_neither_empty_nor_full(n: int, labelled: bool, tmp_path: Path) -> None:
     z = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
-    draw(tmp_path / "map.png", z, np.arange(n) % 3 if labelled else None, "a map")
+    names = np.array(["$a", "_b", "c" * 99])[np.arange(n) % 3]
+    draw(tmp_path / "map.png", z, read_labels(names) if labelled else None, "a map")
     pixels = np.asarray(Image.open(tmp_path / "map.png").convert("RGB")).reshape(-1, 3)
     coloured = (pixels.max(axis=1) - pixels.min(axis=1) > 30).mean()
     assert 0.01 < coloured < 0.7

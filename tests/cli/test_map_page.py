@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from icon.cli.map_report import page
+from icon.labels import read_labels
 
 POINTS = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [5, 5]], dtype=np.float32)
 
@@ -16,7 +17,8 @@ POINTS = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [5, 5]], dtype=np.float32
 @pytest.fixture
 def opened(driver: Any, tmp_path: Path) -> Any:
     def go(labels: Any, width: int = 900, scheme: str = "light") -> Any:
-        page(tmp_path / "map.html", POINTS, labels, "t-SNE </script>")
+        named = None if labels is None else read_labels(labels)
+        page(tmp_path / "map.html", POINTS, named, "t-SNE </script>")
         size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         feature = {"name": "prefers-color-scheme", "value": scheme}
@@ -39,12 +41,13 @@ return document.querySelector("#told").textContent;"""
 
 @pytest.mark.parametrize(("width", "scheme"), [(900, "light"), (380, "dark")])
 def test_it_draws_and_tells(width: int, scheme: str, opened: Any) -> None:
-    browser = opened(np.array([0, 0, 1, 1, -1]), width, scheme)
+    browser = opened(["cat", "cat", "<b>dog", "<b>dog", None], width, scheme)
     assert browser.title == "t-SNE </script>, 5 points"
     all_of_them = browser.execute_script(INK)
     assert all_of_them > 100
     assert browser.execute_script(MIDDLE) == "row 4, label unknown"
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    assert [each.text for each in browser.find_elements("css selector", "#legend button")] == ["<b>dog", "cat"]
     first = browser.find_element("css selector", "#legend button")
     first.click()
     assert first.get_attribute("aria-pressed") == "false"
