@@ -182,6 +182,13 @@ def _add_reading(add: Add, seed: str = "seed") -> None:
     add("--quiet", "-q", action="store_true", help="No progress bar, and no word on what will be done.")
 
 
+#: Arguments that have another name as an option; where they are refused both are told.
+_OPTIONS = {
+    "n_components": "--components", "n_clusters": "--clusters", "n_neighbors": "--neighbors", "n_init": "--restarts",
+    "max_iter": "--iterations", "random_state": "--seed", "adjacency": "--graph",
+}  # fmt: skip
+
+
 def main() -> None:
     """Entry point of the command line: bad usage and bad input are one line and status 2."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has the first one alone
@@ -207,7 +214,10 @@ def main() -> None:
         sys.exit(2)
     except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
         if _is_first() or not getattr(error, "is_known_to_all", False):
-            print("error: " + str(error).splitlines()[0], file=sys.stderr)
+            line = str(error).splitlines()[0]
+            option = _OPTIONS.get(line.partition(":")[0])
+            option = "--knn" if option == "--neighbors" and words[0] == "cluster" else option
+            print(f"error: {line}" + (f" ({option})" if option else ""), file=sys.stderr)
         sys.exit(2)
 
 
