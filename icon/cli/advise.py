@@ -98,8 +98,8 @@ def ranking(advice: Advice) -> str:
             f'<circle cx="{place(each["difference"])}" cy="7" r="3.5"/></svg>'
         )
         rows.append(
-            f"<tr><th>{escape(title(each))}</th><td>{each['score']:.3f}</td><td>{less}</td><td>{bar}</td>"
-            f"<td>{words}</td><td>{each['seconds']:.1f}</td></tr>"
+            f'<tr><th>{escape(title(each))}</th><td>{each["score"]:.3f}</td><td>{less}</td><td class="drawn">{bar}</td>'
+            f'<td>{words}</td><td class="seconds">{each["seconds"]:.1f}</td></tr>'
         )
     return "\n".join(rows)
 
