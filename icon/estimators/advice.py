@@ -174,8 +174,10 @@ def title(record: dict[Any, Any]) -> str:
 
 def behind(record: dict[Any, Any]) -> str:
     """By how much a candidate is behind the best, and the interval where there is one."""
-    interval = f" [{-record['high']:+.3f}, {-record['low']:+.3f}]" if np.isfinite(record["low"]) else ""
-    return f"{-record['difference']:+.3f}{interval}"
+    less, low, high = (
+        f"{-record[name]:+.3f}" if abs(record[name]) >= 5e-4 else "0.000" for name in ("difference", "high", "low")
+    )
+    return f"{less} [{low}, {high}]" if np.isfinite(record["low"]) else less
 
 
 def read_budget(budget: float | str) -> float:

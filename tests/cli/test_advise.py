@@ -124,6 +124,7 @@ def test_a_page_says_how_clear_it_is(low: float, words: str) -> None:
     text = ranking(_advice(low))
     assert words in text
     assert "-0.200" in text
+    assert "-0.000" not in ranking(_advice(1e-5))
     assert ("[-0.300, -0.100]" in text) == (low == 0.1)
 
 
