@@ -120,9 +120,14 @@ class Problem:
         Args:
             anchors: ``[b, r]`` features of a block of anchors.
             start: the number of the block's first anchor.
+
+        Raises:
+            ValueError: the score of q has another shape.
         """
         q = self.q
         scores = anchors @ self.candidates.mT if q.is_product else q.weighted_score(anchors, self.candidates)
+        if not q.is_product and scores.shape != (expected := (anchors.shape[0], self.candidates.shape[0])):
+            raise ValueError(f"score: got shape {tuple(scores.shape)} from {type(q).__name__}, expected {expected}")
         if not q.margin:
             return scores
         others = ~self.p.positives(start, start + len(scores))

@@ -99,6 +99,8 @@ class Distribution(Composable):
         if type(target) is not Tensor and isinstance(target, Rows):
             return self._prepared(target, sets)
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
+        if not isinstance(rows, Rows):
+            raise TypeError(f"rows: got {type(rows).__name__} from {type(self).__name__}, expected icon.Rows")
         for operation in self.operations:
             if isinstance(operation, (Walks, Symmetrize)) and rows.support.offset is None:
                 two = has_parts(target) and target[0] is not target[1]

@@ -58,6 +58,24 @@ def test_a_divergence_gives_one_number_per_row(wrong: Any) -> None:
         loss(normal(N, 3), np.arange(N) % 4)
 
 
+def test_a_score_and_rows_of_a_wrong_kind() -> None:
+    class Short(icon.q.Kernel):
+        def score(self, anchors: Any, candidates: Any) -> Any:
+            return (anchors @ candidates.mT)[:1]
+
+    class Matrix(icon.p.Distribution):
+        made_from = "nothing"
+
+        def rows(self, target: Any, sets: Any) -> Any:
+            return torch.eye(sets.n)
+
+    z = torch.randn(6, 2)
+    with pytest.raises(ValueError, match=r"^score: got shape \(1, 6\) from Short, expected \(6, 6\)$"):
+        icon.Loss(icon.p.Classes(), Short())(z, [0, 0, 1, 1, 2, 2])
+    with pytest.raises(TypeError, match=r"^rows: got Tensor from Matrix, expected icon.Rows$"):
+        icon.Loss(Matrix(), icon.q.StudentT())(z)
+
+
 def test_a_divergence_of_ones_own() -> None:
     def squares(p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
         return (p - q).square().sum(dim=1)
