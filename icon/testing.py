@@ -24,7 +24,7 @@ from icon.core.divergence import Divergence, takes_log_p
 from icon.core.evaluators import Autograd, Evaluator
 from icon.core.loss import Loss
 from icon.methods.axes import COLUMNS, ROWS, loss
-from icon.p.base import Distribution
+from icon.p.base import Distribution, Sets
 from icon.p.masses import Masses
 from icon.p.rows import Rows
 from icon.p.support import Support
@@ -40,7 +40,7 @@ def check_distribution(p: Distribution | Rows, target: Any = None) -> None:
 
     Args:
         p: a supervisory distribution, or rows that were prepared already.
-        target: what it is made from; ten to a few hundred points will do.
+        target: what it is made from; ten to a few hundred points will do. A p that is made from nothing needs none.
 
     Raises:
         TypeError: neither a distribution nor rows.
@@ -48,7 +48,9 @@ def check_distribution(p: Distribution | Rows, target: Any = None) -> None:
             (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix.
     """
     _is_a("p", p, (Distribution, Rows), "a distribution of icon.p, or prepared rows")
-    rows = p if isinstance(p, Rows) else p(target)
+    if not isinstance(p, Rows):
+        p = p(sets=Sets(_N, _N)) if target is None and p.made_from == "nothing" else p(target)
+    rows = p
     dense = rows.to_dense().detach().double()
     _that(dense.shape == (rows.n, rows.m), f"to_dense has shape {tuple(dense.shape)}, expected {(rows.n, rows.m)}")
     _that(bool((dense >= 0).all()), "some masses are negative")

@@ -101,6 +101,7 @@ DISTRIBUTIONS: dict[str, tuple[icon.p.Distribution, Any]] = {
     "gaussian-self": (icon.p.Gaussian(sigma=1.0, exclude_self=False), X),
     "student-t": (icon.p.StudentT(), X),
     "identity": (icon.p.Identity(), 7),
+    "identity-of-any-size": (icon.p.Identity().debias(0.2), None),
     "graph": (icon.p.Graph(), np.abs(normal(N, N).numpy()) * (1 - np.eye(N))),
     "knn": (icon.p.KNN(4), X),
     "knn-composed": (icon.p.KNN(3).symmetrize("union").walks(2).debias(0.3), X),
