@@ -132,6 +132,9 @@ def _read(path: str, argument: str, key: str | None, options: TableOptions, expe
 def _array(path: str, suffix: str, argument: str, key: str | None) -> NDArray[Any]:
     if suffix == ".npz":
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is no archive, too
+            if argument == "features" and {"format", "indptr"} <= {*arrays.files}:
+                expected = "a dense array (in Python the estimators take sparse matrices)"
+                raise ValueError(f"features: got a sparse matrix in {path}, expected {expected}")
             return np.asarray(arrays[_choose(path, argument, key, list(arrays.files))])
     if suffix == ".safetensors":
         return _tensor(path, argument, key)

@@ -81,6 +81,7 @@ def test_show_a_coordinate(row: str, column: str) -> None:
         ["embed", "x.npy", "--perplexity", "100"],
         ["embed", "named.csv", "--id", "name", "--format", "npy", "--out", "map"],
         ["embed", "broken.npz"],
+        ["embed", "sparse.npz"],
         ["embed", "x.txt"],
     ],
     ids=" ".join,
@@ -94,6 +95,7 @@ def test_bad_input_is_one_line_and_status_2(
     np.save("nan.npy", np.where(np.arange(60)[:, None] == 7, np.nan, X))
     pd.DataFrame({"name": [f"p{i}" for i in range(60)], "a": X[:, 0], "b": X[:, 1]}).to_csv("named.csv", index=False)
     Path("broken.npz").write_bytes(b"PK not really")
+    sp.save_npz("sparse.npz", sp.csr_array(X))
     before = set(tmp_path.iterdir())
     done = invoke([*arguments, "-q"] if arguments[0] != "show" else arguments)
     assert done.exit_code == 2, done.output
@@ -216,6 +218,10 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
         (["--column", "pairs", "--graph", "e.npy"], "pairs: got no file, expected --pairs FILE for the column pairs"),
         (["--column", "pairs", "--pairs", "ids.csv"], "pairs: got 2 columns in ids.csv (a, b), expected one"),
         (["--column", "pairs", "--pairs", "absent.csv"], "pairs: got absent.csv, expected a file that exists"),
+        (
+            ["--column", "graph", "--graph", "y.npz"],
+            "adjacency: got shape (60, 9), expected (60, 60) for this input (features [n, d] are no graph) (--graph)",
+        ),
         (["--labels", "both.npz"], "labels: got no key for both.npz, expected one of X, y (--labels-key)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -226,6 +232,7 @@ def test_embed_says_which_file_is_wrong(
     monkeypatch.chdir(tmp_path)
     np.savez("both.npz", X=X, y=np.arange(60) % 3)
     pd.DataFrame({"a": np.arange(60) // 2, "b": 1}).to_csv("ids.csv", index=False)
+    sp.save_npz("y.npz", sp.csr_array((60, 9)))
     done = invoke(["embed", "both.npz", "--key", "X", "-q", *options])
     assert done.exit_code == 2
     assert done.stderr == f"error: {message}\n"
