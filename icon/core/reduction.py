@@ -120,12 +120,11 @@ class Reduction:
     def _joint_divergence(self, d: Direction) -> Tensor:
         partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
         weights = marginal(d.rows, d.problem.counted, partition, self.totals)
-        some = self.totals.sum(weights.detach().sum()) > 0  # where nobody has a positive, the loss is 0
-        # q has mass on the pairs of all anchors, also of those without a positive, so that these count as well.
+        some = (self.totals.sum(weights.detach().sum()) > 0).expand(len(weights))
+        # q has mass on the pairs of all anchors, also of those without a positive, so that these count as well,
+        # but where nobody has one: there the loss is 0.
         pairs, normalizer = d.problem.p.scaled(weights), log_sum_of(partition, self.totals)
-        return d.evaluator.total(
-            replace(d.problem, p=pairs, log_normalizer=normalizer, counted=None), some.expand(len(weights)).to(weights)
-        )
+        return d.evaluator.total(replace(d.problem, p=pairs, log_normalizer=normalizer, counted=some), some.to(weights))
 
     def _share_scores(self, d: Direction, e: Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""

@@ -168,7 +168,10 @@ class Symmetrize:
         marginal = torch.from_numpy(mass / max(mass.sum(), np.finfo(float).tiny))
         exclude, offset = rows.support.exclude_self, rows.support.offset
         edges = rows.from_scipy(merged, exclude, offset=offset, marginal=marginal, notes=rows.notes)
-        return edges if uniform is None else _beside(edges, torch.from_numpy(spread / mass))
+        if uniform is None:
+            return edges
+        share = np.divide(spread, mass, out=np.zeros_like(mass), where=mass > 0)  # none where nobody has a positive
+        return _beside(edges, torch.from_numpy(share))
 
     def __str__(self) -> str:
         return f"symmetrize({self.how!r})"

@@ -70,6 +70,18 @@ def test_where_nobody_has_a_positive_the_loss_is_zero(slug: str, on_no_positive:
 
 
 @pytest.mark.filterwarnings("ignore:target. got")
+@pytest.mark.parametrize("divergence", ["kl", "js", "reverse-kl"])
+@pytest.mark.parametrize("p", [icon.p.Classes().debias(0.5), icon.p.Classes().walks(2).debias(0.5)], ids=str)
+def test_where_nobody_has_a_positive_the_joint_loss_is_zero(p: icon.p.Distribution, divergence: str) -> None:
+    z = Z.clone().requires_grad_()
+    value = icon.Loss(p, icon.q.StudentT(), normalization="joint", divergence=divergence)(z, torch.arange(N))
+    value.backward()
+    assert value == 0
+    assert z.grad is not None
+    assert bool((z.grad == 0).all())
+
+
+@pytest.mark.filterwarnings("ignore:target. got")
 @pytest.mark.parametrize("divergence", ["kl", "js"])
 def test_where_nobody_of_two_sets_has_a_positive_the_joint_loss_is_zero(divergence: str) -> None:
     a, b = (torch.randn(4, 3, requires_grad=True) for _ in range(2))
