@@ -199,7 +199,8 @@ class _Rows(torch.autograd.Function):
         for k, (x, width) in enumerate(zip(mine, widths, strict=True)):
             parts = [each[k][: width * n].view(x.dtype) for each, n in zip(every, sizes[k], strict=True)]
             gathered.append(torch.cat(parts).view(-1, *x.shape[1:]))
-        ctx.mark_non_differentiable(*(x for x in gathered if not x.is_floating_point()))
+        needed = ctx.needs_input_grad[2:]
+        ctx.mark_non_differentiable(*(x for x, n in zip(gathered, needed, strict=True) if not n))
         return tuple(gathered)
 
     @staticmethod

@@ -300,7 +300,8 @@ def mean(value: Tensor) -> Tensor:
 def weighted(rank: int) -> dict[str, float]:
     """Weights of a call, each rank its own, and weights of a loss, of the points of all ranks in their order."""
     torch.manual_seed(0)
-    (z, other), weights, ids = torch.randn(2, N, 3).double(), torch.rand(N).double(), torch.arange(N) // 2
+    z, other = (torch.randn(N, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weights, ids = torch.rand(N).double(), torch.arange(N) // 2
     part, found = (slice(0, 4), slice(4, N))[rank], {}
     loss, views = icon.method("infonce", temperature=0.5), icon.method("simclr")
     of_loss = loss.replace(anchor_weights=weights)
@@ -310,7 +311,7 @@ def weighted(rank: int) -> dict[str, float]:
         found[f"loss {exchange}"] = mean(b(z[part], ids[part])) - of_loss(z, ids)
         own = (z[part], other[part])
         found[f"views {exchange}"] = mean(c(own, weights=weights[part])) - views((z, other), weights=weights)
-    return {name: abs(float(error)) for name, error in found.items()}
+    return {name: abs(float(error.detach())) for name, error in found.items()}
 
 
 @pytest.mark.slow
