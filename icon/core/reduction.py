@@ -104,7 +104,7 @@ class Reduction:
         if self.joint:
             partition, expected = d.evaluator.per_anchor(problem)
             weights = marginal(d.rows, problem.counted, partition, self.totals)
-            cross_entropy = log_sum_of(partition, self.totals) * weights.sum() - weights @ expected
+            cross_entropy = self._log_normalizer(problem, partition) * weights.sum() - weights @ expected
             entropy = weights @ entropy - torch.xlogy(weights, weights).sum()
         elif self.per_anchor:
             partition, expected = d.evaluator.per_anchor(problem)
@@ -123,8 +123,12 @@ class Reduction:
         some = (self.totals.sum(weights.detach().sum()) > 0).expand(len(weights))
         # q has mass on the pairs of all anchors, also of those without a positive, so that these count as well,
         # but where nobody has one: there the loss is 0.
-        pairs, normalizer = d.problem.p.scaled(weights), log_sum_of(partition, self.totals)
+        pairs, normalizer = d.problem.p.scaled(weights), self._log_normalizer(d.problem, partition)
         return d.evaluator.total(replace(d.problem, p=pairs, log_normalizer=normalizer, counted=some), some.to(weights))
+
+    def _log_normalizer(self, problem: Problem, partition: Tensor) -> Tensor:
+        # Whether a partition that is known has a (zero) gradient depends on the blocks, but all ranks go one way back.
+        return log_sum_of(partition.detach() if problem.q.edges_suffice else partition, self.totals)
 
     def _share_scores(self, d: Direction, e: Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""

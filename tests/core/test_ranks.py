@@ -107,6 +107,23 @@ def test_every_form() -> None:
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
+def of_blocks(rank: int) -> dict[str, float]:
+    """Of the anchors of one rank there are several blocks, of those of the others there is one."""
+    found = {}
+    input, target, _ = inputs("knn")
+    for row, divergence in (("clusters", "kl"), ("clusters", "js"), ("student-t", "kl"), ("student-t", "js")):
+        hyper = {"n_neighbors": 3, "normalization": "joint", "divergence": divergence, "block": 3}
+        loss = icon.loss(row, "knn", **hyper)
+        found[f"{row} {divergence}"] = off_by(loss, loss.replace(group="world"), input, target, [0, N - 2, N])
+    return found
+
+
+@pytest.mark.slow
+def test_ranks_with_other_numbers_of_blocks_go_back_together() -> None:
+    for found in run(of_blocks, 2):
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
 def largest(rank: int, exchange: str) -> int:
     """Of a step of 520 points on each of four ranks, in 1,000 dimensions."""
     z = torch.randn(520, 1000, requires_grad=True)
