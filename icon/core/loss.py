@@ -26,7 +26,7 @@ from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
 from icon.core.memory import MANY, bytes_needed, refuse_if_too_large
 from icon.core.problem import Problem
-from icon.core.ranks import Ranks
+from icon.core.ranks import Ranks, Share
 from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights
 from icon.p.base import Distribution, Sets, is_between_sets
@@ -124,7 +124,7 @@ class Loss(nn.Module):
         self.name, self.group = name, group
         self.exchange = check.choice(exchange, "exchange", ("gather", "ring"))
         self._ranks = None if group is None else Ranks(group, exchange == "ring", p.column == "data-label")
-        self.totals = self._ranks or totals
+        self.totals = totals
         self.stationary_anchors = isinstance(anchor_weights, str)
         if self.stationary_anchors:
             check.choice(anchor_weights, "anchor_weights", ("stationary",))
@@ -150,8 +150,9 @@ class Loss(nn.Module):
         joint, mean = self.normalization == "joint", self.reduction == "mean"
         of_rows = WHOLE if self._ranks else totals  # a rank has the rows of all
         self._weigh = AnchorWeights(mean, self.on_no_positive, self.stationary_anchors, p.leaves_out, of_rows)
-        self._reduce = Reduction(joint, self.reduction == "none", self.divergence, self.totals)
-        is_plain = mean and not (joint or self.divergence or self.stationary_anchors) and self.totals is WHOLE
+        self._reduce = Reduction(joint, self.reduction == "none", self.divergence)
+        is_whole = self._ranks is None and totals is WHOLE
+        is_plain = mean and is_whole and not (joint or self.divergence or self.stationary_anchors)
         chosen_here = self.evaluator is None and self.block is None
         self._cross_entropies = cross_entropies(p, q) if is_plain and chosen_here else 0
         self._is_built = True
@@ -184,8 +185,6 @@ class Loss(nn.Module):
         kept["anchor_weights"] = "stationary" if self.stationary_anchors else self.anchor_weights
         if "matmul_precision" in changes:
             del kept["evaluator"]
-        if changes.keys() & {"group", "exchange"}:
-            del kept["totals"]  # those of its ranks
         if any(changes.get(part, kept[part]) is not kept[part] for part in ("p", "q", "divergence")):
             kept["name"] = None  # other parts are another method, if any
         if "empty" in changes:
@@ -373,11 +372,14 @@ class Loss(nn.Module):
     ) -> list[Direction]:
         """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
         every: list[Direction] = []
+        ranks = self._ranks if self._ranks is not None and self._ranks.inside else None
+        is_whole, share = part is None and ranks is None, Share(part, self.totals)
         for i, j, given in self.p.directions(len(views), target):
-            if every and (i, j) == (1, 0) and part is None and self.q.is_symmetric and not self.q.has_penalty:
+            if every and (i, j) == (1, 0) and is_whole and self.q.is_symmetric and not self.q.has_penalty:
                 every.append(self._back(every[0], views, given, of_anchors))
             else:
-                every.append(self._direction(views, i, j, given, part, of_anchors))
+                share = share if ranks is None else ranks.share(i, j)
+                every.append(self._direction(views, i, j, given, share, of_anchors))
         return every
 
     def _weights_of_a_call(self, weights: Any) -> Tensor:
@@ -393,7 +395,7 @@ class Loss(nn.Module):
         if target is None and self.p.aligned and not self.p.operations:  # p is the same both ways
             return forth._replace(problem=problem)
         features = Features(problem.anchors, problem.candidates, problem.statistics)
-        return self._direction(views, 1, 0, target, None, given, features)
+        return self._direction(views, 1, 0, target, Share(None, self.totals), given, features)
 
     def _direction(
         self,
@@ -401,14 +403,14 @@ class Loss(nn.Module):
         i: int,
         j: int,
         target: Any,
-        part: slice | None,
+        share: Share,
         given: Tensor | None,
         features: Features | None = None,
     ) -> Direction:
         """The anchors of view i against the candidates of view j."""
         anchors, candidates, paired = views[i], views[j], len(views) > 1
         (n, d), m, q = anchors.shape, candidates.shape[0], self._parts[1]
-        anchors_of_all, ring = (None, None) if self._ranks is None else (self._ranks.n, self._ranks.ring(j))
+        part, totals, anchors_of_all, ring, is_empty = share
         n = anchors_of_all or n
         m = m if ring is None else sum(ring.sizes)
         if m < 2 and not paired and self.p.made_from not in ("labels", "nothing"):
@@ -433,7 +435,7 @@ class Loss(nn.Module):
                 of_candidates = ring.own(of_candidates)
         if n * m > MANY and anchors.is_cpu and not torch.compiler.is_compiling():
             refuse_if_too_large(self.block, q.is_product, n, d, m)
-        a, c, statistics = features or q.features(Batch(anchors, candidates, rows.support, of_candidates, self.totals))
+        a, c, statistics = features or q.features(Batch(anchors, candidates, rows.support, of_candidates, totals))
         moved = rows.to(a.device, a.dtype)
         counted, weights = self._weigh(whole, rows, given, a)
         if whole is not rows:
@@ -448,8 +450,9 @@ class Loss(nn.Module):
             weights = weights * q.anchor_factors(p, support, statistics).to(weights)
         settings = (self.divergence, None, self.block, rows.is_distribution)
         problem = Problem(q, p, support, a, c, weights, entropy, counted, statistics, *settings)
-        penalty = q.penalty(anchors, self.totals) if q.has_penalty else None
-        return Direction(problem, ring or self.evaluator or evaluators.choose(problem), moved, penalty)
+        penalty = q.penalty(anchors, totals) if q.has_penalty else None
+        evaluator = ring or self.evaluator or evaluators.choose(problem)
+        return Direction(problem, evaluator, moved, penalty, totals, is_empty)
 
     @property
     def temperature(self) -> float | Tensor | None:

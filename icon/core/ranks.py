@@ -23,7 +23,7 @@ from icon.q.base import WHOLE, Totals
 
 
 class Ranks:
-    """`Totals` over the ranks of a group, and the evaluation of a loss on the batches of all of them.
+    """The evaluation of a loss on the batches of all ranks of a group.
 
     Where values are checked, the ranks tell each other before each exchange whether one has failed. Its error is then
     raised on all of them, and nobody waits for ever.
@@ -41,10 +41,7 @@ class Ranks:
         self.given = exchange.check_group(group)
         self.replicated, self.by_ring = replicated, by_ring and not replicated
         self.inside = False  # whether a loss is evaluated on the batches of all ranks
-        self._sizes: list[list[int]] = []  # of each view, what each rank has of it
-        #: How many anchors all ranks have, where only those of this rank are here.
-        self.n: int | None = None
-        self._share = 1.0  # 0 where this rank has no point
+        self.sizes: list[list[int]] = []  # of each view, what each rank has of it
         self._device = torch.device("cpu")
 
     @property
@@ -58,7 +55,7 @@ class Ranks:
         own: Callable[[int], tuple[Any, Any, Any]],
         parameters: Iterable[tuple[str, Tensor]] = (),
     ) -> Any:
-        """W times what ``evaluate(input, target, anchors=part, weights=weights)`` gives of the part of this rank.
+        """W times what ``evaluate(input, target, weights=weights)`` gives of the part of this rank.
 
         ``own`` gives, from the number of this rank, its input, its target, and what its anchors weigh.
 
@@ -66,45 +63,30 @@ class Ranks:
             ValueError, TypeError: bad input of any rank, on each of them; a parameter that is not the same.
         """
         input, target, weights = self._of_all(own, parameters)
-        rank, sizes = dist.get_rank(self.group), self._sizes[0]
-        start, stop = sum(sizes[:rank]), sum(sizes[: rank + 1])
-        self._share = float(stop > start)
-        # A rank without points takes part as if it had the first one, which counts nothing.
-        part = slice(start, stop) if stop > start else slice(0, 1)
         self.inside = True
         try:
-            value = evaluate(input, target, anchors=part, weights=weights)
+            value = evaluate(input, target, weights=weights)
         except Exception as error:
             if not getattr(error, "is_known_to_all", False):
-                self._agree(error)
+                self.agree(error)
             raise
         finally:
-            self.inside, self.n = False, None
-        self._agree()
+            self.inside = False
+        self.agree()
         return self._scaled(value)
 
-    def ring(self, view: int) -> Ring | None:
-        """What evaluates anchors against the points of a view that travel; None where they are all here."""
-        if not (self.by_ring and self.inside):
-            return None
-        return Ring(self._sizes[view], self.group, self._agree)
+    def share(self, anchors: int, candidates: int) -> Share:
+        """What this rank does of the anchors of one view against the candidates of another."""
+        if not self.by_ring:  # each rank has all candidates
+            view = _View(self, anchors)
+            return Share(view.part, view, sum(view.sizes) if self.replicated else None, None, view.is_empty)
+        view = _View(self, anchors, _View(self, candidates))
+        ring = Ring(self.sizes[candidates], self.group, self.agree)
+        return Share(view.part, view, sum(view.sizes), ring, view.is_empty)
 
-    # -- totals -------------------------------------------------------------------------------------------------------
-
-    @property
-    def candidates(self) -> Totals:
-        """Sums over the candidates: each rank has all of them, or its own."""
-        return self if self.by_ring else WHOLE
-
-    def sum(self, x: Tensor) -> Tensor:
-        """The sum over ranks, differentiable."""
-        self._agree()
-        return exchange.total(x * self._share, self.group)
-
-    def max(self, x: Tensor) -> Tensor:
-        """The largest over ranks, entry by entry, without gradient."""
-        self._agree()
-        return exchange.largest(x if self._share else torch.full_like(x, -torch.inf), self.group)
+    def agree(self, error: Exception | None = None) -> None:
+        """Raise the error of any rank on all of them."""
+        exchange.agree(error, self._device, self.group)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
@@ -139,13 +121,11 @@ class Ranks:
             every = exchange.agreed(mine, error, group)
             _refuse_others(every)
             numbers = [each.numbers for each in every]
-        self._sizes = [[each[k] // 2 for each in numbers] for k in range(shared)]
-        sizes = self._sizes[0]
-        if not any(sizes):
+        self.sizes = [[each[k] // 2 for each in numbers] for k in range(shared)]
+        if not any(self.sizes[0]):
             raise ValueError("input: got no point on any rank, expected some")
         # Prototypes that each rank has compete for its own points alone, whichever way points are exchanged.
-        self.n = sum(sizes) if self.by_ring or replicated else None
-        if self.n is not None:
+        if self.by_ring or replicated:
             views[:shared] = [torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x for x in views[:shared]]
             targets = self._gathered(local + given, [each[shared:] for each in numbers])
         else:
@@ -177,12 +157,44 @@ class Ranks:
         """One number is W times the share of this rank; one per anchor stays as it is."""
         if isinstance(value, tuple):
             return type(value)(*map(self._scaled, value))
-        if value.ndim:
-            return value if self._share else value[:0]
-        return value * (self._share * dist.get_world_size(self.group))
+        return value if value.ndim else value * dist.get_world_size(self.group)
 
-    def _agree(self, error: Exception | None = None) -> None:
-        exchange.agree(error, self._device, self.group)
+
+class Share(NamedTuple):
+    """Which anchors of a direction of the loss are evaluated here.
+
+    Args:
+        part: where they are in their view; None: all of it.
+        totals: sums over the other anchors.
+        n: how many anchors there are in all, where only those of this rank are here.
+        ring: what evaluates them against candidates that travel; None where these are all here.
+        is_empty: whether the one anchor stands in for none, and counts nothing.
+    """
+
+    part: slice | None
+    totals: Totals
+    n: int | None = None
+    ring: Ring | None = None
+    is_empty: bool = False
+
+
+class _View:
+    """`Totals` over ranks of what each has of a view. One without points takes part as if it had the first one."""
+
+    def __init__(self, ranks: Ranks, view: int, candidates: Totals = WHOLE) -> None:
+        self.ranks, self.sizes, rank = ranks, ranks.sizes[view], dist.get_rank(ranks.group)
+        self.is_empty = self.sizes[rank] == 0
+        start = 0 if self.is_empty else sum(self.sizes[:rank])
+        self.part = slice(start, start + (self.sizes[rank] or 1))
+        self.candidates = candidates
+
+    def sum(self, x: Tensor) -> Tensor:
+        self.ranks.agree()
+        return exchange.total(x * (0.0 if self.is_empty else 1.0), self.ranks.group)
+
+    def max(self, x: Tensor) -> Tensor:
+        self.ranks.agree()
+        return exchange.largest(torch.full_like(x, -torch.inf) if self.is_empty else x, self.ranks.group)
 
 
 class _Known(NamedTuple):

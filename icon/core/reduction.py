@@ -42,12 +42,15 @@ class Terms(NamedTuple):
 
 
 class Direction(NamedTuple):
-    """One evaluation of the loss: the problem, what evaluates it, p, a penalty ``[n]``."""
+    """One evaluation of the loss: the problem, what evaluates it, p, a penalty ``[n]``, and sums over other parts of
+    the anchors. One that is empty has a point that stands in for none and counts nothing."""
 
     problem: Problem
     evaluator: Evaluator
     rows: Rows
     penalty: Tensor | None
+    totals: Totals
+    is_empty: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,19 +60,18 @@ class Reduction:
     joint: bool
     per_anchor: bool
     divergence: Divergence | None
-    totals: Totals
 
     def value(self, directions: Sequence[Direction]) -> Tensor:
         """The loss of a call, a scalar or ``[n]``."""
         if self.per_anchor:
-            return torch.cat([self._of_each_anchor(d) for d in directions])
+            return torch.cat([self._own(d, self._of_each_anchor(d)) for d in directions])
         first, last = directions[0], directions[-1]
         if first is not last and not (len(directions) == 2 and self._share_scores(first, last)):
             return torch.stack([self.value([d]) for d in directions]).mean()
         problem, weights = first.problem, first.problem.weights
         if self.joint:
             value = self._terms(first).kl if self.divergence is None else self._joint_divergence(first)
-            return value if first.penalty is None else value + first.penalty @ weights
+            return self._own(first, value if first.penalty is None else value + first.penalty @ weights)
         if first is last:
             value = first.evaluator.total(problem, weights)
         else:
@@ -81,11 +83,13 @@ class Reduction:
                 value = value - entropy.to(value.dtype) @ weights
             if d.penalty is not None:
                 value = value + d.penalty @ weights
+        if first.is_empty:
+            return value * 0.0
         return value if first is last else value / 2
 
     def terms(self, directions: Sequence[Direction]) -> Terms:
         """The terms of a call, scalars or ``[n]``."""
-        parts = [torch.stack(self._terms(d)) for d in directions]
+        parts = [self._own(d, torch.stack(self._terms(d))) for d in directions]
         joined = torch.cat(parts, dim=-1) if self.per_anchor else torch.stack(parts).mean(dim=0)
         return Terms(*joined.unbind())
 
@@ -103,8 +107,8 @@ class Reduction:
         entropy = torch.zeros_like(weights) if problem.entropy is None else problem.entropy.to(problem.anchors.dtype)
         if self.joint:
             partition, expected = d.evaluator.per_anchor(problem)
-            weights = marginal(d.rows, problem.counted, partition, self.totals)
-            cross_entropy = self._log_normalizer(problem, partition) * weights.sum() - weights @ expected
+            weights = marginal(d.rows, problem.counted, partition, d.totals)
+            cross_entropy = self._log_normalizer(d, partition) * weights.sum() - weights @ expected
             entropy = weights @ entropy - torch.xlogy(weights, weights).sum()
         elif self.per_anchor:
             partition, expected = d.evaluator.per_anchor(problem)
@@ -119,19 +123,25 @@ class Reduction:
 
     def _joint_divergence(self, d: Direction) -> Tensor:
         partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
-        weights = marginal(d.rows, d.problem.counted, partition, self.totals)
-        some = (self.totals.sum(weights.detach().sum()) > 0).expand(len(weights))
+        weights = marginal(d.rows, d.problem.counted, partition, d.totals)
+        some = (d.totals.sum(weights.detach().sum()) > 0).expand(len(weights))
         # q has mass on the pairs of all anchors, also of those without a positive, so that these count as well,
         # but where nobody has one: there the loss is 0.
-        pairs, normalizer = d.problem.p.scaled(weights), self._log_normalizer(d.problem, partition)
+        pairs, normalizer = d.problem.p.scaled(weights), self._log_normalizer(d, partition)
         return d.evaluator.total(replace(d.problem, p=pairs, log_normalizer=normalizer, counted=some), some.to(weights))
 
-    def _log_normalizer(self, problem: Problem, partition: Tensor) -> Tensor:
+    def _own(self, d: Direction, x: Tensor) -> Tensor:
+        if not d.is_empty:
+            return x
+        return x[..., :0] if self.per_anchor else x * 0.0
+
+    @staticmethod
+    def _log_normalizer(d: Direction, partition: Tensor) -> Tensor:
         # Whether a partition that is known has a (zero) gradient depends on the blocks, but all ranks go one way back.
-        return log_sum_of(partition.detach() if problem.q.edges_suffice else partition, self.totals)
+        return log_sum_of(partition.detach() if d.problem.q.edges_suffice else partition, d.totals)
 
     def _share_scores(self, d: Direction, e: Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""
         there, here = d.problem, e.problem
         same = there.anchors is here.candidates and there.candidates is here.anchors
-        return same and self.divergence is None and not self.joint
+        return same and d.totals is e.totals and self.divergence is None and not self.joint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 import warnings
 from typing import Any
@@ -121,6 +122,39 @@ def of_blocks(rank: int) -> dict[str, float]:
 @pytest.mark.slow
 def test_ranks_with_other_numbers_of_blocks_go_back_together() -> None:
     for found in run(of_blocks, 2):
+        assert {name: error for name, error in found.items() if not error < 1e-10} == {}
+
+
+def of_uneven_views(rank: int) -> dict[str, float]:
+    """Two views with ids, of which a rank has other numbers of points, or none of one of them."""
+    a, b = torch.randn(6, 3, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64)
+    ids, found = (torch.arange(6) % 3, torch.arange(7) % 3), {}
+    dot, standardized = (icon.q.Gaussian("dot", preprocess=preprocess) for preprocess in ("none", "standardize"))
+    kernels = icon.q.Clusters(leak=0.1), icon.q.StudentT(), dot, standardized
+    for q, symmetric, exchange, joint, cuts in itertools.product(
+        kernels, (False, True), ("gather", "ring"), ("row", "joint"), [(2, 7), (2, 3), (0, 3), (6, 0)]
+    ):
+        loss = icon.Loss(icon.p.CrossModal(symmetric), q, normalization=joint)
+        whole, own = [], []
+        parts = [(slice(0, cut), slice(cut, None))[rank] for cut in cuts]
+        for x, part in zip((a, b), parts, strict=True):
+            whole.append(x.clone().requires_grad_())
+            own.append(x[part].clone().requires_grad_())
+        value = loss(tuple(whole), ids)
+        together = loss.replace(group="world", exchange=exchange)
+        share = together(tuple(own), tuple(x[part] for x, part in zip(ids, parts, strict=True)))
+        errors = [mean(share) - value.detach()]
+        gradients = (torch.autograd.grad(each, over) for each, over in ((share, own), (value, whole)))
+        for x, y, part in zip(*gradients, parts, strict=True):
+            errors.append((x / 2 - y[part]).flatten())
+        found[f"{q} {symmetric} {exchange} {joint} {cuts}"] = float(torch.hstack(errors).abs().max())
+    return found
+
+
+@pytest.mark.slow
+def test_views_of_other_numbers_of_points() -> None:
+    for found in run(of_uneven_views, 2):
+        assert len(found) == 128
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
