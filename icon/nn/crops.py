@@ -27,7 +27,7 @@ def multi_crop(
     >>> value = icon.method("swav")((crops, prototypes), targets, weights=weights)
 
     Args:
-        views: ``[n, d]`` of the same n images each, the global views first; at least two.
+        views: ``[n, d]`` of the same n images each, the global views first; at least two. A rank may have n = 0.
         codes: ``[n, C]`` of each global view, rows that sum to one.
 
     Raises:
@@ -51,7 +51,7 @@ def multi_crop(
 
 def _alike(given: Sequence[Tensor], name: str) -> list[Tensor]:
     """Matrices of one shape."""
-    matrices = [check.matrix(x, f"{name}[{k}]") for k, x in enumerate(given)]
+    matrices = [check.matrix(x, f"{name}[{k}]", may_be_empty=True) for k, x in enumerate(given)]
     if not matrices:
         raise ValueError(f"{name}: got none, expected those of at least one global view")
     if any(x.shape != matrices[0].shape for x in matrices):

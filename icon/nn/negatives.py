@@ -28,7 +28,7 @@ def own_negatives(
     >>> value = icon.method("cross-entropy", temperature=0.1)(input, target)
 
     Args:
-        anchors: ``[n, d]``.
+        anchors: ``[n, d]``. A rank may have n = 0.
         positives: ``[n, d]``, one of each anchor.
         negatives: ``[n, k, d]``, k >= 1 of each anchor; ``candidates[index]`` of numbers ``[n, k]`` into a set.
         metric: ``"cosine"`` or ``"dot"``.
@@ -37,14 +37,15 @@ def own_negatives(
         ValueError, TypeError: other shapes, or numbers that are not finite.
     """
     check.choice(metric, "metric", ("cosine", "dot"))
-    z, positive = check.matrix(anchors, "anchors"), check.matrix(positives, "positives")
+    z = check.matrix(anchors, "anchors", may_be_empty=True)
+    positive = check.matrix(positives, "positives", may_be_empty=True)
     if positive.shape != z.shape:
         raise ValueError(f"positives: got shape {tuple(positive.shape)}, expected {tuple(z.shape)} as the anchors")
     others = check.as_tensor(negatives, "negatives")
     if others.ndim != 3 or others.shape[::2] != z.shape or others.shape[1] < 1:
         expected = f"({len(z)}, k, {z.shape[1]}), k of each anchor"
         raise ValueError(f"negatives: got shape {tuple(others.shape)}, expected {expected}")
-    check.matrix(others.flatten(0, 1), "negatives")
+    check.matrix(others.flatten(0, 1), "negatives", may_be_empty=True)
     candidates = torch.cat([positive[:, None], others], dim=1)
     if metric == "cosine":
         z, candidates = normalize(z, dim=-1), normalize(candidates, dim=-1)

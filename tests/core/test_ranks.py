@@ -322,6 +322,26 @@ def test_an_error_of_one_rank_is_told_on_all() -> None:
     assert_told(run(refusals, 2), expected)
 
 
+def of_prototypes(rank: int) -> list[float]:
+    """Negatives of an anchor's own and crops of an image, of which the first rank has none."""
+    a, b, c = torch.randn(3, N, 3).double()
+    negatives, codes, prototypes = torch.randn(N, 4, 3).double(), torch.rand(N, 5).double(), torch.randn(5, 3).double()
+    codes = codes / codes.sum(dim=1, keepdim=True)
+    found: list[list[Tensor]] = [[], []]
+    for k, (part, group) in enumerate([(slice(0, N), None), ((slice(0, 0), slice(0, N))[rank], "world")]):
+        own = icon.nn.own_negatives(a[part], b[part], negatives[part])
+        found[k].append(icon.method("cross-entropy", group=group)(*own))
+        crops, targets, weights = icon.nn.multi_crop([x[part] for x in (a, b, c)], [codes[part]] * 2)
+        found[k].append(icon.method("swav", group=group)((crops, prototypes), targets, weights=weights))
+    return [float(mean(together) - alone) for alone, together in zip(*found, strict=True)]
+
+
+@pytest.mark.slow
+def test_a_rank_without_negatives_or_crops_takes_part() -> None:
+    for found in run(of_prototypes, 2):
+        assert max(map(abs, found)) < 1e-10
+
+
 def told_once(rank: int) -> int:
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")

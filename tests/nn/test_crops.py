@@ -60,3 +60,8 @@ def test_multi_crop(n_global: int, n_views: int) -> None:
 def test_bad_input(views: list[tuple[int, int]], codes: list[tuple[int, int]], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{told}"):
         icon.nn.multi_crop([torch.ones(shape) for shape in views], [torch.ones(shape) for shape in codes])
+
+
+def test_the_part_of_a_rank_may_be_empty() -> None:
+    crops, targets, weights = icon.nn.multi_crop([torch.ones(0, D)] * 3, [torch.ones(0, C)] * 2)
+    assert [tuple(x.shape) for x in (crops, targets, weights)] == [(0, D), (0, C), (0,)]

@@ -62,3 +62,8 @@ def test_bad_input(change: dict[str, Any], told: str) -> None:
     }
     with pytest.raises(ValueError, match=f"^{told}"):
         icon.nn.own_negatives(**{**given, **change})
+
+
+def test_the_part_of_a_rank_may_be_empty() -> None:
+    (scores, corners), target = icon.nn.own_negatives(torch.ones(0, D), torch.ones(0, D), torch.ones(0, K, D))
+    assert [tuple(x.shape) for x in (scores, corners, target)] == [(0, K + 1), (K + 1, K + 1), (0,)]
