@@ -206,8 +206,7 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         learned = [k for k, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-        whole = torch.cat([gradients[k].reshape(-1) for k in learned])
-        dist.all_reduce(whole, group=ctx.group)
+        whole = total(torch.cat([gradients[k].reshape(-1) for k in learned]), ctx.group)
         own_gradients: list[Tensor | None] = [None] * len(gradients)
         for k, part in zip(learned, torch.split(whole, [gradients[k].numel() for k in learned]), strict=True):
             start = sum(ctx.sizes[k][: ctx.rank])

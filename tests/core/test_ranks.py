@@ -322,6 +322,27 @@ def test_an_error_of_one_rank_is_told_on_all() -> None:
     assert_told(run(refusals, 2), expected)
 
 
+def curvature(rank: int) -> list[float]:
+    """A product of the Hessian over ranks: each takes the gradient of its own points."""
+    z, direction, ids = *torch.randn(2, N, 3).double(), torch.arange(N) // 2
+    part, found = (slice(0, 5), slice(5, N))[rank], []
+    for slug in ("simclr", "tsne-uniform", "infonce-clustering"):
+        loss, target = icon.method(slug, **hyper_of(slug)), z if slug == "tsne-uniform" else ids
+        products = []
+        for each, here in ((loss, slice(0, N)), (loss.replace(group="world"), part)):
+            own = z[here].clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(each(own, target[here]), own, create_graph=True)
+            products += torch.autograd.grad((gradient * direction[here]).sum(), own)
+        found.append(float((products[1] / 2 - products[0][part]).abs().max()))
+    return found
+
+
+@pytest.mark.slow
+def test_second_derivatives() -> None:
+    for found in run(curvature, 2):
+        assert max(found) < 1e-10
+
+
 def of_prototypes(rank: int) -> list[float]:
     """Negatives of an anchor's own and crops of an image, of which the first rank has none."""
     a, b, c = torch.randn(3, N, 3).double()
