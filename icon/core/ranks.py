@@ -126,7 +126,9 @@ class Ranks:
             raise ValueError("input: got no point on any rank, expected some")
         # Prototypes that each rank has compete for its own points alone, whichever way points are exchanged.
         if self.by_ring or replicated:
-            views[:shared] = [torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x for x in views[:shared]]
+            for k, x in enumerate(views[:shared]):
+                x = torch.cat([x, x.new_ones(1, x.shape[1])]) if len(x) == 0 else x  # noqa: PLW2901
+                views[k] = _learning_as_others(x, [each[k] for each in numbers])
             targets = self._gathered(local + given, [each[shared:] for each in numbers])
         else:
             whole = self._gathered(views[:shared] + local + given, numbers)
@@ -145,9 +147,7 @@ class Ranks:
             if sp.issparse(x):
                 joined[k] = sp.vstack(exchange.objects(sp.csr_array(x), self.group))
                 continue
-            # Each rank takes part in each exchange of gradients.
-            learns = any(each[k] % 2 for each in numbers) and not x.requires_grad
-            tensors[k] = (x.detach().requires_grad_() if learns else x).to(self._device)
+            tensors[k] = _learning_as_others(x, [each[k] for each in numbers]).to(self._device)
         sizes = [[each[k] // 2 for each in numbers] for k in tensors]
         for k, rows in zip(tensors, exchange.rows(list(tensors.values()), sizes, self.group), strict=True):
             joined[k] = rows.to(mine[k].device)
@@ -218,6 +218,11 @@ def _kind(x: Any) -> str:
         return f"prepared rows {x.n} x {x.m}"
     shape = ", ".join(["n", *map(str, x.shape[1:])])
     return f"[{shape}] of {x.dtype}"
+
+
+def _learning_as_others(x: Tensor, numbers: list[int]) -> Tensor:
+    """A tensor with a gradient where that of any rank has one: each takes part in each exchange of gradients."""
+    return x if x.requires_grad or not any(k % 2 for k in numbers) else x.detach().requires_grad_()
 
 
 def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:

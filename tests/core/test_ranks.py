@@ -343,6 +343,24 @@ def test_second_derivatives() -> None:
         assert max(found) < 1e-10
 
 
+def learns_alone(rank: int) -> list[float]:
+    """Of the points of one rank alone a gradient is asked; the other takes part in it."""
+    z, ids, found = torch.randn(N, 3).double(), torch.arange(N) // 2, []
+    part, loss = (slice(0, 5), slice(5, N))[rank], icon.method("simclr", temperature=0.5)
+    whole = z.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss(whole, ids), whole)
+    for exchange in ("gather", "ring"):
+        own = z[part].clone().requires_grad_(rank == 0)
+        loss.replace(group="world", exchange=exchange)(own, ids[part]).backward()
+        found.append(0.0 if own.grad is None else float((own.grad / 2 - expected[part]).abs().max()))
+    return found
+
+
+@pytest.mark.slow
+def test_points_of_one_rank_learn_alone() -> None:
+    assert max(map(max, run(learns_alone, 2))) < 1e-10
+
+
 def of_prototypes(rank: int) -> list[float]:
     """Negatives of an anchor's own and crops of an image, of which the first rank has none."""
     a, b, c = torch.randn(3, N, 3).double()
