@@ -314,7 +314,9 @@ class StudentT(Scaled, Radial):
         return -self.exponent * (float(self.scale) ** 2 + squared / self.dof).log()
 
     def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
-        return -self.exponent * floored_log(anchors @ candidates.mT)
+        # Of points that coincide, far from the others, rounding can make more of the squared distance than c² is.
+        least = 0.0 if self.learnable else float(self.fixed_scale) ** 2 / 2
+        return -self.exponent * floored_log(anchors @ candidates.mT, least)
 
     def hyper_parameters(self) -> dict[str, Any]:
         given = {"dof": self.dof} | self._arguments()
@@ -323,13 +325,12 @@ class StudentT(Scaled, Radial):
         return given
 
 
-def floored_log(t: Tensor) -> Tensor:
-    """``log max(t, tiny)``: duplicates (rounding can make a distance negative) and empty clusters have a finite score.
-
-    Where t sits on the floor the score is constant: its gradient is 0.
+def floored_log(t: Tensor, least: float = 0.0) -> Tensor:
+    """``log max(t, tiny, least)``: duplicates (rounding can make a distance negative) and empty clusters have a finite
+    score. Where t sits on the floor the score is constant: its gradient is 0.
     """
-    tiny = torch.finfo(t.dtype).tiny
-    return torch.threshold(t, tiny, tiny).log()  # its derivative is one pass over t; that of a clamp is two, and a mask
+    floor = max(torch.finfo(t.dtype).tiny, least)
+    return torch.threshold(t, floor, floor).log()  # its derivative is one pass; that of a clamp is two, and a mask
 
 
 def _times(anchors: Tensor, candidates: Tensor, scale: float | Tensor) -> tuple[Tensor, Tensor]:

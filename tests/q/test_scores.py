@@ -378,3 +378,10 @@ def test_the_unit_of_the_points_and_of_sigma_does_not_matter(unit: float, dtype:
     found, expected = value_and_gradient(0.7 * unit, unit), value_and_gradient(0.7, 1.0)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_points_that_coincide_far_from_others_score_no_more_than_the_kernel_at_zero() -> None:
+    """Of a squared distance of 0 rounding leaves up to ± 10 here, and the score of none is ``-log c² = 0``."""
+    z = torch.cat([1e4 * normal(4, 2)] * 2)
+    loss, ids = icon.Loss(icon.p.Pairs(), icon.q.StudentT()), torch.arange(8) // 2
+    assert float(loss(z.float(), ids)) == pytest.approx(float(loss(z, ids)), rel=0.1)
