@@ -356,9 +356,9 @@ class Loss(nn.Module):
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
-            views = views_of(input, target, *self._parts)
-            of_all_ranks = self._ranks is not None and self._ranks.inside  # what is to be joined is so, see `_own`
-            if self.p.join and not of_all_ranks:
+            ranks = self._ranks if self._ranks is not None and self._ranks.inside else None
+            views = views_of(input, target if ranks is None else ranks.own(target), *self._parts)
+            if self.p.join and ranks is None:  # over ranks what is to be joined is so, see `_own`
                 count = len(views)
                 views, target = self.p.joined(views, target)
                 if weights is not None and of_anchors is not None and len(views) < count:

@@ -75,6 +75,13 @@ class Ranks:
         self.agree()
         return self._scaled(value)
 
+    def own(self, target: Any) -> Any:
+        """Of a target of all points what belongs to those of this rank, where these stay here (with prototypes)."""
+        if not self.replicated:
+            return target
+        part = _View(self, 0).part
+        return target.part(part.start, part.stop) if isinstance(target, Rows) else target[part]
+
     def share(self, anchors: int, candidates: int) -> Share:
         """What this rank does of the anchors of one view against the candidates of another."""
         if not self.by_ring:  # each rank has all candidates

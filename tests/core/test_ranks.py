@@ -361,6 +361,28 @@ def test_points_of_one_rank_learn_alone() -> None:
     assert max(map(max, run(learns_alone, 2))) < 1e-10
 
 
+def masked(rank: int) -> list[float]:
+    """Logits of -inf: of some classes for some points, or of the label of one, which is told on both ranks."""
+    logits, labels, part = torch.randn(N, 4).double(), torch.arange(N) % 4, (slice(0, 5), slice(5, N))[rank]
+    logits[torch.arange(N), (labels + 1) % 4] = -torch.inf
+    loss, classes = icon.method("cross-entropy"), torch.eye(4, dtype=torch.float64)
+    together, found = loss.replace(group="world"), []
+    for target in (labels, icon.p.DataLabel(4)(labels)):
+        own = target[part] if isinstance(target, Tensor) else target
+        found.append(float(mean(together((logits[part], classes), own)) - loss((logits, classes), target)))
+    with pytest.raises(
+        ValueError, match=r"^labels: got classes with a logit of -inf in rows 0, 1, 2, 3, 4, ... .* rank"
+    ):
+        together((logits[part], classes), (labels[part] + rank) % 4)
+    return found
+
+
+@pytest.mark.slow
+def test_masked_logits() -> None:
+    for found in run(masked, 2):
+        assert max(map(abs, found)) < 1e-10
+
+
 def of_prototypes(rank: int) -> list[float]:
     """Negatives of an anchor's own and crops of an image, of which the first rank has none."""
     a, b, c = torch.randn(3, N, 3).double()
