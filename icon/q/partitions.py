@@ -234,11 +234,12 @@ class Debiased(Mergeable):
     def summary(self, scores: Float[Tensor, "b m"], row: Competition) -> tuple[Float[Tensor, " b"], ...]:
         p = row.masses().to(scores)
         negative = row.hide(p == 0, False)
-        # Masked last, so that a tile without any has no gradient.
+        # Masked last, so that a tile without any has no gradient, and with a finite number, for second derivatives.
+        none = torch.finfo(scores.dtype).min / 2
         logs = (
-            (scores + p.log()).masked_fill(p == 0, -math.inf),
-            (self.beta * scores).masked_fill(~negative, -math.inf),
-            ((1 + self.beta) * scores).masked_fill(~negative, -math.inf),
+            (scores + p.log()).masked_fill(p == 0, none),
+            (self.beta * scores).masked_fill(~negative, none),
+            ((1 + self.beta) * scores).masked_fill(~negative, none),
         )
         return *(each.logsumexp(dim=1) for each in logs), negative.sum(dim=1).to(scores)
 

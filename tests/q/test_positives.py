@@ -112,6 +112,19 @@ def test_bad_hyper_parameters(hyper: dict[str, Any], message: str) -> None:
 # -- features preprocessed over the batch ------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:target. got")
+def test_curvature_beside_an_anchor_without_a_positive() -> None:
+    z, direction, ids = points(n=6), points(1, 6).detach(), torch.tensor([0, 0, 1, 1, 2, 0])
+    loss = icon.loss("gaussian", "pairs", temperature=0.5, partition="debiased", tau_plus=0.1, beta=0.5)
+
+    def gradient(x: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(loss(x, ids), x, create_graph=True)[0]
+
+    (found,) = torch.autograd.grad((gradient(z) * direction).sum(), z)
+    ends = [gradient((z + step * direction).detach().requires_grad_()) for step in (1e-5, -1e-5)]
+    torch.testing.assert_close(found, (ends[0] - ends[1]) / 2e-5, rtol=1e-5, atol=1e-7)
+
+
 def test_preprocess() -> None:
     a, b = points(0), points(1)
     centred = [x - x.mean(dim=0) for x in (a, b)]
