@@ -150,7 +150,7 @@ class Spaced:
             value = float((off[:, 0].abs() / exact)[told].amax())
             # A point stands where its log-sum's slope is that of the attraction, whose own slope is about 1/width².
             slopes = off[:, 1:] / torch.minimum(exact, exact.mean())[:, None]
-            extent = float(points.z.detach().std(dim=0).norm())
+            extent = float(points.z.detach().std(dim=0).norm()) or self.width  # points may all coincide
             moved = self.width**2 * float(slopes[told].norm(dim=1).amax()) / min(self.width, extent)
         errors = [Errors(value, _share(off, truth.sums[0]), noise)]
         for each in off_scores:

@@ -305,6 +305,15 @@ def test_a_score_that_no_grid_can_tell_is_summed_exactly() -> None:
             torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
 
 
+def test_points_that_all_coincide() -> None:
+    z = torch.full((300, 2), 3.3, dtype=torch.float64, requires_grad=True)
+    value = icon.Loss(icon.p.Classes().debias(0.2), icon.q.StudentT(), evaluator="grid")(z, torch.arange(300) % 3)
+    (gradient,) = torch.autograd.grad(value, z)
+    expected = icon.Loss(icon.p.Classes().debias(0.2), icon.q.StudentT())(z, torch.arange(300) % 3)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert float(gradient.abs().max()) < 1e-9
+
+
 def test_a_score_without_an_end_is_refused() -> None:
     p, rows = rows_of(N, 0.0)
     with pytest.raises(ValueError, match=r"^radial: got inf at the distance 0, expected a finite score"):
