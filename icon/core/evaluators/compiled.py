@@ -109,7 +109,7 @@ def _gaussian(squared, law):
 
 @_score
 def _of_table(squared, table):
-    """The same of a score whose cubics stand in a table: see `icon.core.evaluators.tables`."""
+    """The same of a score whose cubics stand in a table, the first from 0 on: see `icon.core.evaluators.tables`."""
     real = table.dtype.type
     power = min(max(np.float32(squared).view(np.int32) >> 23, FIRST), LAST)
     inverse = real(np.int32((254 + 6 - power) << 23).view(np.float32))  # of a part's width

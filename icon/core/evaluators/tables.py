@@ -10,7 +10,9 @@ from torch import Tensor
 
 from icon.q.base import Kernel
 
-FIRST, LAST, PARTS = 7, 254, 64  # powers of two (as floats write them) that have a part of their own, and its cubics
+# Powers of two (as floats write them) with parts of their own, and how many. A pull over the least width is finite.
+# The compiled loops hold these numbers, and are compiled anew only where the text of `compiled.py` changes.
+FIRST, LAST, PARTS = 39, 254, 64
 _VALUE, _SLOPE = 1e-6, 1e-4  # how far a table may be off, relative to a score and to its slope
 _known: WeakKeyDictionary[Kernel, tuple[str, Tensor | None]] = WeakKeyDictionary()
 

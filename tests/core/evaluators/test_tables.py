@@ -50,7 +50,7 @@ def test_sums_are_those_of_pytorch(q: icon.q.Radial, spread: float, dtype: torch
     z = spread * torch.randn(400, 2, dtype=dtype)
     z[:7] = z[7]  # pairs at distance 0, whose score pulls nowhere
     links = Links(icon.p.KNN(9)(torch.randn(400, 3)).masses, z)
-    pulls = torch.rand(len(links.indices), dtype=dtype)
+    pulls = 1e4 * torch.rand(len(links.indices), dtype=dtype)
     given = z, links, q, pulls
     for found, expected in zip(edges._sums(*given), edges._sums_by_torch(*given), strict=True):
         kept = torch.isfinite(expected)
