@@ -81,7 +81,8 @@ class _Kernel(_Spatial):
     def rows(self, target: Any, sets: Sets) -> Rows:
         xa, xb = self.features(target, sets)
         if self.detach and isinstance(xa, Tensor):
-            xa, xb = xa.detach(), xb.detach()
+            one, xa = xa is xb, xa.detach()
+            xb = xa if one else xb.detach()
         support = self._support(xa.shape[0], xb.shape[0], sets.paired or _are_two(target))
         k = self.kept(support)
         if k is not None and k > support.size:
