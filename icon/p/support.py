@@ -117,6 +117,15 @@ class Support:
             raise ValueError(f"columns: got {start} to {stop}, expected all of the anchors {anchors}, or none of them")
         return Support(self.n, stop - start)
 
+    def is_alone(self, start: int, stop: int) -> bool:
+        """Whether the candidates ``start`` to ``stop`` are the one anchor, which is left out.
+
+        Args:
+            start: the first candidate.
+            stop: the one after the last.
+        """
+        return self.exclude_self and self.n == 1 and (start, stop) == (self.offset, start + 1)
+
     def flipped(self) -> Support:
         """The anchors of each candidate.
 

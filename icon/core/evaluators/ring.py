@@ -58,8 +58,7 @@ class Ring(Evaluator):
     def tile(self, problem: Problem, source: int, guest: Tensor) -> _Tile | None:
         """The problem of the candidates of one rank; None where it has none for the anchors here."""
         (start, stop), support = self.span(source), problem.support
-        inside = support.offset is not None and start <= support.offset < stop
-        if stop - start - (support.exclude_self and inside) < 1:
+        if stop == start or support.is_alone(start, stop):
             return None
         here = {"p": problem.p.columns(start, stop), "support": support.columns(start, stop), "candidates": guest}
         return _Tile(**vars(problem) | here)

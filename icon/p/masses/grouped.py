@@ -74,17 +74,23 @@ class Grouped(OnSupport):
     @cached
     def _groups(self) -> tuple[Tensor, Tensor]:
         """Groups numbered from 0, without a wait for the device: of the anchors ``[n]``, of the candidates ``[m]``."""
-        keys = torch.cat([self.candidate_keys, self.keys])
+        own = self.support.own
+        keys = self.candidate_keys if own is not None else torch.cat([self.candidate_keys, self.keys])
         ordered, order = keys.sort(stable=True)
         number = torch.zeros_like(keys)
         number[order[1:]] = (ordered[1:] != ordered[:-1]).cumsum(0)
-        return number[self.m :], number[: self.m]
+        start = self.m if own is None else own
+        return number[start : start + self.n], number[: self.m]
+
+    @property
+    def _most_groups(self) -> int:
+        return self.m if self.support.exclude_self else self.n + self.m
 
     @cached
     def _sizes(self) -> Tensor:
         """Members of each group among the candidates, of as many groups as there can be."""
         group = self._groups[1]
-        zeros = torch.zeros(self.n + self.m, dtype=torch.int64, device=group.device)
+        zeros = torch.zeros(self._most_groups, dtype=torch.int64, device=group.device)
         return zeros.index_add_(0, group, torch.ones_like(group))
 
     @cached
@@ -137,7 +143,7 @@ class Grouped(OnSupport):
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """Sums over the groups: O((n + m) r), however many pairs there are."""
         mine, theirs = self._groups
-        sums = features.new_zeros(self.n + self.m, features.shape[1]).index_add(0, theirs, features)
+        sums = features.new_zeros(self._most_groups, features.shape[1]).index_add(0, theirs, features)
         of_others = sums.index_select(0, mine) - self.support.excluded(features)
         return of_others * self._each(0, self.n, features)[:, None]
 
@@ -174,6 +180,8 @@ class Grouped(OnSupport):
         return Grouped(keys, self.candidate_keys, self.support.part(start, stop), mass)
 
     def columns(self, start: int, stop: int) -> Grouped:
+        if self.support.is_alone(start, stop):
+            return Grouped(self.keys, self.candidate_keys[start:stop], Support(1, 1), 0.0 * self.sums())
         some = Grouped(self.keys, self.candidate_keys[start:stop], self.support.columns(start, stop))
         precision = precise(self.keys.device)
         return some.scaled(self.mass * some.counts.to(precision) / self.counts.clamp_min(1).to(precision))

@@ -65,10 +65,11 @@ class Overlap(OnSupport):
         return replace(self, labels=self.labels[some], support=support, scale=self.scale[some])
 
     def columns(self, start: int, stop: int) -> Overlap:
-        some, support = slice(start, stop), self.support.columns(start, stop)
+        some, is_alone = slice(start, stop), self.support.is_alone(start, stop)
+        support = Support(1, 1) if is_alone else self.support.columns(start, stop)
         labels, scale = self.candidate_labels[some], self.candidate_scale[some]
         masses = replace(self, candidate_labels=labels, support=support, candidate_scale=scale)
-        return masses.scaled((masses.sums() > 0).to(scale))
+        return masses.scaled(0.0 if is_alone else (masses.sums() > 0).to(scale))
 
     def transposed(self) -> Masses:
         if self.leaves_self_out and self.n != self.m:  # the anchors are some of the candidates
