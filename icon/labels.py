@@ -119,6 +119,11 @@ def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels
     return labels
 
 
+def known_labels(value: Any, n: int, name: str = "labels") -> NDArray[np.int64]:
+    """``[n]`` the number of each label's class, -1 where it is unknown; at least one is known."""
+    return classes_of(value, name, n).codes
+
+
 def keys(labels: Labels) -> NDArray[np.int64]:
     """``[n]`` classes, and for each unknown label a class of its own: such a point belongs to nobody."""
     codes = labels.codes.copy()

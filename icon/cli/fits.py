@@ -24,7 +24,7 @@ from icon.core.exchange import on_all
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.estimators.spaces import side_by_side
 from icon.features import read_features, read_graph, read_vector
-from icon.labels import Labels, classes_of
+from icon.labels import Labels, classes_of, known_labels
 from icon.methods.registry import find
 from icon.tables import TableOptions
 
@@ -149,7 +149,7 @@ def beside(given: dict[str, Any], name: str, n: int) -> Any:
     if name == "graph":
         return read_graph(given[name], n)
     try:
-        return classes_of(read_vector(given[name], expected=n), name, n).codes
+        return known_labels(read_vector(given[name], expected=n), n, name)
     except ValueError as error:
         words = re.sub(r" \(--labels-[^)]*\)$", "", str(error))  # options that pairs do not have
         raise ValueError(re.sub("^labels", name, words)) from None
