@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # or scikit-learn leaves out its checks of array API inputs
 
 if os.environ.get("ICON_CHECK_SHAPES"):
-    import tests.shapes  # noqa: F401 - the hook looks it up
+    from tests import shapes
 
-    install_import_hook("icon", "tests.shapes.check")
+    install_import_hook(shapes.MODULES, "tests.shapes.check")
 
 from icon.core.divergence import DIVERGENCES
 from icon.core.evaluators import EVALUATORS
