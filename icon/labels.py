@@ -108,7 +108,7 @@ def _whole_object(each: Any, name: str) -> Any:
 
 
 def _is_minus_one(name: Any) -> bool:
-    return isinstance(name, (int, float, np.number)) and not isinstance(name, (bool, np.bool_)) and name == -1
+    return isinstance(name, (int, float, np.number)) and not isinstance(name, (bool, np.bool_)) and bool(name == -1)
 
 
 def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels:

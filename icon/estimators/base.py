@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from icon import _checks as check
 from icon import distances, features
@@ -26,6 +27,9 @@ from icon.methods import axes
 from icon.neighbors.blocks import parts
 from icon.nn.mappers import MAX_FEATURES, Lookup, as_seen
 from icon.training.batches import rows_of
+
+#: Features ``[n, f]``, or of several spaces: dense, sparse, on disk, a DataFrame, or a torch Dataset.
+Points: TypeAlias = ArrayLike | Sequence[Any] | sp.sparray | sp.spmatrix | Dataset[Any]
 
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 SOME = 20_000  # rows of an array on disk by which features are scaled
@@ -167,7 +171,7 @@ def is_pairwise(hyper: Any) -> bool:
     return isinstance(hyper, Mapping) and hyper.get("metric") == "precomputed"
 
 
-def made_from(column: str) -> str:
+def made_from(column: Any) -> str:
     """What p of a column is made from; see `icon.p.Distribution`. A column that does not exist is refused later."""
     known = axes.COLUMNS.get(column) if isinstance(column, str) else None
     return "features" if known is None else str(getattr(known.build, "made_from", "features"))

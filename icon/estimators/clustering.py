@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.base import ClusterMixin
 from sklearn.utils import ClassifierTags, Tags
@@ -28,7 +28,7 @@ from icon.core.local import meant_to_be_local
 from icon.estimators import restarts
 from icon.estimators.affinity import of_weighted, weighted
 from icon.estimators.arguments import batch_size, checked
-from icon.estimators.base import apply, as_dense, made_from, placed, random_of
+from icon.estimators.base import Points, apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
 from icon.estimators.heads import Run
 from icon.estimators.merging import mutual_information
@@ -187,7 +187,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
     @threaded
     @meant_to_be_local()
     @settled()
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None) -> Clustering:
+    def fit(self, X: Points, y: Any = None, sample_weight: Any = None) -> Clustering:
         """Cluster ``X [n, f]``; see the class for ``y``.
 
         Args:
@@ -240,7 +240,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
         restarts.tell(self.restarts_, self.n_clusters_, self.n_empty_)
         return self
 
-    def fit_predict(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[Any]:
+    def fit_predict(self, X: Points, y: Any = None, **fit_params: Any) -> NDArray[Any]:
         """`fit`, and the clusters ``[n]`` of X.
 
         Args:
@@ -260,7 +260,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
         narrow = icon_nn.Principal(x, icon_nn.MAX_FEATURES)
         return narrow(x), narrow
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Points) -> NDArray[Any]:
         """The label ``[b]`` of the most probable cluster of each row of ``X [b, f]``; see ``classes_``.
 
         Args:
@@ -274,7 +274,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
         labels: NDArray[Any] = self.classes_[clusters]
         return labels
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+    def predict_proba(self, X: Points) -> NDArray[np.float32]:
         """Probabilities φ ``[b, C]`` of ``classes_`` for each row of ``X [b, f]``.
 
         Args:
@@ -287,7 +287,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
         return softmax(self._logits(X), axis=1)  # type: ignore[no-any-return]
 
     @settled()
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: Points, y: Any = None) -> float:
         """How much the clusters of neighbours tell of each other, in nats; higher is better.
 
         The neighbours are those of one fixed p, so that the scores of other settings can be compared: the 10 nearest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from icon.core.loss import Loss
 from icon.estimators.affinity import rows_from, with_weights
 from icon.estimators.base import (
     BLOCK,
+    Points,
     apply,
     as_dense,
     check_callback,
@@ -162,7 +163,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     column: str = "gaussian"
     _: KW_ONLY
     method: str | None = None
-    perplexity: float | None = None
+    perplexity: float | Sequence[float] | None = None
     n_neighbors: int | str | None = None
     dof: float | None = None
     hyper: Mapping[str, Any] | None = None
@@ -188,7 +189,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     @threaded
     @meant_to_be_local()
     @settled()
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: Any = None, *, affinity: Any = None) -> Embedding:
+    def fit(self, X: Points, y: Any = None, sample_weight: Any = None, *, affinity: Any = None) -> Embedding:
         """Learn the map of ``X [n, f]``; see the class for ``y``.
 
         Args:
@@ -302,7 +303,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         check_output(mapper, inputs, self.n_components, device)
         return loss, model, mapper, inputs, target, weights, seed
 
-    def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
+    def fit_transform(self, X: Points, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
         """`fit`, and the embedding ``[n, n_components]`` of X.
 
         Args:
@@ -314,7 +315,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
 
     @threaded
     @settled()
-    def transform(self, X: ArrayLike, optimize: bool = True) -> NDArray[np.float32]:
+    def transform(self, X: Points, optimize: bool = True) -> NDArray[np.float32]:
         """The embedding ``[b, n_components]`` of points ``X [b, f]``; see the class for what a lookup does.
 
         Args:

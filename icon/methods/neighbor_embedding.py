@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 from icon import p, q
@@ -16,7 +17,7 @@ HALF = sqrt(0.5)  # σ² = 1/2 makes the Gaussian exp(-‖z_i - z_j‖²), as in
 
 @method("sne", "SNE", cell=("gaussian", "gaussian"), family=FAMILY, cite="hinton2002sne",
        relation="exact: KL = reference / n")  # fmt: skip
-def sne(perplexity: float = 30.0, sigma: float = HALF) -> Loss:
+def sne(perplexity: float | Sequence[float] = 30.0, sigma: float = HALF) -> Loss:
     return Loss(p.Gaussian(perplexity=perplexity), q.Gaussian("sqeuclidean", sigma=sigma))
 
 
@@ -38,7 +39,7 @@ def sne_uniform(n_neighbors: int = 15, sigma: float = HALF) -> Loss:
 
 @method("tsne", "t-SNE", cell=("student-t", "gaussian"), family=FAMILY, cite="maaten2008tsne",
        relation=f"{KL}, joint normalisation")  # fmt: skip
-def tsne(perplexity: float = 30.0, dof: float = 1.0) -> Loss:
+def tsne(perplexity: float | Sequence[float] = 30.0, dof: float = 1.0) -> Loss:
     return Loss(p.Gaussian(perplexity=perplexity), q.StudentT(dof), normalization="joint")
 
 

@@ -46,7 +46,8 @@ class Composable(ABC):
             prune: keep this many largest entries of a row after each product and renormalise (noted in the result).
         """
         steps = check.count(k, "walks")
-        return self if steps == 1 else self._then(Walks(steps, average, prune))
+        kept = None if prune is None else check.count(prune, "prune")
+        return self if steps == 1 else self._then(Walks(steps, average, kept))
 
     def debias(self: C, alpha: float) -> C:
         """``(1-α) p + α u`` with u uniform on the support; α = 0 changes nothing.
@@ -94,7 +95,7 @@ class Walks:
         for _ in range(self.k - 1):
             power = power @ step
             if self.prune is not None:
-                power = _largest(power, check.count(self.prune, "prune"))
+                power = _largest(power, self.prune)
             total = total + power
         result = total / self.k if self.average else power
         exclude = rows.support.exclude_self and not (result.diagonal() > 0).any()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -174,7 +174,7 @@ class Gaussian(_Kernel):
     """
 
     n_neighbors: int | str | None = "auto"
-    perplexity: float | tuple[float, ...] | None = None
+    perplexity: float | Sequence[float] | None = None
     sigma: float | None = None
     temperature: float | None = None
     metric: distances.Metric = "sqeuclidean"
@@ -270,7 +270,7 @@ class Gaussian(_Kernel):
     @property
     def _perplexities(self) -> tuple[float, ...]:
         assert self.perplexity is not None
-        return self.perplexity if isinstance(self.perplexity, tuple) else (self.perplexity,)
+        return tuple(self.perplexity) if isinstance(self.perplexity, Sequence) else (self.perplexity,)
 
 
 @dataclass(frozen=True, repr=False)
