@@ -27,7 +27,10 @@ class _Parser(ArgumentParser):
 
 
 class _Help(ArgumentDefaultsHelpFormatter):
-    """With the defaults that there are."""
+    """With the defaults that there are, and values by the names of their options and not of our arguments."""
+
+    def _get_default_metavar_for_optional(self, action: Action) -> str:
+        return "NUMBER" if action.type in (int, float) else action.option_strings[0].strip("-").upper()
 
     def _get_help_string(self, action: Action) -> str | None:
         is_set = action.default is not None and action.default is not False  # 0 is a default
