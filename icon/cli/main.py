@@ -95,6 +95,8 @@ def _embed(add: Add) -> None:
     add("--method", help="A method of the table, instead of a row and a column.")
     add("--row", default="student-t", help="Row of the table (learned q).")
     add("--column", default="gaussian", help="Column of the table (supervisory p).")
+    mappers, ways = ("lookup", "linear", "mlp"), "free points, a linear map of the features, or a small network"
+    add("--mapper", choices=mappers, default="lookup", help=f"What is trained: {ways}.")
     add("--components", "-d", dest="n_components", type=int, default=2, help="Dimensions of the map.")
     add("--perplexity", type=float, help="Perplexity of the Gaussian column; 30 if absent.")
     add("--neighbors", dest="n_neighbors", type=int, help="Number of nearest neighbours that p has.")

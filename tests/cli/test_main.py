@@ -238,6 +238,17 @@ def test_embed_says_which_file_is_wrong(
     assert done.stderr == f"error: {message}\n"
 
 
+def test_embed_by_a_linear_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(60, 4)) * [4, 2, 1, 1]
+    np.save("x.npy", x)
+    done = invoke(["embed", "x.npy", "--method", "pca", "--mapper", "linear", "--out", "map.npy", "-q"])
+    assert done.exit_code == 0, done.output
+    principal, _, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    own, _, _ = np.linalg.svd(np.load("map.npy") - np.load("map.npy").mean(axis=0), full_matrices=False)
+    assert np.linalg.svd(own.T @ principal[:, :2])[1].min() > 0.999  # the cosines between both planes
+
+
 def test_embed_takes_features_and_labels_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("both.npz", X=X, y=np.arange(60) % 3)
