@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 _SHOWN = 5
@@ -130,6 +130,13 @@ def matrix(value: Any, name: str, *, finite: bool = True, may_be_empty: bool = F
         if bad:
             raise ValueError(f"{name}: got NaN or infinity in rows {some(bad)}, expected finite numbers")
     return tensor
+
+
+def module(value: Any, name: str) -> nn.Module:
+    """A torch module."""
+    if not isinstance(value, nn.Module):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected an nn.Module")
+    return value
 
 
 def with_numbers(tensor: Tensor, name: str) -> Tensor:

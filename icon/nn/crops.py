@@ -51,6 +51,8 @@ def multi_crop(
 
 def _alike(given: Sequence[Tensor], name: str) -> list[Tensor]:
     """Matrices of one shape."""
+    if not isinstance(given, Sequence):
+        raise TypeError(f"{name}: got {type(given).__name__}, expected a list of matrices")
     matrices = [check.matrix(x, f"{name}[{k}]", may_be_empty=True) for k, x in enumerate(given)]
     if not matrices:
         raise ValueError(f"{name}: got none, expected those of at least one global view")

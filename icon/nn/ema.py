@@ -35,9 +35,9 @@ class EMA(nn.Module):
 
     def __init__(self, module: nn.Module, decay: float | Callable[[int], float] = 0.99) -> None:
         super().__init__()
-        if not isinstance(module, nn.Module):
-            raise TypeError(f"module: got {type(module).__name__}, expected an nn.Module")
-        low = {p.dtype for p in module.parameters() if p.dtype in (torch.float16, torch.bfloat16)}
+        low = {
+            p.dtype for p in check.module(module, "module").parameters() if p.dtype in (torch.float16, torch.bfloat16)
+        }
         if low:
             raise TypeError(f"module: got parameters in {low.pop()}, expected float32 or float64 (and autocast)")
         self.decay = decay if callable(decay) else check.fraction(decay, "decay")

@@ -25,10 +25,8 @@ def parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str,
         TypeError, ValueError: no modules, or a negative decay.
     """
     check.number(weight_decay, "weight_decay", least=0)
-    for module in modules:
-        if not isinstance(module, nn.Module):
-            raise TypeError(f"modules: got {type(module).__name__}, expected modules, such as an encoder and a loss")
-    parameters = list({id(p): p for module in modules for p in module.parameters() if p.requires_grad}.values())
+    every = [p for module in modules for p in check.module(module, "modules").parameters() if p.requires_grad]
+    parameters = list({id(p): p for p in every}.values())
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},

@@ -117,7 +117,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
-        TypeError: no such optimiser.
+        TypeError: a loss or a mapper that is no module; no such optimiser.
         ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
             that cannot be written, found before the first step; ranks with other data, p or settings.
     """
@@ -126,7 +126,8 @@ def fit(
     check.number(tol, "tol", least=0)
     check.number(min_grad_norm, "min_grad_norm", least=0)
     limit = None if max_norm is None else check.positive(max_norm, "max_norm")
-    parameters = [p for p in (*mapper.parameters(), *loss.parameters()) if p.requires_grad]
+    modules = [check.module(mapper, "mapper"), check.module(loss, "loss"), *([] if teacher is None else [teacher])]
+    parameters = [p for module in modules[:2] for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
@@ -138,7 +139,6 @@ def fit(
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
     draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
-    modules = [mapper, loss] if teacher is None else [mapper, loss, teacher]
     ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
     mapper.train()
     with settled(), draws:

@@ -91,11 +91,16 @@ class Queue(nn.Module):
 
     def _given(self, z: Any, labels: Any, may_be_empty: bool = False) -> tuple[Tensor, Tensor]:
         """Rows and labels that can be taken in, where the rows are."""
-        given = check.matrix(z, "z", may_be_empty=may_be_empty).detach()
-        if given.shape[1] != self.held.shape[1]:
-            raise ValueError(f"z: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
+        given = self._checked(z, "z", may_be_empty).detach()
         known = torch.full((len(given),), -1) if labels is None else check.integers(labels, "labels", len(given))
         return given, known.to(given.device)
+
+    def _checked(self, x: Any, name: str, may_be_empty: bool = True) -> Tensor:
+        """Rows of as many columns as those in the queue."""
+        given = check.matrix(x, name, may_be_empty=may_be_empty)
+        if given.shape[1] != self.held.shape[1]:
+            raise ValueError(f"{name}: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
+        return given
 
     def beside(self, keys: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "m d"], tuple[Tensor, Tensor]]:
         """The keys and the queue as candidates ``[n + k, d]``, and the ids of queries and candidates.
@@ -105,7 +110,11 @@ class Queue(nn.Module):
 
         Args:
             keys: ``[n, d]`` of the batch.
+
+        Raises:
+            ValueError, TypeError: no finite matrix of the queue's columns.
         """
+        keys = self._checked(keys, "keys")
         n, rows = len(keys), self.rows
         if self.group is not None:
             ranks = exchange.process_group(self.group)
@@ -123,8 +132,9 @@ class Queue(nn.Module):
             labels: ``[n]`` integers >= 0.
 
         Raises:
-            ValueError: rows in the queue that were pushed without a label.
+            ValueError, TypeError: no finite matrix of the queue's columns; rows in the queue without a label.
         """
+        z = self._checked(z, "z")
         own = check.integers(labels, "labels", len(z)).to(z.device)
         if check.values_matter(self.labels) and self._count and bool((self.labels < 0).any()):
             raise ValueError("labels: got rows in the queue without one, expected them to be pushed with their labels")
@@ -135,7 +145,11 @@ class Queue(nn.Module):
 
         Args:
             z: ``[n, d]`` embeddings.
+
+        Raises:
+            ValueError, TypeError: no finite matrix of the queue's columns.
         """
+        z = self._checked(z, "z")
         if not self._count:
             return z
         rows = self.rows.to(z)

@@ -62,6 +62,12 @@ def test_bad_input(views: list[tuple[int, int]], codes: list[tuple[int, int]], t
         icon.nn.multi_crop([torch.ones(shape) for shape in views], [torch.ones(shape) for shape in codes])
 
 
+def test_what_is_no_list_of_views_is_refused() -> None:
+    for views, codes, name in ((None, [torch.ones(3, 2)], "views"), ([torch.ones(3, 2)] * 2, None, "codes")):
+        with pytest.raises(TypeError, match=rf"^{name}: got NoneType, expected a list of matrices"):
+            icon.nn.multi_crop(views, codes)  # type: ignore[arg-type]
+
+
 def test_the_part_of_a_rank_may_be_empty() -> None:
     crops, targets, weights = icon.nn.multi_crop([torch.ones(0, D)] * 3, [torch.ones(0, C)] * 2)
     assert [tuple(x.shape) for x in (crops, targets, weights)] == [(0, D), (0, C), (0,)]

@@ -534,6 +534,12 @@ def test_an_optimizer_that_takes_no_single_gradient_is_refused(x: Tensor) -> Non
             fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, steps=2, optimizer=optimizer)
 
 
+def test_what_is_no_module_is_refused(x: Tensor) -> None:
+    for loss, mapper, name in ((None, MLP(5, 2, 8), "loss"), (icon.method("sne"), None, "mapper")):
+        with pytest.raises(TypeError, match=rf"^{name}: got NoneType, expected an nn.Module"):
+            fit(loss, mapper, x)  # type: ignore[arg-type]
+
+
 def test_a_schedule_that_is_none(x: Tensor) -> None:
     loss, model = icon.method("sne", perplexity=5.0), MLP(5, 2, 8)
     with pytest.raises(ValueError, match=r"^schedule: got a schedule as well as decay=True"):

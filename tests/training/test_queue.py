@@ -130,3 +130,15 @@ def test_bad_input(z: torch.Tensor, labels: object, told: str) -> None:
     with pytest.raises(ValueError, match=f"^{told}"):
         queue.push(z, labels)
     assert len(queue) == 0
+
+
+def test_a_batch_of_other_columns_is_refused() -> None:
+    queue, other = Queue(4, 3), torch.ones(2, 4)
+    queue.push(torch.ones(2, 3), [0, 1])
+    for call, name in (
+        (lambda: queue.beside(other), "keys"),
+        (lambda: queue.behind(other, [0, 1]), "z"),
+        (lambda: queue.nearest(other), "z"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}: got 4 columns, expected 3 as in the queue"):
+            call()
