@@ -76,6 +76,18 @@ def as_partition(given: Partition | Callable[[Tensor, Competition], Tensor]) -> 
     return Plain(given)
 
 
+def tells_positives(partition: Partition) -> bool:
+    """Whether a partition looks at p, and not at the scores alone."""
+    looks: list[int] = []
+
+    def masses() -> Tensor:
+        looks.append(1)
+        return torch.eye(2, 3)
+
+    partition(torch.zeros(2, 3), Competition(Support(2, 3), 0, masses))
+    return bool(looks)
+
+
 class Mergeable(ABC):
     """A partition of candidates that need not all be there at once: each tile of them is summed up in a few numbers."""
 

@@ -15,6 +15,7 @@ from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.labels import DataLabel
 from icon.p.rows import Rows
+from icon.q.partitions import tells_positives
 from icon.training.sampler import PairSampler
 from icon.training.shares import Ranks
 
@@ -63,6 +64,17 @@ def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
     return rows
 
 
+def what_is_seen(
+    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, batch_size: int | None, negatives: int | None, ranks: Ranks
+) -> Draw:
+    """What gives the embedding and p of a step; the arguments are those of `icon.training.fit`."""
+    if batch_size is None and negatives is not None:
+        raise ValueError(f"negatives: got {negatives} without batch_size, expected None: every step sees all points")
+    if batch_size is None:
+        return all_points(loss, mapper, inputs, target, ranks)
+    return batches(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2), negatives, ranks)
+
+
 def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Ranks) -> Draw:
     """Every step sees all points; p is made at the first one, when the sizes of both sets are known."""
     prepared: list[Any] = []
@@ -84,12 +96,13 @@ def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: R
     return draw
 
 
-def batches(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Ranks, batch_size: int) -> Draw:
+def batches(
+    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None, ranks: Ranks
+) -> Draw:
     """Every step sees a batch that a sampler draws, of which each rank embeds its share."""
-    size = check.count(batch_size, "batch_size", 2)
     if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
         raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
-    sampler = _sampler(loss, len(inputs), target)
+    sampler = _sampler(loss, len(inputs), target, negatives)
     device = next(mapper.parameters()).device
 
     def draw() -> tuple[Any, Any]:
@@ -104,9 +117,13 @@ def batches(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Rank
     return draw
 
 
-def _sampler(loss: Loss, n: int, target: Any) -> Sampler:
+def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
     """The target itself where it is a sampler, rows of labels where p is between points and labels, else pairs."""
     if isinstance(target, Sampler):
+        if negatives is not None and negatives != (own := getattr(target, "negatives", None)):
+            raise ValueError(
+                f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
+            )
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):
@@ -116,7 +133,15 @@ def _sampler(loss: Loss, n: int, target: Any) -> Sampler:
             raise ValueError(f"labels: got {len(labels)} entries, expected {n} (one per row of the inputs)")
         return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
-    return PairSampler.of(loss, target, Sets(n, n), weighted)
+    sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+    if negatives is not None and not sampler.spreads_mass:
+        raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
+    if negatives is not None and (loss.q.margin or tells_positives(loss.q.partition)):
+        raise ValueError(
+            f"negatives: got {negatives}, expected None: {loss.q!r} tells positives from negatives, which p mixed with "
+            "the uniform distribution does not"
+        )
+    return sampler
 
 
 def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:

@@ -22,7 +22,7 @@ from icon.nn import EMA
 from icon.p import adjacency
 from icon.p.base import Sets
 from icon.p.rows import Rows
-from icon.training.batches import Draw, Sampler, all_points, batches
+from icon.training.batches import Draw, Sampler, what_is_seen
 from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
 from icon.training.schedules import advance, described, scheduler_of
@@ -54,6 +54,7 @@ def fit(
     learning_rate: float = 1e-3,
     optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None,
     batch_size: int | None = None,
+    negatives: int | None = None,
     decay: bool = False,
     schedule: Callable[[Optimizer], LRScheduler] | None = None,
     max_norm: float | None = None,
@@ -94,6 +95,9 @@ def fit(
             the partition runs over the b partners. The loss is then that of the sampled p. Walks and debiasing at the
             end of p's operations are never computed: partners are drawn by walking, and uniform mass is spread over
             the batch. Where p is between points and labels (cross-entropy), b points are drawn with their labels.
+        negatives: with ``batch_size``, spread the uniform mass over this many partners drawn at random for each anchor
+            instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
+            (clusters), costs O(b) instead of O(b²).
         teacher: a moving average of the mapper, updated after each step.
         decay: let the learning rate fall linearly to zero over the second half of the steps.
         schedule: from the optimiser to a scheduler of `torch.optim.lr_scheduler`, which moves once per step; one that
@@ -142,14 +146,13 @@ def fit(
     ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
     mapper.train()
     with settled(), draws:
-        seen = all_points if batch_size is None else partial(batches, batch_size=batch_size)
-        draw = ranks.checked(partial(seen, loss, mapper, inputs, target, ranks=ranks))
+        draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
         rates = scheduler_of(method, schedule, decay, steps)
         made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
         if checkpoint is not None or ranks.world > 1:
-            made |= {"seed": seed, "batch_size": batch_size, "tol": tol, "decay": decay, "patience": patience,
-                     "min_grad_norm": min_grad_norm, "steps": steps if decay else None, "max_norm": limit,
-                     "schedule": described(rates)}  # fmt: skip
+            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
+                     "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
+                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, method, inputs, target)
             ranks.same(made)

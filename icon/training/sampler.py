@@ -29,8 +29,7 @@ class PairSampler(Composable):
     Args:
         rows: p before any walk.
         weighted: draw anchors by p's marginal, with replacement, and not uniformly without.
-        negatives: None spreads the uniform mass over the whole batch; a number over this many random ones, an unbiased
-            estimate of their mean score which, where q's partition is known (clusters), costs O(b) instead of O(b²).
+        negatives: None spreads the uniform mass over the whole batch; a number over this many random ones.
         steps: K: j is where a walk of 1 to K steps from i ends, each length as probable, so that j follows the K-walk
             average of p. A walk that cannot go on is drawn anew, as the average leaves it out.
         alpha: uniform mass of debiasing, beside what the rows have.
@@ -72,6 +71,11 @@ class PairSampler(Composable):
         uniform: Tensor = Debias(self.alpha).onto(torch.zeros(self.rows.n).double() if spread is None else spread)
         return uniform
 
+    @property
+    def spreads_mass(self) -> bool:
+        """Whether the rows have uniform mass."""
+        return self._uniform is not None
+
     @cached
     def _anchors(self) -> Tensor:
         anchors = self._goes_on.nonzero().flatten()
@@ -82,7 +86,9 @@ class PairSampler(Composable):
         return anchors
 
     @classmethod
-    def of(cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False) -> PairSampler:
+    def of(
+        cls, loss: Loss, target: Any, sets: Sets, weighted: bool = False, negatives: int | None = None
+    ) -> PairSampler:
         """Pairs from the p of a loss. Prepared rows are taken as they are; of a target no walk is computed.
 
         Args:
@@ -90,13 +96,14 @@ class PairSampler(Composable):
             target: what its p is made from, or prepared rows.
             sets: the sizes of the two sets that p relates.
             weighted: draw anchors by the weights that p gives them.
+            negatives: how many points stand for the uniform mass of each anchor; None: no such sample.
         """
         if isinstance(target, Rows) or loss.normalization == "joint":
             rows = loss.p(target, sets)
             rows = rows if loss.normalization == "row" or rows.is_joint else rows.symmetrized
-            return cls(rows, weighted)
+            return cls(rows, weighted, negatives)
         p: Distribution = loss.p
-        sampler = cls(p.before_operations(target, sets), weighted)
+        sampler = cls(p.before_operations(target, sets), weighted, negatives)
         for operation in p.operations:
             sampler = sampler._after(operation, target, sets)
         return sampler

@@ -447,6 +447,37 @@ def test_bad_arguments(change, line: str, x: Tensor) -> None:  # type: ignore[no
         fit(**{**arguments, **change})
 
 
+def test_negatives_beside_a_sampler_are_refused(x: Tensor) -> None:
+    sampler = PairSampler(clusters(0.25).p(x), negatives=2)
+    with pytest.raises(
+        ValueError, match=r"^negatives: got 3 with a sampler that has 2, expected None: the sampler decides"
+    ):
+        fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=3)
+    fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "batch_size", "line"),
+    [
+        (lambda: clusters(0.25), None, r"^negatives: got 3 without batch_size, expected None: every step sees all"),
+        (clusters, 8, r"^negatives: got 3 for a p without uniform mass to spread, expected p\.debias"),
+        (
+            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(partition="decoupled")),
+            8,
+            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
+        ),
+        (
+            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(margin=0.5)),
+            8,
+            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
+        ),
+    ],
+)
+def test_negatives_that_would_not_count_are_refused(loss: Any, batch_size: int | None, line: str, x: Tensor) -> None:
+    with pytest.raises(ValueError, match=line):
+        fit(loss(), noisy(), x, x, steps=1, batch_size=batch_size, negatives=3)
+
+
 def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
     joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
     with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):

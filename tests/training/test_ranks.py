@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from icon.training import PairSampler, fit
+from icon.training import fit
 from tests.ranks import assert_told, run
 
 N = 30
 CASES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "all points": ("gaussian", "knn", {"n_neighbors": 4, "temperature": 0.5}, {}),
     "joint": ("student-t", "gaussian", {"perplexity": 5.0}, {"decay": True}),
-    "pairs of a batch": ("clusters", "knn", {"n_neighbors": 4, "debias": 0.2}, {"batch_size": 11}),
+    "pairs of a batch": ("clusters", "knn", {"n_neighbors": 4, "debias": 0.2}, {"batch_size": 11, "negatives": 2}),
     "labels of a batch": ("gaussian", "data-label", {"metric": "dot"}, {"batch_size": 7, "max_norm": 0.5}),
     "classes": ("gaussian", "classes", {"temperature": 0.5, "learnable": True}, {}),
     "joined views": ("gaussian", "classes", {"temperature": 0.5, "join": True}, {"batch_size": 11}),
@@ -41,9 +41,7 @@ def trained(case: str, group: str | None, **options: Any) -> tuple[list[float], 
     torch.manual_seed(0)
     row, column, hyper, settings = CASES[case]
     x = torch.randn(N, 5, dtype=torch.float64)
-    target: Any = torch.arange(N) % 3 if column in ("classes", "data-label") else x
-    if case == "pairs of a batch":
-        target = PairSampler(icon.p.KNN(4)(x), negatives=2).debias(0.2)
+    target = torch.arange(N) % 3 if column in ("classes", "data-label") else x
     outputs = 4 if row == "clusters" else 3
     mapper: nn.Module = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, outputs))
     mapper = nn.Sequential(mapper, WithPrototypes()) if column == "data-label" else mapper
