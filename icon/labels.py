@@ -54,8 +54,11 @@ def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_on
     names = np.asarray(names)
     if names.dtype.kind == "O":
         names = np.fromiter((_whole_object(each, name) for each in names), dtype=object, count=len(names))
-    is_name = [not (minus_one_is_unknown and _is_minus_one(each)) for each in names.tolist()]
-    order = np.flatnonzero(is_name)
+    if names.dtype.kind in "iu":
+        is_lost = names == -1
+    else:
+        is_lost = np.fromiter(map(_is_minus_one, names), dtype=bool, count=len(names))
+    order = np.flatnonzero(~is_lost if minus_one_is_unknown else np.ones(len(names), dtype=bool))
     with suppress(TypeError):  # names that cannot be compared stay as they come
         order = order[np.argsort(names[order], kind="stable")]
     place = np.full(len(names) + 1, -1)  # its last entry is what code -1 reads
