@@ -124,6 +124,7 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(
                 f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
             )
+        _refuse_negatives_as_positives(loss, target)
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):
@@ -136,12 +137,19 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
     sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
     if negatives is not None and not sampler.spreads_mass:
         raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
-    if negatives is not None and (loss.q.margin or tells_positives(loss.q.partition)):
-        raise ValueError(
-            f"negatives: got {negatives}, expected None: {loss.q!r} tells positives from negatives, which p mixed with "
-            "the uniform distribution does not"
-        )
+    _refuse_negatives_as_positives(loss, sampler)
     return sampler
+
+
+def _refuse_negatives_as_positives(loss: Loss, sampler: Sampler) -> None:
+    """Random partners stand for uniform mass: to what tells positives from negatives they would be positives."""
+    if not isinstance(sampler, PairSampler) or sampler.negatives is None or not sampler.spreads_mass:
+        return
+    if loss.q.margin or tells_positives(loss.q.partition):
+        raise ValueError(
+            f"negatives: got {sampler.negatives}, expected None: {loss.q!r} tells positives from negatives, which p "
+            "mixed with the uniform distribution does not"
+        )
 
 
 def rows_of(inputs: Any, index: Tensor, device: torch.device) -> Tensor:

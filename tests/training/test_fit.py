@@ -478,6 +478,14 @@ def test_negatives_that_would_not_count_are_refused(loss: Any, batch_size: int |
         fit(loss(), noisy(), x, x, steps=1, batch_size=batch_size, negatives=3)
 
 
+@pytest.mark.parametrize("q", [{"partition": "decoupled"}, {"margin": 0.5}], ids=str)
+def test_negatives_of_a_sampler_that_would_be_positives_are_refused(q: dict[str, Any], x: Tensor) -> None:
+    loss = icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(**q))
+    with pytest.raises(ValueError, match=r"^negatives: got 2, expected None: Gaussian.* tells positives from"):
+        fit(loss, noisy(), x, PairSampler(loss.p(x), negatives=2), steps=1, batch_size=8)
+    fit(loss, noisy(), x, PairSampler(icon.p.KNN(5)(x), negatives=2), steps=1, batch_size=8)  # has no mass to spread
+
+
 def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
     joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
     with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):
