@@ -48,6 +48,11 @@ torch.set_num_threads(1)
 threadpool_limits(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, so that no process waits for another one that has begun them last."""
+    items.sort(key=lambda item: item.path.name != "test_shapes.py")
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
