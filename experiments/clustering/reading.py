@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from experiments import statistics as stats
 from experiments.clustering.protocol import SEEN
-from experiments.plots import label, line, look, panels
+from experiments.plots import label, lines, look, panels
 
 TITLES = ("looked at in development", "not looked at in development")
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "ari": "ARI"}
@@ -107,10 +107,7 @@ def differences(frame: DataFrame, variants: Sequence[str], ours: str, divided: D
 def curve(frame: DataFrame, variants: Sequence[str]) -> Figure:
     """A line per data set over the variants in their order."""
     figure, places = panels(1, 1, (6.0, 3.4))
-    panel, datasets = places[0, 0], sorted(frame["dataset"].unique())
-    frame = frame.assign(place=frame["variant"].map(list(variants).index))
-    for number, dataset in enumerate(datasets):
-        aside = 0.03 * (number - (len(datasets) - 1) / 2)
-        line(panel, frame[frame["dataset"] == dataset], "place", "accuracy", 100, aside, label=dataset, **look(number))
-    panel.set_xticks(np.arange(len(variants)), variants)
-    return label(figure, [panel], "", "accuracy (%)", 4)
+    runs = frame.assign(place=frame["variant"].map(list(variants).index))
+    lines(places[0, 0], runs, "dataset", "place", "accuracy", apart=0.03)
+    places[0, 0].set_xticks(np.arange(len(variants)), variants)
+    return label(figure, places[0], "", "accuracy (%)", 4)
