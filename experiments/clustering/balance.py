@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
 from scipy.special import gammaln
+from scipy.stats import entropy
 
 from experiments.clustering import protocol
 from experiments.clustering.methods import ward
@@ -126,9 +127,8 @@ def counted(edges: Array, groups: Array) -> Array:
 
 def informed(table: Array) -> float:
     """``I / H``: the mutual information of the two groups of a pair as a share of the entropy of their sizes."""
-    mass = table.sum(axis=1)
-    entropy = -float((mass * np.log(np.maximum(mass, np.finfo(np.float64).tiny))).sum())
-    return mutual_information(table) / entropy if entropy > 0 else 0.0
+    most = float(entropy(table.sum(axis=1)))
+    return mutual_information(table) / most if most > 0 else 0.0
 
 
 def held_out_information(held: Array, groups: Array) -> float:
