@@ -7,17 +7,17 @@ those of Adaloglou et al. 2023 (TEMI, arXiv 2303.17896), whose protocol it follo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from experiments.clustering import comparison, protocol, reading
+from experiments.clustering import comparison, protocol
 from experiments.clustering.protocol import OneRestart, cluster, measured, nearest, ones
+from experiments.clustering.reading import Reading
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures, grid
 from icon.training.state import seeded
@@ -104,36 +104,34 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     return (comparison.run if rival else variant)(by_cosine(dataset), seed, configuration, settings)
 
 
-def table(variants: Mapping[str, str], ours: str) -> Any:
-    """A row per variant, and beside the measured accuracies the paper's."""
-    return partial(reading.table, variants=tuple(variants), ours=ours, paper=variants)
-
-
-def _experiment(name: str, question: str, variants: dict[str, str], ours: str) -> Experiment:
+def _experiment(name: str, question: str, read: Reading) -> Experiment:
     return Experiment(
         name=name,
         question=question,
         settings=OneRestart,
-        configurations=grid(variant=tuple(variants)),
+        configurations=grid(variant=read.variants),
         run=variant,
-        table=table(variants, ours),
-        figures={"accuracy": partial(reading.curve, variants=tuple(variants))},
+        table=read.table,
+        figures={"accuracy": read.curve},
         partly=True,
     )
 
 
 REACH = "Does clustering gain when p reaches further: the nearest neighbour, the k nearest, walks on the graph?"
 ADDS = "What does each ingredient add: debiasing, propagation over the k-NN graph, a moving average of the head?"
-WIDTH = _experiment("neighbourhood-width", REACH, WIDTHS, "+ 3-walks")
-ABLATION = _experiment("ablation", ADDS, PARTS, WHOLE)
+WALKED = Reading(tuple(WIDTHS), "+ 3-walks", WIDTHS)
+COMPLETE = Reading(tuple(PARTS), WHOLE, PARTS)
+COMPARED = Reading(tuple(COMPARISON), WHOLE, COMPARISON)
+WIDTH = _experiment("neighbourhood-width", REACH, WALKED)
+ABLATION = _experiment("ablation", ADDS, COMPLETE)
 IMAGENET = Experiment(
     name="imagenet",
     question="Do features of ImageNet give the paper's three tables: neighbourhood, ingredients, other methods?",
     settings=Settings,
     configurations=grid(variant=VARIANTS),
     run=run,
-    table=table(WIDTHS, "+ 3-walks"),
-    tables={"Ingredients": table(PARTS, WHOLE), "Comparison": table(COMPARISON, WHOLE)},
+    table=WALKED.table,
+    tables={"Ingredients": COMPLETE.table, "Comparison": COMPARED.table},
     figures={},
     partly=True,
     tests=True,
