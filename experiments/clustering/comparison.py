@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 from experiments.clustering import deep, methods, protocol
-from experiments.clustering.deep import deep_baseline, deep_restart
-from experiments.clustering.protocol import Clusters, cluster, from_starts, measured, starts, union
+from experiments.clustering.deep import deep_restart
+from experiments.clustering.protocol import Clusters, best_restart, cluster, measured, starts, union
 from experiments.clustering.reading import Reading
 from experiments.datasets import DEVELOPMENT, Dataset
 from experiments.record import Configuration, Experiment, Measures
@@ -51,11 +51,11 @@ METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
     "UMAP + k-means": methods.umap_k_means,
     UMAP_METRIC: lambda data, seed, settings: methods.umap_k_means(data, seed, settings, metric=data.metric),
     "UMAP for clustering + k-means": partial(methods.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
-    **{name: partial(deep_baseline, loss) for name, loss in LOSSES.items()},
+    **{name: partial(best_restart, STARTED[name]) for name in LOSSES},
     "TURTLE": deep.turtle,
     VIEWS: partial(deep.turtle, views=True),
     "PRCut": deep.prcut,
-    **{f"{name}{FROM_START}": partial(from_starts, method) for name, method in STARTED.items()},
+    **{f"{name}{FROM_START}": partial(best_restart, method, from_ours=True) for name, method in STARTED.items()},
     "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: lambda data, seed, settings: cluster(data, seed, settings, init="random", max_iter=settings.total_steps),
     OURS: cluster,

@@ -158,7 +158,7 @@ def test_runs_repeat_exactly_and_labels_only_score() -> None:
 
 
 def test_of_several_restarts_the_lowest_loss_is_kept() -> None:
-    losses = [deep.deep_baseline("scan", DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)]
+    losses = [comparison.METHODS["SCAN"](DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)]
     assert losses[0] is not None
     assert losses[1] is not None
     assert losses[1] <= losses[0]
@@ -242,7 +242,7 @@ def test_the_teacher_beside_the_mapper() -> None:
 
 @pytest.mark.slow
 def test_temi_does_not_collapse() -> None:
-    found = np.bincount(deep.deep_baseline("temi", DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10)
+    found = np.bincount(comparison.METHODS["TEMI"](DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10)
     assert found.min() > 0
     assert found.max() < 60
 
