@@ -43,7 +43,7 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
     goal, name, near = configuration["goal"], configuration["candidate"], settings.near
     part = at_most(dataset, settings.points, seed)
     y, advice = labels_of(part), advised(part, goal, seed, settings)
-    place = next(each for each in advice.table.to_dict("records") if each["name"] == name)
+    place: Any = advice.table.set_index("name").loc[name]
     found = list(zip(advice.samples, advice.outputs[name], strict=True))
     if goal == "map":
         other = [trustworthiness(part.x[rows], z, near) for rows, z in found]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import icon
 from experiments import held_out
 from experiments.datasets import Dataset, at_most
-from experiments.plots import LINES, label, line, look, panels
+from experiments.plots import label, lines, panels
 from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
 from experiments.statistics import long, ordered, percent
 from icon.nn.mappers import MLP
@@ -164,13 +164,12 @@ def table(frame: DataFrame) -> DataFrame:
 def accuracy(frame: DataFrame, probe: str) -> Figure:
     """A row per method, a column per data set, a line per batch size, keys and queue."""
     frame, datasets = with_plain(frame), sorted(frame["dataset"].unique())
+    names = frame[["batch", "keys", "queue"]].agg(tuple, axis=1).map({size: name for name, size in SIZES.items()})
+    frame = frame.assign(size=pd.Categorical(names, list(SIZES)))
     figure, places = panels(len(METHODS), len(datasets), (2.6, 2.1), sharex=True, sharey="col")
     for panel, (method, dataset) in zip(places.flat, product(METHODS, datasets), strict=True):
         some = frame[frame["dataset"] == dataset]
-        runs = some[some["method"] == method].groupby(["batch", "keys", "queue"])
-        for number, (name, size) in enumerate(SIZES.items()):
-            style = look(number) | {"linestyle": LINES[number // 2], "label": name}
-            line(panel, runs.get_group(size), "alpha", probe, 100, 0.008 * (number - 1.5), **style)
+        lines(panel, some[some["method"] == method], "size", "alpha", probe, apart=0.008, styles="- - -- --")
         for other, dots in ((RAW, ":"), (UNTRAINED, "-.")):
             level = 100 * some.loc[some["method"] == other, probe].mean()
             panel.axhline(level, color="#777777", linewidth=1, linestyle=dots, label=other)

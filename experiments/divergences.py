@@ -19,7 +19,7 @@ from experiments.datasets import Dataset, at_most, scaled
 from experiments.held_out import Epochs, embedded, halves, knn_accuracy, standardised, trained
 from experiments.plots import panels, scatter
 from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
-from experiments.statistics import long, mean_std, ordered
+from experiments.statistics import long, ordered, percent
 from icon.estimators.initialization import imitate
 from icon.metrics import clustering_accuracy, knn_probe, nmi, trustworthiness
 from icon.nn.mappers import MAX_FEATURES, MLP, Lookup
@@ -128,18 +128,14 @@ def sne(dataset: Dataset, seed: int, divergence: str, settings: Settings) -> Mea
     return measures | ({} if seed else {"map": " ".join(f"{a:.2f},{b:.2f},{label}" for (a, b), label in points)})
 
 
-#: All measures; the number of clusters is no share, and is not shown in percent.
 MEASURES = {"accuracy": "accuracy", "nmi": "NMI", "knn": "k-NN accuracy", "trustworthiness": "trustworthiness"}
-CLUSTERS = {"clusters": "clusters with points (a number)"}
 
 
 def table(frame: DataFrame) -> DataFrame:
     """A row per data set, cell and score, a column per divergence."""
-    runs = long(frame.assign(**(100 * frame[list(MEASURES)])), MEASURES | CLUSTERS, "score (%)")
-    scores = list((MEASURES | CLUSTERS).values())
-    runs = ordered(runs, cell=CELLS, divergence=list(DIVERGENCES), **{"score (%)": scores})
-    rows = ["dataset", "cell", "score (%)"]
-    found = runs.pivot_table("value", rows, "divergence", partial(mean_std, digits=1), observed=True)
+    runs, score = long(frame, MEASURES, "score (%)"), {"score (%)": list(MEASURES.values())}
+    runs = ordered(runs, cell=CELLS, divergence=list(DIVERGENCES), **score)
+    found = runs.pivot_table("value", ["dataset", "cell", *score], "divergence", percent, observed=True)
     return found.rename(columns=DIVERGENCES).rename_axis(columns=None).reset_index()
 
 

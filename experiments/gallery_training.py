@@ -71,25 +71,25 @@ def estimated(
     The Student-t of the features is as wide as the median distance to one of the nearest neighbours.
     """
     x, losses, y = scaled(dataset, settings.directions), list[float](), None
-    options: dict[str, Any] = {"hyper": hyper or {}, "random_state": seed}
+    own: dict[str, Any] = dict(hyper or {})
+    options: dict[str, Any] = {"random_state": seed, "callback": lambda step, loss, z: losses.append(loss)}
     if column == "student-t":
-        options["hyper"] = {"target_sigma": neighbours(dataset, settings.directions, settings.near)[1]} | options[
-            "hyper"
-        ]
-        options["hyper"] |= {} if row == CLUSTERS else {"n_neighbors": min(settings.kept, dataset.n - 1)}
+        own["target_sigma"] = neighbours(dataset, settings.directions, settings.near)[1]
+        if row != CLUSTERS:
+            own["n_neighbors"] = min(settings.kept, dataset.n - 1)
     elif column == "graph":
         near = icon.p.KNN(min(settings.near, dataset.n - 1)).symmetrize("union")
         y = near(torch.from_numpy(x)).to_scipy() > 0
     elif column == "classes":
         y = labels_of(dataset)
-    options["callback"] = lambda step, loss, z: losses.append(loss)
     if row == CLUSTERS:
-        own: dict[str, Any] = {"walks": 1, "debias": 0, "n_init": 1, "max_iter": settings.cluster_steps}
-        clustering = icon.Clustering(dataset.classes, column, **own, **options).fit(x, y)
+        options |= {"walks": 1, "debias": 0, "n_init": 1, "max_iter": settings.cluster_steps}
+        clustering = icon.Clustering(dataset.classes, column, hyper=own, **options).fit(x, y)
         return Seen(clustering.probabilities_, losses, "mlp")
-    mapper, steps = "linear" if row == WIDE else "lookup", settings.steps if hyper is None else settings.frame_steps
-    own = {"mapper": mapper, "init": start, "tol": 0, "max_iter": steps}
-    return Seen(icon.Embedding(row=row, column=column, **own, **options).fit(x, y).embedding_, losses, mapper)
+    mapper = "linear" if row == WIDE else "lookup"
+    steps = settings.steps if hyper is None else settings.frame_steps
+    options |= {"mapper": mapper, "init": start, "tol": 0, "max_iter": steps}
+    return Seen(icon.Embedding(row=row, column=column, hyper=own, **options).fit(x, y).embedding_, losses, mapper)
 
 
 def encoded(

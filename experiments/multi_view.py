@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import combinations, product
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 import icon
 from experiments.datasets import Array, Dataset
 from experiments.held_out import Epochs, Halves, halves, knn_accuracy, standardised, trained
-from experiments.plots import COLOURS, label, line, panel_per
+from experiments.plots import label, lines, panel_per
 from experiments.record import Configuration, Experiment, Fixed, Measures, labels_of
-from experiments.statistics import mean_std
+from experiments.statistics import long, mean_std
 from icon.metrics import infonce_bound
 from icon.nn.mappers import MLP
 
@@ -95,15 +95,6 @@ def embed(views: list[Array], split: Halves, seed: int, graph: str, settings: Se
 
 
 ACCURACIES = {"embedding 1": "view 1", "embedding all": "all views", "raw 1": "raw view 1", "raw all": "raw all views"}
-#: Of a line: its name, graph, measure, colour, marker and style.
-LINES = (
-    ("view 1, core graph", "core", "embedding 1", COLOURS[0], "o", "-"),
-    ("view 1, full graph", "full", "embedding 1", COLOURS[5], "s", "--"),
-    ("view 1, raw features", "core", "raw 1", COLOURS[6], "x", "-"),
-    ("all views, core graph", "core", "embedding all", COLOURS[3], "o", "-"),
-    ("all views, full graph", "full", "embedding all", COLOURS[1], "s", "--"),
-    ("all views, raw features", "core", "raw all", "#999999", "x", "--"),
-)
 
 
 def table(frame: DataFrame) -> DataFrame:
@@ -121,15 +112,16 @@ def table(frame: DataFrame) -> DataFrame:
 
 def accuracy(frame: DataFrame) -> Figure:
     """A panel per data set; with two views there is one pair, and the graphs are the same."""
+    twice = pd.concat([frame, frame[frame["views"] == 2].assign(graph="full")])
+    runs = long(twice, ACCURACIES, "line")
+    raw, graph = runs["line"].str.startswith("raw"), ", " + runs["graph"] + " graph"
+    runs = runs.assign(line=runs["line"] + graph.mask(raw, ""))[~raw | (runs["graph"] == "core")]
     figure, places = panel_per(sorted(frame["dataset"].unique()), (3.2, 3.2))
     for dataset, panel in places.items():
-        runs = frame[frame["dataset"] == dataset]
-        width = 0.012 * max(1, runs["views"].max() - 2)
-        for number, (name, graph, measure, colour, marker, style) in enumerate(LINES):
-            some = runs[(runs["graph"] == graph) | (runs["views"] == 2)]
-            look: Any = {"label": name, "color": colour, "marker": marker, "linestyle": style}
-            line(panel, some, "views", measure, aside=width * (number - 2.5), **look)
-        panel.set_xticks(sorted(runs["views"].unique()))
+        some = runs[runs["dataset"] == dataset]
+        apart = 0.012 * max(1, some["views"].max() - 2)
+        lines(panel, some, "line", "views", "value", scale=1, apart=apart, styles="- --")
+        panel.set_xticks(sorted(some["views"].unique()))
     return label(figure, places.values(), "views learned together", "held-out k-NN accuracy", min(3, len(places) + 1))
 
 

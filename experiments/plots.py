@@ -20,7 +20,6 @@ STYLE: Any = {
 #: Of Okabe and Ito; markers and line styles tell the same once more.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#555555", "#999900")
 MARKERS = "osD^vP*X"
-LINES = ("-", "--", ":")
 
 
 def panels(rows: int, columns: int, size: tuple[float, float], left: float = 0.4, **shared: Any) -> tuple[Figure, Any]:
@@ -41,10 +40,17 @@ def panel_per(names: Sequence[str], size: tuple[float, float]) -> tuple[Figure, 
     return figure, found
 
 
-def line(panel: Axes, runs: DataFrame, x: str, y: str, scale: float = 1, aside: float = 0, **style: Any) -> None:
-    """Means of y over seeds against x; bars are one standard deviation, moved aside where lines share places."""
-    found = runs.groupby(x, observed=True)[y].agg(["mean", "std"]).fillna(0) * scale
-    panel.errorbar(np.asarray(found.index) + aside, found["mean"], found["std"], elinewidth=0.7, **style)
+def lines(
+    panel: Axes, runs: DataFrame, by: str, x: str, y: str, scale: float = 100, apart: float = 0, styles: str = "-"
+) -> None:
+    """A line for each entry of ``by``, in order: means of y over seeds against x. Bars are one standard deviation; they
+    are moved apart where lines share places."""
+    groups = runs.groupby(by, observed=True)
+    for number, (name, some) in enumerate(groups):
+        found = some.groupby(x)[y].agg(["mean", "std"]).fillna(0) * scale
+        places = found.index.to_numpy() + apart * (number - (groups.ngroups - 1) / 2)
+        style = look(number) | {"linestyle": styles.split()[number % len(styles.split())], "label": name}
+        panel.errorbar(places, found["mean"], found["std"], elinewidth=0.7, **style)
 
 
 def look(number: int) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from experiments.plots import STYLE
 from experiments.record import Experiment
-from experiments.store import FILE, complete, digest, read, replace_text
+from experiments.store import FILE, complete, digest, read
+from icon.serialization import put
 
 README = "README.md"
 NUMBERS = "## Numbers"
@@ -36,7 +37,7 @@ def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
     parts += [f"![{name}]({name}.png)" for name in experiment.figures]
     parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
     parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
-    replace_text(path, words + "\n\n".join(parts) + "\n")
+    put(path, (words + "\n\n".join(parts) + "\n").encode())
     return [folder / FILE, *(folder / f"{name}.png" for name in experiment.figures), path]
 
 

@@ -17,6 +17,7 @@ from filelock import FileLock
 from experiments.datasets import Dataset, refuse_validation
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from icon.cli.output import versions
+from icon.serialization import put
 
 FILE = "results.csv"
 #: What a row has beside its configuration and its measures: the fingerprint of the data, the digest of the settings,
@@ -75,7 +76,7 @@ class Store:
             if not self.has(row):  # by another process
                 texts = {k: f"{v:.7g}" if isinstance(v, float) else str(v) for k, v in measures.items()}
                 self._rows.append(row | texts)
-                replace_text(self.path, pd.DataFrame(self._rows).fillna("").to_csv(index=False))
+                put(self.path, pd.DataFrame(self._rows).fillna("").to_csv(index=False).encode())
 
 
 def execute(experiment: Experiment, planned: Iterable[Task], settings: Any, store: Store) -> int:
@@ -126,11 +127,4 @@ def record_environment(folder: Path, command: str, threads: int) -> None:
         "versions": versions(),
     }
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    replace_text(path, json.dumps([*before, now], indent=1) + "\n")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file so that a kill leaves the old one or the new one."""
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    put(path, json.dumps([*before, now], indent=1).encode() + b"\n")

@@ -11,12 +11,13 @@ import torch
 from matplotlib.figure import Figure
 from pandas import DataFrame
 from scipy.special import gammaln
+from scipy.stats import entropy
 
 from experiments.clustering import protocol
 from experiments.clustering.methods import ward
 from experiments.clustering.protocol import edges_of, graph_of
 from experiments.datasets import Array, Dataset, inputs
-from experiments.plots import LINES, label, line, look, panel_per
+from experiments.plots import label, lines, panel_per
 from experiments.record import Configuration, Experiment, Fixed, Measures, grid, labels_of
 from experiments.statistics import difference
 from icon.estimators.counting import walked
@@ -126,9 +127,8 @@ def counted(edges: Array, groups: Array) -> Array:
 
 def informed(table: Array) -> float:
     """``I / H``: the mutual information of the two groups of a pair as a share of the entropy of their sizes."""
-    mass = table.sum(axis=1)
-    entropy = -float((mass * np.log(np.maximum(mass, np.finfo(np.float64).tiny))).sum())
-    return mutual_information(table) / entropy if entropy > 0 else 0.0
+    most = float(entropy(table.sum(axis=1)))
+    return mutual_information(table) / most if most > 0 else 0.0
 
 
 def held_out_information(held: Array, groups: Array) -> float:
@@ -217,9 +217,7 @@ def curves(frame: DataFrame) -> Figure:
     """Accuracy against the balance: a panel per data set, a line for its classes as they are and one for unequal."""
     figure, places = panel_per(sorted(frame["dataset"].unique()), (2.3, 1.9))
     for name, panel in places.items():
-        for number, sizes in enumerate(SIZES):
-            runs = frame[(frame["dataset"] == name) & (frame["sizes"] == sizes)]
-            line(panel, runs, "balance", "accuracy", 100, label=sizes, linestyle=LINES[number], **look(number))
+        lines(panel, frame[frame["dataset"] == name], "sizes", "balance", "accuracy", styles="- --")
         panel.set_xticks([0.2, 0.4, 0.6, 0.8, 1.0])
     return label(figure, places.values(), "balance b", "accuracy (%)", 2)
 

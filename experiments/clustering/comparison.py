@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from experiments.clustering import deep, methods, protocol, reading
-from experiments.clustering.deep import deep_baseline, deep_restart
-from experiments.clustering.protocol import Clusters, cluster, from_starts, measured, starts, union
+from experiments.clustering import deep, methods, protocol
+from experiments.clustering.deep import deep_restart
+from experiments.clustering.protocol import Clusters, best_restart, cluster, measured, starts, union
+from experiments.clustering.reading import Reading
 from experiments.datasets import DEVELOPMENT, Dataset
 from experiments.record import Configuration, Experiment, Measures
 from icon.estimators.neighborhood import metric_of
@@ -50,11 +51,11 @@ METHODS: dict[str, Callable[[Dataset, int, protocol.Settings], Clusters]] = {
     "UMAP + k-means": methods.umap_k_means,
     UMAP_METRIC: lambda data, seed, settings: methods.umap_k_means(data, seed, settings, metric=data.metric),
     "UMAP for clustering + k-means": partial(methods.umap_k_means, n_neighbors=30, min_dist=0.0, n_components=10),
-    **{name: partial(deep_baseline, loss) for name, loss in LOSSES.items()},
+    **{name: partial(best_restart, STARTED[name]) for name in LOSSES},
     "TURTLE": deep.turtle,
     VIEWS: partial(deep.turtle, views=True),
     "PRCut": deep.prcut,
-    **{f"{name}{FROM_START}": partial(from_starts, method) for name, method in STARTED.items()},
+    **{f"{name}{FROM_START}": partial(best_restart, method, from_ours=True) for name, method in STARTED.items()},
     "InfoNCE clustering": partial(cluster, debias=0.0),
     RANDOM: lambda data, seed, settings: cluster(data, seed, settings, init="random", max_iter=settings.total_steps),
     OURS: cluster,
@@ -107,20 +108,16 @@ def _fixed(name: str, dataset: Dataset, settings: protocol.Settings) -> Measures
     return measured(dataset, lambda: METHODS[name](dataset, 0, settings))
 
 
-DIVIDED = partial(reading.groups, first=DEVELOPMENT, titles=("for development", "for validation"))
-READ: dict[str, Any] = {"variants": tuple(METHODS), "ours": SELECTED, "divided": DIVIDED}
+READ = Reading(tuple(METHODS), SELECTED, PAPER, DEVELOPMENT, ("for development", "for validation"))
 EXPERIMENT = Experiment(
     name="comparison",
     question="How do clustering methods compare, and how much of it is the initialisation?",
     settings=Settings,
     configurations=configurations,
     run=run,
-    table=partial(reading.ranks, **READ),
-    figures={"accuracy": partial(reading.differences, **READ)},
-    tables={
-        "Accuracy": partial(reading.table, paper=PAPER, **READ),
-        **{name: partial(reading.table, paper={}, measure=name.lower(), **READ) for name in ("NMI", "ARI")},
-    },
+    table=READ.ranks,
+    figures={"accuracy": READ.differences},
+    tables={name: partial(READ.table, measure=name.lower()) for name in ("Accuracy", "NMI", "ARI")},
     most_seeds=lambda configuration: SLOW.get(configuration["variant"].removesuffix(FROM_START)),
     partly=True,
 )

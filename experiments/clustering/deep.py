@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import icon
-from experiments.clustering.protocol import Clusters, Settings, assigned, lowest, nearest, union
+from experiments.clustering.protocol import Clusters, Settings, assigned, nearest, union
 from experiments.datasets import Array, Dataset, inputs
 from experiments.held_out import Epochs, WithTeacher
 from icon.estimators.base import on_disk, some_of
@@ -110,12 +110,6 @@ class PRCut(nn.Module):
         cut = (phi + partner - 2 * phi * partner).mean(dim=0)
         value: Tensor = (cut / (self.sizes + mean - mean.detach())).sum() + 100 * torch.xlogy(mean, mean).sum()
         return value
-
-
-def deep_baseline(name: str, dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """The restart with the lowest final loss; all begin from random heads, as published."""
-    seeds = range(settings.restarts * seed, settings.restarts * (seed + 1))
-    return lowest(deep_restart(name, dataset, number, settings) for number in seeds)
 
 
 def deep_restart(name: str, dataset: Dataset, seed: int, settings: Settings, first: Array | None = None) -> Clusters:

@@ -7,17 +7,17 @@ those of Adaloglou et al. 2023 (TEMI, arXiv 2303.17896), whose protocol it follo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from experiments.clustering import comparison, protocol, reading
+from experiments.clustering import comparison, protocol
 from experiments.clustering.protocol import OneRestart, cluster, measured, nearest, ones
+from experiments.clustering.reading import Reading
 from experiments.datasets import Dataset
 from experiments.record import Configuration, Experiment, Measures, grid
 from icon.training.state import seeded
@@ -48,27 +48,22 @@ def itself_and_nearest(dataset: Dataset) -> sp.csr_array:
     return ones(nearest(dataset, 1) + sp.eye_array(dataset.n))
 
 
-def width(dataset: Dataset, seed: int, configuration: Configuration, settings: protocol.Settings) -> Measures:
-    """Without debiasing; K-walks are the average of the walks of 1 to K steps on the union graph."""
-    name, graph, walks = configuration["variant"], None, 1
-    if name == "baseline":
-        graph = itself_and_nearest(dataset)
+def variant(dataset: Dataset, seed: int, configuration: Configuration, settings: protocol.Settings) -> Measures:
+    """Of a width without debiasing, where K-walks are the average of the walks of 1 to K steps on the union graph; of
+    the ingredients, each of which has what the ones before it have; or `MERGED`."""
+    name = configuration["variant"]
+    changes: dict[str, Any] = {"debias": 0.0} if name in WIDTHS else {}
+    if name in ("baseline", "+ debiasing"):
+        changes |= {"graph": itself_and_nearest(dataset), "walks": 1}
     elif name == "+ k-NN":
-        graph = nearest(dataset, settings.neighbors)
-    else:
-        walks = int(name.removeprefix("+ ").removesuffix("-walks"))
-    return measured(dataset, lambda: cluster(dataset, seed, settings, graph, debias=0.0, walks=walks))
-
-
-def ablation(dataset: Dataset, seed: int, configuration: Configuration, settings: protocol.Settings) -> Measures:
-    """Each variant has what the ones before it have."""
-    place = list(PARTS).index(configuration["variant"])
-    graph, changes = None, {"debias": settings.debias if place >= 1 else 0.0}
-    if place < 2:
-        graph, changes["walks"] = itself_and_nearest(dataset), 1
-    if place == 3:
+        changes |= {"graph": nearest(dataset, settings.neighbors), "walks": 1}
+    elif name in WIDTHS:
+        changes["walks"] = int(name.removeprefix("+ ").removesuffix("-walks"))
+    elif name in (WHOLE, MERGED):
         changes["ema"] = settings.ema
-    return measured(dataset, lambda: cluster(dataset, seed, settings, graph, **changes))
+    if name == MERGED:
+        changes["init"] = "merged-k-means"
+    return measured(dataset, lambda: cluster(dataset, seed, settings, **changes))
 
 
 class Settings(protocol.Settings):
@@ -105,46 +100,38 @@ def by_cosine(dataset: Dataset) -> Dataset:
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
     """Of the experiments `neighbourhood-width`, `ablation` and `comparison`, with the settings of the paper."""
-    dataset, name = by_cosine(dataset), configuration["variant"]
-    if name == MERGED:
-        return measured(dataset, partial(cluster, dataset, seed, settings, ema=settings.ema, init="merged-k-means"))
-    if name in WIDTHS:
-        return width(dataset, seed, configuration, settings)
-    if name in PARTS:
-        return ablation(dataset, seed, configuration, settings)
-    return comparison.run(dataset, seed, configuration, settings)
+    rival = configuration["variant"] in RIVALS
+    return (comparison.run if rival else variant)(by_cosine(dataset), seed, configuration, settings)
 
 
-def table(variants: Mapping[str, str], ours: str) -> Any:
-    """A row per variant, and beside the measured accuracies the paper's."""
-    return partial(reading.table, variants=tuple(variants), ours=ours, paper=variants)
-
-
-def _experiment(name: str, question: str, run: Any, variants: dict[str, str], ours: str) -> Experiment:
+def _experiment(name: str, question: str, read: Reading) -> Experiment:
     return Experiment(
         name=name,
         question=question,
         settings=OneRestart,
-        configurations=grid(variant=tuple(variants)),
-        run=run,
-        table=table(variants, ours),
-        figures={"accuracy": partial(reading.curve, variants=tuple(variants))},
+        configurations=grid(variant=read.variants),
+        run=variant,
+        table=read.table,
+        figures={"accuracy": read.curve},
         partly=True,
     )
 
 
 REACH = "Does clustering gain when p reaches further: the nearest neighbour, the k nearest, walks on the graph?"
 ADDS = "What does each ingredient add: debiasing, propagation over the k-NN graph, a moving average of the head?"
-WIDTH = _experiment("neighbourhood-width", REACH, width, WIDTHS, "+ 3-walks")
-ABLATION = _experiment("ablation", ADDS, ablation, PARTS, WHOLE)
+WALKED = Reading(tuple(WIDTHS), "+ 3-walks", WIDTHS)
+COMPLETE = Reading(tuple(PARTS), WHOLE, PARTS)
+COMPARED = Reading(tuple(COMPARISON), WHOLE, COMPARISON)
+WIDTH = _experiment("neighbourhood-width", REACH, WALKED)
+ABLATION = _experiment("ablation", ADDS, COMPLETE)
 IMAGENET = Experiment(
     name="imagenet",
     question="Do features of ImageNet give the paper's three tables: neighbourhood, ingredients, other methods?",
     settings=Settings,
     configurations=grid(variant=VARIANTS),
     run=run,
-    table=table(WIDTHS, "+ 3-walks"),
-    tables={"Ingredients": table(PARTS, WHOLE), "Comparison": table(COMPARISON, WHOLE)},
+    table=WALKED.table,
+    tables={"Ingredients": COMPLETE.table, "Comparison": COMPARED.table},
     figures={},
     partly=True,
     tests=True,

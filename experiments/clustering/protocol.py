@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -134,12 +134,14 @@ def assigned(head: nn.Module, x: Any) -> Array:
     return np.concatenate([apply(head, x[start : start + BLOCK]).argmax(axis=1) for start in range(0, len(x), BLOCK)])
 
 
-def from_starts(method: Callable[..., Clusters], dataset: Dataset, seed: int, settings: Settings) -> Clusters:
-    """Another method, ``(dataset, seed, settings, first clusters)``, from the starts of our restarts."""
-    return lowest(
-        method(dataset, settings.restarts * seed + number, settings, labels)
-        for number, (labels, _) in enumerate(starts(dataset, seed, settings))
-    )
+def best_restart(
+    method: Callable[..., Clusters], dataset: Dataset, seed: int, settings: Settings, from_ours: bool = False
+) -> Clusters:
+    """The restart with the lowest loss of another method, ``(dataset, seed, settings, first clusters or None)``: from
+    random heads, as published, or from the starts of our restarts."""
+    firsts = [labels for labels, _ in starts(dataset, seed, settings)] if from_ours else [None] * settings.restarts
+    runs = [method(dataset, settings.restarts * seed + number, settings, first) for number, first in enumerate(firsts)]
+    return min(runs, key=lambda clusters: float(clusters.loss or 0))
 
 
 @lru_cache(maxsize=4)
@@ -155,11 +157,6 @@ def starts(dataset: Dataset, seed: int, settings: Settings) -> list[tuple[Array,
             labels, _ = initialization.merged_k_means(x, pairs, dataset.classes, None, restart)
         found.append((labels, time.process_time() - begun))
     return found
-
-
-def lowest(restarts: Iterable[Clusters]) -> Clusters:
-    """The one with the lowest loss."""
-    return min(restarts, key=lambda clusters: float(clusters.loss or 0))
 
 
 def measured(dataset: Dataset, make: Callable[[], Clusters], before: float = 0.0) -> Measures:

@@ -8,12 +8,12 @@ import re
 from base64 import b64decode, b64encode
 from functools import cache
 from inspect import getmembers, isfunction
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from PIL import Image
 
 from table.page import palette, view
@@ -22,6 +22,8 @@ from table.texts import TEXTS, when
 
 TEMPLATES = Path(__file__).parent / "templates"
 THUMBNAIL = (240, 150)  # pixels
+#: Of Markdown, code, emphasis and lists alone; what is HTML is escaped.
+MARKDOWN = MarkdownIt("zero").enable(["backticks", "emphasis", "list"])
 
 
 def fill(template: str, **values: Any) -> str:
@@ -51,23 +53,12 @@ def _environment() -> Environment:
 
 def coded(text: str) -> Markup:
     """Text with code between backticks and bold words between double asterisks, as in Markdown."""
-
-    def marked(match: re.Match[str]) -> str:
-        return f"<strong>{match[2]}</strong>" if match[1] is None else f"<code>{match[1]}</code>"
-
-    return Markup(re.sub(r"`([^`]*)`|\*\*([^*]+)\*\*", marked, str(escape(text))))
+    return Markup(MARKDOWN.renderInline(text))
 
 
 def paragraphs(text: str) -> Markup:
     """The paragraphs of a text; those that begin with an asterisk are a list, as in Markdown."""
-    html = Markup("")
-    for is_list, parts in groupby(text.split("\n\n"), lambda part: part.startswith("* ")):
-        if is_list:
-            items = Markup("").join(Markup("<li>{}</li>").format(coded(part[2:])) for part in parts)
-            html += Markup("<ul>{}</ul>").format(items)
-        else:
-            html += Markup("").join(Markup("<p>{}</p>").format(coded(part)) for part in parts)
-    return html
+    return Markup(MARKDOWN.render(re.sub(r"\n\n(?=\* )", "\n", text)))
 
 
 def thumbnail(figure: str) -> str:

@@ -19,8 +19,8 @@ from experiments.clustering import (
     model_selection,
     paper,
     protocol,
-    reading,
 )
+from experiments.clustering.reading import Reading
 from experiments.datasets import Dataset, load
 from experiments.held_out import WithTeacher
 from experiments.registry import EXPERIMENTS
@@ -96,7 +96,7 @@ def test_figure_of_differences_has_a_row_per_variant_of_all_data_sets(names: str
         for variant, values in scores.items()
         for dataset, value in zip(names, values, strict=False)
     ]
-    figure = reading.differences(pd.DataFrame(rows), tuple(scores), "ours")
+    figure = Reading(tuple(scores), "ours").differences(pd.DataFrame(rows))
     (panel,) = figure.axes
     shown = [text.get_text() for text in panel.get_yticklabels()]
     assert shown == (["better", "worse"] if names == "abc" else ["few", "better", "worse"])
@@ -119,7 +119,7 @@ def test_differences_are_paired_over_the_seeds_that_both_have() -> None:
         for name, values in scores.items()
         for seed, value in enumerate(values)
     ]
-    found = reading.table(pd.DataFrame(runs), tuple(scores), "ours", {}).set_index("accuracy (%)")
+    found = Reading(tuple(scores), "ours").table(pd.DataFrame(runs)).set_index("accuracy (%)")
     assert found["clearly higher / lower"].drop("ours").to_dict() == {"slow": "1 / 0", "other": "0 / 0"}
 
 
@@ -158,7 +158,7 @@ def test_runs_repeat_exactly_and_labels_only_score() -> None:
 
 
 def test_of_several_restarts_the_lowest_loss_is_kept() -> None:
-    losses = [deep.deep_baseline("scan", DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)]
+    losses = [comparison.METHODS["SCAN"](DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)]
     assert losses[0] is not None
     assert losses[1] is not None
     assert losses[1] <= losses[0]
@@ -242,7 +242,7 @@ def test_the_teacher_beside_the_mapper() -> None:
 
 @pytest.mark.slow
 def test_temi_does_not_collapse() -> None:
-    found = np.bincount(deep.deep_baseline("temi", DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10)
+    found = np.bincount(comparison.METHODS["TEMI"](DIGITS, 0, protocol.Settings(restarts=1)).labels, minlength=10)
     assert found.min() > 0
     assert found.max() < 60
 
@@ -325,12 +325,12 @@ def test_data_sets_looked_at_are_told_from_others() -> None:
         for variant, value in {"ours": 0.5 + gain, "theirs": 0.5}.items()
         for seed in (0, 1)
     ]
-    frame = pd.DataFrame(rows)
-    assert reading.groups(frame) == {
+    frame, read = pd.DataFrame(rows), Reading(("theirs", "absent", "ours"), "ours", {"theirs": "51.84"})
+    assert read.groups(frame) == {
         "looked at in development": ["digits", "usps-200"],
         "not looked at in development": ["mine"],
     }
-    table = reading.table(frame, ("theirs", "absent", "ours"), "ours", {"theirs": "51.84"})
+    table = read.table(frame)
     assert table.columns[1:6].tolist() == [
         "digits",
         "usps-200",
@@ -352,12 +352,12 @@ def test_variants_of_few_data_sets_have_neither_mean_nor_rank() -> None:
         for dataset, value in zip("abc", values, strict=False)
     ]
     frame = pd.DataFrame(rows)
-    table = reading.table(frame, tuple(scores), "ours", {}, "nmi").set_index("NMI (%)")
+    table = Reading(tuple(scores), "ours").table(frame, "nmi").set_index("NMI (%)")
     assert table.loc["few"].iloc[:3].fillna("–").tolist() == ["90.0", "–", "–"]
     mean, higher, *_ = table.columns[3:]
     assert table[mean].fillna("–").tolist() == ["60.0", "40.0", "46.7", "–"]
     assert table[higher].fillna("–").tolist() == ["–", "3 of 3", "2 of 3", "0 of 1"]
-    ranks = reading.ranks(frame, ("absent", *scores), "ours").set_index("variant")
+    ranks = Reading(("absent", *scores), "ours").ranks(frame).set_index("variant")
     mean, rank, ahead = ranks.columns[:3]
     assert mean == "accuracy, mean of 3 not looked at in development"
     assert ranks[mean].fillna("–").tolist() == ["60.0", "40.0", "46.7", "–"]

@@ -24,7 +24,7 @@ def test_the_command(tmp_path: Path) -> None:
     frame = pd.read_csv(folder / "results.csv")
     assert set(frame.loc[frame["map"].notna(), "seed"]) == {0}
     table = EXPERIMENT.table(frame)
-    assert table.shape == (10, 3 + len(DIVERGENCES))
+    assert table.shape == (8, 3 + len(DIVERGENCES))
     assert table.notna().all(axis=None)
     assert (folder / "maps.png").stat().st_size > 0
 
