@@ -32,7 +32,7 @@ class Settings(Fixed):  # chosen beforehand and not tuned for any
     edges: int = 15
     judged: int = 5000
     near: int = 15
-    drawn: int = 600
+    drawn: int = 450
 
 
 CELL = ("row", "dof", "column", "form", "alpha")
