@@ -20,7 +20,7 @@ from icon.serialization import put
 from icon.training.schedules import catch_up
 from icon.training.shares import Ranks
 
-_DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
+_DIGESTS = ("data", "p", "start", "model")  # of which a value says nothing to a reader
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class Checkpoint:
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["icon"])
+                run = dict(header["run"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
-        except (SafetensorError, KeyError, OSError, ValueError) as error:
+        except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
             raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
-        for key, value in self.identity.items():
-            if header["run"].get(key) != value:
-                theirs = header["run"].get(key)
+        for key in {**self.identity, **run}:
+            if (theirs := run.get(key)) != (value := self.identity.get(key)):
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
                 raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")
         losses: list[float] = tensors["losses"].tolist()

@@ -24,7 +24,7 @@ from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.training.batches import Draw, Sampler, what_is_seen
 from icon.training.checkpoint import Checkpoint
-from icon.training.digest import digest
+from icon.training.digest import digest, without_addresses
 from icon.training.schedules import advance, described, scheduler_of
 from icon.training.shares import Ranks
 from icon.training.state import Draws, seeded, settled
@@ -115,6 +115,7 @@ def fit(
         verbose: a progress bar with the loss and the time left, on standard error.
         label: what the progress bar calls the run.
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
+            It is refused where it is of another run: of other data, another network or optimiser, another setting.
         checkpoint_every: steps between two writes.
         resume: False starts afresh and overwrites a checkpoint that exists.
         identity: what else makes this run, by name: a checkpoint of other values is refused by that name.
@@ -154,7 +155,7 @@ def fit(
                      "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
                      "max_norm": limit, "schedule": described(rates)}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
-            made |= _made_of(loss, mapper, method, inputs, target)
+            made |= _made_of(loss, mapper, teacher, method, inputs, target)
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
@@ -241,14 +242,21 @@ def _updated(
     return current
 
 
-def _made_of(loss: Loss, mapper: nn.Module, method: Optimizer, inputs: Any, target: Any) -> dict[str, Any]:
+def _made_of(
+    loss: Loss, mapper: nn.Module, teacher: EMA | None, method: Optimizer, inputs: Any, target: Any
+) -> dict[str, Any]:
     """What a run is made of, by the name under which another one is refused."""
     if loss.p.made_from == "graph" and not isinstance(target, (Rows, Sampler)):
         target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
-    settings = {k: v for k, v in method.defaults.items() if k != "lr"}
-    made = {"format": "3", "loss": repr(loss), "optimizer": type(method).__name__}
-    made |= {"learning_rate": str([group["lr"] for group in method.param_groups]), "optimizer settings": str(settings)}
-    return made | {"data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
+    groups, apart = method.param_groups, ("params", "lr", "initial_lr")
+    settings = [{name: value for name, value in group.items() if name not in apart} for group in groups]
+    decay = None if teacher is None else "a schedule" if callable(teacher.decay) else teacher.decay
+    made: dict[str, Any] = {"format": "4", "loss": repr(loss), "optimizer": type(method).__name__}
+    made |= {"learning_rate": str([group["lr"] for group in groups]), "optimizer settings": str(settings)}
+    made |= {"teacher": decay, "data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
+    # Of the same numbers, other layers (another activation, other dropout) compute and others learn something else.
+    learned = [[tuple(parameter.shape) for parameter in group["params"]] for group in groups]
+    return made | {"model": digest(without_addresses(repr(mapper)), learned)}
 
 
 def _finite(z: Any) -> bool:
