@@ -161,11 +161,6 @@ def check_no_arrays(estimator: Any) -> None:
             raise TypeError(f"{name}: got an array of shape {tuple(value.shape)}, expected no array")
 
 
-def check_callback(callback: Any) -> None:
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback: got {callback!r}, expected None or a function")
-
-
 def is_pairwise(hyper: Any) -> bool:
     """Whether X holds the distances between all points, for `scikit-learn`'s tags."""
     return isinstance(hyper, Mapping) and hyper.get("metric") == "precomputed"

@@ -33,7 +33,6 @@ from icon.estimators.base import (
     Points,
     apply,
     as_dense,
-    check_callback,
     check_hyper,
     check_no_arrays,
     check_output,
@@ -267,7 +266,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         check_no_arrays(self)
         x = input_of(self, X)
         check_hyper(self.hyper)
-        check_callback(self.callback)
+        check.function(self.callback, "callback")
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
         check.number(self.early_exaggeration, "early_exaggeration", least=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -122,7 +123,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
-        TypeError: a loss or a mapper that is no module; no such optimiser.
+        TypeError: a loss or a mapper that is no module; no such optimiser; an argument of another kind.
         ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
             that cannot be written, found before the first step; ranks with other data, p or settings.
     """
@@ -130,17 +131,13 @@ def fit(
         check.count(number, name)
     check.number(tol, "tol", least=0)
     check.number(min_grad_norm, "min_grad_norm", least=0)
-    limit = None if max_norm is None else check.positive(max_norm, "max_norm")
+    limit, seed = None if max_norm is None else check.positive(max_norm, "max_norm"), check.seed(seed, "seed")
+    _check_kinds(teacher, checkpoint, identity, optimizer=optimizer, schedule=schedule, callback=callback)
     modules = [check.module(mapper, "mapper"), check.module(loss, "loss"), *([] if teacher is None else [teacher])]
     parameters = [p for module in modules[:2] for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
-    method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
-    if not isinstance(method, Optimizer) or isinstance(method, LBFGS):
-        raise TypeError(
-            f"optimizer: got one that gives {type(method).__name__}, expected an optimiser of torch.optim whose step "
-            "takes one gradient (LBFGS takes several)"
-        )
+    method = _optimizer_of(parameters, optimizer, learning_rate)
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
     draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
@@ -181,6 +178,35 @@ def fit(
     ranks.take_from_first(mapper.buffers())
     mapper.eval()
     return Fit(losses, flat or _stalled(losses, tol, patience))
+
+
+def _check_kinds(teacher: Any, checkpoint: Any, identity: Any, **functions: Any) -> None:
+    """Whether arguments that are no numbers are of their kinds."""
+    for name, function in functions.items():
+        check.function(function, name)
+    if teacher is not None and not callable(getattr(check.module(teacher, "teacher"), "update", None)):
+        raise TypeError(f"teacher: got {type(teacher).__name__}, expected an icon.nn.EMA")
+    if not isinstance(checkpoint, (str, os.PathLike, type(None))):
+        raise TypeError(f"checkpoint: got {checkpoint!r}, expected a path")
+    if not isinstance(identity, (Mapping, type(None))):
+        raise TypeError(f"identity: got {identity!r}, expected a mapping of names")
+
+
+def _optimizer_of(
+    parameters: list[nn.Parameter], optimizer: Callable[[list[nn.Parameter]], Optimizer] | None, learning_rate: float
+) -> Optimizer:
+    """The optimiser of these parameters, or of some of them."""
+    if optimizer is None:
+        return Adam(parameters, check.positive(learning_rate, "learning_rate"))
+    method: Any = optimizer(parameters)
+    if not isinstance(method, Optimizer) or isinstance(method, LBFGS):
+        raise TypeError(
+            f"optimizer: got one that gives {type(method).__name__}, expected an optimiser of torch.optim whose step "
+            "takes one gradient (LBFGS takes several)"
+        )
+    if not {*map(id, parameters)} & {id(each) for group in method.param_groups for each in group["params"]}:
+        raise ValueError("optimizer: got one of other parameters, expected one of those that it is given")
+    return method
 
 
 def _length(parameters: list[nn.Parameter]) -> float:
@@ -228,7 +254,7 @@ def _updated(
     loss: Loss, method: Optimizer, z: Any, rows: Any, done: int, ranks: Ranks, max_norm: float | None
 ) -> float:
     """The loss before an update of the parameters, which it makes."""
-    value = loss(z, rows)
+    value = check.one_number(loss(z, rows), "loss")
     current = ranks.mean(float(value.detach()))
     if not math.isfinite(current):
         raise _diverged(f"loss: got {current}", done)
