@@ -66,6 +66,8 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         chosen = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
+    if chosen.type == "meta":
+        raise ValueError("device: got 'meta', which holds no numbers, expected another device")
     x = check.as_tensor(X, "X").detach()
     try:
         return (x.float() if chosen.type == "mps" else x).to(chosen)
