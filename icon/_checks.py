@@ -226,6 +226,31 @@ def count(value: int, name: str, least: int = 1) -> int:
     return value
 
 
+def seed(value: int | None, name: str) -> int | None:
+    """What torch's generator takes as a seed, or None."""
+    if value is None:
+        return None
+    value = integer(value, name, "None or an integer")
+    if not -(2**63) <= value < 2**64:
+        raise ValueError(f"{name}: got {value}, expected None or an integer of 64 bits")
+    return value
+
+
+def function(value: Any, name: str) -> None:
+    """Whether there is a function, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: got {' '.join(repr(value).split())}, expected None or a function")
+
+
+def one_number(value: Tensor, name: str) -> Tensor:
+    """A loss that can be minimised."""
+    if value.numel() != 1:
+        raise ValueError(
+            f"{name}: got a value of shape {tuple(value.shape)}, expected one number, as of reduction='mean'"
+        )
+    return value
+
+
 def choice(value: str, name: str, options: Sequence[str]) -> str:
     """``value`` when it is one of ``options``; otherwise a ValueError that suggests the nearest."""
     if isinstance(value, str) and value in options:  # of an array each entry would be compared

@@ -12,7 +12,6 @@ from icon import _checks as check
 from icon.core.loss import Loss
 from icon.estimators import initialization
 from icon.estimators.base import (
-    check_callback,
     check_hyper,
     check_no_arrays,
     made_from,
@@ -65,7 +64,7 @@ def checked(
 def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     """The kinds of first clusters, where all arguments are as they may be for n points and this metric."""
     check_hyper(estimator.hyper, OWN if estimator.metric == "auto" else (*OWN, "metric"))
-    check_callback(estimator.callback)
+    check.function(estimator.callback, "callback")
     if not isinstance(estimator.checkpoint, (str, os.PathLike, type(None))):
         raise TypeError(f"checkpoint: got {estimator.checkpoint!r}, expected a path")
     check.choice(estimator.neighbors, "neighbors", SEARCHES)

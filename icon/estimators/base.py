@@ -66,6 +66,8 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
         chosen = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f"device: got {device!r}, expected 'auto' or a device of torch such as 'cpu'") from None
+    if chosen.type == "meta":
+        raise ValueError("device: got 'meta', which holds no numbers, expected another device")
     x = check.as_tensor(X, "X").detach()
     try:
         return (x.float() if chosen.type == "mps" else x).to(chosen)
@@ -159,11 +161,6 @@ def check_no_arrays(estimator: Any) -> None:
     for name, value in estimator.get_params(deep=False).items():
         if name not in ("init", "hidden") and isinstance(value, (np.ndarray, Tensor)) and value.ndim:
             raise TypeError(f"{name}: got an array of shape {tuple(value.shape)}, expected no array")
-
-
-def check_callback(callback: Any) -> None:
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback: got {callback!r}, expected None or a function")
 
 
 def is_pairwise(hyper: Any) -> bool:

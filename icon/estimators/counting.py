@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from icon._scales import unit_of
 from icon.core import exchange
 from icon.estimators.base import draw_seed, made_from
 from icon.estimators.initialization import k_means
@@ -121,7 +122,8 @@ def _some(x: Any, metric: str, random: np.random.Generator) -> Tensor:
     n = len(x)
     kept = slice(None) if n <= SUBSET else np.sort(random.choice(n, SUBSET, replace=False))
     part = (x[kept].detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.array(x[kept]))).double()
-    part = nn.functional.normalize(part) if metric == "cosine" else part
+    if metric == "cosine":  # in whatever unit: by default rows shorter than 1e-12 stay as short as they are
+        part = nn.functional.normalize(part / unit_of(part), eps=1e-150)
     projected: Tensor = Principal(part, MAX_FEATURES)(part)
     return projected
 

@@ -33,7 +33,6 @@ from icon.estimators.base import (
     Points,
     apply,
     as_dense,
-    check_callback,
     check_hyper,
     check_no_arrays,
     check_output,
@@ -101,7 +100,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         hyper: other hyper-parameters of the loss, by name.
         mapper: ``"lookup"`` (a free row per point), ``"linear"``, ``"mlp"``, or an ``nn.Module`` (copied) from
             features ``[b, f]`` to ``[b, n_components]``. The named ones see features that were centred and divided by
-            one number, their root mean square; p and a module of your own see X as it is.
+            one number, their root mean square; p and a module of your own see X as it is. A linear map starts at
+            random, also that of ``method="pca"``: a direction whose variance is less than about a hundredth of the
+            largest takes ``tol=0`` and more steps (of a 2,000th, ``max_iter=3000`` with ``learning_rate=0.05``), and
+            one of much less scikit-learn's PCA.
         init: of a lookup: ``"pca"``, ``"spectral"`` (eigenvectors of p's graph), ``"random"`` (all of standard
             deviation 1; 1e-4 for t-SNE), or an array ``[n, n_components]``, such as an earlier map.
         learning_rate: ``"auto"``: for t-SNE ``max(n / 4e, 50)`` with e the exaggeration of the moment; otherwise of
@@ -200,7 +202,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
                 `icon.p.Precomputed` takes (a dense or sparse matrix ``[n, n]``, a weighted graph) whose rows sum to
                 one, or all entries together.
         """
-        self.__dict__.pop("landmarks_", None)
+        for name in ("landmarks_", "classes_", "prototypes_"):  # of an earlier fit with other arguments
+            self.__dict__.pop(name, None)
         n = 0 if self.landmarks is None else int(input_of(self, X).shape[0])
         rows = None if self.landmarks is None else self._landmarks(self.landmarks, n, affinity)
         if rows is None:
@@ -267,7 +270,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         check_no_arrays(self)
         x = input_of(self, X)
         check_hyper(self.hyper)
-        check_callback(self.callback)
+        check.function(self.callback, "callback")
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
         check.number(self.early_exaggeration, "early_exaggeration", least=1)
@@ -288,6 +291,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         weights = None if sample_weight is None else sample_weights(sample_weight, n)
         if weights is not None and self.batch_size is not None and loss.column == "data-label":
             raise ValueError("sample_weight: got weights with batch_size= for pairs of data and labels, expected None")
+        if affinity is not None and loss.column == "data-label":
+            raise ValueError("affinity: got p of the points with column='data-label', expected None: p is made from y")
         if affinity is None:
             target = target_of(str(loss.column), x if sp.issparse(x) else features, y)
         else:
@@ -430,6 +435,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
             raise ValueError(
                 f"mapper: got {self.mapper!r} with row='gaussian-wide', expected 'linear' (orthonormal there) or a "
                 "module of bounded output: the loss has no minimum over free points"
+            )
+        if unbounded and self.mapper == "linear" and self.n_components > features.shape[1]:
+            raise ValueError(
+                f"n_components: got {self.n_components} with row='gaussian-wide' and mapper='linear', which is "
+                f"orthonormal there, expected at most {features.shape[1]}, the number of features"
             )
         start = None
         if isinstance(self.mapper, str) and self.mapper == "lookup":

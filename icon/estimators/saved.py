@@ -123,10 +123,12 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
     features = state.pop("features", None)
     if features is None:  # heads need to know how wide they are
         features = torch.zeros(2, fitted["basis_"].shape[1] if "basis_" in fitted else config["n_features"])
+    # The arguments may have been set to others after the fit.
+    name = "lookup" if "weight" in state else "linear" if "1.map.weight" in state else "mlp"
+    widths = [len(value) for key, value in state.items() if key.startswith("1.") and key.endswith(".weight")]
     estimator.mapper_ = build(
-        estimator.mapper, features, fitted["n_clusters_"] if clusters else estimator.n_components,
-        hidden=getattr(estimator, "hidden", 256), orthonormal="1.map.bias" not in state,
-        max_features=MAX_FEATURES if clusters else None,
+        name, features, state["weight"].shape[1] if name == "lookup" else widths[-1], hidden=widths[:-1],
+        orthonormal="1.map.bias" not in state, max_features=MAX_FEATURES if clusters else None,
     )  # fmt: skip
     estimator.mapper_.load_state_dict(state)
     if config.get("output") is not None:

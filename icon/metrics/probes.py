@@ -132,7 +132,7 @@ def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     if check.count(k, "k") >= (n := len(both[0])):
         raise ValueError(f"k: got {k}, expected less than the number of points, {n}")
     first, second = (KNN(k)(points).to_scipy() for points in both)
-    return float(first.multiply(second).sum() * k / first.shape[0])
+    return int(first.multiply(second).nnz) / (n * k)
 
 
 def _both(x: ArrayLike, z: ArrayLike) -> tuple[Tensor, Tensor]:
@@ -144,6 +144,7 @@ def _both(x: ArrayLike, z: ArrayLike) -> tuple[Tensor, Tensor]:
 
 def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, seed: int) -> Probe:
     from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.utils import check_random_state
 
     features = centred_in_unit(double_matrix(z, "z"))[0].numpy()  # as the units do not matter
     given = classes_of(labels, n=len(features))  # points of an unknown label are left out
@@ -154,6 +155,10 @@ def _probe(model: Any, name: str, z: ArrayLike, labels: ArrayLike, folds: int, s
         raise ValueError("labels: got one class, expected at least two")
     if check.count(folds, "folds", 2) > smallest:
         raise ValueError(f"folds: got {folds}, expected at most {smallest}, the known points of the smallest class")
+    try:
+        check_random_state(seed)
+    except ValueError:
+        raise ValueError(f"seed: got {seed!r}, expected None or an integer from 0 to 2^32 - 1") from None
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     scores = cross_val_score(model, features, y, cv=split)
     protocol = f"{name}; {folds}-fold cross-validation, stratified and shuffled with seed {seed}; mean accuracy"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from icon import _checks as check
+from icon._scales import unit_rows
 
 
 def own_negatives(
@@ -48,7 +48,7 @@ def own_negatives(
     check.matrix(others.flatten(0, 1), "negatives", may_be_empty=True)
     candidates = torch.cat([positive[:, None], others], dim=1)
     if metric == "cosine":
-        z, candidates = normalize(z, dim=-1), normalize(candidates, dim=-1)
+        z, candidates = unit_rows(z), unit_rows(candidates)
     scores = torch.einsum("nd,nkd->nk", z, candidates)
     corners = torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device)
     return (scores, corners), torch.zeros(len(z), dtype=torch.int64, device=scores.device)

@@ -112,6 +112,9 @@ def batches(
         x = rows_of(inputs, torch.cat(views), device)
         with ranks.own_draws:
             z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
+        if len(views) > 1 and not (isinstance(z, Tensor) and len(z) == len(x)):
+            given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+            raise ValueError(f"mapper: got an output of {given}, expected a row for each of {len(x)} points")
         return (z if len(views) == 1 else z.split([len(view) for view in views])), target
 
     return draw

@@ -20,7 +20,7 @@ from icon.serialization import put
 from icon.training.schedules import catch_up
 from icon.training.shares import Ranks
 
-_DIGESTS = ("data", "p", "start")  # of which a value says nothing to a reader
+_DIGESTS = ("data", "p", "start", "model")  # of which a value says nothing to a reader
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Checkpoint:
                 (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
         header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-        put(path, save(stored, {"icon": json.dumps(header)}))
+        put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
 
     def _load(self, path: Path, resume: bool) -> list[float]:
         """Put back the state of the file, where there is one to go on from, and return the losses before it."""
@@ -102,12 +102,12 @@ class Checkpoint:
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["icon"])
+                run = dict(header["run"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
-        except (SafetensorError, KeyError, OSError, ValueError) as error:
+        except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
             raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
-        for key, value in self.identity.items():
-            if header["run"].get(key) != value:
-                theirs = header["run"].get(key)
+        for key in {**self.identity, **run}:
+            if (theirs := run.get(key)) != (value := self.identity.get(key)):
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
                 raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")
         losses: list[float] = tensors["losses"].tolist()
@@ -123,16 +123,29 @@ class Checkpoint:
                 module.load_state_dict(_under(name, tensors))
         except RuntimeError as error:
             raise ValueError(f"checkpoint: got {path} of another model, expected this one ({error})") from None
-        state: dict[int, dict[str, Any]] = {}
-        for key, value in (_under("optimizer", tensors) | _under("optimizer", header["numbers"])).items():
-            index, entry = key.split(".", 1)
-            state.setdefault(int(index), {})[entry] = value
-        self.optimizer.load_state_dict({"state": state, "param_groups": header["groups"]})
+        self._set_optimizer(_under("optimizer", tensors) | _under("optimizer", header["numbers"]), header["groups"])
         self.ranks.set_states(tensors)
         torch.set_rng_state(tensors["random.cpu"])
         if self._on_gpu and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         return losses
+
+    def _set_optimizer(self, entries: dict[str, Any], groups: list[dict[str, Any]]) -> None:
+        """Put back the state of the optimiser; numbers of its groups that are tensors stay so."""
+        state: dict[int, dict[str, Any]] = {}
+        for key, value in entries.items():
+            index, entry = key.split(".", 1)
+            state.setdefault(int(index), {})[entry] = value
+        before = [dict(group) for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for group, own in zip(self.optimizer.param_groups, before, strict=True):
+            tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
+            group.update({name: torch.full_like(value, group[name]) for name, value in tensors.items()})
+
+
+def _number(value: Any) -> Any:
+    """A number of NumPy or torch as JSON has it."""
+    return value.item()
 
 
 def _under(name: str, entries: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
@@ -20,6 +21,11 @@ def digest(*things: Any) -> str:
     for part in _parts(things):
         state.update(part)
     return state.hexdigest()
+
+
+def without_addresses(text: str) -> str:
+    """What is printed of an object, without where it lies in memory, which is another place in each process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def _parts(thing: Any) -> Iterator[Any]:
@@ -49,4 +55,6 @@ def _parts(thing: Any) -> Iterator[Any]:
         for part in thing:
             yield from _parts(part)
     else:
-        yield repr(thing).encode()
+        yield without_addresses(repr(thing)).encode()
+        if repr(thing) == object.__repr__(thing) and hasattr(thing, "__dict__"):  # what it holds is not printed
+            yield from _parts(vars(thing))

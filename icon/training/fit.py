@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -24,7 +25,7 @@ from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.training.batches import Draw, Sampler, what_is_seen
 from icon.training.checkpoint import Checkpoint
-from icon.training.digest import digest
+from icon.training.digest import digest, without_addresses
 from icon.training.schedules import advance, described, scheduler_of
 from icon.training.shares import Ranks
 from icon.training.state import Draws, seeded, settled
@@ -115,13 +116,14 @@ def fit(
         verbose: a progress bar with the loss and the time left, on standard error.
         label: what the progress bar calls the run.
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
+            It is refused where it is of another run: of other data, another network or optimiser, another setting.
         checkpoint_every: steps between two writes.
         resume: False starts afresh and overwrites a checkpoint that exists.
         identity: what else makes this run, by name: a checkpoint of other values is refused by that name.
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
-        TypeError: a loss or a mapper that is no module; no such optimiser.
+        TypeError: a loss or a mapper that is no module; no such optimiser; an argument of another kind.
         ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
             that cannot be written, found before the first step; ranks with other data, p or settings.
     """
@@ -129,17 +131,13 @@ def fit(
         check.count(number, name)
     check.number(tol, "tol", least=0)
     check.number(min_grad_norm, "min_grad_norm", least=0)
-    limit = None if max_norm is None else check.positive(max_norm, "max_norm")
+    limit, seed = None if max_norm is None else check.positive(max_norm, "max_norm"), check.seed(seed, "seed")
+    _check_kinds(teacher, checkpoint, identity, optimizer=optimizer, schedule=schedule, callback=callback)
     modules = [check.module(mapper, "mapper"), check.module(loss, "loss"), *([] if teacher is None else [teacher])]
     parameters = [p for module in modules[:2] for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
-    method = optimizer(parameters) if optimizer else Adam(parameters, check.positive(learning_rate, "learning_rate"))
-    if not isinstance(method, Optimizer) or isinstance(method, LBFGS):
-        raise TypeError(
-            f"optimizer: got one that gives {type(method).__name__}, expected an optimiser of torch.optim whose step "
-            "takes one gradient (LBFGS takes several)"
-        )
+    method = _optimizer_of(parameters, optimizer, learning_rate)
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
     draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
@@ -154,7 +152,7 @@ def fit(
                      "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
                      "max_norm": limit, "schedule": described(rates)}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
-            made |= _made_of(loss, mapper, method, inputs, target)
+            made |= _made_of(loss, mapper, teacher, method, inputs, target)
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
@@ -180,6 +178,35 @@ def fit(
     ranks.take_from_first(mapper.buffers())
     mapper.eval()
     return Fit(losses, flat or _stalled(losses, tol, patience))
+
+
+def _check_kinds(teacher: Any, checkpoint: Any, identity: Any, **functions: Any) -> None:
+    """Whether arguments that are no numbers are of their kinds."""
+    for name, function in functions.items():
+        check.function(function, name)
+    if teacher is not None and not callable(getattr(check.module(teacher, "teacher"), "update", None)):
+        raise TypeError(f"teacher: got {type(teacher).__name__}, expected an icon.nn.EMA")
+    if not isinstance(checkpoint, (str, os.PathLike, type(None))):
+        raise TypeError(f"checkpoint: got {checkpoint!r}, expected a path")
+    if not isinstance(identity, (Mapping, type(None))):
+        raise TypeError(f"identity: got {identity!r}, expected a mapping of names")
+
+
+def _optimizer_of(
+    parameters: list[nn.Parameter], optimizer: Callable[[list[nn.Parameter]], Optimizer] | None, learning_rate: float
+) -> Optimizer:
+    """The optimiser of these parameters, or of some of them."""
+    if optimizer is None:
+        return Adam(parameters, check.positive(learning_rate, "learning_rate"))
+    method: Any = optimizer(parameters)
+    if not isinstance(method, Optimizer) or isinstance(method, LBFGS):
+        raise TypeError(
+            f"optimizer: got one that gives {type(method).__name__}, expected an optimiser of torch.optim whose step "
+            "takes one gradient (LBFGS takes several)"
+        )
+    if not {*map(id, parameters)} & {id(each) for group in method.param_groups for each in group["params"]}:
+        raise ValueError("optimizer: got one of other parameters, expected one of those that it is given")
+    return method
 
 
 def _length(parameters: list[nn.Parameter]) -> float:
@@ -227,7 +254,7 @@ def _updated(
     loss: Loss, method: Optimizer, z: Any, rows: Any, done: int, ranks: Ranks, max_norm: float | None
 ) -> float:
     """The loss before an update of the parameters, which it makes."""
-    value = loss(z, rows)
+    value = check.one_number(loss(z, rows), "loss")
     current = ranks.mean(float(value.detach()))
     if not math.isfinite(current):
         raise _diverged(f"loss: got {current}", done)
@@ -241,14 +268,21 @@ def _updated(
     return current
 
 
-def _made_of(loss: Loss, mapper: nn.Module, method: Optimizer, inputs: Any, target: Any) -> dict[str, Any]:
+def _made_of(
+    loss: Loss, mapper: nn.Module, teacher: EMA | None, method: Optimizer, inputs: Any, target: Any
+) -> dict[str, Any]:
     """What a run is made of, by the name under which another one is refused."""
     if loss.p.made_from == "graph" and not isinstance(target, (Rows, Sampler)):
         target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
-    settings = {k: v for k, v in method.defaults.items() if k != "lr"}
-    made = {"format": "3", "loss": repr(loss), "optimizer": type(method).__name__}
-    made |= {"learning_rate": str([group["lr"] for group in method.param_groups]), "optimizer settings": str(settings)}
-    return made | {"data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
+    groups, apart = method.param_groups, ("params", "lr", "initial_lr")
+    settings = [{name: value for name, value in group.items() if name not in apart} for group in groups]
+    decay = None if teacher is None else "a schedule" if callable(teacher.decay) else teacher.decay
+    made: dict[str, Any] = {"format": "4", "loss": repr(loss), "optimizer": type(method).__name__}
+    made |= {"learning_rate": str([group["lr"] for group in groups]), "optimizer settings": str(settings)}
+    made |= {"teacher": decay, "data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
+    # Of the same numbers, other layers (another activation, other dropout) compute and others learn something else.
+    learned = [[tuple(parameter.shape) for parameter in group["params"]] for group in groups]
+    return made | {"model": digest(without_addresses(repr(mapper)), learned)}
 
 
 def _finite(z: Any) -> bool:

@@ -29,17 +29,19 @@ class GradCache:
 
     Args:
         loss: any loss, over ranks as well (``group=``), of which some may have no point.
-        encoders: one network for all views, or one for each (images and texts). One in `DistributedDataParallel` waits
-            for the other ranks in its last chunk only.
+        encoders: one network for all views, or one for each (images and texts), of which some may be frozen. One in
+            `DistributedDataParallel` waits for the other ranks in its last chunk only.
         chunk: points whose graph is kept at a time.
 
     Raises:
-        TypeError, ValueError: an encoder that is no module, one with a static graph, or a chunk < 1.
+        TypeError, ValueError: no loss, an encoder that is no module, one with a static graph, or a chunk < 1.
 
     Source: Gao, Zhang, Han & Callan 2021 (arXiv 2101.06983).
     """
 
     def __init__(self, loss: Loss, encoders: nn.Module | Sequence[nn.Module], chunk: int) -> None:
+        if not callable(loss):
+            raise TypeError(f"loss: got {type(loss).__name__}, expected a loss, such as icon.method('simclr')")
         self.loss, self.chunk = loss, check.count(chunk, "chunk")
         self.encoders = list(encoders) if isinstance(encoders, Sequence) else [encoders]
         if not self.encoders or not all(isinstance(encoder, nn.Module) for encoder in self.encoders):
@@ -62,13 +64,15 @@ class GradCache:
         Raises:
             ValueError, TypeError: as the loss; an input of another number of views than encoders, or of no point.
         """
+        check.function(scale, "scale")
         views = list(input) if isinstance(input, (tuple, list)) else [input]
         encoders = self.encoders * len(views) if len(self.encoders) == 1 else self.encoders
         if len(encoders) != len(views):
             raise ValueError(f"input: got {len(views)} views, expected {len(encoders)}, one for each encoder")
         passes = [_Pass(encoder, view, self.chunk) for encoder, view in zip(encoders, views, strict=True)]
         leaves = [each.embeddings() for each in passes]
-        value = self.loss(tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0], target)
+        whole = tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0]
+        value = check.one_number(self.loss(whole, target), "loss")
         (value if scale is None else scale(value)).backward()  # type: ignore[no-untyped-call]
         learned = [(each, leaf.grad) for each, leaf in zip(passes, leaves, strict=True) if leaf.grad is not None]
         last = {id(each.encoder): k for k, (each, _) in enumerate(learned)}
@@ -82,7 +86,7 @@ class _Pass:
 
     def __init__(self, encoder: nn.Module, view: Any, chunk: int) -> None:
         self.encoder, self.view, self.chunk = encoder, view, chunk
-        self.n = len(next(iter(view.values())) if isinstance(view, Mapping) else view)
+        self.n = len(next(iter(view.values()), ()) if isinstance(view, Mapping) else view)
         if self.n == 0 and not (dist.is_available() and dist.is_initialized()):  # a loss over ranks takes it, or tells
             raise ValueError("input: got no point, expected some")
         self.states: list[tuple[Tensor, Any]] = []
@@ -116,7 +120,9 @@ class _Pass:
                 # Gradients are exchanged over ranks once, at the end.
                 is_last = waits and k == len(self.states) - 1
                 with nullcontext() if is_last else getattr(self.encoder, "no_sync", nullcontext)():
-                    self._encoded(part).backward(own)  # type: ignore[no-untyped-call]
+                    encoded = self._encoded(part)
+                    if encoded.requires_grad:  # an encoder that is frozen has nothing to learn
+                        encoded.backward(own)  # type: ignore[no-untyped-call]
 
     def _chunks(self) -> Iterator[Any]:
         for start in range(0, max(1, self.n), self.chunk):  # of no point one chunk, which has the shape of the others

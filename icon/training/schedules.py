@@ -24,6 +24,8 @@ def scheduler_of(
     scheduler: Any = schedule(method)
     if not isinstance(scheduler, LRScheduler):
         raise TypeError(f"schedule: got one that gives {type(scheduler).__name__}, expected a scheduler of torch.optim")
+    if getattr(scheduler, "optimizer", method) is not method:
+        raise ValueError("schedule: got a scheduler of another optimiser, expected one of that which it is given")
     return scheduler
 
 

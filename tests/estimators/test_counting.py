@@ -92,7 +92,8 @@ def test_cosine_sees_directions() -> None:
     rng = np.random.default_rng(0)
     rays = np.repeat(np.eye(2, 5), 100, axis=0) + 0.02 * rng.normal(size=(200, 5))
     x = rays * rng.uniform(1, 100, size=(200, 1))
-    assert count_clusters(x, metric="cosine").n_clusters == 2
+    for unit in (1.0, 1e-30, 1e-200, 1e200):
+        assert count_clusters(unit * x, metric="cosine").n_clusters == 2
 
 
 def test_of_many_points_some_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -282,6 +282,15 @@ def test_pipeline_clone_names_and_pickle(digits: Digits) -> None:
     assert np.array_equal(pickle.loads(pickle.dumps(fitted)).embedding_, fitted.embedding_)
 
 
+def test_a_later_fit_without_labels_forgets_the_classes(digits: Digits) -> None:
+    x, y = digits
+    fitted = Embedding(row="gaussian", column="data-label", mapper="linear", max_iter=2, random_state=0).fit(x, y)
+    assert hasattr(fitted, "prototypes_")
+    fitted.set_params(row="student-t", column="gaussian").fit(x)
+    assert not hasattr(fitted, "classes_")
+    assert not hasattr(fitted, "prototypes_")
+
+
 def test_verbose_writes_to_standard_error_only(digits: Digits, capsys: pytest.CaptureFixture[str]) -> None:
     Embedding(max_iter=8, verbose=True).fit(digits[0])
     out, err = capsys.readouterr()
@@ -300,6 +309,12 @@ def test_verbose_writes_to_standard_error_only(digits: Digits, capsys: pytest.Ca
         ({"column": "class"}, None, ValueError, r"column: got 'class' \(did you mean 'classes'"),
         ({"column": "cross-modal"}, None, ValueError, "column: got 'cross-modal', expected a column of one set"),
         ({"n_components": 0}, None, ValueError, "n_components: got 0"),
+        (
+            {"n_components": 65, "method": "pca", "mapper": "linear"},
+            None,
+            ValueError,
+            "n_components: got 65 with row='gaussian-wide",
+        ),
         ({"max_iter": 0}, None, ValueError, "max_iter: got 0"),
         ({"mapper": "lookups"}, None, ValueError, r"mapper: got 'lookups' \(did you mean 'lookup'"),
         ({"mapper": nn.Linear(64, 3)}, None, ValueError, r"mapper: got an output of shape \(2, 3\), expected \(n, 2\)"),
@@ -309,6 +324,7 @@ def test_verbose_writes_to_standard_error_only(digits: Digits, capsys: pytest.Ca
         ({"learning_rate": -1.0}, None, ValueError, "learning_rate: got -1.0"),
         ({"learning_rate": "fast"}, None, ValueError, "learning_rate: got 'fast'"),
         ({"device": "gpu9"}, None, ValueError, "device: got 'gpu9'"),
+        ({"device": "meta"}, None, ValueError, "device: got 'meta', which holds no numbers"),
         ({"hyper": {"perplexitty": 3}}, None, TypeError, "perplexitty: unknown hyper-parameter"),
         ({"column": "classes"}, None, ValueError, "y: requires y to be passed, but the target y is None"),
         ({"column": "classes"}, np.zeros(5), ValueError, r"y: got 5 entries, expected 120"),
@@ -354,6 +370,10 @@ class TestWhatIsGiven:
     def test_bad_affinities(self, affinity: Any, error: type[Exception], line: str) -> None:
         with pytest.raises(error, match=f"^{line}"):
             Embedding(max_iter=3).fit(load_digits().data[:40], affinity=affinity)
+
+    def test_pairs_of_data_and_labels_take_no_affinity(self) -> None:
+        with pytest.raises(ValueError, match=r"^affinity: got p of the points with column='data-label', expected None"):
+            Embedding(row="gaussian", column="data-label").fit(load_digits().data[:40], affinity=np.eye(40))
 
     def test_the_loss_is_that_of_weighted_points(self) -> None:
         x, weight = load_digits().data[:40], np.arange(40.0)

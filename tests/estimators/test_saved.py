@@ -94,3 +94,21 @@ def test_an_estimator_of_ones_own_is_saved_by_its_name(tmp_path: Path) -> None:
     del icon.serialization.READERS["narrow"]
     with pytest.raises(ValueError, match=r"^path: got .* with a narrow, expected .*\(icon.register_estimator\)"):
         icon.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("model", "later"),
+    [
+        (icon.Embedding(perplexity=5, max_iter=3), {"n_components": 3, "mapper": "mlp"}),
+        (icon.Embedding(perplexity=5, max_iter=3, mapper="mlp"), {"mapper": "lookup"}),
+        (icon.Clustering(2, n_init=1, max_iter=3, hidden=[8, 9]), {"hidden": 4, "n_clusters": 5}),
+    ],
+)
+def test_arguments_that_were_set_after_the_fit_do_not_spoil_the_file(model: Any, later: Any, tmp_path: Path) -> None:
+    x, _ = digits(40)
+    model.fit(x).set_params(**later)
+    model.save(tmp_path / "model")
+    again = icon.load(tmp_path / "model")
+    assert {name: again.get_params()[name] for name in later} == later
+    called = "transform" if isinstance(model, icon.Embedding) else "predict_proba"
+    assert np.array_equal(getattr(again, called)(x[:5] + 1), getattr(model, called)(x[:5] + 1))

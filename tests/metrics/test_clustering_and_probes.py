@@ -59,7 +59,7 @@ def test_trustworthiness_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_neighbourhoods() -> None:
     assert metrics.trustworthiness(POINTS, POINTS) == pytest.approx(1)
-    assert metrics.neighborhood_preservation(POINTS, 2 * POINTS + 1) == pytest.approx(1)
+    assert [metrics.neighborhood_preservation(POINTS, 2 * POINTS + 1, k) for k in range(1, 60)] == [1.0] * 59
     other = RNG.normal(size=(60, 2))
     first, second = (NearestNeighbors(n_neighbors=5).fit(a).kneighbors(return_distance=False) for a in (POINTS, other))
     expected = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(first, second, strict=True)])
@@ -73,6 +73,8 @@ def test_neighbourhoods() -> None:
         (lambda: metrics.nmi([0.5, 1.5], [0, 1]), ValueError, "labels: got 0.5, expected whole numbers"),
         (lambda: metrics.ari([-1, -1], [0, 1]), ValueError, "labels: got no label that is known"),
         (lambda: metrics.knn_probe(POINTS, LABELS[:5]), ValueError, "labels: got 5 entries, expected 60"),
+        (lambda: metrics.knn_probe(POINTS, LABELS, seed=-1), ValueError, "^seed: got -1, expected None or an integer"),
+        (lambda: metrics.linear_probe(POINTS, LABELS, seed=1.5), ValueError, "^seed: got 1.5, expected None or"),
     ],
 )
 def test_bad_input(call: object, kind: type[Exception], message: str) -> None:

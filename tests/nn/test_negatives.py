@@ -34,6 +34,14 @@ def test_it_is_infonce_over_own_negatives(metric: str) -> None:
         assert_close(found, right, rtol=1e-10)
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e20, 1e30])
+def test_cosines_do_not_depend_on_the_unit(unit: float) -> None:
+    given = normal(N, D).float(), normal(N, D, seed=1).float(), normal(N, K, D, seed=2).float()
+    (expected, _), _ = icon.nn.own_negatives(*given)
+    (scores, _), _ = icon.nn.own_negatives(*(unit * each for each in given))
+    assert_close(scores, expected, rtol=1e-5)
+
+
 def test_numbers_of_candidates() -> None:
     """Hard negatives as numbers ``[n, k]`` into a set: indexing makes them rows, with their gradient."""
     anchors, memory = normal(N, D), normal(20, D, seed=3, grad=True)

@@ -137,3 +137,61 @@ def test_digests_tell_apart_what_differs() -> None:
     assert len(set(found)) == len(things) - 1
     assert digest(x, "a") != digest("a", x)
     assert digest(torch.ones(3, dtype=torch.bfloat16)) == digest(torch.ones(3, dtype=torch.bfloat16))
+
+
+def of_a_network(
+    path: Path, steps: int, *, layer: nn.Module | None = None, decay: float | None = None, **more: object
+) -> None:
+    torch.manual_seed(0)
+    mapper = nn.Sequential(nn.Linear(3, 4), nn.ReLU() if layer is None else layer, nn.Linear(4, 2))
+    if more.pop("frozen", False):
+        mapper[0].requires_grad_(False)
+    teacher = None if decay is None else icon.nn.EMA(mapper, decay)
+    icon.training.fit(icon.method("supcon"), mapper, Z, IDS, steps=steps, checkpoint=path, teacher=teacher, **more)
+
+
+def adam_with(weight_decay: float) -> object:
+    return lambda parameters: torch.optim.AdamW([{"params": parameters, "weight_decay": weight_decay}])
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "line"),
+    [
+        ({}, {"layer": nn.GELU()}, "another model"),
+        ({"layer": nn.Dropout(0.1)}, {"layer": nn.Dropout(0.5)}, "another model"),
+        ({}, {"frozen": True}, "another model"),
+        ({"decay": 0.9}, {}, "teacher 0.9, expected None"),
+        ({}, {"decay": 0.9}, "teacher None, expected 0.9"),
+        ({"optimizer": adam_with(0.1)}, {"optimizer": adam_with(0.2)}, "optimizer settings"),
+        ({"identity": {"data set": "a"}}, {}, "data set a, expected None"),
+    ],
+)  # fmt: skip
+def test_a_run_of_another_network_is_refused(
+    tmp_path: Path, first: dict[str, object], then: dict[str, object], line: str
+) -> None:
+    of_a_network(tmp_path / "run", 2, **first)
+    of_a_network(tmp_path / "run", 4, **first)
+    with pytest.raises(ValueError, match=rf"^checkpoint: got .*run of a run with {line}"):
+        of_a_network(tmp_path / "run", 6, **then)
+
+
+def test_another_file_of_icon_is_no_checkpoint(tmp_path: Path) -> None:
+    icon.method("clip").save(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a checkpoint of icon"):
+        fitted(tmp_path / "run")
+
+
+class Halves:
+    """A sampler of one's own."""
+
+    def __init__(self, labels: torch.Tensor) -> None:
+        self.labels = labels
+
+    def draw(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = torch.randperm(len(self.labels))[:size]
+        return rows, self.labels[rows]
+
+
+def test_a_sampler_is_known_by_what_it_holds_and_not_by_its_place() -> None:
+    assert digest(Halves(IDS)) == digest(Halves(IDS.clone()))
+    assert digest(Halves(IDS)) != digest(Halves(IDS + 1))

@@ -579,6 +579,49 @@ def test_what_is_no_module_is_refused(x: Tensor) -> None:
             fit(loss, mapper, x)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"seed": 1.5}, "seed: got 1.5, expected None or an integer"),
+        ({"seed": 2**64}, "seed: got 18446744073709551616, expected None or an integer of 64 bits"),
+        ({"callback": 5}, "callback: got 5, expected None or a function"),
+        ({"optimizer": "adam"}, "optimizer: got 'adam', expected None or a function"),
+        ({"schedule": 5}, "schedule: got 5, expected None or a function"),
+        ({"teacher": MLP(5, 3)}, "teacher: got MLP, expected an icon.nn.EMA"),
+        ({"checkpoint": 5}, "checkpoint: got 5, expected a path"),
+        ({"identity": "a"}, "identity: got 'a', expected a mapping of names"),
+        ({"loss": icon.method("sne", perplexity=5, reduction="none")}, r"loss: got a value of shape \(30,\), exp"),
+        ({"mapper": MLP(5, 3).append(nn.Flatten(0)), "batch_size": 8}, r"mapper: got an output of shape \(48,\)"),
+        ({"mapper": nn.Sequential(MLP(5, 3), Prototypes(3, 3)), "batch_size": 8}, "mapper: got an output of tuple"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_another_kind_is_refused_before_a_step(change: dict[str, Any], line: str, x: Tensor) -> None:
+    model = MLP(5, 3)
+    arguments = {"loss": icon.method("sne", perplexity=5.0), "mapper": model, "inputs": x, "target": x, "steps": 2}
+    before = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+    with pytest.raises((ValueError, TypeError), match=rf"^{line}"):
+        fit(**{**arguments, **change})
+    assert torch.equal(nn.utils.parameters_to_vector(model.parameters()), before)
+
+
+def test_an_optimizer_and_a_schedule_of_something_else_are_refused(x: Tensor) -> None:
+    other, loss = torch.optim.SGD(MLP(5, 3).parameters(), 0.1), icon.method("sne", perplexity=5.0)
+    with pytest.raises(ValueError, match=r"^optimizer: got one of other parameters, expected one of those"):
+        fit(loss, MLP(5, 3), x, x, steps=2, optimizer=lambda parameters: other)
+    with pytest.raises(ValueError, match=r"^schedule: got a scheduler of another optimiser"):
+        fit(loss, MLP(5, 3), x, x, steps=2, schedule=lambda method: lr_scheduler.StepLR(other, 1))
+
+
+def test_numbers_of_numpy_and_torch_are_kept_in_a_checkpoint(x: Tensor, tmp_path: Path) -> None:
+    def one(steps: int, path: Path | None) -> list[float]:
+        torch.manual_seed(0)
+        return fit(clusters(), MLP(5, 3), x, x, steps=steps, batch_size=np.int64(8), seed=np.int64(3), checkpoint=path,
+                   optimizer=lambda ps: torch.optim.Adam(ps, lr=torch.tensor(0.1))).losses  # fmt: skip
+
+    one(3, tmp_path / "run")
+    assert one(6, tmp_path / "run") == one(6, None)
+
+
 def test_a_schedule_that_is_none(x: Tensor) -> None:
     loss, model = icon.method("sne", perplexity=5.0), MLP(5, 2, 8)
     with pytest.raises(ValueError, match=r"^schedule: got a schedule as well as decay=True"):

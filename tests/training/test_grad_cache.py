@@ -148,6 +148,15 @@ def test_ranks_exchange_gradients_where_the_last_view_has_none() -> None:
     assert max(run(without_a_gradient_of_the_last_view, 2)) < 1e-10
 
 
+def test_one_of_two_encoders_may_be_frozen() -> None:
+    locked, free = encoder().requires_grad_(False), encoder()
+    icon.method("clip")((locked(data(0)), free(data(1)))).backward()
+    expected = gradients(free)
+    free.zero_grad()
+    GradCache(icon.method("clip"), [locked, free], 3)((data(0), data(1)))
+    assert max(float((a - b).abs().max()) for a, b in zip(gradients(free), expected, strict=True)) < 1e-10
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [
@@ -156,6 +165,16 @@ def test_ranks_exchange_gradients_where_the_last_view_has_none() -> None:
         (lambda: GradCache(icon.method("simclr"), encoder(), 0), "chunk: got 0, expected an integer >= 1"),
         (lambda: GradCache(icon.method("clip"), [encoder()] * 2, 3)((data(0),)), "input: got 1 views, expected 2, one"),
         (lambda: GradCache(icon.method("simclr"), encoder(), 3)(data(0)[:0]), "input: got no point, expected some"),
+        (lambda: GradCache(icon.method("simclr"), encoder(), 3)({}), "input: got no point, expected some"),
+        (lambda: GradCache("simclr", encoder(), 3), "loss: got str, expected a loss, such as icon.method"),
+        (
+            lambda: GradCache(icon.method("simclr"), encoder(), 3)(data(0), scale=2.0),
+            "scale: got 2.0, expected None or",
+        ),
+        (
+            lambda: GradCache(icon.method("clip", reduction="none"), encoder(), 3)((data(0), data(1))),
+            "loss: got a value of shape .* expected one number",
+        ),
     ],
 )
 def test_bad_input(call: Any, told: str) -> None:
