@@ -80,10 +80,10 @@ class Neighborhood:
     def _rows(self, x: Any, labels: Labels | None) -> tuple[Rows, float | None]:
         """p of one space before walks and debiasing, and the recall of a search; with labels that some points have."""
         x, n = narrowed(x) if self.sees_directions else x, x.shape[0]
-        is_searched = n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)
-        if labels is None and not (self.column == "knn" and is_searched):
+        if labels is None and self.column != "knn":
             return prepare(self.loss(n), x, Sets(n, n)), None
-        rows, recall = knn_rows(x, self.k(n), self.neighbors, self.metric)
+        given = {name: value for name, value in (self.hyper or {}).items() if name in ("search", "exclude_self")}
+        rows, recall = knn_rows(x, self.k(n), **{"search": self.neighbors, "metric": self.metric, **given})
         rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
         return (rows if labels is None else self._with_unknown(labels, rows)), recall
 
