@@ -58,18 +58,16 @@ class Neighborhood:
 
     def loss(self, n: int) -> Loss:
         """The loss of n points, its p without walks and debiasing."""
-        given: dict[str, Any] = {"n_neighbors": self.k(n)} if self.column == "knn" else {}
+        own: dict[str, Any] = {"n_neighbors": self.k(n), "symmetrize": self.symmetrize} if self.column == "knn" else {}
         if self.metric != "auto" and made_from(self.column) == "features":
-            given["metric"] = self.metric
+            own["metric"] = self.metric
         elif self.metric != "auto" and not self._is_near:
             raise ValueError(f"metric: got {self.metric!r} with column={self.column!r}, expected 'auto'")
         if self.column == "data-label":
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
         check.count(self.walks, "walks")
         check.fraction(self.debias, "debias")
-        loss = axes.loss("clusters", self.column, **given, **(self.hyper or {}), evaluator=self.evaluator)
-        if self.column == "knn" and self.symmetrize is not None:
-            loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
+        loss = axes.loss("clusters", self.column, **own, **(self.hyper or {}), evaluator=self.evaluator)
         return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
 
     def at(self, x: Any) -> Neighborhood:
