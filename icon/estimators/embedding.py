@@ -42,8 +42,7 @@ from icon.neighbors.blocks import parts
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.support import Support
-from icon.training.batches import prepare
-from icon.training.sampler import PairSampler
+from icon.training.sampler import PairSampler, prepare
 from icon.training.state import seeded, settled
 
 RECENT = 50  # steps of batches whose losses are averaged

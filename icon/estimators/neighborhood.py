@@ -23,8 +23,7 @@ from icon.nn import MAX_FEATURES, Principal
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
-from icon.training.batches import prepare
-from icon.training.sampler import PairSampler
+from icon.training.sampler import PairSampler, prepare
 
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
 NEGATIVES = 2  # of a step

@@ -16,7 +16,7 @@ from icon.p.base import Sets
 from icon.p.labels import DataLabel
 from icon.p.rows import Rows
 from icon.q.partitions import tells_positives
-from icon.training.sampler import PairSampler
+from icon.training.sampler import PairSampler, prepare
 from icon.training.shares import Ranks
 
 Draw = Callable[[], tuple[Any, Any]]
@@ -54,14 +54,6 @@ class PointSampler:
         """
         index = torch.randint(len(self.target), (size,))
         return index, self.target[index.to(self.target.device)]
-
-
-def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
-    """p, once, in the form in which the loss uses it at every step."""
-    rows = loss.p(target, sets)
-    if loss.normalization == "joint" and not rows.is_joint and not sets.paired:
-        return rows.symmetrized
-    return rows
 
 
 def what_is_seen(
