@@ -218,7 +218,8 @@ def is_true(said: object) -> bool:
 def _drawn(draw: Draw, done: int) -> tuple[Any, Any]:
     """The embedding of a step, which is finite, and its p."""
     z, rows = draw()
-    if done and not _finite(z):
+    views = (z,) if isinstance(z, Tensor) else z
+    if done and not all(bool(torch.isfinite(view).all()) for view in views):
         raise _diverged("embedding: got NaN or infinity", done)
     return z, rows
 
@@ -249,10 +250,6 @@ def _made_of(loss: Loss, mapper: nn.Module, method: Optimizer, inputs: Any, targ
     made = {"format": "3", "loss": repr(loss), "optimizer": type(method).__name__}
     made |= {"learning_rate": str([group["lr"] for group in method.param_groups]), "optimizer settings": str(settings)}
     return made | {"data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
-
-
-def _finite(z: Any) -> bool:
-    return all(bool(torch.isfinite(view).all()) for view in ((z,) if isinstance(z, Tensor) else z))
 
 
 def _diverged(found: str, steps: int) -> FloatingPointError:
