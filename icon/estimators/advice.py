@@ -164,7 +164,12 @@ def advise(
         notes.append(f"one round gives no interval; {'more rounds do' if wanted == 1 else 'a larger budget does'}")
     if goal == "clusters":
         notes.append(f"clusters: {clusters}" + (", as found in a sample" if n_clusters == "auto" else ""))
-    return _summary(goal, criterion(goal, judge_of(sources)), tried, done, notes, samples, random_state)
+    ranked, table, scores = _ranked(tried, done)
+    best, outputs = ranked[0], {each.name: [trials[each.name][2] for trials in done] for each in ranked}
+    return Advice(
+        goal, criterion(goal, judge_of(sources)), table, scores, best.name, best.code(random_state),
+        best.make(random_state), notes, samples[: len(done)], outputs,
+    )  # fmt: skip
 
 
 def title(record: dict[Any, Any]) -> str:
@@ -301,20 +306,13 @@ def _round(trial: Trial, tried: list[Candidate], deadline: float) -> Trials:
     return trials
 
 
-def _summary(
-    goal: str,
-    words: str,
-    tried: list[Candidate],
-    rounds: list[Trials],
-    notes: list[str],
-    samples: list[NDArray[np.int64]],
-    random_state: int,
-) -> Advice:
+def _ranked(tried: list[Candidate], rounds: list[Trials]) -> tuple[list[Candidate], pd.DataFrame, pd.DataFrame]:
+    """The candidates that were tried in all rounds, the best first; their table, and a row for each trial."""
     scores = {name: np.array([each[name][0] for each in rounds]) for name in rounds[0]}
     ranked = sorted((each for each in tried if each.name in scores), key=lambda each: -scores[each.name].mean())
-    best, table = ranked[0], []
+    table = []
     for each in ranked:
-        mean, low, high = _difference(scores[best.name] - scores[each.name])
+        mean, low, high = _difference(scores[ranked[0].name] - scores[each.name])
         table.append({
             "name": each.name, "row": each.row, "column": each.column, "method": each.method,
             "score": scores[each.name].mean(), "difference": mean, "low": low, "high": high, "tied": not low > 0,
@@ -325,11 +323,7 @@ def _summary(
         for number, trials in enumerate(rounds)
         for each in ranked
     ]
-    outputs = {each.name: [trials[each.name][2] for trials in rounds] for each in ranked}
-    return Advice(
-        goal, words, pd.DataFrame(table), pd.DataFrame(all_trials), best.name, best.code(random_state),
-        best.make(random_state), notes, samples[: len(rounds)], outputs,
-    )  # fmt: skip
+    return ranked, pd.DataFrame(table), pd.DataFrame(all_trials)
 
 
 def _difference(values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -10,16 +10,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon.core.loss import Loss
-from icon.estimators import initialization
-from icon.estimators.base import (
-    check_hyper,
-    check_no_arrays,
-    made_from,
-    on_disk,
-    placed,
-    sample_weights,
-    validated,
-)
+from icon.estimators import base, initialization
 from icon.estimators.counting import check_auto
 from icon.estimators.neighborhood import NEIGHBOURS, Neighborhood
 from icon.estimators.spaces import read_spaces
@@ -36,10 +27,10 @@ def checked(
 ) -> tuple[list[Any], Labels | None, Tensor | None, tuple[str, ...], Loss]:
     """What a fit of an `icon.Clustering` begins with, where all arguments are right: the features of each space, the
     known classes and the weights ``[n]``, the kinds of first clusters, and the loss."""
-    check_no_arrays(estimator)
-    spaces = [placed(x, estimator.device) for x in read_spaces(estimator, X, least=2)]
+    base.check_no_arrays(estimator)
+    spaces = [base.placed(x, estimator.device) for x in read_spaces(estimator, X, least=2)]
     n = spaces[0].shape[0]
-    weights = None if sample_weight is None else sample_weights(sample_weight, n)
+    weights = None if sample_weight is None else base.sample_weights(sample_weight, n)
     if weights is not None and not bool((weights > 0).all()):
         raise ValueError("sample_weight: got zero for a point, expected numbers > 0 (leave such points out of X)")
     if weights is not None and estimator.group is not None:
@@ -51,10 +42,10 @@ def checked(
     known = classes_of(y, "y", n) if estimator.column == "classes" and y is not None else None
     if known is not None and (classes := len(known.names)) > near.n_clusters:
         raise ValueError(f"n_clusters: got {estimator.n_clusters}, expected at least {classes}, the classes in y")
-    if batch_size(estimator, n, near.n_clusters) is None and on_disk(spaces[0]):  # every step sees all points
+    if batch_size(estimator, n, near.n_clusters) is None and base.on_disk(spaces[0]):  # every step sees all points
         if estimator.batch_size is None:
             raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
-        spaces = [placed(validated(estimator, np.array(spaces[0])), estimator.device)]
+        spaces = [base.placed(base.validated(estimator, np.array(spaces[0])), estimator.device)]
     if estimator.column == "knn" and isinstance(estimator.n_neighbors, str) and (k := near.k(n)) < NEIGHBOURS:
         few = f"{n} points" if estimator.n_clusters == "auto" else f"{n} points and {estimator.n_clusters} clusters"
         check.warn(f"n_neighbors: lowered from {NEIGHBOURS} to {k} for {few}")
@@ -63,7 +54,7 @@ def checked(
 
 def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     """The kinds of first clusters, where all arguments are as they may be for n points and this metric."""
-    check_hyper(estimator.hyper, OWN if estimator.metric == "auto" else (*OWN, "metric"))
+    base.check_hyper(estimator.hyper, OWN if estimator.metric == "auto" else (*OWN, "metric"))
     check.function(estimator.callback, "callback")
     if not isinstance(estimator.checkpoint, (str, os.PathLike, type(None))):
         raise TypeError(f"checkpoint: got {estimator.checkpoint!r}, expected a path")
@@ -78,7 +69,7 @@ def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     for kind in kinds or (estimator.init,):
         check.choice(kind, "init", initialization.KINDS)
     if "auto" in kinds:
-        is_of_features = made_from(estimator.column) == "features" and metric != "precomputed"
+        is_of_features = base.made_from(estimator.column) == "features" and metric != "precomputed"
         kinds = initialization.OF_FEATURES if is_of_features else ("over-clustering",)
     check.count(estimator.max_iter, "max_iter")
     check.count(estimator.n_init, "n_init")

@@ -233,7 +233,6 @@ class Beside(nn.Module):
 def apply(mapper: nn.Module, X: Any) -> NDArray[np.float32]:
     """The mapper's output for new features, as NumPy."""
     device = next(mapper.parameters()).device
-
     outputs = np.empty(0, np.float32)
     size = sum(parameter.numel() for parameter in mapper.parameters())
     with torch.no_grad(), paying(lambda: min(len(X), BLOCK) * size):
@@ -293,8 +292,6 @@ def check_on_disk(X: Any) -> None:
 
 def features_of(X: Any) -> Any:
     """The feature rows of a torch ``Dataset`` (of rows, or of tuples that begin with one), anything else as it is."""
-    from torch.utils.data import Dataset
-
     if not isinstance(X, Dataset):
         return X
     if not (hasattr(X, "__len__") and len(X)):

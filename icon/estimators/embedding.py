@@ -27,28 +27,9 @@ from icon.core.evaluators import Evaluator, Grid
 from icon.core.exchange import Group
 from icon.core.local import meant_to_be_local
 from icon.core.loss import Loss
+from icon.estimators import base
 from icon.estimators.affinity import rows_from, with_weights
-from icon.estimators.base import (
-    BLOCK,
-    Points,
-    apply,
-    as_dense,
-    check_hyper,
-    check_no_arrays,
-    check_output,
-    draw_seed,
-    features_of,
-    input_of,
-    inputs_of,
-    is_pairwise,
-    made_from,
-    on_device,
-    read,
-    sample_weights,
-    some_of,
-    target_of,
-    with_lower_perplexity,
-)
+from icon.estimators.base import Points
 from icon.estimators.cost import Cost, cost
 from icon.estimators.initial_points import spectral, start_of
 from icon.estimators.momentum import EXAGGERATION, by_momentum, optimized
@@ -61,8 +42,7 @@ from icon.neighbors.blocks import parts
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.support import Support
-from icon.training.batches import prepare
-from icon.training.sampler import PairSampler
+from icon.training.sampler import PairSampler, prepare
 from icon.training.state import seeded, settled
 
 RECENT = 50  # steps of batches whose losses are averaged
@@ -204,22 +184,22 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         """
         for name in ("landmarks_", "classes_", "prototypes_"):  # of an earlier fit with other arguments
             self.__dict__.pop(name, None)
-        n = 0 if self.landmarks is None else int(input_of(self, X).shape[0])
+        n = 0 if self.landmarks is None else int(base.input_of(self, X).shape[0])
         rows = None if self.landmarks is None else self._landmarks(self.landmarks, n, affinity)
         if rows is None:
             return self._fit(X, y, sample_weight, affinity)
-        X = features_of(X)
+        X = base.features_of(X)
         self._fit(part_of(X, rows), part_of(y, rows), part_of(sample_weight, rows), None)
         self.embedding_, self.landmarks_ = spread(self, X, rows, n), rows
         return self
 
     def _landmarks(self, landmarks: int, n: int, affinity: Any) -> NDArray[np.int64] | None:
         """The numbers of the points that are laid out together, in ascending order; None where all of n are."""
-        if affinity is not None or self._made_from == "graph" or is_pairwise(self.hyper):
+        if affinity is not None or self._made_from == "graph" or base.is_pairwise(self.hyper):
             raise ValueError(
                 "landmarks: got a number with p of all points, expected a p that is made from features or y"
             )
-        seed = draw_seed(self.random_state)
+        seed = base.draw_seed(self.random_state)
         seed, count = exchange.from_first(lambda: seed, self.group), check.count(landmarks, "landmarks", 2)
         return None if count >= n else np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
 
@@ -254,22 +234,22 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
                 self.loss_ = float(loss(z, rows))
             self.embedding_ = (z if isinstance(z, Tensor) else z[0]).cpu().numpy()
         else:
-            self.embedding_, self.loss_ = apply(mapper.eval(), inputs), float(np.mean(losses[-RECENT:]))
+            self.embedding_, self.loss_ = base.apply(mapper.eval(), inputs), float(np.mean(losses[-RECENT:]))
         if isinstance(model, nn.Sequential) and model is not mapper:
             self.prototypes_ = model[-1].weight.detach().cpu().numpy()  # type: ignore[operator]
         self.notes_ = [*rows.notes, *self._of_sums(loss, n)]
         # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
         from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
-        self.places_new_ = from_features and not is_pairwise(self.hyper)
+        self.places_new_ = from_features and not base.is_pairwise(self.hyper)
         self.mapper_ = mapper
         return self
 
     def _begun(self, X: Any, y: Any, sample_weight: Any, affinity: Any) -> tuple[Any, ...]:
         """What a fit is made of, where all arguments are right: the loss, the module that it trains and the mapper,
         their input, what p is made from, the weights of the points, the seed."""
-        check_no_arrays(self)
-        x = input_of(self, X)
-        check_hyper(self.hyper)
+        base.check_no_arrays(self)
+        x = base.input_of(self, X)
+        base.check_hyper(self.hyper)
         check.function(self.callback, "callback")
         check.count(self.n_components, "n_components")
         check.count(self.max_iter, "max_iter")
@@ -279,33 +259,33 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         check.positive(self.tolerance, "tolerance")
         if self.batch_size is not None:
             check.count(self.batch_size, "batch_size", 2)
-        seed = draw_seed(self.random_state)
+        seed = base.draw_seed(self.random_state)
         n, is_read = x.shape[0], isinstance(x, np.ndarray)
         if is_read and self.mapper == "lookup":  # which keeps the features, to place new points by
-            x, is_read = on_device(np.array(x), self.device), False
+            x, is_read = base.on_device(np.array(x), self.device), False
         if is_read and self.batch_size is None:
             raise ValueError("batch_size: got None for an array on disk, expected the number of points of a step")
-        features = x if is_read else on_device(as_dense(self, x, reset=True), self.device)
-        device = on_device(np.zeros(1), self.device).device
+        features = x if is_read else base.on_device(base.as_dense(self, x, reset=True), self.device)
+        device = base.on_device(np.zeros(1), self.device).device
         loss = self._loss(n, affinity is not None).to(device)
-        weights = None if sample_weight is None else sample_weights(sample_weight, n)
+        weights = None if sample_weight is None else base.sample_weights(sample_weight, n)
         if weights is not None and self.batch_size is not None and loss.column == "data-label":
             raise ValueError("sample_weight: got weights with batch_size= for pairs of data and labels, expected None")
         if affinity is not None and loss.column == "data-label":
             raise ValueError("affinity: got p of the points with column='data-label', expected None: p is made from y")
         if affinity is None:
-            target = target_of(str(loss.column), x if sp.issparse(x) else features, y)
+            target = base.target_of(str(loss.column), x if sp.issparse(x) else features, y)
         else:
             target = rows_from(affinity, n)
-        if made_from(str(loss.column)) == "labels" and (y is not None or affinity is None):
+        if base.made_from(str(loss.column)) == "labels" and (y is not None or affinity is None):
             given = classes_of(y, "y", n)
             self.classes_ = given.names
             if loss.column == "data-label" and not given.known.all():
                 loss = loss.replace(p=loss.p.replace(ignore_index=-1), name=loss.name)
         with seeded(seed, device):
-            mapper, model = self._model(loss, some_of(features), seed)
-        inputs = inputs_of(mapper, features)
-        check_output(mapper, inputs, self.n_components, device)
+            mapper, model = self._model(loss, base.some_of(features), seed)
+        inputs = base.inputs_of(mapper, features)
+        base.check_output(mapper, inputs, self.n_components, device)
         return loss, model, mapper, inputs, target, weights, seed
 
     def fit_transform(self, X: Points, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
@@ -329,12 +309,12 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
                 put them.
         """
         check_is_fitted(self, "mapper_")
-        x = as_dense(self, read(self, X, reset=False))
+        x = base.as_dense(self, base.read(self, X, reset=False))
         if not (optimize and isinstance(self.mapper_, icon_nn.Lookup) and self.places_new_):
-            return apply(self.mapper_, x)
+            return base.apply(self.mapper_, x)
         known = self.mapper_.weight
         loss = self._loss(len(known), False).to(known.device)
-        return np.concatenate([placed(loss, x[part], self.mapper_) for part in parts(len(x), BLOCK)])
+        return np.concatenate([placed(loss, x[part], self.mapper_) for part in parts(len(x), base.BLOCK)])
 
     def cost(self, n: int, n_features: int, n_edges: int | None = None) -> Cost:
         """What a fit takes on this machine in seconds and bytes, within a factor of two or three, and what it does.
@@ -370,7 +350,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     def _loss(self, n: int, p_is_given: bool) -> Loss:
         own = {name: getattr(self, name) for name in ("perplexity", "n_neighbors", "dof")}
         own = {name: value for name, value in own.items() if value is not None}
-        check_hyper(self.hyper, tuple(own))
+        base.check_hyper(self.hyper, tuple(own))
         given = {**(self.hyper or {}), **own, "evaluator": self.evaluator}
         slug = self.method if self._record is None else self._record.slug
         loss = axes.loss(self.row, self.column, **given) if slug is None else registry.method(slug, **given)
@@ -381,7 +361,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
                     f"{name}: got {own!r} with method={slug!r}, expected no {name} beside it, or {theirs!r}"
                 )
         if not p_is_given and "perplexity" not in given:
-            loss = with_lower_perplexity(loss, n)
+            loss = base.with_lower_perplexity(loss, n)
         perplexity = loss.p.hyper_parameters().get("perplexity")
         if perplexity is not None and getattr(loss.p, "n_neighbors", 0) == "auto" and self._is_large_map(loss, n):
             kept = min(n - 1, math.ceil(3 * np.max(perplexity)))
@@ -391,7 +371,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     @property
     def _made_from(self) -> str:
         """What p is made from."""
-        return made_from(self.column if self._record is None else self._record.column)
+        return base.made_from(self.column if self._record is None else self._record.column)
 
     @property
     def _record(self) -> Method | None:
@@ -464,7 +444,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.sparse, tags.input_tags.pairwise = True, is_pairwise(self.hyper)
+        tags.input_tags.sparse, tags.input_tags.pairwise = True, base.is_pairwise(self.hyper)
         tags.target_tags.required = self._made_from in ("labels", "graph")
         return tags
 

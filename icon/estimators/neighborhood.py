@@ -23,8 +23,7 @@ from icon.nn import MAX_FEATURES, Principal
 from icon.p.base import Sets
 from icon.p.rows import Rows
 from icon.p.spatial import knn_rows
-from icon.training.batches import prepare
-from icon.training.sampler import PairSampler
+from icon.training.sampler import PairSampler, prepare
 
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled
 NEGATIVES = 2  # of a step
@@ -58,18 +57,16 @@ class Neighborhood:
 
     def loss(self, n: int) -> Loss:
         """The loss of n points, its p without walks and debiasing."""
-        given: dict[str, Any] = {"n_neighbors": self.k(n)} if self.column == "knn" else {}
+        own: dict[str, Any] = {"n_neighbors": self.k(n), "symmetrize": self.symmetrize} if self.column == "knn" else {}
         if self.metric != "auto" and made_from(self.column) == "features":
-            given["metric"] = self.metric
+            own["metric"] = self.metric
         elif self.metric != "auto" and not self._is_near:
             raise ValueError(f"metric: got {self.metric!r} with column={self.column!r}, expected 'auto'")
         if self.column == "data-label":
             raise ValueError("column: got 'data-label', expected a column of one set of points ('classes', for labels)")
         check.count(self.walks, "walks")
         check.fraction(self.debias, "debias")
-        loss = axes.loss("clusters", self.column, **given, **(self.hyper or {}), evaluator=self.evaluator)
-        if self.column == "knn" and self.symmetrize is not None:
-            loss = loss.replace(p=loss.p.symmetrize(self.symmetrize))
+        loss = axes.loss("clusters", self.column, **own, **(self.hyper or {}), evaluator=self.evaluator)
         return loss if "perplexity" in (self.hyper or {}) else with_lower_perplexity(loss, n)
 
     def at(self, x: Any) -> Neighborhood:
@@ -80,10 +77,10 @@ class Neighborhood:
     def _rows(self, x: Any, labels: Labels | None) -> tuple[Rows, float | None]:
         """p of one space before walks and debiasing, and the recall of a search; with labels that some points have."""
         x, n = narrowed(x) if self.sees_directions else x, x.shape[0]
-        is_searched = n > EXACT or self.neighbors != "auto" or not isinstance(x, Tensor)
-        if labels is None and not (self.column == "knn" and is_searched):
+        if labels is None and self.column != "knn":
             return prepare(self.loss(n), x, Sets(n, n)), None
-        rows, recall = knn_rows(x, self.k(n), self.neighbors, self.metric)
+        given = {name: value for name, value in (self.hyper or {}).items() if name in ("search", "exclude_self")}
+        rows, recall = knn_rows(x, self.k(n), **{"search": self.neighbors, "metric": self.metric, **given})
         rows = rows if self.symmetrize is None else rows.symmetrize(self.symmetrize)
         return (rows if labels is None else self._with_unknown(labels, rows)), recall
 

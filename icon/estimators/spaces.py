@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from icon import _checks as check
 from icon.estimators.base import on_disk, read
@@ -22,8 +23,6 @@ FITTED = ("space_widths_", "space_names_", "space_means_", "space_scales_")
 
 def are_several(X: Any) -> bool:
     """Whether X is a list or tuple of feature spaces, and not of rows."""
-    from torch.utils.data import Dataset
-
     given = X if isinstance(X, (list, tuple)) else ()
     return any(isinstance(each, Dataset) or getattr(each, "ndim", 0) == 2 for each in given)
 

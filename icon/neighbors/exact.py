@@ -11,7 +11,6 @@ from icon._scales import unit_of, unit_rows
 from icon.neighbors import blocks
 from icon.neighbors.blocks import Array, centre_and_scale, parts, rows_of
 
-KEPT = 2**26  # entries of features that are kept in single precision during a search
 _SPARE = 8  # candidates kept beyond k, so that float32 may misplace the last ones
 
 
@@ -42,17 +41,14 @@ def exact_neighbors(
         """In float32, without under- or overflow."""
         return (unit_rows(rows) if metric == "cosine" else (rows - centre if euclidean else rows) / scale).float()
 
-    tiles = list(parts(m, blocks.CANDIDATES))
-    read_again = isinstance(candidates, np.memmap) or m * candidates.shape[1] > KEPT
-    kept = None if read_again else [prepared(rows_of(candidates, block, device)) for block in tiles]
     for part in parts(len(queries), blocks.QUERIES):
         rows = rows_of(queries, part, device)
         a, itself = prepared(rows), None if own is None else own[part].to(device)
         best = torch.full((len(a), 0), 0.0, device=device)
         where = torch.empty((len(a), 0), dtype=torch.int64, device=device)
         longest = a.new_zeros(())
-        for number, block in enumerate(tiles):
-            b = prepared(rows_of(candidates, block, device)) if kept is None else kept[number]
+        for block in parts(m, blocks.CANDIDATES):
+            b = prepared(rows_of(candidates, block, device))
             scores, squares = a @ b.T, (b * b).sum(dim=1)
             longest = torch.maximum(longest, squares.max())
             if euclidean:

@@ -359,12 +359,12 @@ class KNN(_Spatial):
 
 
 def knn_rows(
-    x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean"
+    x: Any, k: int, search: str = "auto", metric: distances.Metric = "sqeuclidean", exclude_self: bool | None = None
 ) -> tuple[Rows, float | None]:
     """p of `KNN` on one set of points, which may lie on disk, and the recall of the search (None if exact)."""
     index, recall = _neighbors(x, x, k, metric, True, search)
     n = len(index)
-    return Rows(Listed(index, n), Support(n, n, True), _notes(recall)), recall
+    return Rows(Listed(index, n), Support(n, n, exclude_self is not False, 0), _notes(recall)), recall
 
 
 def _neighbors(

@@ -16,7 +16,7 @@ from icon.p.base import Sets
 from icon.p.labels import DataLabel
 from icon.p.rows import Rows
 from icon.q.partitions import tells_positives
-from icon.training.sampler import PairSampler
+from icon.training.sampler import PairSampler, prepare
 from icon.training.shares import Ranks
 
 Draw = Callable[[], tuple[Any, Any]]
@@ -56,23 +56,37 @@ class PointSampler:
         return index, self.target[index.to(self.target.device)]
 
 
-def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
-    """p, once, in the form in which the loss uses it at every step."""
-    rows = loss.p(target, sets)
-    if loss.normalization == "joint" and not rows.is_joint and not sets.paired:
-        return rows.symmetrized
-    return rows
-
-
 def what_is_seen(
     loss: Loss, mapper: nn.Module, inputs: Any, target: Any, batch_size: int | None, negatives: int | None, ranks: Ranks
 ) -> Draw:
-    """What gives the embedding and p of a step; the arguments are those of `icon.training.fit`."""
+    """What gives the embedding and p of a step, of all points or of a batch of which each rank embeds its share.
+
+    The arguments are those of `icon.training.fit`.
+    """
     if batch_size is None and negatives is not None:
         raise ValueError(f"negatives: got {negatives} without batch_size, expected None: every step sees all points")
     if batch_size is None:
         return all_points(loss, mapper, inputs, target, ranks)
-    return batches(loss, mapper, inputs, target, check.count(batch_size, "batch_size", 2), negatives, ranks)
+    size = check.count(batch_size, "batch_size", 2)
+    if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
+        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
+    sampler = _sampler(loss, len(inputs), target, negatives)
+    _refuse_negatives_as_positives(loss, sampler)
+    device = next(mapper.parameters()).device
+
+    def draw() -> tuple[Any, Any]:
+        *views, target = sampler.draw(size)
+        target = ranks.share(target, len(views[0]))
+        views = [ranks.share(view, len(view)) for view in views]
+        x = rows_of(inputs, torch.cat(views), device)
+        with ranks.own_draws:
+            z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
+        if len(views) > 1 and not (isinstance(z, Tensor) and len(z) == len(x)):
+            given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+            raise ValueError(f"mapper: got an output of {given}, expected a row for each of {len(x)} points")
+        return (z if len(views) == 1 else z.split([len(view) for view in views])), target
+
+    return draw
 
 
 def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Ranks) -> Draw:
@@ -96,30 +110,6 @@ def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: R
     return draw
 
 
-def batches(
-    loss: Loss, mapper: nn.Module, inputs: Any, target: Any, size: int, negatives: int | None, ranks: Ranks
-) -> Draw:
-    """Every step sees a batch that a sampler draws, of which each rank embeds its share."""
-    if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
-        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
-    sampler = _sampler(loss, len(inputs), target, negatives)
-    device = next(mapper.parameters()).device
-
-    def draw() -> tuple[Any, Any]:
-        *views, target = sampler.draw(size)
-        target = ranks.share(target, len(views[0]))
-        views = [ranks.share(view, len(view)) for view in views]
-        x = rows_of(inputs, torch.cat(views), device)
-        with ranks.own_draws:
-            z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
-        if len(views) > 1 and not (isinstance(z, Tensor) and len(z) == len(x)):
-            given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
-            raise ValueError(f"mapper: got an output of {given}, expected a row for each of {len(x)} points")
-        return (z if len(views) == 1 else z.split([len(view) for view in views])), target
-
-    return draw
-
-
 def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
     """The target itself where it is a sampler, rows of labels where p is between points and labels, else pairs."""
     if isinstance(target, Sampler):
@@ -127,7 +117,6 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(
                 f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
             )
-        _refuse_negatives_as_positives(loss, target)
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):
@@ -140,7 +129,6 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
     sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
     if negatives is not None and not sampler.spreads_mass:
         raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
-    _refuse_negatives_as_positives(loss, sampler)
     return sampler
 
 

@@ -245,7 +245,8 @@ def is_true(said: object) -> bool:
 def _drawn(draw: Draw, done: int) -> tuple[Any, Any]:
     """The embedding of a step, which is finite, and its p."""
     z, rows = draw()
-    if done and not _finite(z):
+    views = (z,) if isinstance(z, Tensor) else z
+    if done and not all(bool(torch.isfinite(view).all()) for view in views):
         raise _diverged("embedding: got NaN or infinity", done)
     return z, rows
 
@@ -283,10 +284,6 @@ def _made_of(
     # Of the same numbers, other layers (another activation, other dropout) compute and others learn something else.
     learned = [[tuple(parameter.shape) for parameter in group["params"]] for group in groups]
     return made | {"model": digest(without_addresses(repr(mapper)), learned)}
-
-
-def _finite(z: Any) -> bool:
-    return all(bool(torch.isfinite(view).all()) for view in ((z,) if isinstance(z, Tensor) else z))
 
 
 def _diverged(found: str, steps: int) -> FloatingPointError:

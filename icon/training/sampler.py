@@ -19,6 +19,14 @@ from icon.p.rows import Rows
 from icon.p.support import Support
 
 
+def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
+    """p, once, in the form in which the loss uses it at every step."""
+    rows = loss.p(target, sets)
+    if loss.normalization == "joint" and not rows.is_joint and not sets.paired:
+        return rows.symmetrized
+    return rows
+
+
 @dataclass(frozen=True, eq=False)
 class PairSampler(Composable):
     """Draws pairs (i, j) from a p on one set of points, with torch's global generator.
@@ -99,9 +107,7 @@ class PairSampler(Composable):
             negatives: how many points stand for the uniform mass of each anchor; None: no such sample.
         """
         if isinstance(target, Rows) or loss.normalization == "joint":
-            rows = loss.p(target, sets)
-            rows = rows if loss.normalization == "row" or rows.is_joint else rows.symmetrized
-            return cls(rows, weighted, negatives)
+            return cls(prepare(loss, target, sets), weighted, negatives)
         p: Distribution = loss.p
         sampler = cls(p.before_operations(target, sets), weighted, negatives)
         for operation in p.operations:

@@ -53,3 +53,11 @@ def test_neighbours_of_wide_features_are_near_in_principal_directions() -> None:
     cosine = Neighborhood("knn", n_neighbors=4, metric="cosine")
     whole = icon.p.KNN(4, metric="cosine").symmetrize("union")(wide).to_scipy()
     assert abs(rows_of([cosine], [wide], None)[0][0].to_scipy() - whole).max() < 1e-6
+
+
+@pytest.mark.parametrize("neighbors", ["auto", "exact"])
+def test_hyper_parameters_of_neighbours_hold_however_they_are_found(neighbors: str) -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(N, 3)))
+    near = Neighborhood("knn", neighbors=neighbors, metric="sqeuclidean", hyper={"exclude_self": False})
+    (rows,), _ = rows_of([near], [x], None)
+    assert not rows.support.exclude_self

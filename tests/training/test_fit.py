@@ -23,8 +23,8 @@ from icon.estimators.momentum import MomentumGains
 from icon.nn.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
 from icon.training import PairSampler, PointSampler
-from icon.training.batches import prepare
 from icon.training.fit import fit
+from icon.training.sampler import prepare
 from icon.training.state import seeded
 
 N = 30
