@@ -61,12 +61,8 @@ class AnchorWeights:
         whole = counts.sum()
         whole = self.totals.sum(whole.detach() if whole.requires_grad else whole)
         of_classes = rows if isinstance(rows, WeightedRows) and not self.leaves_out else None
-        if (
-            (of_classes is not None or given is not None)
-            and check.values_matter(whole)
-            and not bool(whole > 0)
-            and rows.n_empty < rows.n
-        ):
+        may_be_none = of_classes is not None or given is not None
+        if may_be_none and check.values_matter(whole) and not bool(whole > 0) and rows.n_empty < rows.n:
             if of_classes is not None and not bool(of_classes.counts.any()):
                 raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
