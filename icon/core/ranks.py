@@ -33,9 +33,6 @@ class Ranks:
         group: ``"world"``, or a process group.
         by_ring: whether candidates travel from rank to rank, and are not gathered.
         replicated: whether each rank has the whole second set (prototypes), and not a part of it.
-
-    Raises:
-        TypeError: neither.
     """
 
     def __init__(self, group: exchange.Group, by_ring: bool = False, replicated: bool = False) -> None:
