@@ -23,11 +23,7 @@ KINDS = (ValueError, TypeError, MemoryError, FloatingPointError)  # of errors th
 
 
 def check_group(group: Any) -> Group:
-    """``"world"``, or a process group.
-
-    Raises:
-        TypeError: neither.
-    """
+    """``"world"``, or a process group; another thing is refused."""
     is_group = dist.is_available() and isinstance(group, dist.ProcessGroup)
     if not is_group and group != "world":
         raise TypeError(f"group: got {group!r}, expected None, 'world', or a process group of torch.distributed")
@@ -35,11 +31,7 @@ def check_group(group: Any) -> Group:
 
 
 def process_group(group: Group) -> Any:
-    """What torch.distributed takes for it, where None is the world.
-
-    Raises:
-        RuntimeError: torch.distributed is not initialised.
-    """
+    """What torch.distributed takes for it, where None is the world."""
     if not (dist.is_available() and dist.is_initialized()):
         raise RuntimeError(
             f"group: got {group!r} where torch.distributed is not initialised, expected a call of init_process_group "

@@ -8,6 +8,7 @@ then the loss of the whole batch, and its gradient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -32,9 +33,6 @@ class Ranks:
         group: ``"world"``, or a process group.
         by_ring: whether candidates travel from rank to rank, and are not gathered.
         replicated: whether each rank has the whole second set (prototypes), and not a part of it.
-
-    Raises:
-        TypeError: neither.
     """
 
     def __init__(self, group: exchange.Group, by_ring: bool = False, replicated: bool = False) -> None:
@@ -65,14 +63,9 @@ class Ranks:
         input, target, weights = self._of_all(own, parameters)
         self.inside = True
         try:
-            value = evaluate(input, target, weights=weights)
-        except Exception as error:
-            if not getattr(error, "is_known_to_all", False):
-                self.agree(error)
-            raise
+            value = exchange.checked(partial(evaluate, input, target, weights=weights), self.group, self._device)
         finally:
             self.inside = False
-        self.agree()
         return self._scaled(value)
 
     def own(self, target: Any) -> Any:

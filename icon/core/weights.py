@@ -47,35 +47,22 @@ class AnchorWeights:
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
-        every: Tensor | None = None
-        if isinstance(rows, WeightedRows):
-            every = rows.anchor_weights.to(like)
-        elif self.stationary:
-            every = marginal(rows, counted, like, self.totals)
-        if given is not None:
-            every = given.to(like) if every is None else every * given.to(like)
-        if counted is None:
-            weights = like.new_ones(rows.n) if every is None else every
+        if isinstance(rows, WeightedRows):  # p counts its anchors in another way than it weighs them
+            every, counts = rows.anchor_weights.to(like), rows.counts.to(like)
         else:
-            weights = counted.to(like) if every is None else every * counted
+            every = counts = marginal(rows, counted, like, self.totals) if self.stationary else like.new_ones(rows.n)
+        if given is not None:
+            every, counts = every * given.to(like), counts * given.to(like)
+        weights = every if counted is None else every * counted
         if not self.mean:
             return weights
-        # What the sum is divided by: the same weights, unless p counts its anchors in another way.
-        kept = counted if self.on_no_positive == "skip" or self.leaves_out else None
-        if isinstance(rows, WeightedRows):
-            divisors = rows.counts.to(like) * (1.0 if given is None else given.to(like))
-            divisors = divisors if kept is None else divisors * kept
-        else:
-            divisors = weights if kept is counted else like.new_ones(rows.n) if every is None else every
-        whole = divisors.sum()
+        if counted is not None and (self.on_no_positive == "skip" or self.leaves_out):
+            counts = counts * counted
+        whole = counts.sum()
         whole = self.totals.sum(whole.detach() if whole.requires_grad else whole)
         of_classes = rows if isinstance(rows, WeightedRows) and not self.leaves_out else None
-        if (
-            (of_classes is not None or given is not None)
-            and check.values_matter(whole)
-            and not bool(whole > 0)
-            and rows.n_empty < rows.n
-        ):
+        may_be_none = of_classes is not None or given is not None
+        if may_be_none and check.values_matter(whole) and not bool(whole > 0) and rows.n_empty < rows.n:
             if of_classes is not None and not bool(of_classes.counts.any()):
                 raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")

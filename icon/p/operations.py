@@ -16,7 +16,7 @@ import torch
 
 from icon import _checks as check
 from icon._lazy import sp
-from icon.p.masses import Debiased, Masses, Mixture, Uniform
+from icon.p.masses import Debiased, Masses, Mixture, Sparse, Uniform
 from icon.p.masses.base import precise
 from icon.p.support import Support
 
@@ -202,16 +202,14 @@ class Mix:
         if rows.is_joint or other.is_joint:
             marginal = (1 - self.weight) * rows.marginal + self.weight * other.marginal
         exclude, notes = rows.support.exclude_self and other.support.exclude_self, rows.notes + other.notes
-        shares = [(share, masses.own_part) for share, masses in both]
-        if not any(_grows(masses) for _, masses in shares):
-            first, second = (sp.diags_array(share.cpu().numpy()) @ masses.to_scipy() for share, masses in shares)
-            mixed = rows.from_scipy(first + second, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
-        else:
-            parts = Mixture(tuple(masses.scaled(share.to(masses.sums())) for share, masses in shares))
+        parts = Mixture(tuple(p.own_part.scaled(share.to(p.own_part.sums())) for share, p in both))
+        support = Support(rows.n, rows.m, exclude, rows.support.offset)
+        if any(map(_grows, parts.parts)):
             sums = parts.sums()
-            masses = parts.scaled(torch.where(sums > 0, sums, 1.0).reciprocal())
-            support = Support(rows.n, rows.m, exclude, rows.support.offset)
-            mixed = rows.of(masses, support, marginal, notes)
+            masses: Masses = parts.scaled(torch.where(sums > 0, sums, 1.0).reciprocal())
+        else:
+            masses = Sparse.normalized(parts.to_scipy())
+        mixed = rows.of(masses, support, marginal, notes)
         return _beside(mixed, torch.stack(spread).sum(dim=0)) if spread else mixed
 
     def __str__(self) -> str:

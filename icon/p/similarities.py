@@ -57,16 +57,12 @@ def edge_scores(xa: Any, xb: Any, index: Tensor, metric: str) -> tuple[Tensor, f
         return _edge_scores_on_disk(xa, index, metric)
     xa, xb, unit = _scaled(xa, xb, metric)
     step = max(1, _GATHERED // (index.shape[1] * xa.shape[1]))
-    products_of_all = None if xa.requires_grad or xb.requires_grad else xa.new_empty(index.shape)
-    parts = []
+    scores = xa.new_empty(index.shape)
     for start in range(0, len(xa), step):
-        rows, others = xa[start : start + step].unsqueeze(1), xb[index[start : start + step]]
-        products = -(rows - others).square() if metric == "sqeuclidean" else rows * others
-        if products_of_all is None:
-            parts.append(products.sum(dim=2))
-        else:
-            torch.sum(products, dim=2, out=products_of_all[start : start + step])
-    return torch.cat(parts) if products_of_all is None else products_of_all, unit
+        some = slice(start, start + step)
+        rows, others = xa[some].unsqueeze(1), xb[index[some]]
+        scores[some] = (-(rows - others).square() if metric == "sqeuclidean" else rows * others).sum(dim=2)
+    return scores, unit
 
 
 def _edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:

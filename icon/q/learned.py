@@ -23,11 +23,7 @@ class Scaled(Kernel):
     def keep_scale(
         self, scale: float | Tensor, name: str, learnable: bool, least: float = LEAST_SCALE, most: float = LARGEST_SCALE
     ) -> None:
-        """Keep a scale, or learn it from there within a range.
-
-        Raises:
-            ValueError: a range that is empty, or a start outside of it.
-        """
+        """Keep a scale, or learn it from there within a range."""
         self.learnable = check.flag(learnable, "learnable")
         buffer_or_plain(self, "fixed_scale", 1.0 if learnable else scale)
         if not learnable:

@@ -64,11 +64,7 @@ class Plain:
 
 
 def as_partition(given: Partition | Callable[[Tensor, Competition], Tensor]) -> Partition:
-    """A partition, or a plain function as one.
-
-    Raises:
-        TypeError: neither.
-    """
+    """A partition, or a plain function as one; another thing is refused."""
     if isinstance(given, Partition) and not isinstance(given, type):
         return given
     if not callable(given) or isinstance(given, type):

@@ -208,31 +208,21 @@ class Gaussian(Scaled):
             scale = scale.to(anchors)
             if scale.ndim and len(scale) != len(candidates):
                 raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
-        unit: float | Tensor = 1.0  # of the points
-        # What the unit scores are multiplied with, a number or one per candidate; 1 in the rescaled limits.
-        if self.partition_name in ("mean", "max", *_SECOND):
-            scale = 1.0
-        elif self.metric == "sqeuclidean":
-            unit = scale if self._is_extreme else 1.0
-            scale = 1 / (2 * (scale / unit) ** 2)
-        else:
-            scale = 1 / scale
-        one = anchors is candidates
+        one, is_limit = anchors is candidates, self.partition_name in ("mean", "max", *_SECOND)
         if self.preprocess != "none":
             standardize = self.preprocess == "standardize"
+            mean, variance = statistics["candidate mean"], statistics["candidate variance"]
             anchors = centered(anchors, statistics["anchor mean"], statistics["anchor variance"], standardize)
-            candidates = (
-                anchors
-                if one
-                else centered(candidates, statistics["candidate mean"], statistics["candidate variance"], standardize)
-            )
+            candidates = anchors if one else centered(candidates, mean, variance, standardize)
         if self.metric == "sqeuclidean":
             centre = statistics.get("centre", 0.0)  # points that are centred already have theirs at 0
-            if unit != 1.0:
-                anchors, centre = anchors / unit, centre / unit
-                candidates = anchors if one else candidates / unit
+            if self._is_extreme and not is_limit:
+                anchors, centre = anchors / scale, centre / scale
+                candidates, scale = anchors if one else candidates / scale, 1.0
             anchors, candidates = squared_distance_features(anchors, candidates, centre)
-            return _times(anchors, candidates, -scale)
+            return _times(anchors, candidates, -1.0 if is_limit else -1 / (2 * scale**2))
+        # What the unit scores are multiplied with, a number or one per candidate.
+        scale = 1.0 if is_limit else 1 / scale
         if self.metric == "cosine" and not (isinstance(scale, Tensor) and scale.ndim):
             # Half of the scale to each side, so that one set stays one tensor.
             root = scale**0.5

@@ -22,12 +22,7 @@ _AUTOGRAD, _FUSED, _GRID = Autograd(), Fused(), Grid()
 
 
 def resolve(evaluator: str | Evaluator | None, matmul_precision: str | None = None) -> Evaluator | None:
-    """The evaluator of a name, or that of products in a precision; None chooses for each call.
-
-    Raises:
-        ValueError: an unknown name, or a precision for an evaluator without products.
-        TypeError: neither a name nor an evaluator.
-    """
+    """The evaluator of a name, or that of products in a precision; None chooses for each call."""
     if matmul_precision is not None:
         if evaluator not in (None, "fused"):
             raise ValueError(

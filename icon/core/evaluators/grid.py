@@ -132,7 +132,7 @@ class Grid(Evaluator):
         """
         spacing, truth, usable, tries = spaced.spacing, spaced.truth(points), None, _FINER
         while True:
-            error, moved = spaced.errors(points, truth, self.tolerance)
+            error, moved = spaced.errors(points, *truth, self.tolerance)
             largest = max(*error[:2], 1e-30)
             # The error grows with the sixth power of the spacing.
             wanted = (self.tolerance / 5 / largest) ** (1 / 6)

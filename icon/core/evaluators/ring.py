@@ -31,8 +31,6 @@ class Ring(Evaluator):
         agree: raises the error that it is given, on any rank, on all of them.
     """
 
-    name = "ring"
-
     def __init__(self, sizes: list[int], group: Any, agree: Callable[[Exception | None], None]) -> None:
         self.sizes, self.group, self.agree = sizes, group, agree
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)

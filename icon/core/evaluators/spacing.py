@@ -131,20 +131,22 @@ class Spaced:
         """The smallest sum that a grid tells."""
         return max(2 * noise, _LEAST) / tolerance
 
-    def truth(self, points: Points) -> _Truth:
-        """Exact sums at anchors that are evenly spaced by their number, and at those with the smallest sums."""
+    def truth(self, points: Points) -> tuple[Tensor, list[Tensor]]:
+        """Anchors that are evenly spaced by their number, then those with the smallest sums, and for each law the exact
+        sums ``[r, 3]`` there, with their gradients."""
         n = points.n
         spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(points.z.device)
         alone = self._sums(points, self.kernel)[:n, 0].topk(min(SPARSE, n), largest=False).indices
         rows = torch.cat([spaced, alone])
-        return _Truth(rows, len(spaced), [_exact(points, law, rows) for law in self._laws])
+        return rows, [_exact(points, law, rows) for law in self._laws]
 
-    def errors(self, points: Points, truth: _Truth, tolerance: float) -> tuple[Errors, float]:
-        """How far the grid's sums are from the exact ones; and how far that may move a point, as a share of the
-        kernel's width and of the map's."""
-        pairs = zip(self._laws, truth.sums, strict=True)
-        off, *off_scores = (self._sums(points, law)[truth.rows].double() - true for law, true in pairs)
-        exact, noise, value, moved = truth.sums[0][:, 0], float(off[truth.spaced :, 0].abs().max()), 0.0, 0.0
+    def errors(self, points: Points, rows: Tensor, sums: list[Tensor], tolerance: float) -> tuple[Errors, float]:
+        """How far the grid's sums are from the exact ones of `truth`; and how far that may move a point, as a share of
+        the kernel's width and of the map's."""
+        pairs = zip(self._laws, sums, strict=True)
+        off, *off_scores = (self._sums(points, law)[rows].double() - true for law, true in pairs)
+        exact, value, moved = sums[0][:, 0], 0.0, 0.0
+        noise = float(off[min(SAMPLE, points.n) :, 0].abs().max())  # of the smallest sums
         told = exact >= self.least(noise, tolerance)  # the others are computed exactly
         if bool(told.any()):
             value = float((off[:, 0].abs() / exact)[told].amax())
@@ -152,10 +154,10 @@ class Spaced:
             slopes = off[:, 1:] / torch.minimum(exact, exact.mean())[:, None]
             extent = float(points.z.detach().std(dim=0).norm()) or self.width  # points may all coincide
             moved = self.width**2 * float(slopes[told].norm(dim=1).amax()) / min(self.width, extent)
-        errors = [Errors(value, _share(off, truth.sums[0]), noise)]
+        errors = [Errors(value, _share(off, sums[0]), noise)]
         for each in off_scores:
             value = float(each[:, 0].abs().max()) / len(points.candidates)
-            errors.append(Errors(value, _share(each, truth.sums[1]), 0.0))
+            errors.append(Errors(value, _share(each, sums[1]), 0.0))
         value, gradient, noise = (max(each) for each in zip(*errors, strict=True))
         return Errors(value, gradient, noise), moved
 
@@ -165,14 +167,6 @@ class Spaced:
     @property
     def _laws(self) -> list[Law]:
         return [self.kernel, self.q.radial] if self.of_scores else [self.kernel]
-
-
-class _Truth(NamedTuple):
-    """Exact sums of some anchors and their gradients ``[r, 3]``, for each law; the first anchors are evenly spaced."""
-
-    rows: Tensor
-    spaced: int
-    sums: list[Tensor]
 
 
 def _most_nodes(n: int) -> int:
