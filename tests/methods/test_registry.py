@@ -298,6 +298,7 @@ def test_repr_shows_what_differs_from_the_defaults() -> None:
         (lambda: icon.loss("tsne", "student t"), r"^row: got 'tsne'"),
         (lambda: icon.loss("student-t", "student t"), r"^column: got 'student t' \(did you mean 'student-t'"),
         (lambda: icon.loss("Student-T", "nearest"), r"^row: got 'Student-T' \(did you mean 'student-t'"),
+        (lambda: icon.loss("gaussian", "pairs", metric="cosin"), r"^metric: got 'cosin' \(did you mean 'cosine'"),
     ],
 )
 def test_unknown_names_suggest_the_nearest(make: Any, message: str) -> None:
