@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icon import _checks as check
+
 
 class Labels(NamedTuple):
     """Labels as classes.
@@ -39,8 +41,8 @@ def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_on
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name}: got shape {array.shape}, expected one label per row (n,)")
-    if n is not None and len(array) != n:
-        raise ValueError(f"{name}: got {len(array)} entries, expected {n} (one per row)")
+    if n is not None:
+        check.as_many(len(array), n, name, "entry", "row")
     if len(array) == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if array.dtype.kind not in "iufbOUS":

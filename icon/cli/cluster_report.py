@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import entropy as entropies
 
+from icon import _checks as check
 from icon._scales import centred_in_unit
 from icon.cli.output import palette, versions
 from icon.estimators.clustering import Clustering
@@ -134,7 +135,7 @@ def _map(panel: Any, z: NDArray[np.float64], labels: NDArray[np.int64], colours:
         members = z[labels == cluster]
         middle = members[np.abs(members - np.median(members, axis=0)).sum(axis=1).argmin()]
         panel.text(*middle, str(cluster), fontsize=9, weight="bold", ha="center", va="center", path_effects=halo)
-    panel.set_title(f"{len(np.unique(labels))} clusters: {name}", fontsize=10, loc="left")
+    panel.set_title(f"{check.counted(len(np.unique(labels)), 'cluster')}: {name}", fontsize=10, loc="left")
     panel.set_aspect("equal", adjustable="datalim")
     panel.set_xticks([])
     panel.set_yticks([])

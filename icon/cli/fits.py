@@ -184,8 +184,8 @@ def say(read: Features, labels: Labels | None = None) -> None:
         print(note if note.startswith("warning: ") else f"note: {note}", file=sys.stderr)
     n, d = read.values.shape
     header = "" if read.header is None else f", header: {'yes' if read.header else 'no'}"
-    classes = "" if labels is None else f", labels: {len(labels.names):,} classes"
-    print(f"{n:,} rows × {d:,} columns{header}{classes}", file=sys.stderr)
+    classes = "" if labels is None else f", labels: {check.counted(len(labels.names), 'class', ',')}"
+    print(f"{check.counted(n, 'row', ',')} × {check.counted(d, 'column', ',')}{header}{classes}", file=sys.stderr)
 
 
 def _with_ids(table: pd.DataFrame, read: Features) -> pd.DataFrame:
