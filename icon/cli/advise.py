@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icon.cli.cluster_report import planar
-from icon.cli.fits import FILES, beside, labels_beside, options_of, say
-from icon.cli.output import check_output, palette, staged, versions, write_table
+from icon.cli.fits import FILES, beside, read_for, say
+from icon.cli.output import palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
-from icon.features import read_features
 
 OURS = ("index.html", "advice.csv")
 
@@ -27,11 +26,10 @@ def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> No
     given = {name: settings.pop(name) for name in FILES}
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
-    check_output(out, OURS)
     read_budget(settings["budget"])  # before a large file is read
-    read = read_features(given["features"], given["key"], options_of(False, table, given))
+    (read,), named = read_for(out, OURS, "csv", table, given)
     x, n = read.values, len(read.values)
-    named, pairs, graph = labels_beside(given, n, table["sep"]), beside(given, "pairs", n), beside(given, "graph", n)
+    pairs, graph = beside(given, "pairs", n), beside(given, "graph", n)
     if not quiet:
         say(read, named)
     labels = None if named is None else named.codes
