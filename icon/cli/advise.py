@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icon.cli.cluster_report import planar
+from icon.cli.cluster_report import leading, planar
 from icon.cli.fits import FILES, beside, read_for, say
 from icon.cli.output import palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
@@ -106,10 +106,7 @@ def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:
     """A picture of points ``[m, d]`` in their two leading directions, coloured by ``codes [m]``, -1 in grey; base64."""
     from matplotlib.figure import Figure
 
-    if z.shape[1] > 2:
-        centred = np.asarray(z - z.mean(axis=0), dtype=np.float64)
-        z = centred @ np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
-    z = np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
+    z = leading(z) if z.shape[1] > 2 else np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
     figure = Figure(figsize=(3, 3), dpi=130)
     panel = figure.add_axes((0, 0, 1, 1))
     known = [*palette(int(codes.max(initial=-1)) + 1)]
