@@ -69,9 +69,8 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
         array: NDArray[Any] = (value.double() if value.is_floating_point() else value).numpy()
         return array
     if hasattr(value, "to_numpy"):  # a series keeps missing values and large integers in a dtype of its own
-        dtype = value.dtype if hasattr(value, "dtype") else None
-        plain = isinstance(dtype, np.dtype)
-        return np.asarray(value if plain else value.astype(object))
+        is_plain = isinstance(getattr(value, "dtype", None), np.dtype)
+        return np.asarray(value if is_plain else value.astype(object))
     if isinstance(value, np.ma.MaskedArray):
         array = np.array(value.data, dtype=object)
         array[np.ma.getmaskarray(value)] = None
