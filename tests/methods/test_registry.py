@@ -312,6 +312,8 @@ def test_unknown_hyper_parameters_name_the_known_ones() -> None:
         icon.loss("gaussian", "pairs", temprature=0.1)
     with pytest.raises(TypeError, match=r"^perplexity: unknown hyper-parameter"):
         icon.method("simclr", perplexity=30)
+    with pytest.raises(ValueError, match=r"^window: got 0, expected an integer >= 1"):
+        icon.method("deepwalk", window=0)
     with pytest.raises(TypeError, match=r"^label_smoothing: unknown"):
         icon.method("harmonic", label_smoothing=0.1)
 
