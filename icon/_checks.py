@@ -77,6 +77,18 @@ def some(numbers: Iterable[float]) -> str:
     return ", ".join(str(i) for i in given[:_SHOWN]) + (f", ... ({len(given)} in all)" if len(given) > _SHOWN else "")
 
 
+def counted(n: int, what: str, form: str = "") -> str:
+    """A number of things in words: 1 row, 2 rows, 2 classes, 2 entries; ``form`` is how the number is written."""
+    several = what[:-1] + "ies" if what.endswith("y") else what + ("es" if what.endswith("s") else "s")
+    return f"{n:{form}} {what if n == 1 else several}"
+
+
+def as_many(found: int, expected: int, name: str, what: str, per: str = "row of the input") -> None:
+    """Raise ValueError where there are more or fewer things than there have to be, one per something."""
+    if found != expected:
+        raise ValueError(f"{name}: got {counted(found, what)}, expected {expected} (one per {per})")
+
+
 def as_tensor(value: Any, name: str) -> Tensor:
     """NumPy, pandas, lists and tensors to a tensor; what cannot be one is a TypeError."""
     if isinstance(value, Tensor):
@@ -162,7 +174,7 @@ def integers(value: Any, name: str, length: int | None = None, below: int | None
     if tensor.numel() == 0 and length != 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
-        raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
+        as_many(tensor.shape[0], length, name, "entry")
     if not values_matter(tensor) or len(tensor) == 0:
         return tensor
     least, most = torch.aminmax(tensor)

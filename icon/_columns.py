@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from icon import _checks as check
 from icon._sniff import MISSING, TRUTH, parse
 from icon.tables import Layout, TableOptions, positions
 
@@ -50,17 +52,18 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
     if layout.header and not names[0] and len(names) > 1 and 0 in used and options.columns is None:
         used.remove(0)
         notes.append("left out column 0, which has no name: an index (--columns or --id takes it)")
-    left: dict[str, list[str]] = {"text": [], "nothing": []}
+    left: dict[str, list[str]] = {"text": [], "dates or durations": [], "nothing": []}
     blocks: dict[str, NDArray[Any]] = {}
     for j in used:
         values, other = _column(frame[j], layout.decimal)
         if other in left and options.columns is None:
-            left[other] += [called[j]] if names[j] or other == "text" else []
+            left[other] += [called[j]] if names[j] or other != "nothing" else []
             continue
         if other:
+            what, which = (other, "") if other in left else ("text", f"{other}; ")
             raise ValueError(
-                f"features: got text in columns {called[j]} of {path}, expected numbers only ({other}; "
-                f"--drop {called[j]})"
+                f"features: got {what} in columns {called[j]} of {path}, expected numbers only "
+                f"({which}--drop {called[j]})"
             )
         gaps = np.isnan(values).any(axis=1)
         if gaps.any():
@@ -72,7 +75,8 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
         blocks[called[j] if called[j] not in blocks else f"{called[j]} ({j})"] = values
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]
     if not blocks or not len(frame):
-        seen = f"only text in {', '.join(left['text'][:8])}" if left["text"] else f"{len(frame)} rows"
+        others = [f"{what} in {', '.join(some[:8])}" for what, some in left.items() if some and what != "nothing"]
+        seen = "only " + " and ".join(others) if others else check.counted(len(frame), "row")
         raise ValueError(f"features: got {seen} in {path}, expected numbers (--sep, --decimal, --header or --columns)")
     rising = [name for name, values in blocks.items() if _counts(values)]
     if options.columns is None and 0 < len(rising) < len(blocks):
@@ -85,13 +89,11 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
 
 
 def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:
-    """Numbers ``[n, k]``, or what else the column is: nothing, text, or text among numbers. ``decimal`` is None where
-    the file has types: there text is text.
+    """Numbers ``[n, k]``, or what else the column is: nothing, text, dates or durations, or text among numbers.
+    ``decimal`` is None where the file has types: there text is text.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = pd.Series(np.asarray(column))
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf" and column.notna().any():
-        return column.to_numpy()[:, None], ""
     cells = column.dropna()
     if cells.empty:
         return np.empty((len(column), 0)), "nothing"
@@ -99,6 +101,8 @@ def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], 
         plain: Any = getattr(column.dtype, "numpy_dtype", column.dtype) if len(cells) == len(column) else np.float64
         values = column.to_numpy() if column.dtype == plain else column.to_numpy(plain, na_value=np.nan)
         return (values.astype(np.uint8) if values.dtype.kind == "b" else values)[:, None], ""
+    if isinstance(cells.iloc[0], date | time | timedelta):
+        return np.empty(0), "dates or durations"
     if isinstance(cells.iloc[0], list | tuple | np.ndarray):
         return _lists(column, cells)
     return _words(column, cells, decimal)

@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from icon import _checks as check
+
 MISSING = frozenset([
     "", "?", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
@@ -74,17 +76,14 @@ def separator(
     usual = mode(len(row) for row in rows_by[sep])
     odd = next((i for i, row in enumerate(rows_by[sep]) if len(row) != usual), None)
     if odd is None:
-        seen = f"{sep.join(rows_by[sep][0])!r} in the first line of {name}, which is {counted(usual, 'cell')} or one"
+        seen = (
+            f"{sep.join(rows_by[sep][0])!r} in the first line of {name}, which is {check.counted(usual, 'cell')} or one"
+        )
         raise ValueError(f"{argument}: got {seen}, expected --sep and --decimal")
+    seen = f"{check.counted(len(rows_by[sep][odd]), 'cell')} in row {odd + 1} of {name} and {usual} in others"
     raise ValueError(
-        f"{argument}: got {counted(len(rows_by[sep][odd]), 'cell')} in row {odd + 1} of {name} and {usual} in others "
-        f"(separated by {sep!r}), expected rows of one length, or --sep and --decimal"
+        f"{argument}: got {seen} (separated by {sep!r}), expected rows of one length, or --sep and --decimal"
     )
-
-
-def counted(n: int, what: str) -> str:
-    """A number of things, in words: 1 cell, 2 cells."""
-    return f"{n:,} {what}" + "s" * (n != 1)
 
 
 def cut(text: str, sep: str, most: int | None) -> list[list[str]]:

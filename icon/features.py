@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import zipfile
 from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
@@ -121,12 +120,11 @@ def _read(path: str, argument: str, key: str | None, options: TableOptions, expe
         if argument == "features" and key is not None:
             options = replace(options, columns=quoted(key))
         return _table(path, suffix, argument, key, options, expected)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{argument}: got {path}, expected a readable file ({_first_line(error)})") from None
     except Exception as error:  # parsers raise what they like on a broken file
         if type(error) is ValueError and re.match(r"(features|labels|columns|drop|id|sep|decimal): got", str(error)):
             raise
-        raise ValueError(f"{argument}: got {path}, expected a readable file ({_first_line(error)})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{argument}: got {path}, expected a readable file ({reason})") from None
 
 
 def _array(path: str, suffix: str, argument: str, key: str | None) -> NDArray[Any]:
@@ -205,10 +203,6 @@ def _choose(path: str, argument: str, key: str | None, names: list[str]) -> str:
     given = "no key" if key is None else f"key {key!r}"
     option = "--key" if argument == "features" else "--labels-key"
     raise ValueError(f"{argument}: got {given} for {path}, expected one of {', '.join(names)} ({option})")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icon import _checks as check
+
 
 class Labels(NamedTuple):
     """Labels as classes.
@@ -39,25 +41,18 @@ def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_on
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name}: got shape {array.shape}, expected one label per row (n,)")
-    if n is not None and len(array) != n:
-        raise ValueError(f"{name}: got {len(array)} entries, expected {n} (one per row)")
+    if n is not None:
+        check.as_many(len(array), n, name, "entry", "row")
     if len(array) == 0:
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
-    if array.dtype.kind == "f":
-        array = _whole(array.astype(np.float64), name)
-    elif array.dtype.kind not in "iubOUS":
+    if array.dtype.kind not in "iufbOUS":
         raise TypeError(f"{name}: got dtype {array.dtype}, expected text, integers or truth values")
     try:
-        codes, names = pd.factorize(array)
+        codes, found = pd.factorize(array)
     except TypeError:
         raise TypeError(f"{name}: got lists or mappings as labels, expected text, integers or truth values") from None
-    names = np.asarray(names)
-    if names.dtype.kind == "O":
-        names = np.fromiter((_whole_object(each, name) for each in names), dtype=object, count=len(names))
-    if names.dtype.kind in "iu":
-        is_lost = names == -1
-    else:
-        is_lost = np.fromiter(map(_is_minus_one, names), dtype=bool, count=len(names))
+    names = _whole(np.asarray(found), name)
+    is_lost = names.astype(object) == -1
     order = np.flatnonzero(~is_lost if minus_one_is_unknown else np.ones(len(names), dtype=bool))
     with suppress(TypeError):  # names that cannot be compared stay as they come
         order = order[np.argsort(names[order], kind="stable")]
@@ -74,9 +69,8 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
         array: NDArray[Any] = (value.double() if value.is_floating_point() else value).numpy()
         return array
     if hasattr(value, "to_numpy"):  # a series keeps missing values and large integers in a dtype of its own
-        dtype = value.dtype if hasattr(value, "dtype") else None
-        plain = isinstance(dtype, np.dtype)
-        return np.asarray(value if plain else value.astype(object))
+        is_plain = isinstance(getattr(value, "dtype", None), np.dtype)
+        return np.asarray(value if is_plain else value.astype(object))
     if isinstance(value, np.ma.MaskedArray):
         array = np.array(value.data, dtype=object)
         array[np.ma.getmaskarray(value)] = None
@@ -91,27 +85,18 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _whole(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Whole numbers as integers, NaN as None."""
-    known = ~np.isnan(array)
-    wrong = known & (~np.isfinite(array) | (array != np.round(array)))
-    if wrong.any():
-        raise ValueError(f"{name}: got {array[wrong][0]}, expected whole numbers, text or truth values")
-    if known.all() and np.abs(array).max() < 2**53:
-        return array.astype(np.int64)
-    integers = np.full(len(array), None, dtype=object)
-    integers[known] = [int(each) for each in array[known]]
-    return integers
-
-
-def _whole_object(each: Any, name: str) -> Any:
-    """An object, as an integer where it is a float."""
-    is_float = isinstance(each, (float, np.floating))
-    return int(_whole(np.array([each], dtype=np.float64), name)[0]) if is_float else each
-
-
-def _is_minus_one(name: Any) -> bool:
-    return isinstance(name, (int, float, np.number)) and not isinstance(name, (bool, np.bool_)) and bool(name == -1)
+def _whole(names: NDArray[Any], name: str) -> NDArray[Any]:
+    """Names, of which those that are floats have to be whole numbers, as integers."""
+    if names.dtype.kind not in "fO":
+        return names
+    whole = np.empty(len(names), dtype=object)
+    for i, each in enumerate(names):
+        is_float = isinstance(each, (float, np.floating))
+        if is_float and not float(each).is_integer():
+            raise ValueError(f"{name}: got {float(each)}, expected whole numbers, text or truth values")
+        whole[i] = int(each) if is_float else each
+    fits = names.dtype.kind == "f" and np.abs(names).max(initial=0) < 2**53
+    return whole.astype(np.int64) if fits else whole
 
 
 def classes_of(value: Any, name: str = "labels", n: int | None = None) -> Labels:

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import pandas as pd
 
+from icon import _checks as check
 from icon import _sniff as sniff
 from icon._sniff import MISSING, SPACES
 
@@ -76,7 +77,7 @@ def positions(names: Sequence[str], wanted: str, option: str, argument: str | No
     for item in next(csv.reader([wanted], skipinitialspace=True), []):
         span = re.fullmatch(r"(\d*):(\d*)", item)
         if (count := names.count(item)) > 1 or (count and not item):
-            what = f"{argument or option}: got {item!r}, the name of {count} columns"
+            what = f"{argument or option}: got {item!r}, the name of {check.counted(count, 'column')}"
             raise ValueError(f"{what}, expected a position (--{option})")
         if count:
             columns.append(names.index(item))
@@ -169,7 +170,7 @@ def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple
         if lines.comments and not len(frame):
             raise ValueError(f"features: got only lines that begin with # below the first of {name}, expected rows")
         if lines.comments:
-            layout.notes.append(f"left out {sniff.counted(lines.comments, 'line')} beginning with #")
+            layout.notes.append(f"left out {check.counted(lines.comments, 'line')} beginning with #")
     return frame, layout
 
 
@@ -189,7 +190,7 @@ def read_labels(
         rows = sniff.cut("".join(iter(lines.read, "")), sep, None)
     width = max(map(len, sample))
     if lines.comments:
-        left = sniff.counted(lines.comments, "line")
+        left = check.counted(lines.comments, "line")
         logging.getLogger(__name__).warning("labels: left out %s beginning with # in %s", left, name)
     blank = 0
     while not rows[-1]:
@@ -198,7 +199,7 @@ def read_labels(
     rows = [row or [""] for row in rows if row or width == 1]
     short = options.sep is not None and len(rows[0]) == width - 1
     if (ragged := next((i for i, row in enumerate(rows) if len(row) != width and (i or not short)), None)) is not None:
-        seen = f"{sniff.counted(len(rows[ragged]), 'cell')} in row {ragged + 1} of {name}"
+        seen = f"{check.counted(len(rows[ragged]), 'cell')} in row {ragged + 1} of {name}"
         raise ValueError(f"labels: got {seen}, expected {width} (--sep)")
     rows[0] = [""] * (width - len(rows[0])) + rows[0]
     header, first = options.header, 0
@@ -241,7 +242,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
         else:
             header = sniff.has_header(first, body, decimal)
     if short and not header:
-        seen = f"{sniff.counted(len(first), 'cell')} in the first line of {name} and {len(first) + 1} below"
+        seen = f"{check.counted(len(first), 'cell')} in the first line of {name} and {len(first) + 1} below"
         raise ValueError(f"features: got {seen}, expected rows of one length, or --header")
     if header is None:
         seen = " ".join(first[:4]) + (" ..." if len(first) > 4 else "")

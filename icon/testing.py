@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -228,23 +229,13 @@ def cells() -> Iterator[Cell]:
     """A valid input and target of every coordinate of the table, in float64."""
     x, ids, labels = _points(_N, 4, 6), torch.arange(_N) // 2, torch.arange(_N) % 4
     graph = (x @ x.T).abs().fill_diagonal_(0)
-    targets: dict[str, tuple[Any, dict[str, Any]]] = {
-        "gaussian": (x, {"perplexity": 4.0}),
-        "student-t": (x, {}),
-        "identity": (None, {}),
-        "graph": (graph, {}),
-        "knn": (x, {"n_neighbors": 3}),
-        "pairs": (ids, {}),
-        "cross-modal": (None, {}),
-        "classes": (labels, {}),
-        "data-label": (labels, {}),
-    }
-    for row in ROWS:
-        for column in COLUMNS:
-            target, hyper = targets.get(column, (x, {}))
-            z = _points(_N, _D, 7)
-            other = {"cross-modal": _points(_N, _D, 8), "data-label": _points(4, _D, 9)}.get(column)
-            yield Cell(row, column, z if other is None else (z, other), target, dict(hyper))
+    targets = {"identity": None, "graph": graph, "pairs": ids, "cross-modal": None}
+    targets |= {"classes": labels, "data-label": labels}  # those of the other columns are features
+    hyper: dict[str, dict[str, Any]] = {"gaussian": {"perplexity": 4.0}, "knn": {"n_neighbors": 3}}
+    z = _points(_N, _D, 7)
+    inputs = {"cross-modal": (z, _points(_N, _D, 8)), "data-label": (z, _points(4, _D, 9))}
+    for row, column in product(ROWS, COLUMNS):
+        yield Cell(row, column, inputs.get(column, z), targets.get(column, x), dict(hyper.get(column, {})))
 
 
 def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:

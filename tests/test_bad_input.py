@@ -324,6 +324,16 @@ def test_the_warning_counts_the_anchors_without_a_positive() -> None:
         icon.loss("gaussian", "classes", on_no_positive="zero")(Z[:4], [0, 1, 1, 3])
 
 
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    for make, told in (
+        (lambda: icon.method("cross-entropy")((Z, W), [0]), "labels: got 1 entry, expected 8"),
+        (lambda: icon.method("cmc")([Z]), "input: got 1 view, expected"),
+        (lambda: icon.metrics.trustworthiness(X, Z[:1]), "z: got 1 row, expected 8"),
+    ):
+        with pytest.raises(ValueError, match=f"^{told}"):
+            make()
+
+
 def test_the_warning_points_at_the_call() -> None:
     with pytest.warns(UserWarning, match="without a positive") as caught:
         supcon()(Z[:4], [0, 1, 1, 3])

@@ -251,6 +251,14 @@ def test_parquet(tmp_path: Path) -> None:
         pd.DataFrame({"c": column}).to_parquet(path)
         with pytest.raises(ValueError, match=rf"^features: got .*{named}"):
             read_matrix(path)
+    times = pd.DataFrame({"t": pd.to_timedelta([1, 2], unit="s"), "d": pd.to_datetime(["2020-01-01", None])})
+    times.assign(x=[1.5, 2.5]).to_parquet(path)
+    assert read_features(path).notes == ["left out columns of dates or durations: t, d"]
+    with pytest.raises(ValueError, match=r"^features: got dates or durations in columns t of .* only \(--drop t\)"):
+        read_matrix(path, "t")
+    times.to_parquet(path)
+    with pytest.raises(ValueError, match=r"^features: got only dates or durations in t, d in "):
+        read_matrix(path)
     pd.DataFrame({"y": pd.array([2**60 + 1, None], "Int64")}).to_parquet(path)
     assert read_vector(path).tolist() == [2**60 + 1, None]
 

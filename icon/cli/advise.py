@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icon.cli.cluster_report import planar
-from icon.cli.fits import FILES, beside, labels_beside, options_of, say
-from icon.cli.output import check_output, palette, staged, versions, write_table
+from icon.cli.cluster_report import leading, planar
+from icon.cli.fits import FILES, beside, read_for, say
+from icon.cli.output import palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
-from icon.features import read_features
 
 OURS = ("index.html", "advice.csv")
 
@@ -27,11 +26,10 @@ def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> No
     given = {name: settings.pop(name) for name in FILES}
     if out.suffix:
         raise ValueError(f"out: got {out}, expected a folder (without a suffix)")
-    check_output(out, OURS)
     read_budget(settings["budget"])  # before a large file is read
-    read = read_features(given["features"], given["key"], options_of(False, table, given))
+    (read,), named = read_for(out, OURS, "csv", table, given)
     x, n = read.values, len(read.values)
-    named, pairs, graph = labels_beside(given, n, table["sep"]), beside(given, "pairs", n), beside(given, "graph", n)
+    pairs, graph = beside(given, "pairs", n), beside(given, "graph", n)
     if not quiet:
         say(read, named)
     labels = None if named is None else named.codes
@@ -108,10 +106,7 @@ def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:
     """A picture of points ``[m, d]`` in their two leading directions, coloured by ``codes [m]``, -1 in grey; base64."""
     from matplotlib.figure import Figure
 
-    if z.shape[1] > 2:
-        centred = np.asarray(z - z.mean(axis=0), dtype=np.float64)
-        z = centred @ np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
-    z = np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
+    z = leading(z) if z.shape[1] > 2 else np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
     figure = Figure(figsize=(3, 3), dpi=130)
     panel = figure.add_axes((0, 0, 1, 1))
     known = [*palette(int(codes.max(initial=-1)) + 1)]

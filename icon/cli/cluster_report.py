@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import entropy as entropies
 
-from icon._scales import centred_in_unit
+from icon import _checks as check
 from icon.cli.output import palette, versions
 from icon.estimators.clustering import Clustering
 from icon.estimators.diagnostics import Diagnostics
+from icon.nn.mappers import Principal
 
 OURS = ("assignments.csv", "assignments.npy", "assignments.parquet", "report.json", "clusters.png")
 LEARNED_MAP, SHOWN = 2000, 20_000  # points up to which the map is learned; points that a map of more shows
@@ -69,11 +70,14 @@ def planar(x: NDArray[Any], seed: int, verbose: bool = False) -> tuple[NDArray[n
     shown = np.arange(n, dtype=np.int64)
     if n > SHOWN:
         shown = np.sort(np.random.default_rng(seed).choice(n, SHOWN, replace=False))
-    centred = centred_in_unit(torch.from_numpy(np.asarray(x[shown], dtype=np.float64)))[0].numpy()
-    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :2]
-    z = np.zeros((len(shown), 2))
-    z[:, : vectors.shape[1]] = centred @ vectors
-    return shown, z, "PCA of " + (f"{SHOWN:,} of " if n > SHOWN else "") + f"{n:,} points"
+    return shown, leading(x[shown]), "PCA of " + (f"{SHOWN:,} of " if n > SHOWN else "") + f"{n:,} points"
+
+
+def leading(x: NDArray[Any]) -> NDArray[np.float64]:
+    """Points ``[n, 2]`` in the two leading principal directions of their features, in one unit."""
+    given = torch.from_numpy(np.asarray(x, dtype=np.float64))
+    z = Principal(given, 2)(given).double().numpy()
+    return np.pad(z, ((0, 0), (0, 2 - z.shape[1])))
 
 
 def draw(
@@ -134,7 +138,7 @@ def _map(panel: Any, z: NDArray[np.float64], labels: NDArray[np.int64], colours:
         members = z[labels == cluster]
         middle = members[np.abs(members - np.median(members, axis=0)).sum(axis=1).argmin()]
         panel.text(*middle, str(cluster), fontsize=9, weight="bold", ha="center", va="center", path_effects=halo)
-    panel.set_title(f"{len(np.unique(labels))} clusters: {name}", fontsize=10, loc="left")
+    panel.set_title(f"{check.counted(len(np.unique(labels)), 'cluster')}: {name}", fontsize=10, loc="left")
     panel.set_aspect("equal", adjustable="datalim")
     panel.set_xticks([])
     panel.set_yticks([])

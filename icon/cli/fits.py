@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,7 @@ def _read_for_map(
     out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any], column: str
 ) -> tuple[Features, Any, Labels | None]:
     """The features, what p is made from beside them, and the labels where some are given."""
-    plain = output.checked_form(out, maps.OURS, form) == ".npy"
-    read = read_features(given["features"], given["key"], options_of(plain, table, given))
-    n = len(read.values)
-    labels = labels_beside(given, n, table["sep"])
+    (read,), labels = read_for(out, maps.OURS, form, table, given)
     name = {"classes": "labels", "data-label": "labels", "pairs": "pairs", "graph": "graph"}.get(column)
     if name is not None and given[name] is None:
         raise ValueError(f"{name}: got no file, expected --{name} FILE for the column {column}")
@@ -81,13 +79,13 @@ def _read_for_map(
             raise ValueError(f"{other}: got {given[other]} for the column {column}, expected the column {other}")
     if name == "labels":
         return read, None if labels is None else labels.codes, labels
-    return read, None if name is None else beside(given, name, n), labels
+    return read, None if name is None else beside(given, name, len(read.values)), labels
 
 
 def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **given: Any) -> None:
     """Write the clusters of features, as `embed` does a map, and print their scores where labels are given."""
     with joined() as (group, is_first):
-        read, y = on_all(partial(_read_for_clusters, out, form, table, given), group)
+        read, y = on_all(partial(read_for, out, report.OURS, form, table, given), group)
         spaces = [each.values for each in read]
         began = time.perf_counter()
         model = Clustering(
@@ -119,27 +117,25 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
         print(json.dumps(shown), file=sys.stderr)
 
 
-def _read_for_clusters(
-    out: Path | None, form: str, table: dict[str, Any], given: dict[str, Any]
+def read_for(
+    out: Path | None, ours: Sequence[str], form: str, table: dict[str, Any], given: dict[str, Any]
 ) -> tuple[list[Features], Labels | None]:
-    """The features of each space, and the labels where some are given."""
-    plain = output.checked_form(out, report.OURS, form) == ".npy"
-    options = options_of(plain, table, given)
-    read = [read_features(path, given["key"], options) for path in given["features"]]
-    for path, each in zip(given["features"], read, strict=True):
+    """The features of each file, and the labels where some are given; refused where ``out`` could not be written."""
+    paths = [given["features"]] if isinstance(given["features"], str) else given["features"]
+    is_array = output.checked_form(out, ours, form) == ".npy"  # which holds no names
+    if is_array and table["id"] is not None:
+        raise ValueError(
+            f"id: got {table['id']} and an output .npy, expected an output with named columns, such as .csv"
+        )
+    _refuse_idle({**given, **table}, paths)
+    read = [read_features(path, given["key"], TableOptions(**table)) for path in paths]
+    for path, each in zip(paths, read, strict=True):
         if each.ids is not None and read[0].ids is not None and not np.array_equal(each.ids, read[0].ids):
-            raise ValueError(
-                f"id: got different ids in {path}, expected those of {given['features'][0]}, in their order"
-            )
-    return read, labels_beside(given, len(read[0].values), table["sep"])
-
-
-def labels_beside(given: dict[str, Any], n: int, sep: str | None) -> Labels | None:
-    """The labels of n points; None without a file of them."""
+            raise ValueError(f"id: got different ids in {path}, expected those of {paths[0]}, in their order")
     if given["labels"] is None:
-        return None
-    how = TableOptions(sep=sep, header=given["labels_header"])
-    return classes_of(read_vector(given["labels"], given["labels_key"], how, expected=n), "labels", n)
+        return read, None
+    n, how = len(read[0].values), TableOptions(sep=table["sep"], header=given["labels_header"])
+    return read, classes_of(read_vector(given["labels"], given["labels_key"], how, expected=n), "labels", n)
 
 
 def beside(given: dict[str, Any], name: str, n: int) -> Any:
@@ -155,21 +151,15 @@ def beside(given: dict[str, Any], name: str, n: int) -> Any:
         raise ValueError(re.sub("^labels", name, words)) from None
 
 
-def options_of(plain: bool, table: dict[str, Any], given: dict[str, Any]) -> TableOptions:
-    """What is known of the table; ``plain``: the output is an array, which holds no names."""
-    if plain and table["id"] is not None:
-        raise ValueError(
-            f"id: got {table['id']} and an output .npy, expected an output with named columns, such as .csv"
-        )
-    files = [given["features"]] if isinstance(given["features"], str) else given["features"]
-    labels = [given["labels"]] if given["labels"] else []
+def _refuse_idle(options: dict[str, Any], files: list[str]) -> None:
+    """Raise ValueError for an option that says nothing of the files that are given."""
+    labels = [options["labels"]] if options["labels"] else []
     for name, idle in _IDLE.items():
-        value, option = {**given, **table}.get(name), name.replace("_", "-")
+        value, option = options[name], name.replace("_", "-")
         paths = labels if name.startswith("labels") else files + labels if name == "sep" else files
         if value is not None and {Path(path).suffix.lower() for path in paths} <= idle:
             what = f"{value!r} for {', '.join(paths) or 'no file'}"
             raise ValueError(f"{option}: got {what}, expected no --{option}, which says nothing of such a file")
-    return TableOptions(**table)
 
 
 _TYPED = {".npy", ".npz", ".safetensors", ".parquet"}
@@ -184,8 +174,8 @@ def say(read: Features, labels: Labels | None = None) -> None:
         print(note if note.startswith("warning: ") else f"note: {note}", file=sys.stderr)
     n, d = read.values.shape
     header = "" if read.header is None else f", header: {'yes' if read.header else 'no'}"
-    classes = "" if labels is None else f", labels: {len(labels.names):,} classes"
-    print(f"{n:,} rows × {d:,} columns{header}{classes}", file=sys.stderr)
+    classes = "" if labels is None else f", labels: {check.counted(len(labels.names), 'class', ',')}"
+    print(f"{check.counted(n, 'row', ',')} × {check.counted(d, 'column', ',')}{header}{classes}", file=sys.stderr)
 
 
 def _with_ids(table: pd.DataFrame, read: Features) -> pd.DataFrame:

@@ -23,7 +23,7 @@ def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel) -> l
     """
     views = list(input)
     if len(views) < 2:
-        raise ValueError(f"input: got {len(views)} views, expected a tensor or at least two")
+        raise ValueError(f"input: got {check.counted(len(views), 'view')}, expected a tensor or at least two")
     may_be_logits = p.column == "data-label" and q.takes_logits
     for k, view in enumerate(views):
         try:

@@ -237,8 +237,7 @@ def _local(target: Any, sizes: list[int], name: str = "target") -> list[Any]:
     pair = target if isinstance(target, tuple) and len(target) == 2 else (target,)
     parts = [part if sp.issparse(part) else check.as_tensor(part, name) for part in pair]
     for part, n in zip(parts, (sizes[0], sizes[-1]), strict=False):
-        if part.shape[0] != n:
-            raise ValueError(f"{name}: got {part.shape[0]} rows, expected {n} (one per point of this rank)")
+        check.as_many(part.shape[0], n, name, "row", "point of this rank")
     return parts
 
 

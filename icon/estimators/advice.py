@@ -134,7 +134,7 @@ def advise(
         raise TypeError("X: got a sparse matrix, expected dense features (n, f)")
     x = validated(Embedding(), X, ensure_min_samples=2)
     if len(x) < FEWEST:
-        raise ValueError(f"X: got {len(x)} points, expected at least {FEWEST}")
+        raise ValueError(f"X: got {check.counted(len(x), 'point')}, expected at least {FEWEST}")
     given = _given(len(x), y, pairs, graph)
     seed = draw_seed(random_state)
     sources, wanted = tuple(given), check.count(rounds, "rounds")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -84,6 +85,7 @@ def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
     options = {"dtype": [np.float64, np.float32], "ensure_all_finite": False, "accept_sparse": "csr", **options}
     if X is None:
         raise ValueError("X: got None, expected features (n, f)")
+    _refuse_times(X)
     try:
         x = validate_data(estimator, plain(X), **options)
     except (ValueError, TypeError) as error:
@@ -94,6 +96,16 @@ def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
         return distances.prepared(x, "X", "sqeuclidean")
     check.matrix(x, "X")
     return x
+
+
+def _refuse_times(X: Any) -> None:
+    """Raise TypeError for dates and durations, which would count as numbers of whatever unit they are kept in."""
+    dtypes = {"": getattr(X, "dtype", None)}
+    if isinstance(X, pd.DataFrame):
+        dtypes = {f" in column {name}": dtype for name, dtype in X.dtypes.items()}
+    for where, dtype in dtypes.items():
+        if getattr(dtype, "kind", None) in ("m", "M"):
+            raise TypeError(f"X: got dates or durations ({dtype}){where}, expected numbers")
 
 
 def _in_one_line(error: Exception) -> str:
@@ -257,7 +269,9 @@ def read(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> Any:
     if reset:
         estimator.n_features_in_ = X.shape[1]
     elif X.shape[1] != estimator.n_features_in_:
-        raise ValueError(f"X: got {X.shape[1]} features, expected {estimator.n_features_in_} as in fit")
+        raise ValueError(
+            f"X: got {check.counted(X.shape[1], 'feature')}, expected {estimator.n_features_in_} as in fit"
+        )
     return X
 
 

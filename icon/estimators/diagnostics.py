@@ -61,7 +61,7 @@ class Diagnostics:
     def __str__(self) -> str:
         """A reading in words, a sentence a line."""
         sizes = f"{min(self.sizes)} to {max(self.sizes)} points"
-        lines = [f"{self.n_points} points are in {self.n_clusters} clusters of {sizes}."]
+        lines = [f"{self.n_points} points are in {check.counted(self.n_clusters, 'cluster')} of {sizes}."]
         if self.empty:
             lines.append(f"Without a point: {len(self.empty)} of the clusters. There may be fewer.")
         if self.effective_clusters < UNEVEN * self.n_clusters:

@@ -37,7 +37,7 @@ def read_spaces(estimator: Any, X: Any, reset: bool = True, least: int = 1) -> l
         for name in FITTED:
             vars(estimator).pop(name, None)
     elif len(given) != (expected := len(getattr(estimator, "space_widths_", [0]))):
-        raise ValueError(f"X: got {len(given)} feature spaces, expected {expected} as in fit")
+        raise ValueError(f"X: got {check.counted(len(given), 'feature space')}, expected {expected} as in fit")
     if len(given) == 1:
         return [read(estimator, given[0], reset, least)]
     names = {} if reset else dict(estimator.space_names_)

@@ -58,7 +58,8 @@ COLUMNS = {
     )
 }
 
-_CONTRASTIVE = ("pairs", "cross-modal", "classes")
+#: The scale of a Gaussian by its metric, where none is given.
+_SCALES = {"sqeuclidean": {"sigma": sqrt(0.5)}, "cosine": {"temperature": 0.1}, "dot": {"temperature": 1.0}}
 #: Where self belongs to the support: a kernel of the features under clusters (K-means), the variance of VI-Reg.
 _WITH_SELF = (("clusters", "gaussian"), ("clusters", "student-t"), ("gaussian-wide", "pairs"))
 
@@ -161,18 +162,13 @@ def _q_defaults(row: str, column: str, given: dict[str, Any]) -> dict[str, Any]:
     """The similarity that the field uses for a column: cosine between views, dot with prototypes, else Euclidean."""
     if not row.startswith("gaussian"):
         return {}
-    euclidean = (
-        "sigma" in given or (row != "gaussian" and column == "pairs") or column not in (*_CONTRASTIVE, "data-label")
-    )
-    metric = given.get("metric")
-    if metric is None:
-        metric = (
-            "sqeuclidean" if euclidean and "temperature" not in given else "dot" if column == "data-label" else "cosine"
-        )
+    is_of_views = column in ("cross-modal", "classes") or (row, column) == ("gaussian", "pairs")
+    is_product = "sigma" not in given and (is_of_views or column == "data-label")
+    usual = "dot" if column == "data-label" else "cosine"
+    metric = given.get("metric") or (usual if is_product or "temperature" in given else "sqeuclidean")
     defaults: dict[str, Any] = {"metric": metric}
     if row == "gaussian-wide":
         defaults["partition"] = "mean"
-    if row == "gaussian" and "sigma" not in given and "temperature" not in given:
-        scale = {"sqeuclidean": ("sigma", sqrt(0.5)), "cosine": ("temperature", 0.1), "dot": ("temperature", 1.0)}
-        defaults.update([scale[metric]])
+    if row == "gaussian" and not given.keys() & {"sigma", "temperature"}:
+        defaults |= _SCALES[check.choice(metric, "metric", tuple(_SCALES))]
     return defaults

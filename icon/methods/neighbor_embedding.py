@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sqrt
 
+from icon import _checks as check
 from icon import p, q
 from icon.core.loss import Loss
 from icon.methods.registry import register_method as method
@@ -85,7 +86,5 @@ def line(temperature: float = 1.0) -> Loss:
 @method("deepwalk", "DeepWalk", cell=("gaussian", "graph"), family=FAMILY, cite="perozzi2014deepwalk", relation=CE,
        variant="Gaussian (context vectors) × Graph kernel, walks", sets=("walks",))  # fmt: skip
 def deepwalk(window: int = 10, temperature: float = 1.0) -> Loss:
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-        raise ValueError(f"window: got {window!r}, expected an integer >= 1")
-    walked = p.Graph().walks(window)
+    walked = p.Graph().walks(check.count(window, "window"))
     return Loss(walked, q.Gaussian("dot", temperature=temperature), anchor_weights="stationary")

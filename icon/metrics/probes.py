@@ -137,8 +137,7 @@ def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
 
 def _both(x: ArrayLike, z: ArrayLike) -> tuple[Tensor, Tensor]:
     first, second = double_matrix(x, "x"), double_matrix(z, "z")
-    if len(first) != len(second):
-        raise ValueError(f"z: got {len(second)} rows, expected {len(first)} (one per row of x)")
+    check.as_many(len(second), len(first), "z", "row", "row of x")
     return first, second
 
 

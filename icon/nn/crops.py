@@ -38,8 +38,7 @@ def multi_crop(
     every, stacked = _alike(views, "views"), _alike(codes, "codes")
     if len(every) < max(2, len(stacked)):
         raise ValueError(f"views: got {len(every)}, expected at least {max(2, len(stacked))}")
-    if len(every[0]) != len(stacked[0]):
-        raise ValueError(f"codes: got {len(stacked[0])} rows, expected {len(every[0])} (one per point of a view)")
+    check.as_many(len(stacked[0]), len(every[0]), "codes", "row", "point of a view")
     total = torch.stack(stacked).sum(dim=0)
     predicted = [len(stacked) - (v < len(stacked)) for v in range(len(every))]
     # One global view alone predicts nothing: its target is any, and counts nothing.

@@ -47,8 +47,8 @@ class Lookup(nn.Module):
         check.count(d, "d")
         if start is not None and start.shape != (n, d):
             raise ValueError(f"start: got shape {tuple(start.shape)}, expected {(n, d)}")
-        if features is not None and len(features) != n:
-            raise ValueError(f"features: got {len(features)} rows, expected {n} (one per point)")
+        if features is not None:
+            check.as_many(len(features), n, "features", "row", "point")
         self.weight = nn.Parameter(1e-4 * torch.randn(n, d) if start is None else start.detach().clone())
         self.register_buffer("features", features, persistent=False)
         self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)

@@ -84,7 +84,9 @@ def _balanced_over_ranks(
         s = check.matrix(scores, "scores", may_be_empty=True)
         weights = torch.ones_like(s[:, 0]) if row_weights is None else check.as_tensor(row_weights, "row_weights").to(s)
         if weights.shape != s.shape[:1]:
-            raise ValueError(f"row_weights: got shape {tuple(weights.shape)}, expected {len(s)} numbers")
+            raise ValueError(
+                f"row_weights: got shape {tuple(weights.shape)}, expected {check.counted(len(s), 'number')}"
+            )
         return s, weights
 
     (every, mine), (weights, _) = (exchange.rows_of_all(x, ranks) for x in exchange.checked(given, ranks))
@@ -181,8 +183,7 @@ class Centering(nn.Module):
 
     def _given(self, logits: Any, may_be_empty: bool = False) -> Tensor:
         t = check.matrix(logits, "logits", may_be_empty=may_be_empty)
-        if t.shape[1] != len(self.center):
-            raise ValueError(f"logits: got {t.shape[1]} columns, expected {len(self.center)} (one per prototype)")
+        check.as_many(t.shape[1], len(self.center), "logits", "column", "prototype")
         return t
 
     def _mean(self, t: Tensor) -> Tensor:
@@ -234,8 +235,8 @@ def concentration(
     labels = check.integers(assignments, "assignments", len(points)).to(points.device)
     if centres.shape[1] != points.shape[1] or int(labels.max()) >= len(centres):
         raise ValueError(
-            f"prototypes: got shape {tuple(centres.shape)}, expected {points.shape[1]} columns and a row for each of "
-            f"the assignments 0..{int(labels.max())}"
+            f"prototypes: got shape {tuple(centres.shape)}, expected {check.counted(points.shape[1], 'column')} "
+            f"and a row for each of the assignments 0..{int(labels.max())}"
         )
     if check.number(smoothing, "smoothing") < 1:
         raise ValueError(f"smoothing: got {smoothing:g}, expected a number >= 1")

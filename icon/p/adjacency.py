@@ -157,7 +157,9 @@ def _of_sparse_tensor(target: Tensor, name: str) -> sp.coo_array:
 def _of_array(target: Any, name: str, sets: Sets) -> sp.coo_array:
     """A dense matrix of weights, or an edge list: what has two rows of integers, unless that is the size of p."""
     if _ndim(target) == 1:
-        raise ValueError(f"{name}: got {len(target)} entries in one dimension, such as labels, expected {FORMS}")
+        raise ValueError(
+            f"{name}: got {check.counted(len(target), 'entry')} in one dimension, such as labels, expected {FORMS}"
+        )
     tensor = check.as_tensor(target, name)
     shape = tuple(tensor.shape)
     if len(shape) == 2 and 2 in shape and shape[0] != shape[1] and shape != (sets.n, sets.m):
@@ -223,7 +225,9 @@ def _numbers(value: Any, name: str) -> NDArray[Any]:
 
 def _refuse_other_size(nodes: int | None, name: str, sets: Sets) -> None:
     if nodes is not None and sets.n not in (None, nodes):
-        raise ValueError(f"{name}: got a graph of {nodes} nodes, expected {sets.n}, one for each point")
+        raise ValueError(
+            f"{name}: got a graph of {check.counted(nodes, 'node')}, expected {sets.n}, one for each point"
+        )
 
 
 def _refuse_other_names(target: Any, name: str) -> None:

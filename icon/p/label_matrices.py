@@ -38,8 +38,8 @@ def label_matrix(target: Any, name: str, length: int | None) -> Labels:
         labels = check.matrix(target, name).detach()
         labels = labels.to(precise(labels.device))
         wrong = check.values_matter(labels) and bool((labels < 0).any())
-    if length is not None and labels.shape[0] != length:
-        raise ValueError(f"{name}: got {labels.shape[0]} rows, expected {length} (one per row of the input)")
+    if length is not None:
+        check.as_many(labels.shape[0], length, name, "row")
     if wrong:
         where = check.some(np.unique((_as_scipy(labels) < 0).nonzero()[0]).tolist())
         raise ValueError(f"{name}: got negative entries in rows {where}, expected finite numbers >= 0")

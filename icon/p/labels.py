@@ -108,8 +108,7 @@ class _Members(Distribution):
         if target is None and not self.may_be_aligned:
             return views, target
         keys = torch.arange(n, device=views[0].device) if target is None else check.as_tensor(target, self.noun)
-        if len(keys) != n:
-            raise ValueError(f"{self.noun}: got {len(keys)} entries, expected {n} (one per point, for all its views)")
+        check.as_many(len(keys), n, self.noun, "entry", "point, for all its views")
         return [torch.cat(views)], torch.cat([keys] * len(views))
 
 

@@ -60,8 +60,8 @@ class _Spatial(Distribution):
         else:
             xa, xb = read(pair[0], "features[0]"), read(pair[1], "features[1]")
         for x, expected in ((xa, sets.n), (xb, sets.m)):
-            if expected is not None and x.shape[0] != expected:
-                raise ValueError(f"features: got {x.shape[0]} rows, expected {expected} (one per row of the input)")
+            if expected is not None:
+                check.as_many(x.shape[0], expected, "features", "row")
         if xa.shape[1] != xb.shape[1]:
             raise ValueError(f"features: got {xa.shape[1]} and {xb.shape[1]} columns, expected the same number")
         return xa, xb

@@ -268,7 +268,8 @@ def _some(negatives: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         without = int((negatives == 0).sum())
         if without:
             raise ValueError(
-                f"target: got {without} anchors whose candidates are all positives, expected some negatives"
+                f"target: got {check.counted(without, 'anchor')} whose candidates are all positives, "
+                "expected some negatives"
             )
     return negatives
 

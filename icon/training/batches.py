@@ -122,8 +122,7 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
         if isinstance(target, Rows):
             raise TypeError("target: got prepared rows with batch_size, expected labels: a batch makes its own rows")
         labels = check.as_tensor(target, "labels")
-        if len(labels) != n:
-            raise ValueError(f"labels: got {len(labels)} entries, expected {n} (one per row of the inputs)")
+        check.as_many(len(labels), n, "labels", "entry", "row of the inputs")
         return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
     sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)

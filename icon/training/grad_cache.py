@@ -68,7 +68,9 @@ class GradCache:
         views = list(input) if isinstance(input, (tuple, list)) else [input]
         encoders = self.encoders * len(views) if len(self.encoders) == 1 else self.encoders
         if len(encoders) != len(views):
-            raise ValueError(f"input: got {len(views)} views, expected {len(encoders)}, one for each encoder")
+            raise ValueError(
+                f"input: got {check.counted(len(views), 'view')}, expected {len(encoders)}, one for each encoder"
+            )
         passes = [_Pass(encoder, view, self.chunk) for encoder, view in zip(encoders, views, strict=True)]
         leaves = [each.embeddings() for each in passes]
         whole = tuple(leaves) if isinstance(input, (tuple, list)) else leaves[0]

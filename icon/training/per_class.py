@@ -67,7 +67,7 @@ class MPerClassBatchSampler(Sampler[list[int]]):
         if self.batch_size > most:
             raise ValueError(
                 f"batch_size: got {batch_size}, expected at most {most}, per_class={self.per_class} of each of the "
-                f"{len(self._members)} classes (a greater per_class allows more)"
+                f"{check.counted(len(self._members), 'class')} (a greater per_class allows more)"
             )
 
     def _large_enough(self, labels: Tensor) -> list[list[int]]:

@@ -99,7 +99,9 @@ class Queue(nn.Module):
         """Rows of as many columns as those in the queue."""
         given = check.matrix(x, name, may_be_empty=may_be_empty)
         if given.shape[1] != self.held.shape[1]:
-            raise ValueError(f"{name}: got {given.shape[1]} columns, expected {self.held.shape[1]} as in the queue")
+            raise ValueError(
+                f"{name}: got {check.counted(given.shape[1], 'column')}, expected {self.held.shape[1]} as in the queue"
+            )
         return given
 
     def beside(self, keys: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "m d"], tuple[Tensor, Tensor]]:

@@ -270,3 +270,11 @@ def test_a_signal_leaves_nothing_behind(ending: str, folder: Path) -> None:
     process.send_signal(getattr(signal, ending))
     assert process.wait(60) == 128 + getattr(signal, ending)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_map_of_wide_features_makes_no_matrix_of_them() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 30_000)) * np.linspace(9, 1, 20)[:, None]
+    _, z, name = cluster_report.planar(x, seed=0)
+    u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    assert np.abs(np.corrcoef(z.T, (u * s)[:, :2].T)[:2, 2:].diagonal()) == pytest.approx([1, 1], abs=1e-4)
+    assert name == "PCA of 20 points"

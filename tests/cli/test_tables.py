@@ -40,6 +40,8 @@ def test_it_says_what_it_understood() -> None:
     assert done.stderr.splitlines() == ["60 rows × 3 columns, header: no"]
     np.save("x.npy", X)
     assert invoke(["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 3 columns"]
+    np.save("x.npy", X[:, :1])
+    assert invoke(["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 1 column"]
 
 
 @pytest.mark.slow

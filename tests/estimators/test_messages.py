@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -50,6 +51,16 @@ def test_a_fit_that_was_not_made_is_told_as_scikit_learn_does(tmp_path: Path) ->
         (np.ones(9), {}, "X: Expected 2D array, got 1D array instead: Reshape"),
         (None, {}, "X: got None, expected features"),
         (np.ones((9, 2)) * 1j, {}, "X: Complex data not supported$"),
+        (
+            np.ones((9, 2), "m8[s]"),
+            {},
+            r"X: got dates or durations \(timedelta64\[s\]\), expected numbers$",
+        ),
+        (
+            pd.DataFrame({"a": np.ones(9), "t": np.ones(9, "m8[s]")}),
+            {},
+            r"X: got dates or durations \(.*\) in column t,",
+        ),
         ("abc", {}, "X: could not convert string to float"),
         (np.eye(9), {"device": None}, "device: got None, expected 'auto'"),
         (np.eye(9), {"device": "meta"}, "device: got 'meta'|features: got a tensor on the meta device"),

@@ -298,6 +298,7 @@ def test_repr_shows_what_differs_from_the_defaults() -> None:
         (lambda: icon.loss("tsne", "student t"), r"^row: got 'tsne'"),
         (lambda: icon.loss("student-t", "student t"), r"^column: got 'student t' \(did you mean 'student-t'"),
         (lambda: icon.loss("Student-T", "nearest"), r"^row: got 'Student-T' \(did you mean 'student-t'"),
+        (lambda: icon.loss("gaussian", "pairs", metric="cosin"), r"^metric: got 'cosin' \(did you mean 'cosine'"),
     ],
 )
 def test_unknown_names_suggest_the_nearest(make: Any, message: str) -> None:
@@ -311,6 +312,8 @@ def test_unknown_hyper_parameters_name_the_known_ones() -> None:
         icon.loss("gaussian", "pairs", temprature=0.1)
     with pytest.raises(TypeError, match=r"^perplexity: unknown hyper-parameter"):
         icon.method("simclr", perplexity=30)
+    with pytest.raises(ValueError, match=r"^window: got 0, expected an integer >= 1"):
+        icon.method("deepwalk", window=0)
     with pytest.raises(TypeError, match=r"^label_smoothing: unknown"):
         icon.method("harmonic", label_smoothing=0.1)
 
