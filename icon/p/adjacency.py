@@ -58,7 +58,7 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
         raise ValueError(f"{name}: got duplicate edges, for example {twice}, expected each edge once")
     canonical.sort_indices()
     canonical.eliminate_zeros()
-    return canonical
+    return canonical.astype(np.float64, copy=False)  # in which sums of large integers do not wrap around
 
 
 def is_matrix(target: Any) -> bool:

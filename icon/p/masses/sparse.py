@@ -80,9 +80,8 @@ class Sparse(Valued, OfEdges):
         if not weights.has_sorted_indices:
             weights = weights.sorted_indices()
         sums = np.asarray(weights.sum(axis=1)).ravel()
-        scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
-        values = np.repeat(scale, np.diff(weights.indptr))
-        values *= weights.data
+        values = np.repeat(np.where(sums > 0, sums, 1.0), np.diff(weights.indptr))
+        np.divide(weights.data, values, out=values)  # the inverse of a sum of the smallest numbers would be infinite
         return Sparse.of(sp.csr_array((values, weights.indices, weights.indptr), shape=weights.shape))
 
     @property
