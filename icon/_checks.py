@@ -151,16 +151,18 @@ def with_numbers(tensor: Tensor, name: str) -> Tensor:
 def integers(value: Any, name: str, length: int | None = None, below: int | None = None) -> Tensor:
     """A vector ``[n]`` of non-negative integers (labels, instance ids) as int64, where given all below a number."""
     tensor = value if type(value) is Tensor and value.dtype is torch.int64 else as_tensor(value, name)
+    if not isinstance(value, Tensor):
+        tensor = tensor.clone()  # nobody would notice if an array that autograd keeps were filled anew
     if tensor.ndim != 1:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected one dimension (n,)")
+    if tensor.numel() == 0 and length != 0:
+        raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if tensor.dtype is not torch.int64:
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
         if tensor.dtype is torch.uint64 and values_matter(tensor) and bool((tensor.to(torch.int64) < 0).any()):
             raise ValueError(f"{name}: got numbers above 2^63 - 1, expected integers that fit 64 bits with a sign")
         tensor = tensor.to(torch.int64)
-    if tensor.numel() == 0 and length != 0:
-        raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         raise ValueError(f"{name}: got {tensor.shape[0]} entries, expected {length} (one per row of the input)")
     if not values_matter(tensor) or len(tensor) == 0:
