@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
@@ -146,6 +147,25 @@ def with_numbers(tensor: Tensor, name: str) -> Tensor:
             f"{name}: got a tensor on the meta device, which holds no numbers, expected one on another device"
         )
     return tensor
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor, on the CPU and without gradient, also where a transform of `torch.func` has wrapped it.
+
+    Raises:
+        TypeError: it is a batch of tensors, each of which would have numbers of its own.
+    """
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            raise TypeError(
+                "target: got one for each of a batch of torch.func.vmap, expected the same for all: of this p no batch "
+                "can be made"
+            )
+        tensor = functorch.get_unwrapped(tensor)
+    with torch._C._DisableFuncTorch():  # also of a tensor from outside, any operation would wrap the result
+        found: NDArray[Any] = tensor.detach().cpu().numpy()
+    return found
 
 
 def integers(value: Any, name: str, length: int | None = None, below: int | None = None) -> Tensor:

@@ -162,7 +162,7 @@ class Symmetrize:
         merged = _with_transpose(rows, self.how)
         mass, uniform = np.asarray(merged.sum(axis=1)).ravel(), rows.masses.uniform_mass
         # The uniform part of the joint must be one constant to stay a number per row.
-        spread = np.zeros_like(mass) if uniform is None else (rows.marginal * uniform).cpu().numpy()
+        spread = np.zeros_like(mass) if uniform is None else check.array(rows.marginal * uniform)
         if np.ptp(spread) > 1e-12 * spread.max():
             raise ValueError("symmetrize: got a debiased p with unequal rows, expected debias after symmetrize")
         mass = mass + spread
@@ -204,7 +204,7 @@ class Mix:
         exclude, notes = rows.support.exclude_self and other.support.exclude_self, rows.notes + other.notes
         shares = [(share, masses.own_part) for share, masses in both]
         if not any(_grows(masses) for _, masses in shares):
-            first, second = (sp.diags_array(share.cpu().numpy()) @ masses.to_scipy() for share, masses in shares)
+            first, second = (sp.diags_array(check.array(share)) @ masses.to_scipy() for share, masses in shares)
             mixed = rows.from_scipy(first + second, exclude, offset=rows.support.offset, marginal=marginal, notes=notes)
         else:
             parts = Mixture(tuple(masses.scaled(share.to(masses.sums())) for share, masses in shares))
@@ -232,7 +232,7 @@ def _with_transpose(rows: Rows, how: str) -> sp.csr_array:
     """The mean, the larger or the smaller of ``P_ij`` and ``P_ji``, with P weighted by the anchors; some rows at a
     time, since a sum of sparse matrices takes several copies of them."""
     joint = rows.to_scipy()
-    joint.data *= np.repeat(rows.marginal.cpu().numpy(), np.diff(joint.indptr))
+    joint.data *= np.repeat(check.array(rows.marginal), np.diff(joint.indptr))
     flipped, n = sp.csr_array(joint.T), rows.n
     merge: Callable[[Any, Any], Any] = {
         "average": lambda a, b: (a + b) / 2,

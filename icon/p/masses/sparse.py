@@ -124,8 +124,8 @@ class Sparse(Valued, OfEdges):
 
     def to_scipy(self) -> sp.csr_array:
         short = np.int32 if max(self.m, len(self.indices)) < 2**31 else np.int64
-        indptr, indices = (x.cpu().numpy().astype(short) for x in (self.indptr, self.indices))
-        return sp.csr_array((self.values.detach().cpu().numpy().copy(), indices, indptr), shape=(self.n, self.m))
+        indptr, indices = (check.array(x).astype(short) for x in (self.indptr, self.indices))
+        return sp.csr_array((check.array(self.values).copy(), indices, indptr), shape=(self.n, self.m))
 
     def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
         row, col, mass = self.edges(start, stop)
