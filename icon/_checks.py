@@ -66,7 +66,11 @@ def values_matter(tensor: Tensor) -> bool:
     # A compiler or a transform, as in `is_traced`, written out: this runs several times in every call of a loss.
     if not _enabled or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
-    return not tensor.is_meta and type(tensor) in _WITH_VALUES
+    if tensor.is_meta:
+        return False
+    # A subclass that takes operations over may have no values; others are tensors under another name.
+    kind = type(tensor)
+    return kind in _WITH_VALUES or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
 
 
 _WITH_VALUES = (Tensor, torch.nn.Parameter)
