@@ -1,8 +1,21 @@
-"""A property that is computed once per object: `functools.cached_property` without its lock, which compilers refuse."""
+"""What is computed once per object: `functools.cached_property` without its lock, which compilers refuse."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+def of_ordinary_tensors(compute: Callable[[], T]) -> T:
+    """What is computed in inference mode and kept: a later gradient does not take the tensors of that mode."""
+    with torch.inference_mode(False), torch.no_grad():
+        return compute()
+
 
 if TYPE_CHECKING:
     from functools import cached_property as cached
@@ -17,9 +30,13 @@ else:
         def __get__(self, owner, kind=None):
             if owner is None:
                 return self
-            value = self.compute(owner)
+            # A compiler refuses to tell whether it is in inference mode.
+            if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+                value = of_ordinary_tensors(partial(self.compute, owner))
+            else:
+                value = self.compute(owner)
             object.__setattr__(owner, self.name, value)
             return value
 
 
-__all__ = ["cached"]
+__all__ = ["cached", "of_ordinary_tensors"]

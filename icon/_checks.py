@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
@@ -65,7 +66,11 @@ def values_matter(tensor: Tensor) -> bool:
     # A compiler or a transform, as in `is_traced`, written out: this runs several times in every call of a loss.
     if not _enabled or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
-    return not tensor.is_meta and type(tensor) in _WITH_VALUES
+    if tensor.is_meta:
+        return False
+    # A subclass that takes operations over may have no values; others are tensors under another name.
+    kind = type(tensor)
+    return kind in _WITH_VALUES or kind.__torch_dispatch__ is Tensor.__torch_dispatch__
 
 
 _WITH_VALUES = (Tensor, torch.nn.Parameter)
@@ -160,19 +165,40 @@ def with_numbers(tensor: Tensor, name: str) -> Tensor:
     return tensor
 
 
+def array(tensor: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor, on the CPU and without gradient, also where a transform of `torch.func` has wrapped it.
+
+    Raises:
+        TypeError: it is a batch of tensors, each of which would have numbers of its own.
+    """
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            raise TypeError(
+                "target: got one for each of a batch of torch.func.vmap, expected the same for all: of this p no batch "
+                "can be made"
+            )
+        tensor = functorch.get_unwrapped(tensor)
+    with torch._C._DisableFuncTorch():  # also of a tensor from outside, any operation would wrap the result
+        found: NDArray[Any] = tensor.detach().cpu().numpy()
+    return found
+
+
 def integers(value: Any, name: str, length: int | None = None, below: int | None = None) -> Tensor:
     """A vector ``[n]`` of non-negative integers (labels, instance ids) as int64, where given all below a number."""
     tensor = value if type(value) is Tensor and value.dtype is torch.int64 else as_tensor(value, name)
+    if not isinstance(value, Tensor):
+        tensor = tensor.clone()  # nobody would notice if an array that autograd keeps were filled anew
     if tensor.ndim != 1:
         raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected one dimension (n,)")
+    if tensor.numel() == 0 and length != 0:
+        raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if tensor.dtype is not torch.int64:
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
             raise TypeError(f"{name}: got dtype {tensor.dtype}, expected integers")
         if tensor.dtype is torch.uint64 and values_matter(tensor) and bool((tensor.to(torch.int64) < 0).any()):
             raise ValueError(f"{name}: got numbers above 2^63 - 1, expected integers that fit 64 bits with a sign")
         tensor = tensor.to(torch.int64)
-    if tensor.numel() == 0 and length != 0:
-        raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if length is not None and tensor.shape[0] != length:
         as_many(tensor.shape[0], length, name, "entry")
     if not values_matter(tensor) or len(tensor) == 0:

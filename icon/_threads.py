@@ -66,8 +66,8 @@ def paying(work: Callable[[], int]) -> Iterator[None]:
         yield
 
 
-class _Setting:
-    """A setting of the process that fits in several threads change: the last one restores what the first one found.
+class Setting:
+    """A setting of the process that several threads change for a while: the last one restores what the first one found.
 
     Some libraries keep it for each thread, so that each thread also restores its own.
     """
@@ -110,4 +110,4 @@ def _write_pools(threads: int | dict[str, int]) -> None:
             pool.set_num_threads(number)
 
 
-_TORCH, _POOLS = _Setting(torch.get_num_threads, torch.set_num_threads), _Setting(_read_pools, _write_pools)
+_TORCH, _POOLS = Setting(torch.get_num_threads, torch.set_num_threads), Setting(_read_pools, _write_pools)

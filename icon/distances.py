@@ -42,7 +42,7 @@ def needed(x: Any, metric: Metric) -> bool:
 def prepared(x: Any, name: str, metric: Metric) -> Rows:
     """Validated features ``[n, d]``, or given distances ``[n, n]``, in double precision, sparse ones as CSR."""
     if not sp.issparse(x):
-        x = check.matrix(x, name).detach().cpu().double().numpy()
+        x = check.array(check.matrix(x, name).cpu().double())
         if metric == "precomputed" and x.shape[0] != x.shape[1]:
             raise ValueError(f"{name}: got shape {x.shape} with metric='precomputed', expected distances (n, n)")
         if metric == "precomputed" and (x < 0).any():

@@ -136,3 +136,15 @@ def test_a_tensor_without_numbers_is_refused(result: str) -> None:
 def test_unsigned_labels(dtype: type) -> None:
     z = torch.randn(N, 5)
     assert icon.method("supcon")(z, IDS.astype(dtype)).item() == icon.method("supcon")(z, IDS).item()
+
+
+def test_a_tensor_under_another_name_is_checked_as_any_other() -> None:
+    class Named(Tensor):
+        pass
+
+    z, prototypes = torch.randn(N, D), torch.randn(2, D)
+    for labels in (torch.full((N,), -100), torch.full((N,), -1)):
+        with pytest.raises(ValueError, match=r"^labels: got negative entries"):
+            icon.method("cross-entropy")((z, prototypes), labels.as_subclass(Named))
+    with pytest.raises(ValueError, match=r"^input: got NaN or infinity"):
+        icon.method("simclr")(torch.full_like(z, torch.nan).as_subclass(Named), IDS)

@@ -119,4 +119,4 @@ def called(divergence: Divergence | None) -> str:
 
 def takes_log_p(divergence: Any) -> bool:
     """Whether a divergence asks for the logarithm of p."""
-    return "log_p" in inspect.signature(divergence).parameters
+    return "log_p" in inspect.signature(getattr(divergence, "forward", divergence)).parameters  # of a module

@@ -30,6 +30,7 @@ from icon.core.ranks import Ranks, Share
 from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights
 from icon.p.base import Distribution, Sets, is_between_sets
+from icon.p.masses.base import precise
 from icon.p.rows import Rows
 from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain, shares
 
@@ -389,6 +390,16 @@ class Loss(nn.Module):
             raise ValueError(f"weights: got numbers with {how}, expected None: p weights its anchors")
         return shares(weights, "weights")
 
+    def _one_per_anchor(self, weights: Tensor, n: int) -> Tensor:
+        """The weights ``[n]``; for a mean, the largest is one, since single precision would lose very small ones."""
+        if len(weights) != n:
+            name = "anchor_weights" if weights is self.anchor_weights else "weights"
+            raise ValueError(f"{name}: got {len(weights)}, expected {n} (one per anchor)")
+        if self.reduction != "mean":
+            return weights
+        weights = weights.to(precise(weights.device))
+        return weights / weights.amax()
+
     def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
         """The direction from the second set to the first, from the same features."""
         problem = forth.problem.exchanged()
@@ -421,9 +432,8 @@ class Loss(nn.Module):
         if q.needs_self or q.refuses_self:
             rows = _with_self(rows, q)
         of_candidates = rows.marginal if q.needs_marginal else None
-        if given is not None and len(given) != n:
-            name = "anchor_weights" if given is self.anchor_weights else "weights"
-            raise ValueError(f"{name}: got {len(given)}, expected {n} (one per anchor)")
+        if given is not None:
+            given = self._one_per_anchor(given, n)
         whole = rows  # what its anchors weigh is known of all ranks without an exchange
         if part is not None:
             start, stop = _span(part, n)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import nll_loss
 
 from icon import _checks as check
@@ -82,12 +82,19 @@ class Problem:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All that gradients may be asked of: candidates, the normaliser, p's leaves, parameters of the score."""
+        """All that gradients may be asked of: candidates, the normaliser, p's leaves, `parameters`."""
         normalizer = () if self.log_normalizer is None else (self.log_normalizer,)
-        return (self.candidates, *normalizer, *self.p.leaves, *self.q.score_parameters)
+        return (self.candidates, *normalizer, *self.p.leaves, *self.parameters)
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """The parameters of the score, of the partition and of the divergence, each once."""
+        of_q = self.q.score_parameters
+        of_divergence = self.divergence.parameters() if isinstance(self.divergence, nn.Module) else ()
+        return of_q + tuple(x for x in of_divergence if x.requires_grad and all(x is not other for other in of_q))
 
     def with_tensors(self, tensors: tuple[Tensor, ...]) -> Problem:
-        """The same problem of other `tensors`; parameters of q stay its own.
+        """The same problem of other `tensors`; `parameters` stay as they are.
 
         Args:
             tensors: in the order of `tensors`.

@@ -72,7 +72,7 @@ def nearest_neighbors(
         where = where.double()  # torch compares no unsigned integers but bytes
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
         with paying(lambda: min(n, blocks.QUERIES) * min(n, blocks.CANDIDATES) * features.shape[1]):
-            return Neighbors(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0].cpu().numpy())
+            return Neighbors(check.array(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0]))
     with paying(lambda: int(4 * n**0.5) * n * features.shape[1]):  # each point is compared with so many lists
         return _approximate(where, features, k, metric, seed)
 
@@ -134,10 +134,10 @@ def _sample(n: int, seed: int) -> NDArray[np.int64]:
 
 def _features(x: ArrayLike | Tensor) -> Array:
     """The features as an array, untouched where they already are one."""
-    array = check.with_numbers(x, "features").detach().cpu() if isinstance(x, Tensor) else x
-    if isinstance(array, Tensor):
-        array = array.float().numpy() if array.dtype == torch.bfloat16 else array.numpy()
-    array = np.asarray(array)
+    if isinstance(x, Tensor):
+        x = check.with_numbers(x, "features")
+        x = check.array(x.float() if x.dtype == torch.bfloat16 else x)
+    array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"features: got dtype {array.dtype}, expected real numbers")
     if array.ndim != 2 or 0 in array.shape:

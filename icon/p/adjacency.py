@@ -58,7 +58,7 @@ def weights(target: Any, name: str, sets: Sets) -> sp.csr_array:
         raise ValueError(f"{name}: got duplicate edges, for example {twice}, expected each edge once")
     canonical.sort_indices()
     canonical.eliminate_zeros()
-    return canonical
+    return canonical.astype(np.float64, copy=False)  # in which sums of large integers do not wrap around
 
 
 def is_matrix(target: Any) -> bool:
@@ -150,7 +150,7 @@ def _of_sparse_tensor(target: Tensor, name: str) -> sp.coo_array:
     if coordinates.ndim != 2 or coordinates.dense_dim():
         shape = f"{tuple(coordinates.shape)} with {coordinates.dense_dim()} dense dimensions"
         raise ValueError(f"{name}: got a sparse tensor of shape {shape}, expected two dimensions (n, n), both sparse")
-    index = coordinates._indices().cpu().numpy()
+    index = check.array(coordinates._indices())
     return sp.coo_array((_numbers(coordinates._values(), name), tuple(index)), shape=tuple(coordinates.shape))
 
 
@@ -169,7 +169,7 @@ def _of_array(target: Any, name: str, sets: Sets) -> sp.coo_array:
             integers = bool((tensor == tensor.round()).all() and (tensor > 1).any())
         if integers:
             return _of_edges(tensor, None, name, sets)
-    return sp.coo_array(check.matrix(tensor, name).detach().cpu().double().numpy())
+    return sp.coo_array(check.array(check.matrix(tensor, name).cpu().double()))
 
 
 def _of_data(target: Any, name: str, sets: Sets) -> sp.coo_array:
@@ -218,9 +218,8 @@ def _of_edges(given: Any, weight: Any, name: str, sets: Sets, nodes: int | None 
 
 def _numbers(value: Any, name: str) -> NDArray[Any]:
     """An array of what is given, floats in double precision."""
-    tensor = check.as_tensor(value, name).detach().cpu()
-    numbers: NDArray[Any] = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    return numbers
+    tensor = check.as_tensor(value, name).cpu()
+    return check.array(tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def _refuse_other_size(nodes: int | None, name: str, sets: Sets) -> None:

@@ -89,7 +89,7 @@ class Precomputed(Distribution):
 
     def rows(self, target: Any, sets: Sets) -> Rows:
         dense = check.matrix(target, "p") if adjacency.is_matrix(target) else None
-        given = target if dense is None else sp.coo_array(dense.detach().cpu().double().numpy())
+        given = target if dense is None else sp.coo_array(check.array(dense.cpu().double()))
         weights = adjacency.weights(given, "p", sets)
         square = weights.shape[0] == weights.shape[1] and not sets.paired
         own = np.flatnonzero(weights.diagonal()).tolist() if square else []

@@ -47,7 +47,7 @@ def label_matrix(target: Any, name: str, length: int | None) -> Labels:
 
 
 def _as_scipy(labels: Labels) -> sp.csr_array:
-    matrix = sp.csr_array(labels.cpu().numpy() if isinstance(labels, Tensor) else labels)
+    matrix = sp.csr_array(check.array(labels) if isinstance(labels, Tensor) else labels)
     matrix.eliminate_zeros()
     return matrix
 

@@ -74,6 +74,9 @@ class _Members(Distribution):
             raise ValueError(f"{self.noun}: got a pair for one set of points, expected one vector [n]")
         ka = check.integers(target[0] if two else target, self.noun, sets.n)
         kb = check.integers(target[1], f"{self.noun}[1]", sets.m) if two else ka
+        if sets.n is None:  # prepared ahead, while a buffer of keys may be filled with those of the next batch
+            ka = ka.clone()
+            kb = kb.clone() if two else ka
         n, m = ka.shape[0], kb.shape[0]
         if not two and sets.m is not None and sets.m != n:
             raise ValueError(
@@ -291,6 +294,8 @@ class DataLabel(Distribution):
             ignored = tensor == self.ignore_index
             tensor, kept = tensor.masked_fill(ignored, 0), (~ignored).to(precise(ignored.device))
         labels = check.integers(tensor, "labels", sets.n, below=known)
+        if sets.n is None or tensor is not target:  # a buffer may be filled anew before p is used
+            labels = labels.clone()
         support = Support(len(labels), known or int(labels.max()) + 1)
         return Rows(Listed(labels.unsqueeze(1), support.m, kept), support)
 

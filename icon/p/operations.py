@@ -162,7 +162,7 @@ class Symmetrize:
         merged = _with_transpose(rows, self.how)
         mass, uniform = np.asarray(merged.sum(axis=1)).ravel(), rows.masses.uniform_mass
         # The uniform part of the joint must be one constant to stay a number per row.
-        spread = np.zeros_like(mass) if uniform is None else (rows.marginal * uniform).cpu().numpy()
+        spread = np.zeros_like(mass) if uniform is None else check.array(rows.marginal * uniform)
         if np.ptp(spread) > 1e-12 * spread.max():
             raise ValueError("symmetrize: got a debiased p with unequal rows, expected debias after symmetrize")
         mass = mass + spread
@@ -230,7 +230,7 @@ def _with_transpose(rows: Rows, how: str) -> sp.csr_array:
     """The mean, the larger or the smaller of ``P_ij`` and ``P_ji``, with P weighted by the anchors; some rows at a
     time, since a sum of sparse matrices takes several copies of them."""
     joint = rows.to_scipy()
-    joint.data *= np.repeat(rows.marginal.cpu().numpy(), np.diff(joint.indptr))
+    joint.data *= np.repeat(check.array(rows.marginal), np.diff(joint.indptr))
     flipped, n = sp.csr_array(joint.T), rows.n
     merge: Callable[[Any, Any], Any] = {
         "average": lambda a, b: (a + b) / 2,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from icon._cached import cached
+from icon._cached import cached, of_ordinary_tensors
 from icon._lazy import sp
 from icon.p.masses import Masses, Sparse
 from icon.p.masses.base import precise
@@ -130,6 +131,8 @@ class Rows(Composable):
 
     def entropy(self) -> Float[Tensor, " n"]:
         """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
+        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+            return of_ordinary_tensors(self.entropy)
         entropy: Tensor | None = self.__dict__.get("_entropy")
         if entropy is None:
             entropy = self.masses.entropy()
@@ -166,6 +169,8 @@ class Rows(Composable):
             device: where to.
             dtype: of the masses, floating-point.
         """
+        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+            return of_ordinary_tensors(partial(self.to, device, dtype))
         copies: dict[Any, Rows] = self.__dict__.get("_copies", {})
         copy = copies.get((device, dtype))
         if copy is None:

@@ -50,4 +50,5 @@ class Scaled(Kernel):
 
     @property
     def score_parameters(self) -> tuple[Tensor, ...]:
-        return ()  # the scale is in the features
+        scale = getattr(self, "log_scale", None)  # which is in the features
+        return tuple(p for p in super().score_parameters if p is not scale)

@@ -622,6 +622,14 @@ def test_a_copy_refuses_what_the_original_refuses(copied: Callable[[icon.Loss], 
         copied(icon.method("supcon", on_no_positive="raise"))(normal(6, 3), np.arange(6))
 
 
+@pytest.mark.parametrize("unit", [1e-310, 1e-45, 1e39, 1e308])
+def test_only_the_proportions_of_weights_matter_to_a_mean(unit: float) -> None:
+    loss, z, labels = icon.method("supcon"), normal(N, 3).float(), np.arange(N) % 4
+    weights = np.linspace(0.1, 1, N)
+    assert_close(loss(z, labels, weights=weights * unit), loss(z, labels, weights=weights), rtol=1e-6)
+    assert_close(loss.replace(anchor_weights=weights * unit)(z, labels), loss(z, labels, weights=weights), rtol=1e-6)
+
+
 def test_weights_of_a_call_are_anchor_weights() -> None:
     z, other, w, ids = normal(8, 3, grad=True), normal(8, 3, seed=1, grad=True), np.linspace(0, 1, 8), np.arange(8) // 2
     for slug, input, target in (("infonce", z, ids), ("clip", (z, other), None), ("cross-entropy", (z, other), ids)):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import icon
 from icon.core.evaluators import Autograd, Fused
@@ -49,6 +49,60 @@ def test_a_partition_gives_one_number_per_row(wrong: Any) -> None:
     loss = icon.Loss(icon.p.Classes(), Laplacian(partition=wrong))
     with pytest.raises(ValueError, match=r"^partition: got shape .* from .*, expected \(\d+,\): one number per row$"):
         loss(normal(N, 3), np.arange(N) % 4)
+
+
+class Scale(nn.Module):
+    """A part with a parameter: a partition, or a divergence."""
+
+    is_normalizer = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+
+    def forward(self, first: Tensor, second: Any, log_q: Any = None, log_p: Any = None) -> Tensor:
+        if log_q is None:
+            return self.scale * second.hide(first, 0.0).sum(dim=1)
+        return self.scale * (log_p.exp() - second).square().sum(dim=1)
+
+
+class Scaled(icon.q.Gaussian):
+    def __init__(self) -> None:
+        super().__init__("dot", learnable=True)
+        self.part = Scale()
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return self.part.scale * super().score(anchors, candidates)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize(
+    ("q", "divergence"),
+    [
+        (lambda: icon.q.Gaussian("dot", partition=Scale(), learnable=True), lambda: "kl"),
+        (Scaled, lambda: "kl"),
+        (icon.q.StudentT, Scale),
+    ],
+    ids=["partition", "score", "divergence"],
+)
+def test_parameters_of_a_part_learn_in_blocks_too(q: Any, divergence: Any, reduction: str) -> None:
+    z, labels = normal(N, 3, grad=True), np.arange(N) % 4
+    loss = icon.Loss(icon.p.Classes(), q(), divergence=divergence(), reduction=reduction).double()
+    leaves = [z, *loss.parameters()]
+    assert_same(loss.replace(block=5)(z, labels).sum(), loss(z, labels).sum(), leaves)
+    loss(z, labels).sum().backward()
+    assert all(float(x.grad.norm()) > 0 for x in loss.parameters())
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_a_gradient_that_would_be_lost_in_blocks_is_refused(reduction: str) -> None:
+    scale, z, labels = torch.tensor(2.0, requires_grad=True), normal(N, 3, grad=True), np.arange(N) % 4
+    parts: tuple[Any, ...] = icon.p.Classes(), icon.q.StudentT()
+    loss = icon.Loss(*parts, divergence=lambda p, q, log_q: scale * (p - q).square().sum(dim=1), reduction=reduction)
+    loss(z, labels).sum().backward()
+    assert scale.grad is not None
+    with pytest.raises(ValueError, match=r"^q, divergence: got a part with a tensor of shape \(\) .*: pass block=18$"):
+        loss.replace(block=5)(z, labels).sum().backward()
 
 
 @pytest.mark.parametrize("wrong", [lambda p, q, log_q: p - q, lambda p, q, log_q: (p - q).sum()])

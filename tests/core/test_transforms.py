@@ -117,6 +117,27 @@ def test_functional_call_with_another_temperature() -> None:
     assert float(gradients(value, [other])[0]) != 0
 
 
+@pytest.mark.parametrize("name", ["ncut", "dcd", "tsne-graph", "tsne-uniform", "tsne"])
+@pytest.mark.parametrize(
+    "operation", [lambda p: p, lambda p: p.walks(2), lambda p: p.symmetrize(), lambda p: p.debias(0.1)]
+)
+def test_func_grad_of_a_p_that_is_made_in_numpy(name: str, operation: Any) -> None:
+    hyper = {"tsne": {"perplexity": 4.0}, "dcd": {"n_neighbors": 3}, "tsne-uniform": {"n_neighbors": 3}}
+    loss, z = icon.method(name, **hyper.get(name, {})), normal(N, 3, grad=True)
+    loss = loss.replace(p=operation(loss.p))
+    target = (OTHER @ OTHER.T).abs().fill_diagonal_(0) if loss.column == "graph" else OTHER.float()
+    expected = gradients(loss(z, target), [z])[0]
+    for given in (target, loss.p(target)):
+        assert_close(torch.func.grad(lambda z, given=given: loss(z, given))(z.detach()), expected, rtol=1e-12)
+    assert_close(torch.func.grad(lambda z: loss(z, target * 1.0))(z.detach()), expected, rtol=1e-12)
+
+
+def test_a_p_that_is_made_in_numpy_of_each_of_a_batch_is_refused() -> None:
+    loss = icon.method("dcd", n_neighbors=3)
+    with pytest.raises(TypeError, match=r"^target: got one for each of a batch of torch.func.vmap, expected the same"):
+        torch.func.vmap(lambda z: loss(z, z))(torch.stack([normal(N, 3), OTHER]))
+
+
 # -- compilers ---------------------------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,20 @@ def test_weights_whose_sum_is_too_large_for_a_float() -> None:
     assert_close(found.marginal, expected.marginal)
 
 
+@pytest.mark.parametrize("factor", [2**61, 5e-320])
+def test_weights_whose_sum_is_no_number_of_their_kind(factor: float) -> None:
+    """A sum of large integers wraps around, and the inverse of one of the smallest floats is infinite."""
+    weights = np.array([[0, 2, 2], [2, 0, 0], [2, 0, 0]])
+    rows, expected = (icon.p.Graph()(sp.csr_array(weights * x)) for x in (factor, 1))
+    assert_close(rows.to_dense(), expected.to_dense(), rtol=1e-12)
+    assert_close(rows.marginal, expected.marginal, rtol=1e-12)
+
+
+def test_extended_precision() -> None:
+    weights = sp.csr_array(ring(8).astype(np.longdouble))
+    assert_close(icon.p.Graph()(weights).to_dense(), icon.p.Graph()(ring(8)).to_dense(), rtol=1e-15)
+
+
 def test_unsorted_edges_are_the_same_edges() -> None:
     coo = sp.coo_array(GRAPH)
     order = np.random.default_rng(0).permutation(coo.nnz)

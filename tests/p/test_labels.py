@@ -141,3 +141,26 @@ def test_a_cross_modal_p_of_ones_own_is_asked_both_ways() -> None:
     ids = (torch.arange(4), torch.arange(20) // 5)
     expected = icon.Loss(icon.p.CrossModal(), q)((images, texts), ids)
     assert torch.equal(icon.Loss(Captions(), q)((images, texts)), expected)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.array])
+@pytest.mark.parametrize("p", [icon.p.Classes(), icon.p.Pairs(), icon.p.CrossModal(), icon.p.DataLabel(n_classes=3)])
+def test_prepared_rows_do_not_see_what_a_buffer_of_labels_is_filled_with(p: icon.p.Distribution, kind: Any) -> None:
+    buffer = kind([0, 1, 2, 2, 1, 0])
+    rows, expected = p(buffer), p(buffer).to_dense()
+    buffer[:] = kind([0, 0, 0, 1, 1, 1])
+    assert torch.equal(rows.to_dense(), expected)
+
+
+def test_a_buffer_of_labels_may_be_filled_anew_before_the_backward_pass() -> None:
+    z, prototypes, buffer = normal(6, 3, grad=True), normal(3, 3, seed=1), np.array([0, 1, 2, 2, 1, 0])
+    value, expected = (icon.method("cross-entropy")((z, prototypes), buffer) for _ in range(2))
+    (before,) = torch.autograd.grad(expected, z)
+    buffer[:] = 0
+    assert torch.equal(torch.autograd.grad(value, z)[0], before)
+
+
+@pytest.mark.parametrize("empty", [[], np.zeros(0), torch.zeros(0)])
+def test_no_labels_at_all(empty: Any) -> None:
+    with pytest.raises(ValueError, match=r"^labels: got an empty vector, expected at least one entry$"):
+        icon.method("supcon")(normal(6, 3), empty)

@@ -23,7 +23,7 @@ import icon
 from icon.training import PairSampler
 from icon.training.fit import fit
 from tests import dense
-from tests.cases import assert_close, normal, ring
+from tests.cases import assert_close, assert_same, normal, ring
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -517,6 +517,18 @@ def test_an_evaluation_without_gradient_keeps_the_gradient_of_later_ones() -> No
 
 
 POINTS = normal(20, 4)
+
+
+@pytest.mark.parametrize("normalization", ["row", "joint"])
+@pytest.mark.parametrize("p", [icon.p.Classes(), icon.p.Graph(), icon.p.Gaussian(sigma=1.0).debias(0.1), icon.p.KNN(3)])
+def test_rows_that_were_used_in_inference_mode_serve_training(p: icon.p.Distribution, normalization: str) -> None:
+    target = {"labels": np.arange(18) % 4, "graph": ring(18)}.get(p.made_from, normal(18, 4))
+    loss, z = icon.Loss(p, icon.q.StudentT(), normalization=normalization), normal(18, 2, grad=True)
+    rows = loss.p(target)
+    with torch.inference_mode():
+        loss(z.float(), rows)
+        loss(z, rows)
+    assert_same(loss(z, rows), loss(z, target), [z])
 
 
 @pytest.mark.parametrize("prepare", [lambda: icon.p.KNN(3)(POINTS), lambda: icon.p.Pairs()(torch.arange(20) // 2)])

@@ -201,6 +201,13 @@ def test_a_cluster_nobody_can_be_in() -> None:
         icon.Loss(icon.p.Pairs(), icon.q.Clusters())(logits, np.arange(N) // 2)
 
 
+@pytest.mark.parametrize("unit", [1e-50, 1e39])
+def test_only_the_proportions_of_the_weights_of_clusters_matter(unit: float) -> None:
+    z, labels, weights = normal(N, 3).float(), np.arange(N) % 4, np.linspace(0.1, 1, N)
+    found, expected = (icon.loss("clusters", "classes", weights=weights * x)(z, labels) for x in (unit, 1.0))
+    assert_close(found, expected, rtol=1e-5)
+
+
 def test_hard_clusters_are_a_block_matrix() -> None:
     labels = np.arange(12) % 3
     logits = torch.from_numpy(np.eye(3)[labels]) * 1e4

@@ -141,6 +141,8 @@ def _by_blocks(
         with torch.set_grad_enabled(any(needed)):
             block = problem.anchors[start:stop].detach().requires_grad_(needed[0])
             numbers, upstream = of_block(here, block, start, stop)
+        if start == 0:
+            _refuse_other_leaves(numbers, (block, *leaves), problem.support.n)
         wanted = [leaf for leaf, n in zip((block, *leaves), needed, strict=True) if n]
         parts = iter(_gradients(numbers, wanted, upstream))
         for k, whole in enumerate(found):
@@ -148,6 +150,23 @@ def _by_blocks(
             if whole is not None and part is not None:
                 (whole if k else whole[start:stop]).add_(part)
     return found
+
+
+def _refuse_other_leaves(numbers: Any, known: Sequence[Tensor], n: int) -> None:
+    """Raise ValueError where numbers depend on a tensor that would not get its gradient, since nobody has named it."""
+    nodes, seen = [x.grad_fn for x in numbers], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes += [earlier for earlier, _ in node.next_functions]
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and all(leaf is not each for each in known):
+            raise ValueError(
+                f"q, divergence: got a part with a tensor of shape {tuple(leaf.shape)} that requires a gradient, "
+                f"expected a parameter of an nn.Module, or one block: pass block={n}"
+            )
 
 
 def _gradients(numbers: Any, wanted: list[Tensor], upstream: Any, **settings: bool) -> Sequence[Tensor | None]:
@@ -163,7 +182,7 @@ def _in_one_block(problem: Problem, numbers: Callable[[Problem, Tensor], tuple[T
     """Of `derived`, what makes numbers of a problem again; parameters of the score itself cannot be others."""
 
     def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        if problem.q.score_parameters:
+        if problem.parameters:
             raise RuntimeError(
                 "create_graph: got True for a score with parameters of its own in several blocks, expected one block: "
                 f"pass block={problem.support.n}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._threads import Setting
 from icon.core.evaluators.autograd import Autograd, Gradients, derived, in_proportion
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
@@ -22,6 +23,7 @@ SAFE_EXPONENT = 40.0
 #: Pairs up to which the mean score under p is read off the tile; beyond, it is the score of the mean candidate.
 FROM_TILE = 2**20
 PRECISIONS = {"tf32": "high", "bfloat16": "medium"}
+_PRECISION = Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
 
 
 class Fused(Evaluator):
@@ -90,17 +92,8 @@ class Fused(Evaluator):
             (value,) = derived(evaluate, again, forth.anchors, forth.candidates)
         return value - _expected(forth, weights) - _expected(back, back_weights)
 
-    @contextmanager
-    def _rounded_products(self) -> Iterator[None]:
-        if self.matmul_precision is None:
-            yield
-            return
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(PRECISIONS[self.matmul_precision])
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
+    def _rounded_products(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.matmul_precision is None else _PRECISION.set(PRECISIONS[self.matmul_precision])
 
 
 def _averages(problem: Problem, least: int) -> bool:

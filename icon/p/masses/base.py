@@ -141,10 +141,10 @@ class Masses(ABC):
         """
         check.refuse_if_too_large(36 * self.n_edges, f"p of {self.n} x {self.m} points as a matrix", "use minibatches")
         if self.is_listed:
-            row, col, mass = (t.detach().cpu().numpy() for t in self.edges(0, self.n))
+            row, col, mass = map(check.array, self.edges(0, self.n))
             return sp.csr_array((mass, (row, col)), shape=(self.n, self.m))
         like = self.sums()
-        parts = [self.tile(start, stop, like).detach().cpu().numpy() for start, stop in self.spans()]
+        parts = [check.array(self.tile(start, stop, like)) for start, stop in self.spans()]
         return sp.csr_array(sp.vstack([sp.csr_array(part) for part in parts], format="csr"))
 
     # -- the same masses otherwise ------------------------------------------------------------------------------------

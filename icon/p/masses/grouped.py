@@ -55,7 +55,7 @@ class Grouped(OnSupport):
         same, but 1 where there is none."""
         if self.keys.shape[0] * self.candidate_keys.shape[0] > WHOLE:
             return None
-        same = self._same(self.keys, 0).to(torch.get_default_dtype())
+        same = self._same(self.keys, 0).float()  # which counts so many exactly, whatever the default dtype is
         counts = same.sum(dim=1)
         return same, counts, counts.clamp_min(1)
 

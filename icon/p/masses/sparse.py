@@ -93,9 +93,8 @@ class Sparse(Valued, OfEdges):
         if not weights.has_sorted_indices:
             weights = weights.sorted_indices()
         sums = np.asarray(weights.sum(axis=1)).ravel()
-        scale = np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)
-        values = np.repeat(scale, np.diff(weights.indptr))
-        values *= weights.data
+        values = np.repeat(np.where(sums > 0, sums, 1.0), np.diff(weights.indptr))
+        np.divide(weights.data, values, out=values)  # the inverse of a sum of the smallest numbers would be infinite
         return Sparse.of(sp.csr_array((values, weights.indices, weights.indptr), shape=weights.shape))
 
     @property
@@ -134,8 +133,8 @@ class Sparse(Valued, OfEdges):
 
     def to_scipy(self) -> sp.csr_array:
         short = np.int32 if max(self.m, len(self.indices)) < 2**31 else np.int64
-        indptr, indices = (x.cpu().numpy().astype(short) for x in (self.indptr, self.indices))
-        return sp.csr_array((self.values.detach().cpu().numpy().copy(), indices, indptr), shape=(self.n, self.m))
+        indptr, indices = (check.array(x).astype(short) for x in (self.indptr, self.indices))
+        return sp.csr_array((check.array(self.values).copy(), indices, indptr), shape=(self.n, self.m))
 
     def sums(self) -> Float[Tensor, " n"]:
         return self._sums

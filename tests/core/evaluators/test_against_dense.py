@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -342,6 +343,16 @@ def test_matmul_precision_is_a_setting_of_the_products_alone(precision: str) -> 
         icon.method("simclr", matmul_precision="fp8")
     with pytest.raises(ValueError, match=r"^matmul_precision: got '.*' with evaluator='autograd'"):
         icon.method("simclr", matmul_precision="tf32", evaluator="autograd")
+
+
+def test_losses_in_several_threads_restore_the_precision() -> None:
+    before, z, ids = torch.get_float32_matmul_precision(), torch.randn(512, 8), np.arange(512) // 2
+    loss = icon.method("simclr", matmul_precision="bfloat16")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: loss(z, ids), range(100)))
+    found = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(before)
+    assert found == before
 
 
 @pytest.mark.parametrize("n", [N, 600])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+import icon
 from icon.p.masses import Grouped, Masses, Overlap
 from icon.p.support import Support
 from tests.cases import Largest
@@ -31,3 +33,15 @@ def test_an_anchor_alone_among_the_candidates_has_no_mass() -> None:
         tiles = [masses.columns(start, start + 1).tile(0, 1, weights) for start in range(4)]
         torch.testing.assert_close(torch.cat(tiles, dim=1), masses.tile(0, 1, weights))
         assert float(masses.columns(2, 3).sums()) == 0
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_large_groups_are_counted_exactly_whatever_the_default_dtype_is(default: torch.dtype) -> None:
+    z, labels = torch.randn(600, 3, dtype=torch.float32), torch.arange(600) % 2
+    expected = icon.method("supcon")(z, labels)
+    torch.set_default_dtype(default)
+    try:
+        found = icon.method("supcon")(z, labels)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, expected)
