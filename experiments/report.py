@@ -11,6 +11,7 @@ import matplotlib as mpl
 from pandas import DataFrame
 from PIL import Image
 
+from experiments.datasets import NAMES
 from experiments.plots import STYLE
 from experiments.record import Experiment
 from experiments.store import FILE, complete, digest, read
@@ -36,7 +37,10 @@ def write(experiment: Experiment, folder: Path, settings: Any) -> list[Path]:
     parts += [f"### {title}\n\n{markdown(table(frame))}" for title, table in experiment.tables.items()]
     parts += [f"![{name}]({name}.png)" for name in experiment.figures]
     parts.append("Settings: " + ", ".join(f"`{name}={value}`" for name, value in asdict(settings).items()) + ".")
-    parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
+    if settings == experiment.settings() and {*frame["dataset"]} <= {*NAMES}:
+        parts += ["Made by (`environment.json` has the exact calls and versions)", f"    {command(experiment, frame)}"]
+    else:  # a subset, other settings or features of a file, which the CSV does not tell
+        parts.append("`environment.json` has the exact calls and versions.")
     put(path, (words + "\n\n".join(parts) + "\n").encode())
     return [folder / FILE, *(folder / f"{name}.png" for name in experiment.figures), path]
 
@@ -51,7 +55,7 @@ def results(folder: Path, settings: Any) -> DataFrame:
 
 
 def command(experiment: Experiment, frame: DataFrame) -> str:
-    """What makes these results."""
+    """What makes these results, if they are of named data sets and the settings are the experiment's own."""
     names = " ".join(f"--dataset {name}" for name in frame["dataset"].unique())
     return f"python -m experiments {experiment.name} {names} --seeds {frame['seed'].nunique()}"
 

@@ -84,6 +84,7 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
         notes.append(
             f"warning: column {some} counts upwards and is used as a feature (--drop {some} or --id {rising[0]})"
         )
+    notes += _unequal_units(blocks)
     ids = None if kept is None else frame[kept].rename(names[kept] or "id")
     return Features(np.hstack(list(blocks.values())), layout.header, ids, notes)
 
@@ -142,3 +143,22 @@ def _counts(values: NDArray[Any]) -> bool:
     if values.shape[1] != 1 or len(column) < 3 or not (column[:2] < column[1:3]).all():
         return False
     return bool((column[:-1] < column[1:]).all() and (column % 1 == 0).all())
+
+
+def _unequal_units(blocks: dict[str, NDArray[Any]]) -> list[str]:
+    """A warning where a few columns vary so much more than all others that these hardly count in a distance."""
+    variances = {name: float(values.var(axis=0, dtype=np.float64).sum()) for name, values in blocks.items()}
+    names = sorted((name for name, variance in variances.items() if variance > 0), key=variances.__getitem__)[::-1]
+    ordered = np.array([variances[name] for name in names])
+    if len(ordered) < 2 or not np.isfinite(ordered.sum()):
+        return []
+    ratios = ordered[:-1] / ordered[1:]
+    few = int(ratios.argmax()) + 1
+    if few > len(names) / 2 or ratios.max() < 100 or ordered[few:].sum() > ordered.sum() / 100:
+        return []
+    some = ",".join(names[:few])
+    who = f"column {some} varies" if few == 1 else f"columns {some} vary"
+    return [
+        f"warning: {who} at least {ratios.max() ** 0.5:,.0f} times as much as {names[few]} and the others, which hardly "
+        f"count (divide each column by its standard deviation, or --drop {some})"
+    ]

@@ -6,7 +6,7 @@ A notebook is what jupytext reads in a script, after two cells that all of them 
 from __future__ import annotations
 
 import os
-import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 import jupytext
@@ -64,6 +64,8 @@ def execute(script: Path, timeout: float = 600) -> NotebookNode:
 
 
 if __name__ == "__main__":
-    for given in map(Path, sys.argv[1:]) if sys.argv[1:] else SCRIPTS:
+    parser = ArgumentParser("python -m notebooks.execute", description="Make notebooks of scripts and execute them.")
+    parser.add_argument("scripts", metavar="SCRIPT", nargs="*", type=Path, help="A script; without any, all of them.")
+    for given in parser.parse_args().scripts or SCRIPTS:
         nbformat.write(execute(given), given.with_suffix(".ipynb"))
         print(given.with_suffix(".ipynb").name)

@@ -404,3 +404,13 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_matrix("-").tolist() == [[1.5, 2], [3.5, 4]]
     monkeypatch.setattr(sys, "stdin", io.StringIO("cat\ndog\ncat\n"))
     assert read_vector("-").tolist() == ["cat", "dog", "cat"]
+
+
+@pytest.mark.parametrize("factor", [1, 1000])
+def test_columns_of_unequal_units_are_told(factor: int, tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 4)), columns=["age", "weight", "height", "income"])
+    frame["income"] *= factor
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    notes = read_features(str(tmp_path / "x.csv")).notes
+    assert len(notes) == (factor > 1)
+    assert all(note.startswith("warning: column income varies ") for note in notes)

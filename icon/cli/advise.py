@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from icon.cli.cluster_report import leading, planar
 from icon.cli.fits import FILES, beside, read_for, say
+from icon.cli.map_report import NAMED
 from icon.cli.output import palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
+from icon.labels import Labels
 
 OURS = ("index.html", "advice.csv")
+UNKNOWN = (0.7, 0.7, 0.7)  # the colour of points without a label
 
 
 def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> None:
@@ -37,18 +40,18 @@ def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> No
     with staged(out) as stage:
         assert stage is not None
         write_table(advice.scores, stage, "advice.csv")
-        (stage / "index.html").write_text(page(advice, x, labels), encoding="utf-8")
+        (stage / "index.html").write_text(page(advice, x, named), encoding="utf-8")
     print(advice)
 
 
-def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> str:
+def page(advice: Advice, x: NDArray[Any], labels: Labels | None) -> str:
     """One HTML file without anything beside it."""
     rows = advice.samples[0]
     words = {
         "map": "The maps of the first sample",
         "clusters": "The clusters of the first sample, on one map of its features (t-SNE)",
     }.get(advice.goal, "The two leading principal directions of the embeddings of the first sample")
-    own = np.full(len(rows), -1) if labels is None else labels[rows]
+    own = np.full(len(rows), -1) if labels is None else labels.codes[rows]
     flat = planar(x[rows], 0) if advice.goal == "clusters" else None
     figures = []
     for place, record in enumerate(advice.table.to_dict("records"), 1):
@@ -58,7 +61,7 @@ def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> s
         alt = escape(record["name"], quote=True)
         source = f"data:image/png;base64,{picture}"
         figures.append(f'<figure><img src="{source}" alt="{alt}"><figcaption>{caption}</figcaption></figure>')
-    colours = "the colours are the clusters" if flat else "the colours are the labels" if labels is not None else ""
+    colours = "the colours are the clusters" if flat else "" if labels is None else legend(labels.names, own)
     template = Template((Path(__file__).parent / "advice.html").read_text(encoding="utf-8"))
     return template.substitute(
         goal="a map" if advice.goal == "map" else escape(advice.goal),
@@ -71,6 +74,21 @@ def page(advice: Advice, x: NDArray[Any], labels: NDArray[np.int64] | None) -> s
         figures="\n".join(figures),
         version=versions()["icon"],
     )
+
+
+def legend(names: NDArray[Any], codes: NDArray[np.int64]) -> str:
+    """That colours are labels, and the name of each, if they are few."""
+    from matplotlib.colors import to_hex
+
+    colours = palette(int(codes.max(initial=-1)) + 1)
+    words = "the colours are the labels"
+    if not 0 < len(colours) <= NAMED:
+        return words
+    entries = list(zip(names, colours, strict=False))  # the last classes may be missing among these points
+    if (codes < 0).any():
+        entries.append(("unknown", UNKNOWN))
+    dots = (f'<span style="color:{to_hex(colour)}">●</span> {escape(str(name))}' for name, colour in entries)
+    return f"{words}: {', '.join(dots)}"
 
 
 def ranking(advice: Advice) -> str:
@@ -110,7 +128,7 @@ def drawn(z: NDArray[Any], codes: NDArray[Any]) -> str:
     figure = Figure(figsize=(3, 3), dpi=130)
     panel = figure.add_axes((0, 0, 1, 1))
     known = [*palette(int(codes.max(initial=-1)) + 1)]
-    colours = np.array([(0.25, 0.35, 0.6) if not known else (0.7, 0.7, 0.7), *(colour[:3] for colour in known)])
+    colours = np.array([(0.25, 0.35, 0.6) if not known else UNKNOWN, *(colour[:3] for colour in known)])
     order = np.random.default_rng(0).permutation(len(z))  # no class lies on top of all others
     size = float(np.clip(4000 / len(z), 2, 20))
     panel.scatter(z[order, 0], z[order, 1], c=colours[codes[order] + 1], s=size, linewidths=0, alpha=0.85)

@@ -40,6 +40,8 @@ def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **set
         column = settings["column"] if settings["method"] is None else find(settings["method"]).column
         read, y, labels = on_all(partial(_read_for_map, out, form, table, given, column), group)
         model = Embedding(**settings, verbose=not quiet and is_first, group=group)
+        if is_first and not quiet:  # a long fit of the wrong columns can be stopped
+            say(read, labels)
         on_all(partial(_check_cost, model, read.values, y, quiet or not is_first), group)
         began = time.perf_counter()
         model.fit(read.values, y)
@@ -47,7 +49,8 @@ def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **set
             return
         for note in model.notes_:
             print(f"note: {note}", file=sys.stderr)
-        say(read, labels)
+        if quiet:  # an error of the fit is then the only line
+            say(read, labels)
         seconds, names = time.perf_counter() - began, [f"z{i}" for i in range(settings["n_components"])]
         frame = _with_ids(pd.DataFrame(model.embedding_, columns=names), read)
         with output.staged(out) as stage:
@@ -87,6 +90,8 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
     with joined() as (group, is_first):
         read, y = on_all(partial(read_for, out, report.OURS, form, table, given), group)
         spaces = [each.values for each in read]
+        if is_first and not quiet:
+            _say_all(read, y)
         began = time.perf_counter()
         model = Clustering(
             given["clusters"], n_neighbors="auto" if given["knn"] is None else given["knn"], walks=given["walks"],
@@ -101,8 +106,8 @@ def cluster(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **g
             seconds = time.perf_counter() - began
             whole = out is not None and not out.suffix
             assignments = _with_ids(report.assignments(model, every=whole), read[0])
-            for each in read:
-                say(each, y)
+            if quiet:
+                _say_all(read, y)
             if given["clusters"] == "auto":
                 print(f"clusters: {model.n_clusters_} found", file=sys.stderr)
             output.write_table(assignments, stage, f"assignments.{form}")
@@ -176,6 +181,11 @@ def say(read: Features, labels: Labels | None = None) -> None:
     header = "" if read.header is None else f", header: {'yes' if read.header else 'no'}"
     classes = "" if labels is None else f", labels: {check.counted(len(labels.names), 'class', ',')}"
     print(f"{check.counted(n, 'row', ',')} × {check.counted(d, 'column', ',')}{header}{classes}", file=sys.stderr)
+
+
+def _say_all(read: list[Features], labels: Labels | None) -> None:
+    for each in read:
+        say(each, labels)
 
 
 def _with_ids(table: pd.DataFrame, read: Features) -> pd.DataFrame:

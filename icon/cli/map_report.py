@@ -58,6 +58,8 @@ def draw(path: Path, z: NDArray[np.float32], labels: Labels | None, title: str) 
         for name, colour in zip(names, colours[1:], strict=True):
             short = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
             panel.scatter([], [], color=colour, s=25, label=f" {short}")  # a name that begins with _ would be hidden
+        if (own == 0).any():
+            panel.scatter([], [], color=colours[0], s=25, label=" unknown")
         legend = panel.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), title="label")
         for text in legend.get_texts():
             text.set_parse_math(False)  # $ is a part of the name

@@ -115,9 +115,9 @@ class Kernel(nn.Module):
     needs of all points together is named by `statistics`.
 
     Args:
-        partition: one of `icon.q.PARTITIONS`, one of your own, or a function ``(scores [b, m], row) -> A [b]``, with
-            which the loss is the cross-entropy form; ``row.hide(scores, value)`` hides who does not compete. None: the
-            softmax.
+        partition: an object of a class in `icon.q.PARTITIONS` or of one of your own, or a function ``(scores [b, m],
+            row) -> A [b]``, with which the loss is the cross-entropy form; ``row.hide(scores, value)`` hides who does
+            not compete. None: the softmax.
         margin: added to every score that is not a positive (triplet margin, additive-margin softmax).
         log_weights: ``[m]`` logarithms of candidate weights, added to the scores of each candidate
             (sampled-softmax correction, stationary weights).

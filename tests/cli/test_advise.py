@@ -13,6 +13,7 @@ import pytest
 from icon.cli.advise import OURS, page, ranking
 from icon.estimators import candidates as trying
 from icon.estimators.advice import Advice
+from icon.labels import read_labels
 from tests.cli.run import invoke
 
 Y = np.repeat(np.arange(3), 20)
@@ -134,6 +135,12 @@ def test_a_page_escapes_what_it_shows() -> None:
     assert "c (M &amp; N)" in text
     assert "<li>1 &lt; 2</li>" in text
     assert "a < b" not in text
+
+
+def test_a_page_names_its_colours() -> None:
+    text = page(_advice(0.1), X, read_labels(np.where(Y == 2, None, np.array(["ant", "<bee>", ""])[Y])))
+    assert "the colours are the labels: <span" in text
+    assert text.index("</span> &lt;bee&gt;, <span") < text.index("</span> ant, <span") < text.index("</span> unknown.")
 
 
 def test_a_page_of_clusters_shows_them_on_one_map() -> None:

@@ -47,7 +47,11 @@ def test_it_draws_and_tells(width: int, scheme: str, opened: Any) -> None:
     assert all_of_them > 100
     assert browser.execute_script(MIDDLE) == "row 4, label unknown"
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    assert [each.text for each in browser.find_elements("css selector", "#legend button")] == ["<b>dog", "cat"]
+    assert [each.text for each in browser.find_elements("css selector", "#legend button")] == [
+        "<b>dog",
+        "cat",
+        "unknown",
+    ]
     first = browser.find_element("css selector", "#legend button")
     first.click()
     assert first.get_attribute("aria-pressed") == "false"

@@ -44,6 +44,17 @@ def test_it_says_what_it_understood() -> None:
     assert invoke(["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 1 column"]
 
 
+@pytest.mark.parametrize("command", [["cluster", "-k", "3"], ["embed", "--column", "knn"]], ids=" ".join)
+def test_it_says_so_before_the_fit(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise ValueError("stopped")
+
+    monkeypatch.setattr(f"icon.cli.fits.{'Clustering' if command[0] == 'cluster' else 'Embedding'}.fit", failing)
+    lines = invoke([*command, "x.csv"]).stderr.splitlines()
+    assert "60 rows × 4 columns, header: yes" in lines
+    assert lines[-1] == "error: stopped"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("out", ["found", "found.csv", None])
 def test_an_id_goes_into_the_output(out: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,21 @@ def _run(folder: Path, dataset: Dataset = DATASET, settings: Settings = Settings
 
 
 def test_files_from_runs(tmp_path: Path) -> None:
-    _run(tmp_path)
+    _run(tmp_path, replace(DATASET, name="digits"))
     written = report.write(experiment(), tmp_path, Settings())
     assert [path.name for path in written] == ["results.csv", "first.png", "second.png", "README.md"]
     assert image.imread(tmp_path / "first.png").shape[0] > 100
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     parts = ("# fake", "Is it?", "| k   | score", "| 1   | 1.000 ± 0.707 | –", "![first](first.png)", "`rate=0.5`")
-    for part in (*parts, "python -m experiments fake --dataset points --seeds 2"):
+    for part in (*parts, "python -m experiments fake --dataset digits --seeds 2"):
         assert part in text
+
+
+@pytest.mark.parametrize(("name", "settings"), [("digits-6", Settings()), ("digits", Settings(rate=0.25))])
+def test_a_trial_names_no_command_that_would_not_make_it(name: str, settings: Settings, tmp_path: Path) -> None:
+    _run(tmp_path, replace(DATASET, name=name), settings)
+    report.write(experiment(), tmp_path, settings)
+    assert "python -m experiments" not in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_words_before_the_numbers_are_kept(tmp_path: Path) -> None:
