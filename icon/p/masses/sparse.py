@@ -30,19 +30,6 @@ class OfEdges(Masses):
     @abstractmethod
     def listed_pairs(self) -> int: ...
 
-    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
-        row, col, mass = self.edges(start, stop)
-        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
-
-    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        row, col, mass = self.edges(start, stop)
-        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=col.device)
-        return positive.index_put_((row, col), mass > 0)
-
-    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
-        row, col, mass = self.edges(start, start + len(tile))
-        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
-
     def averages_cheaply(self, width: int) -> bool:
         return self.listed_pairs * width <= self.n * self.m
 
@@ -125,6 +112,10 @@ class Sparse(Valued, OfEdges):
         row, col, mass = self.edges(start, start + len(tile))
         return tile.new_zeros(len(tile)).index_add(0, row, mass.to(tile) * tile[row, col])
 
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
+        row, col, mass = self.edges(start, stop)
+        return like.new_zeros(stop - start, self.m).index_put((row, col), mass.to(like), accumulate=True)
+
     @property
     def is_filled(self) -> bool:  # type: ignore[override]
         pairs = self.n * self.m
@@ -135,6 +126,11 @@ class Sparse(Valued, OfEdges):
         short = np.int32 if max(self.m, len(self.indices)) < 2**31 else np.int64
         indptr, indices = (check.array(x).astype(short) for x in (self.indptr, self.indices))
         return sp.csr_array((check.array(self.values).copy(), indices, indptr), shape=(self.n, self.m))
+
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
+        row, col, mass = self.edges(start, stop)
+        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=col.device)
+        return positive.index_put_((row, col), mass > 0)
 
     def sums(self) -> Float[Tensor, " n"]:
         return self._sums
@@ -161,6 +157,10 @@ class Sparse(Valued, OfEdges):
         row, col, mass = self.edges(0, self.n)
         weighted = mass.to(features)[:, None] * features.index_select(0, col)
         return features.new_zeros(self.n, features.shape[1]).index_add(0, row, weighted)
+
+    def add_to(self, tile: Float[Tensor, "b m"], start: int, factor: Float[Tensor, " b"]) -> None:
+        row, col, mass = self.edges(start, start + len(tile))
+        tile.view(-1).index_add_(0, row * self.m + col, mass.to(tile) * factor[row])
 
     def scaled(self, factor: float | Float[Tensor, " n"]) -> Sparse:
         return replace(self, values=self.values * (factor[self.rows] if isinstance(factor, Tensor) else factor))
@@ -239,6 +239,15 @@ class Listed(OfEdges):
         if isinstance(mass, Tensor):
             return expected * mass[start:stop].to(expected)
         return expected if mass == 1.0 else expected * mass
+
+    def tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
+        each = self._shared(self.k)[start:stop, None].to(like).expand(-1, self.k)
+        return like.new_zeros(stop - start, self.m).scatter(1, self.indices[start:stop], each)
+
+    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
+        positive = torch.zeros(stop - start, self.m, dtype=torch.bool, device=self.indices.device)
+        positive.scatter_(1, self.indices[start:stop], True)
+        return positive & (self.mass[start:stop, None] > 0) if isinstance(self.mass, Tensor) else positive
 
     def sums(self) -> Float[Tensor, " n"]:
         return self._shared(1)
