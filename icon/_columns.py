@@ -159,6 +159,6 @@ def _unequal_units(blocks: dict[str, NDArray[Any]]) -> list[str]:
     some = ",".join(names[:few])
     who = f"column {some} varies" if few == 1 else f"columns {some} vary"
     return [
-        f"warning: {who} at least {ratios.max() ** 0.5:,.0f} times as much as {names[few]} and the others, which hardly "
-        f"count (divide each column by its standard deviation, or --drop {some})"
+        f"warning: {who} at least {ratios.max() ** 0.5:,.0f} times as much as {names[few]} and the others, so that "
+        f"these hardly count (divide each column by its standard deviation, or --drop {some})"
     ]

@@ -184,8 +184,8 @@ def test_other_spaces_than_in_the_fit(two: Two) -> None:
     wide, narrow, _ = two
     model = Clustering(4, **COMMON | {"max_iter": 5}).fit([wide, narrow])
     for given, line in (
-        (wide, "X: got 1 feature spaces, expected 2 as in fit"),
-        ([wide], "X: got 1 feature spaces, expected 2 as in fit"),
+        (wide, "X: got 1 feature space, expected 2 as in fit"),
+        ([wide], "X: got 1 feature space, expected 2 as in fit"),
         ([wide] * 3, "X: got 3 feature spaces, expected 2 as in fit"),
         ([narrow, wide], "X: got spaces of 4, 12 features, expected 12, 4 as in fit"),
     ):

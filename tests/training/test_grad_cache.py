@@ -163,7 +163,7 @@ def test_one_of_two_encoders_may_be_frozen() -> None:
         (lambda: GradCache(icon.method("simclr"), [], 3), "encoders: got list, expected a module"),
         (lambda: GradCache(icon.method("simclr"), None, 3), "encoders: got NoneType, expected a module, or several"),
         (lambda: GradCache(icon.method("simclr"), encoder(), 0), "chunk: got 0, expected an integer >= 1"),
-        (lambda: GradCache(icon.method("clip"), [encoder()] * 2, 3)((data(0),)), "input: got 1 views, expected 2, one"),
+        (lambda: GradCache(icon.method("clip"), [encoder()] * 2, 3)((data(0),)), "input: got 1 view, expected 2, one"),
         (lambda: GradCache(icon.method("simclr"), encoder(), 3)(data(0)[:0]), "input: got no point, expected some"),
         (lambda: GradCache(icon.method("simclr"), encoder(), 3)({}), "input: got no point, expected some"),
         (lambda: GradCache("simclr", encoder(), 3), "loss: got str, expected a loss, such as icon.method"),

@@ -122,7 +122,7 @@ def test_a_loss_over_ranks_has_the_keys_and_the_queue_once() -> None:
     [
         (torch.ones(2, 4), None, "z: got 4 columns, expected 3"),
         (torch.full((2, 3), torch.nan), None, "z: got NaN"),
-        (torch.ones(2, 3), [1], "labels: got 1 entries, expected 2"),
+        (torch.ones(2, 3), [1], "labels: got 1 entry, expected 2"),
     ],
 )
 def test_bad_input(z: torch.Tensor, labels: object, told: str) -> None:
