@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from matplotlib.figure import Figure
-from pandas import DataFrame, Series
+from pandas import CategoricalDtype, DataFrame, Series, concat
 
 from experiments.clustering import protocol
 from experiments.clustering.protocol import edges_of, fitted, graph_of, scores, union
 from experiments.datasets import Dataset, at_most
-from experiments.plots import COLOURS, look, panels
+from experiments.plots import COLOURS, label, lines, panel_per, panels
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import difference
 from icon.estimators.diagnostics import expected_calibration_error
@@ -38,6 +38,7 @@ FACTORS: dict[str, dict[str, tuple[str, Any]]] = {
 }
 SETTINGS = {"default": ("wrong", 0.0)} | {title: each for factor in FACTORS.values() for title, each in factor.items()}
 KEEPS = 5.0  # points of accuracy that an α may lose and is still counted as keeping it
+BINS = 10  # of the confidence, for the reliability diagram
 MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
 
 
@@ -56,7 +57,10 @@ def configurations(dataset: Dataset) -> list[Configuration]:
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:
-    """The scores, the calibration, the mean confidence and the loss of one run."""
+    """The scores, the calibration, the mean confidence and the loss of one run.
+
+    Of each bin of confidence ``reliability`` has ``right/points``, the number of points that are right and of all.
+    """
     dataset = at_most(dataset, settings.points)
     wrong, graph = configuration["wrong"], union(dataset, settings.neighbors)
     model = fitted(
@@ -66,9 +70,12 @@ def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Set
         learning_rate="auto",
     )  # fmt: skip
     phi = model.probabilities_.astype(np.float64)
+    right, sure = matched(labels_of(dataset), phi.argmax(axis=1)), phi.max(axis=1).clip(max=1)
+    inside, points = (np.histogram(chosen, BINS, (0, 1))[0] for chosen in (sure[right], sure))
     return scores(dataset, model.labels_) | {
-        "ece": expected_calibration_error(phi, matched(labels_of(dataset), phi.argmax(axis=1))),
-        "confidence": float(phi.max(axis=1).mean()),
+        "ece": expected_calibration_error(phi, right),
+        "confidence": float(sure.mean()),
+        "reliability": " ".join(f"{k}/{n}" for k, n in zip(inside, points, strict=True)),
         "loss": float(model.loss_),
         "classes": float(dataset.classes),
     }
@@ -113,12 +120,16 @@ def ambiguous(clusters: int, signal: float = 1.0) -> float:
     return max(0.0, 1 - root / (clusters + root) / signal)
 
 
-def means(frame: DataFrame, title: str, measure: str) -> Any:
-    """``[data sets, α]``: means over seeds of a setting, in percent."""
+def runs_of(frame: DataFrame, title: str) -> DataFrame:
+    """The runs of a setting."""
     factor, level = SETTINGS[title]
     wanted = DEFAULT | {factor: level}
-    runs = frame[(frame[list(wanted)] == Series(wanted)).all(axis=1)]
-    return 100 * runs.groupby(["dataset", "alpha"])[measure].mean().unstack("alpha")
+    return frame[(frame[list(wanted)] == Series(wanted)).all(axis=1)]
+
+
+def means(frame: DataFrame, title: str, measure: str) -> Any:
+    """``[data sets, α]``: means over seeds of a setting, in percent."""
+    return 100 * runs_of(frame, title).groupby(["dataset", "alpha"])[measure].mean().unstack("alpha")
 
 
 def counts(frame: DataFrame, share: float = 1.0) -> dict[str, int]:
@@ -159,24 +170,52 @@ def predictions(frame: DataFrame) -> DataFrame:
 
 
 def effect(frame: DataFrame) -> Figure:
-    """A column per factor, a row per measure, a line per level: means over data sets; dots are what theory predicts."""
+    """A column per factor, a row per measure, a line per level: means over data sets; dots are what theory predicts.
+
+    Bars are one standard deviation of these means over seeds.
+    """
     figure, places = panels(len(MEASURES), len(FACTORS), (2.2, 2.0), sharey="row", sharex=True)
     dense = np.linspace(0, max(ALPHAS), 50)
     for column, (factor, others) in zip(places.T, FACTORS.items(), strict=True):
         column[0].set_title(factor)
         column[-1].set_xlabel("α")
-        for number, title in enumerate(("default", *others)):
-            for panel, measure in zip(column, MEASURES, strict=True):
-                panel.plot(ALPHAS, means(frame, title, measure).mean()[list(ALPHAS)], label=title, **look(number))
+        titles = ["default", *others]
+        runs = concat([runs_of(frame, title).assign(setting=title) for title in titles])
+        runs = runs.astype({"setting": CategoricalDtype(titles)})
+        by_seed = runs.groupby(["setting", "seed", "alpha"], observed=True, as_index=False)[list(MEASURES)].mean()
+        for panel, measure in zip(column, MEASURES, strict=True):
+            lines(panel, by_seed, "setting", "alpha", measure)
+        for number, title in enumerate(titles):
             name, level = SETTINGS[title]
             first = means(frame, title, "confidence")[0.0] / 100
             shares = counts(frame, level if name == "clusters" else DEFAULT["clusters"]).items()
-            lines = [[confidence(c, alpha, signal_of(first[data], c)) for alpha in dense] for data, c in shares]
-            column[-1].plot(dense, 100 * np.mean(lines, axis=0), color=COLOURS[number], linestyle=":")
+            curves = [[confidence(c, alpha, signal_of(first[data], c)) for alpha in dense] for data, c in shares]
+            column[-1].plot(dense, 100 * np.mean(curves, axis=0), color=COLOURS[number], linestyle=":")
         column[0].legend(fontsize=7, loc="lower left")
     for panel, name in zip(places[:, 0], MEASURES.values(), strict=True):
         panel.set_ylabel(name)
     return figure
+
+
+def reliability(frame: DataFrame) -> Figure:
+    """A panel per data set and a line per α: accuracy of the default runs against confidence, by bins of all seeds.
+
+    The areas of the dots are the shares of the points; where the head is calibrated they are on the diagonal.
+    """
+    runs = runs_of(frame, "default")
+    figure, places = panel_per(sorted(runs["dataset"].unique()), (2.3, 2.2))
+    centres = (np.arange(BINS) + 0.5) / BINS
+    groups: Any = runs.groupby(["dataset", "alpha"])["reliability"]
+    for (dataset, alpha), texts in groups:
+        bins = [[entry.split("/") for entry in text.split()] for text in texts]
+        inside, points = np.array(bins, dtype=np.float64).sum(axis=0).T
+        some, number = points > 0, ALPHAS.index(alpha)
+        x, y = 100 * centres[some], 100 * inside[some] / points[some]
+        places[dataset].plot(x, y, color=COLOURS[number], label=f"α = {alpha:g}")
+        places[dataset].scatter(x, y, 120 * points[some] / points.sum(), color=COLOURS[number])
+    for panel in places.values():
+        panel.plot((0, 100), (0, 100), color="black", linestyle=":", linewidth=0.8)
+    return label(figure, places.values(), "confidence (%)", "accuracy (%)", len(ALPHAS))
 
 
 EXPERIMENT = Experiment(
@@ -188,5 +227,5 @@ EXPERIMENT = Experiment(
     development=True,
     table=partial(effects, measures={"accuracy": "accuracy", "ece": "calibration error"}),
     tables={"NMI": partial(effects, measures={"nmi": "NMI"}), "What the theory predicts": predictions},
-    figures={"effect": effect},
+    figures={"effect": effect, "reliability": reliability},
 )

@@ -68,7 +68,11 @@ def test_a_run_takes_its_factor(factor: str, level: Any, monkeypatch: pytest.Mon
     settings = debiasing.Settings(steps=2, points=60, neighbors=3, hidden=4)
     configuration = {"alpha": 0.3} | debiasing.DEFAULT | {factor: level}
     found = debiasing.run(BLOBS, 0, configuration, settings)
-    assert set(found) == {"accuracy", "nmi", "ari", "ece", "confidence", "loss", "classes"}
+    assert set(found) == {"accuracy", "nmi", "ari", "ece", "confidence", "reliability", "loss", "classes"}
+    bins = [[int(count) for count in entry.split("/")] for entry in str(found["reliability"]).split()]
+    right, points = np.array(bins).sum(axis=0)
+    assert (len(bins), points) == (10, 60)
+    assert right == round(60 * float(found["accuracy"]))
     assert (seen["debias"], seen["points"], found["classes"]) == (0.3, 60, 4)
     assert seen["mapper"] == configuration["head"]
     assert seen["init"] == configuration["start"]
@@ -142,3 +146,16 @@ def test_figure_has_a_line_per_level_and_one_of_the_theory() -> None:
         assert [len(panel.lines) for panel in column] == [len(others) + 1] * 2 + [2 * len(others) + 2]
     measured, predicted = panels[-1, 0].lines[:2]
     assert measured.get_ydata()[-1] == pytest.approx(predicted.get_ydata()[-1])
+
+
+def test_reliability_diagram_has_the_accuracy_of_each_bin() -> None:
+    """A quarter and three quarters of the points of two bins are right; bins of no seed with a point have no dot."""
+    bins = " ".join({3: "1/4", 9: "6/8"}.get(place, "0/0") for place in range(10))
+    figure = debiasing.reliability(frame(confidence=lambda row: 0.9).assign(reliability=bins))
+    assert [panel.get_title() for panel in figure.axes] == ["a", "b"]
+    for panel in figure.axes:
+        *lines, diagonal = panel.lines
+        assert len(lines) == len(debiasing.ALPHAS)
+        assert list(zip(*lines[0].get_data(), strict=True)) == [(35, 25), (95, 75)]
+        assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+        assert panel.collections[0].get_sizes().tolist() == pytest.approx([40, 80])
