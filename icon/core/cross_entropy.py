@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
+from icon import _checks as check
 from icon.core.evaluators import CPU_SMALL, SMALL
 from icon.p.base import Distribution
 from icon.p.support import Support
 from icon.q.base import Batch, Kernel
 from icon.q.partitions import LogSumExp
+
+_NO_LABEL = -(2**62)  # which torch leaves out; by default it is -100, which people use
 
 
 def cross_entropies(p: Distribution, q: Kernel) -> int:
@@ -23,7 +28,11 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
 
 
 def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: object, *, both: bool) -> Tensor | None:
-    """The mean over the anchors, and over both directions where p has two; None where that is not all."""
+    """The mean over the anchors, and over both directions where p has two.
+
+    None where the loss is more than that, and where something is wrong, which the evaluators then tell. Neither takes a
+    pass of its own: an anchor that is not finite makes the value so, and on the CPU torch refuses labels out of range.
+    """
     if q.margin or type(q.partition) is not LogSumExp:
         return None
     anchors, candidates = views
@@ -32,7 +41,16 @@ def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: objec
     targets = p.one_positive(target, n, m, anchors.device) if is_small else None
     if targets is None:
         return None
+    if not both:  # a candidate at infinity may have no mass
+        check.matrix(candidates, "input[1]")
     a, c, _ = q.features(Batch(anchors, candidates, Support(n, m)))
     scores = a @ c.mT
-    value = nn.functional.cross_entropy(scores, targets)
-    return (value + nn.functional.cross_entropy(scores.mT, targets)) / 2 if both else value
+    try:
+        value = nn.functional.cross_entropy(scores, targets, ignore_index=_NO_LABEL)
+    except IndexError:
+        return None
+    if both:
+        value = (value + nn.functional.cross_entropy(scores.mT, targets)) / 2
+    if check.values_matter(value) and not math.isfinite(float(value.detach())):
+        return None
+    return value

@@ -108,6 +108,10 @@ def test_a_part_that_was_changed_counts(name: str, value: Any) -> None:
     assert_same(loss(pair, LABELS), loss.replace(evaluator="autograd")(pair, LABELS), list(pair), rtol=1e-12)
 
 
+#: The loss would be finite with its negative as prototypes and points that lie where the last one is not likely.
+UNLIKELY = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [torch.inf, 1.0]], dtype=torch.float64)
+
+
 class FirstLabel(p.DataLabel):
     """A p of one's own: the same target, other rows."""
 
@@ -129,7 +133,22 @@ def test_a_p_of_ones_own_is_asked_for_its_rows() -> None:
         ((normal(3, 2), normal(4, 2)), torch.tensor([0, 1]), "labels: got 2 entries, expected 3"),
         ((normal(3, 2), normal(4, 2)), torch.tensor([0.0, 1, 2]), "labels: got dtype torch.float32"),
         ((normal(3, 2), normal(4, 3)), torch.tensor([0, 1, 2]), r"input: got shapes \(3, 2\), \(4, 3\)"),
+        (
+            (normal(3, 2), normal(4, 2)),
+            torch.tensor([0, -100, -1]),
+            "labels: got negative entries in rows 1, 2, expected",
+        ),
         ((normal(3, 2) / 0, normal(4, 2)), torch.tensor([0, 1, 2]), r"input\[0\]: got NaN or infinity in rows"),
+        (
+            (normal(3, 2).abs(), -UNLIKELY),
+            torch.tensor([0, 1, 2]),
+            r"input\[1\]: got NaN or infinity in rows 3, expected",
+        ),
+        (
+            (UNLIKELY[[0, 1, 3]], normal(4, 2)),
+            torch.tensor([0, 1, 2]),
+            r"input\[0\]: got NaN or infinity in rows 2, exp",
+        ),
     ],
 )
 def test_bad_input_is_named_here_as_well(pair: Any, target: Tensor, message: str) -> None:
@@ -141,3 +160,21 @@ def test_bad_input_is_named_here_as_well(pair: Any, target: Tensor, message: str
 def test_sets_of_two_sizes_are_not_aligned() -> None:
     with pytest.raises(ValueError, match="input: got 3 and 4 rows, expected equal numbers"):
         icon.method("clip")((normal(3, 2), normal(4, 2)))
+
+
+@pytest.mark.parametrize("row", range(N))
+@pytest.mark.parametrize("entry", [torch.inf, -torch.inf, torch.nan])
+@pytest.mark.parametrize("name", ["labels", "labels, cosine", "labels, distances", "pairs", "modalities"])
+def test_any_number_that_is_not_finite_is_refused(name: str, entry: float, row: int) -> None:
+    """The short way looks at the value alone, which an anchor that is not finite always spoils."""
+    loss, m, target = PLAIN[name]
+    for k, size in ((0, N), (1, m)):
+        pair = [normal(N, D).abs(), normal(m, D, seed=1)]
+        pair[k][row % size, row % D] = entry
+        with pytest.raises(ValueError, match=rf"^input\[{k}\]: got NaN or infinity in rows {row % size}, expected"):
+            loss(tuple(pair), target)
+
+
+def test_a_loss_that_overflows_is_no_error() -> None:
+    pair = (torch.full((3, 2), 1e30), torch.full((4, 2), 1e30))
+    assert not torch.isfinite(icon.Loss(p.DataLabel(), q.Gaussian("dot"))(pair, torch.tensor([0, 1, 2])))
