@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
 import icon
 from icon.methods.program import Program
 from icon.methods.record import Method
@@ -42,5 +44,10 @@ def call(method: Method) -> str:
     return lines.replace("value = loss(", "number = loss.published(") if follows else lines
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write docs/authors.md."""
     PATH.write_text(render(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -12,7 +12,9 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from packaging.requirements import Requirement
 
 if sys.version_info >= (3, 11):
@@ -49,8 +51,11 @@ def attempt(distribution: Path, constraints: list[str]) -> None:
             subprocess.run([python, *arguments], check=True, cwd=folder, env=clean)
 
 
-def main(folder: str = "dist", torch: str = "") -> None:
-    """Try the wheel and the sdist of a folder."""
+def main(
+    folder: Annotated[str, typer.Argument(help="Where the wheel and the sdist are.")] = "dist",
+    torch: Annotated[str, typer.Argument(help="The oldest PyTorch, where pyproject.toml's is not available.")] = "",
+) -> None:
+    """Try the wheel and the sdist of a folder in empty environments."""
     (wheel,), (sdist,) = Path(folder).resolve().glob("*.whl"), Path(folder).resolve().glob("*.tar.gz")
     newest = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     for distribution, age, constraints in (
@@ -63,4 +68,4 @@ def main(folder: str = "dist", torch: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    typer.run(main)
