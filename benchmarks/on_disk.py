@@ -37,7 +37,7 @@ def main(
     points: Annotated[int, typer.Option(help="How many.")] = 1_000_000,
     features: Annotated[int, typer.Option(help="Of each, in float16 on disk.")] = 384,
     clusters: Annotated[int, typer.Option(help="Of the mixture, and asked for.")] = 100,
-    starts: Annotated[int, typer.Option(help="Of the fit.")] = 1,
+    restarts: Annotated[int, typer.Option(help="Of the fit.")] = 1,
 ) -> None:
     """Fit `icon.Clustering` to a Gaussian mixture on disk."""
     with tempfile.TemporaryDirectory() as folder:
@@ -45,9 +45,9 @@ def main(
         y = mixture(path, points, features, clusters)
         x = np.load(path, mmap_mode="r")
         begin = time.perf_counter()
-        model = icon.Clustering(clusters, walks=3, debias=0.1, n_init=starts, random_state=0).fit(x)
+        model = icon.Clustering(clusters, walks=3, debias=0.1, n_init=restarts, random_state=0).fit(x)
         seconds = time.perf_counter() - begin
-        print(f"{points} x {features}, {x.nbytes / 2**20:.0f} MiB on disk; {clusters} clusters, {starts} start(s)")
+        print(f"{points} x {features}, {x.nbytes / 2**20:.0f} MiB on disk; {clusters} clusters, {restarts} restart(s)")
         print(f"fit: {seconds:.0f} s; recall of the neighbours: {model.knn_recall_ or 1:.3f}")
         print(f"peak memory, pages of the file included: {peak_of_this_process():.0f} MiB")
         print(f"adjusted Rand index: {ari(y, model.labels_):.3f}")
