@@ -218,6 +218,8 @@ class Counts:
     @property
     def sentence(self) -> str:
         """The summary and what other implementations say, for the terminal and Markdown."""
-        said = {"agrees": "agree", "differs": "differ", "not installed": "are not installed"}
-        peers = ", ".join(f"{self.peers[status]} {words}" for status, words in said.items() if self.peers[status])
+        said = {"agrees": ("agrees", "agree"), "differs": ("differs", "differ")}
+        said |= {"not installed": ("is not installed", "are not installed")}
+        counts = ((self.peers[status], words) for status, words in said.items())
+        peers = ", ".join(f"{n} {words[n != 1]}" for n, words in counts if n)
         return self.summary + (f"; of the other implementations {peers}" if peers else "")
