@@ -30,8 +30,9 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
 def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: object, *, both: bool) -> Tensor | None:
     """The mean over the anchors, and over both directions where p has two.
 
-    None where the loss is more than that, and where something is wrong, which the evaluators then tell. Neither takes a
-    pass of its own: an anchor that is not finite makes the value so, and on the CPU torch refuses labels out of range.
+    None where the loss is more than that, and where an input or a label is wrong, which the evaluators then tell. To
+    notice it takes no pass over them: an anchor that is not finite makes the value so, and on the CPU torch refuses
+    labels out of range.
     """
     if q.margin or type(q.partition) is not LogSumExp:
         return None
