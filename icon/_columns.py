@@ -145,6 +145,7 @@ def _counts(values: NDArray[Any]) -> bool:
     return bool((column[:-1] < column[1:]).all() and (column % 1 == 0).all())
 
 
+@np.errstate(over="ignore")  # variances and ratios of the largest numbers are infinite
 def _unequal_units(blocks: dict[str, NDArray[Any]]) -> list[str]:
     """A warning where a few columns vary so much more than all others that these hardly count in a distance."""
     variances = {name: float(values.var(axis=0, dtype=np.float64).sum()) for name, values in blocks.items()}

@@ -414,3 +414,9 @@ def test_columns_of_unequal_units_are_told(factor: int, tmp_path: Path) -> None:
     notes = read_features(str(tmp_path / "x.csv")).notes
     assert len(notes) == (factor > 1)
     assert all(note.startswith("warning: column income varies ") for note in notes)
+
+
+def test_the_largest_numbers_are_features_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + "".join(f"{i}e200,{i % 3}e-150\n" for i in (3, 1, 2, 5, 4)), encoding="utf-8")
+    assert read_features(str(path)).values[0].tolist() == [3e200, 0]
