@@ -72,7 +72,7 @@ def check(call: Call, status: Any, stdout: str, stderr: str, before: dict[Path, 
     if status == 2:
         lines = stderr.splitlines()
         assert re.match(r"error: \S", lines[-1])
-        said = r"(warning|note|labels): |\d+ rows × "
+        said = r"(warning|note|labels): |[\d,]+ rows? × "
         assert all(re.match(said, line) for line in lines[:-1])
         assert stdout == ""
         assert after == before
@@ -84,7 +84,7 @@ def check(call: Call, status: Any, stdout: str, stderr: str, before: dict[Path, 
     assert all(call.out is not None and path.relative_to(Path.cwd()).parts[0] == call.out for path in new)
     if call.argv[0] in ("show", "table") or "--help" in call.argv:
         return
-    found = re.findall(r"^([\d,]+) rows × ([\d,]+) columns.*?(?:labels: ([\d,]+) classes)?$", stderr, re.M)
+    found = re.findall(r"^([\d,]+) rows? × ([\d,]+) columns?.*?(?:labels: ([\d,]+) class(?:es)?)?$", stderr, re.M)
     assert len(found) == 1
     rows, columns, classes = (int(number.replace(",", "") or -1) for number in found[0])
     table = result(call, stdout)
