@@ -23,8 +23,9 @@ def test_calls_and_operations_of_a_small_batch(task: str) -> None:
     assert found.operations <= operations
 
 
-#: Operations of a step up to a tile (2,048 points), and new memory of 4,096 points in matrices of all pairs.
-UP_TO_A_TILE = {"simclr": (110, 1.3), "supcon": (110, 1.3), "clip": (135, 2.6), "cross-entropy": (50, 4.0)}
+#: Operations of a step up to a tile (2,048 points), new memory of 4,096 points in matrices of all pairs, and how often
+#: values are looked at.
+UP_TO_A_TILE = {"simclr": (110, 1.3, 3), "supcon": (110, 1.3, 3), "clip": (135, 2.6, 2), "cross-entropy": (50, 4.0, 4)}
 
 
 @pytest.mark.slow
@@ -32,10 +33,10 @@ UP_TO_A_TILE = {"simclr": (110, 1.3), "supcon": (110, 1.3), "clip": (135, 2.6), 
 def test_operations_do_not_grow_with_the_batch_up_to_a_tile(task: str) -> None:
     """Nor do waits for an accelerator at any size; beyond a tile, operations grow with the number of tiles."""
     found = {n: overhead(of_icon(task, n)[1]) for n in (64, 256, 362, 1024, 2048, 4096)}
-    operations, matrices = UP_TO_A_TILE[task]
+    operations, matrices, looks = UP_TO_A_TILE[task]
     assert len({found[n].operations for n in (64, 256, 362)}) == 1
     assert max(found[n].operations for n in (1024, 2048)) <= operations
-    assert len({counts.looks for counts in found.values()}) == 1
+    assert max(counts.looks for counts in found.values()) <= looks
     pairs = 4096 * (PROTOTYPES if task == "cross-entropy" else 4096)
     assert found[4096].bytes <= matrices * 4 * pairs
 
