@@ -21,7 +21,7 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
     and p as it was made. 0 where it is more than that."""
     of_points = q.needs_self or q.needs_marginal or q.has_factors or q.has_penalty or q.has_state
     known = type(p).one_positive is not Distribution.one_positive
-    if not (known and q.is_product) or of_points or p.operations or p.exclude_self:
+    if not (known and q.is_product) or of_points or p.operations or p.exclude_self or p.join:
         return 0
     directions = len(p.directions(2, None))
     return directions if directions == 1 or q.is_symmetric else 0

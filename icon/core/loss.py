@@ -237,14 +237,14 @@ class Loss(nn.Module):
             return together
         if self._ranks is None and HAS_RANKS and dist.is_initialized():
             warn_of_other_ranks()
-        has_two = isinstance(input, (tuple, list)) or (isinstance(target, Tensor) and target.ndim == 2)
-        if self._cross_entropies and has_two and anchors is None:
-            views, aim, of_anchors = self._views(input, target, weights, finite=False)
+        may_be_short = self._cross_entropies and anchors is None
+        views, target, of_anchors = self._views(input, target, weights, finite=not may_be_short)
+        if may_be_short:
             if len(views) == 2 and of_anchors is None:
-                value = cross_entropy(*self._parts, views, aim, both=self._cross_entropies == 2)
+                value = cross_entropy(*self._parts, views, target, both=self._cross_entropies == 2)
                 if value is not None:
                     return value
-        views, target, of_anchors = self._views(input, target, weights)
+            views = views_of(views, target, *self._parts) if len(views) > 1 else [check.matrix(views[0], "input")]
         directions = self._directions(views, target, anchors, of_anchors)
         value = self._reduce.value(directions)
         q = directions[0].problem.q

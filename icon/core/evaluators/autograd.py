@@ -179,7 +179,7 @@ def _gradients(numbers: Any, wanted: list[Tensor], upstream: Any, **settings: bo
 
 
 def _in_one_block(problem: Problem, numbers: Callable[[Problem, Tensor], tuple[Tensor, ...]]) -> Callable[..., Any]:
-    """Of `derived`, what makes numbers of a problem again; parameters of the score itself cannot be others."""
+    """Of `derived`, what makes numbers of a problem again; parameters of a part cannot be others."""
 
     def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         if problem.parameters:
