@@ -279,8 +279,8 @@ class DataLabel(Distribution):
         return self.ignore_index is not None
 
     def one_positive(self, target: Any, n: int, m: int, device: torch.device) -> Tensor | None:
-        plain = type(target) is Tensor and target.ndim == 1 and self.class_weights is None and self.ignore_index is None
-        if not plain:
+        plain = self.class_weights is None and self.ignore_index is None
+        if not plain or type(target) is not Tensor or target.ndim != 1:
             return None
         if target.is_cpu and device.type == "cpu" and target.dtype is torch.int64 and len(target) == n:
             return target  # the cross-entropy of the CPU looks at its labels itself
