@@ -30,9 +30,8 @@ from icon.core.ranks import Ranks, Share
 from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights
 from icon.p.base import Distribution, Sets, is_between_sets
-from icon.p.masses.base import precise
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain, shares
+from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain, proportions, shares
 
 
 class Loss(nn.Module):
@@ -396,14 +395,11 @@ class Loss(nn.Module):
         return shares(weights, "weights")
 
     def _one_per_anchor(self, weights: Tensor, n: int) -> Tensor:
-        """The weights ``[n]``; for a mean, the largest is one, since single precision would lose very small ones."""
+        """The weights ``[n]``, for a mean their proportions."""
         if len(weights) != n:
             name = "anchor_weights" if weights is self.anchor_weights else "weights"
             raise ValueError(f"{name}: got {len(weights)}, expected {n} (one per anchor)")
-        if self.reduction != "mean":
-            return weights
-        weights = weights.to(precise(weights.device))
-        return weights / weights.amax()
+        return proportions(weights) if self.reduction == "mean" else weights
 
     def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
         """The direction from the second set to the first, from the same features."""

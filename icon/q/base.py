@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from icon import _checks as check
 from icon._values import changed, with_names
 from icon.p.masses import Masses
+from icon.p.masses.base import precise
 from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
 
@@ -361,6 +362,11 @@ def shares(given: Any, name: str, size: str = "n") -> Tensor:
         shape = tuple(numbers.shape)
         raise ValueError(f"{name}: got shape {shape}{wrong}, expected finite numbers >= 0 ({size},), some > 0")
     return numbers if numbers.is_floating_point() else numbers.double()
+
+
+def proportions(weights: Tensor) -> Tensor:
+    """Weights of which only the proportions matter, the largest one, since single precision loses very small ones."""
+    return weights.to(precise(weights.device)) / weights.amax()
 
 
 def positive_scale(value: Any, name: str) -> float | Tensor:

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon.p.masses import Masses
-from icon.p.masses.base import precise
 from icon.p.support import Support
-from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, shares
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, proportions, shares
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
 
@@ -120,8 +119,8 @@ class Clusters(Kernel):
                 f"input: got {log_phi.shape[1]} clusters, expected at most {support.m}, the number of points"
             )
         d = batch.weights if self.stationary else self.weights
-        if d is not None and not self.stationary:  # only proportions matter, and single precision loses small numbers
-            d = d.to(precise(d.device)) / d.amax()
+        if d is not None and not self.stationary:
+            d = proportions(d)
         if d is None:
             sizes = {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every)}
             return sizes | {"number": log_phi.new_full((), support.m)} if self.leak else sizes
