@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import sys
 import warnings
@@ -278,6 +279,12 @@ def function(value: Any, name: str) -> None:
     """Whether there is a function, or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{name}: got {' '.join(repr(value).split())}, expected None or a function")
+
+
+def path(value: Any, name: str) -> None:
+    """Whether there is a path, or None."""
+    if not isinstance(value, (str, os.PathLike, type(None))):
+        raise TypeError(f"{name}: got {value!r}, expected a path")
 
 
 def one_number(value: Tensor, name: str) -> Tensor:

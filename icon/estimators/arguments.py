@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -56,8 +55,7 @@ def kinds_of(estimator: Any, metric: Any, n: int) -> tuple[str, ...]:
     """The kinds of first clusters, where all arguments are as they may be for n points and this metric."""
     base.check_hyper(estimator.hyper, OWN if estimator.metric == "auto" else (*OWN, "metric"))
     check.function(estimator.callback, "callback")
-    if not isinstance(estimator.checkpoint, (str, os.PathLike, type(None))):
-        raise TypeError(f"checkpoint: got {estimator.checkpoint!r}, expected a path")
+    check.path(estimator.checkpoint, "checkpoint")
     check.choice(estimator.neighbors, "neighbors", SEARCHES)
     if estimator.symmetrize is not None:
         check.choice(estimator.symmetrize, "symmetrize", HOW)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -186,8 +185,7 @@ def _check_kinds(teacher: Any, checkpoint: Any, identity: Any, **functions: Any)
         check.function(function, name)
     if teacher is not None and not callable(getattr(check.module(teacher, "teacher"), "update", None)):
         raise TypeError(f"teacher: got {type(teacher).__name__}, expected an icon.nn.EMA")
-    if not isinstance(checkpoint, (str, os.PathLike, type(None))):
-        raise TypeError(f"checkpoint: got {checkpoint!r}, expected a path")
+    check.path(checkpoint, "checkpoint")
     if not isinstance(identity, (Mapping, type(None))):
         raise TypeError(f"identity: got {identity!r}, expected a mapping of names")
 
