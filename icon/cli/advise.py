@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from icon.cli.cluster_report import leading, planar
 from icon.cli.fits import FILES, beside, read_for, say
 from icon.cli.map_report import NAMED
-from icon.cli.output import palette, staged, versions, write_table
+from icon.cli.output import UNKNOWN, palette, staged, versions, write_table
 from icon.estimators.advice import Advice, behind, read_budget, title
 from icon.estimators.advice import advise as advise_on
 from icon.labels import Labels
 
 OURS = ("index.html", "advice.csv")
-UNKNOWN = (0.7, 0.7, 0.7)  # the colour of points without a label
 
 
 def advise(out: Path, table: dict[str, Any], quiet: bool, **settings: Any) -> None:

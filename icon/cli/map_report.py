@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from icon.cli.output import palette, versions
+from icon.cli.output import UNKNOWN, palette, versions
 from icon.estimators.embedding import Embedding
 from icon.labels import Labels
 
@@ -45,7 +45,7 @@ def draw(path: Path, z: NDArray[np.float32], labels: Labels | None, title: str) 
     panel = figure.subplots()
     names = [] if labels is None else [str(name) for name in labels.names]
     classes = len(names)
-    colours = np.array([(0.25, 0.35, 0.6) if classes == 0 else (0.7, 0.7, 0.7), *palette(classes)])  # unknown first
+    colours = np.array([(0.25, 0.35, 0.6) if classes == 0 else UNKNOWN, *palette(classes)])  # unknown first
     own = np.zeros(len(z), dtype=np.int64) if labels is None else labels.codes + 1
     if len(z) <= SCATTERED:
         order = np.random.default_rng(0).permutation(len(z))  # no class lies on top of all others

@@ -106,6 +106,9 @@ def versions() -> dict[str, str]:
     return by_name
 
 
+UNKNOWN = (0.7, 0.7, 0.7)  # the colour of points without a label, beside those of labels
+
+
 def palette(clusters: int) -> list[Any]:
     """Colours that can be told apart where there are few, and run around the circle where there are many."""
     import matplotlib as mpl
