@@ -22,7 +22,7 @@ from experiments.datasets import Dataset, at_most
 from experiments.plots import COLOURS, label, lines, panel_per, panels
 from experiments.record import Configuration, Experiment, Measures, labels_of
 from experiments.statistics import difference
-from icon.estimators.diagnostics import expected_calibration_error
+from icon.estimators.diagnostics import BINS, expected_calibration_error
 from icon.metrics.clustering import matched
 
 ALPHAS = (0.0, 0.1, 0.3, 0.6, 0.9)
@@ -38,7 +38,6 @@ FACTORS: dict[str, dict[str, tuple[str, Any]]] = {
 }
 SETTINGS = {"default": ("wrong", 0.0)} | {title: each for factor in FACTORS.values() for title, each in factor.items()}
 KEEPS = 5.0  # points of accuracy that an α may lose and is still counted as keeping it
-BINS = 10  # of the confidence, for the reliability diagram
 MEASURES = {"accuracy": "accuracy (%)", "ece": "calibration error (%)", "confidence": "mean confidence (%)"}
 
 
