@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icon import _checks as check
+from icon._scales import precise
 
 Array = NDArray[Any]
 
@@ -26,7 +27,7 @@ def parts(n: int, size: int) -> Iterator[slice]:
 
 def rows_of(x: Tensor | Array, at: slice | Tensor, device: torch.device) -> Tensor:
     """Some rows in double precision, in single where the device has no other."""
-    wide = torch.float32 if device.type == "mps" else torch.float64
+    wide = precise(device)
     if isinstance(x, Tensor):
         return x.detach()[at].to(device, wide)
     block = x[at if isinstance(at, slice) else at.cpu().numpy()]

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon._scales import unit_rows
+from icon._scales import precise, unit_rows
 from icon.core import exchange
 
 
@@ -62,8 +62,7 @@ def sinkhorn(
     if tolerance is not None:
         check.positive(tolerance, "tolerance")
     n, m = s.shape
-    precise = torch.float32 if s.device.type == "mps" else torch.float64
-    kernel = s.to(precise) / epsilon
+    kernel = s.to(precise(s)) / epsilon
     rows, columns = (
         _log_marginal(weights, name, length, kernel)
         for weights, name, length in ((row_weights, "row_weights", n), (column_weights, "column_weights", m))
@@ -241,8 +240,8 @@ def concentration(
     if check.number(smoothing, "smoothing") < 1:
         raise ValueError(f"smoothing: got {smoothing:g}, expected a number >= 1")
     check.choice(rule, "rule", ("authors", "paper"))
-    precise = torch.promote_types(points.dtype, torch.float32)
-    v, w = unit_rows(points.to(precise)), centres.to(points.device, precise)
+    dtype = torch.promote_types(points.dtype, torch.float32)
+    v, w = unit_rows(points.to(dtype)), centres.to(points.device, dtype)
     distance = (v - w[labels]).norm(dim=1)
     distance = distance.masked_fill(distance <= 4 * torch.finfo(points.dtype).eps, 0.0)  # no more than rounding
     count = torch.bincount(labels, minlength=len(centres)).to(distance)

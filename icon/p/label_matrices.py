@@ -11,9 +11,8 @@ from torch import Tensor
 from icon import _checks as check
 from icon import distances
 from icon._lazy import sp
-from icon._scales import in_a_unit
+from icon._scales import in_a_unit, precise
 from icon.p.masses import Dense, Jaccard, Masses, Overlap, Sparse
-from icon.p.masses.base import precise
 from icon.p.support import Support
 
 #: ``[n, L]`` numbers >= 0: a tensor where it lies, or the sparse matrix that was given.
@@ -36,7 +35,7 @@ def label_matrix(target: Any, name: str, length: int | None) -> Labels:
         wrong = bool((labels.data < 0).any())
     else:
         labels = check.matrix(target, name).detach()
-        labels = labels.to(precise(labels.device))
+        labels = labels.to(precise(labels))
         wrong = check.values_matter(labels) and bool((labels < 0).any())
     if length is not None:
         check.as_many(labels.shape[0], length, name, "row")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
+from icon._scales import precise
 from icon.p.base import Distribution, Sets, has_parts, is_between_sets, target_of
 from icon.p.label_matrices import is_label_matrix, label_matrix, shared_labels
 from icon.p.masses import Dense, Grouped, Listed
-from icon.p.masses.base import precise
 from icon.p.rows import Rows, WeightedRows
 from icon.p.support import Support
 
@@ -282,7 +282,7 @@ class DataLabel(Distribution):
         plain = self.class_weights is None and self.ignore_index is None
         if not plain or type(target) is not Tensor or target.ndim != 1:
             return None
-        if target.is_cpu and device.type == "cpu" and target.dtype is torch.int64 and len(target) == n:
+        if target.is_cpu and device == target.device and target.dtype is torch.int64 and target.shape[0] == n:
             return target  # the cross-entropy of the CPU looks at its labels itself
         return check.integers(target, "labels", n, below=m).to(device)
 
@@ -296,7 +296,7 @@ class DataLabel(Distribution):
         kept: float | Tensor = 1.0
         if self.ignore_index is not None:
             ignored = tensor == self.ignore_index
-            tensor, kept = tensor.masked_fill(ignored, 0), (~ignored).to(precise(ignored.device))
+            tensor, kept = tensor.masked_fill(ignored, 0), (~ignored).to(precise(ignored))
         labels = check.integers(tensor, "labels", sets.n, below=known)
         if sets.n is None or tensor is not target:  # a buffer may be filled anew before p is used
             labels = labels.clone()
@@ -336,7 +336,7 @@ class DataLabel(Distribution):
         if (n, classes) != (sets.n or n, sets.m or classes):
             raise ValueError(f"labels: got shape {(n, classes)}, expected {(sets.n or n, sets.m or classes)}")
         tolerance = max(1e-3, 4 * torch.finfo(targets.dtype).eps)
-        targets = (targets.detach() if self.detach else targets).to(precise(targets.device))
+        targets = (targets.detach() if self.detach else targets).to(precise(targets))
         sums = targets.sum(dim=1, keepdim=True)
         if check.values_matter(targets):
             wrong = ((targets < 0) | ((sums - 1).abs() > tolerance)).any(dim=1).nonzero().flatten().tolist()

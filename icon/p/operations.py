@@ -16,8 +16,8 @@ import torch
 
 from icon import _checks as check
 from icon._lazy import sp
+from icon._scales import precise
 from icon.p.masses import Debiased, Masses, Mixture, Sparse, Uniform
-from icon.p.masses.base import precise
 from icon.p.support import Support
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Debias:
 
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
         masses, before = rows.masses, rows.masses.uniform_mass
-        uniform = (~rows.empty).to(precise(rows.empty.device)) * self.onto(0.0 if before is None else before)
+        uniform = (~rows.empty).to(precise(rows.empty)) * self.onto(0.0 if before is None else before)
         return replace(rows, masses=Debiased((masses.own_part.scaled(1 - self.alpha), Uniform(rows.support, uniform))))
 
     def onto(self, mass: Any) -> Any:

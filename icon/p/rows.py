@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from icon._cached import cached, of_ordinary_tensors
 from icon._lazy import sp
+from icon._scales import precise
 from icon.p.masses import Masses, Sparse
-from icon.p.masses.base import precise
 from icon.p.operations import Composable, Operation
 from icon.p.support import Support
 
@@ -104,7 +105,7 @@ class Rows(Composable):
     @cached
     def marginal(self) -> Float[Tensor, " n"]:
         """``[n]`` the weights ``P_i`` of the anchors, summing to one; equal for those with a positive."""
-        kept = (~self.empty).to(precise(self.empty.device))
+        kept = (~self.empty).to(precise(self.empty))
         return kept / kept.sum().clamp_min(1)
 
     @property
@@ -131,7 +132,7 @@ class Rows(Composable):
 
     def entropy(self) -> Float[Tensor, " n"]:
         """``[n]`` entropies ``H_i = - sum_j p_ij log p_ij`` in nats, with ``0 log 0 = 0``; empty rows have 0."""
-        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+        if not is_compiling() and torch.is_inference_mode_enabled():
             return of_ordinary_tensors(self.entropy)
         entropy: Tensor | None = self.__dict__.get("_entropy")
         if entropy is None:
@@ -169,7 +170,7 @@ class Rows(Composable):
             device: where to.
             dtype: of the masses, floating-point.
         """
-        if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+        if not is_compiling() and torch.is_inference_mode_enabled():
             return of_ordinary_tensors(partial(self.to, device, dtype))
         copies: dict[Any, Rows] = self.__dict__.get("_copies", {})
         copy = copies.get((device, dtype))

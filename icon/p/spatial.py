@@ -15,6 +15,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon import distances
+from icon._scales import precise
 from icon.neighbors import METRICS, SEARCHES, exact_neighbors, nearest_neighbors
 from icon.p.base import Distribution, Sets
 from icon.p.masses import Dense, DenseFromLogs, Listed, Sparse
@@ -400,7 +401,7 @@ def _refuse_nan(features: Tensor) -> None:
 def _precise(value: Any, name: str) -> Tensor:
     """p is a constant of the optimisation and worth full precision (where the device has it); it is cast when used."""
     x = check.with_numbers(check.matrix(value, name), name)
-    return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+    return x.to(precise(x))
 
 
 def _are_two(target: Any) -> bool:

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._scales import precise
 from icon._values import changed, with_names
 from icon.p.masses import Masses
-from icon.p.masses.base import precise
 from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
 
@@ -181,14 +181,16 @@ class Kernel(nn.Module):
         Raises:
             ValueError: log-weights of another number of candidates.
         """
-        anchors, candidates, support, weights, totals = batch
+        anchors, candidates = batch.anchors, batch.candidates
         one = anchors is candidates
         if anchors.dtype in _HALF:
             anchors = anchors.float()
             candidates = anchors if one else candidates.float()
         if self.detach_candidates:
             candidates = candidates.detach()
-        statistics = self.statistics(Batch(anchors, candidates, support, weights, totals))
+        if anchors is not batch.anchors or candidates is not batch.candidates:
+            batch = Batch(anchors, candidates, batch.support, batch.weights, batch.totals)
+        statistics = self.statistics(batch)
         a, c = self.prepare(anchors, candidates, statistics)
         if self.log_weights is None:
             return Features(a, c, statistics)
@@ -235,6 +237,11 @@ class Kernel(nn.Module):
             candidates: ``[..., m, r]`` likewise.
         """
         return anchors @ candidates.mT
+
+    @property
+    def keeps_points(self) -> bool:
+        """Whether the features are the points themselves, in float32 at least."""
+        return False
 
     # -- scores that depend on the distance alone ---------------------------------------------------------------------
 
@@ -366,7 +373,7 @@ def shares(given: Any, name: str, size: str = "n") -> Tensor:
 
 def proportions(weights: Tensor) -> Tensor:
     """Weights of which only the proportions matter, the largest one, since single precision loses very small ones."""
-    return weights.to(precise(weights.device)) / weights.amax()
+    return weights.to(precise(weights)) / weights.amax()
 
 
 def positive_scale(value: Any, name: str) -> float | Tensor:

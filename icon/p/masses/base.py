@@ -294,8 +294,3 @@ def drawn_of(masses: Float[Tensor, "b m"], anchors: Int[Tensor, " b"]) -> Int[Te
 def per_row(factor: float | Tensor, start: int, stop: int) -> float | Tensor:
     """The part of a number per row that belongs to some rows; a number for all of them stays itself."""
     return factor[start:stop] if isinstance(factor, Tensor) else factor
-
-
-def precise(device: torch.device) -> torch.dtype:
-    """The dtype in which p is kept: double precision where the device has it."""
-    return torch.float32 if device.type == "mps" else torch.float64

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._cached import cached
-from icon.p.masses.base import Edges, Masses, OnSupport, entropy_of_equals, per_row, precise
+from icon._scales import precise
+from icon.p.masses.base import Edges, Masses, OnSupport, entropy_of_equals, per_row
 from icon.p.masses.sparse import Sparse
 from icon.p.support import Support
 
@@ -130,12 +131,12 @@ class Grouped(OnSupport):
         return (mass.to(like) if isinstance(mass, Tensor) else mass) / divisors
 
     def sums(self) -> Float[Tensor, " n"]:
-        positive = (self.counts > 0).to(precise(self.keys.device))
+        positive = (self.counts > 0).to(precise(self.keys))
         return positive * self.mass
 
     def entropy(self, density: Float[Tensor, " n"] | None = None, size: int = 0) -> Float[Tensor, " n"]:
         few = self._few
-        divisors = (self.counts.clamp_min(1) if few is None else few[2]).to(precise(self.keys.device))
+        divisors = (self.counts.clamp_min(1) if few is None else few[2]).to(precise(self.keys))
         if density is None and not isinstance(self.mass, Tensor) and self.mass == 1.0:
             return divisors.log()
         return entropy_of_equals(self.counts.to(divisors), self.sums() / divisors, density, size)
@@ -183,7 +184,7 @@ class Grouped(OnSupport):
         if self.support.is_alone(start, stop):
             return Grouped(self.keys, self.candidate_keys[start:stop], Support(1, 1), 0.0 * self.sums())
         some = Grouped(self.keys, self.candidate_keys[start:stop], self.support.columns(start, stop))
-        precision = precise(self.keys.device)
+        precision = precise(self.keys)
         return some.scaled(self.mass * some.counts.to(precision) / self.counts.clamp_min(1).to(precision))
 
     def transposed(self) -> Masses:

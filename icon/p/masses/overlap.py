@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from icon.p.masses.base import Masses, OnSupport, drawn_of, precise
+from icon._scales import precise
+from icon.p.masses.base import Masses, OnSupport, drawn_of
 from icon.p.masses.dense import Dense
 from icon.p.support import Support
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from icon import _checks as check
 from icon._cached import cached
 from icon._lazy import sp
-from icon.p.masses.base import Edges, Masses, Valued, entropy_of_equals, per_row, precise, x_log_x
+from icon._scales import precise
+from icon.p.masses.base import Edges, Masses, Valued, entropy_of_equals, per_row, x_log_x
 
 _BLOCK = 2**22  # edges whose entropies are computed at a time
 #: Of few pairs, a matrix of all of them is read faster than edges where more than this share of them are edges.
