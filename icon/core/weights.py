@@ -47,17 +47,18 @@ class AnchorWeights:
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
+        weights = like.new_ones(rows.n) if counted is None else counted.to(like)
+        counts_all = counted is not None and self.on_no_positive != "skip" and not self.leaves_out
+        counts = like.new_ones(rows.n) if counts_all else weights
         if isinstance(rows, WeightedRows):  # p counts its anchors in another way than it weighs them
-            every, counts = rows.anchor_weights.to(like), rows.counts.to(like)
-        else:
-            every = counts = marginal(rows, counted, like, self.totals) if self.stationary else like.new_ones(rows.n)
+            weights, counts = weights * rows.anchor_weights.to(like), counts * rows.counts.to(like)
+        elif self.stationary:
+            own = marginal(rows, counted, like, self.totals)
+            weights, counts = weights * own, counts * own
         if given is not None:
-            every, counts = every * given.to(like), counts * given.to(like)
-        weights = every if counted is None else every * counted
+            weights, counts = weights * given.to(like), counts * given.to(like)
         if not self.mean:
             return weights
-        if counted is not None and (self.on_no_positive == "skip" or self.leaves_out):
-            counts = counts * counted
         whole = counts.sum()
         whole = self.totals.sum(whole.detach() if whole.requires_grad else whole)
         of_classes = rows if isinstance(rows, WeightedRows) and not self.leaves_out else None
