@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from torch.compiler import is_compiling
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ else:
             if owner is None:
                 return self
             # A compiler refuses to tell whether it is in inference mode.
-            if not torch.compiler.is_compiling() and torch.is_inference_mode_enabled():
+            if not is_compiling() and torch.is_inference_mode_enabled():
                 value = of_ordinary_tensors(partial(self.compute, owner))
             else:
                 value = self.compute(owner)

@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch._C import _are_functorch_transforms_active
 from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
 _SHOWN = 5
 _enabled = True
@@ -58,14 +60,14 @@ class set_validation:
 
 def is_traced() -> bool:
     """Whether a compiler, a transform of `torch.func` or forward mode looks on: it is to see ordinary PyTorch."""
-    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return transformed or torch.compiler.is_compiling()
+    transformed = _are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return transformed or is_compiling()
 
 
 def values_matter(tensor: Tensor) -> bool:
     """Whether the values of a tensor may be looked at now."""
     # A compiler or a transform, as in `is_traced`, written out: this runs several times in every call of a loss.
-    if not _enabled or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    if not _enabled or is_compiling() or _are_functorch_transforms_active():
         return False
     if tensor.is_meta:
         return False

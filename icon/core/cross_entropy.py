@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon.core.evaluators import CPU_SMALL, SMALL
+from icon.core.evaluators import SMALL
 from icon.p.base import Distribution
 from icon.p.support import Support
 from icon.q.base import Batch, Kernel
@@ -27,24 +28,29 @@ def cross_entropies(p: Distribution, q: Kernel) -> int:
     return directions if directions == 1 or q.is_symmetric else 0
 
 
-def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: object, *, both: bool) -> Tensor | None:
+def cross_entropy(p: Distribution, q: Kernel, input: Any, target: Any, *, both: bool) -> Tensor | None:
     """The mean over the anchors, and over both directions where p has two.
 
     None where the loss is more than that, and where an input or a label is wrong, which the evaluators then tell. To
     notice it takes no pass over them: an anchor that is not finite makes the value so, and on the CPU torch refuses
     labels out of range.
     """
-    if q.margin or type(q.partition) is not LogSumExp:
+    if type(target) is Tensor and target.ndim == 2 and p.may_be_aligned:  # loss(z1, z2)
+        input, target = (input, target), None
+    if not isinstance(input, (tuple, list)) or len(input) != 2 or q.margin or type(q.partition) is not LogSumExp:
         return None
-    anchors, candidates = views
-    n, m = anchors.shape[0], candidates.shape[0]
-    is_small = n * m < SMALL.get(anchors.device.type, CPU_SMALL)
-    targets = p.one_positive(target, n, m, anchors.device) if is_small else None
-    if targets is None:
+    anchors = check.matrix(input[0], "input[0]", finite=False)
+    candidates = check.matrix(input[1], "input[1]", finite=False)
+    (n, d), (m, width) = anchors.shape, candidates.shape
+    if d != width or anchors.dtype is not candidates.dtype or n * m >= SMALL[anchors.is_cuda]:
         return None
-    if not both:  # a candidate at infinity may have no mass
-        check.matrix(candidates, "input[1]")
-    a, c, _ = q.features(Batch(anchors, candidates, Support(n, m)))
+    matter = check.values_matter(anchors)
+    targets = p.one_positive(target, n, m, anchors.device)
+    if targets is None or (m == d and q.takes_logits and not matter):  # classes may be masked
+        return None
+    a, c = anchors, candidates
+    if not (q.keeps_points and a.itemsize > 2):
+        a, c, _ = q.features(Batch(a, c, Support(n, m)))
     scores = a @ c.mT
     try:
         value = nn.functional.cross_entropy(scores, targets, ignore_index=_NO_LABEL)
@@ -52,6 +58,6 @@ def cross_entropy(p: Distribution, q: Kernel, views: list[Tensor], target: objec
         return None
     if both:
         value = (value + nn.functional.cross_entropy(scores.mT, targets)) / 2
-    if check.values_matter(value) and not math.isfinite(float(value.detach())):
+    elif matter and not math.isfinite(candidates.detach().sum().item()):  # a candidate at infinity may have no mass
         return None
-    return value
+    return None if matter and not math.isfinite(value.item()) else value

@@ -15,8 +15,8 @@ from icon.p.rows import Rows
 from icon.q.base import Kernel
 
 
-def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel, finite: bool = True) -> list[Tensor]:
-    """Several views as matrices ``[n, d]`` of as many columns and one type, ``finite`` ones.
+def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel) -> list[Tensor]:
+    """Several views as matrices ``[n, d]`` of as many columns and one type.
 
     Raises:
         ValueError, TypeError: a lone view, or one that is no such matrix.
@@ -27,7 +27,7 @@ def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel, fini
     may_be_logits = p.column == "data-label" and q.takes_logits
     for k, view in enumerate(views):
         try:
-            views[k] = check.matrix(view, f"input[{k}]", finite=finite)
+            views[k] = check.matrix(view, f"input[{k}]")
         except ValueError:
             if k > 0 or not may_be_logits:
                 raise

@@ -236,14 +236,11 @@ class Loss(nn.Module):
             return together
         if self._ranks is None and HAS_RANKS and dist.is_initialized():
             warn_of_other_ranks()
-        may_be_short = self._cross_entropies and anchors is None
-        views, target, of_anchors = self._views(input, target, weights, finite=not may_be_short)
-        if may_be_short:
-            if len(views) == 2 and of_anchors is None:
-                value = cross_entropy(*self._parts, views, target, both=self._cross_entropies == 2)
-                if value is not None:
-                    return value
-            views = views_of(views, target, *self._parts) if len(views) > 1 else [check.matrix(views[0], "input")]
+        if self._cross_entropies and anchors is None and weights is None and self.anchor_weights is None:
+            short = cross_entropy(*self._parts, input, target, both=self._cross_entropies == 2)
+            if short is not None:
+                return short
+        views, target, of_anchors = self._views(input, target, weights)
         directions = self._directions(views, target, anchors, of_anchors)
         value = self._reduce.value(directions)
         q = directions[0].problem.q
@@ -353,23 +350,21 @@ class Loss(nn.Module):
 
     # -- what a direction is made of ----------------------------------------------------------------------------------
 
-    def _views(
-        self, input: Any, target: Any, weights: Any, finite: bool = True
-    ) -> tuple[list[Tensor], Any, Tensor | None]:
-        """The views of a call, whether or not they have to be finite, its target, and the weights of the anchors."""
+    def _views(self, input: Any, target: Any, weights: Any) -> tuple[list[Tensor], Any, Tensor | None]:
+        """The views of a call, its target, and the weights of the anchors."""
         of_anchors = self.anchor_weights if weights is None else self._weights_of_a_call(weights)
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
             ranks = self._ranks if self._ranks is not None and self._ranks.inside else None
-            views = views_of(input, target if ranks is None else ranks.own(target), *self._parts, finite)
+            views = views_of(input, target if ranks is None else ranks.own(target), *self._parts)
             if self.p.join and ranks is None:  # over ranks what is to be joined is so, see `_own`
                 count = len(views)
                 views, target = self.p.joined(views, target)
                 if weights is not None and of_anchors is not None and len(views) < count:
                     of_anchors = of_anchors.repeat(count)
         else:
-            views = [check.matrix(input, "input", finite=finite)]
+            views = [check.matrix(input, "input")]
         return views, target, of_anchors
 
     def _directions(

@@ -25,7 +25,7 @@ CPU_TILE_ENTRIES = 2**22  # of a tile that stays near the cache
 EDGE_ENTRIES = 2**22  # of features gathered for single edges
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # not frozen: its thirteen fields would take 10 µs of a small step
 class Problem:
     """One direction of a loss: anchors against candidates.
 

@@ -166,6 +166,12 @@ class Gaussian(Scaled):
         )
 
     @property
+    def keeps_points(self) -> bool:
+        has_unit_scale = not self.learnable and type(self.fixed_scale) is float and self.fixed_scale == 1.0
+        is_plain = self.metric == "dot" and self.preprocess == "none" and self._is_bare
+        return type(self) is Gaussian and has_unit_scale and is_plain  # a subclass may prepare them in its own way
+
+    @property
     def is_radial(self) -> bool:
         fixed = not (self.learnable or isinstance(self.fixed_scale, Tensor))
         plain = self.preprocess == "none" and not self._is_extreme

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 import icon
 from icon import p, q
@@ -99,13 +100,52 @@ def test_a_part_of_the_anchors_and_weights_of_a_call_do_too(monkeypatch: pytest.
     assert not is_short(loss, pair, target, weights=[1.0] * N, monkeypatch=monkeypatch)
 
 
-@pytest.mark.parametrize(("name", "value"), [("margin", 0.5), ("partition", q.PARTITIONS["max"]())])
+CHANGED = [("margin", 0.5), ("partition", q.PARTITIONS["max"]()), ("detach_candidates", True)]
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGED)
 def test_a_part_that_was_changed_counts(name: str, value: Any) -> None:
     given = q.Gaussian("dot")
     loss, pair = icon.Loss(p.DataLabel(), given), points(C)
     loss(pair, LABELS)
     setattr(given, name, value)
     assert_same(loss(pair, LABELS), loss.replace(evaluator="autograd")(pair, LABELS), list(pair), rtol=1e-12)
+
+
+class Doubled(q.Gaussian):
+    """Products of unit scale, of points that are prepared in another way."""
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: q.base.Statistics) -> tuple[Tensor, Tensor]:
+        return 2 * anchors, candidates
+
+
+@pytest.mark.parametrize("given", [q.Gaussian("dot", temperature=0.5), Doubled("dot")], ids=["temperature", "subclass"])
+def test_points_are_prepared(given: q.Gaussian, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, (anchors, candidates) = icon.Loss(p.DataLabel(), given), points(C)
+    assert is_short(loss, (anchors, candidates), LABELS, monkeypatch=monkeypatch)
+    assert_close(loss((anchors, candidates), LABELS), PLAIN["labels"][0]((2 * anchors, candidates), LABELS))
+
+
+def test_a_temperature_that_is_set_counts() -> None:
+    loss, (anchors, candidates) = icon.Loss(p.DataLabel(), q.Gaussian("dot")), points(C)
+    loss.temperature = 0.5
+    assert_close(loss((anchors, candidates), LABELS), PLAIN["labels"][0]((2 * anchors, candidates), LABELS))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_single(dtype: torch.dtype) -> None:
+    pair = [x.detach().to(dtype) for x in points(C)]
+    value = PLAIN["labels"][0](tuple(pair), LABELS)
+    assert value.dtype == torch.float32
+    assert_close(value, PLAIN["labels"][0](tuple(x.float() for x in pair), LABELS), rtol=1e-6, atol=0)
+
+
+def test_masked_classes_without_a_look_at_values() -> None:
+    logits = points(D)[0].detach().masked_fill(torch.arange(D) == D - 1, -torch.inf)
+    pair, labels = (logits, torch.eye(D, dtype=logits.dtype)), LABELS % (D - 1)
+    expected = PLAIN["labels"][0](pair, labels)
+    with icon.set_validation(False):
+        assert_close(PLAIN["labels"][0](pair, labels), expected)
 
 
 #: The loss would be finite with its negative as prototypes and points that lie where the last one is not likely.

@@ -12,8 +12,8 @@ from icon.core.problem import Problem
 __all__ = ["EVALUATORS", "Autograd", "Evaluator", "Fused", "Grid", "choose", "resolve"]
 
 EVALUATORS: dict[str, type[Evaluator]] = {"autograd": Autograd, "fused": Fused, "grid": Grid}
-#: Pairs below which ordinary PyTorch is as fast as the fused evaluator, and open to every transform; by device.
-CPU_SMALL, SMALL = 2**17, {"cuda": 2**24}
+#: Pairs below which ordinary PyTorch is as fast as the fused evaluator, and open to all transforms; on CUDA or not.
+SMALL = {False: 2**17, True: 2**24}
 
 #: Pairs from which a map is evaluated on a grid, within its tolerance, and not exactly.
 MAP = 2**24
@@ -40,7 +40,7 @@ def choose(problem: Problem) -> Evaluator:
     """Fused for large product scores with a softmax, a grid for maps of many points, autograd for all else and under
     transforms and compilers."""
     pairs = problem.support.n * problem.support.m
-    if pairs < SMALL.get(problem.anchors.device.type, CPU_SMALL):
+    if pairs < SMALL[problem.anchors.is_cuda]:
         return _AUTOGRAD
     if Fused.can(problem):
         return _FUSED
