@@ -11,6 +11,7 @@ from torch._C import _are_functorch_transforms_active
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
+from icon._scales import precise
 from icon.q.base import Totals
 
 
@@ -66,7 +67,11 @@ class _UnitRows(torch.autograd.Function):
 
 
 def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:
-    """Mean and variance ``[d]`` of each dimension over the points of all parts."""
+    """Mean and variance ``[d]`` of each dimension over the points of all parts, in double precision.
+
+    There the square of any number in single precision is an ordinary number.
+    """
+    x = x.to(precise(x))
     count = totals.sum(x.new_full((), float(len(x))))
     mean = totals.sum(x.sum(dim=0)) / count
     return mean, totals.sum((x - mean).square().sum(dim=0)) / count
@@ -74,8 +79,9 @@ def moments(x: Tensor, totals: Totals) -> tuple[Tensor, Tensor]:
 
 def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = False) -> Tensor:
     """Each dimension less its mean and, where asked for, with variance 1; a constant dimension becomes 0."""
-    if not standardize:
-        return x - mean
-    rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
-    constant = variance <= (4 * rounding) ** 2
-    return (x - mean) * torch.where(constant, torch.inf, variance).rsqrt()
+    moved = x - mean
+    if standardize:
+        rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
+        constant = variance <= (4 * rounding) ** 2
+        moved = moved * torch.where(constant, torch.inf, variance).rsqrt()
+    return moved.to(x.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import icon
 from icon.q.preparation import unit_rows
 
 
@@ -22,6 +23,19 @@ def test_derivatives_of_unit_rows(length: float) -> None:
     expected = length * torch.tensor([[0.2 * 0.8 / 5e-30, -0.2 * 0.6 / 5e-30], [0.2 * 0.8 / 5e30, -0.2 * 0.6 / 5e30]])
     assert torch.allclose(far.grad[:2], expected, rtol=1e-5)
     assert not far.grad[2].any()
+
+
+@pytest.mark.parametrize("unit", [1e-37, 1e-30, 1e19, 1e36])
+def test_standardised_features_in_any_unit(unit: float) -> None:
+    """In single precision the squares of such numbers are 0 or infinite."""
+    x, ids = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 5
+    loss = icon.Loss(icon.p.Pairs(), icon.q.Gaussian("dot", temperature=3.0, preprocess="standardize"))
+    plain, scaled = x.clone().requires_grad_(), (x * unit).requires_grad_()
+    value, expected = loss(scaled, ids), loss(plain, ids)
+    value.backward()
+    expected.backward()
+    assert torch.allclose(value, expected)
+    assert torch.allclose(scaled.grad * unit, plain.grad, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
