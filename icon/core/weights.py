@@ -47,6 +47,9 @@ class AnchorWeights:
 
     def _weights(self, rows: Rows, counted: Tensor | None, given: Tensor | None, like: Tensor) -> Tensor:
         """``[n]`` what the divergence of each anchor is multiplied with; 0 for one without a positive."""
+        dtype = like.dtype
+        if isinstance(rows, WeightedRows):  # whose proportions are numbers of that type, where they may not be
+            like = rows.anchor_weights.to(like.device)
         weights = like.new_ones(rows.n) if counted is None else counted.to(like)
         counts_all = counted is not None and self.on_no_positive != "skip" and not self.leaves_out
         counts = like.new_ones(rows.n) if counts_all else weights
@@ -58,7 +61,7 @@ class AnchorWeights:
         if given is not None:
             weights, counts = weights * given.to(like), counts * given.to(like)
         if not self.mean:
-            return weights
+            return weights.to(dtype)
         whole = counts.sum()
         whole = self.totals.sum(whole.detach() if whole.requires_grad else whole)
         of_classes = rows if isinstance(rows, WeightedRows) and not self.leaves_out else None
@@ -67,7 +70,7 @@ class AnchorWeights:
             if of_classes is not None and not bool(of_classes.counts.any()):
                 raise ValueError("class_weights: got 0 for every class among the labels, expected some > 0 for a mean")
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
-        return weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)
+        return (weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)).to(dtype)
 
     def _report_empty(self, rows: Rows) -> None:
         report = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"

@@ -75,6 +75,14 @@ class TestClassWeights:
         for weights in (None, (2.0, 2.0, 2.0)):
             torch.testing.assert_close(icon.method("weighted-cross-entropy", class_weights=weights)((z, w), y), plain)
 
+    @pytest.mark.parametrize("unit", [1e-300, 1e-45, 1e39, 1e300])
+    def test_the_unit_of_the_weights_does_not_count(self, unit: float) -> None:
+        z, w, y = torch.randn(N, 4), torch.randn(3, 4), torch.arange(N) % 3
+        plain, scaled = (
+            icon.loss("gaussian", "data-label", class_weights=[k * x for x in self.weights]) for k in (1.0, unit)
+        )
+        torch.testing.assert_close(scaled((z, w), y), plain((z, w), y))
+
     def test_many_weights_are_counted_and_not_written_out(self) -> None:
         assert "class_weights=(1.0, 2.0, 3.0)" in repr(icon.p.DataLabel(class_weights=[1, 2, 3]))
         assert "class_weights=(1000 numbers)" in repr(icon.p.DataLabel(class_weights=np.ones(1000)))
