@@ -77,6 +77,7 @@ class Distribution(Composable):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        check.choice(cls.made_from, "made_from", ("features", "labels", "graph", "two sets", "nothing"))
         if "rows" in cls.__dict__:  # another p knows only what it says that it knows
             cls.aligned = cls.__dict__.get("aligned", False)
             cls.one_positive = cls.__dict__.get("one_positive", Distribution.one_positive)  # type: ignore[method-assign]

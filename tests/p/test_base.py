@@ -95,3 +95,8 @@ def test_a_bandwidth_stands_for_the_one_that_p_had() -> None:
     assert repr(p) == "Gaussian(perplexity=30.0).walks(2)"
     assert repr(p.replace(sigma=2.0)) == "Gaussian(sigma=2.0).walks(2)"
     assert repr(p.replace(n_neighbors=5)) == "Gaussian(n_neighbors=5, perplexity=30.0).walks(2)"
+
+
+def test_what_it_is_made_from_is_known() -> None:
+    with pytest.raises(ValueError, match=r"^made_from: got 'label' .did you mean 'labels'"):
+        type("Misspelt", (icon.p.Distribution,), {"made_from": "label"})
