@@ -184,7 +184,7 @@ def _in_one_block(problem: Problem, numbers: Callable[[Problem, Tensor], tuple[T
     def again(anchors: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         if problem.parameters:
             raise RuntimeError(
-                "create_graph: got True for a score with parameters of its own in several blocks, expected one block: "
+                "create_graph: got True for a part with parameters of its own in several blocks, expected one block: "
                 f"pass block={problem.support.n}"
             )
         return numbers(problem.with_tensors(tensors), anchors)
