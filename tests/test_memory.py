@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import icon
 from tests.cases import ROWS, SPARSE_COLUMNS, normal
 
-N, D, C, BLOCK, CLASSES = 1500, 8, 6, 16, 10
+N, D, C, BLOCK, CLASSES = 1500, 8, 6, 50, 10
 EDGES = N * N // CLASSES  # what expanded classes would take
 
 
