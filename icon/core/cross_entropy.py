@@ -35,7 +35,7 @@ def cross_entropy(p: Distribution, q: Kernel, input: Any, target: Any, *, both: 
     notice it takes no pass over them: an anchor that is not finite makes the value so, and on the CPU torch refuses
     labels out of range.
     """
-    if type(target) is Tensor and target.ndim == 2 and p.may_be_aligned:  # loss(z1, z2)
+    if type(target) is Tensor and target.ndim == 2 and p.may_be_aligned and target.is_floating_point():  # loss(z1, z2)
         input, target = (input, target), None
     if not isinstance(input, (tuple, list)) or len(input) != 2 or q.margin or type(q.partition) is not LogSumExp:
         return None

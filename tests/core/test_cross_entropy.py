@@ -197,6 +197,12 @@ def test_bad_input_is_named_here_as_well(pair: Any, target: Tensor, message: str
             icon.Loss(p.DataLabel(), q.Gaussian("dot"), evaluator=evaluator)(pair, target)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_a_matrix_of_integers_is_no_second_set(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"^ids: got shape \(12, 5\), expected one dimension"):
+        PLAIN["pairs"][0](points(N)[0], torch.ones(N, D, dtype=dtype))
+
+
 def test_sets_of_two_sizes_are_not_aligned() -> None:
     with pytest.raises(ValueError, match="input: got 3 and 4 rows, expected equal numbers"):
         icon.method("clip")((normal(3, 2), normal(4, 2)))
