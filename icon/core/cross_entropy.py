@@ -46,10 +46,12 @@ def cross_entropy(p: Distribution, q: Kernel, input: Any, target: Any, *, both: 
         return None
     matter = check.values_matter(anchors)
     targets = p.one_positive(target, n, m, anchors.device)
-    if targets is None or (m == d and q.takes_logits and not matter):  # classes may be masked
+    may_be_masked = m == d and q.takes_logits and not matter
+    differ = both and not q.is_symmetric  # the directions, since a part of q was changed
+    if targets is None or may_be_masked or differ:
         return None
     a, c = anchors, candidates
-    if not (q.keeps_points and a.itemsize > 2):
+    if both or not (q.keeps_points and a.itemsize > 2):
         a, c, _ = q.features(Batch(a, c, Support(n, m)))
     scores = a @ c.mT
     try:

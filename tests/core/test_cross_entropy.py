@@ -112,6 +112,21 @@ def test_a_part_that_was_changed_counts(name: str, value: Any) -> None:
     assert_same(loss(pair, LABELS), loss.replace(evaluator="autograd")(pair, LABELS), list(pair), rtol=1e-12)
 
 
+CHANGED_TOO = [
+    ("detach_candidates", True),
+    ("log_weights", torch.linspace(-1, 0, N)),
+    ("fixed_scale", torch.linspace(0.5, 1, N)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGED_TOO)
+def test_ways_that_differ_since_a_part_was_changed(name: str, value: Any) -> None:
+    given = q.Gaussian("dot", temperature=0.5)
+    loss, pair = icon.Loss(p.CrossModal(), given), points(N)
+    setattr(given, name, value)
+    assert_same(loss(pair), loss.replace(evaluator="autograd")(pair), list(pair), rtol=1e-6)
+
+
 class Doubled(q.Gaussian):
     """Products of unit scale, of points that are prepared in another way."""
 
