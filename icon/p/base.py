@@ -22,6 +22,9 @@ from icon.p.support import Support
 
 D = TypeVar("D", bound="Distribution")
 
+#: The methods of a distribution that decide on the numbers of its rows, and on which rows a loss has.
+_MAKES_ROWS = frozenset({"rows", "before_operations", "finish", "directions", "__call__"})
+
 
 @dataclass(frozen=True)
 class Sets:
@@ -77,7 +80,7 @@ class Distribution(Composable):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "rows" in cls.__dict__:  # another p knows only what it says that it knows
+        if not _MAKES_ROWS.isdisjoint(cls.__dict__):  # another p knows only what it says that it knows
             cls.aligned = cls.__dict__.get("aligned", False)
             cls.one_positive = cls.__dict__.get("one_positive", Distribution.one_positive)  # type: ignore[method-assign]
         for name in ("__repr__", "__eq__", "__hash__"):  # of a dataclass, these would be those of its fields alone

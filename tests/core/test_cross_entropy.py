@@ -181,6 +181,33 @@ def test_a_p_of_ones_own_is_asked_for_its_rows() -> None:
     assert_same(icon.Loss(FirstLabel(), q_)(pair, LABELS), expected, list(pair), rtol=1e-12)
 
 
+class Mixed(p.CrossModal):
+    """The same rows, half of which are spread over all candidates in the end."""
+
+    def finish(self, rows: icon.Rows) -> icon.Rows:
+        return rows.debias(0.5)
+
+
+class Prepared(p.CrossModal):
+    """The same in another place."""
+
+    def __call__(self, target: Any = None, sets: p.base.Sets = p.base.ONE_SET) -> icon.Rows:
+        return super().__call__(target, sets).debias(0.5)
+
+
+class Backward(p.CrossModal):
+    """The candidates as anchors alone."""
+
+    def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
+        return [(1, 0, target)]
+
+
+@pytest.mark.parametrize("own", [Mixed(), Prepared(), Backward()])
+def test_a_p_of_ones_own_is_asked_for_all_it_changes(own: p.CrossModal) -> None:
+    loss, pair = icon.Loss(own, BOTH), points(N)
+    assert_same(loss(pair), loss.replace(evaluator="autograd")(pair), list(pair), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("pair", "target", "message"),
     [
