@@ -42,7 +42,8 @@ def cross_entropy(p: Distribution, q: Kernel, input: Any, target: Any, *, both: 
     anchors = check.matrix(input[0], "input[0]", finite=False)
     candidates = check.matrix(input[1], "input[1]", finite=False)
     (n, d), (m, width) = anchors.shape, candidates.shape
-    if d != width or anchors.dtype is not candidates.dtype or n * m >= SMALL[anchors.is_cuda]:
+    alike = d == width and anchors.dtype is candidates.dtype and anchors.device == candidates.device
+    if not alike or n * m >= SMALL[anchors.is_cuda]:
         return None
     matter = check.values_matter(anchors)
     targets = p.one_positive(target, n, m, anchors.device)
