@@ -13,8 +13,10 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from icon import _checks as check
+from icon._cached import mode_without_numbers
 from icon._values import called, changed, same
 from icon.p.operations import Composable, Operation, Symmetrize, Walks, refuse_two_sets
 from icon.p.rows import Rows
@@ -285,10 +287,12 @@ def is_between_sets(rows: Rows) -> bool:
 def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
     """Rows that were prepared as of one set, prepared again as of two, once."""
     p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
-    if "_of_a_pair" not in rows.__dict__:
+    of_a_pair: Rows | None = rows.__dict__.get("_of_a_pair")
+    if of_a_pair is None:
         target = made_from()
         if target is None:
             raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
-        object.__setattr__(rows, "_of_a_pair", p(target, sets))
-    of_a_pair: Rows = rows.__dict__["_of_a_pair"]
+        of_a_pair = p(target, sets)
+        if is_dynamo_compiling() or mode_without_numbers() is None:
+            object.__setattr__(rows, "_of_a_pair", of_a_pair)
     return of_a_pair
