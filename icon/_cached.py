@@ -7,9 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 T = TypeVar("T")
+
+#: The mode, if one is on, in which tensors have no numbers, as `torch.export` has it: what it makes is not to be kept.
+mode_without_numbers = partial(torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE)
 
 
 def of_ordinary_tensors(compute: Callable[[], T]) -> T:
@@ -36,8 +39,9 @@ else:
                 value = of_ordinary_tensors(partial(self.compute, owner))
             else:
                 value = self.compute(owner)
-            object.__setattr__(owner, self.name, value)
+            if is_dynamo_compiling() or mode_without_numbers() is None:
+                object.__setattr__(owner, self.name, value)
             return value
 
 
-__all__ = ["cached", "of_ordinary_tensors"]
+__all__ = ["cached", "mode_without_numbers", "of_ordinary_tensors"]

@@ -35,21 +35,24 @@ def cross_entropy(p: Distribution, q: Kernel, input: Any, target: Any, *, both: 
     notice it takes no pass over them: an anchor that is not finite makes the value so, and on the CPU torch refuses
     labels out of range.
     """
-    if type(target) is Tensor and target.ndim == 2 and p.may_be_aligned:  # loss(z1, z2)
+    if type(target) is Tensor and target.ndim == 2 and p.may_be_aligned and target.is_floating_point():  # loss(z1, z2)
         input, target = (input, target), None
     if not isinstance(input, (tuple, list)) or len(input) != 2 or q.margin or type(q.partition) is not LogSumExp:
         return None
     anchors = check.matrix(input[0], "input[0]", finite=False)
     candidates = check.matrix(input[1], "input[1]", finite=False)
     (n, d), (m, width) = anchors.shape, candidates.shape
-    if d != width or anchors.dtype is not candidates.dtype or n * m >= SMALL[anchors.is_cuda]:
+    alike = d == width and anchors.dtype is candidates.dtype and anchors.device == candidates.device
+    if not alike or n * m >= SMALL[anchors.is_cuda]:
         return None
     matter = check.values_matter(anchors)
     targets = p.one_positive(target, n, m, anchors.device)
-    if targets is None or (m == d and q.takes_logits and not matter):  # classes may be masked
+    may_be_masked = m == d and q.takes_logits and not matter
+    differ = both and not q.is_symmetric  # the directions, since a part of q was changed
+    if targets is None or may_be_masked or differ:
         return None
     a, c = anchors, candidates
-    if not (q.keeps_points and a.itemsize > 2):
+    if both or not (q.keeps_points and a.itemsize > 2):
         a, c, _ = q.features(Batch(a, c, Support(n, m)))
     scores = a @ c.mT
     try:

@@ -16,7 +16,7 @@ from icon.q.base import Kernel
 
 
 def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel) -> list[Tensor]:
-    """Several views as matrices ``[n, d]`` of as many columns and one type.
+    """Several views as matrices ``[n, d]`` of as many columns and one type, on one device.
 
     Raises:
         ValueError, TypeError: a lone view, or one that is no such matrix.
@@ -39,6 +39,9 @@ def views_of(input: Sequence[Any], target: Any, p: Distribution, q: Kernel) -> l
         if view.shape[1] != shape[1]:
             shapes = ", ".join(str(tuple(v.shape)) for v in views)
             raise ValueError(f"input: got shapes {shapes}, expected the same number of columns")
+        if view.device != views[0].device:
+            devices = ", ".join(str(v.device) for v in views)
+            raise ValueError(f"input: got tensors on {devices}, expected all on one device")
         if view.dtype != dtype:
             dtype = torch.promote_types(dtype, view.dtype)
     for k, view in enumerate(views):

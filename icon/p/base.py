@@ -13,14 +13,19 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from icon import _checks as check
+from icon._cached import mode_without_numbers
 from icon._values import called, changed, same
 from icon.p.operations import Composable, Operation, Symmetrize, Walks, refuse_two_sets
 from icon.p.rows import Rows
 from icon.p.support import Support
 
 D = TypeVar("D", bound="Distribution")
+
+#: The methods of a distribution that decide on the numbers of its rows, and on which rows a loss has.
+_MAKES_ROWS = frozenset({"rows", "before_operations", "finish", "directions", "__call__"})
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Distribution(Composable):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         check.choice(cls.made_from, "made_from", ("features", "labels", "graph", "two sets", "nothing"))
-        if "rows" in cls.__dict__:  # another p knows only what it says that it knows
+        if not _MAKES_ROWS.isdisjoint(cls.__dict__):  # another p knows only what it says that it knows
             cls.aligned = cls.__dict__.get("aligned", False)
             cls.one_positive = cls.__dict__.get("one_positive", Distribution.one_positive)  # type: ignore[method-assign]
         for name in ("__repr__", "__eq__", "__hash__"):  # of a dataclass, these would be those of its fields alone
@@ -283,10 +288,12 @@ def is_between_sets(rows: Rows) -> bool:
 def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
     """Rows that were prepared as of one set, prepared again as of two, once."""
     p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
-    if "_of_a_pair" not in rows.__dict__:
+    of_a_pair: Rows | None = rows.__dict__.get("_of_a_pair")
+    if of_a_pair is None:
         target = made_from()
         if target is None:
             raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
-        object.__setattr__(rows, "_of_a_pair", p(target, sets))
-    of_a_pair: Rows = rows.__dict__["_of_a_pair"]
+        of_a_pair = p(target, sets)
+        if is_dynamo_compiling() or mode_without_numbers() is None:
+            object.__setattr__(rows, "_of_a_pair", of_a_pair)
     return of_a_pair

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
-from icon._cached import cached, of_ordinary_tensors
+from icon._cached import cached, mode_without_numbers, of_ordinary_tensors
 from icon._lazy import sp
 from icon._scales import precise
 from icon.p.masses import Masses, Sparse
@@ -137,7 +137,7 @@ class Rows(Composable):
         entropy: Tensor | None = self.__dict__.get("_entropy")
         if entropy is None:
             entropy = self.masses.entropy()
-            if not self.masses.requires_grad:
+            if not self.masses.requires_grad and (is_dynamo_compiling() or mode_without_numbers() is None):
                 object.__setattr__(self, "_entropy", entropy)
         return entropy
 
@@ -185,7 +185,8 @@ class Rows(Composable):
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
                 object.__setattr__(copy, "_entropy", self.entropy().to(device))
-                object.__setattr__(self, "_copies", {**copies, (device, dtype): copy})
+                if is_dynamo_compiling() or mode_without_numbers() is None:
+                    object.__setattr__(self, "_copies", {**copies, (device, dtype): copy})
         return copy
 
     def on(self, support: Support) -> Rows:
@@ -201,11 +202,14 @@ class Rows(Composable):
             return self
         if (support.n, support.m) != (self.n, self.m):
             raise ValueError(f"support: got {(support.n, support.m)}, expected {(self.n, self.m)} as in p")
-        if support not in self._elsewhere:
+        there = self._elsewhere.get(support)
+        if there is None:
             if support.exclude_self and self.has_self_mass():
                 raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
-            self._elsewhere[support] = replace(self, masses=self.masses.on(support), support=support)
-        return self._elsewhere[support]
+            there = replace(self, masses=self.masses.on(support), support=support)
+            if is_dynamo_compiling() or mode_without_numbers() is None:
+                self._elsewhere[support] = there
+        return there
 
     @cached
     def _elsewhere(self) -> dict[Support, Rows]:

@@ -112,6 +112,21 @@ def test_a_part_that_was_changed_counts(name: str, value: Any) -> None:
     assert_same(loss(pair, LABELS), loss.replace(evaluator="autograd")(pair, LABELS), list(pair), rtol=1e-12)
 
 
+CHANGED_TOO = [
+    ("detach_candidates", True),
+    ("log_weights", torch.linspace(-1, 0, N)),
+    ("fixed_scale", torch.linspace(0.5, 1, N)),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGED_TOO)
+def test_ways_that_differ_since_a_part_was_changed(name: str, value: Any) -> None:
+    given = q.Gaussian("dot", temperature=0.5)
+    loss, pair = icon.Loss(p.CrossModal(), given), points(N)
+    setattr(given, name, value)
+    assert_same(loss(pair), loss.replace(evaluator="autograd")(pair), list(pair), rtol=1e-6)
+
+
 class Doubled(q.Gaussian):
     """Products of unit scale, of points that are prepared in another way."""
 
@@ -166,6 +181,33 @@ def test_a_p_of_ones_own_is_asked_for_its_rows() -> None:
     assert_same(icon.Loss(FirstLabel(), q_)(pair, LABELS), expected, list(pair), rtol=1e-12)
 
 
+class Mixed(p.CrossModal):
+    """The same rows, half of which are spread over all candidates in the end."""
+
+    def finish(self, rows: icon.Rows) -> icon.Rows:
+        return rows.debias(0.5)
+
+
+class Prepared(p.CrossModal):
+    """The same in another place."""
+
+    def __call__(self, target: Any = None, sets: p.base.Sets = p.base.ONE_SET) -> icon.Rows:
+        return super().__call__(target, sets).debias(0.5)
+
+
+class Backward(p.CrossModal):
+    """The candidates as anchors alone."""
+
+    def directions(self, views: int, target: Any = None) -> list[tuple[int, int, Any]]:
+        return [(1, 0, target)]
+
+
+@pytest.mark.parametrize("own", [Mixed(), Prepared(), Backward()])
+def test_a_p_of_ones_own_is_asked_for_all_it_changes(own: p.CrossModal) -> None:
+    loss, pair = icon.Loss(own, BOTH), points(N)
+    assert_same(loss(pair), loss.replace(evaluator="autograd")(pair), list(pair), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("pair", "target", "message"),
     [
@@ -195,6 +237,12 @@ def test_bad_input_is_named_here_as_well(pair: Any, target: Tensor, message: str
     for evaluator in (None, "autograd"):
         with pytest.raises((ValueError, TypeError), match=message):
             icon.Loss(p.DataLabel(), q.Gaussian("dot"), evaluator=evaluator)(pair, target)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_a_matrix_of_integers_is_no_second_set(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"^ids: got shape \(12, 5\), expected one dimension"):
+        PLAIN["pairs"][0](points(N)[0], torch.ones(N, D, dtype=dtype))
 
 
 def test_sets_of_two_sizes_are_not_aligned() -> None:

@@ -1,4 +1,4 @@
-"""Logits of -inf: classes that do not compete."""
+"""Views on two devices, and logits of -inf: classes that do not compete."""
 
 from __future__ import annotations
 
@@ -96,3 +96,12 @@ def test_a_transform_and_a_compiler_see_masked_classes(how: str, dtype: torch.dt
     else:
         found, expected = torch.compile(ours, backend="eager", fullgraph=True)(logits), cross_entropy(logits, labels)
     torch.testing.assert_close(found, expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("method", ["clip", "infonce", "t-simcne"])
+@pytest.mark.parametrize("devices", [("cpu", "meta"), ("meta", "cpu")])
+def test_views_are_on_one_device(method: str, devices: tuple[str, str]) -> None:
+    """A product of a tensor with one that has no numbers is made of whatever the memory holds."""
+    views = tuple(torch.ones(4, 3, device=device) for device in devices)
+    with pytest.raises(ValueError, match=rf"^input: got tensors on {devices[0]}, {devices[1]}, expected all on one"):
+        icon.method(method)(views)

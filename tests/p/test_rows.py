@@ -531,6 +531,29 @@ def test_rows_that_were_used_in_inference_mode_serve_training(p: icon.p.Distribu
     assert_same(loss(z, rows), loss(z, target), [z])
 
 
+class OfRows(torch.nn.Module):
+    """A loss of rows that were prepared before."""
+
+    def __init__(self, loss: icon.Loss, rows: icon.Rows) -> None:
+        super().__init__()
+        self.loss, self.rows = loss, rows
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.loss(z, self.rows)
+
+
+@pytest.mark.parametrize("normalization", ["row", "joint"])
+@pytest.mark.parametrize("p", [icon.p.Classes(), icon.p.Graph().walks(2), icon.p.Gaussian(perplexity=5)])
+def test_rows_that_were_exported_serve_training(p: icon.p.Distribution, normalization: str) -> None:
+    """Of tensors without numbers, as `torch.export` has them, nothing is kept in the rows."""
+    target = {"labels": np.arange(18) % 4, "graph": ring(18)}.get(p.made_from, normal(18, 4))
+    loss, z = icon.Loss(p, icon.q.StudentT(), normalization=normalization), normal(18, 2, grad=True)
+    rows = loss.p(target)
+    for points in (z.detach().float(), z.detach()):
+        torch.export.export(OfRows(loss, rows), (points,), strict=False)
+    assert_same(loss(z, rows), loss(z, target), [z])
+
+
 @pytest.mark.parametrize("prepare", [lambda: icon.p.KNN(3)(POINTS), lambda: icon.p.Pairs()(torch.arange(20) // 2)])
 def test_rows_can_be_pickled(prepare: Callable[[], icon.Rows]) -> None:
     """Also where they remember what they were made from, to which they hold a weak reference."""
