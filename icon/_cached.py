@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 T = TypeVar("T")
 
-#: The mode, if one is on, in which tensors have no numbers, as `torch.export` has it: what it makes is not to be kept.
+#: The mode, if one is on, in which tensors have no numbers, as `torch.export` has it.
 mode_without_numbers = partial(torch._C._get_dispatch_mode, torch._C._TorchDispatchModeKey.FAKE)
 
 
@@ -19,6 +19,12 @@ def of_ordinary_tensors(compute: Callable[[], T]) -> T:
     """What is computed in inference mode and kept: a later gradient does not take the tensors of that mode."""
     with torch.inference_mode(False), torch.no_grad():
         return compute()
+
+
+def keep(owner: object, name: str, value: Any) -> None:
+    """Keep what was computed in an object's ``__dict__``, unless it has no numbers, which a later call would miss."""
+    if is_dynamo_compiling() or mode_without_numbers() is None:
+        object.__setattr__(owner, name, value)
 
 
 if TYPE_CHECKING:
@@ -39,9 +45,9 @@ else:
                 value = of_ordinary_tensors(partial(self.compute, owner))
             else:
                 value = self.compute(owner)
-            if is_dynamo_compiling() or mode_without_numbers() is None:
+            if is_dynamo_compiling() or mode_without_numbers() is None:  # `keep`, less a call
                 object.__setattr__(owner, self.name, value)
             return value
 
 
-__all__ = ["cached", "mode_without_numbers", "of_ordinary_tensors"]
+__all__ = ["cached", "keep", "mode_without_numbers", "of_ordinary_tensors"]

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
-from torch.compiler import is_dynamo_compiling
 
 from icon import _checks as check
-from icon._cached import mode_without_numbers
+from icon._cached import keep
 from icon._values import called, changed, same
 from icon.p.operations import Composable, Operation, Symmetrize, Walks, refuse_two_sets
 from icon.p.rows import Rows
@@ -294,6 +293,5 @@ def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
         if target is None:
             raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
         of_a_pair = p(target, sets)
-        if is_dynamo_compiling() or mode_without_numbers() is None:
-            object.__setattr__(rows, "_of_a_pair", of_a_pair)
+        keep(rows, "_of_a_pair", of_a_pair)
     return of_a_pair

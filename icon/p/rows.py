@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
-from icon._cached import cached, mode_without_numbers, of_ordinary_tensors
+from icon._cached import cached, keep, mode_without_numbers, of_ordinary_tensors
 from icon._lazy import sp
 from icon._scales import precise
 from icon.p.masses import Masses, Sparse
@@ -138,7 +138,7 @@ class Rows(Composable):
         if entropy is None:
             entropy = self.masses.entropy()
             if not self.masses.requires_grad and (is_dynamo_compiling() or mode_without_numbers() is None):
-                object.__setattr__(self, "_entropy", entropy)
+                object.__setattr__(self, "_entropy", entropy)  # `keep`, less a call
         return entropy
 
     def to_dense(self) -> Float[Tensor, "n m"]:
@@ -184,9 +184,8 @@ class Rows(Composable):
             copy = replace(self, masses=masses, **own)
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
-                object.__setattr__(copy, "_entropy", self.entropy().to(device))
-                if is_dynamo_compiling() or mode_without_numbers() is None:
-                    object.__setattr__(self, "_copies", {**copies, (device, dtype): copy})
+                keep(copy, "_entropy", self.entropy().to(device))
+                keep(self, "_copies", {**copies, (device, dtype): copy})
         return copy
 
     def on(self, support: Support) -> Rows:
@@ -202,18 +201,14 @@ class Rows(Composable):
             return self
         if (support.n, support.m) != (self.n, self.m):
             raise ValueError(f"support: got {(support.n, support.m)}, expected {(self.n, self.m)} as in p")
-        there = self._elsewhere.get(support)
+        elsewhere: dict[Support, Rows] = self.__dict__.get("_elsewhere", {})
+        there = elsewhere.get(support)
         if there is None:
             if support.exclude_self and self.has_self_mass():
                 raise ValueError("p: got mass on the anchor itself, expected none where self is outside the support")
             there = replace(self, masses=self.masses.on(support), support=support)
-            if is_dynamo_compiling() or mode_without_numbers() is None:
-                self._elsewhere[support] = there
+            keep(self, "_elsewhere", {**elsewhere, support: there})
         return there
-
-    @cached
-    def _elsewhere(self) -> dict[Support, Rows]:
-        return {}
 
     def part(self, start: int, stop: int) -> Rows:
         """p of the anchors ``start`` to ``stop``, against the same candidates; they keep their weights.
