@@ -168,6 +168,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     n_jobs: int | None = None
     group: Group | None = None
 
+    @base.all_or_nothing
     @threaded
     @meant_to_be_local()
     @settled()
@@ -189,7 +190,12 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         if rows is None:
             return self._fit(X, y, sample_weight, affinity)
         X = base.features_of(X)
-        self._fit(part_of(X, rows), part_of(y, rows), part_of(sample_weight, rows), None)
+        if y is not None and self._made_from == "labels":
+            classes_of(y, "y", n)
+        else:  # p is not made from it
+            y = None
+        weights = None if sample_weight is None else base.sample_weights(sample_weight, n).numpy()
+        self._fit(part_of(X, rows), part_of(y, rows), part_of(weights, rows), None)
         self.embedding_, self.landmarks_ = spread(self, X, rows, n), rows
         return self
 
