@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from icon.cli.ranks import joined
 from icon.core.exchange import on_all
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.estimators.spaces import side_by_side
-from icon.features import read_features, read_graph, read_vector
+from icon.features import read_features, read_graph, read_vector, without_options
 from icon.labels import Labels, classes_of, known_labels
 from icon.methods.registry import find
 from icon.tables import TableOptions
@@ -152,8 +151,7 @@ def beside(given: dict[str, Any], name: str, n: int) -> Any:
     try:
         return known_labels(read_vector(given[name], expected=n), n, name)
     except ValueError as error:
-        words = re.sub(r" \(--labels-[^)]*\)$", "", str(error))  # options that pairs do not have
-        raise ValueError(re.sub("^labels", name, words)) from None
+        raise ValueError(without_options(str(error), "labels", name)) from None
 
 
 def _refuse_idle(options: dict[str, Any], files: list[str]) -> None:
