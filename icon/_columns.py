@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from typing import Any
@@ -66,7 +67,8 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
                 f"({which}--drop {as_option(names, [j])})"
             )
         blocks[j] = values
-    _refuse_gaps(blocks, names, path)
+    _refuse_rows(np.isnan, "a gap", "gaps", blocks, names, path)
+    _refuse_rows(np.isinf, "infinity", "infinity", blocks, names, path)
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]
     if not blocks or not len(frame):
         others = [f"{what} in {', '.join(some[:8])}" for what, some in left.items() if some and what != "nothing"]
@@ -91,21 +93,28 @@ def _called(names: list[str]) -> list[str]:
     return called
 
 
-def _refuse_gaps(blocks: dict[int, NDArray[Any]], names: list[str], path: str) -> None:
-    """Raise ValueError for cells without a number, which names all columns that have some."""
+def _refuse_rows(
+    is_bad: Callable[[NDArray[Any]], NDArray[np.bool_]],
+    one: str,
+    several: str,
+    blocks: dict[int, NDArray[Any]],
+    names: list[str],
+    path: str,
+) -> None:
+    """Raise ValueError for bad cells, which names all columns that have some."""
     called = _called(names)
     rows: dict[int, str] = {}
     for j, values in blocks.items():
-        gaps = np.isnan(values).any(axis=1)
-        if gaps.any():
-            rows[j] = f"row {gaps.argmax() + 1}" + (f" and {gaps.sum() - 1:,} more" if gaps.sum() > 1 else "")
+        bad = is_bad(values).any(axis=1)
+        if bad.any():
+            rows[j] = f"row {bad.argmax() + 1}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
     if not rows:
         return
     if len(rows) == 1:
         ((column, which),) = rows.items()
-        what = f"a gap in {which} (counted from 1), column {called[column]}"
+        what = f"{one} in {which} (counted from 1), column {called[column]}"
     else:
-        what = "gaps in columns " + ", ".join(f"{called[j]} ({which})" for j, which in rows.items())
+        what = f"{several} in columns " + ", ".join(f"{called[j]} ({which})" for j, which in rows.items())
     raise ValueError(
         f"features: got {what} of {path}, expected a number in each cell (--drop {as_option(names, list(rows))})"
     )

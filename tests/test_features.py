@@ -81,6 +81,7 @@ def test_read_right(
     [
         ("5.0,NA,3.0\n4,5,6\n7,8,1\n", "row 1 .*column 1 .*--drop 1"),
         ("p,q\n1,2\n3,?\n5,null\n", "row 2 and 1 more .*column q .*--drop q"),
+        ("p,q\n1,2\n3,inf\n5,-1e999\n", "infinity in row 2 and 1 more .*column q .*--drop q"),
         ("p,q\n1,2\n3\n4,5\n", "1 cell in row 3 .*--sep"),
         ("p\n1\n\n2\n", "row 2 .*column p"),
         ("p,q\n1,2\n3,4,5\n", "3 cells in row 3 .*--sep"),
