@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from icon import _checks as check
 from icon._sniff import MISSING, TRUTH, parse
-from icon.tables import Layout, TableOptions, positions
+from icon.tables import Layout, TableOptions, as_option, in_one_line, positions
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
     """The columns ``0, 1, ...`` of a table that are features; an index without a name is one if it is asked for."""
     names, notes = layout.names, list(layout.notes)
     used, kept = chosen(names, options)
-    called = [name or str(j) for j, name in enumerate(names)]
+    called = _called(names)
     if layout.header and not names[0] and len(names) > 1 and 0 in used and options.columns is None:
         used.remove(0)
         notes.append("left out column 0, which has no name: an index (--columns or --id takes it)")
     left: dict[str, list[str]] = {"text": [], "dates or durations": [], "nothing": []}
-    blocks: dict[str, NDArray[Any]] = {}
+    blocks: dict[int, NDArray[Any]] = {}
     for j in used:
         values, other = _column(frame[j], layout.decimal)
         if other in left and options.columns is None:
@@ -63,30 +64,60 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
             what, which = (other, "") if other in left else ("text", f"{other}; ")
             raise ValueError(
                 f"features: got {what} in columns {called[j]} of {path}, expected numbers only "
-                f"({which}--drop {called[j]})"
+                f"({which}--drop {as_option(names, [j])})"
             )
-        gaps = np.isnan(values).any(axis=1)
-        if gaps.any():
-            seen = f"row {gaps.argmax() + 1}" + (f" and {gaps.sum() - 1:,} more" if gaps.sum() > 1 else "")
-            raise ValueError(
-                f"features: got a gap in {seen} (counted from 1), column {called[j]} of {path}, "
-                f"expected a number in each cell (--drop {called[j]})"
-            )
-        blocks[called[j] if called[j] not in blocks else f"{called[j]} ({j})"] = values
+        blocks[j] = values
+    _refuse_rows(np.isnan, "a gap", "gaps", blocks, names, path)
+    _refuse_rows(np.isinf, "infinity", "infinity", blocks, names, path)
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]
     if not blocks or not len(frame):
         others = [f"{what} in {', '.join(some[:8])}" for what, some in left.items() if some and what != "nothing"]
         seen = "only " + " and ".join(others) if others else check.counted(len(frame), "row")
         raise ValueError(f"features: got {seen} in {path}, expected numbers (--sep, --decimal, --header or --columns)")
-    rising = [name for name, values in blocks.items() if _counts(values)]
+    rising = [j for j, values in blocks.items() if _counts(values)]
     if options.columns is None and 0 < len(rising) < len(blocks):
-        some = ",".join(rising[:5])
-        notes.append(
-            f"warning: column {some} counts upwards and is used as a feature (--drop {some} or --id {rising[0]})"
-        )
-    notes += _unequal_units(blocks)
+        some = ",".join(called[j] for j in rising[:5])
+        ways = f"--drop {as_option(names, rising[:5])} or --id {as_option(names, rising[:1])}"
+        notes.append(f"warning: column {some} counts upwards and is used as a feature ({ways})")
+    notes += _unequal_units(blocks, names)
     ids = None if kept is None else frame[kept].rename(names[kept] or "id")
     return Features(np.hstack(list(blocks.values())), layout.header, ids, notes)
+
+
+def _called(names: list[str]) -> list[str]:
+    """What columns are called in messages: by name, by position without one, and by both where a name occurs again."""
+    called, seen = [], set[str]()
+    for j, name in enumerate(map(in_one_line, names)):
+        called.append(f"{name} ({j})" if name in seen else name or str(j))
+        seen.add(called[j])
+    return called
+
+
+def _refuse_rows(
+    is_bad: Callable[[NDArray[Any]], NDArray[np.bool_]],
+    one: str,
+    several: str,
+    blocks: dict[int, NDArray[Any]],
+    names: list[str],
+    path: str,
+) -> None:
+    """Raise ValueError for bad cells, which names all columns that have some."""
+    called = _called(names)
+    rows: dict[int, str] = {}
+    for j, values in blocks.items():
+        bad = is_bad(values).any(axis=1)
+        if bad.any():
+            rows[j] = f"row {bad.argmax() + 1}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
+    if not rows:
+        return
+    if len(rows) == 1:
+        ((column, which),) = rows.items()
+        what = f"{one} in {which} (counted from 1), column {called[column]}"
+    else:
+        what = f"{several} in columns " + ", ".join(f"{called[j]} ({which})" for j, which in rows.items())
+    raise ValueError(
+        f"features: got {what} of {path}, expected a number in each cell (--drop {as_option(names, list(rows))})"
+    )
 
 
 def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:
@@ -146,20 +177,22 @@ def _counts(values: NDArray[Any]) -> bool:
 
 
 @np.errstate(over="ignore")  # variances and ratios of the largest numbers are infinite
-def _unequal_units(blocks: dict[str, NDArray[Any]]) -> list[str]:
+def _unequal_units(blocks: dict[int, NDArray[Any]], names: list[str]) -> list[str]:
     """A warning where a few columns vary so much more than all others that these hardly count in a distance."""
-    variances = {name: float(values.var(axis=0, dtype=np.float64).sum()) for name, values in blocks.items()}
-    names = sorted((name for name, variance in variances.items() if variance > 0), key=variances.__getitem__)[::-1]
-    ordered = np.array([variances[name] for name in names])
+    variances = {j: float(values.var(axis=0, dtype=np.float64).sum()) for j, values in blocks.items()}
+    columns = sorted((j for j, variance in variances.items() if variance > 0), key=variances.__getitem__)[::-1]
+    ordered = np.array([variances[j] for j in columns])
     if len(ordered) < 2 or not np.isfinite(ordered.sum()):
         return []
     ratios = ordered[:-1] / ordered[1:]
     few = int(ratios.argmax()) + 1
-    if few > len(names) / 2 or ratios.max() < 100 or ordered[few:].sum() > ordered.sum() / 100:
+    if few > len(columns) / 2 or ratios.max() < 100 or ordered[few:].sum() > ordered.sum() / 100:
         return []
-    some = ",".join(names[:few])
+    called = _called(names)
+    some = ",".join(called[j] for j in columns[:few])
     who = f"column {some} varies" if few == 1 else f"columns {some} vary"
     return [
-        f"warning: {who} at least {ratios.max() ** 0.5:,.0f} times as much as {names[few]} and the others, so that "
-        f"these hardly count (divide each column by its standard deviation, or --drop {some})"
+        f"warning: {who} at least {ratios.max() ** 0.5:,.0f} times as much as {called[columns[few]]} and the others, "
+        "so that these hardly count (divide each column by its standard deviation, or "
+        f"--drop {as_option(names, columns[:few])})"
     ]

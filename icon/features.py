@@ -68,7 +68,7 @@ def read_graph(path: str, n: int) -> Any:
     try:
         values = read_features(path).values
     except ValueError as error:
-        raise ValueError(re.sub("^features", "graph", str(error))) from None
+        raise ValueError(without_options(str(error), "features", "graph")) from None
     if values.shape == (n, n):
         return values
     if values.shape[1] not in (2, 3):
@@ -78,6 +78,14 @@ def read_graph(path: str, n: int) -> Any:
     if not (ends == values[:, :2]).all():
         raise ValueError(f"graph: got edges whose ends are not integers in {path}, expected point numbers from 0")
     return ends.T, (values[:, 2] if values.shape[1] == 3 else np.ones(len(values)))
+
+
+def without_options(message: str, argument: str, name: str) -> str:
+    """What is said of features or labels, said of a file for whose table there are no options."""
+    named = re.sub(f"^{argument}", name, message)
+    named = re.sub(r", expected --.*", ", expected a file that can be read in one way only", named)
+    named = re.sub(r", or --\w+$| \(--.*\)$", "", named)
+    return re.sub(r"; --.*\)$", ")", named)
 
 
 def read_vector(

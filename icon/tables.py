@@ -7,8 +7,10 @@ import gzip
 import io
 import logging
 import re
+import shlex
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -86,7 +88,7 @@ def positions(names: Sequence[str], wanted: str, option: str, argument: str | No
         elif item.isdecimal() and int(item) < len(names):
             columns.append(int(item))
         else:
-            some = ", ".join(filter(None, names[:8])) or "positions only"
+            some = ", ".join(filter(None, map(in_one_line, names[:8]))) or "positions only"
             wanted = f"names ({some}) or positions below {len(names)} (--{option})"
             raise ValueError(f"{argument or option}: got {item!r}, expected {wanted}")
     return list(dict.fromkeys(columns))
@@ -95,6 +97,23 @@ def positions(names: Sequence[str], wanted: str, option: str, argument: str | No
 def quoted(name: str) -> str:
     """A name as one item of `positions`."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def as_option(names: Sequence[str], columns: Sequence[int]) -> str:
+    """Columns as the value of an option that a shell takes: by name where that tells them, else by position."""
+    counts = Counter(names)
+    return shlex.quote(",".join(_item(names[j], j, counts) for j in columns))
+
+
+def _item(name: str, j: int, counts: Counter[str]) -> str:
+    if not name or counts[name] > 1 or in_one_line(name) != name:
+        return f"{j}:{j + 1}" if str(j) in counts else str(j)  # a name goes before a position
+    return name if next(csv.reader([name], skipinitialspace=True)) == [name] else quoted(name)
+
+
+def in_one_line(name: str) -> str:
+    """The name of a column as a message shows it: those of spreadsheets may have several lines."""
+    return " ".join(name.split())
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -209,7 +228,7 @@ def read_labels(
     elif width > 1 and not rows[0][0] and header is not False:
         header, first = True, 1
     if key is None and width - first != 1:
-        named = ", ".join(rows[0][first:][:8])
+        named = ", ".join(map(in_one_line, rows[0][first:][:8]))
         raise ValueError(f"labels: got {width} columns in {name} ({named}), expected one (--labels-key, or --sep)")
     cells = [row[first] for row in rows]
     if header is None and (header := sniff.is_label_header(cells, expected, blank if width == 1 else 0)) is None:

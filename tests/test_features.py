@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import io
+import shlex
 import sys
 import warnings
 from collections.abc import Callable
@@ -80,6 +81,7 @@ def test_read_right(
     [
         ("5.0,NA,3.0\n4,5,6\n7,8,1\n", "row 1 .*column 1 .*--drop 1"),
         ("p,q\n1,2\n3,?\n5,null\n", "row 2 and 1 more .*column q .*--drop q"),
+        ("p,q\n1,2\n3,inf\n5,-1e999\n", "infinity in row 2 and 1 more .*column q .*--drop q"),
         ("p,q\n1,2\n3\n4,5\n", "1 cell in row 3 .*--sep"),
         ("p\n1\n\n2\n", "row 2 .*column p"),
         ("p,q\n1,2\n3,4,5\n", "3 cells in row 3 .*--sep"),
@@ -111,6 +113,25 @@ def test_read_right(
 def test_refused(text: str | bytes, named: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"^features: got [^\n]*{named}[^\n]*\Z"):
         read(tmp_path, text)
+
+
+def test_gaps_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gaps in columns p \(row 2 and 1 more\), r \(row 1\) of .* \(--drop p,r\)$"):
+        read(tmp_path, "p,q,r\n1,2,\n,3,5\n,4,6\n")
+
+
+def test_columns_to_drop_are_told_so_that_a_shell_takes_them(tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.full((3, 6), np.nan), columns=["a, m", "b", "length (cm)", "b", "c\nd", '"e"']).assign(
+        f=1.5
+    )
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    text = (tmp_path / "x.csv").read_text().replace("\n,,,,,,", "\n1,1,1,1,1,1,", 1)
+    with pytest.raises(ValueError, match=r"^features: got gaps in [^\n]*\Z") as told:
+        read(tmp_path, text)
+    option = str(told.value).rpartition("--drop ")[2].removesuffix(")")
+    (word,) = shlex.split(option)
+    assert word == '"a, m",1,length (cm),3,4,"""e"""'
+    assert read(tmp_path, text, drop=word).values.shape == (3, 1)
 
 
 @pytest.mark.parametrize(

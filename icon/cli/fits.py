@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from icon.cli.ranks import joined
 from icon.core.exchange import on_all
 from icon.estimators import Clustering, Embedding, diagnose
 from icon.estimators.spaces import side_by_side
-from icon.features import read_features, read_graph, read_vector
+from icon.features import read_features, read_graph, read_vector, without_options
 from icon.labels import Labels, classes_of, known_labels
 from icon.methods.registry import find
 from icon.tables import TableOptions
@@ -134,13 +133,20 @@ def read_for(
         )
     _refuse_idle({**given, **table}, paths)
     read = [read_features(path, given["key"], TableOptions(**table)) for path in paths]
-    for path, each in zip(paths, read, strict=True):
-        if each.ids is not None and read[0].ids is not None and not np.array_equal(each.ids, read[0].ids):
+    for path, each in zip(paths[1:], read[1:], strict=True):
+        if each.ids is not None and read[0].ids is not None and not _same_ids(each.ids, read[0].ids):
             raise ValueError(f"id: got different ids in {path}, expected those of {paths[0]}, in their order")
     if given["labels"] is None:
         return read, None
     n, how = len(read[0].values), TableOptions(sep=table["sep"], header=given["labels_header"])
     return read, classes_of(read_vector(given["labels"], given["labels_key"], how, expected=n), "labels", n)
+
+
+def _same_ids(a: pd.Series[Any], b: pd.Series[Any]) -> bool:
+    """Whether two columns have the same ids, and none in the same rows."""
+    if not np.array_equal(a.isna(), b.isna()):
+        return False
+    return np.array_equal(a[a.notna()], b[b.notna()])
 
 
 def beside(given: dict[str, Any], name: str, n: int) -> Any:
@@ -152,8 +158,7 @@ def beside(given: dict[str, Any], name: str, n: int) -> Any:
     try:
         return known_labels(read_vector(given[name], expected=n), n, name)
     except ValueError as error:
-        words = re.sub(r" \(--labels-[^)]*\)$", "", str(error))  # options that pairs do not have
-        raise ValueError(re.sub("^labels", name, words)) from None
+        raise ValueError(without_options(str(error), "labels", name)) from None
 
 
 def _refuse_idle(options: dict[str, Any], files: list[str]) -> None:

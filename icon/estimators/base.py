@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,8 +33,27 @@ from icon.training.batches import rows_of
 #: Features ``[n, f]``, or of several spaces: dense, sparse, on disk, a DataFrame, or a torch Dataset.
 Points: TypeAlias = ArrayLike | Sequence[Any] | sp.sparray | sp.spmatrix | Dataset[Any]
 
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
 BLOCK = 2**16  # rows that a mapper is applied to at a time
 SOME = 20_000  # rows of an array on disk by which features are scaled
+
+
+def all_or_nothing(fit: Fit) -> Fit:
+    """A fit that fails, or is interrupted, leaves the estimator as it was, and not half of two fits."""
+
+    @wraps(fit)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            for name in [name for name in vars(self) if name.endswith("_")]:
+                delattr(self, name)
+            vars(self).update({name: value for name, value in before.items() if name.endswith("_")})
+            raise
+
+    return call  # type: ignore[return-value]
 
 
 def random_of(random_state: Any) -> np.random.RandomState:

@@ -28,7 +28,7 @@ from icon.core.local import meant_to_be_local
 from icon.estimators import restarts
 from icon.estimators.affinity import of_weighted, weighted
 from icon.estimators.arguments import batch_size, checked
-from icon.estimators.base import Points, apply, as_dense, made_from, placed, random_of
+from icon.estimators.base import Points, all_or_nothing, apply, as_dense, made_from, placed, random_of
 from icon.estimators.counting import number_of_clusters
 from icon.estimators.heads import Run
 from icon.estimators.merging import mutual_information
@@ -184,6 +184,7 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
     n_jobs: int | None = None
     group: Group | None = None
 
+    @all_or_nothing
     @threaded
     @meant_to_be_local()
     @settled()

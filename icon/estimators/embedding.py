@@ -168,6 +168,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
     n_jobs: int | None = None
     group: Group | None = None
 
+    @base.all_or_nothing
     @threaded
     @meant_to_be_local()
     @settled()
@@ -189,7 +190,12 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         if rows is None:
             return self._fit(X, y, sample_weight, affinity)
         X = base.features_of(X)
-        self._fit(part_of(X, rows), part_of(y, rows), part_of(sample_weight, rows), None)
+        if y is not None and self._made_from == "labels":
+            classes_of(y, "y", n)
+        else:  # p is not made from it
+            y = None
+        weights = None if sample_weight is None else base.sample_weights(sample_weight, n).numpy()
+        self._fit(part_of(X, rows), part_of(y, rows), part_of(weights, rows), None)
         self.embedding_, self.landmarks_ = spread(self, X, rows, n), rows
         return self
 
@@ -241,6 +247,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
         from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
         self.places_new_ = from_features and not base.is_pairwise(self.hyper)
+        # As it was before any step, of these arguments, which may be set to others before new points come.
+        self._loss_ = self._loss(n, False) if self.places_new_ else None
         self.mapper_ = mapper
         return self
 
@@ -313,7 +321,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         if not (optimize and isinstance(self.mapper_, icon_nn.Lookup) and self.places_new_):
             return base.apply(self.mapper_, x)
         known = self.mapper_.weight
-        loss = self._loss(len(known), False).to(known.device)
+        of_the_fit = getattr(self, "_loss_", None)  # a file has none
+        loss = (of_the_fit or self._loss(len(known), False)).to(known.device)
         return np.concatenate([placed(loss, x[part], self.mapper_) for part in parts(len(x), base.BLOCK)])
 
     def cost(self, n: int, n_features: int, n_edges: int | None = None) -> Cost:

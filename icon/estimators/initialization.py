@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from icon._scales import unit_of
@@ -115,7 +117,11 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     known = known if n <= SUBSET else known - centre  # KMeans centres what it is fitted to, and not what it predicts
     # Fewer distinct points than clusters leave clusters empty, which is no reason for a warning here.
     distinct = min(n_clusters, len(np.unique(known[: 50 * n_clusters], axis=0)))
-    fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # points that differ by rounding alone leave some empty, too
+        fitted = KMeans(max(1, distinct), n_init=n_init, random_state=seed).fit(known)
     if n <= SUBSET:
         return np.asarray(fitted.labels_, dtype=np.int64)
     blocks = (rows(part) / unit - centre for part in blocks_of(n, SUBSET))

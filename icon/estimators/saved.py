@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
@@ -138,6 +139,8 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
 
 def _kept(name: str, value: Any) -> Any:
     """An argument as a file keeps it, without what only matters while fitting (a callback, a random state)."""
-    if name in ("callback", "checkpoint", "group") or (name == "random_state" and not isinstance(value, int)):
+    if name in ("callback", "checkpoint", "group") or (name == "random_state" and not isinstance(value, Integral)):
         return None
+    if name == "init" and hasattr(value, "to_numpy"):  # a map in a data frame
+        return value.to_numpy()
     return False if name == "verbose" else str(value) if isinstance(value, torch.device) else value

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icon import _checks as check
 from icon._scales import unit_of, unit_rows
 from icon.neighbors import blocks
 from icon.neighbors.blocks import Array, centre_and_scale, parts, rows_of
@@ -25,7 +26,16 @@ def exact_neighbors(
 
     Scores in float32 choose a few candidates more than k; distances in float64 order them, equal ones by index. Where
     float32 cannot tell whether the choice was right, as with many duplicates, the row is searched in float64.
+
+    Raises:
+        ValueError: a k that is no number of candidates, queries and candidates of different widths, or another metric.
     """
+    check.choice(metric, "metric", ("sqeuclidean", "cosine", "dot"))
+    if check.count(k, "k") > len(candidates):
+        raise ValueError(f"k: got {k}, expected at most {len(candidates)}, the number of candidates")
+    if np.shape(queries)[1:] != np.shape(candidates)[1:]:
+        shapes = f"{tuple(np.shape(queries))} and {tuple(np.shape(candidates))}"
+        raise ValueError(f"queries: got shapes {shapes} of queries and candidates, expected equal widths")
     device = candidates.device if isinstance(candidates, Tensor) else torch.device("cpu")
     centre, scale = centre_and_scale(candidates, device)
     same = queries is candidates

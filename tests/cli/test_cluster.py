@@ -97,6 +97,14 @@ def test_ids_of_several_files_are_the_same() -> None:
     assert done.stderr == "error: id: got different ids in c.csv, expected those of a.csv, in their order\n"
 
 
+def test_ids_may_be_missing() -> None:
+    names = [f"p{i}" if i % 3 else None for i in range(60)]
+    pd.DataFrame(X, columns=["u", "v", "w"]).assign(name=names).to_parquet("a.parquet")
+    done = invoke(["cluster", "a.parquet", "a.parquet", *QUICK, "--id", "name"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("name,cluster,probability\n,")
+
+
 def test_unknown_labels_are_left_out() -> None:
     y = Y.copy()
     y[:5], y[20:25] = -1, -1

@@ -222,6 +222,12 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
             ["--column", "graph", "--graph", "y.npz"],
             "adjacency: got shape (60, 9), expected (60, 60) for this input (features [n, d] are no graph) (--graph)",
         ),
+        (
+            ["--column", "graph", "--graph", "e.csv"],
+            "graph: got '0 1 ' in the first line of e.csv, which is names or a row, expected a file that can be read "
+            "in one way only",
+        ),
+        (["--column", "graph", "--graph", "t.csv"], "graph: got only text in u in t.csv, expected numbers"),
         (["--labels", "both.npz"], "labels: got no key for both.npz, expected one of X, y (--labels-key)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -232,6 +238,8 @@ def test_embed_says_which_file_is_wrong(
     monkeypatch.chdir(tmp_path)
     np.savez("both.npz", X=X, y=np.arange(60) % 3)
     pd.DataFrame({"a": np.arange(60) // 2, "b": 1}).to_csv("ids.csv", index=False)
+    Path("e.csv").write_text("0,1,\n1,2,1.5\n2,3,1.0\n")
+    Path("t.csv").write_text("u\na\nb\n")
     sp.save_npz("y.npz", sp.csr_array((60, 9)))
     done = invoke(["embed", "both.npz", "--key", "X", "-q", *options])
     assert done.exit_code == 2

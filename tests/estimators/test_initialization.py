@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import icon
 from icon.estimators.clustering import Clustering
+from icon.estimators.initialization import k_means
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -84,3 +85,8 @@ def test_starts_that_disagree_are_told() -> None:
     x = np.random.default_rng(0).normal(size=(300, 10))
     with pytest.warns(ConvergenceWarning, match=r"^restarts: agree little \(mean adjusted Rand index 0\.\d+\)"):
         Clustering(8, init="random", max_iter=5, random_state=0).fit(x)
+
+
+def test_points_that_differ_by_rounding_alone_are_no_reason_for_a_warning() -> None:
+    x = np.repeat([[0.0], [1e20]], 20, axis=0) + np.random.default_rng(0).normal(size=(40, 1)) * 1e4
+    assert len(np.unique(k_means(x, 6, seed=0))) >= 2

@@ -80,6 +80,16 @@ def test_landmarks_that_cannot_be_are_refused(settings: dict[str, Any], target: 
         icon.Embedding(**settings).fit(X, target)
 
 
+@pytest.mark.parametrize("wrong", [np.arange(1400) % 3, np.zeros(20), {1: 2}], ids=type)
+def test_labels_and_weights_of_other_points_are_refused_before_landmarks_are_taken(wrong: Any) -> None:
+    model = icon.Embedding(landmarks=100, max_iter=2, random_state=0)
+    with pytest.raises((ValueError, TypeError), match=r"^sample_weight: got .*, expected"):
+        model.fit(X, sample_weight=wrong)
+    assert model.fit(X, wrong).embedding_.shape == (700, 2)  # of labels that p is not made from
+    with pytest.raises(ValueError, match=r"^y: got .*, expected"):
+        model.set_params(row="gaussian", column="classes").fit(X, wrong)
+
+
 @pytest.mark.parametrize("column", ["knn", "gaussian"])
 def test_weights_decide_how_often_a_batch_has_a_point(column: str) -> None:
     seen: list[np.ndarray] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sklearn
@@ -172,6 +174,14 @@ def test_a_new_point_is_placed_whoever_comes_with_it(fitted: icon.Embedding) -> 
 def test_a_saved_map_places_new_points_alike(fitted: icon.Embedding, tmp_path) -> None:  # type: ignore[no-untyped-def]
     fitted.save(tmp_path / "map")
     assert np.array_equal(icon.load(tmp_path / "map").transform(X[1100:1120]), fitted.transform(X[1100:1120]))
+
+
+@pytest.mark.parametrize("later", [{"perplexity": 3}, {"perplexity": None, "column": "data-label"}], ids=str)
+def test_new_points_are_placed_by_the_loss_of_the_fit(later: dict[str, Any], digits: Digits) -> None:
+    x = digits[0]
+    model = icon.Embedding(perplexity=10, max_iter=20, random_state=0).fit(x[:80])
+    placed = model.transform(x[80:])
+    assert np.array_equal(model.set_params(**later).transform(x[80:]), placed)
 
 
 def test_without_features_new_points_are_interpolated(digits: Digits) -> None:

@@ -115,3 +115,20 @@ def test_a_warning_is_given_once_per_fit() -> None:
     told = [str(each.message) for each in found if "without a positive" in str(each.message)]
     assert len(told) == 1
     assert not [each for each in found if "sklearn" in each.filename]
+
+
+@pytest.mark.parametrize("model", [icon.Embedding(mapper="mlp", perplexity=5), icon.Clustering(2, n_init=1)], ids=type)
+def test_a_fit_that_fails_leaves_the_estimator_as_it_was(model: Any) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    model.set_params(max_iter=3, callback=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x)
+    assert not hasattr(model, "n_features_in_")
+    model.set_params(callback=None).fit(x)
+    before = dict(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(callback=interrupted).fit(x[:, :3])
+    assert {**vars(model), "callback": None} == before

@@ -59,6 +59,16 @@ def test_lists_and_names_come_back_as_they_were(tmp_path: Path) -> None:
     assert icon.load(tmp_path / "clusters").metric_ == ["sqeuclidean", "sqeuclidean"]
 
 
+def test_a_map_that_begins_with_a_frame_and_a_seed_of_numpy_are_kept(tmp_path: Path) -> None:
+    x, _ = digits(40)
+    options: dict[str, Any] = {"init": pd.DataFrame(x[:, 10:12]), "random_state": np.int64(3)}
+    model = icon.Embedding(perplexity=5, max_iter=3, **options).fit(x)
+    model.save(tmp_path / "map")
+    again = icon.load(tmp_path / "map")
+    assert again.random_state == 3
+    assert np.array_equal(again.fit(x).embedding_, model.embedding_)
+
+
 def test_an_estimator_with_a_part_that_has_no_name_is_refused(tmp_path: Path) -> None:
     x, _ = digits(40)
     model = icon.Embedding(evaluator=Unnamed(), max_iter=2, perplexity=5).fit(x)

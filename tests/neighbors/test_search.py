@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 import icon
-from icon.neighbors import approximate, blocks, nearest_neighbors, search
+from icon.neighbors import approximate, blocks, exact_neighbors, nearest_neighbors, search
 from icon.p.spatial import knn_rows
 
 
@@ -142,3 +142,17 @@ def test_bad_input(x: np.ndarray, k: int, arguments: dict[str, str], message: st
         nearest_neighbors(x, k, **arguments)
     with pytest.raises(TypeError, match=r"^features: got dtype"):
         nearest_neighbors(np.array([["a"], ["b"]]), 1)
+
+
+@pytest.mark.parametrize(
+    ("width", "k", "metric", "message"),
+    [
+        (2, 1, "euclidean", "metric: got 'euclidean'"),
+        (2, 0, "dot", "k: got 0"),
+        (2, 6, "cosine", "k: got 6, expected at most 5"),
+        (3, 1, "sqeuclidean", "queries: got shapes"),
+    ],
+)
+def test_exact_neighbors_refuse_what_they_cannot_find(width: int, k: int, metric: str, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{message}"):
+        exact_neighbors(np.eye(4, width), np.eye(5, 2), k, metric)
