@@ -195,5 +195,6 @@ def _say_all(read: list[Features], labels: Labels | None) -> None:
 
 def _with_ids(table: pd.DataFrame, read: Features) -> pd.DataFrame:
     if read.ids is not None:
-        table.insert(0, str(read.ids.name), read.ids.to_numpy(), allow_duplicates=True)
+        name = str(read.ids.name)
+        table.insert(0, "id" if name in table else name, read.ids.to_numpy())
     return table

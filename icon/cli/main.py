@@ -183,7 +183,8 @@ def _add_reading(add: Add, seed: str = "seed") -> None:
     add("--header", action=BooleanOptionalAction, help="Whether the first line of a table holds names.")
     add("--columns", help="The features of a table: names or positions from 0, as in a,b,7 or 2:9 (2 to 8).")
     add("--drop", help="Columns that are not features, written as for --columns.")
-    add("--id", help="A column that is not a feature and goes into the output, if that has columns.")
+    add("--id", help="A column that is no feature and goes into the output, if that has columns; as id if it has the "
+                     "name of a result.")  # fmt: skip
     add("--seed", dest=seed, type=int, default=0, help="Seed: the same one gives the same result on the same machine.")
     add("--quiet", "-q", action="store_true", help="No progress bar, and no word on what will be done.")
 

@@ -105,6 +105,14 @@ def test_ids_may_be_missing() -> None:
     assert done.stdout.startswith("name,cluster,probability\n,")
 
 
+def test_ids_with_the_name_of_a_result() -> None:
+    """A Parquet file does not take two columns of one name, which was told after the fit."""
+    pd.DataFrame(X, columns=["u", "v", "w"]).assign(cluster=[f"p{i}" for i in range(60)]).to_csv("a.csv", index=False)
+    done = invoke(["cluster", "a.csv", *QUICK, "--id", "cluster", "--out", "o.parquet"])
+    assert done.exit_code == 0, done.output
+    assert list(pd.read_parquet("o.parquet"))[:2] == ["id", "cluster"]
+
+
 def test_unknown_labels_are_left_out() -> None:
     y = Y.copy()
     y[:5], y[20:25] = -1, -1
