@@ -67,8 +67,8 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
                 f"({which}--drop {as_option(names, [j])})"
             )
         blocks[j] = values
-    _refuse_rows(np.isnan, "a gap", "gaps", blocks, names, path)
-    _refuse_rows(np.isinf, "infinity", "infinity", blocks, names, path)
+    _refuse(np.isnan, "gaps", blocks, names, path)
+    _refuse(np.isinf, "infinity", blocks, names, path)
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]
     if not blocks or not len(frame):
         others = [f"{what} in {', '.join(some[:8])}" for what, some in left.items() if some and what != "nothing"]
@@ -93,31 +93,26 @@ def _called(names: list[str]) -> list[str]:
     return called
 
 
-def _refuse_rows(
+def _refuse(
     is_bad: Callable[[NDArray[Any]], NDArray[np.bool_]],
-    one: str,
-    several: str,
+    what: str,
     blocks: dict[int, NDArray[Any]],
     names: list[str],
     path: str,
 ) -> None:
-    """Raise ValueError for bad cells, which names all columns that have some."""
-    called = _called(names)
+    """Raise ValueError for bad cells; it names all columns that have some, and the first row of each."""
     rows: dict[int, str] = {}
     for j, values in blocks.items():
         bad = is_bad(values).any(axis=1)
         if bad.any():
             rows[j] = f"row {bad.argmax() + 1}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
-    if not rows:
-        return
-    if len(rows) == 1:
-        ((column, which),) = rows.items()
-        what = f"{one} in {which} (counted from 1), column {called[column]}"
-    else:
-        what = f"{several} in columns " + ", ".join(f"{called[j]} ({which})" for j, which in rows.items())
-    raise ValueError(
-        f"features: got {what} of {path}, expected a number in each cell (--drop {as_option(names, list(rows))})"
-    )
+    if rows:
+        called, columns = _called(names), "column" if len(rows) == 1 else "columns"
+        where = ", ".join(f"{called[j]} ({row})" for j, row in rows.items())
+        raise ValueError(
+            f"features: got {what} in {columns} {where} of {path}, whose rows count from 1, expected a number in each "
+            f"cell (--drop {as_option(names, list(rows))})"
+        )
 
 
 def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:

@@ -79,11 +79,11 @@ def test_read_right(
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("5.0,NA,3.0\n4,5,6\n7,8,1\n", "row 1 .*column 1 .*--drop 1"),
-        ("p,q\n1,2\n3,?\n5,null\n", "row 2 and 1 more .*column q .*--drop q"),
-        ("p,q\n1,2\n3,inf\n5,-1e999\n", "infinity in row 2 and 1 more .*column q .*--drop q"),
+        ("5.0,NA,3.0\n4,5,6\n7,8,1\n", r"gaps in column 1 \(row 1\) of .*--drop 1"),
+        ("p,q\n1,2\n3,?\n5,null\n", r"gaps in column q \(row 2 and 1 more\) of .*--drop q"),
+        ("p,q\n1,2\n3,inf\n5,-1e999\n", r"infinity in column q \(row 2 and 1 more\) of .*--drop q"),
         ("p,q\n1,2\n3\n4,5\n", "1 cell in row 3 .*--sep"),
-        ("p\n1\n\n2\n", "row 2 .*column p"),
+        ("p\n1\n\n2\n", r"gaps in column p \(row 2\) of"),
         ("p,q\n1,2\n3,4,5\n", "3 cells in row 3 .*--sep"),
         ("1,2,3\n4,5,6\n7,8,9\n", "--header or --no-header"),
         ("0,1\n5,7\n9,2\n", "--header or --no-header"),
@@ -265,9 +265,9 @@ def test_parquet(tmp_path: Path) -> None:
     assert read_vector(path, "name").tolist() == ["u", "v"]
     for column, named in (
         ([[1, 2], [3]], "lists of 2 and 1"),
-        (pd.array([None, 2], "Int64"), "gap in row 1"),
-        ([[1.0], None], "gap in row 2"),
-        ([True, None], "gap in row 2"),
+        (pd.array([None, 2], "Int64"), "gaps in column c .row 1"),
+        ([[1.0], None], "gaps in column c .row 2"),
+        ([True, None], "gaps in column c .row 2"),
     ):
         pd.DataFrame({"c": column}).to_parquet(path)
         with pytest.raises(ValueError, match=rf"^features: got .*{named}"):

@@ -97,7 +97,7 @@ def test_options_reach_standard_input() -> None:
         (["x.npy", "--labels", "x.npy", "--labels-key", "y"], "labels-key: got 'y' for x.npy"),
         (["x.npy", "--labels", "absent.csv", "--sep", ";"], "labels: got absent.csv"),
         (["x.npy", "--labels-header"], "labels-header: got True for no file, expected no --labels-header"),
-        (["gap.csv"], "features: got a gap in row 2 (counted from 1), column a of gap.csv"),
+        (["gap.csv"], "features: got gaps in column a (row 2) of gap.csv, whose rows count from 1"),
         (["x.csv", "--labels", "absent.csv"], "labels: got absent.csv"),
         (["x.csv", "--labels", "x.csv"], "labels: got 5 columns"),
         (["x.csv", "--labels", "x.csv", "--labels-key", "z"], "labels: got 'z'"),
