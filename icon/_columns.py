@@ -55,18 +55,20 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
         notes.append("left out column 0, which has no name: an index (--columns or --id takes it)")
     left: dict[str, list[str]] = {"text": [], "dates or durations": [], "nothing": []}
     blocks: dict[int, NDArray[Any]] = {}
+    odd: dict[int, str] = {}
     for j in used:
         values, other = _column(frame[j], layout.decimal)
         if other in left and options.columns is None:
             left[other] += [called[j]] if names[j] or other != "nothing" else []
-            continue
-        if other:
-            what, which = (other, "") if other in left else ("text", f"{other}; ")
-            raise ValueError(
-                f"features: got {what} in columns {called[j]} of {path}, expected numbers only "
-                f"({which}--drop {as_option(names, [j])})"
-            )
-        blocks[j] = values
+        elif other:
+            odd[j] = other
+        else:
+            blocks[j] = values
+    if odd:
+        what = ", ".join(dict.fromkeys(other if other in left else "text" for other in odd.values()))
+        where = ", ".join(called[j] + ("" if other in left else f" ({other})") for j, other in odd.items())
+        ways = as_option(names, list(odd))
+        raise ValueError(f"features: got {what} in columns {where} of {path}, expected numbers only (--drop {ways})")
     _refuse(np.isnan, "gaps", blocks, names, path)
     _refuse(np.isinf, "infinity", blocks, names, path)
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]

@@ -101,8 +101,8 @@ def test_read_right(
         ("1.5,2.5\n1,2,3\n4,5,6\n", "--header"),
         ("p,q\na,b\nc,d\n", "only text in p, q .*--columns"),
         ("p,q\n", "expected"),
-        ("p,q\n1,2\n3,n.a.\n5,6\n", "'n.a.' in row 2; --drop q"),
-        ("p,q\n1,5%\n3,4%\n", "'5%' in row 1; --drop q"),
+        ("p,q\n1,2\n3,n.a.\n5,6\n", r"text in columns q \('n.a.' in row 2\) of .*--drop q"),
+        ("p,q\n1,5%\n3,4%\n", r"text in columns q \('5%' in row 1\) of .*--drop q"),
         ("", "not empty"),
         ("\n# nothing\n", "not empty .lines that begin with # are left out."),
         (b"\x00\x01\x02", "readable file"),
@@ -118,6 +118,12 @@ def test_refused(text: str | bytes, named: str, tmp_path: Path) -> None:
 def test_gaps_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"gaps in columns p \(row 2 and 1 more\), r \(row 1\) of .* \(--drop p,r\)$"):
         read(tmp_path, "p,q,r\n1,2,\n,3,5\n,4,6\n")
+
+
+def test_odd_cells_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
+    told = r"text in columns q \('n.a.' in row 1\), r \('5%' in row 2\) of .* \(--drop q,r\)$"
+    with pytest.raises(ValueError, match=told):
+        read(tmp_path, "p,q,r\n1,n.a.,2\n3,4,5%\n5,6,7\n")
 
 
 def test_columns_to_drop_are_told_so_that_a_shell_takes_them(tmp_path: Path) -> None:
@@ -151,7 +157,9 @@ def test_csv_loses_and_invents_nothing(text: str, expected: list[list[float]], t
 
 def test_csv_with_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1,2\n3,x\n")
-    with pytest.raises(ValueError, match=r"^features: got text in columns b of .*, expected numbers only"):
+    with pytest.raises(
+        ValueError, match=r"^features: got text in columns b \('x' in row 2\) of .*, expected numbers only"
+    ):
         read_matrix(str(tmp_path / "x.csv"))
 
 
