@@ -79,9 +79,9 @@ def values_matter(tensor: Tensor) -> bool:
 _WITH_VALUES = (Tensor, torch.nn.Parameter)
 
 
-def some(numbers: Iterable[float]) -> str:
-    """A short, readable list of numbers, such as those of rows."""
-    given = list(numbers)
+def some(things: Iterable[object]) -> str:
+    """A short, readable list, such as the numbers of rows."""
+    given = list(things)
     return ", ".join(str(i) for i in given[:_SHOWN]) + (f", ... ({len(given)} in all)" if len(given) > _SHOWN else "")
 
 

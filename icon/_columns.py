@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from typing import Any
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 from icon import _checks as check
 from icon._sniff import MISSING, TRUTH, parse
 from icon.tables import Layout, TableOptions, as_option, in_one_line, positions
+
+MOST_NAMED = 20  # columns that a message proposes to drop
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,10 @@ def numbers(frame: pd.DataFrame, layout: Layout, path: str, options: TableOption
             odd[j] = other
         else:
             blocks[j] = values
-    if odd:
-        what = ", ".join(dict.fromkeys(other if other in left else "text" for other in odd.values()))
-        where = ", ".join(called[j] + ("" if other in left else f" ({other})") for j, other in odd.items())
-        ways = as_option(names, list(odd))
-        raise ValueError(f"features: got {what} in columns {where} of {path}, expected numbers only (--drop {ways})")
-    _refuse(np.isnan, "gaps", blocks, names, path)
-    _refuse(np.isinf, "infinity", blocks, names, path)
+    kinds = dict.fromkeys(other if other in left else "text" for other in odd.values())
+    _refuse(", ".join(kinds), {j: "" if other in left else other for j, other in odd.items()}, names, path)
+    for is_bad, what in ((np.isnan, "gaps"), (np.isinf, "infinity")):
+        _refuse(what, {j: rows for j, values in blocks.items() if (rows := _rows(is_bad(values)))}, names, path)
     notes += [f"left out columns of {what}: {', '.join(some)}" for what, some in left.items() if some]
     if not blocks or not len(frame):
         others = [f"{what} in {', '.join(some[:8])}" for what, some in left.items() if some and what != "nothing"]
@@ -95,26 +93,22 @@ def _called(names: list[str]) -> list[str]:
     return called
 
 
-def _refuse(
-    is_bad: Callable[[NDArray[Any]], NDArray[np.bool_]],
-    what: str,
-    blocks: dict[int, NDArray[Any]],
-    names: list[str],
-    path: str,
-) -> None:
-    """Raise ValueError for bad cells; it names all columns that have some, and the first row of each."""
-    rows: dict[int, str] = {}
-    for j, values in blocks.items():
-        bad = is_bad(values).any(axis=1)
-        if bad.any():
-            rows[j] = f"row {bad.argmax() + 1}" + (f" and {bad.sum() - 1:,} more" if bad.sum() > 1 else "")
-    if rows:
-        called, columns = _called(names), "column" if len(rows) == 1 else "columns"
-        where = ", ".join(f"{called[j]} ({row})" for j, row in rows.items())
-        raise ValueError(
-            f"features: got {what} in {columns} {where} of {path}, whose rows count from 1, expected a number in each "
-            f"cell (--drop {as_option(names, list(rows))})"
-        )
+def _refuse(what: str, which: dict[int, str], names: list[str], path: str) -> None:
+    """Raise ValueError where columns have something wrong, if any do; ``which`` cells have it in each of them."""
+    if which:
+        called = _called(names)
+        where = check.some(called[j] + (f" ({cells})" if cells else "") for j, cells in which.items())
+        ways = f" (--drop {as_option(names, list(which))})" if len(which) <= MOST_NAMED else ""
+        columns = "column" if len(which) == 1 else "columns"
+        raise ValueError(f"features: got {what} in {columns} {where} of {path}, expected numbers only{ways}")
+
+
+def _rows(bad: NDArray[np.bool_]) -> str:
+    """The first of some bad rows, counted from 1, and the number of the others."""
+    rows = np.flatnonzero(bad.any(axis=1))
+    if not len(rows):
+        return ""
+    return f"row {rows[0] + 1}" + (f" and {len(rows) - 1:,} more" if len(rows) > 1 else "")
 
 
 def _column(column: pd.Series[Any], decimal: str | None) -> tuple[NDArray[Any], str]:

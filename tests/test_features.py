@@ -101,8 +101,8 @@ def test_read_right(
         ("1.5,2.5\n1,2,3\n4,5,6\n", "--header"),
         ("p,q\na,b\nc,d\n", "only text in p, q .*--columns"),
         ("p,q\n", "expected"),
-        ("p,q\n1,2\n3,n.a.\n5,6\n", r"text in columns q \('n.a.' in row 2\) of .*--drop q"),
-        ("p,q\n1,5%\n3,4%\n", r"text in columns q \('5%' in row 1\) of .*--drop q"),
+        ("p,q\n1,2\n3,n.a.\n5,6\n", r"text in column q \('n.a.' in row 2\) of .*--drop q"),
+        ("p,q\n1,5%\n3,4%\n", r"text in column q \('5%' in row 1\) of .*--drop q"),
         ("", "not empty"),
         ("\n# nothing\n", "not empty .lines that begin with # are left out."),
         (b"\x00\x01\x02", "readable file"),
@@ -118,6 +118,12 @@ def test_refused(text: str | bytes, named: str, tmp_path: Path) -> None:
 def test_gaps_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"gaps in columns p \(row 2 and 1 more\), r \(row 1\) of .* \(--drop p,r\)$"):
         read(tmp_path, "p,q,r\n1,2,\n,3,5\n,4,6\n")
+
+
+def test_of_many_columns_with_gaps_some_are_named(tmp_path: Path) -> None:
+    told = r"gaps in columns 0 \(row 1\), .*, 4 \(row 1\), \.\.\. \(40 in all\) of [^()]*, expected numbers only$"
+    with pytest.raises(ValueError, match=told):
+        read(tmp_path, ",".join(40 * ["NA"]) + "\n" + 2 * (",".join(map(str, range(40))) + "\n"))
 
 
 def test_odd_cells_of_all_columns_are_told_at_once(tmp_path: Path) -> None:
@@ -158,7 +164,7 @@ def test_csv_loses_and_invents_nothing(text: str, expected: list[list[float]], t
 def test_csv_with_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a,b\n1,2\n3,x\n")
     with pytest.raises(
-        ValueError, match=r"^features: got text in columns b \('x' in row 2\) of .*, expected numbers only"
+        ValueError, match=r"^features: got text in column b \('x' in row 2\) of .*, expected numbers only"
     ):
         read_matrix(str(tmp_path / "x.csv"))
 
@@ -189,7 +195,7 @@ def test_columns(options: dict[str, str], expected: list[list[float]], tmp_path:
         ({"drop": "9"}, "^drop: got '9'"),
         ({"id": "a,b"}, "^id: got a,b, which names 2 columns"),
         ({"drop": "a,b"}, "^columns: got a choice that leaves no column"),
-        ({"columns": "b"}, "^features: got text in columns b"),
+        ({"columns": "b"}, "^features: got text in column b"),
         ({"sep": "ab"}, "^sep: got 'ab'"),
         ({"decimal": ";"}, "^decimal: got ';'"),
     ],
@@ -283,7 +289,7 @@ def test_parquet(tmp_path: Path) -> None:
     times = pd.DataFrame({"t": pd.to_timedelta([1, 2], unit="s"), "d": pd.to_datetime(["2020-01-01", None])})
     times.assign(x=[1.5, 2.5]).to_parquet(path)
     assert read_features(path).notes == ["left out columns of dates or durations: t, d"]
-    with pytest.raises(ValueError, match=r"^features: got dates or durations in columns t of .* only \(--drop t\)"):
+    with pytest.raises(ValueError, match=r"^features: got dates or durations in column t of .* only \(--drop t\)"):
         read_matrix(path, "t")
     times.to_parquet(path)
     with pytest.raises(ValueError, match=r"^features: got only dates or durations in t, d in "):
