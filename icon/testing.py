@@ -129,6 +129,8 @@ def check_score(q: Kernel, d: int = _D) -> None:
     q = deepcopy(q).double()  # the caller's own keeps its dtype
     anchors, candidates = _points(7, d, 0), _points(5, d, 1)
     a, c, _ = q.features(Batch(anchors, candidates, Support(7, 5)))
+    same = torch.equal(a, anchors) and torch.equal(c, candidates)
+    _that(same or not q.keeps_points, "keeps_points is True, and the features are other points")
     whole = q.weighted_score(a, c)
     _that(whole.shape == (7, 5), f"score has shape {tuple(whole.shape)}, expected (7, 5)")
     _close(torch.cat([q.weighted_score(a[:3], c), q.weighted_score(a[3:], c)]), whole, "the score of blocks")

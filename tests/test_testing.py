@@ -145,6 +145,7 @@ def test_divergences(kind: str) -> None:
         icon.q.Gaussian(sigma=0.7),
         icon.q.Gaussian(temperature=0.2),
         icon.q.Gaussian(temperature=0.2, learnable=True),
+        icon.q.Gaussian("dot"),
         icon.q.Gaussian("dot", log_weights=torch.linspace(0, 1, 5)),
         icon.q.Gaussian("dot", temperature=2.0, preprocess="standardize"),
         icon.q.StudentT(2.0, log_weights=torch.linspace(0, 1, 5)),
@@ -219,6 +220,14 @@ def test_wrong_partitions(partition: Any, message: str) -> None:
 def test_wrong_divergences(divergence: Any, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         testing.check_divergence(divergence)
+
+
+def test_a_score_that_says_it_keeps_points() -> None:
+    class Kept(icon.q.Gaussian):
+        keeps_points = True
+
+    with pytest.raises(AssertionError, match="keeps_points is True, and the features are other points"):
+        testing.check_score(Kept(temperature=0.2))
 
 
 def test_wrong_scores() -> None:
