@@ -189,7 +189,7 @@ class Kernel(nn.Module):
         if self.detach_candidates:
             candidates = candidates.detach()
         if anchors is not batch.anchors or candidates is not batch.candidates:
-            batch = Batch(anchors, candidates, batch.support, batch.weights, batch.totals)
+            batch = batch._replace(anchors=anchors, candidates=candidates)
         statistics = self.statistics(batch)
         a, c = self.prepare(anchors, candidates, statistics)
         if self.log_weights is None:

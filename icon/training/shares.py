@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from icon._scales import precise
 from icon.core import exchange
 from icon.p.rows import Rows
 from icon.training.state import Draws
@@ -72,7 +73,7 @@ class Ranks:
         """The mean over ranks."""
         if self.alone:
             return value
-        total = torch.tensor(value, dtype=torch.float64 if self.device.type != "mps" else None, device=self.device)
+        total = torch.tensor(value, dtype=precise(self.device), device=self.device)
         return float(exchange.total(total, self.group)) / self.world
 
     def any(self, flag: bool) -> bool:
