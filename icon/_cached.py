@@ -22,8 +22,11 @@ def of_ordinary_tensors(compute: Callable[[], T]) -> T:
 
 
 def keep(owner: object, name: str, value: Any) -> None:
-    """Keep what was computed in an object's ``__dict__``, unless it has no numbers, which a later call would miss."""
-    if is_dynamo_compiling() or mode_without_numbers() is None:
+    """Keep what was computed in an object's ``__dict__``.
+
+    Not where it has no numbers, which a later call would miss, nor in a graph, which cannot give objects back.
+    """
+    if not is_dynamo_compiling() and mode_without_numbers() is None:
         object.__setattr__(owner, name, value)
 
 
@@ -45,7 +48,7 @@ else:
                 value = of_ordinary_tensors(partial(self.compute, owner))
             else:
                 value = self.compute(owner)
-            if is_dynamo_compiling() or mode_without_numbers() is None:  # `keep`, less a call
+            if is_dynamo_compiling() or mode_without_numbers() is None:  # in a graph, a tensor can be kept
                 object.__setattr__(owner, self.name, value)
             return value
 

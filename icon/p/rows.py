@@ -184,7 +184,7 @@ class Rows(Composable):
             copy = replace(self, masses=masses, **own)
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
-                keep(copy, "_entropy", self.entropy().to(device))
+                object.__setattr__(copy, "_entropy", self.entropy().to(device))
                 keep(self, "_copies", {**copies, (device, dtype): copy})
         return copy
 

@@ -161,6 +161,15 @@ def test_compile_the_loss_itself() -> None:
     assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
 
 
+@pytest.mark.parametrize("q", [icon.q.StudentT(), icon.q.Clusters()], ids=["student-t", "clusters"])
+def test_compile_with_rows_that_no_call_has_used(q: icon.q.Kernel) -> None:
+    """What a loss keeps of rows, in its precision and on its support, is not made by a graph."""
+    torch._dynamo.reset()
+    loss, z = icon.Loss(icon.p.Gaussian(perplexity=4.0), q, normalization="joint"), normal(N, 3).float()
+    value = torch.compile(loss, fullgraph=True, backend="eager")(z, loss.p(OTHER))
+    assert_close(value, loss(z, OTHER), rtol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore::FutureWarning:torch.*")
