@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from icon.p.masses import Debiased, Listed, Masses, Sparse, Uniform
 from icon.p.operations import Composable, Debias, Operation, Walks
 from icon.p.rows import Rows
 from icon.p.support import Support
+
+LARGE = 2**17  #: points from which on a permutation of all of them takes longer than a step
 
 
 def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:
@@ -127,6 +130,11 @@ class PairSampler(Composable):
         rows = operation(rows, partial(Distribution.another, target=target, sets=sets))
         return replace(self, rows=rows, steps=1, alpha=0.0)
 
+    @cached
+    def _summed(self) -> Tensor:
+        """``[n]`` p's marginal, of each point and all before it."""
+        return self._on_cpu.marginal.cumsum(0)
+
     # -- drawing ------------------------------------------------------------------------------------------------------
 
     def draw(self, size: int) -> tuple[Tensor, Tensor, Rows]:
@@ -154,8 +162,12 @@ class PairSampler(Composable):
     def _some_anchors(self, size: int) -> Tensor:
         anchors = self._anchors
         if self.weighted:
-            return torch.multinomial(self._on_cpu.marginal, size, replacement=True)
-        return anchors[torch.randperm(len(anchors))[:size]]
+            at = self._summed[-1] * torch.rand(size, dtype=torch.float64)
+            return torch.searchsorted(self._summed, at, right=True)
+        if len(anchors) < LARGE:
+            return anchors[torch.randperm(len(anchors))[:size]]
+        draws = np.random.default_rng(int(torch.randint(2**62, ())))
+        return anchors[torch.from_numpy(draws.choice(len(anchors), min(size, len(anchors)), replace=False))]
 
     def _among(self, anchors: Tensor, partners: Tensor, m: int, negatives: int | None) -> Rows:
         """p between anchors ``[b]`` and m candidates: mass 1 - u on the anchor's own partner, and u spread over all of

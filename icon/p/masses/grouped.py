@@ -99,6 +99,11 @@ class Grouped(OnSupport):
         """``[m]`` the candidates in the order of their groups, and where those of each group begin."""
         return torch.argsort(self._groups[1], stable=True), self._sizes.cumsum(0) - self._sizes
 
+    @cached
+    def _places(self) -> Tensor:
+        """``[m]`` where each candidate stands in that order."""
+        return torch.argsort(self._members[0])
+
     # -- what a loss asks for -----------------------------------------------------------------------------------------
 
     def expectation(self, tile: Float[Tensor, "b m"], start: int) -> Float[Tensor, " b"]:
@@ -208,9 +213,7 @@ class Grouped(OnSupport):
         counts, begin = self.counts[anchors].long(), begins[self._groups[0][anchors]]
         rank = (torch.rand(len(anchors), dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
         if (own := self.support.own) is not None:
-            place = torch.empty_like(order)
-            place[order] = torch.arange(len(order))
-            rank = rank + (rank >= place[anchors + own] - begin)
+            rank = rank + (rank >= self._places[anchors + own] - begin)
         stuck = counts == 0
         return torch.where(stuck, anchors, order[torch.where(stuck, 0, begin + rank)])
 

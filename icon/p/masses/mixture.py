@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from icon import _checks as check
+from icon._cached import cached
 from icon._lazy import sp
 from icon.p.masses.base import Masses, drawn_of
 from icon.p.masses.sparse import Sparse
@@ -89,10 +90,14 @@ class Mixture(Masses):
     def to_scipy(self) -> sp.csr_array:
         return reduce(lambda a, b: sp.csr_array(a + b), (part.to_scipy() for part in self.parts))
 
+    @cached
+    def _shares(self) -> Tensor:
+        """``[n, parts]`` the mass of each part in each row."""
+        return torch.stack([part.sums().detach() for part in self.parts], dim=1)
+
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         """From one of the parts, each in proportion to its mass in the row."""
-        shares = torch.stack([part.sums()[anchors] for part in self.parts], dim=1)
-        chosen, drawn = drawn_of(shares, torch.full_like(anchors, -1)), anchors.clone()
+        chosen, drawn = drawn_of(self._shares[anchors], torch.full_like(anchors, -1)), anchors.clone()
         for k, part in enumerate(self.parts):
             mine = (chosen == k).nonzero().flatten()
             drawn[mine] = part.draw(anchors[mine])
