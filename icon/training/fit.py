@@ -244,7 +244,8 @@ def _drawn(draw: Draw, done: int) -> tuple[Any, Any]:
     """The embedding of a step, which is finite, and its p."""
     z, rows = draw()
     views = (z,) if isinstance(z, Tensor) else z
-    if done and not all(bool(torch.isfinite(view).all()) for view in views):
+    # A finite sum is one of finite numbers, and is sooner known.
+    if done and not all(math.isfinite(float(view.detach().sum())) or torch.isfinite(view).all() for view in views):
         raise _diverged("embedding: got NaN or infinity", done)
     return z, rows
 
