@@ -48,11 +48,12 @@ def merges(joint: Array, n_groups: int = 1, balance: float = 1.0) -> Iterator[ND
     while len(table) > n_groups:
         a, b = sorted(divmod(int(lost.argmin()), len(table)))
         # For two others only what they have in common with these two changes: O(k²) a merge.
-        lost -= 2 * (_gain(table[:, [a]], table[:, a]) + _gain(table[:, [b]], table[:, b]))
+        for each in (a, b):
+            _add_shared(lost, table[:, each], -2)
         table[a] += table[b]
         table[:, a] += table[:, b]
         table, lost = (np.delete(np.delete(m, b, axis=0), b, axis=1) for m in (table, lost))
-        lost += 2 * _gain(table[:, [a]], table[:, a])
+        _add_shared(lost, table[:, a], 2)
         lost[a] = lost[:, a] = _lost(table, _shared(table, table[a])[None], balance, a)
         groups[groups == b] = a
         groups[groups > b] -= 1
@@ -158,7 +159,14 @@ def _lost(table: Array, shared: Array, balance: float, first: int = 0) -> Array:
 
 def _shared(table: Array, row: Array) -> Array:
     """``[k]``: what is lost in the columns when a row joins each row of the table."""
-    return np.asarray(_gain(table, row).sum(axis=1))
+    some = np.flatnonzero(row)  # nothing is lost where it has nothing
+    return np.asarray(_gain(table[:, some], row[some]).sum(axis=1))
+
+
+def _add_shared(lost: Array, column: Array, times: float) -> None:
+    """Add what is lost in one column when two rows join, so many times, to a table of all two ``[k, k]``."""
+    some = np.flatnonzero(column)
+    lost[np.ix_(some, some)] += times * _gain(column[some, None], column[some])
 
 
 def _gain(a: Array, b: Array) -> Array:

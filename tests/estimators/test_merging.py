@@ -24,9 +24,9 @@ Array = NDArray[np.float64]
 
 
 def table(k: int, seed: int) -> Array:
-    """Symmetric, positive but for a few zeros, summing to one."""
+    """Symmetric, with a third of zeros, summing to one."""
     rng = np.random.default_rng(seed)
-    found = rng.random((k, k)) ** 4 * (rng.random((k, k)) > 0.2)
+    found = rng.random((k, k)) ** 4 * (rng.random((k, k)) > 0.6)
     found += found.T + np.eye(k)
     return np.asarray(found / found.sum())
 
