@@ -15,7 +15,8 @@ from icon._scales import precise
 
 Array = NDArray[Any]
 
-QUERIES, CANDIDATES = 2048, 8192  # a tile of scores: 64 MiB
+QUERIES, CANDIDATES = 2048, 8192  # rows in memory
+TILE = 256  # queries at a time, whose scores (8 MiB) stay near the cache of a CPU
 GATHERED = 2**20  # entries of gathered neighbours in float64: 8 MiB
 
 

@@ -54,19 +54,16 @@ def exact_neighbors(
     for part in parts(len(queries), blocks.QUERIES):
         rows = rows_of(queries, part, device)
         a, itself = prepared(rows), None if own is None else own[part].to(device)
+        left = torch.cat([2 * a, torch.ones_like(a[:, :1])], dim=1) if euclidean else a
         best = torch.full((len(a), 0), 0.0, device=device)
         where = torch.empty((len(a), 0), dtype=torch.int64, device=device)
         longest = a.new_zeros(())
         for block in parts(m, blocks.CANDIDATES):
             b = prepared(rows_of(candidates, block, device))
-            scores, squares = a @ b.T, (b * b).sum(dim=1)
+            squares = (b * b).sum(dim=1, keepdim=True)
             longest = torch.maximum(longest, squares.max())
-            if euclidean:
-                scores = scores.mul_(2).sub_(squares)  # the query's own square orders nothing
-            if itself is not None:
-                inside = ((itself >= block.start) & (itself < block.stop)).nonzero().flatten()
-                scores[inside, itself[inside] - block.start] = -torch.inf
-            near, index = scores.topk(min(keep, scores.shape[1]), dim=1)
+            right = torch.cat([b, -squares], dim=1) if euclidean else b  # the query's own square orders nothing
+            near, index = _highest(left, right, keep, None if itself is None else itself - block.start)
             best, where = torch.cat([best, near], dim=1), torch.cat([where, index + block.start], dim=1)
             best, chosen = best.topk(min(keep, best.shape[1]), dim=1)
             where = where.gather(1, chosen)
@@ -98,6 +95,19 @@ def distances_to(
     """``[b, c]`` distances in float64 between a few rows and some others of each, in the order of the others."""
     some = rows_of(features, torch.from_numpy(rows), torch.device("cpu"))
     return _distances(some, features, torch.from_numpy(others), metric).numpy()
+
+
+def _highest(left: Tensor, right: Tensor, keep: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The highest products of each row ``[b]`` with others ``[c]``, and with which, not with its ``own [b]``."""
+    found = []
+    for part in parts(len(left), blocks.TILE if left.is_cpu else len(left)):
+        scores = left[part] @ right.T
+        if own is not None:
+            inside = ((own[part] >= 0) & (own[part] < len(right))).nonzero().flatten()
+            scores[inside, own[part][inside]] = -torch.inf
+        found.append(scores.topk(min(keep, len(right)), dim=1))
+    highest, columns = zip(*found, strict=True)
+    return torch.cat(highest), torch.cat(columns)
 
 
 def _ordered(

@@ -58,6 +58,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = nearest_neighbors(x, 9).indices
     monkeypatch.setattr(blocks, "QUERIES", 37)
     monkeypatch.setattr(blocks, "CANDIDATES", 11)
+    monkeypatch.setattr(blocks, "TILE", 5)
     assert (nearest_neighbors(x, 9).indices == whole).all()
 
 
