@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 QUERIES, CANDIDATES = 2048, 8192  # rows in memory
 TILE = 256  # queries at a time, whose scores (8 MiB) stay near the cache of a CPU
-GATHERED = 2**20  # entries of gathered neighbours in float64: 8 MiB
+GATHERED = 2**18  # entries of gathered neighbours in float64: 2 MiB
 
 
 def parts(n: int, size: int) -> Iterator[slice]:

@@ -132,5 +132,5 @@ def _distances(rows: Tensor, candidates: Tensor | Array, where: Tensor, metric: 
         if metric == "cosine":
             distance[part] = 1 - (unit_rows(a) * unit_rows(b)).sum(dim=2)
         else:
-            distance[part] = ((a - b).square() if metric == "sqeuclidean" else -(a * b)).sum(dim=2)
+            distance[part] = (b.sub_(a).square_() if metric == "sqeuclidean" else b.mul_(a).neg_()).sum(dim=2)
     return distance
