@@ -133,7 +133,8 @@ def fit(
     limit, seed = None if max_norm is None else check.positive(max_norm, "max_norm"), check.seed(seed, "seed")
     _check_kinds(teacher, checkpoint, identity, optimizer=optimizer, schedule=schedule, callback=callback)
     modules = [check.module(mapper, "mapper"), check.module(loss, "loss"), *([] if teacher is None else [teacher])]
-    parameters = [p for module in modules[:2] for p in module.parameters() if p.requires_grad]
+    both = nn.ModuleList(modules[:2])  # whose parameters come once, where the loss shares some with the mapper
+    parameters = [p for p in both.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = _optimizer_of(parameters, optimizer, learning_rate)

@@ -79,6 +79,37 @@ def test_parameters_of_the_loss_learn_too(x: Tensor) -> None:
     assert loss.q.scale.item() != before
 
 
+class ByHead(icon.q.Kernel):
+    """Products of what a layer makes of the points, which may be one of the mapper's own."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return self.head(anchors) @ self.head(candidates).mT
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        return {"head": self.head} | super().hyper_parameters()
+
+
+def test_a_layer_that_mapper_and_loss_share_moves_once_a_step(x: Tensor) -> None:
+    labels, found = torch.arange(N) % 3, []
+    mapper = nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 3))
+    for model in (mapper, twin := copy.deepcopy(mapper)):
+        loss = icon.Loss(icon.p.Classes(), ByHead(model[1]))
+        if model is twin:
+            optimizer = torch.optim.Adam(twin.parameters(), 0.1)
+            for _ in range(3):
+                optimizer.zero_grad()
+                loss(twin(x), labels).backward()
+                optimizer.step()
+        else:
+            fit(loss, model, x, labels, steps=3, learning_rate=0.1)
+        found.append(state(model))
+    assert same(*found)
+
+
 def test_a_pair_of_points_and_prototypes(x: Tensor) -> None:
     labels = (x[:, 0] > 0).long()
     model = nn.Sequential(MLP(5, 4, 32), Prototypes(2, 4))
