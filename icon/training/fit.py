@@ -164,7 +164,7 @@ def fit(
                 with draws:
                     z, rows = ranks.checked(partial(_drawn, draw, len(losses)))
                 current = _updated(loss, method, z, rows, len(losses), ranks, limit)
-                flat = min_grad_norm > 0 and _length(parameters) < min_grad_norm
+                flat = min_grad_norm > 0 and _length(method) < min_grad_norm
                 follow(mapper)
             losses.append(current)
             advance(rates, current)
@@ -208,9 +208,10 @@ def _optimizer_of(
     return method
 
 
-def _length(parameters: list[nn.Parameter]) -> float:
-    """The norm of the gradient of all of them together."""
-    return float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+def _length(method: Optimizer) -> float:
+    """The norm of the gradient of all parameters of an optimiser together; those of others are never set to zero."""
+    gradients = [p.grad for group in method.param_groups for p in group["params"] if p.grad is not None]
+    return float(nn.utils.get_total_norm(gradients))
 
 
 def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:

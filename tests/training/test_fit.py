@@ -156,6 +156,21 @@ def test_early_stop_at_the_relative_improvement(x: Tensor) -> None:
     assert (improvement[:-1] >= 1e-3).all()
 
 
+def test_the_gradient_that_ends_a_run_is_that_of_the_optimizer(x: Tensor) -> None:
+    """Nobody sets that of other parameters to zero, and so it grows from step to step."""
+    model, lengths = MLP(5, 2, 8), []
+
+    def note(*_: Any) -> None:
+        lengths.append(float(nn.utils.get_total_norm([p.grad for p in model[2].parameters()])))
+
+    def some(parameters: list[nn.Parameter]) -> Optimizer:
+        return torch.optim.Adam(parameters[2:], 0.05)
+
+    done = fit(sne(), model, x, x, steps=60, optimizer=some, min_grad_norm=0.1, callback=note)
+    assert done.converged
+    assert [length < 0.1 for length in lengths] == [False] * (len(lengths) - 1) + [True]
+
+
 def test_progress_goes_to_standard_error_with_the_loss(x: Tensor, capsys: pytest.CaptureFixture[str]) -> None:
     done = fit(sne(), Lookup(N, 2), torch.arange(N), x, steps=3, verbose=True, label="map")
     out, err = capsys.readouterr()
