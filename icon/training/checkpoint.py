@@ -70,19 +70,19 @@ class Checkpoint:
         write = partial(self._save, self.path, losses, states)
         self.ranks.checked(write if self.ranks.rank == 0 else lambda: None)
 
-    def _save(self, path: Path, losses: list[float], states: dict[str, Tensor]) -> None:
+    def _save(self, path: Path, losses: list[float], draws: dict[str, Tensor]) -> None:
         from safetensors.torch import save
 
-        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **states}
+        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **draws}
         if self._on_gpu:
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        for name, module in self._modules():
-            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         state = self.optimizer.state_dict()
+        states = [(name, module.state_dict()) for name, module in self._modules()]
+        states += [(f"optimizer.{index}", entries) for index, entries in state["state"].items()]
         numbers: dict[str, Any] = {}
-        for index, entries in state["state"].items():
+        for name, entries in states:
             for key, value in entries.items():
-                (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
+                (tensors if isinstance(value, Tensor) else numbers)[f"{name}.{key}"] = value
         header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
@@ -118,12 +118,13 @@ class Checkpoint:
             )
             if rates != theirs:
                 raise ValueError(f"checkpoint: got {path} of a run with another schedule (delete it to start afresh)")
+        entries = tensors | header["numbers"]
         try:
             for name, module in self._modules():
-                module.load_state_dict(_under(name, tensors))
+                module.load_state_dict(_under(name, entries))
         except RuntimeError as error:
             raise ValueError(f"checkpoint: got {path} of another model, expected this one ({error})") from None
-        self._set_optimizer(_under("optimizer", tensors) | _under("optimizer", header["numbers"]), header["groups"])
+        self._set_optimizer(_under("optimizer", entries), header["groups"])
         self.ranks.set_states(tensors)
         torch.set_rng_state(tensors["random.cpu"])
         if self._on_gpu and "random.cuda" in tensors:

@@ -175,6 +175,32 @@ def test_a_run_of_another_network_is_refused(
         of_a_network(tmp_path / "run", 6, **then)
 
 
+class WithQueue(nn.Linear):
+    """A network whose state is more than tensors: that of a queue tells how many rows it has."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.queue = icon.training.Queue(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = super().forward(x)
+        self.queue.push(z[: 1 + len(self.queue) % 2])
+        return z
+
+
+def test_state_beside_tensors_is_kept(tmp_path: Path) -> None:
+    def run(steps: int, path: Path | None) -> tuple[list[float], torch.Tensor]:
+        torch.manual_seed(0)
+        mapper = WithQueue()
+        losses = icon.training.fit(icon.method("supcon"), mapper, Z, IDS, steps=steps, checkpoint=path).losses
+        return losses, mapper.queue.rows
+
+    run(3, tmp_path / "run")
+    (losses, rows), (expected, expected_rows) = run(4, tmp_path / "run"), run(4, None)
+    assert losses == expected
+    assert torch.equal(rows, expected_rows)
+
+
 def test_another_file_of_icon_is_no_checkpoint(tmp_path: Path) -> None:
     icon.method("clip").save(tmp_path / "run")
     with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a checkpoint of icon"):
