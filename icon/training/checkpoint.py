@@ -50,27 +50,28 @@ class Checkpoint:
         modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
         return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
 
-    def begin(self, resume: bool) -> list[float]:
-        """The losses of the steps that the file has, whose state is put back; none where it starts afresh.
+    def begin(self, resume: bool) -> tuple[list[float], bool]:
+        """The losses of the steps that the file has, whose state is put back, and whether the gradient was short enough
+        then; no losses where it starts afresh.
 
         A place that cannot be written, a file of another run and a broken one are refused.
         """
         if self.path is None:
-            return []
-        losses: list[float] = self.ranks.checked(partial(self._load, self.path, resume))
+            return [], False
+        losses, flat = self.ranks.checked(partial(self._load, self.path, resume))
         self.ranks.same({"checkpoint": len(losses)})
-        return losses
+        return losses, flat
 
-    def save(self, losses: list[float]) -> None:
+    def save(self, losses: list[float], flat: bool) -> None:
         """Write the state after these losses; a kill leaves the old file or the new one."""
         if self.path is None:
             return
         self.ranks.take_from_first(x for _, module in self._modules() for x in module.buffers())
         states = self.ranks.states()
-        write = partial(self._save, self.path, losses, states)
+        write = partial(self._save, self.path, losses, flat, states)
         self.ranks.checked(write if self.ranks.rank == 0 else lambda: None)
 
-    def _save(self, path: Path, losses: list[float], draws: dict[str, Tensor]) -> None:
+    def _save(self, path: Path, losses: list[float], flat: bool, draws: dict[str, Tensor]) -> None:
         from safetensors.torch import save
 
         tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **draws}
@@ -83,12 +84,12 @@ class Checkpoint:
         for name, entries in states:
             for key, value in entries.items():
                 (tensors if isinstance(value, Tensor) else numbers)[f"{name}.{key}"] = value
-        header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
+        header = {"run": self.identity, "flat": flat, "numbers": numbers, "groups": state["param_groups"]}
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
 
-    def _load(self, path: Path, resume: bool) -> list[float]:
-        """Put back the state of the file, where there is one to go on from, and return the losses before it."""
+    def _load(self, path: Path, resume: bool) -> tuple[list[float], bool]:
+        """Put back the state of the file, where there is one to go on from, and return what `begin` returns."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -98,7 +99,7 @@ class Checkpoint:
             told = f"checkpoint: got {path} ({error.strerror}), expected a file in a folder that can be written"
             raise ValueError(told) from None
         if not (resume and path.exists()):
-            return []
+            return [], False
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["icon"])
@@ -129,7 +130,7 @@ class Checkpoint:
         torch.set_rng_state(tensors["random.cpu"])
         if self._on_gpu and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
-        return losses
+        return losses, header.get("flat", False)
 
     def _set_optimizer(self, entries: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         """Put back the state of the optimiser; numbers of its groups that are tensors stay so."""

@@ -140,7 +140,7 @@ def fit(
     method = _optimizer_of(parameters, optimizer, learning_rate)
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
-    draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
+    draws, stopped = Draws(ranks.seed, parameters[0].device), False
     ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
     mapper.train()
     with settled(), draws:
@@ -156,7 +156,7 @@ def fit(
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
-        losses = run.begin(resume)
+        losses, flat = run.begin(resume)
     work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not (stopped or flat or _stalled(losses, tol, patience)):
@@ -172,9 +172,9 @@ def fit(
             stopped = ranks.any(_is_told_to_stop(callback, len(losses), current, z))
             if len(losses) % checkpoint_every == 0:
                 with draws:
-                    run.save(losses)
+                    run.save(losses, flat)
     with draws:
-        run.save(losses)
+        run.save(losses, flat)
     ranks.take_from_first(mapper.buffers())
     mapper.eval()
     return Fit(losses, flat or _stalled(losses, tol, patience))

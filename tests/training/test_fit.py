@@ -284,6 +284,18 @@ def test_a_finished_run_is_not_run_again(x: Tensor, tmp_path: Path) -> None:
     assert same(state(again), state(model))
 
 
+def test_a_run_that_a_short_gradient_has_ended_is_not_run_again(x: Tensor, tmp_path: Path) -> None:
+    def run(steps: int) -> tuple[icon.training.Fit, Tensor]:
+        lookup = Lookup(N, 2, start=torch.eye(N, 2))
+        options = {"learning_rate": 0.05, "min_grad_norm": 0.02, "checkpoint": tmp_path / "run"}
+        return fit(sne(), lookup, torch.arange(N), x, steps=steps, **options), lookup.weight
+
+    (first, weight), (again, same_weight) = run(400), run(500)
+    assert first.converged
+    assert again == first
+    assert torch.equal(same_weight, weight)
+
+
 def test_the_file_is_safetensors_with_json_and_nothing_is_left_beside_it(x: Tensor, tmp_path: Path) -> None:
     fit(clusters(), noisy(), x, x, steps=2, checkpoint=tmp_path / "run")
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
