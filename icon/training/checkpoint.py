@@ -50,15 +50,15 @@ class Checkpoint:
         modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
         return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
 
-    def begin(self, resume: bool) -> tuple[list[float], bool]:
+    def begin(self, resume: bool, steps: int) -> tuple[list[float], bool]:
         """The losses of the steps that the file has, whose state is put back, and whether the gradient was short enough
         then; no losses where it starts afresh.
 
-        A place that cannot be written, a file of another run and a broken one are refused.
+        A place that cannot be written, a file of another run, of one with more steps, and a broken one are refused.
         """
         if self.path is None:
             return [], False
-        losses, flat = self.ranks.checked(partial(self._load, self.path, resume))
+        losses, flat = self.ranks.checked(partial(self._load, self.path, resume, steps))
         self.ranks.same({"checkpoint": len(losses)})
         return losses, flat
 
@@ -88,7 +88,7 @@ class Checkpoint:
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
 
-    def _load(self, path: Path, resume: bool) -> tuple[list[float], bool]:
+    def _load(self, path: Path, resume: bool, steps: int) -> tuple[list[float], bool]:
         """Put back the state of the file, where there is one to go on from, and return what `begin` returns."""
         from safetensors import SafetensorError, safe_open
 
@@ -112,6 +112,9 @@ class Checkpoint:
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
                 raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")
         losses: list[float] = tensors["losses"].tolist()
+        if len(losses) > steps:
+            differs = f"{len(losses)} steps, expected at most {steps}"
+            raise ValueError(f"checkpoint: got {path} after {differs} (delete it to start afresh)")
         if self.scheduler is not None:
             catch_up(self.scheduler, losses)
             rates, theirs = (

@@ -115,7 +115,8 @@ def fit(
         verbose: a progress bar with the loss and the time left, on standard error.
         label: what the progress bar calls the run.
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
-            It is refused where it is of another run: of other data, another network or optimiser, another setting.
+            It is refused where it is of another run: of other data, another network or optimiser, another setting,
+            and where it has more than ``steps``.
         checkpoint_every: steps between two writes.
         resume: False starts afresh and overwrites a checkpoint that exists.
         identity: what else makes this run, by name: a checkpoint of other values is refused by that name.
@@ -156,7 +157,7 @@ def fit(
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
-        losses, flat = run.begin(resume)
+        losses, flat = run.begin(resume, steps)
     work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not (stopped or flat or _stalled(losses, tol, patience)):

@@ -83,6 +83,12 @@ def test_it_starts_afresh_when_asked(tmp_path: Path) -> None:
     assert fitted(tmp_path / "run", steps=20)[:10] == first
 
 
+def test_a_run_of_more_steps_is_refused(tmp_path: Path) -> None:
+    fitted(tmp_path / "run", steps=10)
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*run after 10 steps, expected at most 9 \(delete it"):
+        fitted(tmp_path / "run", steps=9)
+
+
 def test_the_folder_is_tried_before_the_first_step(tmp_path: Path) -> None:
     steps: list[int] = []
     with pytest.raises(ValueError, match=r"^checkpoint: got .*nowhere.* expected a file in a folder"):
