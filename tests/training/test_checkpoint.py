@@ -9,6 +9,7 @@ from pathlib import Path
 import igraph
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import make_blobs
@@ -143,6 +144,15 @@ def test_digests_tell_apart_what_differs() -> None:
     assert len(set(found)) == len(things) - 1
     assert digest(x, "a") != digest("a", x)
     assert digest(torch.ones(3, dtype=torch.bfloat16)) == digest(torch.ones(3, dtype=torch.bfloat16))
+
+
+def test_digests_see_all_of_what_is_printed_in_part() -> None:
+    numbers = np.zeros(2000, dtype=int)
+    changed = numbers.copy()
+    changed[1000] = 1
+    for kind in (pd.Series, pd.DataFrame, lambda x: x.astype(str), lambda x: pd.Series(x.astype(str))):
+        assert digest(kind(numbers)) == digest(kind(numbers))
+        assert digest(kind(numbers)) != digest(kind(changed))
 
 
 def of_a_network(
