@@ -42,10 +42,6 @@ class Checkpoint:
     path: Path | None
     ranks: Ranks
 
-    @property
-    def _on_gpu(self) -> bool:
-        return any(p.is_cuda for p in self.mapper.parameters())
-
     def _modules(self) -> list[tuple[str, nn.Module]]:
         modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
         return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
@@ -75,8 +71,8 @@ class Checkpoint:
         from safetensors.torch import save
 
         tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **draws}
-        if self._on_gpu:
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if self.ranks.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.ranks.device)
         state = self.optimizer.state_dict()
         states = [(name, module.state_dict()) for name, module in self._modules()]
         states += [(f"optimizer.{index}", entries) for index, entries in state["state"].items()]
@@ -131,8 +127,8 @@ class Checkpoint:
         self._set_optimizer(_under("optimizer", entries), header["groups"])
         self.ranks.set_states(tensors)
         torch.set_rng_state(tensors["random.cpu"])
-        if self._on_gpu and "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"])
+        if self.ranks.device.type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.ranks.device)
         return losses, header.get("flat", False)
 
     def _set_optimizer(self, entries: dict[str, Any], groups: list[dict[str, Any]]) -> None:

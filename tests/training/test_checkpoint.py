@@ -16,7 +16,9 @@ from sklearn.datasets import make_blobs
 from torch import nn
 
 import icon
+from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
+from icon.training.shares import Ranks
 
 X = make_blobs(90, centers=3, n_features=4, random_state=0)[0]
 Z, IDS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), torch.arange(20) // 2
@@ -215,6 +217,21 @@ def test_state_beside_tensors_is_kept(tmp_path: Path) -> None:
     (losses, rows), (expected, expected_rows) = run(4, tmp_path / "run"), run(4, None)
     assert losses == expected
     assert torch.equal(rows, expected_rows)
+
+
+def test_the_draws_of_a_gpu_are_those_of_its_own_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may be on another GPU than the current one."""
+    states = {
+        device: torch.tensor([k], dtype=torch.uint8) for k, device in enumerate((torch.device("cuda", 1), "cuda"))
+    }
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device="cuda": states[device])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device="cuda": found.append((int(state), device)))
+    loss, mapper, found = icon.method("supcon"), nn.Linear(3, 2), []
+    ranks = Ranks(None, 0, torch.device("cuda", 1))
+    run = Checkpoint(loss, mapper, torch.optim.SGD(mapper.parameters()), None, None, {}, tmp_path / "run", ranks)
+    run.save([1.0], False)
+    run.begin(True, 1)
+    assert found == [(0, torch.device("cuda", 1))]
 
 
 def test_another_file_of_icon_is_no_checkpoint(tmp_path: Path) -> None:
