@@ -76,6 +76,15 @@ def test_dropout_is_the_same_in_both_passes() -> None:
         assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_draws_are_kept_of_the_device_of_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The points may lie elsewhere, where an encoder moves them to its own device."""
+    seen: list[Any] = []
+    monkeypatch.setattr("icon.training.grad_cache.get_device_states", lambda *x: seen.extend(x) or ([], []))
+    net = encoder()
+    GradCache(icon.method("simclr"), net, N)(data(0), torch.arange(N) // 2)
+    assert any(x is net[0].weight for x in seen)
+
+
 def test_the_graph_of_one_chunk_is_kept_at_a_time() -> None:
     """Counted by what autograd saves: never more than a chunk's rows of the hidden layer."""
     saved: list[int] = []
