@@ -79,7 +79,7 @@ def fit(
     A loss with ``group=`` is minimised over its ranks, each of which calls this with the same arguments and embeds its
     share of the points of a step. All make the same update: that of one process with all points, to rounding, where
     the mapper treats points one by one (batch normalisation does not, unless it is synchronised). What the mapper
-    draws (dropout) is drawn by each rank, and its buffers are in the end those of the first one.
+    draws (dropout) is drawn by each rank, and its buffers and the teacher's are in the end those of the first one.
 
     Args:
         loss: what is minimised.
@@ -176,7 +176,7 @@ def fit(
                     run.save(losses, flat)
     with draws:
         run.save(losses, flat)
-    ranks.take_from_first(mapper.buffers())
+    ranks.take_from_first(x for module in modules for x in module.buffers())
     mapper.eval()
     return Fit(losses, flat or _stalled(losses, tol, patience))
 
