@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.core.loss import Loss
+from icon.core.weights import report_empty
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.labels import DataLabel
@@ -126,6 +127,8 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
         return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
     sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+    if loss.on_no_positive == "raise" and sampler.rows.n_empty and not loss.p.leaves_out:
+        report_empty(sampler.rows, loss.on_no_positive)
     if negatives is not None and not sampler.spreads_mass:
         raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
     return sampler

@@ -90,11 +90,12 @@ def fit(
         steps: updates of the parameters.
         learning_rate: of Adam.
         optimizer: from parameters to an optimiser whose step takes one gradient; None is Adam with ``learning_rate``.
-        batch_size: None evaluates all points at each step. A number b draws b anchors i, and with each one partner j
-            from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for ``sum_j p_ij s_ij``, while
-            the partition runs over the b partners. The loss is then that of the sampled p. Walks and debiasing at the
-            end of p's operations are never computed: partners are drawn by walking, and uniform mass is spread over
-            the batch. Where p is between points and labels (cross-entropy), b points are drawn with their labels.
+        batch_size: None evaluates all points at each step. A number b draws b anchors i with a positive, and with each
+            one partner j from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for
+            ``sum_j p_ij s_ij``, while the partition runs over the b partners. The loss is then that of the sampled p.
+            Walks and debiasing at the end of p's operations are never computed: partners are drawn by walking, and
+            uniform mass is spread over the batch. Where p is between points and labels (cross-entropy), b points are
+            drawn with their labels.
         negatives: with ``batch_size``, spread the uniform mass over this many partners drawn at random for each anchor
             instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
             (clusters), costs O(b) instead of O(b²).

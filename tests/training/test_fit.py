@@ -544,6 +544,17 @@ def test_negatives_of_a_sampler_that_would_be_positives_are_refused(q: dict[str,
     fit(loss, noisy(), x, PairSampler(icon.p.KNN(5)(x), negatives=2), steps=1, batch_size=8)  # has no mass to spread
 
 
+def test_batches_refuse_anchors_without_a_positive_where_the_loss_does(x: Tensor) -> None:
+    loss = icon.Loss(icon.p.Classes(), icon.q.Gaussian("cosine", temperature=1.0), on_no_positive="raise")
+    labels = torch.arange(N) // 2
+    fit(loss, noisy(), x, labels, steps=1, batch_size=8)
+    labels[0] = N
+    with pytest.raises(
+        ValueError, match=r"^target: got 2 of 30 anchors without a positive \(rows 0, 1\), expected none"
+    ):
+        fit(loss, noisy(), x, labels, steps=1, batch_size=8)
+
+
 def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
     joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
     with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):
