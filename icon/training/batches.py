@@ -66,14 +66,19 @@ def what_is_seen(
     """
     if batch_size is None and negatives is not None:
         raise ValueError(f"negatives: got {negatives} without batch_size, expected None: every step sees all points")
+    if batch_size is None and isinstance(target, Sampler):
+        raise ValueError("batch_size: got None with a sampler, expected how many rows it draws")
     if batch_size is None:
         return all_points(loss, mapper, inputs, target, ranks)
     size = check.count(batch_size, "batch_size", 2)
-    if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
-        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
-    sampler = _sampler(loss, len(inputs), target, negatives)
-    _refuse_negatives_as_positives(loss, sampler)
     device = next(mapper.parameters()).device
+    try:
+        n, _ = len(inputs), rows_of(inputs, torch.arange(0), device)
+    except (TypeError, ValueError, KeyError):
+        told = f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size"
+        raise TypeError(told) from None
+    sampler = _sampler(loss, n, target, negatives)
+    _refuse_negatives_as_positives(loss, sampler)
 
     def draw() -> tuple[Any, Any]:
         *views, target = sampler.draw(size)

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, TensorDataset
 
 import icon
 from icon.estimators.momentum import MomentumGains
@@ -569,6 +572,25 @@ def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
     expected = rows.walks(2).symmetrize("union")
     assert torch.equal(computed.rows.to_dense(), expected.to_dense())
     assert computed.steps == 1
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pd.DataFrame(np.eye(N, 5)), sp.csr_array(np.eye(N, 5)), TensorDataset(torch.eye(N, 5)), [[0.0] * 5] * N,
+        DataLoader(TensorDataset(torch.eye(N, 5)), batch_size=4), iter([torch.eye(N, 5)]),
+    ],
+    ids=lambda inputs: type(inputs).__name__,
+)  # fmt: skip
+def test_batches_are_rows_of_a_tensor_or_an_array(inputs: Any) -> None:
+    expected = rf"^inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size"
+    with pytest.raises(TypeError, match=expected):
+        fit(icon.method("supcon"), MLP(5, 3), inputs, torch.arange(N) // 2, steps=1, batch_size=4)
+
+
+def test_a_sampler_needs_a_number_of_rows(x: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"^batch_size: got None with a sampler, expected how many rows it draws"):
+        fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x)), steps=1)
 
 
 def test_batches_need_a_label_for_each_input() -> None:
