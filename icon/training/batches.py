@@ -71,7 +71,7 @@ def what_is_seen(
     if batch_size is None:
         return all_points(loss, mapper, inputs, target, ranks)
     size = check.count(batch_size, "batch_size", 2)
-    device = next(mapper.parameters()).device
+    device = next((p.device for p in mapper.parameters()), ranks.device)
     try:
         n, _ = len(inputs), rows_of(inputs, torch.arange(0), device)
     except (TypeError, ValueError, KeyError):

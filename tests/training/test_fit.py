@@ -113,6 +113,12 @@ def test_a_layer_that_mapper_and_loss_share_moves_once_a_step(x: Tensor) -> None
     assert same(*found)
 
 
+def test_a_mapper_without_parameters_beside_a_loss_that_learns(x: Tensor) -> None:
+    loss = icon.loss("gaussian", "classes", temperature=0.5, learnable=True)
+    fit(loss, nn.Identity(), x, torch.arange(N) % 3, steps=2, batch_size=8)
+    assert loss.temperature != 0.5
+
+
 def test_a_pair_of_points_and_prototypes(x: Tensor) -> None:
     labels = (x[:, 0] > 0).long()
     model = nn.Sequential(MLP(5, 4, 32), Prototypes(2, 4))
