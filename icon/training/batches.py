@@ -86,13 +86,21 @@ def what_is_seen(
         views = [ranks.share(view, len(view)) for view in views]
         x = rows_of(inputs, torch.cat(views), device)
         with ranks.own_draws:
-            z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
+            z = _embedded(mapper, x if isinstance(inputs, Tensor) else as_seen(mapper, x))
         if len(views) > 1 and not (isinstance(z, Tensor) and len(z) == len(x)):
             given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
             raise ValueError(f"mapper: got an output of {given}, expected a row for each of {len(x)} points")
         return (z if len(views) == 1 else z.split([len(view) for view in views])), target
 
     return draw
+
+
+def _embedded(mapper: nn.Module, x: Any) -> Any:
+    """What the mapper gives: points, or several sets of them."""
+    z = mapper(x)
+    if not isinstance(z, (Tensor, tuple, list)):
+        raise TypeError(f"mapper: got an output of {type(z).__name__}, expected a tensor, or a pair of them")
+    return z
 
 
 def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Ranks) -> Draw:
@@ -103,7 +111,7 @@ def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: R
 
     def draw() -> tuple[Any, Any]:
         with ranks.own_draws:
-            z = mapper(share)
+            z = _embedded(mapper, share)
         if not prepared:
             views = (z,) if isinstance(z, Tensor) else tuple(z)
             one_way = len(loss.p.directions(len(views))) == 1

@@ -594,6 +594,19 @@ def test_batches_are_rows_of_a_tensor_or_an_array(inputs: Any) -> None:
         fit(icon.method("supcon"), MLP(5, 3), inputs, torch.arange(N) // 2, steps=1, batch_size=4)
 
 
+class Named(nn.Linear):
+    """A network with outputs by name, as those of some libraries."""
+
+    def forward(self, x: Tensor) -> Any:
+        return {"embedding": super().forward(x)}
+
+
+@pytest.mark.parametrize("batch_size", [None, 8])
+def test_a_mapper_gives_tensors(batch_size: int | None, x: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"^mapper: got an output of dict, expected a tensor, or a pair of them"):
+        fit(icon.method("supcon"), Named(5, 3), x, torch.arange(N) // 2, steps=1, batch_size=batch_size)
+
+
 def test_a_sampler_needs_a_number_of_rows(x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"^batch_size: got None with a sampler, expected how many rows it draws"):
         fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x)), steps=1)
