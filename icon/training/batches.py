@@ -131,6 +131,8 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(
                 f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
             )
+        if isinstance(target, PairSampler):
+            check.as_many(target.rows.n, n, "target", "row", "row of the inputs")
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):

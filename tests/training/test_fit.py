@@ -607,6 +607,13 @@ def test_a_mapper_gives_tensors(batch_size: int | None, x: Tensor) -> None:
         fit(icon.method("supcon"), Named(5, 3), x, torch.arange(N) // 2, steps=1, batch_size=batch_size)
 
 
+def test_a_sampler_of_pairs_is_one_of_all_points(x: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"^rows: got KNN, expected prepared ones, such as"):
+        PairSampler(icon.p.KNN(4))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^target: got 20 rows, expected 30 \(one per row of the inputs\)"):
+        fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x[:20])), steps=1, batch_size=8)
+
+
 def test_a_sampler_needs_a_number_of_rows(x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"^batch_size: got None with a sampler, expected how many rows it draws"):
         fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x)), steps=1)
