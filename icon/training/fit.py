@@ -165,13 +165,15 @@ def fit(
             with settled():
                 with draws:
                     z, rows = ranks.checked(partial(_drawn, draw, len(losses)))
+                # The mapper may give a parameter itself, which the update changes.
+                seen: Any = None if callback is None else (z if isinstance(z, Tensor) else z[0]).detach().clone()
                 current = _updated(loss, method, z, rows, len(losses), ranks, limit)
                 flat = min_grad_norm > 0 and _length(method) < min_grad_norm
                 follow(mapper)
             losses.append(current)
             advance(rates, current)
             report(current)
-            stopped = ranks.any(_is_told_to_stop(callback, len(losses), current, z))
+            stopped = ranks.any(callback is not None and is_true(callback(len(losses), current, seen)))
             if len(losses) % checkpoint_every == 0:
                 with draws:
                     run.save(losses, flat)
@@ -230,12 +232,6 @@ def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
     mapper.train(was_training)
     of_pairs = 0 if inputs.is_floating_point() else points * max(p.numel() for p in mapper.parameters())
     return max(of_pairs, points * int(counter.get_total_flops()) // (2 * tried))
-
-
-def _is_told_to_stop(callback: Callback | None, step: int, loss: float, z: Any) -> bool:
-    if callback is None:
-        return False
-    return is_true(callback(step, loss, (z if isinstance(z, Tensor) else z[0]).detach()))
 
 
 def is_true(said: object) -> bool:

@@ -148,6 +148,23 @@ def test_callback_sees_each_step_before_its_update(x: Tensor) -> None:
         assert not z.requires_grad
 
 
+class Free(nn.Module):
+    """Points that are parameters themselves, whatever the input is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points = nn.Parameter(torch.eye(N, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.points
+
+
+def test_callback_sees_parameters_before_their_update(x: Tensor) -> None:
+    seen: list[Tensor] = []
+    fit(sne(), Free(), x, x, steps=1, callback=lambda step, value, z: seen.append(z))
+    assert torch.equal(seen[0], torch.eye(N, 2))
+
+
 def test_dropout_is_off_after_the_run(x: Tensor) -> None:
     model = nn.Sequential(nn.Dropout(), MLP(5, 2))
     fit(sne(), model, x, x, steps=2)
