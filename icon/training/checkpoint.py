@@ -103,7 +103,7 @@ class Checkpoint:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
         except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
             raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
-        for key in {**self.identity, **run}:
+        for key in run | self.identity:
             if (theirs := run.get(key)) != (value := self.identity.get(key)):
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
                 raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")

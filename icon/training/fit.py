@@ -152,7 +152,8 @@ def fit(
         if checkpoint is not None or ranks.world > 1:
             made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
                      "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
-                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
+                     "max_norm": limit, "schedule": described(rates),
+                     "identity": str(made) if made else None}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, teacher, method, inputs, target)
             ranks.same(made)
