@@ -74,8 +74,8 @@ def what_is_seen(
     device = next((p.device for p in mapper.parameters()), ranks.device)
     try:
         n, _ = len(inputs), rows_of(inputs, torch.arange(0), device)
-    except (TypeError, ValueError, KeyError):
-        told = f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size"
+    except (TypeError, ValueError, KeyError) as error:
+        told = f"inputs: got {type(inputs).__name__} ({error}), expected a tensor or an array with batch_size"
         raise TypeError(told) from None
     sampler = _sampler(loss, n, target, negatives)
     _refuse_negatives_as_positives(loss, sampler)
