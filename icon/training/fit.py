@@ -272,7 +272,7 @@ def _made_of(
     loss: Loss, mapper: nn.Module, teacher: EMA | None, method: Optimizer, inputs: Any, target: Any
 ) -> dict[str, Any]:
     """What a run is made of, by the name under which another one is refused."""
-    if loss.p.made_from == "graph" and not isinstance(target, (Rows, Sampler)):
+    if not isinstance(target, (Rows, Sampler)) and loss.p.made_from == "graph":
         target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
     groups, apart = method.param_groups, ("params", "lr", "initial_lr")
     settings = [{name: value for name, value in group.items() if name not in apart} for group in groups]

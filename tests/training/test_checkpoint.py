@@ -252,6 +252,22 @@ class Halves:
         return rows, self.labels[rows]
 
 
+class Spread(nn.Module):
+    """A loss of one's own, which has no p."""
+
+    def forward(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return -z.square().mean()
+
+
+def test_a_loss_without_a_p_has_checkpoints(tmp_path: Path) -> None:
+    for steps in (2, 3):
+        torch.manual_seed(0)
+        done = icon.training.fit(
+            Spread(), nn.Linear(3, 2), Z, Halves(IDS), steps=steps, batch_size=4, checkpoint=tmp_path / "run"
+        )
+        assert len(done.losses) == steps
+
+
 def test_a_sampler_is_known_by_what_it_holds_and_not_by_its_place() -> None:
     assert digest(Halves(IDS)) == digest(Halves(IDS.clone()))
     assert digest(Halves(IDS)) != digest(Halves(IDS + 1))
