@@ -84,7 +84,8 @@ def fit(
     Args:
         loss: what is minimised.
         mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.nn.Prototypes`).
-        inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``.
+        inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``. With
+            ``batch_size`` also an array, also on disk, whose rows are read when drawn, in the mapper's precision.
         target: what p is made from, once, or prepared `Rows`; with ``batch_size`` also a sampler of batches
             (`icon.training.Sampler`), which then decides what a step sees.
         steps: updates of the parameters.

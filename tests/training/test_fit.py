@@ -624,6 +624,16 @@ def test_a_mapper_gives_tensors(batch_size: int | None, x: Tensor) -> None:
         fit(icon.method("supcon"), Named(5, 3), x, torch.arange(N) // 2, steps=1, batch_size=batch_size)
 
 
+def test_an_array_of_tokens_stays_one_of_integers() -> None:
+    tokens = np.arange(2 * N).reshape(N, 2) % 7
+    model = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(6, 2))
+    ours, theirs = (
+        fit(icon.method("supcon"), copy.deepcopy(model), x, torch.arange(N) // 2, steps=2, batch_size=8)
+        for x in (tokens, torch.from_numpy(tokens))
+    )
+    assert ours == theirs
+
+
 def test_a_sampler_of_pairs_is_one_of_all_points(x: Tensor) -> None:
     with pytest.raises(TypeError, match=r"^rows: got KNN, expected prepared ones, such as"):
         PairSampler(icon.p.KNN(4))  # type: ignore[arg-type]
