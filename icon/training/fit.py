@@ -288,8 +288,8 @@ def _made_of(
 
 def _diverged(found: str, steps: int) -> FloatingPointError:
     return FloatingPointError(
-        f"{found} after {steps} step{'' if steps == 1 else 's'}, expected finite numbers: the run diverged (is the "
-        "loss bounded for this mapper? is the learning rate too high?)"
+        f"{found} after {steps} step{'' if steps == 1 else 's'}, expected finite numbers: the run diverged (are the "
+        "inputs finite? is the loss bounded for this mapper? is the learning rate too high?)"
     )
 
 
