@@ -83,7 +83,8 @@ def fit(
 
     Args:
         loss: what is minimised.
-        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.nn.Prototypes`).
+        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.nn.Prototypes`). All its modules are in
+            training mode during the run, and in evaluation mode after it.
         inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``. With
             ``batch_size`` also an array, also on disk, whose rows are read when drawn, in the mapper's precision.
         target: what p is made from, once, or prepared `Rows`; with ``batch_size`` also a sampler of batches
@@ -145,7 +146,6 @@ def fit(
     ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
     draws, stopped = Draws(ranks.seed, parameters[0].device), False
     ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
-    mapper.train()
     with settled(), draws:
         draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
         rates = scheduler_of(method, schedule, decay, steps)
@@ -161,6 +161,7 @@ def fit(
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
         losses, flat = run.begin(resume, steps)
+    mapper.train()
     work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not (stopped or flat or _stalled(losses, tol, patience)):

@@ -507,7 +507,9 @@ def test_without_a_seed_a_run_goes_on_with_the_global_generator(x: Tensor) -> No
 
 
 def test_divergence_is_an_error_and_not_a_nan(x: Tensor) -> None:
-    with pytest.raises(FloatingPointError, match=r"^embedding: got NaN or infinity after 1 step, expected .*are the inputs f"):
+    with pytest.raises(
+        FloatingPointError, match=r"^embedding: got NaN or infinity after 1 step, expected .*are the inputs f"
+    ):
         fit(clusters(), MLP(5, 3), x, x, steps=5, optimizer=lambda ps: torch.optim.SGD(ps, 1e30))
 
 
@@ -746,6 +748,13 @@ def test_an_argument_of_another_kind_is_refused_before_a_step(change: dict[str, 
     with pytest.raises((ValueError, TypeError), match=rf"^{line}"):
         fit(**{**arguments, **change})
     assert torch.equal(nn.utils.parameters_to_vector(model.parameters()), before)
+
+
+def test_a_mapper_stays_in_its_mode_where_a_run_is_refused(x: Tensor) -> None:
+    model = MLP(5, 3).eval()
+    with pytest.raises(ValueError, match=r"^labels: got 29 entries"):
+        fit(icon.method("supcon"), model, x, torch.arange(N - 1), steps=1, batch_size=8)
+    assert not model.training
 
 
 def test_an_optimizer_and_a_schedule_of_something_else_are_refused(x: Tensor) -> None:
