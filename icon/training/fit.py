@@ -278,7 +278,8 @@ def _made_of(
         target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
     groups, apart = method.param_groups, ("params", "lr", "initial_lr")
     settings = [{name: value for name, value in group.items() if name not in apart} for group in groups]
-    decay = None if teacher is None else "a schedule" if callable(teacher.decay) else teacher.decay
+    decay = getattr(teacher, "decay", None)  # of what else has an update, none is known
+    decay = f"a schedule from {decay(0)} and {decay(1)}" if callable(decay) else decay
     made: dict[str, Any] = {"format": "4", "loss": repr(loss), "optimizer": type(method).__name__}
     made |= {"learning_rate": str([group["lr"] for group in groups]), "optimizer settings": str(settings)}
     made |= {"teacher": decay, "data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}

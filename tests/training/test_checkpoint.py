@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import igraph
 import networkx as nx
@@ -157,9 +158,7 @@ def test_digests_see_all_of_what_is_printed_in_part() -> None:
         assert digest(kind(numbers)) != digest(kind(changed))
 
 
-def of_a_network(
-    path: Path, steps: int, *, layer: nn.Module | None = None, decay: float | None = None, **more: object
-) -> None:
+def of_a_network(path: Path, steps: int, *, layer: nn.Module | None = None, decay: Any = None, **more: object) -> None:
     torch.manual_seed(0)
     mapper = nn.Sequential(nn.Linear(3, 4), nn.ReLU() if layer is None else layer, nn.Linear(4, 2))
     if more.pop("frozen", False):
@@ -180,6 +179,7 @@ def adam_with(weight_decay: float) -> object:
         ({}, {"frozen": True}, "another model"),
         ({"decay": 0.9}, {}, "teacher 0.9, expected None"),
         ({}, {"decay": 0.9}, "teacher None, expected 0.9"),
+        ({"decay": lambda step: 0.5}, {"decay": lambda step: 0.9}, "teacher a schedule from 0.5 and 0.5, expected a s"),
         ({"optimizer": adam_with(0.1)}, {"optimizer": adam_with(0.2)}, "optimizer settings"),
         ({"identity": {"data set": "a"}}, {}, "data set a, expected None"),
         ({"identity": {"data": "a"}}, {"identity": {"data": "b"}}, "identity {'data': 'a'}, expected {'data': 'b'}"),
