@@ -713,6 +713,23 @@ def test_a_run_with_another_function_of_the_rate_is_refused(x: Tensor, tmp_path:
     assert one(0.9, 6)[:3] == first
 
 
+class Halved:
+    """A schedule that holds a function, which in another process is at another place."""
+
+    def __init__(self) -> None:
+        self.of = lambda step: 0.5**step
+
+    def __call__(self, step: int) -> float:
+        return self.of(step)
+
+
+def test_a_schedule_is_known_by_what_it_holds_and_not_by_its_place(x: Tensor, tmp_path: Path) -> None:
+    for steps in (2, 3):
+        torch.manual_seed(0)
+        schedule = partial(lr_scheduler.LambdaLR, lr_lambda=Halved())
+        fit(sne(), MLP(5, 2, 8), x, x, steps=steps, schedule=schedule, checkpoint=tmp_path / "run")
+
+
 def test_an_optimizer_that_takes_no_single_gradient_is_refused(x: Tensor) -> None:
     for optimizer, kind in ((torch.optim.LBFGS, "LBFGS"), (lambda parameters: None, "NoneType")):
         with pytest.raises(TypeError, match=rf"^optimizer: got one that gives {kind}, expected"):
