@@ -30,7 +30,8 @@ class Sampler(Protocol):
     def draw(self, size: int) -> tuple[Any, ...]:
         """The row numbers ``[b]`` of each view of a batch, and last what the loss takes as the target of the batch.
 
-        Draw with torch's global generator, and a run can be repeated from its seed.
+        Draw with torch's global generator, and a run can be repeated from its seed. What else a sampler keeps from draw
+        to draw, such as a place in an epoch, is in no checkpoint: it is new where a run is resumed.
 
         Args:
             size: b, how many rows.
@@ -84,7 +85,7 @@ def what_is_seen(
         *views, target = sampler.draw(size)
         target = ranks.share(target, len(views[0]))
         views = [ranks.share(view, len(view)) for view in views]
-        x = rows_of(inputs, torch.cat(views), device)
+        x = rows_of(inputs, torch.cat([*map(torch.as_tensor, views)]), device)
         with ranks.own_draws:
             z = _embedded(mapper, x if isinstance(inputs, Tensor) else as_seen(mapper, x))
         if len(views) > 1 and not (isinstance(z, Tensor) and len(z) == len(x)):

@@ -486,7 +486,20 @@ class Views:
         return index.repeat(2), torch.arange(size).repeat(2)
 
 
+class InNumPy(Views):
+    """The same, as arrays."""
+
+    def draw(self, size: int) -> tuple[Any, Any]:
+        return tuple(each.numpy() for each in super().draw(size))
+
+
 def test_a_sampler_of_your_own(x: Tensor) -> None:
+    start = MLP(5, 3)
+    ours, theirs = (
+        fit(icon.method("simclr"), copy.deepcopy(start), x, views, steps=2, batch_size=10)
+        for views in (Views(), InNumPy())
+    )
+    assert ours == theirs
     done = fit(icon.method("simclr"), nn.Sequential(nn.Dropout(0.2), MLP(5, 3)), x, Views(), steps=30, batch_size=10)
     assert done.losses[-1] < done.losses[0]
 
