@@ -109,6 +109,7 @@ class _Pass:
                     shapes = f"got an output of shape {tuple(encoded.shape)}, expected {tuple(own.shape)}"
                     raise ValueError(f"encoders: {shapes}, a row for each point")
                 own.copy_(encoded)
+        torch.clear_autocast_cache()  # where older versions of torch keep weights that were cast without a graph
         assert embeddings is not None
         return embeddings.requires_grad_()
 
