@@ -217,8 +217,8 @@ def _optimizer_of(
 
 def _length(method: Optimizer) -> float:
     """The norm of the gradient of all parameters of an optimiser together; those of others are never set to zero."""
-    gradients = [p.grad for group in method.param_groups for p in group["params"] if p.grad is not None]
-    return float(nn.utils.get_total_norm(gradients))
+    parameters = [parameter for group in method.param_groups for parameter in group["params"]]
+    return float(nn.utils.clip_grad_norm_(parameters, math.inf))  # which leaves them as they are
 
 
 def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
