@@ -100,7 +100,8 @@ def fit(
             drawn with their labels.
         negatives: with ``batch_size``, spread the uniform mass over this many partners drawn at random for each anchor
             instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
-            (clusters), costs O(b) instead of O(b²).
+            (clusters), costs O(b) instead of O(b²). One that is drawn twice counts as two, in the entropy of p as well,
+            so that the loss (not its gradient) is below that of the same p without repetitions.
         teacher: a moving average of the mapper, updated after each step.
         decay: let the learning rate fall linearly to zero over the second half of the steps.
         schedule: from the optimiser to a scheduler of `torch.optim.lr_scheduler`, which moves once per step; one that
