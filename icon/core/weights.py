@@ -36,7 +36,7 @@ class AnchorWeights:
             known = check.values_matter(presence)
             if not (known and int(torch.count_nonzero(presence)) == n):
                 if known and not self.leaves_out and own.n_empty:
-                    self._report_empty(own)
+                    report_empty(own, self.on_no_positive)
                 if presence.device != like.device:
                     presence = rows.to(like.device, like.dtype).masses.presence()
                 counted = presence > 0
@@ -72,15 +72,21 @@ class AnchorWeights:
             raise ValueError("anchor_weights: got 0 for every anchor with a positive, expected some > 0")
         return (weights / whole.clamp_min(torch.finfo(whole.dtype).tiny)).to(dtype)
 
-    def _report_empty(self, rows: Rows) -> None:
-        report = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
-        if self.on_no_positive == "raise":
-            where = check.some(rows.empty.nonzero().flatten().tolist())
-            raise ValueError(f"{report} (rows {where}), expected none with on_no_positive='raise'")
-        how = "they are left out of the mean" if self.on_no_positive == "skip" else "they are counted as 0"
-        if rows.n_empty == rows.n:
-            how = "the loss is 0"
-        check.warn(f"{report}; {how}")
+
+def report_empty(rows: Rows, on_no_positive: str) -> None:
+    """Tell how many anchors are without a positive, and what becomes of them.
+
+    Raises:
+        ValueError: there are to be none.
+    """
+    report = f"target: got {rows.n_empty} of {rows.n} anchors without a positive"
+    if on_no_positive == "raise":
+        where = check.some(rows.empty.nonzero().flatten().tolist())
+        raise ValueError(f"{report} (rows {where}), expected none with on_no_positive='raise'")
+    how = "they are left out of the mean" if on_no_positive == "skip" else "they are counted as 0"
+    if rows.n_empty == rows.n:
+        how = "the loss is 0"
+    check.warn(f"{report}; {how}")
 
 
 def marginal(rows: Rows, counted: Tensor | None, like: Tensor, totals: Totals) -> Tensor:

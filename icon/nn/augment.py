@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
 from icon import _checks as check
+from icon.core.autocast import without_autocast
 
 _WIDEST = math.log(4 / 3)  # of a crop's sides, the logarithm of their ratio
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in the grey that looks as bright (ITU-R BT.601)
@@ -66,6 +67,9 @@ class RandomViews(nn.Module):
         self.noise = check.number(noise, "noise", least=0)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n c h w"], ...]:
+        if torch._C._is_any_autocast_enabled():
+            with without_autocast(images):
+                return self.forward(images)
         _check_images(images)
         if not self.training:
             return (images,) * self.views

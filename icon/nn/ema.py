@@ -66,7 +66,8 @@ class EMA(nn.Module):
             ValueError: parameters or buffers of other names or shapes.
         """
         own, other = (
-            {name: tuple(value.shape) for name, value in m.state_dict().items()} for m in (self.averaged.module, module)
+            {name: tuple(value.shape) for name, value in (*m.named_parameters(), *m.named_buffers())}
+            for m in (self.averaged.module, check.module(module, "module"))
         )
         if own != other:
             name = next(iter(dict(own.items() ^ other.items())))

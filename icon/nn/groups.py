@@ -22,7 +22,7 @@ def parameter_groups(*modules: nn.Module, weight_decay: float) -> list[dict[str,
         weight_decay: >= 0, of the first group.
 
     Raises:
-        TypeError, ValueError: no modules, or a negative decay.
+        TypeError, ValueError: what is no module, or a negative decay.
     """
     check.number(weight_decay, "weight_decay", least=0)
     every = [p for module in modules for p in check.module(module, "modules").parameters() if p.requires_grad]

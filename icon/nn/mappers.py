@@ -140,8 +140,8 @@ def as_seen(mapper: nn.Module, x: Tensor) -> Tensor:
     first = mapper
     while isinstance(first, nn.Sequential) and len(first):
         first = first[0]
-    if isinstance(first, (Rescale, Principal, Lookup)):
-        return x  # a lookup also takes row numbers
+    if isinstance(first, (Rescale, Principal, Lookup, nn.Embedding)):
+        return x  # the last two take row numbers
     return x.to(next((p.dtype for p in mapper.parameters() if p.is_floating_point()), torch.float32))
 
 

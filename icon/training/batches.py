@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon.core.loss import Loss
+from icon.core.weights import report_empty
 from icon.nn.mappers import as_seen
 from icon.p.base import Sets
 from icon.p.labels import DataLabel
@@ -29,7 +30,8 @@ class Sampler(Protocol):
     def draw(self, size: int) -> tuple[Any, ...]:
         """The row numbers ``[b]`` of each view of a batch, and last what the loss takes as the target of the batch.
 
-        Draw with torch's global generator, and a run can be repeated from its seed.
+        Draw with torch's global generator, and a run can be repeated from its seed. What else a sampler keeps from draw
+        to draw, such as a place in an epoch, is in no checkpoint: it is new where a run is resumed.
 
         Args:
             size: b, how many rows.
@@ -65,28 +67,41 @@ def what_is_seen(
     """
     if batch_size is None and negatives is not None:
         raise ValueError(f"negatives: got {negatives} without batch_size, expected None: every step sees all points")
+    if batch_size is None and isinstance(target, Sampler):
+        raise ValueError("batch_size: got None with a sampler, expected how many rows it draws")
     if batch_size is None:
         return all_points(loss, mapper, inputs, target, ranks)
     size = check.count(batch_size, "batch_size", 2)
-    if not hasattr(inputs, "__len__") or isinstance(inputs, (list, tuple)):
-        raise TypeError(f"inputs: got {type(inputs).__name__}, expected a tensor or an array with batch_size")
-    sampler = _sampler(loss, len(inputs), target, negatives)
+    device = next((p.device for p in mapper.parameters()), ranks.device)
+    try:
+        n, _ = len(inputs), rows_of(inputs, torch.arange(0), device)
+    except (TypeError, ValueError, KeyError) as error:
+        told = f"inputs: got {type(inputs).__name__} ({error}), expected a tensor or an array with batch_size"
+        raise TypeError(told) from None
+    sampler = _sampler(loss, n, target, negatives)
     _refuse_negatives_as_positives(loss, sampler)
-    device = next(mapper.parameters()).device
 
     def draw() -> tuple[Any, Any]:
         *views, target = sampler.draw(size)
         target = ranks.share(target, len(views[0]))
         views = [ranks.share(view, len(view)) for view in views]
-        x = rows_of(inputs, torch.cat(views), device)
+        x = rows_of(inputs, torch.cat([*map(torch.as_tensor, views)]), device)
         with ranks.own_draws:
-            z = mapper(x if isinstance(inputs, Tensor) else as_seen(mapper, x))
+            z = _embedded(mapper, x if isinstance(inputs, Tensor) else as_seen(mapper, x))
         if len(views) > 1 and not (isinstance(z, Tensor) and len(z) == len(x)):
             given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
             raise ValueError(f"mapper: got an output of {given}, expected a row for each of {len(x)} points")
         return (z if len(views) == 1 else z.split([len(view) for view in views])), target
 
     return draw
+
+
+def _embedded(mapper: nn.Module, x: Any) -> Any:
+    """What the mapper gives: points, or several sets of them."""
+    z = mapper(x)
+    if not isinstance(z, (Tensor, tuple, list)):
+        raise TypeError(f"mapper: got an output of {type(z).__name__}, expected a tensor, or a pair of them")
+    return z
 
 
 def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: Ranks) -> Draw:
@@ -97,7 +112,7 @@ def all_points(loss: Loss, mapper: nn.Module, inputs: Any, target: Any, ranks: R
 
     def draw() -> tuple[Any, Any]:
         with ranks.own_draws:
-            z = mapper(share)
+            z = _embedded(mapper, share)
         if not prepared:
             views = (z,) if isinstance(z, Tensor) else tuple(z)
             one_way = len(loss.p.directions(len(views))) == 1
@@ -117,6 +132,8 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
             raise ValueError(
                 f"negatives: got {negatives} with a sampler that has {own}, expected None: the sampler decides"
             )
+        if isinstance(target, PairSampler):
+            check.as_many(target.rows.n, n, "target", "row", "row of the inputs")
         return target
     if isinstance(loss.p, DataLabel):
         if isinstance(target, Rows):
@@ -126,6 +143,8 @@ def _sampler(loss: Loss, n: int, target: Any, negatives: int | None) -> Sampler:
         return PointSampler(labels)
     weighted = loss.normalization == "joint" or loss.stationary_anchors
     sampler = PairSampler.of(loss, target, Sets(n, n), weighted, negatives)
+    if loss.on_no_positive == "raise" and sampler.rows.n_empty and not loss.p.leaves_out:
+        report_empty(sampler.rows, loss.on_no_positive)
     if negatives is not None and not sampler.spreads_mass:
         raise ValueError(f"negatives: got {negatives} for a p without uniform mass to spread, expected p.debias(...)")
     return sampler

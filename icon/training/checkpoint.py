@@ -42,53 +42,50 @@ class Checkpoint:
     path: Path | None
     ranks: Ranks
 
-    @property
-    def _on_gpu(self) -> bool:
-        return any(p.is_cuda for p in self.mapper.parameters())
-
     def _modules(self) -> list[tuple[str, nn.Module]]:
         modules: list[tuple[str, nn.Module]] = [("mapper", self.mapper), ("loss", self.loss)]
         return modules if self.teacher is None else [*modules, ("teacher", self.teacher)]
 
-    def begin(self, resume: bool) -> list[float]:
-        """The losses of the steps that the file has, whose state is put back; none where it starts afresh.
+    def begin(self, resume: bool, steps: int) -> tuple[list[float], bool]:
+        """The losses of the steps that the file has, whose state is put back, and whether the gradient was short enough
+        then; no losses where it starts afresh.
 
-        A place that cannot be written, a file of another run and a broken one are refused.
+        A place that cannot be written, a file of another run, of one with more steps, and a broken one are refused.
         """
         if self.path is None:
-            return []
-        losses: list[float] = self.ranks.checked(partial(self._load, self.path, resume))
+            return [], False
+        losses, flat = self.ranks.checked(partial(self._load, self.path, resume, steps))
         self.ranks.same({"checkpoint": len(losses)})
-        return losses
+        return losses, flat
 
-    def save(self, losses: list[float]) -> None:
+    def save(self, losses: list[float], flat: bool) -> None:
         """Write the state after these losses; a kill leaves the old file or the new one."""
         if self.path is None:
             return
         self.ranks.take_from_first(x for _, module in self._modules() for x in module.buffers())
         states = self.ranks.states()
-        write = partial(self._save, self.path, losses, states)
+        write = partial(self._save, self.path, losses, flat, states)
         self.ranks.checked(write if self.ranks.rank == 0 else lambda: None)
 
-    def _save(self, path: Path, losses: list[float], states: dict[str, Tensor]) -> None:
+    def _save(self, path: Path, losses: list[float], flat: bool, draws: dict[str, Tensor]) -> None:
         from safetensors.torch import save
 
-        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **states}
-        if self._on_gpu:
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
-        for name, module in self._modules():
-            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **draws}
+        if self.ranks.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.ranks.device)
         state = self.optimizer.state_dict()
+        states = [(name, module.state_dict()) for name, module in self._modules()]
+        states += [(f"optimizer.{index}", entries) for index, entries in state["state"].items()]
         numbers: dict[str, Any] = {}
-        for index, entries in state["state"].items():
+        for name, entries in states:
             for key, value in entries.items():
-                (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{key}"] = value
-        header = {"run": self.identity, "numbers": numbers, "groups": state["param_groups"]}
+                (tensors if isinstance(value, Tensor) else numbers)[f"{name}.{key}"] = value
+        header = {"run": self.identity, "flat": flat, "numbers": numbers, "groups": state["param_groups"]}
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
 
-    def _load(self, path: Path, resume: bool) -> list[float]:
-        """Put back the state of the file, where there is one to go on from, and return the losses before it."""
+    def _load(self, path: Path, resume: bool, steps: int) -> tuple[list[float], bool]:
+        """Put back the state of the file, where there is one to go on from, and return what `begin` returns."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -98,7 +95,7 @@ class Checkpoint:
             told = f"checkpoint: got {path} ({error.strerror}), expected a file in a folder that can be written"
             raise ValueError(told) from None
         if not (resume and path.exists()):
-            return []
+            return [], False
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["icon"])
@@ -106,11 +103,14 @@ class Checkpoint:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
         except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
             raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
-        for key in {**self.identity, **run}:
+        for key in run | self.identity:
             if (theirs := run.get(key)) != (value := self.identity.get(key)):
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
                 raise ValueError(f"checkpoint: got {path} of a run with {differs} (delete it to start afresh)")
         losses: list[float] = tensors["losses"].tolist()
+        if len(losses) > steps:
+            differs = f"{len(losses)} steps, expected at most {steps}"
+            raise ValueError(f"checkpoint: got {path} after {differs} (delete it to start afresh)")
         if self.scheduler is not None:
             catch_up(self.scheduler, losses)
             rates, theirs = (
@@ -118,17 +118,18 @@ class Checkpoint:
             )
             if rates != theirs:
                 raise ValueError(f"checkpoint: got {path} of a run with another schedule (delete it to start afresh)")
+        entries = tensors | header["numbers"]
         try:
             for name, module in self._modules():
-                module.load_state_dict(_under(name, tensors))
+                module.load_state_dict(_under(name, entries))
         except RuntimeError as error:
             raise ValueError(f"checkpoint: got {path} of another model, expected this one ({error})") from None
-        self._set_optimizer(_under("optimizer", tensors) | _under("optimizer", header["numbers"]), header["groups"])
+        self._set_optimizer(_under("optimizer", entries), header["groups"])
         self.ranks.set_states(tensors)
         torch.set_rng_state(tensors["random.cpu"])
-        if self._on_gpu and "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"])
-        return losses
+        if self.ranks.device.type == "cuda" and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.ranks.device)
+        return losses, header.get("flat", False)
 
     def _set_optimizer(self, entries: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         """Put back the state of the optimiser; numbers of its groups that are tensors stay so."""

@@ -29,10 +29,13 @@ def without_addresses(text: str) -> str:
 
 
 def _parts(thing: Any) -> Iterator[Any]:
+    # Of a table, and of an array of names, only some rows are printed.
+    thing = thing.to_numpy() if hasattr(thing, "to_numpy") else thing
+    thing = thing.tolist() if isinstance(thing, np.ndarray) and thing.dtype.kind not in "biufc" else thing
     if isinstance(thing, Tensor):
         thing = thing.detach().cpu()
         thing = (thing if thing.dtype.is_complex or thing.element_size() != 2 else thing.float()).numpy()
-    if isinstance(thing, np.ndarray) and thing.dtype.kind in "biufc":
+    if isinstance(thing, np.ndarray):
         yield f"{thing.dtype.str}{thing.shape}".encode()
         rows = np.atleast_1d(thing)
         step = max(1, BLOCK // max(1, rows[:1].size))

@@ -79,25 +79,29 @@ def fit(
     A loss with ``group=`` is minimised over its ranks, each of which calls this with the same arguments and embeds its
     share of the points of a step. All make the same update: that of one process with all points, to rounding, where
     the mapper treats points one by one (batch normalisation does not, unless it is synchronised). What the mapper
-    draws (dropout) is drawn by each rank, and its buffers are in the end those of the first one.
+    draws (dropout) is drawn by each rank, and its buffers and the teacher's are in the end those of the first one.
 
     Args:
         loss: what is minimised.
-        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.nn.Prototypes`).
-        inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``.
+        mapper: gives the input of the loss: ``[n, d]``, or a pair (`icon.nn.Prototypes`). All its modules are in
+            training mode during the run, and in evaluation mode after it.
+        inputs: what the mapper is called with; row numbers ``[n]`` for a `Lookup`, else features ``[n, ...]``. With
+            ``batch_size`` also an array, also on disk, whose rows are read when drawn, in the mapper's precision.
         target: what p is made from, once, or prepared `Rows`; with ``batch_size`` also a sampler of batches
             (`icon.training.Sampler`), which then decides what a step sees.
         steps: updates of the parameters.
         learning_rate: of Adam.
         optimizer: from parameters to an optimiser whose step takes one gradient; None is Adam with ``learning_rate``.
-        batch_size: None evaluates all points at each step. A number b draws b anchors i, and with each one partner j
-            from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for ``sum_j p_ij s_ij``, while
-            the partition runs over the b partners. The loss is then that of the sampled p. Walks and debiasing at the
-            end of p's operations are never computed: partners are drawn by walking, and uniform mass is spread over
-            the batch. Where p is between points and labels (cross-entropy), b points are drawn with their labels.
+        batch_size: None evaluates all points at each step. A number b draws b anchors i with a positive, and with each
+            one partner j from p(.|i), and evaluates the pairs (z_i, z_j) against each other: unbiased for
+            ``sum_j p_ij s_ij``, while the partition runs over the b partners. The loss is then that of the sampled p.
+            Walks and debiasing at the end of p's operations are never computed: partners are drawn by walking, and
+            uniform mass is spread over the batch. Where p is between points and labels (cross-entropy), b points are
+            drawn with their labels.
         negatives: with ``batch_size``, spread the uniform mass over this many partners drawn at random for each anchor
             instead of over the whole batch: an unbiased estimate of its mean score which, where q's partition is known
-            (clusters), costs O(b) instead of O(b²).
+            (clusters), costs O(b) instead of O(b²). One that is drawn twice counts as two, in the entropy of p as well,
+            so that the loss (not its gradient) is below that of the same p without repetitions.
         teacher: a moving average of the mapper, updated after each step.
         decay: let the learning rate fall linearly to zero over the second half of the steps.
         schedule: from the optimiser to a scheduler of `torch.optim.lr_scheduler`, which moves once per step; one that
@@ -115,7 +119,8 @@ def fit(
         verbose: a progress bar with the loss and the time left, on standard error.
         label: what the progress bar calls the run.
         checkpoint: a file to resume from where it exists, and to write every ``checkpoint_every`` steps and at the end.
-            It is refused where it is of another run: of other data, another network or optimiser, another setting.
+            It is refused where it is of another run: of other data, another network or optimiser, another setting,
+            and where it has more than ``steps``.
         checkpoint_every: steps between two writes.
         resume: False starts afresh and overwrites a checkpoint that exists.
         identity: what else makes this run, by name: a checkpoint of other values is refused by that name.
@@ -133,15 +138,15 @@ def fit(
     limit, seed = None if max_norm is None else check.positive(max_norm, "max_norm"), check.seed(seed, "seed")
     _check_kinds(teacher, checkpoint, identity, optimizer=optimizer, schedule=schedule, callback=callback)
     modules = [check.module(mapper, "mapper"), check.module(loss, "loss"), *([] if teacher is None else [teacher])]
-    parameters = [p for module in modules[:2] for p in module.parameters() if p.requires_grad]
+    both = nn.ModuleList(modules[:2])  # whose parameters come once, where the loss shares some with the mapper
+    parameters = [p for p in both.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = _optimizer_of(parameters, optimizer, learning_rate)
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
     ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
-    draws, stopped, flat = Draws(ranks.seed, parameters[0].device), False, False
+    draws, stopped = Draws(ranks.seed, parameters[0].device), False
     ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
-    mapper.train()
     with settled(), draws:
         draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
         rates = scheduler_of(method, schedule, decay, steps)
@@ -149,32 +154,36 @@ def fit(
         if checkpoint is not None or ranks.world > 1:
             made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
                      "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
-                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
+                     "max_norm": limit, "schedule": described(rates),
+                     "identity": str(made) if made else None}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, teacher, method, inputs, target)
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
-        losses = run.begin(resume)
+        losses, flat = run.begin(resume, steps)
+    mapper.train()
     work = partial(_work, mapper, inputs, batch_size)
     with check.said_once(), _progress(verbose and ranks.rank == 0, label, steps, len(losses)) as report, paying(work):
         while len(losses) < steps and not (stopped or flat or _stalled(losses, tol, patience)):
             with settled():
                 with draws:
                     z, rows = ranks.checked(partial(_drawn, draw, len(losses)))
+                # The mapper may give a parameter itself, which the update changes.
+                seen: Any = None if callback is None else (z if isinstance(z, Tensor) else z[0]).detach().clone()
                 current = _updated(loss, method, z, rows, len(losses), ranks, limit)
-                flat = min_grad_norm > 0 and _length(parameters) < min_grad_norm
+                flat = min_grad_norm > 0 and _length(method) < min_grad_norm
                 follow(mapper)
             losses.append(current)
             advance(rates, current)
             report(current)
-            stopped = ranks.any(_is_told_to_stop(callback, len(losses), current, z))
+            stopped = ranks.any(callback is not None and is_true(callback(len(losses), current, seen)))
             if len(losses) % checkpoint_every == 0:
                 with draws:
-                    run.save(losses)
+                    run.save(losses, flat)
     with draws:
-        run.save(losses)
-    ranks.take_from_first(mapper.buffers())
+        run.save(losses, flat)
+    ranks.take_from_first(x for module in modules for x in module.buffers())
     mapper.eval()
     return Fit(losses, flat or _stalled(losses, tol, patience))
 
@@ -207,9 +216,10 @@ def _optimizer_of(
     return method
 
 
-def _length(parameters: list[nn.Parameter]) -> float:
-    """The norm of the gradient of all of them together."""
-    return float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+def _length(method: Optimizer) -> float:
+    """The norm of the gradient of all parameters of an optimiser together; those of others are never set to zero."""
+    parameters = [parameter for group in method.param_groups for parameter in group["params"]]
+    return float(nn.utils.clip_grad_norm_(parameters, math.inf))  # which leaves them as they are
 
 
 def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
@@ -226,12 +236,6 @@ def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
     mapper.train(was_training)
     of_pairs = 0 if inputs.is_floating_point() else points * max(p.numel() for p in mapper.parameters())
     return max(of_pairs, points * int(counter.get_total_flops()) // (2 * tried))
-
-
-def _is_told_to_stop(callback: Callback | None, step: int, loss: float, z: Any) -> bool:
-    if callback is None:
-        return False
-    return is_true(callback(step, loss, (z if isinstance(z, Tensor) else z[0]).detach()))
 
 
 def is_true(said: object) -> bool:
@@ -272,11 +276,12 @@ def _made_of(
     loss: Loss, mapper: nn.Module, teacher: EMA | None, method: Optimizer, inputs: Any, target: Any
 ) -> dict[str, Any]:
     """What a run is made of, by the name under which another one is refused."""
-    if loss.p.made_from == "graph" and not isinstance(target, (Rows, Sampler)):
+    if not isinstance(target, (Rows, Sampler)) and loss.p.made_from == "graph":
         target = adjacency.weights(target, "target", Sets()).astype(float)  # the same graph in whatever form
     groups, apart = method.param_groups, ("params", "lr", "initial_lr")
     settings = [{name: value for name, value in group.items() if name not in apart} for group in groups]
-    decay = None if teacher is None else "a schedule" if callable(teacher.decay) else teacher.decay
+    decay = getattr(teacher, "decay", None)  # of what else has an update, none is known
+    decay = f"a schedule from {decay(0)} and {decay(1)}" if callable(decay) else decay
     made: dict[str, Any] = {"format": "4", "loss": repr(loss), "optimizer": type(method).__name__}
     made |= {"learning_rate": str([group["lr"] for group in groups]), "optimizer settings": str(settings)}
     made |= {"teacher": decay, "data": digest(inputs), "p": digest(target), "start": digest(mapper, loss)}
@@ -287,8 +292,8 @@ def _made_of(
 
 def _diverged(found: str, steps: int) -> FloatingPointError:
     return FloatingPointError(
-        f"{found} after {steps} step{'' if steps == 1 else 's'}, expected finite numbers: the run diverged (is the "
-        "loss bounded for this mapper? is the learning rate too high?)"
+        f"{found} after {steps} step{'' if steps == 1 else 's'}, expected finite numbers: the run diverged (are the "
+        "inputs finite? is the loss bounded for this mapper? is the learning rate too high?)"
     )
 
 

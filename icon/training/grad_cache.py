@@ -96,10 +96,11 @@ class _Pass:
     def embeddings(self) -> Tensor:
         """All embeddings ``[n, d]`` as a leaf of the graph, and the random state before each chunk."""
         embeddings: Tensor | None = None
+        learned = next(self.encoder.parameters(), None)  # whose device it may be that moves the points there
         with torch.no_grad():
             for k, part in enumerate(self._chunks()):
                 tensors = part.values() if isinstance(part, Mapping) else (part,)
-                self.states.append((torch.get_rng_state(), get_device_states(*tensors)))
+                self.states.append((torch.get_rng_state(), get_device_states(learned, *tensors)))
                 encoded = self._encoded(part)
                 # Small tensors that stay among large ones that go would leave holes, in which no later one has room.
                 embeddings = encoded.new_empty(self.n, *encoded.shape[1:]) if embeddings is None else embeddings
@@ -108,6 +109,7 @@ class _Pass:
                     shapes = f"got an output of shape {tuple(encoded.shape)}, expected {tuple(own.shape)}"
                     raise ValueError(f"encoders: {shapes}, a row for each point")
                 own.copy_(encoded)
+        torch.clear_autocast_cache()  # where older versions of torch keep weights that were cast without a graph
         assert embeddings is not None
         return embeddings.requires_grad_()
 

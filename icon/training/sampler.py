@@ -46,7 +46,7 @@ class PairSampler(Composable):
         alpha: uniform mass of debiasing, beside what the rows have.
 
     Raises:
-        ValueError: p is between two sets.
+        TypeError, ValueError: no prepared rows, or p is between two sets.
     """
 
     rows: Rows
@@ -56,6 +56,8 @@ class PairSampler(Composable):
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.rows, Rows):
+            raise TypeError(f"rows: got {type(self.rows).__name__}, expected prepared ones, such as icon.p.KNN(10)(x)")
         if self.rows.n != self.rows.m:
             raise ValueError(
                 f"batch_size: got p between {self.rows.n} and {self.rows.m} points, expected one set of points, or "
@@ -141,7 +143,7 @@ class PairSampler(Composable):
         """Anchors ``[b]``, partners ``[b]``, and p among them: partner k is the one positive of anchor k.
 
         Args:
-            size: b, how many pairs.
+            size: b, how many pairs; of fewer anchors all, unless they are weighted.
         """
         anchors = self._some_anchors(size)
         b = len(anchors)

@@ -9,6 +9,8 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from icon.training.digest import without_addresses
+
 
 def scheduler_of(
     method: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, decay: bool, steps: int
@@ -50,4 +52,4 @@ def described(scheduler: LRScheduler | None) -> str:
     if scheduler is None:
         return "None"
     plain = {k: v for k, v in scheduler.state_dict().items() if isinstance(v, (int, float, str, list, tuple))}
-    return f"{type(scheduler).__name__}({plain})"
+    return without_addresses(f"{type(scheduler).__name__}({plain})")

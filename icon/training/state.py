@@ -23,7 +23,7 @@ class Draws:
     """
 
     def __init__(self, seed: int | None, device: torch.device) -> None:
-        self.seed = seed
+        self.seed, self.device = seed, device
         self.cuda = device if device.type == "cuda" else None
         self._inside: tuple[Tensor, Tensor | None] | None = None
 
@@ -33,7 +33,8 @@ class Draws:
         _LOCK.acquire()
         self._outside = self._states()
         if self._inside is None:
-            torch.manual_seed(self.seed)
+            # torch.manual_seed would also set the generators of devices that play no part, and that nobody sets back.
+            (torch if self.device.type != "cpu" else torch.default_generator).manual_seed(self.seed)
         else:
             self._set(self._inside)
 

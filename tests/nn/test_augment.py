@@ -81,6 +81,16 @@ def test_the_kind_of_number_is_kept(dtype: torch.dtype) -> None:
     assert {view.dtype for view in RandomViews(noise=0.1)(images(dtype=dtype))} == {dtype}
 
 
+def test_autocast_plays_no_part() -> None:
+    """Under it the crops would be those of a grid in half precision, and the colours of two kinds of numbers."""
+    x, found = images(3), []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            found.append(torch.cat(RandomViews()(x)))
+    assert torch.equal(*found)
+
+
 def test_on_another_device() -> None:
     assert {view.device.type for view in RandomViews(noise=0.1)(images().to("meta"))} == {"meta"}
 

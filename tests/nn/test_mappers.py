@@ -198,7 +198,19 @@ class TestTeacher:
         for other in (nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), nn.Linear(4, 3, bias=False)):
             with pytest.raises(ValueError, match=r"^module: got \S+ of shape"):
                 teacher.update(other)
+        with pytest.raises(TypeError, match=r"^module: got NoneType, expected an nn.Module"):
+            teacher.update(None)  # type: ignore[arg-type]
         assert torch.equal(teacher.averaged.module.weight, before)
+
+    def test_state_that_is_no_tensor_plays_no_part(self) -> None:
+        """A queue tells how many rows it has beside its tensors."""
+        student = nn.Sequential(nn.Linear(2, 2), icon.training.Queue(3, 2))
+        teacher = icon.nn.EMA(student, 0.5)
+        before = student[0].weight.detach().clone()
+        with torch.no_grad():
+            student[0].weight += 2
+        teacher.update(student)
+        assert torch.allclose(teacher.averaged.module[0].weight, before + 1)
 
     @pytest.mark.parametrize("name", ["mocov3", "byol", "dino"])
     def test_methods_that_use_it_learn_without_collapse(self, name: str) -> None:

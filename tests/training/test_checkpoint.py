@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import igraph
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import make_blobs
 from torch import nn
 
 import icon
+from icon.training.checkpoint import Checkpoint
 from icon.training.digest import digest
+from icon.training.shares import Ranks
 
 X = make_blobs(90, centers=3, n_features=4, random_state=0)[0]
 Z, IDS = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), torch.arange(20) // 2
@@ -83,6 +87,12 @@ def test_it_starts_afresh_when_asked(tmp_path: Path) -> None:
     assert fitted(tmp_path / "run", steps=20)[:10] == first
 
 
+def test_a_run_of_more_steps_is_refused(tmp_path: Path) -> None:
+    fitted(tmp_path / "run", steps=10)
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*run after 10 steps, expected at most 9 \(delete it"):
+        fitted(tmp_path / "run", steps=9)
+
+
 def test_the_folder_is_tried_before_the_first_step(tmp_path: Path) -> None:
     steps: list[int] = []
     with pytest.raises(ValueError, match=r"^checkpoint: got .*nowhere.* expected a file in a folder"):
@@ -139,9 +149,16 @@ def test_digests_tell_apart_what_differs() -> None:
     assert digest(torch.ones(3, dtype=torch.bfloat16)) == digest(torch.ones(3, dtype=torch.bfloat16))
 
 
-def of_a_network(
-    path: Path, steps: int, *, layer: nn.Module | None = None, decay: float | None = None, **more: object
-) -> None:
+def test_digests_see_all_of_what_is_printed_in_part() -> None:
+    numbers = np.zeros(2000, dtype=int)
+    changed = numbers.copy()
+    changed[1000] = 1
+    for kind in (pd.Series, pd.DataFrame, lambda x: x.astype(str), lambda x: pd.Series(x.astype(str))):
+        assert digest(kind(numbers)) == digest(kind(numbers))
+        assert digest(kind(numbers)) != digest(kind(changed))
+
+
+def of_a_network(path: Path, steps: int, *, layer: nn.Module | None = None, decay: Any = None, **more: object) -> None:
     torch.manual_seed(0)
     mapper = nn.Sequential(nn.Linear(3, 4), nn.ReLU() if layer is None else layer, nn.Linear(4, 2))
     if more.pop("frozen", False):
@@ -162,8 +179,10 @@ def adam_with(weight_decay: float) -> object:
         ({}, {"frozen": True}, "another model"),
         ({"decay": 0.9}, {}, "teacher 0.9, expected None"),
         ({}, {"decay": 0.9}, "teacher None, expected 0.9"),
+        ({"decay": lambda step: 0.5}, {"decay": lambda step: 0.9}, "teacher a schedule from 0.5 and 0.5, expected a s"),
         ({"optimizer": adam_with(0.1)}, {"optimizer": adam_with(0.2)}, "optimizer settings"),
         ({"identity": {"data set": "a"}}, {}, "data set a, expected None"),
+        ({"identity": {"data": "a"}}, {"identity": {"data": "b"}}, "identity {'data': 'a'}, expected {'data': 'b'}"),
     ],
 )  # fmt: skip
 def test_a_run_of_another_network_is_refused(
@@ -173,6 +192,47 @@ def test_a_run_of_another_network_is_refused(
     of_a_network(tmp_path / "run", 4, **first)
     with pytest.raises(ValueError, match=rf"^checkpoint: got .*run of a run with {line}"):
         of_a_network(tmp_path / "run", 6, **then)
+
+
+class WithQueue(nn.Linear):
+    """A network whose state is more than tensors: that of a queue tells how many rows it has."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.queue = icon.training.Queue(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = super().forward(x)
+        self.queue.push(z[: 1 + len(self.queue) % 2])
+        return z
+
+
+def test_state_beside_tensors_is_kept(tmp_path: Path) -> None:
+    def run(steps: int, path: Path | None) -> tuple[list[float], torch.Tensor]:
+        torch.manual_seed(0)
+        mapper = WithQueue()
+        losses = icon.training.fit(icon.method("supcon"), mapper, Z, IDS, steps=steps, checkpoint=path).losses
+        return losses, mapper.queue.rows
+
+    run(3, tmp_path / "run")
+    (losses, rows), (expected, expected_rows) = run(4, tmp_path / "run"), run(4, None)
+    assert losses == expected
+    assert torch.equal(rows, expected_rows)
+
+
+def test_the_draws_of_a_gpu_are_those_of_its_own_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may be on another GPU than the current one."""
+    states = {
+        device: torch.tensor([k], dtype=torch.uint8) for k, device in enumerate((torch.device("cuda", 1), "cuda"))
+    }
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device="cuda": states[device])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device="cuda": found.append((int(state), device)))
+    loss, mapper, found = icon.method("supcon"), nn.Linear(3, 2), []
+    ranks = Ranks(None, 0, torch.device("cuda", 1))
+    run = Checkpoint(loss, mapper, torch.optim.SGD(mapper.parameters()), None, None, {}, tmp_path / "run", ranks)
+    run.save([1.0], False)
+    run.begin(True, 1)
+    assert found == [(0, torch.device("cuda", 1))]
 
 
 def test_another_file_of_icon_is_no_checkpoint(tmp_path: Path) -> None:
@@ -190,6 +250,22 @@ class Halves:
     def draw(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
         rows = torch.randperm(len(self.labels))[:size]
         return rows, self.labels[rows]
+
+
+class Spread(nn.Module):
+    """A loss of one's own, which has no p."""
+
+    def forward(self, z: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return -z.square().mean()
+
+
+def test_a_loss_without_a_p_has_checkpoints(tmp_path: Path) -> None:
+    for steps in (2, 3):
+        torch.manual_seed(0)
+        done = icon.training.fit(
+            Spread(), nn.Linear(3, 2), Z, Halves(IDS), steps=steps, batch_size=4, checkpoint=tmp_path / "run"
+        )
+        assert len(done.losses) == steps
 
 
 def test_a_sampler_is_known_by_what_it_holds_and_not_by_its_place() -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader, TensorDataset
 
 import icon
 from icon.estimators.momentum import MomentumGains
@@ -79,6 +82,43 @@ def test_parameters_of_the_loss_learn_too(x: Tensor) -> None:
     assert loss.q.scale.item() != before
 
 
+class ByHead(icon.q.Kernel):
+    """Products of what a layer makes of the points, which may be one of the mapper's own."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return self.head(anchors) @ self.head(candidates).mT
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        return {"head": self.head} | super().hyper_parameters()
+
+
+def test_a_layer_that_mapper_and_loss_share_moves_once_a_step(x: Tensor) -> None:
+    labels, found = torch.arange(N) % 3, []
+    mapper = nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 3))
+    for model in (mapper, twin := copy.deepcopy(mapper)):
+        loss = icon.Loss(icon.p.Classes(), ByHead(model[1]))
+        if model is twin:
+            optimizer = torch.optim.Adam(twin.parameters(), 0.1)
+            for _ in range(3):
+                optimizer.zero_grad()
+                loss(twin(x), labels).backward()
+                optimizer.step()
+        else:
+            fit(loss, model, x, labels, steps=3, learning_rate=0.1)
+        found.append(state(model))
+    assert same(*found)
+
+
+def test_a_mapper_without_parameters_beside_a_loss_that_learns(x: Tensor) -> None:
+    loss = icon.loss("gaussian", "classes", temperature=0.5, learnable=True)
+    fit(loss, nn.Identity(), x, torch.arange(N) % 3, steps=2, batch_size=8)
+    assert loss.temperature != 0.5
+
+
 def test_a_pair_of_points_and_prototypes(x: Tensor) -> None:
     labels = (x[:, 0] > 0).long()
     model = nn.Sequential(MLP(5, 4, 32), Prototypes(2, 4))
@@ -108,6 +148,23 @@ def test_callback_sees_each_step_before_its_update(x: Tensor) -> None:
         assert not z.requires_grad
 
 
+class Free(nn.Module):
+    """Points that are parameters themselves, whatever the input is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points = nn.Parameter(torch.eye(N, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.points
+
+
+def test_callback_sees_parameters_before_their_update(x: Tensor) -> None:
+    seen: list[Tensor] = []
+    fit(sne(), Free(), x, x, steps=1, callback=lambda step, value, z: seen.append(z))
+    assert torch.equal(seen[0], torch.eye(N, 2))
+
+
 def test_dropout_is_off_after_the_run(x: Tensor) -> None:
     model = nn.Sequential(nn.Dropout(), MLP(5, 2))
     fit(sne(), model, x, x, steps=2)
@@ -123,6 +180,22 @@ def test_early_stop_at_the_relative_improvement(x: Tensor) -> None:
     improvement = -np.diff(windows) / windows[:-1]
     assert improvement[-1] < 1e-3
     assert (improvement[:-1] >= 1e-3).all()
+
+
+def test_the_gradient_that_ends_a_run_is_that_of_the_optimizer(x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sets that of other parameters to zero, and so it grows from step to step."""
+    monkeypatch.delattr(nn.utils, "get_total_norm", raising=False)  # torch 2.4 and 2.5 have none
+    model, lengths = MLP(5, 2, 8), []
+
+    def note(*_: Any) -> None:
+        lengths.append(float(torch.cat([p.grad.flatten() for p in model[2].parameters()]).norm()))
+
+    def some(parameters: list[nn.Parameter]) -> Optimizer:
+        return torch.optim.Adam(parameters[2:], 0.05)
+
+    done = fit(sne(), model, x, x, steps=60, optimizer=some, min_grad_norm=0.1, callback=note)
+    assert done.converged
+    assert [length < 0.1 for length in lengths] == [False] * (len(lengths) - 1) + [True]
 
 
 def test_progress_goes_to_standard_error_with_the_loss(x: Tensor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +309,18 @@ def test_a_finished_run_is_not_run_again(x: Tensor, tmp_path: Path) -> None:
     again = noisy()
     assert fit(clusters(), again, x, x, steps=8, checkpoint=path, callback=kill_at(1)) == first
     assert same(state(again), state(model))
+
+
+def test_a_run_that_a_short_gradient_has_ended_is_not_run_again(x: Tensor, tmp_path: Path) -> None:
+    def run(steps: int) -> tuple[icon.training.Fit, Tensor]:
+        lookup = Lookup(N, 2, start=torch.eye(N, 2))
+        options = {"learning_rate": 0.05, "min_grad_norm": 0.02, "checkpoint": tmp_path / "run"}
+        return fit(sne(), lookup, torch.arange(N), x, steps=steps, **options), lookup.weight
+
+    (first, weight), (again, same_weight) = run(400), run(500)
+    assert first.converged
+    assert again == first
+    assert torch.equal(same_weight, weight)
 
 
 def test_the_file_is_safetensors_with_json_and_nothing_is_left_beside_it(x: Tensor, tmp_path: Path) -> None:
@@ -402,7 +487,20 @@ class Views:
         return index.repeat(2), torch.arange(size).repeat(2)
 
 
+class InNumPy(Views):
+    """The same, as arrays."""
+
+    def draw(self, size: int) -> tuple[Any, Any]:
+        return tuple(each.numpy() for each in super().draw(size))
+
+
 def test_a_sampler_of_your_own(x: Tensor) -> None:
+    start = MLP(5, 3)
+    ours, theirs = (
+        fit(icon.method("simclr"), copy.deepcopy(start), x, views, steps=2, batch_size=10)
+        for views in (Views(), InNumPy())
+    )
+    assert ours == theirs
     done = fit(icon.method("simclr"), nn.Sequential(nn.Dropout(0.2), MLP(5, 3)), x, Views(), steps=30, batch_size=10)
     assert done.losses[-1] < done.losses[0]
 
@@ -423,7 +521,9 @@ def test_without_a_seed_a_run_goes_on_with_the_global_generator(x: Tensor) -> No
 
 
 def test_divergence_is_an_error_and_not_a_nan(x: Tensor) -> None:
-    with pytest.raises(FloatingPointError, match=r"^embedding: got NaN or infinity after 1 step, expected"):
+    with pytest.raises(
+        FloatingPointError, match=r"^embedding: got NaN or infinity after 1 step, expected .*are the inputs f"
+    ):
         fit(clusters(), MLP(5, 3), x, x, steps=5, optimizer=lambda ps: torch.optim.SGD(ps, 1e30))
 
 
@@ -486,6 +586,17 @@ def test_negatives_of_a_sampler_that_would_be_positives_are_refused(q: dict[str,
     fit(loss, noisy(), x, PairSampler(icon.p.KNN(5)(x), negatives=2), steps=1, batch_size=8)  # has no mass to spread
 
 
+def test_batches_refuse_anchors_without_a_positive_where_the_loss_does(x: Tensor) -> None:
+    loss = icon.Loss(icon.p.Classes(), icon.q.Gaussian("cosine", temperature=1.0), on_no_positive="raise")
+    labels = torch.arange(N) // 2
+    fit(loss, noisy(), x, labels, steps=1, batch_size=8)
+    labels[0] = N
+    with pytest.raises(
+        ValueError, match=r"^target: got 2 of 30 anchors without a positive \(rows 0, 1\), expected none"
+    ):
+        fit(loss, noisy(), x, labels, steps=1, batch_size=8)
+
+
 def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
     joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
     with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):
@@ -500,6 +611,55 @@ def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
     expected = rows.walks(2).symmetrize("union")
     assert torch.equal(computed.rows.to_dense(), expected.to_dense())
     assert computed.steps == 1
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pd.DataFrame(np.eye(N, 5)), sp.csr_array(np.eye(N, 5)), TensorDataset(torch.eye(N, 5)), [[0.0] * 5] * N,
+        DataLoader(TensorDataset(torch.eye(N, 5)), batch_size=4), iter([torch.eye(N, 5)]), np.eye(N, 5).astype(object),
+    ],
+    ids=lambda inputs: type(inputs).__name__,
+)  # fmt: skip
+def test_batches_are_rows_of_a_tensor_or_an_array(inputs: Any) -> None:
+    expected = rf"^inputs: got {type(inputs).__name__} \(.*\), expected a tensor or an array with batch_size"
+    with pytest.raises(TypeError, match=expected):
+        fit(icon.method("supcon"), MLP(5, 3), inputs, torch.arange(N) // 2, steps=1, batch_size=4)
+
+
+class Named(nn.Linear):
+    """A network with outputs by name, as those of some libraries."""
+
+    def forward(self, x: Tensor) -> Any:
+        return {"embedding": super().forward(x)}
+
+
+@pytest.mark.parametrize("batch_size", [None, 8])
+def test_a_mapper_gives_tensors(batch_size: int | None, x: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"^mapper: got an output of dict, expected a tensor, or a pair of them"):
+        fit(icon.method("supcon"), Named(5, 3), x, torch.arange(N) // 2, steps=1, batch_size=batch_size)
+
+
+def test_an_array_of_tokens_stays_one_of_integers() -> None:
+    tokens = np.arange(2 * N).reshape(N, 2) % 7
+    model = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(6, 2))
+    ours, theirs = (
+        fit(icon.method("supcon"), copy.deepcopy(model), x, torch.arange(N) // 2, steps=2, batch_size=8)
+        for x in (tokens, torch.from_numpy(tokens))
+    )
+    assert ours == theirs
+
+
+def test_a_sampler_of_pairs_is_one_of_all_points(x: Tensor) -> None:
+    with pytest.raises(TypeError, match=r"^rows: got KNN, expected prepared ones, such as"):
+        PairSampler(icon.p.KNN(4))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^target: got 20 rows, expected 30 \(one per row of the inputs\)"):
+        fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x[:20])), steps=1, batch_size=8)
+
+
+def test_a_sampler_needs_a_number_of_rows(x: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"^batch_size: got None with a sampler, expected how many rows it draws"):
+        fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x)), steps=1)
 
 
 def test_batches_need_a_label_for_each_input() -> None:
@@ -567,6 +727,23 @@ def test_a_run_with_another_function_of_the_rate_is_refused(x: Tensor, tmp_path:
     assert one(0.9, 6)[:3] == first
 
 
+class Halved:
+    """A schedule that holds a function, which in another process is at another place."""
+
+    def __init__(self) -> None:
+        self.of = lambda step: 0.5**step
+
+    def __call__(self, step: int) -> float:
+        return self.of(step)
+
+
+def test_a_schedule_is_known_by_what_it_holds_and_not_by_its_place(x: Tensor, tmp_path: Path) -> None:
+    for steps in (2, 3):
+        torch.manual_seed(0)
+        schedule = partial(lr_scheduler.LambdaLR, lr_lambda=Halved())
+        fit(sne(), MLP(5, 2, 8), x, x, steps=steps, schedule=schedule, checkpoint=tmp_path / "run")
+
+
 def test_an_optimizer_that_takes_no_single_gradient_is_refused(x: Tensor) -> None:
     for optimizer, kind in ((torch.optim.LBFGS, "LBFGS"), (lambda parameters: None, "NoneType")):
         with pytest.raises(TypeError, match=rf"^optimizer: got one that gives {kind}, expected"):
@@ -602,6 +779,13 @@ def test_an_argument_of_another_kind_is_refused_before_a_step(change: dict[str, 
     with pytest.raises((ValueError, TypeError), match=rf"^{line}"):
         fit(**{**arguments, **change})
     assert torch.equal(nn.utils.parameters_to_vector(model.parameters()), before)
+
+
+def test_a_mapper_stays_in_its_mode_where_a_run_is_refused(x: Tensor) -> None:
+    model = MLP(5, 3).eval()
+    with pytest.raises(ValueError, match=r"^labels: got 29 entries"):
+        fit(icon.method("supcon"), model, x, torch.arange(N - 1), steps=1, batch_size=8)
+    assert not model.training
 
 
 def test_an_optimizer_and_a_schedule_of_something_else_are_refused(x: Tensor) -> None:

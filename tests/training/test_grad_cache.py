@@ -76,6 +76,25 @@ def test_dropout_is_the_same_in_both_passes() -> None:
         assert torch.allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_draws_are_kept_of_the_device_of_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The points may lie elsewhere, where an encoder moves them to its own device."""
+    seen: list[Any] = []
+    monkeypatch.setattr("icon.training.grad_cache.get_device_states", lambda *x: seen.extend(x) or ([], []))
+    net = encoder()
+    GradCache(icon.method("simclr"), net, N)(data(0), torch.arange(N) // 2)
+    assert any(x is net[0].weight for x in seen)
+
+
+def test_weights_that_autocast_has_cast_without_a_graph_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older versions of torch would use them in the second pass, in which the weights would get no gradient."""
+    seen: list[Any] = []
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: seen.append("cleared"))
+    net = encoder()
+    net.register_forward_pre_hook(lambda *_: seen.append(torch.is_grad_enabled()))
+    GradCache(icon.method("simclr"), net, N)(data(0), torch.arange(N) // 2)
+    assert seen == [False, "cleared", True]
+
+
 def test_the_graph_of_one_chunk_is_kept_at_a_time() -> None:
     """Counted by what autograd saves: never more than a chunk's rows of the hidden layer."""
     saved: list[int] = []

@@ -119,15 +119,16 @@ def test_what_ranks_are_told() -> None:
 
 
 def own_draws(rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The parameters of a network with dropout and batch statistics, its buffers, and what the ranks drew."""
+    """The parameters of a network with dropout and batch statistics, its buffers and a teacher's, what ranks drew."""
     torch.manual_seed(rank)  # the ranks begin differently, until the run makes them the same
     x = torch.randn(N, 5, generator=torch.Generator().manual_seed(0))
     seen = []
     mapper = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
     mapper[2].register_forward_hook(lambda module, inputs, output: seen.append((output == 0).float().sum()))
     loss = icon.loss("gaussian", "knn", n_neighbors=3, temperature=0.5, group="world")
-    fit(loss, mapper, x, x, steps=6, batch_size=10)
-    buffers = torch.cat([buffer.flatten().float() for buffer in mapper.buffers()])
+    teacher = icon.nn.EMA(mapper, 0.5)
+    fit(loss, mapper, x, x, steps=6, batch_size=10, teacher=teacher)
+    buffers = torch.cat([buffer.flatten().float() for module in (mapper, teacher) for buffer in module.buffers()])
     return nn.utils.parameters_to_vector(mapper.parameters()).detach(), buffers, torch.stack(seen)
 
 

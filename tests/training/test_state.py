@@ -67,6 +67,14 @@ def test_the_global_generator_is_as_if_nothing_had_been_drawn(name: str) -> None
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_the_generators_of_other_devices_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    with seeded(3, CPU):
+        torch.rand(1)
+    assert not seeds
+
+
 @each_fit
 def test_fits_in_threads_do_not_disturb_each_other(name: str) -> None:
     found: dict[int, np.ndarray] = {}
