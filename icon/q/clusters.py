@@ -127,15 +127,16 @@ class Clusters(Kernel):
         if len(d) != len(log_phi):
             raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
         d = d.to(log_phi)
-        log_phi = log_phi + d.log()[:, None]
-        return {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every), "weights": d / every.sum(d.sum())}
+        d = d / every.sum(d.sum())
+        return {"log phi": log_phi, "log sizes": log_sum_of(log_phi + d.log()[:, None], every), "weights": d}
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         log_phi = self._powers(statistics["log phi"])
-        same = anchors is candidates and "weights" not in statistics  # which are in the candidates' log φ
-        phi_anchors = (log_phi if same else self._powers(self._log_phi(anchors))).exp()
+        phi_anchors = (log_phi if anchors is candidates else self._powers(self._log_phi(anchors))).exp()
         if "marginals" in statistics:
             return phi_anchors, log_phi.exp() / statistics["marginals"]
+        if "weights" in statistics:
+            log_phi = log_phi + statistics["weights"].log()[:, None]
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
         share = (log_phi - statistics["log sizes"]).exp()
         if self.leak == 0:

@@ -113,6 +113,15 @@ class TestAgreement:
         ]
         torch.testing.assert_close(torch.cat(parts), whole)
 
+    def test_weights_of_the_candidates_change_the_sizes_alone(self) -> None:
+        z, settings = logits(0), {"weights": np.arange(1.0, N + 1), "reduction": "none"}
+        phi = z.softmax(dim=1)
+        weight = (phi * phi[torch.arange(N) ^ 1]).sum(dim=1)
+        plain = icon.loss("clusters", "pairs", **settings)(z, LABELS)
+        torch.testing.assert_close(
+            icon.loss("clusters", "pairs", agreement=True, **settings)(z, LABELS), weight * plain
+        )
+
     def test_rows_that_are_only_aligned_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
             icon.method("temi")((logits(0), logits(1)))
