@@ -122,6 +122,15 @@ class TestAgreement:
             icon.loss("clusters", "pairs", agreement=True, **settings)(z, LABELS), weight * plain
         )
 
+    def test_it_is_a_constant_in_forward_mode_too(self) -> None:
+        z, v = logits(0), logits(1)
+
+        def call(x: torch.Tensor) -> torch.Tensor:
+            return icon.loss("clusters", "pairs", marginals="uniform", agreement=True)(x, LABELS)
+
+        _, along = torch.func.jvp(call, (z,), (v,))
+        torch.testing.assert_close(along, (torch.func.grad(call)(z) * v).sum())
+
     def test_rows_that_are_only_aligned_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
             icon.method("temi")((logits(0), logits(1)))
