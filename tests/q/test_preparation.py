@@ -53,3 +53,19 @@ def test_rows_as_long_and_as_short_as_numbers_go(dtype: torch.dtype) -> None:
     assert torch.isfinite(gradient).all()
     assert not gradient[3].any()
     torch.testing.assert_close(gradient[2], torch.tensor([0.64, 0.48], dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_derivatives_beside_a_row_of_zeros(dtype: torch.dtype) -> None:
+    """The other rows have theirs, and that row has none."""
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
+
+    def along(t: torch.Tensor) -> torch.Tensor:
+        return unit_rows(t)[:, 0].sum()
+
+    (first,) = torch.autograd.grad(along(x), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    by_func = torch.func.grad(lambda t: torch.func.grad(along)(t).sum())(x.detach())
+    expected = torch.tensor([[-0.04352, 0.02464], [0.0, 0.0]], dtype=dtype)
+    for found in (second, by_func):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
