@@ -113,7 +113,7 @@ class Distribution(Composable):
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
         if self.finish is not None:
             rows = self.finish(rows)
-        if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
+        if sets.n is None and rows.support.offset is not None and self.made_from != "nothing":
             _remember(rows, self, target)
         return rows
 
@@ -253,8 +253,12 @@ class Distribution(Composable):
 
     def _prepared(self, rows: Rows, sets: Sets) -> Rows:
         """Rows that were prepared before, checked against the input of this call."""
-        if sets.paired and rows.n == rows.m and rows.support.exclude_self and not self.exclude_self:
-            return _as_a_pair(rows, sets)
+        if sets.paired and rows.n == rows.m:
+            of_a_pair = _as_a_pair(rows, sets)
+            if of_a_pair is not None:
+                return of_a_pair
+            if rows.support.exclude_self and not self.exclude_self:
+                raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
         if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
             raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
         return rows
@@ -284,14 +288,10 @@ def is_between_sets(rows: Rows) -> bool:
     return rows.support.offset is None and target_of(rows) is None
 
 
-def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
-    """Rows that were prepared as of one set, prepared again as of two, once."""
-    p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
+def _as_a_pair(rows: Rows, sets: Sets) -> Rows | None:
+    """Rows that were prepared as of one set, prepared again as of two, once; None where it is not known from what."""
     of_a_pair: Rows | None = rows.__dict__.get("_of_a_pair")
-    if of_a_pair is None:
-        target = made_from()
-        if target is None:
-            raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
-        of_a_pair = p(target, sets)
+    if of_a_pair is None and (target := target_of(rows)) is not None:
+        of_a_pair = rows.__dict__["_made_from"][0](target, sets)
         keep(rows, "_of_a_pair", of_a_pair)
     return of_a_pair

@@ -40,3 +40,19 @@ def test_rows_changed_by_hand_are_refused_for_a_pair() -> None:
     loss = icon.method("infonce")
     with pytest.raises(ValueError, match=r"^target: got rows that exclude self, expected rows of two sets"):
         loss((normal(N, 5), normal(N, 5)), loss.p(IDS).debias(0.5))
+
+
+@pytest.mark.parametrize(
+    ("p", "target"),
+    [
+        (icon.p.Pairs(exclude_self=False), IDS),
+        (icon.p.Pairs(join=True).walks(2), IDS),
+        (icon.p.Classes(join=True, exclude_self=True), IDS),
+        (icon.p.Classes(join=True), IDS[:1]),
+        (icon.p.Gaussian(perplexity=5).walks(2), X),
+    ],
+)
+def test_rows_with_self_serve_a_pair_too(p: icon.p.Distribution, target: Any) -> None:
+    loss, n = icon.Loss(p, icon.q.Gaussian(temperature=0.1)), len(target)
+    pair = (normal(n, 5), normal(n, 5, seed=1))
+    assert_close(loss(pair, p(target)), loss(pair, target), rtol=1e-14)
