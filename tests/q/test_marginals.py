@@ -137,6 +137,10 @@ class TestAgreement:
         with pytest.raises(ValueError, match=r"^target: got aligned sets, expected ids"):
             icon.loss("clusters", "pairs", marginals="uniform", agreement=True)((logits(0), logits(1)))
 
+    def test_pairs_of_all_points_have_no_anchors_to_weigh(self) -> None:
+        with pytest.raises(ValueError, match=r"^agreement: got True with normalization='joint'"):
+            icon.loss("clusters", "pairs", agreement=True, normalization="joint")
+
 
 @pytest.mark.parametrize("name", ["scan", "dcd"])
 def test_a_term_beside_the_loss_in_half_precision(name: str) -> None:
