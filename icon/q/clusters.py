@@ -127,7 +127,8 @@ class Clusters(Kernel):
         if len(d) != len(log_phi):
             raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
         d = d.to(log_phi)
-        d = d / every.sum(d.sum())
+        total = every.sum(d.sum())
+        d = torch.where(total > 0, d / total, 1.0)  # stationary ones are all 0 where no anchor has a positive
         return {"log phi": log_phi, "log sizes": log_sum_of(log_phi + d.log()[:, None], every), "weights": d}
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
