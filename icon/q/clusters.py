@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -139,7 +140,10 @@ class Clusters(Kernel):
         if "weights" in statistics:
             log_phi = log_phi + statistics["weights"].log()[:, None]
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
-        share = (log_phi - statistics["log sizes"]).exp()
+        log_sizes = statistics["log sizes"]
+        if self.exponent < 1:  # φ^β / N_c grows as a cluster becomes empty; what φ_ic^β makes of it does not
+            log_sizes = log_sizes.clamp_min(math.log(torch.finfo(log_sizes.dtype).tiny))
+        share = (log_phi - log_sizes).exp()
         if self.leak == 0:
             return phi_anchors, share
         if "weights" in statistics:

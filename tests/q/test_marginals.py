@@ -207,6 +207,13 @@ def test_balance_of_separated_clusters(balance: float) -> None:
     assert errors[2] / errors[1] == pytest.approx(math.exp(-5), rel=0.1)
 
 
+def test_an_empty_cluster_costs_nothing_with_an_exponent_below_one() -> None:
+    z = torch.cat([logits().detach(), torch.full((N, 1), -1e3)], dim=1).requires_grad_()
+    loss = icon.loss("clusters", "pairs", exponent=0.6)
+    torch.testing.assert_close(loss(z.float(), LABELS), loss(z[:, :-1].float(), LABELS))
+    assert torch.isfinite(torch.autograd.grad(loss(z.float(), LABELS), z)[0]).all()
+
+
 def test_entropy_of_an_empty_cluster_is_finite() -> None:
     z = torch.zeros(N, C).index_fill_(1, torch.tensor([2]), -1e4).requires_grad_()
     loss = icon.method("scan", n_neighbors=3)(z, np.random.default_rng(0).normal(size=(N, 2)))
