@@ -89,5 +89,5 @@ def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = Fals
     if standardize:
         rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
         constant = variance <= (4 * rounding) ** 2
-        moved = moved * torch.where(constant, torch.inf, variance).rsqrt()
+        moved = moved / torch.where(constant, torch.inf, variance).sqrt()  # whose derivative has no third power
     return moved.to(x.dtype)

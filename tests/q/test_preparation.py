@@ -25,10 +25,12 @@ def test_derivatives_of_unit_rows(length: float) -> None:
     assert not far.grad[2].any()
 
 
-@pytest.mark.parametrize("unit", [1e-37, 1e-30, 1e19, 1e36])
-def test_standardised_features_in_any_unit(unit: float) -> None:
-    """In single precision the squares of such numbers are 0 or infinite."""
-    x, ids = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 5
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(u, torch.float32) for u in (1e-37, 1e-30, 1e19, 1e36)] + [(1e-150, torch.float64)]
+)
+def test_standardised_features_in_any_unit(unit: float, dtype: torch.dtype) -> None:
+    """In single precision the squares of such numbers are 0 or infinite, and in double precision their cubes."""
+    x, ids = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)).to(dtype), torch.arange(20) % 5
     loss = icon.Loss(icon.p.Pairs(), icon.q.Gaussian("dot", temperature=3.0, preprocess="standardize"))
     plain, scaled = x.clone().requires_grad_(), (x * unit).requires_grad_()
     value, expected = loss(scaled, ids), loss(plain, ids)
