@@ -135,7 +135,8 @@ class Debias:
     def __call__(self, rows: Rows, prepare: Prepare) -> Rows:
         masses, before = rows.masses, rows.masses.uniform_mass
         uniform = (~rows.empty).to(precise(rows.empty)) * self.onto(0.0 if before is None else before)
-        return replace(rows, masses=Debiased((masses.own_part.scaled(1 - self.alpha), Uniform(rows.support, uniform))))
+        kept = 1 - self.alpha or torch.zeros_like(uniform)  # masses without a positive have a number for each row
+        return replace(rows, masses=Debiased((masses.own_part.scaled(kept), Uniform(rows.support, uniform))))
 
     def onto(self, mass: Any) -> Any:
         """The uniform mass of a row afterwards, of one that had so much before."""

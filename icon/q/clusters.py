@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -127,17 +128,22 @@ class Clusters(Kernel):
         if len(d) != len(log_phi):
             raise ValueError(f"weights: got {len(d)}, expected {len(log_phi)} (one per candidate)")
         d = d.to(log_phi)
-        log_phi = log_phi + d.log()[:, None]
-        return {"log phi": log_phi, "log sizes": log_sum_of(log_phi, every), "weights": d / every.sum(d.sum())}
+        total = every.sum(d.sum())
+        d = torch.where(total > 0, d / total, 1.0)  # stationary ones are all 0 where no anchor has a positive
+        return {"log phi": log_phi, "log sizes": log_sum_of(log_phi + d.log()[:, None], every), "weights": d}
 
     def prepare(self, anchors: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], statistics: Statistics) -> Pair:
         log_phi = self._powers(statistics["log phi"])
-        same = anchors is candidates and "weights" not in statistics  # which are in the candidates' log φ
-        phi_anchors = (log_phi if same else self._powers(self._log_phi(anchors))).exp()
+        phi_anchors = (log_phi if anchors is candidates else self._powers(self._log_phi(anchors))).exp()
         if "marginals" in statistics:
             return phi_anchors, log_phi.exp() / statistics["marginals"]
+        if "weights" in statistics:
+            log_phi = log_phi + statistics["weights"].log()[:, None]
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
-        share = (log_phi - statistics["log sizes"]).exp()
+        log_sizes = statistics["log sizes"]
+        if self.exponent < 1:  # φ^β / N_c grows as a cluster becomes empty; what φ_ic^β makes of it does not
+            log_sizes = log_sizes.clamp_min(math.log(torch.finfo(log_sizes.dtype).tiny))
+        share = (log_phi - log_sizes).exp()
         if self.leak == 0:
             return phi_anchors, share
         if "weights" in statistics:
@@ -184,10 +190,9 @@ class Clusters(Kernel):
             self.marginals = torch.empty_like(stored)
         super()._load_from_state_dict(state, prefix, *rest)
 
-    @torch.no_grad()
     def anchor_factors(self, p: Masses, support: Support, statistics: Statistics) -> Float[Tensor, " n"]:
         phi, start = statistics["log phi"].exp(), support.offset or 0
-        return (phi[start : start + support.n] * p.average(phi)).sum(dim=1)
+        return (phi[start : start + support.n] * p.average(phi)).sum(dim=1).detach()
 
     def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
         return floored_log(anchors @ candidates.mT)

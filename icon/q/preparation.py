@@ -22,7 +22,7 @@ def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:
     # `icon._checks.is_traced`, written out: this runs in most calls of a loss.
     traced = is_compiling() or _are_functorch_transforms_active()
     if traced or forward_ad._current_level >= 0:
-        return _scaled(x, length)[0]
+        return _differentiable(x, length)
     # `Function.apply` without its search for transforms, of which there are none here: 30 µs of a small step.
     unit: Tensor = super(torch.autograd.Function, _UnitRows).apply(x, length)  # type: ignore[no-untyped-call]
     return unit
@@ -42,6 +42,12 @@ def _scaled(x: Tensor, length: float) -> tuple[Tensor, Tensor]:
     return x * scale, shrink * scale
 
 
+def _differentiable(x: Tensor, length: float) -> Tensor:
+    """Rows of a length, twice differentiable: a norm has no second derivative at 0, where torch gives NaN."""
+    zero = (x == 0).all(dim=1, keepdim=True)
+    return _scaled(x.masked_fill(zero, 1.0), length)[0].masked_fill(zero, 0.0)
+
+
 _LEAST = 1e-37  # the norm, in single precision, below which a row is one of zeros
 
 
@@ -59,7 +65,7 @@ class _UnitRows(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         x, unit, factor = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted
-            gradient = torch.autograd.grad(_scaled(x, ctx.length)[0], x, upstream, create_graph=True)
+            gradient = torch.autograd.grad(_differentiable(x, ctx.length), x, upstream, create_graph=True)
             return gradient[0], None
         # What is orthogonal to each row, scaled as the row was.
         along = torch.linalg.vecdot(upstream, unit).unsqueeze(1)
@@ -83,5 +89,5 @@ def centered(x: Tensor, mean: Tensor, variance: Tensor, standardize: bool = Fals
     if standardize:
         rounding = torch.finfo(x.dtype).eps * mean.detach().abs()
         constant = variance <= (4 * rounding) ** 2
-        moved = moved * torch.where(constant, torch.inf, variance).rsqrt()
+        moved = moved / torch.where(constant, torch.inf, variance).sqrt()  # whose derivative has no third power
     return moved.to(x.dtype)

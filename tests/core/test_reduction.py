@@ -82,6 +82,17 @@ def test_where_nobody_has_a_positive_the_joint_loss_is_zero(p: icon.p.Distributi
 
 
 @pytest.mark.filterwarnings("ignore:target. got")
+@pytest.mark.parametrize("settings", [{}, {"divergence": "js"}, {"normalization": "joint"}], ids=str)
+def test_where_nobody_has_a_positive_clusters_of_stationary_weights_cost_nothing(settings: dict[str, str]) -> None:
+    z = Z.clone().requires_grad_()
+    value = icon.loss("clusters", "classes", weights="stationary", leak=0.1, **settings)(z, torch.arange(N))
+    value.backward()
+    assert value == 0
+    assert z.grad is not None
+    assert bool((z.grad == 0).all())
+
+
+@pytest.mark.filterwarnings("ignore:target. got")
 @pytest.mark.parametrize("divergence", ["kl", "js"])
 def test_where_nobody_of_two_sets_has_a_positive_the_joint_loss_is_zero(divergence: str) -> None:
     a, b = (torch.randn(4, 3, requires_grad=True) for _ in range(2))

@@ -27,3 +27,10 @@ def test_a_mixture_with_the_identity() -> None:
     rows = icon.p.Classes().mix(icon.p.Identity(), 0.3)(IDS)
     expected = 0.7 * icon.p.Classes()(IDS).to_dense() + 0.3 * torch.eye(N, dtype=torch.float64)
     assert torch.equal(rows.to_dense(), expected)
+
+
+@pytest.mark.parametrize("p", [icon.p.Pairs(), icon.p.KNN(1), icon.p.DataLabel()])
+def test_debiased_all_the_way_nothing_is_a_positive(p: icon.p.Distribution) -> None:
+    rows = p.debias(1.0)(normal(N, 2) if p.made_from == "features" else IDS)
+    assert not rows.masses.positives(0, N).any()
+    assert rows.n_edges == 0

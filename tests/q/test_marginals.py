@@ -113,11 +113,33 @@ class TestAgreement:
         ]
         torch.testing.assert_close(torch.cat(parts), whole)
 
+    def test_weights_of_the_candidates_change_the_sizes_alone(self) -> None:
+        z, settings = logits(0), {"weights": np.arange(1.0, N + 1), "reduction": "none"}
+        phi = z.softmax(dim=1)
+        weight = (phi * phi[torch.arange(N) ^ 1]).sum(dim=1)
+        plain = icon.loss("clusters", "pairs", **settings)(z, LABELS)
+        torch.testing.assert_close(
+            icon.loss("clusters", "pairs", agreement=True, **settings)(z, LABELS), weight * plain
+        )
+
+    def test_it_is_a_constant_in_forward_mode_too(self) -> None:
+        z, v = logits(0), logits(1)
+
+        def call(x: torch.Tensor) -> torch.Tensor:
+            return icon.loss("clusters", "pairs", marginals="uniform", agreement=True)(x, LABELS)
+
+        _, along = torch.func.jvp(call, (z,), (v,))
+        torch.testing.assert_close(along, (torch.func.grad(call)(z) * v).sum())
+
     def test_rows_that_are_only_aligned_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"^exclude_self: got True where i matches i of the other set"):
             icon.method("temi")((logits(0), logits(1)))
         with pytest.raises(ValueError, match=r"^target: got aligned sets, expected ids"):
             icon.loss("clusters", "pairs", marginals="uniform", agreement=True)((logits(0), logits(1)))
+
+    def test_pairs_of_all_points_have_no_anchors_to_weigh(self) -> None:
+        with pytest.raises(ValueError, match=r"^agreement: got True with normalization='joint'"):
+            icon.loss("clusters", "pairs", agreement=True, normalization="joint")
 
 
 @pytest.mark.parametrize("name", ["scan", "dcd"])
@@ -183,6 +205,13 @@ def test_balance_of_separated_clusters(balance: float) -> None:
     assert errors[-1] < 1e-12
     assert errors[1] / errors[0] == pytest.approx(math.exp(-5), rel=0.1)
     assert errors[2] / errors[1] == pytest.approx(math.exp(-5), rel=0.1)
+
+
+def test_an_empty_cluster_costs_nothing_with_an_exponent_below_one() -> None:
+    z = torch.cat([logits().detach(), torch.full((N, 1), -1e3)], dim=1).requires_grad_()
+    loss = icon.loss("clusters", "pairs", exponent=0.6)
+    torch.testing.assert_close(loss(z.float(), LABELS), loss(z[:, :-1].float(), LABELS))
+    assert torch.isfinite(torch.autograd.grad(loss(z.float(), LABELS), z)[0]).all()
 
 
 def test_entropy_of_an_empty_cluster_is_finite() -> None:

@@ -25,10 +25,12 @@ def test_derivatives_of_unit_rows(length: float) -> None:
     assert not far.grad[2].any()
 
 
-@pytest.mark.parametrize("unit", [1e-37, 1e-30, 1e19, 1e36])
-def test_standardised_features_in_any_unit(unit: float) -> None:
-    """In single precision the squares of such numbers are 0 or infinite."""
-    x, ids = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 5
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(u, torch.float32) for u in (1e-37, 1e-30, 1e19, 1e36)] + [(1e-150, torch.float64)]
+)
+def test_standardised_features_in_any_unit(unit: float, dtype: torch.dtype) -> None:
+    """In single precision the squares of such numbers are 0 or infinite, and in double precision their cubes."""
+    x, ids = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)).to(dtype), torch.arange(20) % 5
     loss = icon.Loss(icon.p.Pairs(), icon.q.Gaussian("dot", temperature=3.0, preprocess="standardize"))
     plain, scaled = x.clone().requires_grad_(), (x * unit).requires_grad_()
     value, expected = loss(scaled, ids), loss(plain, ids)
@@ -53,3 +55,19 @@ def test_rows_as_long_and_as_short_as_numbers_go(dtype: torch.dtype) -> None:
     assert torch.isfinite(gradient).all()
     assert not gradient[3].any()
     torch.testing.assert_close(gradient[2], torch.tensor([0.64, 0.48], dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_derivatives_beside_a_row_of_zeros(dtype: torch.dtype) -> None:
+    """The other rows have theirs, and that row has none."""
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=dtype, requires_grad=True)
+
+    def along(t: torch.Tensor) -> torch.Tensor:
+        return unit_rows(t)[:, 0].sum()
+
+    (first,) = torch.autograd.grad(along(x), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    by_func = torch.func.grad(lambda t: torch.func.grad(along)(t).sum())(x.detach())
+    expected = torch.tensor([[-0.04352, 0.02464], [0.0, 0.0]], dtype=dtype)
+    for found in (second, by_func):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)

@@ -109,7 +109,7 @@ class Grid(Evaluator):
             return False
         if isinstance(spaced.nodes, Pairs):
             self.error, spaced.n = Errors(0.0, 0.0, 0.0), 0  # a grid that follows is tried before it is used
-        elif coarser or spaced.calls % EVERY == 0 or spaced.n != len(points.z):
+        elif coarser or spaced.calls % EVERY == 0 or spaced.n != len(points.z) or not spaced.error.gradient:
             errors, spaced.n = self._fine_enough(spaced, points), len(points.z)
             if errors is None:
                 spaced.given_up = EVERY
@@ -134,8 +134,8 @@ class Grid(Evaluator):
         while True:
             error, moved = spaced.errors(points, *truth, self.tolerance)
             largest = max(*error[:2], 1e-30)
-            # The error grows with the sixth power of the spacing.
-            wanted = (self.tolerance / 5 / largest) ** (1 / 6)
+            # The error grows with the sixth power of the spacing; points that all coincide have no forces to tell it.
+            wanted = (self.tolerance / 5 / largest) ** (1 / 6) if error.gradient else 1.0
             if largest <= self.tolerance:
                 spaced.spacing *= min(_COARSER, max(1.0, wanted))
                 return error

@@ -314,6 +314,16 @@ def test_points_that_all_coincide() -> None:
     assert float(gradient.abs().max()) < 1e-9
 
 
+def test_points_that_all_coincide_tell_nothing_of_the_next_map() -> None:
+    p, rows = rows_of(300, 0.0)
+    loss, z = icon.Loss(p, icon.q.StudentT(), evaluator="grid"), maps(300)["far spread"] / 3000
+    loss(0 * z, rows)
+    expected, direction = with_gradient(loss.replace(evaluator="autograd"), z, rows)
+    value, gradient = with_gradient(loss, z, rows)
+    assert float(value) == pytest.approx(float(expected), abs=1e-4)
+    assert float((gradient - direction).norm()) <= 1e-3 * float(of_partition(loss, z, rows, direction).norm())
+
+
 def test_a_score_without_an_end_is_refused() -> None:
     p, rows = rows_of(N, 0.0)
     with pytest.raises(ValueError, match=r"^radial: got inf at the distance 0, expected a finite score"):
