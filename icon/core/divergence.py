@@ -119,4 +119,8 @@ def called(divergence: Divergence | None) -> str:
 
 def takes_log_p(divergence: Any) -> bool:
     """Whether a divergence asks for the logarithm of p."""
-    return "log_p" in inspect.signature(getattr(divergence, "forward", divergence)).parameters  # of a module
+    function = getattr(divergence, "forward", divergence)  # of a module
+    own = function if hasattr(function, "__code__") else type(function).__call__  # of an object
+    if hasattr(own, "__code__") and not hasattr(own, "__wrapped__"):  # which a compiler can follow
+        return "log_p" in own.__code__.co_varnames[: own.__code__.co_argcount + own.__code__.co_kwonlyargcount]
+    return "log_p" in inspect.signature(function).parameters

@@ -138,8 +138,8 @@ class Loss(nn.Module):
             if self.divergence is not None:
                 raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
         if self.normalization == "joint" and (anchor_weights is not None or q.has_factors):
-            what = "agreement: got True" if q.has_factors else "anchor_weights: got weights"
-            raise ValueError(f"{what} with normalization='joint', expected none: p weights its pairs")
+            what, other = ("agreement: got True", False) if q.has_factors else ("anchor_weights: got weights", None)
+            raise ValueError(f"{what} with normalization='joint', expected {other}: p weights its pairs")
         if self.normalization == "joint" and self.reduction == "none":
             raise ValueError("reduction: got 'none' with normalization='joint', expected 'mean' or 'sum' of all pairs")
         if exchange == "ring" and p.column != "data-label":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial, wraps
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
-from torch import Tensor
+from torch import Tensor, nn
 
 import icon
-from icon.core.divergence import Alpha, Divergence, Hellinger, JensenShannon, ReverseKL, TotalVariation
+from icon.core.divergence import Alpha, Divergence, Hellinger, JensenShannon, ReverseKL, TotalVariation, takes_log_p
 from tests import dense
 from tests.cases import assert_close, normal
 
@@ -147,3 +149,27 @@ def test_joint_pairs_of_anchors_without_a_positive_count(divergence: Divergence)
     if isinstance(divergence, Alpha):  # which tends to KL
         kl = icon.Loss(icon.p.Graph(), icon.q.StudentT(), normalization="joint")(z, pairs)
         assert_close(found, kl, rtol=1e-4)
+
+
+def _with_log_p(p: Tensor, q: Tensor, log_q: Tensor, *, log_p: Tensor) -> Tensor:
+    return (p * (log_p - log_q)).sum(dim=1)
+
+
+class _Module(nn.Module):
+    def forward(self, p: Tensor, q: Tensor, log_q: Tensor, log_p: Tensor) -> Tensor:
+        return _with_log_p(p, q, log_q, log_p=log_p)
+
+
+@wraps(_with_log_p)
+def _wrapped(*tiles: Tensor, **more: Tensor) -> Tensor:
+    return _with_log_p(*tiles, **more)
+
+
+@pytest.mark.parametrize("divergence", [_with_log_p, _Module(), _wrapped, partial(_with_log_p), ReverseKL()])
+def test_log_p_is_asked_for_in_whatever_form(divergence: Any) -> None:
+    assert takes_log_p(divergence)
+
+
+@pytest.mark.parametrize("divergence", [Hellinger(), lambda p, q, log_q: (p * (p - q)).sum(dim=1)])
+def test_log_p_is_not_given_where_nobody_asks(divergence: Any) -> None:
+    assert not takes_log_p(divergence)
