@@ -83,9 +83,6 @@ class DenseFromLogs(Dense):
 
     logs: Tensor
 
-    def positives(self, start: int, stop: int) -> Bool[Tensor, "b m"]:
-        return self.logs[start:stop] > -math.inf
-
     def log_tile(self, start: int, stop: int, like: Tensor) -> Float[Tensor, "b m"]:
         return self.logs[start:stop].to(like)
 
