@@ -1,58 +1,27 @@
-"""The training loop: it descends, stops, resumes bit by bit, and samples p without bias."""
+"""The training loop: it descends, stops and resumes bit by bit."""
 
 from __future__ import annotations
 
 import copy
 import json
-import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import scipy.sparse as sp
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
-from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, TensorDataset
 
 import icon
 from icon.estimators.momentum import MomentumGains
 from icon.nn.mappers import MLP, Lookup, Prototypes
 from icon.p.base import Sets
-from icon.training import PairSampler, PointSampler
 from icon.training.fit import fit
 from icon.training.sampler import prepare
 from icon.training.state import seeded
-
-N = 30
-
-
-@pytest.fixture
-def x() -> Tensor:
-    return torch.from_numpy(np.random.default_rng(0).normal(size=(N, 5))).float()
-
-
-def sne() -> icon.Loss:
-    return icon.loss("gaussian", "gaussian", perplexity=5)
-
-
-def clusters(debias: float = 0.0) -> icon.Loss:
-    return icon.Loss(icon.p.KNN(n_neighbors=4).symmetrize("union").walks(2).debias(debias), icon.q.Clusters())
-
-
-def state(module: nn.Module) -> list[Tensor]:
-    return [v.clone() for v in module.state_dict().values()]
-
-
-def same(a: list[Tensor], b: list[Tensor]) -> bool:
-    return len(a) == len(b) and all(torch.equal(u, v) for u, v in zip(a, b, strict=True))
-
+from tests.training.runs import N, clusters, noisy, same, sne, state
 
 # -- what a run does ---------------------------------------------------------------------------------------------------
 
@@ -215,11 +184,6 @@ def test_it_is_silent_otherwise(x: Tensor, capsys: pytest.CaptureFixture[str]) -
 # -- randomness --------------------------------------------------------------------------------------------------------
 
 
-def noisy() -> nn.Module:
-    torch.manual_seed(7)
-    return nn.Sequential(nn.Linear(5, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 3))
-
-
 def test_the_same_seed_gives_the_same_run_and_another_does_not(x: Tensor) -> None:
     runs = []
     for seed in (1, 1, 2):
@@ -368,143 +332,6 @@ def test_a_checkpoint_of_another_run_is_refused(change, line: str, x: Tensor, tm
         fit(**{**arguments, **change})
 
 
-# -- minibatches -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_partners_are_drawn_from_p(weighted: bool, x: Tensor) -> None:
-    rows = clusters(0.25).p(x)
-    pairs, counts, anchors = PairSampler(rows, weighted), torch.zeros(N, N), torch.zeros(N)
-    for _ in range(3000):
-        i, j, _ = pairs.draw(N)
-        counts.index_put_((i, j), torch.ones(N), accumulate=True)
-        anchors += torch.bincount(i, minlength=N)
-    edges = torch.from_numpy(rows.to_scipy().toarray()).float() / 0.75
-    assert torch.equal(counts > 0, edges > 0)
-    assert torch.allclose(counts / anchors[:, None], edges, atol=0.05)
-    expected = rows.anchor_marginal.float() if weighted else torch.full((N,), 1 / N)
-    assert torch.allclose(anchors / anchors.sum(), expected, atol=2e-3)
-
-
-def test_a_batch_estimates_the_positive_term_without_bias(x: Tensor) -> None:
-    """The mean of ``s_ij`` over drawn pairs goes to ``mean_i sum_j p_ij s_ij``: the cross-entropy but its partition."""
-    rows = icon.p.KNN(n_neighbors=4).walks(2)(x)
-    z = torch.randn(N, 2, dtype=torch.float64)
-    scores = -torch.cdist(z, z).square()
-    exact = (rows.to_dense() * scores).sum(dim=1).mean().item()
-    pairs = PairSampler(rows)
-    drawn = torch.tensor([scores[i, j].mean() for i, j, _ in (pairs.draw(10) for _ in range(4000))])
-    standard_error = (drawn.std() / len(drawn) ** 0.5).item()
-    assert abs(drawn.mean().item() - exact) < 4 * standard_error
-    assert standard_error < 0.05 * abs(exact)
-
-
-def test_a_batch_has_one_partner_per_anchor_and_the_uniform_mass(x: Tensor) -> None:
-    i, j, sampled = PairSampler(clusters(0.25).p(x)).draw(8)
-    assert len(i) == len(j) == len(set(i.tolist())) == 8
-    assert torch.allclose(sampled.to_dense(), 0.75 * torch.eye(8).double() + 0.25 / 8)
-
-
-def test_empty_anchors_are_not_drawn() -> None:
-    p = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]])
-    pairs = PairSampler(icon.p.Precomputed()(p))
-    for _ in range(20):
-        i, j, _ = pairs.draw(3)
-        assert sorted(i.tolist()) == [0, 1]
-        assert torch.equal(p[i, j], torch.ones(2))
-
-
-@pytest.mark.filterwarnings("ignore:target")
-def test_walks_that_end_early_are_left_out_as_they_are_of_p() -> None:
-    """A node that no edge leaves: the walks that are drawn follow the average of those that are computed."""
-    graph = torch.tensor([[0.0, 2, 1, 0], [1, 0, 1, 1], [1, 0, 0, 3], [0, 0, 0, 0]])
-    loss = icon.Loss(icon.p.Graph().walks(3), icon.q.StudentT())
-    pairs, counts = PairSampler.of(loss, graph, Sets(4, 4)), torch.zeros(4, 4)
-    for _ in range(4000):
-        i, j, _ = pairs.draw(4)
-        counts.index_put_((i, j), torch.ones(3), accumulate=True)
-    assert counts.sum(dim=1).tolist() == [4000, 4000, 4000, 0]
-    assert torch.allclose(counts / 4000, loss.p(graph).to_dense().float(), atol=0.03)
-
-
-@pytest.mark.parametrize(
-    "loss", [clusters(), clusters(0.5), icon.method("tsne", perplexity=5), icon.loss("gaussian", "knn", n_neighbors=4)]
-)
-def test_minibatches_lower_the_loss_over_all_points(loss: icon.Loss, x: Tensor) -> None:
-    lookup = Lookup(N, 3, start=torch.randn(N, 3))
-    index = torch.arange(N)
-    before = loss(lookup(index), x).item()
-    fit(loss, lookup, index, x, steps=200, learning_rate=0.05, batch_size=15)
-    assert loss(lookup(index), x).item() < before - 0.1
-
-
-def test_minibatches_of_a_method_that_joins_its_views(x: Tensor) -> None:
-    labels, mapper = torch.arange(N) % 3, MLP(5, 2)
-    joined, plain = (
-        fit(loss, copy.deepcopy(mapper), x, labels, steps=3, batch_size=8)
-        for loss in (icon.method("supcon"), icon.loss("gaussian", "classes"))
-    )
-    assert joined == plain
-
-
-def test_points_are_drawn_with_their_targets() -> None:
-    labels = 10 * torch.arange(N)
-    counts = torch.zeros(N)
-    for _ in range(2000):
-        index, target = PointSampler(labels).draw(N)
-        assert torch.equal(target, labels[index])
-        counts += torch.bincount(index, minlength=N)
-    assert torch.allclose(counts / counts.sum(), torch.full((N,), 1 / N), atol=2e-3)
-
-
-@pytest.mark.parametrize("soft", [False, True])
-def test_minibatches_of_cross_entropy_are_plain_adam_on_rows_of_labels(soft: bool, x: Tensor) -> None:
-    labels = (x[:, 0] > 0).long()
-    target = torch.eye(2)[labels] if soft else labels
-    torch.manual_seed(1)
-    model = nn.Sequential(MLP(5, 4, 8), Prototypes(2, 4))
-    twin = nn.Sequential(MLP(5, 4, 8), Prototypes(2, 4))
-    twin.load_state_dict(model.state_dict())
-    done = fit(icon.method("cross-entropy"), model, x, target, steps=10, batch_size=12, learning_rate=0.02, seed=3)
-    optimizer, losses = torch.optim.Adam(twin.parameters(), 0.02), []
-    torch.manual_seed(3)
-    for _ in range(10):
-        index = torch.randint(N, (12,))
-        z, prototypes = twin(x[index])
-        value = nn.functional.cross_entropy(z @ prototypes.T, labels[index])
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        losses.append(value.item())
-    assert done.losses == pytest.approx(losses, rel=1e-5)
-
-
-class Views:
-    """A sampler of a user's own: two equal views of each point, with the number of the point as the target."""
-
-    def draw(self, size: int) -> tuple[Tensor, Tensor]:
-        index = torch.randperm(N)[:size]
-        return index.repeat(2), torch.arange(size).repeat(2)
-
-
-class InNumPy(Views):
-    """The same, as arrays."""
-
-    def draw(self, size: int) -> tuple[Any, Any]:
-        return tuple(each.numpy() for each in super().draw(size))
-
-
-def test_a_sampler_of_your_own(x: Tensor) -> None:
-    start = MLP(5, 3)
-    ours, theirs = (
-        fit(icon.method("simclr"), copy.deepcopy(start), x, views, steps=2, batch_size=10)
-        for views in (Views(), InNumPy())
-    )
-    assert ours == theirs
-    done = fit(icon.method("simclr"), nn.Sequential(nn.Dropout(0.2), MLP(5, 3)), x, Views(), steps=30, batch_size=10)
-    assert done.losses[-1] < done.losses[0]
-
-
 def test_without_a_seed_a_run_goes_on_with_the_global_generator(x: Tensor) -> None:
     found = []
     for seed in (4, None):
@@ -547,201 +374,7 @@ def test_bad_arguments(change, line: str, x: Tensor) -> None:  # type: ignore[no
         fit(**{**arguments, **change})
 
 
-def test_negatives_beside_a_sampler_are_refused(x: Tensor) -> None:
-    sampler = PairSampler(clusters(0.25).p(x), negatives=2)
-    with pytest.raises(
-        ValueError, match=r"^negatives: got 3 with a sampler that has 2, expected None: the sampler decides"
-    ):
-        fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=3)
-    fit(clusters(), noisy(), x, sampler, steps=1, batch_size=8, negatives=2)
-
-
-@pytest.mark.parametrize(
-    ("loss", "batch_size", "line"),
-    [
-        (lambda: clusters(0.25), None, r"^negatives: got 3 without batch_size, expected None: every step sees all"),
-        (clusters, 8, r"^negatives: got 3 for a p without uniform mass to spread, expected p\.debias"),
-        (
-            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(partition="decoupled")),
-            8,
-            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
-        ),
-        (
-            lambda: icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(margin=0.5)),
-            8,
-            "^negatives: got 3, expected None: Gaussian.* tells positives from negatives",
-        ),
-    ],
-)
-def test_negatives_that_would_not_count_are_refused(loss: Any, batch_size: int | None, line: str, x: Tensor) -> None:
-    with pytest.raises(ValueError, match=line):
-        fit(loss(), noisy(), x, x, steps=1, batch_size=batch_size, negatives=3)
-
-
-@pytest.mark.parametrize("q", [{"partition": "decoupled"}, {"margin": 0.5}], ids=str)
-def test_negatives_of_a_sampler_that_would_be_positives_are_refused(q: dict[str, Any], x: Tensor) -> None:
-    loss = icon.Loss(icon.p.KNN(5).debias(0.3), icon.q.Gaussian(**q))
-    with pytest.raises(ValueError, match=r"^negatives: got 2, expected None: Gaussian.* tells positives from"):
-        fit(loss, noisy(), x, PairSampler(loss.p(x), negatives=2), steps=1, batch_size=8)
-    fit(loss, noisy(), x, PairSampler(icon.p.KNN(5)(x), negatives=2), steps=1, batch_size=8)  # has no mass to spread
-
-
-def test_batches_refuse_anchors_without_a_positive_where_the_loss_does(x: Tensor) -> None:
-    loss = icon.Loss(icon.p.Classes(), icon.q.Gaussian("cosine", temperature=1.0), on_no_positive="raise")
-    labels = torch.arange(N) // 2
-    fit(loss, noisy(), x, labels, steps=1, batch_size=8)
-    labels[0] = N
-    with pytest.raises(
-        ValueError, match=r"^target: got 2 of 30 anchors without a positive \(rows 0, 1\), expected none"
-    ):
-        fit(loss, noisy(), x, labels, steps=1, batch_size=8)
-
-
-def test_a_p_of_uniform_mass_alone_has_no_batches(x: Tensor) -> None:
-    joint = icon.Loss(icon.p.KNN(5).debias(1.0), icon.q.StudentT(), normalization="joint")
-    with pytest.raises(ValueError, match=r"^target: got a p in which no anchor has a positive of its own"):
-        fit(joint, noisy(), x, x, steps=1, batch_size=8)
-
-
-def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
-    rows = icon.p.KNN(n_neighbors=4)(x)
-    drawn = PairSampler(rows).walks(3).debias(0.2).debias(0.5)
-    assert (drawn.steps, drawn.alpha, drawn.rows) == (3, pytest.approx(0.6), rows)
-    computed = PairSampler(rows).walks(2).symmetrize("union")
-    expected = rows.walks(2).symmetrize("union")
-    assert torch.equal(computed.rows.to_dense(), expected.to_dense())
-    assert computed.steps == 1
-
-
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        pd.DataFrame(np.eye(N, 5)), sp.csr_array(np.eye(N, 5)), TensorDataset(torch.eye(N, 5)), [[0.0] * 5] * N,
-        DataLoader(TensorDataset(torch.eye(N, 5)), batch_size=4), iter([torch.eye(N, 5)]), np.eye(N, 5).astype(object),
-    ],
-    ids=lambda inputs: type(inputs).__name__,
-)  # fmt: skip
-def test_batches_are_rows_of_a_tensor_or_an_array(inputs: Any) -> None:
-    expected = rf"^inputs: got {type(inputs).__name__} \(.*\), expected a tensor or an array with batch_size"
-    with pytest.raises(TypeError, match=expected):
-        fit(icon.method("supcon"), MLP(5, 3), inputs, torch.arange(N) // 2, steps=1, batch_size=4)
-
-
-class Named(nn.Linear):
-    """A network with outputs by name, as those of some libraries."""
-
-    def forward(self, x: Tensor) -> Any:
-        return {"embedding": super().forward(x)}
-
-
-@pytest.mark.parametrize("batch_size", [None, 8])
-def test_a_mapper_gives_tensors(batch_size: int | None, x: Tensor) -> None:
-    with pytest.raises(TypeError, match=r"^mapper: got an output of dict, expected a tensor, or a pair of them"):
-        fit(icon.method("supcon"), Named(5, 3), x, torch.arange(N) // 2, steps=1, batch_size=batch_size)
-
-
-def test_an_array_of_tokens_stays_one_of_integers() -> None:
-    tokens = np.arange(2 * N).reshape(N, 2) % 7
-    model = nn.Sequential(nn.Embedding(7, 3), nn.Flatten(), nn.Linear(6, 2))
-    ours, theirs = (
-        fit(icon.method("supcon"), copy.deepcopy(model), x, torch.arange(N) // 2, steps=2, batch_size=8)
-        for x in (tokens, torch.from_numpy(tokens))
-    )
-    assert ours == theirs
-
-
-def test_a_sampler_of_pairs_is_one_of_all_points(x: Tensor) -> None:
-    with pytest.raises(TypeError, match=r"^rows: got KNN, expected prepared ones, such as"):
-        PairSampler(icon.p.KNN(4))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^target: got 20 rows, expected 30 \(one per row of the inputs\)"):
-        fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x[:20])), steps=1, batch_size=8)
-
-
-def test_a_sampler_needs_a_number_of_rows(x: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"^batch_size: got None with a sampler, expected how many rows it draws"):
-        fit(sne(), MLP(5, 3), x, PairSampler(sne().p(x)), steps=1)
-
-
-def test_batches_need_a_label_for_each_input() -> None:
-    x, loss = torch.randn(20, 4), icon.method("cross-entropy")
-    model = torch.nn.Sequential(torch.nn.Linear(4, 3), Prototypes(5, 3))
-    with pytest.raises(ValueError, match=r"^labels: got 10 entries, expected 20"):
-        fit(loss, model, x, torch.zeros(10, dtype=torch.int64), steps=2, learning_rate=0.01, batch_size=4)
-    rows = icon.p.DataLabel(n_classes=5)(torch.zeros(20, dtype=torch.int64))
-    with pytest.raises(TypeError, match=r"^target: got prepared rows with batch_size"):
-        fit(loss, model, x, rows, steps=2, learning_rate=0.01, batch_size=4)
-
-
-# -- schedules, clipping, curves --------------------------------------------------------------------------------------
-
-SCHEDULES: dict[str, Callable[[Optimizer], LRScheduler]] = {
-    "one cycle": lambda method: lr_scheduler.OneCycleLR(method, 0.1, total_steps=20),
-    "plateau": lambda method: lr_scheduler.ReduceLROnPlateau(method, patience=0, threshold=0.05),
-    "warm-up": lambda method: lr_scheduler.SequentialLR(
-        method, [lr_scheduler.LinearLR(method, 0.1, total_iters=4), lr_scheduler.ExponentialLR(method, 0.9)], [4]
-    ),
-}
-
-
-@pytest.mark.parametrize("name", list(SCHEDULES))
-def test_a_schedule_of_torch_moves_the_rate_and_resumes(name: str, x: Tensor, tmp_path: Path) -> None:
-    def one(steps: int, checkpoint: Path | None) -> tuple[list[float], Tensor]:
-        methods: list[Optimizer] = []
-
-        def optimizer(parameters: list[nn.Parameter]) -> Optimizer:
-            methods.append(torch.optim.Adam(parameters, lr=0.05))
-            return methods[0]
-
-        def note(*_: Any) -> None:
-            rates.append(methods[0].param_groups[0]["lr"])
-
-        rates: list[float] = []
-        torch.manual_seed(0)
-        model = MLP(5, 2, 8)
-        fit(icon.method("sne", perplexity=5.0), model, x, x, steps=steps, optimizer=optimizer, callback=note,
-            schedule=SCHEDULES[name], checkpoint=checkpoint, checkpoint_every=3)  # fmt: skip
-        return rates, nn.utils.parameters_to_vector(model.parameters()).detach()
-
-    rates, whole = one(14, None)
-    assert len(set(rates)) > 2
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        first, _ = one(7, tmp_path / "run")
-        rest, resumed = one(14, tmp_path / "run")
-    assert first + rest == rates
-    assert torch.equal(whole, resumed)
-    with pytest.raises(ValueError, match="with schedule"):
-        fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, checkpoint=tmp_path / "run")
-
-
-def test_a_run_with_another_function_of_the_rate_is_refused(x: Tensor, tmp_path: Path) -> None:
-    def one(factor: float, steps: int) -> list[float]:
-        torch.manual_seed(0)
-        schedule = partial(lr_scheduler.LambdaLR, lr_lambda=lambda step: factor**step)
-        return fit(icon.method("sne", perplexity=5.0), MLP(5, 2, 8), x, x, steps=steps, schedule=schedule,
-                   checkpoint=tmp_path / "run").losses  # fmt: skip
-
-    first = one(0.9, 3)
-    with pytest.raises(ValueError, match=r"^checkpoint: got .*run of a run with another schedule \(delete it"):
-        one(0.8, 6)
-    assert one(0.9, 6)[:3] == first
-
-
-class Halved:
-    """A schedule that holds a function, which in another process is at another place."""
-
-    def __init__(self) -> None:
-        self.of = lambda step: 0.5**step
-
-    def __call__(self, step: int) -> float:
-        return self.of(step)
-
-
-def test_a_schedule_is_known_by_what_it_holds_and_not_by_its_place(x: Tensor, tmp_path: Path) -> None:
-    for steps in (2, 3):
-        torch.manual_seed(0)
-        schedule = partial(lr_scheduler.LambdaLR, lr_lambda=Halved())
-        fit(sne(), MLP(5, 2, 8), x, x, steps=steps, schedule=schedule, checkpoint=tmp_path / "run")
+# -- optimisers, clipping, curves --------------------------------------------------------------------------------------
 
 
 def test_an_optimizer_that_takes_no_single_gradient_is_refused(x: Tensor) -> None:
@@ -804,14 +437,6 @@ def test_numbers_of_numpy_and_torch_are_kept_in_a_checkpoint(x: Tensor, tmp_path
 
     one(3, tmp_path / "run")
     assert one(6, tmp_path / "run") == one(6, None)
-
-
-def test_a_schedule_that_is_none(x: Tensor) -> None:
-    loss, model = icon.method("sne", perplexity=5.0), MLP(5, 2, 8)
-    with pytest.raises(ValueError, match=r"^schedule: got a schedule as well as decay=True"):
-        fit(loss, model, x, x, decay=True, schedule=SCHEDULES["one cycle"])
-    with pytest.raises(TypeError, match=r"^schedule: got one that gives NoneType"):
-        fit(loss, model, x, x, schedule=lambda method: None)
 
 
 def test_long_gradients_are_shortened(x: Tensor) -> None:
