@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -11,7 +12,6 @@ from typing import Any, TypeVar
 import torch
 
 from icon import _checks as check
-from icon._settings import Setting
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
@@ -64,6 +64,35 @@ def paying(work: Callable[[], int]) -> Iterator[None]:
     most = _most.get()
     with _TORCH.set(max(1, min(most, work() // PAYS))) if most else nullcontext():
         yield
+
+
+class Setting:
+    """A setting of the process that several threads change for a while: the last one restores what the first one found.
+
+    Some libraries keep it for each thread, so that each thread also restores its own.
+    """
+
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None]) -> None:
+        self.read, self.write = read, write
+        self.lock, self.open, self.before = threading.Lock(), 0, None
+        self.own = threading.local()
+
+    @contextmanager
+    def set(self, value: Any) -> Iterator[None]:
+        stack = self.own.__dict__.setdefault("stack", [])
+        with self.lock:
+            if not self.open:
+                self.before = self.read()
+            self.open += 1
+            stack.append(value)
+            self.write(value)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.open -= 1
+                stack.pop()
+                self.write(stack[-1] if stack else self.before)
 
 
 def _read_pools() -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
 from icon.neighbors import approximate, blocks, exact_neighbors, nearest_neighbors, search
@@ -62,26 +60,6 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "CANDIDATES", 11)
     monkeypatch.setattr(blocks, "TILE", 5)
     assert (nearest_neighbors(x, 9).indices == whole).all()
-
-
-def test_products_are_not_rounded_for_speed() -> None:
-    """In TF32, which the setting allows on CUDA, the candidates that are kept are not those of the highest scores."""
-    seen: list[str] = []
-
-    class Precision(TorchDispatchMode):
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if func is torch.ops.aten.mm.default:
-                seen.append(torch.get_float32_matmul_precision())
-            return func(*args, **(kwargs or {}))
-
-    torch.set_float32_matmul_precision("high")
-    try:
-        with Precision():
-            nearest_neighbors(blobs(100), 5)
-        assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision("highest")
-    assert set(seen) == {"highest"}
 
 
 @pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
