@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import weakref
-import zlib
 from abc import abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -115,7 +113,7 @@ class Distribution(Composable):
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
         if self.finish is not None:
             rows = self.finish(rows)
-        if sets.n is None and rows.support.offset is not None and self.made_from != "nothing":
+        if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
             _remember(rows, self, target)
         return rows
 
@@ -255,12 +253,8 @@ class Distribution(Composable):
 
     def _prepared(self, rows: Rows, sets: Sets) -> Rows:
         """Rows that were prepared before, checked against the input of this call."""
-        if sets.paired and rows.n == rows.m:
-            of_a_pair = _as_a_pair(rows, sets)
-            if of_a_pair is not None:
-                return of_a_pair
-            if rows.support.exclude_self and not self.exclude_self:
-                raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
+        if sets.paired and rows.n == rows.m and rows.support.exclude_self and not self.exclude_self:
+            return _as_a_pair(rows, sets)
         if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
             raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
         return rows
@@ -274,37 +268,15 @@ def has_parts(target: Any, views: int = 2) -> bool:
 
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:
-    """Note what rows of one set were made from, in case the input turns out to be a pair: labels in a copy, since a
-    buffer of them may be filled anew, and what is larger without keeping it alive."""
-    if p.made_from == "labels":
-        labels = target.detach().clone() if isinstance(target, Tensor) else copy.copy(target)
-        object.__setattr__(rows, "_made_from", (p, lambda: labels, None))
-        return
+    """Note what rows of one set were made from, without keeping it alive, in case the input turns out to be a pair."""
     with suppress(TypeError):  # of a list or a number
-        object.__setattr__(rows, "_made_from", (p, weakref.ref(target), _state(target)))
-
-
-def _state(target: Any) -> int | None:
-    """A number that changes with those of a tensor or of an array."""
-    if isinstance(target, Tensor):
-        return None if target.is_inference() else target._version
-    return zlib.crc32(np.ascontiguousarray(target).data) if isinstance(target, np.ndarray) else None
+        object.__setattr__(rows, "_made_from", (p, weakref.ref(target)))
 
 
 def target_of(rows: Rows) -> Any:
-    """What prepared rows were made from, or None where it is gone or was never known.
-
-    Raises:
-        ValueError: it has been changed since.
-    """
-    _, made_from, state = rows.__dict__.get("_made_from", (None, lambda: None, None))
-    target = made_from()
-    if state is not None and target is not None and _state(target) != state:
-        raise ValueError(
-            "target: got rows of one set for a pair, made from numbers that have been changed since, expected rows of "
-            "the numbers as they are (prepare them again)"
-        )
-    return target
+    """What prepared rows were made from, or None where it is gone or was never known."""
+    _, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
+    return made_from()
 
 
 def is_between_sets(rows: Rows) -> bool:
@@ -312,10 +284,14 @@ def is_between_sets(rows: Rows) -> bool:
     return rows.support.offset is None and target_of(rows) is None
 
 
-def _as_a_pair(rows: Rows, sets: Sets) -> Rows | None:
-    """Rows that were prepared as of one set, prepared again as of two, once; None where it is not known from what."""
+def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
+    """Rows that were prepared as of one set, prepared again as of two, once."""
+    p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
     of_a_pair: Rows | None = rows.__dict__.get("_of_a_pair")
-    if of_a_pair is None and (target := target_of(rows)) is not None:
-        of_a_pair = rows.__dict__["_made_from"][0](target, sets)
+    if of_a_pair is None:
+        target = made_from()
+        if target is None:
+            raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
+        of_a_pair = p(target, sets)
         keep(rows, "_of_a_pair", of_a_pair)
     return of_a_pair

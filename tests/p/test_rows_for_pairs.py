@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import icon
 from tests.cases import assert_close, normal
@@ -41,37 +40,3 @@ def test_rows_changed_by_hand_are_refused_for_a_pair() -> None:
     loss = icon.method("infonce")
     with pytest.raises(ValueError, match=r"^target: got rows that exclude self, expected rows of two sets"):
         loss((normal(N, 5), normal(N, 5)), loss.p(IDS).debias(0.5))
-
-
-@pytest.mark.parametrize(
-    ("p", "target"),
-    [
-        (icon.p.Pairs(exclude_self=False), IDS),
-        (icon.p.Pairs(join=True).walks(2), IDS),
-        (icon.p.Classes(join=True, exclude_self=True), IDS),
-        (icon.p.Classes(join=True), IDS[:1]),
-        (icon.p.Gaussian(perplexity=5).walks(2), X),
-    ],
-)
-def test_rows_with_self_serve_a_pair_too(p: icon.p.Distribution, target: Any) -> None:
-    loss, n = icon.Loss(p, icon.q.Gaussian(temperature=0.1)), len(target)
-    pair = (normal(n, 5), normal(n, 5, seed=1))
-    assert_close(loss(pair, p(target)), loss(pair, target), rtol=1e-14)
-
-
-@pytest.mark.parametrize("slug", ["infonce", "simclr"])
-@pytest.mark.parametrize("kind", [np.array, torch.tensor, list])
-def test_rows_for_a_pair_do_not_see_what_a_buffer_of_ids_is_filled_with(slug: str, kind: Any) -> None:
-    loss, pair, buffer = icon.method(slug), (normal(N, 5), normal(N, 5, seed=1)), kind(IDS.tolist())
-    rows = loss.p(buffer)
-    buffer[:] = kind([0] * N)
-    assert loss(pair, rows) == loss(pair, IDS)
-
-
-@pytest.mark.parametrize("kind", [np.array, torch.tensor])
-def test_rows_of_features_that_were_changed_are_refused_for_a_pair(kind: Any) -> None:
-    loss, x = icon.method("lgsimclr"), kind(X)
-    rows = loss.p(x)
-    x[:] = x[[*range(1, N), 0]]
-    with pytest.raises(ValueError, match=r"^target: got rows of one set for a pair, .* changed since"):
-        loss((normal(N, 5), normal(N, 5, seed=1)), rows)
