@@ -70,8 +70,9 @@ def exact_neighbors(
         index, distance = _ordered(rows, candidates, where, k, metric, itself)
         if keep < m:
             # A candidate that was not kept scored no better than the last one kept, give or take the rounding.
-            squares = (a * a).sum(dim=1)
-            last = (squares if euclidean else float(metric == "cosine")) - best[:, -1] - 1e-6 * (squares + longest)
+            # Rounding grows with the terms of a product, up to those that are summed in one go.
+            squares, error = (a * a).sum(dim=1), max(1e-6, 2**-26 * min(a.shape[1] + 1, 512))
+            last = (squares if euclidean else float(metric == "cosine")) - best[:, -1] - error * (squares + longest)
             limit = last.to(rows.dtype) * (scale**2 if metric != "cosine" else 1.0)
             doubtful = (distance[:, -1] >= limit).nonzero().flatten()
             for few in torch.split(doubtful, max(1, blocks.GATHERED // (m * rows.shape[1]))):
@@ -125,7 +126,8 @@ def _ordered(
 def _distances(rows: Tensor, candidates: Tensor | Array, where: Tensor, metric: str) -> Tensor:
     """Distances ``[b, c]`` of rows ``[b, d]`` and some candidates ``where [b, c]`` of each."""
     distance = torch.empty(where.shape, dtype=rows.dtype, device=rows.device)
-    for part in parts(len(where), max(1, blocks.GATHERED // (where.shape[1] * rows.shape[1]))):
+    entries = blocks.GATHERED if rows.is_cpu else 4 * blocks.GATHERED
+    for part in parts(len(where), max(1, entries // (where.shape[1] * rows.shape[1]))):
         a, b = rows[part].unsqueeze(1), rows_of(candidates, where[part], rows.device)
         if metric == "cosine":
             distance[part] = 1 - (unit_rows(a) * unit_rows(b)).sum(dim=2)

@@ -62,6 +62,29 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (nearest_neighbors(x, 9).indices == whole).all()
 
 
+def test_rounding_of_wide_features_is_allowed_for() -> None:
+    """Rows of one number, whose products round each term alike: eleven others score better than the nearest."""
+    d, base = 320, 63 / 64
+    query = torch.full((32, d), base)
+    numbers = base - torch.linspace(0.2, 6, 4000) * 2**-8
+    halves = numbers[:, None].expand(-1, d) / 2  # as the search has them
+    scores = (query @ halves.T)[0] - halves.square().sum(dim=1)
+    error = scores.double() - (base * halves.double() - halves.double().square()).sum(dim=1)
+    for which in error.argsort()[:200].tolist():
+        near = numbers[which].expand(1, d)
+        distance = float((near.double() - base).square().sum())
+        # So many numbers less by 1 / 64 are hardly farther away, and so many as far as the nearest seems to be.
+        changed, most = int(distance * 64**2) + 1, int((distance - 4 * float(error[which])) * 64**2)
+        others = torch.full((11, d), base)
+        others[0, :changed] -= 1 / 64
+        others[1:, : max(changed, most)] -= 1 / 64
+        points = torch.cat([others, near])
+        points = torch.cat([points, -points, torch.ones(1, d), -torch.ones(1, d)])  # of mean 0
+        exact = (points.double() - base).square().sum(dim=1)
+        found, _ = exact_neighbors(query, points, 1)
+        assert int(found[0]) == int(exact.argmin())
+
+
 @pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
 def test_approximate_reports_its_recall(library: str, metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
