@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -24,8 +24,9 @@ def lost_in_half_precision(input: Any) -> Tensor | None:
 
 @contextmanager
 def without_autocast(input: Any) -> Iterator[None]:
-    """Every kind of autocast that is on, off: of the CPU, and of the device of the input."""
+    """Every kind of autocast that is on, off: of the CPU, of the device of the input, and of CUDA."""
     first = input[0] if isinstance(input, (tuple, list)) and input else input
     device = first.device.type if isinstance(first, Tensor) else "cpu"
-    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False):
+    on_cuda = torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext()
+    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False), on_cuda:
         yield
