@@ -74,7 +74,7 @@ def what_is_seen(
     size = check.count(batch_size, "batch_size", 2)
     device = next((p.device for p in mapper.parameters()), ranks.device)
     try:
-        n, _ = len(inputs), rows_of(inputs, torch.arange(0), device)
+        n, _ = len(inputs), rows_of(inputs, torch.tensor([0]), device)
     except (TypeError, ValueError, KeyError) as error:
         told = f"inputs: got {type(inputs).__name__} ({error}), expected a tensor or an array with batch_size"
         raise TypeError(told) from None

@@ -144,20 +144,22 @@ def fit(
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = _optimizer_of(parameters, optimizer, learning_rate)
     follow: Callable[[nn.Module], object] = (lambda module: None) if teacher is None else teacher.update
-    ranks = Ranks(getattr(loss, "group", None), seed, parameters[0].device)  # any module of the form of a loss will do
-    draws, stopped = Draws(ranks.seed, parameters[0].device), False
+    device = next((p.device for p in parameters if p.is_cuda), parameters[0].device)
+    ranks = Ranks(getattr(loss, "group", None), seed, device)  # any module of the form of a loss will do
+    draws, stopped = Draws(ranks.seed, device), False
     ranks.take_from_first(x for module in modules for x in (*module.parameters(), *module.buffers()))
     with settled(), draws:
         draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
         rates = scheduler_of(method, schedule, decay, steps)
-        made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
+        made: dict[str, Any] = {}
         if checkpoint is not None or ranks.world > 1:
             made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
                      "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
-                     "max_norm": limit, "schedule": described(rates),
-                     "identity": str(made) if made else None}  # fmt: skip
+                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
             made |= {"ranks": ranks.world} if ranks.world > 1 else {}
             made |= _made_of(loss, mapper, teacher, method, inputs, target)
+            named = {f"identity.{k}" if k in made else k: str(value) for k, value in (identity or {}).items()}
+            made = named | made
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)

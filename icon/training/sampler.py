@@ -19,7 +19,7 @@ from icon.p.operations import Composable, Debias, Operation, Walks
 from icon.p.rows import Rows
 from icon.p.support import Support
 
-LARGE = 2**17  #: points from which on a permutation of all of them takes longer than a step
+LARGE = 2**17  #: points beyond which a permutation of all of them takes longer than a step
 
 
 def prepare(loss: Loss, target: Any, sets: Sets) -> Rows:

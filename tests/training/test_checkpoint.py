@@ -182,7 +182,7 @@ def adam_with(weight_decay: float) -> object:
         ({"decay": lambda step: 0.5}, {"decay": lambda step: 0.9}, "teacher a schedule from 0.5 and 0.5, expected a s"),
         ({"optimizer": adam_with(0.1)}, {"optimizer": adam_with(0.2)}, "optimizer settings"),
         ({"identity": {"data set": "a"}}, {}, "data set a, expected None"),
-        ({"identity": {"data": "a"}}, {"identity": {"data": "b"}}, "identity {'data': 'a'}, expected {'data': 'b'}"),
+        ({"identity": {"data": "a"}}, {"identity": {"data": "b"}}, "identity.data a, expected b"),
     ],
 )  # fmt: skip
 def test_a_run_of_another_network_is_refused(
