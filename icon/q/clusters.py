@@ -191,7 +191,7 @@ class Clusters(Kernel):
         super()._load_from_state_dict(state, prefix, *rest)
 
     def anchor_factors(self, p: Masses, support: Support, statistics: Statistics) -> Float[Tensor, " n"]:
-        phi, start = statistics["log phi"].exp(), support.offset or 0
+        phi, start = statistics["log phi"].detach().exp(), support.offset or 0
         return (phi[start : start + support.n] * p.average(phi)).sum(dim=1).detach()
 
     def score(self, anchors: Float[Tensor, "*batch b r"], candidates: Float[Tensor, "*batch m r"]) -> Scores:
