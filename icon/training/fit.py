@@ -138,8 +138,8 @@ def fit(
     limit, seed = None if max_norm is None else check.positive(max_norm, "max_norm"), check.seed(seed, "seed")
     _check_kinds(teacher, checkpoint, identity, optimizer=optimizer, schedule=schedule, callback=callback)
     modules = [check.module(mapper, "mapper"), check.module(loss, "loss"), *([] if teacher is None else [teacher])]
-    both = nn.ModuleList(modules[:2])  # whose parameters come once, where the loss shares some with the mapper
-    parameters = [p for p in both.parameters() if p.requires_grad]
+    # Those that the loss shares with the mapper come once.
+    parameters = [p for p in nn.ModuleList(modules[:2]).parameters() if p.requires_grad]
     if not parameters:
         raise ValueError("mapper: got no parameter to learn, expected at least one")
     method = _optimizer_of(parameters, optimizer, learning_rate)
@@ -151,15 +151,14 @@ def fit(
     with settled(), draws:
         draw = ranks.checked(partial(what_is_seen, loss, mapper, inputs, target, batch_size, negatives, ranks))
         rates = scheduler_of(method, schedule, decay, steps)
-        made: dict[str, Any] = {}
+        made: dict[str, Any] = {name: str(value) for name, value in (identity or {}).items()}
         if checkpoint is not None or ranks.world > 1:
-            made |= {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
-                     "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
-                     "max_norm": limit, "schedule": described(rates)}  # fmt: skip
-            made |= {"ranks": ranks.world} if ranks.world > 1 else {}
-            made |= _made_of(loss, mapper, teacher, method, inputs, target)
-            named = {f"identity.{k}" if k in made else k: str(value) for k, value in (identity or {}).items()}
-            made = named | made
+            own = {"seed": seed, "batch_size": batch_size, "negatives": negatives, "tol": tol, "decay": decay,
+                   "min_grad_norm": min_grad_norm, "patience": patience, "steps": steps if decay else None,
+                   "max_norm": limit, "schedule": described(rates),
+                   "ranks": ranks.world if ranks.world > 1 else None}  # fmt: skip
+            own |= _made_of(loss, mapper, teacher, method, inputs, target)
+            made |= own | {f"identity.{name}": value for name, value in made.items() if name in own}
             ranks.same(made)
         file = None if checkpoint is None else Path(checkpoint)
         run = Checkpoint(loss, mapper, method, rates, teacher, made, file, ranks)
