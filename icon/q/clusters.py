@@ -141,7 +141,7 @@ class Clusters(Kernel):
             log_phi = log_phi + statistics["weights"].log()[:, None]
         # φ_jc d_j / N_c as a softmax over the points: of an empty cluster it is finite, and φ_ic = 0 makes it nothing.
         log_sizes = statistics["log sizes"]
-        if self.exponent < 1:  # φ^β / N_c grows as a cluster becomes empty; what φ_ic^β makes of it does not
+        if self.exponent < 1:  # φ^β / N_c grows as a cluster becomes empty, and is to stay a number
             log_sizes = log_sizes.clamp_min(math.log(torch.finfo(log_sizes.dtype).tiny))
         share = (log_phi - log_sizes).exp()
         if self.leak == 0:
