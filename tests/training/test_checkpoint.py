@@ -259,6 +259,7 @@ class Spread(nn.Module):
         return -z.square().mean()
 
 
+@pytest.mark.skipif("ICON_CHECK_SHAPES" in os.environ, reason="the signatures name an icon.Loss")
 def test_a_loss_without_a_p_has_checkpoints(tmp_path: Path) -> None:
     for steps in (2, 3):
         torch.manual_seed(0)
