@@ -138,7 +138,7 @@ class Rows(Composable):
         if entropy is None:
             entropy = self.masses.entropy()
             if not self.masses.requires_grad and (is_dynamo_compiling() or mode_without_numbers() is None):
-                object.__setattr__(self, "_entropy", entropy)  # `keep`, less a call
+                object.__setattr__(self, "_entropy", entropy)  # in a graph, a tensor can be kept
         return entropy
 
     def to_dense(self) -> Float[Tensor, "n m"]:

@@ -212,15 +212,18 @@ def _optimizer_of(
             f"optimizer: got one that gives {type(method).__name__}, expected an optimiser of torch.optim whose step "
             "takes one gradient (LBFGS takes several)"
         )
-    if not {*map(id, parameters)} & {id(each) for group in method.param_groups for each in group["params"]}:
+    if not {*map(id, parameters)} & {*map(id, _moved_by(method))}:
         raise ValueError("optimizer: got one of other parameters, expected one of those that it is given")
     return method
 
 
+def _moved_by(method: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in method.param_groups for parameter in group["params"]]
+
+
 def _length(method: Optimizer) -> float:
     """The norm of the gradient of all parameters of an optimiser together; those of others are never set to zero."""
-    parameters = [parameter for group in method.param_groups for parameter in group["params"]]
-    return float(nn.utils.clip_grad_norm_(parameters, math.inf))  # which leaves them as they are
+    return float(nn.utils.clip_grad_norm_(_moved_by(method), math.inf))  # which leaves them as they are
 
 
 def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
@@ -265,7 +268,7 @@ def _updated(
         raise _diverged(f"loss: got {current}", done)
     method.zero_grad()
     value.backward()  # type: ignore[no-untyped-call]
-    parameters = [parameter for group in method.param_groups for parameter in group["params"]]
+    parameters = _moved_by(method)
     ranks.average(parameters)
     if max_norm is not None:
         nn.utils.clip_grad_norm_(parameters, max_norm)
