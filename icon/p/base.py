@@ -113,7 +113,7 @@ class Distribution(Composable):
             rows = operation(rows, partial(self.another, target=target, sets=Sets(rows.n, rows.m, sets.paired)))
         if self.finish is not None:
             rows = self.finish(rows)
-        if sets.n is None and rows.support.exclude_self and self.exclude_self is None:
+        if sets.n is None and rows.support.offset is not None and not self.exclude_self:
             _remember(rows, self, target)
         return rows
 
@@ -253,11 +253,12 @@ class Distribution(Composable):
 
     def _prepared(self, rows: Rows, sets: Sets) -> Rows:
         """Rows that were prepared before, checked against the input of this call."""
-        if sets.paired and rows.n == rows.m and rows.support.exclude_self and not self.exclude_self:
-            return _as_a_pair(rows, sets)
         if (rows.n, rows.m) != (expected := (sets.n or rows.n, sets.m or rows.m)):
             raise ValueError(f"target: got prepared rows of shape {(rows.n, rows.m)}, expected {expected}")
-        return rows
+        one_set = rows.n == rows.m and rows.support.offset is not None  # not a part of one, against the whole
+        if not (sets.paired and one_set) or (self.exclude_self and rows.support.exclude_self):
+            return rows
+        return _as_a_pair(rows, sets)
 
 
 def has_parts(target: Any, views: int = 2) -> bool:
@@ -268,9 +269,17 @@ def has_parts(target: Any, views: int = 2) -> bool:
 
 
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:
-    """Note what rows of one set were made from, without keeping it alive, in case the input turns out to be a pair."""
-    with suppress(TypeError):  # of a list or a number
-        object.__setattr__(rows, "_made_from", (p, weakref.ref(target)))
+    """Note what rows of one set were made from, in case the input turns out to be a pair.
+
+    Labels are copied, as they are within the rows; features and graphs are not kept alive, and with self as a
+    candidate by wish, rows of them are the same for a pair.
+    """
+    if p.made_from == "labels":
+        kept = target.clone() if isinstance(target, Tensor) else copy.copy(target)
+        object.__setattr__(rows, "_made_from", (p, lambda: kept))
+    elif p.exclude_self is None:
+        with suppress(TypeError):  # of a number
+            object.__setattr__(rows, "_made_from", (p, weakref.ref(target)))
 
 
 def target_of(rows: Rows) -> Any:
@@ -286,12 +295,17 @@ def is_between_sets(rows: Rows) -> bool:
 
 def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
     """Rows that were prepared as of one set, prepared again as of two, once."""
-    p, made_from = rows.__dict__.get("_made_from", (None, lambda: None))
     of_a_pair: Rows | None = rows.__dict__.get("_of_a_pair")
-    if of_a_pair is None:
-        target = made_from()
-        if target is None:
-            raise ValueError("target: got rows that exclude self, expected rows of two sets (exclude_self=False)")
-        of_a_pair = p(target, sets)
+    if of_a_pair is not None:
+        return of_a_pair
+    target = target_of(rows)
+    if target is not None:
+        of_a_pair = rows.__dict__["_made_from"][0](target, sets)
         keep(rows, "_of_a_pair", of_a_pair)
-    return of_a_pair
+        return of_a_pair
+    if rows.support.exclude_self or "_made_from" in rows.__dict__:
+        raise ValueError(
+            "target: got rows of one set for a pair, whose own target is gone or not known, expected the target itself "
+            "or rows of two sets"
+        )
+    return rows

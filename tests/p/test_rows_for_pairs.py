@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import icon
 from tests.cases import assert_close, normal
@@ -36,7 +38,63 @@ def test_rows_of_another_p_serve_a_pair_too() -> None:
     assert icon.Loss(icon.p.Pairs(), q)(pair, icon.p.KNN(4)(X)) == icon.Loss(icon.p.KNN(4), q)(pair, X)
 
 
+@pytest.mark.parametrize(
+    ("p", "target"),
+    [
+        (icon.p.Pairs(exclude_self=False), IDS),
+        (icon.p.Pairs(join=True, exclude_self=False), IDS),
+        (icon.p.Pairs(join=True).walks(2), IDS),
+        (icon.p.Classes(join=True), IDS[:1]),
+        (icon.p.Gaussian(perplexity=5).walks(2), X),
+    ],
+)
+def test_rows_with_self_serve_a_pair_too(p: icon.p.Distribution, target: Any) -> None:
+    loss, n = icon.Loss(p, icon.q.Gaussian(temperature=0.1)), len(target)
+    pair = (normal(n, 5), normal(n, 5, seed=1))
+    assert_close(loss(pair, p(target)), loss(pair, target), rtol=1e-14)
+
+
+def test_what_excludes_self_keeps_it_excluded() -> None:
+    """A loss that excludes self says so for a pair, too, whatever made the rows."""
+    pair = (normal(N, 5), normal(N, 5, seed=1))
+    loss = icon.Loss(icon.p.KNN(4, exclude_self=True), icon.q.Gaussian(temperature=0.1))
+    assert loss(pair, icon.p.KNN(4)(X)) == loss(pair, X)
+
+
+@pytest.mark.parametrize("labels", [IDS, IDS.tolist(), torch.as_tensor(IDS)], ids=lambda x: type(x).__name__)
+def test_labels_that_change_later_are_not_read(labels: Any) -> None:
+    loss, pair = icon.method("infonce"), (normal(N, 5), normal(N, 5, seed=1))
+    given = copy.deepcopy(labels)
+    direct, prepared = loss(pair, labels), loss.p(given)
+    for k in range(N):
+        given[k] = 0
+    assert_close(loss(pair, prepared), direct, rtol=1e-14)
+
+
+def test_rows_of_other_sizes_are_refused() -> None:
+    loss, prepared = icon.method("infonce"), icon.method("infonce").p(IDS)
+    loss((normal(N, 5), normal(N, 5, seed=1)), prepared)
+    with pytest.raises(ValueError, match=r"^target: got prepared rows of shape \(24, 24\), expected \(22, 22\)"):
+        loss((normal(N - 2, 5), normal(N - 2, 5, seed=1)), prepared)
+
+
 def test_rows_changed_by_hand_are_refused_for_a_pair() -> None:
     loss = icon.method("infonce")
-    with pytest.raises(ValueError, match=r"^target: got rows that exclude self, expected rows of two sets"):
+    with pytest.raises(
+        ValueError, match=r"^target: got rows of one set for a pair, whose own target is gone or not kn"
+    ):
         loss((normal(N, 5), normal(N, 5)), loss.p(IDS).debias(0.5))
+
+
+def test_rows_whose_features_are_gone_are_refused_for_a_pair() -> None:
+    loss, rows = icon.method("x-sample"), icon.p.Gaussian(perplexity=5).walks(2)(X.copy())
+    with pytest.raises(
+        ValueError, match=r"^target: got rows of one set for a pair, whose own target is gone or not kn"
+    ):
+        loss((normal(N, 5), normal(N, 5)), rows)
+
+
+def test_rows_of_features_with_self_serve_a_pair_without_them() -> None:
+    p = icon.p.Gaussian(perplexity=5, exclude_self=False).walks(2)
+    loss, pair = icon.Loss(p, icon.q.Gaussian(temperature=0.1)), (normal(N, 5), normal(N, 5, seed=1))
+    assert_close(loss(pair, p(X.copy())), loss(pair, X), rtol=1e-14)
