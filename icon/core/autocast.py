@@ -1,9 +1,7 @@
-"""A loss under autocast: computed without it, and NaN where half precision was not enough."""
+"""A loss under autocast: NaN where half precision was not enough."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,13 +18,3 @@ def lost_in_half_precision(input: Any) -> Tensor | None:
     if not all(map(check.values_matter, views)) or all(bool(torch.isfinite(view).all()) for view in views):
         return None
     return torch.stack([view.float().sum() for view in views]).sum() * torch.nan
-
-
-@contextmanager
-def without_autocast(input: Any) -> Iterator[None]:
-    """Every kind of autocast that is on, off: of the CPU, of the device of the input, and of CUDA."""
-    first = input[0] if isinstance(input, (tuple, list)) and input else input
-    device = first.device.type if isinstance(first, Tensor) else "cpu"
-    on_cuda = torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext()
-    with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False), on_cuda:
-        yield

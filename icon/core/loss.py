@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._precision import without_autocast
 from icon._values import name_of, parameters, with_names
 from icon.core import evaluators
-from icon.core.autocast import lost_in_half_precision, without_autocast
+from icon.core.autocast import lost_in_half_precision
 from icon.core.cross_entropy import cross_entropies, cross_entropy
 from icon.core.divergence import DIVERGENCES, Divergence, called, resolve
 from icon.core.evaluators import EVALUATORS, Evaluator

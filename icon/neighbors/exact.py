@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icon import _checks as check
+from icon._precision import full_precision
 from icon._scales import unit_of, unit_rows
 from icon.neighbors import blocks
 from icon.neighbors.blocks import Array, centre_and_scale, parts, rows_of
@@ -102,7 +103,8 @@ def _highest(left: Tensor, right: Tensor, keep: int, own: Tensor | None) -> tupl
     """The highest products of each row ``[b]`` with others ``[c]``, and with which, not with its ``own [b]``."""
     found = []
     for part in parts(len(left), blocks.TILE if left.is_cpu else len(left)):
-        scores = left[part] @ right.T
+        with full_precision(left):
+            scores = left[part] @ right.T
         if own is not None:
             inside = ((own[part] >= 0) & (own[part] < len(right))).nonzero().flatten()
             scores[inside, own[part][inside]] = -torch.inf

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample
 
 from icon import _checks as check
-from icon.core.autocast import without_autocast
+from icon._precision import without_autocast
 
 _WIDEST = math.log(4 / 3)  # of a crop's sides, the logarithm of their ratio
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, in the grey that looks as bright (ITU-R BT.601)

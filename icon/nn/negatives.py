@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from icon import _checks as check
+from icon._precision import without_autocast
 from icon._scales import unit_rows
 
 
@@ -47,8 +48,11 @@ def own_negatives(
         raise ValueError(f"negatives: got shape {tuple(others.shape)}, expected {expected}")
     check.matrix(others.flatten(0, 1), "negatives", may_be_empty=True)
     candidates = torch.cat([positive[:, None], others], dim=1)
+    dtype = torch.promote_types(torch.promote_types(z.dtype, candidates.dtype), torch.float32)
+    z, candidates = z.to(dtype), candidates.to(dtype)
     if metric == "cosine":
         z, candidates = unit_rows(z), unit_rows(candidates)
-    scores = torch.einsum("nd,nkd->nk", z, candidates)
+    with without_autocast(z):  # as in a loss
+        scores = torch.einsum("nd,nkd->nk", z, candidates)
     corners = torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device)
     return (scores, corners), torch.zeros(len(z), dtype=torch.int64, device=scores.device)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon._precision import full_precision
 from icon._scales import unit_rows
 from icon.core import exchange
 
@@ -155,7 +156,8 @@ class Queue(nn.Module):
         if not self._count:
             return z
         rows = self.rows.to(z)
-        return rows[(unit_rows(z.detach()) @ unit_rows(rows).mT).argmax(dim=1)]
+        with full_precision(z):
+            return rows[(unit_rows(z.detach()) @ unit_rows(rows).mT).argmax(dim=1)]
 
     def get_extra_state(self) -> dict[str, int]:
         return {"next": self._next, "count": self._count}

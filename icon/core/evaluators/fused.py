@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from icon import _checks as check
-from icon._threads import Setting
+from icon._precision import float32_products
 from icon.core.evaluators.autograd import Autograd, Gradients, derived, in_proportion
 from icon.core.evaluators.base import Evaluator
 from icon.core.problem import Problem
@@ -22,8 +22,8 @@ from icon.q.partitions import LogSumExp
 SAFE_EXPONENT = 40.0
 #: Pairs up to which the mean score under p is read off the tile; beyond, it is the score of the mean candidate.
 FROM_TILE = 2**20
-PRECISIONS = {"tf32": "high", "bfloat16": "medium"}
-_PRECISION = Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
+#: On CUDA and on the CPU.
+PRECISIONS = {"tf32": ("tf32", "tf32"), "bfloat16": ("tf32", "bf16")}
 
 
 class Fused(Evaluator):
@@ -93,7 +93,8 @@ class Fused(Evaluator):
         return value - _expected(forth, weights) - _expected(back, back_weights)
 
     def _rounded_products(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.matmul_precision is None else _PRECISION.set(PRECISIONS[self.matmul_precision])
+        rounded = self.matmul_precision
+        return nullcontext() if rounded is None else float32_products.set(PRECISIONS[rounded])
 
 
 def _averages(problem: Problem, least: int) -> bool:

@@ -1,0 +1,93 @@
+"""Products are rounded by nothing that a caller has set, and the settings stay as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import icon
+from icon import _precision
+from icon.neighbors import exact_neighbors
+from tests.cases import normal
+
+needs_new_names = pytest.mark.skipif(not _precision._HAS_NEW_NAMES, reason="torch 2.9 has the newer names")
+
+
+def settings() -> tuple[str, ...]:
+    return torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    if _precision._HAS_NEW_NAMES:
+        torch.backends.fp32_precision = "none"
+        torch.backends.cuda.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+
+
+WAYS: dict[str, Callable[[], None]] = {
+    "nothing": lambda: None,
+    "high": lambda: torch.set_float32_matmul_precision("high"),
+    "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "of a device": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "of all": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+}
+
+
+@needs_new_names
+@pytest.mark.parametrize("way", WAYS)
+def test_settings_are_restored(way: str) -> None:
+    """Torch's older names raise once one of the newer ones is used, so that neither is mixed with the other."""
+    WAYS[way]()
+    before = settings()
+    with _precision.full_precision(torch.zeros(1)):
+        assert settings() == ("ieee", "ieee")
+    assert settings() == before
+    icon.method("simclr", matmul_precision="bfloat16")(normal(8, 3).float(), [0, 0, 1, 1, 2, 2, 3, 3])
+    assert settings() == before
+
+
+@pytest.mark.parametrize("before", ["highest", "high", "medium"])
+def test_older_names_serve_older_versions(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_precision, "_HAS_NEW_NAMES", False)
+    torch.set_float32_matmul_precision(before)
+    with _precision.full_precision(torch.zeros(1)):
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_float32_matmul_precision() == before
+
+
+def nearest_in_a_queue(z: Tensor) -> Tensor:
+    queue = icon.training.Queue(200, z.shape[1])
+    queue.push(z[:200])
+    return queue.nearest(z[200:])
+
+
+COMPUTED: dict[str, Callable[[Tensor], Any]] = {
+    "squared distances": lambda z: exact_neighbors(z, z, 5)[0],
+    "cosines": lambda z: exact_neighbors(z, z, 5, "cosine")[0],
+    "products": lambda z: exact_neighbors(z, z, 5, "dot")[0],
+    "k-NN": lambda z: icon.p.KNN(5)(z).to_dense(),
+    "a queue": nearest_in_a_queue,
+    "own negatives": lambda z: icon.nn.own_negatives(z, z.roll(1, 0), z.roll(2, 0)[:, None])[0][0],
+}
+
+
+@pytest.mark.parametrize("what", COMPUTED)
+def test_autocast_rounds_no_products(what: str) -> None:
+    z = torch.rand(600, 2, generator=torch.Generator().manual_seed(0)) + 20 * (torch.arange(600) % 2)[:, None]
+    expected = COMPUTED[what](z)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = COMPUTED[what](z)
+    assert found.dtype == expected.dtype
+    assert torch.equal(found, expected)
+
+
+def test_own_negatives_of_half_precision_are_scored_in_single() -> None:
+    z = normal(32, 8).bfloat16()
+    scores = [icon.nn.own_negatives(x, x.roll(1, 0), x.roll(2, 0)[:, None])[0][0] for x in (z, z.float())]
+    assert torch.equal(*scores)
