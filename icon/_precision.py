@@ -12,11 +12,16 @@ from torch import Tensor
 from icon._threads import Setting
 
 
+def can_autocast(x: Tensor) -> bool:
+    """Whether there is autocast on the device of a tensor: the one of tensors without numbers has none."""
+    return torch.amp.is_autocast_available(x.device.type)
+
+
 @contextmanager
 def without_autocast(input: Any) -> Iterator[None]:
     """Every kind of autocast that is on, off: of the CPU, of the device of the input, and of CUDA."""
     first = input[0] if isinstance(input, (tuple, list)) and input else input
-    device = first.device.type if isinstance(first, Tensor) else "cpu"
+    device = first.device.type if isinstance(first, Tensor) and can_autocast(first) else "cpu"
     on_cuda = torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else nullcontext()
     with torch.autocast(device, enabled=False), torch.autocast("cpu", enabled=False), on_cuda:
         yield

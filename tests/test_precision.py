@@ -87,6 +87,12 @@ def test_autocast_rounds_no_products(what: str) -> None:
     assert torch.equal(found, expected)
 
 
+def test_tensors_without_numbers_have_no_autocast() -> None:
+    z = torch.empty(8, 3, device="meta")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert icon.method("simclr")(z, torch.arange(8) // 2).device.type == "meta"
+
+
 def test_own_negatives_of_half_precision_are_scored_in_single() -> None:
     z = normal(32, 8).bfloat16()
     scores = [icon.nn.own_negatives(x, x.roll(1, 0), x.roll(2, 0)[:, None])[0][0] for x in (z, z.float())]
