@@ -107,6 +107,9 @@ def as_tensor(value: Any, name: str) -> Tensor:
     if value is None:
         raise TypeError(f"{name}: got None, expected an array or tensor")
     if isinstance(value, (list, tuple)) and value and all(isinstance(each, Tensor) for each in value):
+        if any(each.shape != value[0].shape for each in value):
+            shapes = ", ".join(str(tuple(each.shape)) for each in value)
+            raise TypeError(f"{name}: got tensors of shapes {shapes}, expected one array or tensor")
         return torch.stack(list(value))
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise TypeError(f"{name}: got a masked array with masked entries, expected known numbers (fill or drop them)")

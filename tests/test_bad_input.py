@@ -226,6 +226,7 @@ ARGUMENTS: list[Bad] = [
     ("log_weights with gradient", lambda: icon.q.StudentT(log_weights=torch.ones(3, requires_grad=True)), TypeError, r"^log_weights: got a tensor that requires a gradient, expected numbers that stay$"),
     ("marginals with gradient", lambda: icon.q.Clusters(marginals=torch.ones(3, requires_grad=True)), TypeError, r"^marginals: got a tensor that requires a gradient"),
     ("eight bits", lambda: icon.method("simclr")(Z.to(torch.float8_e4m3fn), IDS), TypeError, r"^input: got dtype torch\.float8_e4m3fn, expected numbers of at least 16 bits"),
+    ("a pair and another view", lambda: icon.method("clip")((Z, Z[:2]), Z), TypeError, r"^input\[0\]: got tensors of shapes"),
     ("nested", lambda: icon.method("simclr")(torch.nested.nested_tensor([Z, Z], layout=torch.jagged), IDS), TypeError, r"^input: got a nested tensor, expected a dense one"),
     ("margin NaN", lambda: icon.q.Gaussian(margin=NAN), ValueError, r"^margin: got nan, expected a finite number"),
     ("margin text", lambda: icon.q.Gaussian(margin="a"), TypeError, r"^margin: got 'a', expected"),
