@@ -37,7 +37,8 @@ def unit_of(*features: Tensor) -> float:
 
 def in_a_unit(a: X, b: X) -> tuple[X, X, float]:
     """Two sets of numbers, dense or sparse, in a unit in which their squares are ordinary numbers, and the unit."""
-    entries = [torch.as_tensor(x.data if sp.issparse(x) else x) for x in ((a,) if a is b else (a, b))]
+    arrays = [x.data if sp.issparse(x) else x for x in ((a,) if a is b else (a, b))]
+    entries = [x if isinstance(x, Tensor) else torch.as_tensor(x, device="cpu") for x in arrays]
     if not all(map(len, entries)) or (unit := unit_of(*entries)) == 1:
         return a, b, 1.0
     scaled = a / unit

@@ -72,7 +72,8 @@ def nearest_neighbors(
         where = where.double()  # torch compares no unsigned integers but bytes
     if search == "exact" or (search == "auto" and n <= EXACT_UP_TO):
         with paying(lambda: min(n, blocks.QUERIES) * min(n, blocks.CANDIDATES) * features.shape[1]):
-            return Neighbors(check.array(exact_neighbors(where, where, k, metric, own=torch.arange(n))[0]))
+            own = torch.arange(n, device="cpu")
+            return Neighbors(check.array(exact_neighbors(where, where, k, metric, own)[0]))
     with paying(lambda: int(4 * n**0.5) * n * features.shape[1]):  # each point is compared with so many lists
         return _approximate(where, features, k, metric, seed)
 

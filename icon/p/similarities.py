@@ -66,7 +66,7 @@ def edge_scores(xa: Any, xb: Any, index: Tensor, metric: str) -> tuple[Tensor, f
 
 
 def _edge_scores_on_disk(x: NDArray[Any], index: Tensor, metric: str) -> tuple[Tensor, float]:
-    scores, step = torch.empty(index.shape, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
+    scores, step = torch.empty_like(index, dtype=torch.float64), max(1, _GATHERED // (index.shape[1] * x.shape[1]))
     largest = centre_and_scale(x, torch.device("cpu"))[1] / 2
     unit = unit_of(largest) if metric == "sqeuclidean" else 1.0
     for start in range(0, len(index), step):

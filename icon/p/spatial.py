@@ -108,9 +108,8 @@ class _Kernel(_Spatial):
         index, scores, unit, notes = self._nearest(xa, xb, k, support)
         values = self._of_blocks(scores, support, unit)
         _refuse_nan(values)
-        return Rows(
-            Sparse(torch.arange(support.n + 1) * k, index.flatten(), values.flatten(), support.m), support, notes
-        )
+        indptr = torch.arange(support.n + 1, device="cpu") * k
+        return Rows(Sparse(indptr, index.flatten(), values.flatten(), support.m), support, notes)
 
     def _of_blocks(self, scores: Tensor, support: Support, unit: float) -> Tensor:
         """Masses ``[n, k]``, some rows at a time and in place of their scores: a search for bandwidths takes several
@@ -381,7 +380,7 @@ def _neighbors(
         index = torch.from_numpy(neighbors.indices)
         return index.to(xa.device) if isinstance(xa, Tensor) else index, neighbors.recall
     if isinstance(xa, Tensor):
-        itself = torch.arange(len(xa)) if own else None
+        itself = torch.arange(len(xa), device=xa.device) if own else None
         return exact_neighbors(xa, xb, k, str(metric), itself)[0].sort(dim=1).values, None
     return nearest_by_distances(xa, xb, k, metric, own)[0], None
 

@@ -85,7 +85,7 @@ def _sums(z: Tensor, links: Links, q: Kernel, pulls: Tensor) -> tuple[Tensor, Te
     """``sum_j p_ij s_ij`` ``[n]`` and ``sum_j pull_ij ∂s_ij/∂z_i`` ``[n, 2]``."""
     loops = loops_for(z)
     name, law = q.law or ("table", None)
-    numbers = table_of(q) if law is None else torch.tensor(law, dtype=torch.float64)
+    numbers = table_of(q) if law is None else torch.tensor(law, dtype=torch.float64, device="cpu")
     if loops is None or numbers is None:
         return _sums_by_torch(z, links, q, pulls)
     loop = getattr(loops, f"{name}_edges")

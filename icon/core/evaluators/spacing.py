@@ -81,7 +81,7 @@ class Spaced:
 
     def __init__(self, q: Kernel) -> None:
         self.q, self.law = q, law_of(q)
-        self.top = float(q.radial(torch.zeros((), dtype=torch.float64)))
+        self.top = float(q.radial(torch.zeros((), dtype=torch.float64, device="cpu")))
         if not math.isfinite(self.top):
             raise ValueError(f"radial: got {self.top} at the distance 0, expected a finite score for evaluator='grid'")
         self.width = _width(q, self.top)
@@ -135,7 +135,7 @@ class Spaced:
         """Anchors that are evenly spaced by their number, then those with the smallest sums, and for each law the exact
         sums ``[r, 3]`` there, with their gradients."""
         n = points.n
-        spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64).round().long().to(points.z.device)
+        spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64, device=points.z.device).round().long()
         alone = self._sums(points, self.kernel)[:n, 0].topk(min(SPARSE, n), largest=False).indices
         rows = torch.cat([spaced, alone])
         return rows, [_exact(points, law, rows) for law in self._laws]
@@ -209,7 +209,7 @@ def _width(q: Kernel, top: float) -> float:
     low, high = 1e-150, 1e150
     for _ in range(1000):
         middle = (low * high) ** 0.5
-        fallen = top - float(q.radial(torch.tensor(middle**2, dtype=torch.float64)))
+        fallen = top - float(q.radial(torch.tensor(middle**2, dtype=torch.float64, device="cpu")))
         low, high = (middle, high) if fallen < 0.5 else (low, middle)
         if high / low < 1.01:
             break

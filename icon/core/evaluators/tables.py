@@ -28,7 +28,7 @@ def table_of(q: Kernel) -> Tensor | None:
 
 
 def _made(score: Callable[[Tensor], Tensor]) -> Tensor | None:
-    powers = torch.arange(FIRST, LAST + 1, dtype=torch.float64)
+    powers = torch.arange(FIRST, LAST + 1, dtype=torch.float64, device="cpu")
     widths = (2.0 ** (powers - 127) / PARTS).repeat_interleave(PARTS)
     widths = torch.cat([widths[:PARTS], widths])  # what lies below the first power is one part more
     starts = widths.cumsum(0) - widths

@@ -211,7 +211,7 @@ class Grouped(OnSupport):
         """A member by its rank within the group, in which that of the anchor itself is passed over."""
         order, begins = self._members
         counts, begin = self.counts[anchors].long(), begins[self._groups[0][anchors]]
-        rank = (torch.rand(len(anchors), dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
+        rank = (torch.rand_like(counts, dtype=torch.float64) * counts).long().clamp_max((counts - 1).clamp_min(0))
         if (own := self.support.own) is not None:
             rank = rank + (rank >= self._places[anchors + own] - begin)
         stuck = counts == 0
@@ -219,4 +219,5 @@ class Grouped(OnSupport):
 
     @property
     def n_edges(self) -> int:
-        return int((self.counts * (torch.as_tensor(self.mass) > 0)).sum())
+        has_mass = self.mass > 0 if isinstance(self.mass, Tensor) else float(self.mass > 0)
+        return int((self.counts * has_mass).sum())

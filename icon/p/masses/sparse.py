@@ -179,9 +179,9 @@ class Sparse(Valued, OfEdges):
         """By the inverse of the summed masses; an anchor without edges stays where it is."""
         first, last = self.indptr[anchors], self.indptr[anchors + 1]
         if self._is_even:  # no search among the sums is needed
-            return self.indices[first + (torch.rand(len(anchors), dtype=torch.float64) * (last - first)).long()]
+            return self.indices[first + (torch.rand_like(first, dtype=torch.float64) * (last - first)).long()]
         low, high = self._below[first], self._below[last]
-        at = low + torch.rand(len(anchors), dtype=self._below.dtype) * (high - low)
+        at = low + torch.rand_like(low) * (high - low)
         place = torch.searchsorted(self._below, at, right=True) - 1
         stuck = first == last
         place = torch.where(stuck, 0, place.clamp(min=first, max=torch.maximum(first, last - 1)))
@@ -285,7 +285,7 @@ class Listed(OfEdges):
         return Listed(self.indices.to(device), self.m, mass)
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        return self.indices[anchors, torch.randint(self.k, (len(anchors),))]
+        return self.indices[anchors, torch.randint_like(anchors, self.k)]
 
     @property
     def listed_pairs(self) -> int:

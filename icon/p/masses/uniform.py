@@ -73,5 +73,5 @@ class Uniform(OnSupport):
         return replace(self, support=support)
 
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        drawn, own = torch.randint(self.support.size, (len(anchors),)), self.support.own
+        drawn, own = torch.randint_like(anchors, self.support.size), self.support.own
         return drawn if own is None else drawn + (drawn >= anchors + own)

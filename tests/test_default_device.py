@@ -1,0 +1,57 @@
+"""Tensors on the CPU are computed with where torch's default device is another one, here one without numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import icon
+from icon.p.rows import Rows
+from tests.cases import normal
+
+N = 24
+X, Z = normal(N, 6), normal(N, 2, seed=1)
+IDS = torch.arange(N) // 2
+GRAPH = (X @ X.T).abs().fill_diagonal_(0)
+INPUTS: dict[str, Any] = {"one set": Z, "a pair": (Z, normal(N, 2, seed=2)), "corners": (Z, torch.eye(2).double())}
+TARGETS: dict[str, Any] = {"features": X, "nothing": None, "graph": GRAPH, "ids": IDS, "classes": IDS % 2}
+ROWS: dict[str, Rows] = {
+    "listed": icon.p.KNN(4)(X),
+    "sparse": icon.p.KNN(4).symmetrize()(X),
+    "dense": icon.p.Gaussian(perplexity=5)(X),
+    "grouped": icon.p.Pairs()(IDS),
+    "mixed": icon.p.Pairs().debias(0.3)(IDS),
+    "overlap": icon.p.Classes()(torch.nn.functional.one_hot(IDS % 3).double() + 0.1),
+}
+
+
+@pytest.mark.parametrize("method", icon.methods(), ids=lambda method: method.slug)
+def test_every_method_ignores_the_default_device(method: icon.Method) -> None:
+    hyper = {"perplexity": 5} if "perplexity" in method.hyper else {}
+    taken = 0
+    for input in INPUTS.values():
+        for target in TARGETS.values():
+            try:
+                expected = icon.method(method.slug, **hyper)(input, target)
+            except (ValueError, TypeError):
+                continue  # not what the method takes
+            loss = icon.method(method.slug, **hyper)
+            with torch.device("meta"):
+                assert torch.equal(loss(input, target), expected)
+            taken += 1
+    assert taken
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_ignore_the_default_device(kind: str) -> None:
+    rows, anchors = ROWS[kind], torch.arange(N)
+    torch.manual_seed(0)
+    drawn = rows.masses.draw(anchors)
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        assert torch.equal(rows.masses.draw(anchors), drawn)
+        assert rows.n_edges == np.count_nonzero(rows.masses.own_part.to_scipy().toarray())
+        assert rows.transpose().symmetrize().n == N
