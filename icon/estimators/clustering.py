@@ -302,7 +302,8 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
 
         Raises:
             NotFittedError: not fitted.
-            ValueError: fewer than two points, or distances (``metric="precomputed"``) that are not ``[b, b]``.
+            ValueError: fewer than two points, none with a positive in y, or distances (``metric="precomputed"``) that
+                are not ``[b, b]``.
         """
         labels = self._logits(X).argmax(axis=1)
         spaces = [placed(x, self.device) for x in read_spaces(self, X, reset=False, least=2)]
@@ -316,6 +317,8 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
         metric = "precomputed" if self._metric == "precomputed" else "auto"
         fixed = Neighborhood(column, neighbors=self.neighbors, metric=metric)
         joined = fixed.composed(rows_of([fixed.at(x) for x in spaces], spaces, y)[0], 0.0).to_scipy()
+        if joined.nnz == 0:
+            raise ValueError(f"y: got {n} points of which none has a positive, expected some to score by")
         member = sp.csr_array((np.ones(n), (np.arange(n), labels)), shape=(n, self.n_clusters_))
         joint = (member.T @ joined @ member).toarray() / joined.sum()
         return mutual_information(joint)

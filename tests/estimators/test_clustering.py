@@ -153,6 +153,13 @@ def test_walks_and_debias_on_a_graph(blobs: Data) -> None:
     assert 0 < fitted.score(x, graph) < np.log(4)
 
 
+def test_a_score_needs_a_positive(blobs: Data) -> None:
+    x = blobs[0][:6]
+    fitted = Clustering(2, "pairs", n_init=1, init="random", max_iter=2, random_state=0).fit(x, [0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"^y: got 6 points of which none has a positive, expected"):
+        fitted.score(x, range(6))
+
+
 # -- mappers, callbacks, scikit-learn ---------------------------------------------------------------------------------
 
 
