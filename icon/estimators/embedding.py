@@ -40,6 +40,7 @@ from icon.methods import axes, registry
 from icon.methods.record import Method
 from icon.neighbors.blocks import parts
 from icon.p.base import Sets
+from icon.p.operations import Symmetrize, Walks
 from icon.p.rows import Rows
 from icon.p.support import Support
 from icon.training.sampler import PairSampler, prepare
@@ -134,7 +135,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         n_iter_: steps taken.
         notes_: in words, what changes the numbers or the time: the recall of an approximate search, the error of a
             grid, and sums over all pairs of many points that are exact, O(n²) at each step.
-        places_new_: whether ``transform`` can optimise new points: p was made from the features that the map has.
+        places_new_: whether ``transform`` can optimise new points: p was made from the features that the map has,
+            without walks and without being symmetrised.
         mapper_: the trained module.
         prototypes_: ``[n_classes, n_components]``, for ``"data-label"``.
         classes_: the labels in the order of the prototypes, for the columns made from labels.
@@ -227,6 +229,10 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         elif weights is not None:
             rows = with_weights(rows, weights).symmetrize()
         if isinstance(mapper, icon_nn.Lookup) and isinstance(self.init, str) and self.init == "spectral":
+            if labelled:
+                raise ValueError(
+                    "init: got 'spectral' for pairs of data and labels, expected 'pca', 'random' or an array"
+                )
             mapper.weight.data.copy_(spectral(rows, self.n_components, seed, self._width(loss)))
         if self.batch_size is None:
             loss, rows = self._for_all_steps(loss, model, inputs, rows)
@@ -244,9 +250,11 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         if isinstance(model, nn.Sequential) and model is not mapper:
             self.prototypes_ = model[-1].weight.detach().cpu().numpy()  # type: ignore[operator]
         self.notes_ = [*rows.notes, *self._of_sums(loss, n)]
-        # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps.
+        # A p of counts, of other distances or of the caller's own cannot be made of the features that the lookup keeps,
+        # and one of walks, or of both directions, not of new points beside the known ones.
         from_features = affinity is None and loss.p.made_from == "features" and not sp.issparse(X)
-        self.places_new_ = from_features and not base.is_pairwise(self.hyper)
+        of_one_set = any(isinstance(operation, (Walks, Symmetrize)) for operation in loss.p.operations)
+        self.places_new_ = from_features and not base.is_pairwise(self.hyper) and not of_one_set
         # As it was before any step, of these arguments, which may be set to others before new points come.
         self._loss_ = self._loss(n, False) if self.places_new_ else None
         self.mapper_ = mapper

@@ -117,6 +117,8 @@ def test_a_spectral_start_is_that_of_the_graph(digits: Digits) -> None:
     assert trustworthiness(x, first[0], n_neighbors=10) > 0.8
     with pytest.raises(ValueError, match=r"^init: got 'spectral' for 3 points, expected more than 3"):
         icon.Embedding(init="spectral", perplexity=1).fit(x[:3])
+    with pytest.raises(ValueError, match=r"^init: got 'spectral' for pairs of data and labels, expected"):
+        icon.Embedding(column="data-label", init="spectral").fit(x, digits[1])
 
 
 def test_it_stops_where_the_gradient_is_short(digits: Digits) -> None:
@@ -192,6 +194,13 @@ def test_without_features_new_points_are_interpolated(digits: Digits) -> None:
     assert np.array_equal(given.transform(x[80:]), given.transform(x[80:], optimize=False))
     with sklearn.config_context(transform_output="pandas"):
         assert len(icon.Embedding(max_iter=20, perplexity=5).fit(x[:80]).transform(x[80:])) == len(x) - 80
+
+
+@pytest.mark.parametrize("operation", [{"walks": 2}, {"symmetrize": "union"}], ids=str)
+def test_new_points_of_a_p_of_one_set_are_interpolated(operation: dict[str, Any], digits: Digits) -> None:
+    x = digits[0]
+    model = icon.Embedding(column="knn", n_neighbors=5, hyper=operation, max_iter=5, random_state=0).fit(x[:80])
+    assert np.array_equal(model.transform(x[80:]), model.transform(x[80:], optimize=False))
 
 
 def test_the_recall_of_an_approximate_search_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
