@@ -74,7 +74,8 @@ def side_by_side(estimator: Any, spaces: Sequence[Any], reset: bool = False) -> 
     """What heads see, ``[n, f]``: one space as it is; several centred and each divided by one number, so that the rows
     of all are equally long on average, wide or narrow, and the features together have a root mean square of one.
 
-    Sparse ones are not centred, and the whole is sparse where one is. A fit finds the means and the numbers anew.
+    Those that are sparse in a fit are not centred, and the whole is sparse where one is. A fit finds the means and the
+    numbers anew.
     """
     if len(spaces) == 1:
         return spaces[0]
@@ -97,8 +98,11 @@ def _scales(x: Any) -> tuple[NDArray[np.float64], float]:
 
 
 def _seen(x: Any, mean: NDArray[np.float64], scale: float) -> Any:
-    return x / scale if sp.issparse(x) else ((_array(x) - mean) / scale).astype(np.float32)
+    if sp.issparse(x) and not mean.any():
+        return x / scale
+    return ((_array(x) - mean) / scale).astype(np.float32)
 
 
 def _array(x: Any) -> NDArray[np.float64]:
-    return np.asarray(x.cpu() if isinstance(x, Tensor) else x, dtype=np.float64)
+    dense = x.toarray() if sp.issparse(x) else x.cpu() if isinstance(x, Tensor) else x
+    return np.asarray(dense, dtype=np.float64)

@@ -94,6 +94,14 @@ def test_kinds_of_spaces_and_files(mapper: str, kind: Any, two: Two, tmp_path: P
     assert np.array_equal(fitted.predict([wide, second]), fitted.labels_)
 
 
+@pytest.mark.parametrize(("in_fit", "later"), [(np.asarray, sp.csr_array), (sp.csr_array, np.asarray)])
+def test_new_points_are_seen_as_those_of_the_fit_dense_or_sparse(in_fit: Any, later: Any, two: Two) -> None:
+    wide, narrow, _ = two
+    fitted = Clustering(4, **COMMON | {"max_iter": 5}).fit([wide, in_fit(narrow)])
+    expected = fitted.predict_proba([wide, in_fit(narrow)])
+    np.testing.assert_allclose(fitted.predict_proba([wide, later(narrow)]), expected, atol=1e-5)
+
+
 def test_a_dataset_is_a_space(two: Two) -> None:
     wide, narrow, y = two
     dataset = torch.utils.data.TensorDataset(torch.from_numpy(narrow))
