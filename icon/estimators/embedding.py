@@ -191,7 +191,8 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
         rows = None if self.landmarks is None else self._landmarks(self.landmarks, n, affinity)
         if rows is None:
             return self._fit(X, y, sample_weight, affinity)
-        X = base.features_of(X)
+        X = base.plain(base.features_of(X))
+        X = X.tocsr() if sp.issparse(X) else X  # of which rows can be taken
         if y is not None and self._made_from == "labels":
             classes_of(y, "y", n)
         else:  # p is not made from it

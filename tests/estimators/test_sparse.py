@@ -22,6 +22,12 @@ def documents() -> tuple[sp.csr_array, np.ndarray]:
     return sp.csr_array(np.array([rng.multinomial(40, topics[topic]) for topic in y])), y
 
 
+@pytest.mark.parametrize("kind", [sp.coo_matrix, sp.bsr_array], ids=lambda kind: kind.__name__)
+def test_landmarks_of_any_sparse_form(kind: Any, documents: tuple[sp.csr_array, np.ndarray]) -> None:
+    x, model = documents[0], icon.Embedding(landmarks=40, perplexity=5, max_iter=5, random_state=0)
+    assert np.array_equal(model.fit_transform(kind(x)), model.fit_transform(x))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
