@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from icon import _checks as check
 from icon.cli.output import UNKNOWN, palette, versions
 from icon.estimators.embedding import Embedding
 from icon.labels import Labels
@@ -29,7 +30,10 @@ def write(folder: Path, model: Embedding, labels: Labels | None, told: dict[str,
     report = {**told, "points": list(z.shape), "loss": float(model.loss_), "steps": model.n_iter_}
     report |= {"notes": model.notes_, "versions": versions()}
     if labels is not None and len(labels.names) > 1:
-        report["k-NN accuracy in the map"] = float(knn_probe(z[labels.known], labels.codes[labels.known]))
+        try:
+            report["k-NN accuracy in the map"] = float(knn_probe(z[labels.known], labels.codes[labels.known]))
+        except ValueError as error:  # there are too few labels, which is no reason to lose the map
+            check.warn(f"labels: the report has no k-NN accuracy in the map ({error})")
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if z.shape[1] <= 2:
         flat, name = np.pad(z, ((0, 0), (0, 2 - z.shape[1]))), model.method_name

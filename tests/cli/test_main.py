@@ -165,6 +165,20 @@ def test_embed_writes_a_folder(tmp_path: Path) -> None:
     assert report["arguments"]["perplexity"] == 5
 
 
+def test_a_map_is_kept_where_labels_are_too_few_for_its_score(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20, 3)))
+    np.save(tmp_path / "y.npy", np.arange(20) // 17)
+    files = [str(tmp_path / name) for name in ("x.npy", "y.npy", "map")]
+    done = invoke(
+        ["embed", files[0], "--labels", files[1], "--perplexity", "3", "--iterations", "2", "--out", files[2]]
+    )
+    assert done.exit_code == 0
+    assert (
+        "warning: labels: the report has no k-NN accuracy in the map (folds: got 5, expected at most 3" in done.stderr
+    )
+    assert "k-NN accuracy in the map" not in json.loads((tmp_path / "map" / "report.json").read_text())
+
+
 def test_embed_tells_what_it_will_take_and_refuses_what_memory_cannot_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
