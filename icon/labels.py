@@ -47,6 +47,8 @@ def read_labels(value: Any, name: str = "labels", n: int | None = None, minus_on
         raise ValueError(f"{name}: got an empty vector, expected at least one entry")
     if array.dtype.kind not in "iufbOUS":
         raise TypeError(f"{name}: got dtype {array.dtype}, expected text, integers or truth values")
+    if not array.dtype.isnative:  # pandas wants the byte order of the machine
+        array = array.astype(array.dtype.newbyteorder("="))
     try:
         codes, found = pd.factorize(array)
     except TypeError:

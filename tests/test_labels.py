@@ -33,6 +33,7 @@ from icon.labels import classes_of, keys, read_labels
         (torch.tensor([3, -1, 3]), [0, -1, 0], [3]),
         (np.array(["x", "y", "x"]), [0, 1, 0], ["x", "y"]),
         (np.array([[4], [2]]), [1, 0], [2, 4]),
+        (np.array([4, 2, -1], dtype=">i4"), [1, 0, -1], [2, 4]),
         ([-7, 7, -7], [0, 1, 0], [-7, 7]),
         (["a", 1, None], [0, 1, -1], ["a", 1]),
     ],
