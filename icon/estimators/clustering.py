@@ -344,6 +344,8 @@ class Clustering(ClusterMixin, Saved):  # type: ignore[misc]
 
     def _neighborhood(self) -> Neighborhood:
         given = {each.name: getattr(self, each.name) for each in fields(Neighborhood)}
+        if isinstance(self.n_clusters, np.integer):
+            given["n_clusters"] = int(self.n_clusters)  # one of few bits, as from labels, would overflow
         hyper = self.hyper if isinstance(self.hyper, Mapping) else {}
         given["hyper"] = {name: value for name, value in hyper.items() if name != "metric"}
         given["metric"] = self._metric

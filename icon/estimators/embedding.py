@@ -382,7 +382,7 @@ class Embedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Saved):  # ty
             loss = base.with_lower_perplexity(loss, n)
         perplexity = loss.p.hyper_parameters().get("perplexity")
         if perplexity is not None and getattr(loss.p, "n_neighbors", 0) == "auto" and self._is_large_map(loss, n):
-            kept = min(n - 1, math.ceil(3 * np.max(perplexity)))
+            kept = min(n - 1, math.ceil(3 * float(np.max(perplexity))))
             loss = loss.replace(p=loss.p.replace(n_neighbors=kept))
         return loss
 

@@ -90,7 +90,7 @@ def suggest_n_clusters(
     most = min(30, n) if max_clusters is None else check.count(max_clusters, "max_clusters", 2)
     if most > n:
         raise ValueError(f"max_clusters: got {max_clusters}, expected at most {n}, the number of points")
-    if check.count(n_neighbors, "n_neighbors") >= n:
+    if (n_neighbors := check.count(n_neighbors, "n_neighbors")) >= n:
         raise ValueError(f"n_neighbors: got {n_neighbors}, expected at most {n - 1}, the other points")
     seen = as_dense(model, side_by_side(model, spaces, reset=True), reset=True)
     count = count_clusters(seen, n_neighbors, walks, metric, draw_seed(random_state), most)

@@ -101,8 +101,8 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     from sklearn.neighbors import NearestNeighbors
 
     first, second = (centred_in_unit(points)[0].numpy() for points in _both(x, z))
-    n = len(first)
-    if not check.count(k, "k") < n / 2:
+    n, k = len(first), check.count(k, "k")
+    if not k < n / 2:
         raise ValueError(f"k: got {k}, expected less than half of the {n} points")
     near = NearestNeighbors(n_neighbors=k).fit(second).kneighbors(return_distance=False)
     too_far = 0
@@ -128,8 +128,8 @@ def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     Raises:
         ValueError: another number of rows, or k too large.
     """
-    both = _both(x, z)
-    if check.count(k, "k") >= (n := len(both[0])):
+    both, k = _both(x, z), check.count(k, "k")
+    if k >= (n := len(both[0])):
         raise ValueError(f"k: got {k}, expected less than the number of points, {n}")
     first, second = (KNN(k)(points).to_scipy() for points in both)
     return int(first.multiply(second).nnz) / (n * k)

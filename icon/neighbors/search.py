@@ -62,6 +62,7 @@ def nearest_neighbors(
     Source: Jégou, Douze & Schmid 2011 (inverted files; faiss: arXiv 2401.08281); Dong, Moses & Li 2011 (NN-descent).
     """
     check.choice(search, "search", SEARCHES)
+    k = check.count(k, "n_neighbors")
     metric = distances.metric_of(metric, without=("dot",))
     if callable(metric) or distances.needed(x, metric):
         return _by_distances(distances.prepared(x, "features", metric), k, search, metric, seed)
@@ -123,7 +124,7 @@ def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: i
 def _points(x: Any, k: int) -> int:
     """How many there are; more than k."""
     n = int(x.shape[0])
-    if check.count(k, "n_neighbors") >= n:
+    if k >= n:
         raise ValueError(f"n_neighbors: got {k}, expected less than the number of points, {n}")
     return n
 

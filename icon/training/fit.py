@@ -232,7 +232,7 @@ def _work(mapper: nn.Module, inputs: Any, batch_size: int | None) -> int:
         return 0
     from torch.utils.flop_counter import FlopCounterMode
 
-    points, tried = batch_size or len(inputs), min(2, len(inputs))
+    points, tried = int(batch_size or len(inputs)), min(2, len(inputs))
     was_training = mapper.training
     # What a module draws here is no part of the run.
     with settled(), seeded(0, inputs.device), torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -153,6 +153,14 @@ def test_walks_and_debias_on_a_graph(blobs: Data) -> None:
     assert 0 < fitted.score(x, graph) < np.log(4)
 
 
+@pytest.mark.parametrize("few_bits", [{"n_clusters": np.uint8(4)}, {"batch_size": np.int8(60)}], ids=str)
+def test_numbers_of_few_bits_do_not_overflow(few_bits: dict[str, Any], blobs: Data) -> None:
+    x = np.tile(blobs[0], (2, 1))
+    settings = {"n_clusters": 4, "init": "random", "mapper": "lookup", "max_iter": 2, "random_state": 0} | few_bits
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
+    assert np.array_equal(Clustering(**settings).fit_predict(x), Clustering(**plain).fit_predict(x))
+
+
 def test_a_score_needs_a_positive(blobs: Data) -> None:
     x = blobs[0][:6]
     fitted = Clustering(2, "pairs", n_init=1, init="random", max_iter=2, random_state=0).fit(x, [0, 0, 1, 1, 2, 2])

@@ -57,6 +57,12 @@ def test_trustworthiness_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         metrics.trustworthiness(x, z[1:])
 
 
+@pytest.mark.parametrize("measure", [metrics.trustworthiness, metrics.neighborhood_preservation])
+def test_a_number_of_few_bits_does_not_overflow(measure: Callable[..., float]) -> None:
+    x, z = RNG.normal(size=(300, 3)), RNG.normal(size=(300, 2))
+    assert measure(x, z, np.uint8(90)) == measure(x, z, 90)
+
+
 def test_neighbourhoods() -> None:
     assert metrics.trustworthiness(POINTS, POINTS) == pytest.approx(1)
     assert [metrics.neighborhood_preservation(POINTS, 2 * POINTS + 1, k) for k in range(1, 60)] == [1.0] * 59

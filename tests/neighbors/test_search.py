@@ -120,7 +120,7 @@ def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch
     found = nearest_neighbors(x, 3, "approximate")
     assert (found.indices // 5 == np.arange(200)[:, None] // 5).mean() > 0.9
     assert (found.indices != np.arange(200)[:, None]).all()
-    tiny = nearest_neighbors(blobs(6), 5, "approximate")
+    tiny = nearest_neighbors(blobs(6), np.int64(5), "approximate")
     assert tiny.recall == 1
     assert (np.sort(tiny.indices) == np.sort(nearest_neighbors(blobs(6), 5).indices)).all()
 
