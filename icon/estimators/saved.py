@@ -104,8 +104,6 @@ def load_estimator(kind: type[Any], config: Mapping[str, Any], tensors: Mapping[
         {name.removeprefix(group): decoded(value) for name, value in stored.items() if name.startswith(group)}
         for group in ("params.", "fitted.")
     )
-    if isinstance(params.get("init"), list):
-        params["init"] = tuple(params["init"])
     estimator = kind(**params)
     fitted = {"restarts_" if name == "starts_" else name: value for name, value in fitted.items()}
     clusters = hasattr(estimator, "n_clusters")

@@ -55,8 +55,10 @@ def test_lists_and_names_come_back_as_they_were(tmp_path: Path) -> None:
     assert again.notes_ == []
     assert again.feature_names_in_.tolist() == list(frame.columns)
     assert again.feature_names_in_.dtype == object
-    icon.Clustering(2, n_init=1, max_iter=3, random_state=0).fit([x, x[:, :9]]).save(tmp_path / "clusters")
+    model = icon.Clustering(2, n_init=1, init=["random"], max_iter=3, random_state=0)
+    model.fit([x, x[:, :9]]).save(tmp_path / "clusters")
     assert icon.load(tmp_path / "clusters").metric_ == ["sqeuclidean", "sqeuclidean"]
+    assert icon.load(tmp_path / "clusters").init == ["random"]
 
 
 def test_a_map_that_begins_with_a_frame_and_a_seed_of_numpy_are_kept(tmp_path: Path) -> None:
