@@ -36,10 +36,11 @@ class Features:
 
 def chosen(names: list[str], options: TableOptions) -> tuple[list[int], int | None]:
     """Positions of the features, and of the id."""
-    ids = positions(names, options.id, "id") if options.id else []
-    if len(ids) > 1:
-        raise ValueError(f"id: got {options.id}, which names {len(ids)} columns, expected one (--id)")
-    used = positions(names, options.columns, "columns") if options.columns else list(range(len(names)))
+    ids = [] if options.id is None else positions(names, options.id, "id")
+    if options.id is not None and len(ids) != 1:
+        given = options.id or "an empty text"
+        raise ValueError(f"id: got {given}, which names {len(ids)} columns, expected one (--id)")
+    used = list(range(len(names))) if options.columns is None else positions(names, options.columns, "columns")
     gone = {*(positions(names, options.drop, "drop") if options.drop else []), *ids}
     if not (used := [j for j in used if j not in gone]):
         raise ValueError("columns: got a choice that leaves no column, expected at least one (--columns, --drop, --id)")

@@ -194,6 +194,8 @@ def test_columns(options: dict[str, str], expected: list[list[float]], tmp_path:
         ({"columns": "z"}, r"^columns: got 'z', expected names \(a, b\) or positions below 2 \(--columns\)"),
         ({"drop": "9"}, "^drop: got '9'"),
         ({"id": "a,b"}, "^id: got a,b, which names 2 columns"),
+        ({"id": ""}, "^id: got an empty text, which names 0 columns"),
+        ({"columns": ""}, "^columns: got a choice that leaves no column"),
         ({"drop": "a,b"}, "^columns: got a choice that leaves no column"),
         ({"columns": "b"}, "^features: got text in column b"),
         ({"sep": "ab"}, "^sep: got 'ab'"),
