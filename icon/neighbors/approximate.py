@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from icon._scales import unit_rows
 from icon.neighbors import blocks
-from icon.neighbors.blocks import Array, centre_and_scale, parts
+from icon.neighbors.blocks import Array, parts
 
 ENOUGH = 0.95  # the recall that ends the search for more
 TAUGHT = 2**16  # points at most by which lists are formed
@@ -31,12 +31,11 @@ def approximate_library() -> str:
     raise ImportError("search: got 'approximate', expected faiss or pynndescent: pip install 'icon-loss[neighbors]'")
 
 
-def reader(features: Array, metric: str) -> Transform:
+def reader(mean: Array, metric: str) -> Transform:
     """How a block of rows becomes float32: centred for distances (rounding stays small), normalised for cosine."""
-    mean = centre_and_scale(features, torch.device("cpu"))[0].numpy()
     if metric == "cosine":
-        return lambda rows: unit_rows(torch.from_numpy(np.array(rows, dtype=np.float64))).float().numpy()
-    return lambda rows: (np.asarray(rows, dtype=np.float64) - mean).astype(np.float32)
+        return lambda rows: unit_rows(torch.from_numpy(np.array(rows, np.float64, order="C"))).float().numpy()
+    return lambda rows: (np.asarray(rows, dtype=np.float64) - mean).astype(np.float32, order="C")
 
 
 def by_faiss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from icon import distances
 from icon._threads import paying
 from icon.neighbors import blocks
 from icon.neighbors.approximate import approximate_library, by_faiss, by_nn_descent, reader
-from icon.neighbors.blocks import Array, parts
+from icon.neighbors.blocks import Array, centre_and_scale, parts
 from icon.neighbors.exact import distances_to, exact_neighbors, exact_rows
 
 EXACT_UP_TO = 50_000  # points that the automatic choice searches exactly
@@ -82,7 +83,12 @@ def nearest_neighbors(
 def _approximate(where: Any, features: Array, k: int, metric: str, seed: int) -> Neighbors:
     """The neighbours of an approximate search, and its recall."""
     n = len(features)
-    read = reader(features, metric)
+    centre, scale = centre_and_scale(features, torch.device("cpu"))
+    unit = math.ldexp(1.0, math.frexp(float(scale) / 2)[1] - 1)
+    if metric != "cosine" and not 2.0**-50 <= unit <= 2.0**50:  # such numbers are taken into memory, to be divided
+        where = features = np.asarray(features, dtype=np.float64) / unit
+        centre = centre / unit
+    read = reader(centre.numpy(), metric)
     library = approximate_library()
     sample = _sample(n, seed)
     truth = exact_rows(where, sample, k, metric)

@@ -112,6 +112,16 @@ def test_the_order_of_an_approximate_search_changes_nothing(monkeypatch: pytest.
     assert (nearest_neighbors(x, 9, "approximate").indices == whole).all()
 
 
+@pytest.mark.parametrize("factor", [1e-200, 1e30, 1e200])
+def test_an_approximate_search_minds_neither_units_nor_order(factor: float) -> None:
+    pytest.importorskip("faiss")
+    x = blobs(300)
+    expected = nearest_neighbors(x, 5).indices
+    found = nearest_neighbors(np.asfortranarray(factor * x), 5, "approximate")
+    assert found.recall == pytest.approx((found.indices == expected).mean(), abs=0.01)
+    assert found.recall > 0.9
+
+
 @pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
 def test_duplicates_and_few_points(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(library)
