@@ -43,9 +43,9 @@ def centre_and_scale(x: Tensor | Array, device: torch.device) -> tuple[Tensor, T
         total.append(rows.sum(dim=0))
         largest.append(rows.abs().amax())
         if not bool(torch.isfinite(total[-1]).all()):
-            bad = (~torch.isfinite(rows)).any(dim=1).nonzero().flatten() + part.start
-            raise ValueError(
-                f"features: got NaN or infinity in rows {check.some(bad.tolist())}, expected finite numbers"
-            )
+            bad = ((~torch.isfinite(rows)).any(dim=1).nonzero().flatten() + part.start).tolist()
+            if not bad:
+                raise ValueError(f"features: got numbers up to {largest[-1]:g}, expected sums of them that are finite")
+            raise ValueError(f"features: got NaN or infinity in rows {check.some(bad)}, expected finite numbers")
     scale = torch.stack(largest).amax()
     return torch.stack(total).sum(dim=0) / len(x), torch.where(scale > 0, 2 * scale, 1.0)

@@ -165,6 +165,12 @@ def test_automatic_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         (blobs(5), 5, {}, "n_neighbors: got 5, expected less than the number of points, 5"),
         (blobs(5), 0, {}, "n_neighbors: got 0"),
         (np.full((3, 2), np.nan), 1, {}, "features: got NaN or infinity in rows 0, 1, 2"),
+        (
+            np.full((3, 2), 1.5e308),
+            1,
+            {},
+            r"features: got numbers up to 1.5e\+308, expected sums of them that are finite",
+        ),
         (np.zeros(3), 1, {}, r"features: got shape \(3,\)"),
         (np.zeros((3, 0)), 1, {}, r"features: got shape \(3, 0\)"),
         (blobs(5), 2, {"search": "aproximate"}, "search: got 'aproximate' .did you mean 'approximate'"),
