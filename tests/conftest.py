@@ -5,6 +5,7 @@ With ``ICON_CHECK_SHAPES=1`` the shapes in the signatures of icon are checked at
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -46,6 +47,17 @@ settings.register_profile(
 settings.load_profile("icon")
 torch.set_num_threads(1)
 threadpool_limits(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """What is collected stays until the end, so that the garbage collector need not look at it again and again."""
+    gc.disable()
+    collected = yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
