@@ -16,6 +16,7 @@ from icon.core.evaluators.nodes import Nodes, Pairs
 from icon.core.evaluators.spacing import SAMPLE, SPARSE
 from icon.p.rows import Rows
 from tests.cases import Largest
+from tests.combinations import few_are_fast
 
 N = 1500
 
@@ -87,20 +88,17 @@ def off_by(score: str, where: str, normalization: str, debias: float, tolerance:
     assert grid.error is None or max(grid.error[:2]) <= tolerance
 
 
-@pytest.mark.parametrize("where", MAPS)
-@pytest.mark.parametrize("score", list(SCORES))
+@pytest.mark.parametrize(("score", "where"), few_are_fast(list(SCORES), MAPS))
 def test_row_form(score: str, where: str) -> None:
     off_by(score, where, "row", 0.0, 1e-3)
 
 
-@pytest.mark.parametrize("where", MAPS)
-@pytest.mark.parametrize("score", list(SCORES))
+@pytest.mark.parametrize(("score", "where"), few_are_fast(list(SCORES), MAPS))
 def test_joint_form(score: str, where: str) -> None:
     off_by(score, where, "joint", 0.0, 1e-3)
 
 
-@pytest.mark.parametrize("normalization", ["row", "joint"])
-@pytest.mark.parametrize("score", list(SCORES))
+@pytest.mark.parametrize(("score", "normalization"), few_are_fast(list(SCORES), ["row", "joint"]))
 def test_debiased(score: str, normalization: str) -> None:
     off_by(score, "clusters", normalization, 0.3, 1e-3)
 
@@ -117,9 +115,10 @@ def test_five_thousand_points(score: str, where: str) -> None:
     off_by(score, where, "row", 0.0, 1e-3, n=5000)
 
 
-@pytest.mark.parametrize("where", MAPS)
-@pytest.mark.parametrize("score", ["Student-t", "exponent and scale", "Gaussian", "a user's own"])
-@pytest.mark.parametrize("debias", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("debias", "score", "where"),
+    few_are_fast([0.0, 0.2], ["Student-t", "exponent and scale", "Gaussian", "a user's own"], MAPS),
+)
 def test_points_against_others(score: str, where: str, debias: float) -> None:
     """Anchors and candidates are two sets, both of which have a gradient, or the anchors alone."""
     torch.manual_seed(2)
@@ -150,11 +149,15 @@ def of_classes() -> tuple[icon.p.Distribution, Rows]:
 
 
 @pytest.mark.filterwarnings("ignore:target. got 30 of")
-@pytest.mark.parametrize("where", MAPS)
-@pytest.mark.parametrize("score", ["Student-t", "light tails", "Gaussian", "a user's own"])
-@pytest.mark.parametrize(("normalization", "debias"), [("row", 0.0), ("joint", 0.0), ("row", 0.2)])
-def test_classes(score: str, where: str, normalization: str, debias: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("form", "score", "where"),
+    few_are_fast(
+        [("row", 0.0), ("joint", 0.0), ("row", 0.2)], ["Student-t", "light tails", "Gaussian", "a user's own"], MAPS
+    ),
+)
+def test_classes(form: tuple[str, float], score: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The members of a class are not listed: their scores are sums on a grid of their own."""
+    normalization, debias = form
     p, rows = of_classes()
     rows = rows.debias(debias) if debias else rows.symmetrized if normalization == "joint" else rows
     exact = icon.Loss(p, copy.deepcopy(SCORES[score]), normalization=normalization, evaluator="autograd")
