@@ -26,16 +26,38 @@ LIMITS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(che
 #: How each method compares with its authors' own program, where they published one.
 PROGRAMS: dict[str, Any] = {s: module_of(s).PROGRAM for s in SLUGS if hasattr(module_of(s), "PROGRAM")}  # type: ignore
 BOUNDS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Bound)]
+MINIMISERS = [(slug, k) for slug, checks in CHECKS.items() for k, c in enumerate(checks) if isinstance(c, Minimiser)]
+#: Whose reference goes through the pairs one by one, or through twenty thousand rounds.
+LONG = {
+    "average-margin-clip", "average-margin-supcon", "doubly-tsne", "dual-tsne", "sne-graph", "supervised-clustering",
+    "swav", "t-clip", "t-kmeans", "t-supcon", "triplet-clip", "triplet-supcon",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-def test_every_method_is_verified(slug: str) -> None:
-    results = [result for check in CHECKS[slug] for result in check.run(sample(0))]
-    assert results
-    failed = [
+def slow(cases: list[Any], long: set[str]) -> list[Any]:
+    """The cases, each a slug or a slug and more, of which those of the long slugs are marked as slow."""
+    each = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*case, marks=[pytest.mark.slow] if case[0] in long else []) for case in each]
+
+
+def failed(results: list[Any]) -> list[str]:
+    return [
         f"{r['name']}: {r['measured']} (tolerance {r['tolerance']}) {r['note']}" for r in results if not r["passed"]
     ]
-    assert not failed
+
+
+@pytest.mark.parametrize("slug", slow(SLUGS, LONG - {"t-supcon", "triplet-clip"}))
+def test_every_method_is_verified(slug: str) -> None:
+    results = [result for c in CHECKS[slug] if not isinstance(c, Minimiser) for result in c.run(sample(0))]
+    assert results
+    assert not failed(results)
+
+
+@pytest.mark.parametrize(("slug", "k"), slow(MINIMISERS, {"ncut", "kmeans"}))
+def test_every_minimum_is_found(slug: str, k: int) -> None:
+    results = CHECKS[slug][k].run(sample(0))
+    assert results
+    assert not failed(results)
 
 
 def test_every_method_has_a_check_of_its_own() -> None:
@@ -62,7 +84,7 @@ def test_a_program_off_by_a_millionth_fails(slug: str) -> None:
     assert not any(result["passed"] for result in off.run(sample(0)))
 
 
-@pytest.mark.parametrize(("slug", "k"), EXACTS)
+@pytest.mark.parametrize(("slug", "k"), slow(EXACTS, LONG))
 def test_a_reference_off_by_a_millionth_fails(slug: str, k: int) -> None:
     check = CHECKS[slug][k]
     assert isinstance(check, Exact)
@@ -72,7 +94,10 @@ def test_a_reference_off_by_a_millionth_fails(slug: str, k: int) -> None:
     assert not derivative["passed"]
 
 
-@pytest.mark.parametrize(("slug", "k"), [(s, k) for s, k in EXACTS if CHECKS[s][k].gradient is not None])  # type: ignore
+@pytest.mark.parametrize(
+    ("slug", "k"),
+    slow([(s, k) for s, k in EXACTS if CHECKS[s][k].gradient is not None], LONG),  # type: ignore[union-attr]
+)
 def test_a_gradient_off_by_a_millionth_fails(slug: str, k: int) -> None:
     check = CHECKS[slug][k]
     assert isinstance(check, Exact)
@@ -105,7 +130,7 @@ def test_nan_fails() -> None:
     assert not result["passed"]
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", slow(SLUGS, {"swav"}))
 def test_references_use_nothing_of_icon(slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every reference computes while the engine refuses to."""
 
