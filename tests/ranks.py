@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -17,12 +18,16 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 ROOT = Path(__file__).parents[1]
+#: Ranks are forked from one process that has imported what takes long, where a fork is safe.
+START = "forkserver" if sys.platform == "linux" else "spawn"
+IMPORTED = ["icon", "icon.estimators", "torch._dynamo", "tests.cases"]
 
 
 def run(work: Callable[..., Any], world: int, *arguments: Any) -> list[Any]:
     """What ``work(rank, *arguments)`` gives on each rank; an error of one of them is raised here."""
+    multiprocessing.set_forkserver_preload(IMPORTED)
     with tempfile.TemporaryDirectory() as folder:
-        mp.start_processes(_rank, (world, folder, work, arguments), nprocs=world, start_method="spawn")
+        mp.start_processes(_rank, (world, folder, work, arguments), nprocs=world, start_method=START)
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(world)]
 
 

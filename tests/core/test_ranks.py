@@ -18,7 +18,8 @@ import icon
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
 from tests.ranks import assert_told, run
 
-CUTS = {1: [[0, N]], 2: [[0, 6, N], [0, 4, N], [0, N, N]], 4: [[0, 3, 6, 9, N], [0, 2, 2, 8, N]]}
+#: Where the points of each rank begin and end, alike and not, or without any.
+CUTS = [[0, N], [0, 6, N], [0, 4, N], [0, N, N], [0, 3, 6, 9, N], [0, 2, 2, 8, N]]
 FORMS = [
     (row, column, debias, options)
     for row in ("gaussian", "student-t", "clusters")
@@ -68,16 +69,15 @@ def off_by(loss: icon.Loss, together: icon.Loss, input: Any, target: Any, cut: l
 OF_ALL = {"kmeans", "temi"}
 
 
-def every_method(rank: int, cuts: list[list[int]]) -> dict[str, float]:
+def every_method(rank: int, cut: list[int]) -> dict[str, float]:
     found = {}
     for slug in METHODS:
         for exchange in ("gather",) if slug in OF_ALL else ("gather", "ring"):
             loss = icon.method(slug, **hyper_of(slug)).double().eval()
             together = icon.method(slug, **hyper_of(slug), group="world", exchange=exchange).double().eval()
             together.load_state_dict(loss.state_dict())
-            for cut in cuts:
-                input, target, _ = inputs(loss.column or "")
-                found[f"{slug} {exchange} {cut}"] = off_by(loss, together, input, target, cut)
+            input, target, _ = inputs(loss.column or "")
+            found[f"{slug} {exchange}"] = off_by(loss, together, input, target, cut)
     return found
 
 
@@ -93,10 +93,12 @@ def every_form(rank: int, cut: list[int]) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("world", [2, *(pytest.param(world, marks=pytest.mark.slow) for world in (1, 4))])
-def test_every_method(world: int) -> None:
-    for found in run(every_method, world, CUTS[world]):
-        assert len(found) == (2 * len(METHODS) - len(OF_ALL)) * len(CUTS[world])
+@pytest.mark.parametrize(
+    "cut", [pytest.param(cut, id=str(cut), marks=[] if cut == [0, 4, N] else [pytest.mark.slow]) for cut in CUTS]
+)
+def test_every_method(cut: list[int]) -> None:
+    for found in run(every_method, len(cut) - 1, cut):
+        assert len(found) == 2 * len(METHODS) - len(OF_ALL)
         assert {name: error for name, error in found.items() if not error < 1e-10} == {}
 
 
