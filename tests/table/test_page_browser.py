@@ -11,6 +11,7 @@ import torch
 
 from table import run
 from table.page import palette
+from tests.combinations import few_are_fast
 from tests.tables import COLUMNS, HOSTILE, ROWS, make_table, study
 
 # Keys as WebDriver spells them, so that this file can be read in without selenium.
@@ -233,7 +234,7 @@ def test_cell_details(visit: Open) -> None:
     assert not find_all(absent, ".pass")
 
 
-@pytest.mark.parametrize("place", ["#simclr", "#gaussian/pairs"])
+@pytest.mark.parametrize("place", ["#simclr", pytest.param("#gaussian/pairs", marks=pytest.mark.slow)])
 def test_the_picture_comes_first(visit: Open, place: str) -> None:
     driver = visit(place)
     assert opened(driver) == ["gaussian/pairs"]
@@ -251,6 +252,7 @@ def test_deep_link_to_nowhere(visit: Open) -> None:
     assert opened(visit("#nowhere")) == []
 
 
+@pytest.mark.slow
 def test_closing_clears_the_address(visit: Open) -> None:
     driver = visit("#simclr")
     press(driver, ESCAPE)
@@ -259,6 +261,7 @@ def test_closing_clears_the_address(visit: Open) -> None:
     assert "#" not in driver.current_url
 
 
+@pytest.mark.slow
 def test_back_closes(visit: Open) -> None:
     driver = visit()
     find(driver, "[data-opens='student-t/knn']").click()
@@ -291,6 +294,7 @@ def test_zoom_and_hover(visit: Open) -> None:
     assert not point.is_displayed()
 
 
+@pytest.mark.slow
 def test_mouse(visit: Open) -> None:
     from selenium.webdriver import ActionChains
 
@@ -312,6 +316,7 @@ def test_mouse(visit: Open) -> None:
     assert driver.execute_script(where, 7) == pytest.approx([x + 40, y - 25], abs=2)
 
 
+@pytest.mark.slow
 def test_pinch(visit: Open) -> None:
     driver = visit("#student-t/knn", width=420)
     opened(driver)
@@ -332,7 +337,7 @@ def test_pinch(visit: Open) -> None:
     assert driver.execute_script(scale) == pytest.approx(4, rel=0.1)
 
 
-@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+@pytest.mark.parametrize("motion", ["no-preference", pytest.param("reduce", marks=pytest.mark.slow)])
 def test_knobs(driver: Any, visit: Open, motion: str) -> None:
     visit("#student-t/knn")
     driver.execute_cdp_cmd(
@@ -352,6 +357,7 @@ def test_knobs(driver: Any, visit: Open, motion: str) -> None:
     assert find(shown, ".seen").is_displayed()
 
 
+@pytest.mark.slow
 def test_clusters_can_be_coloured_by_label(visit: Open) -> None:
     driver = visit("#clusters/graph")
     shown = side(driver, "clusters/graph")
@@ -381,6 +387,7 @@ def test_compare(visit: Open) -> None:
     assert "#" not in driver.current_url
 
 
+@pytest.mark.slow
 def test_copy_button(visit: Open) -> None:
     driver = visit("#simclr")
     button = find(driver, "[id='method/simclr'] .copy")
@@ -392,32 +399,35 @@ def test_copy_button(visit: Open) -> None:
 # Compose -------------------------------------------------------------------------------------------------------------
 
 
+COMPOSED = [
+    ("", 'icon.loss("gaussian", "gaussian")', ["Loss", "p", "q"]),
+    (
+        "#compose&row=student-t&column=knn&symmetrize=union&walks=3&debias=0.1&normalization=joint&divergence=js",
+        'icon.loss( "student-t", "knn", symmetrize="union", walks=3, debias=0.1, normalization="joint", '
+        'divergence="js", )',
+        ["Loss", "p", "Symmetrised", "Walks, K = 3", "Debiased, α = 0.1", "Joint p", "q", "Joint q"],
+    ),
+    ("#compose&row=clusters&column=graph&walks=2", 'icon.loss("clusters", "graph", walks=2)',
+     ["Loss", "p", "Walks, K = 2", "q"]),
+    ("#compose&row=clusters&column=cross-modal&normalization=joint",
+     'icon.loss("clusters", "cross-modal", normalization="joint")', ["Loss", "p", "Joint p", "q", "Joint q"]),
+    # What cannot be combined is taken back.
+    ("#compose&row=gaussian-wide&column=classes&divergence=tv&normalization=joint&debias=0.2",
+     'icon.loss("gaussian-wide", "classes", debias=0.2)', ["Loss", "p", "Debiased, α = 0.2", "q"]),
+    ("#compose&row=clusters&column=data-label&walks=4&symmetrize=average&divergence=hellinger",
+     'icon.loss("clusters", "data-label", divergence="hellinger")', ["Loss", "p", "q"]),
+    ("#compose&row=gaussian&column=pairs&divergence=reverse-kl",
+     'icon.loss( "gaussian", "pairs", debias=0.1, divergence="reverse-kl", )',
+     ["Loss", "p", "Debiased, α = 0.1", "q"]),
+    ("#compose&row=student-t&column=classes&divergence=alpha&debias=7", 'icon.loss("student-t", "classes", '
+     'divergence="alpha")', ["Loss", "p", "q"]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("place", "call", "parts"),
-    [
-        ("", 'icon.loss("gaussian", "gaussian")', ["Loss", "p", "q"]),
-        (
-            "#compose&row=student-t&column=knn&symmetrize=union&walks=3&debias=0.1&normalization=joint&divergence=js",
-            'icon.loss( "student-t", "knn", symmetrize="union", walks=3, debias=0.1, normalization="joint", '
-            'divergence="js", )',
-            ["Loss", "p", "Symmetrised", "Walks, K = 3", "Debiased, α = 0.1", "Joint p", "q", "Joint q"],
-        ),
-        ("#compose&row=clusters&column=graph&walks=2", 'icon.loss("clusters", "graph", walks=2)',
-         ["Loss", "p", "Walks, K = 2", "q"]),
-        ("#compose&row=clusters&column=cross-modal&normalization=joint",
-         'icon.loss("clusters", "cross-modal", normalization="joint")', ["Loss", "p", "Joint p", "q", "Joint q"]),
-        # What cannot be combined is taken back.
-        ("#compose&row=gaussian-wide&column=classes&divergence=tv&normalization=joint&debias=0.2",
-         'icon.loss("gaussian-wide", "classes", debias=0.2)', ["Loss", "p", "Debiased, α = 0.2", "q"]),
-        ("#compose&row=clusters&column=data-label&walks=4&symmetrize=average&divergence=hellinger",
-         'icon.loss("clusters", "data-label", divergence="hellinger")', ["Loss", "p", "q"]),
-        ("#compose&row=gaussian&column=pairs&divergence=reverse-kl",
-         'icon.loss( "gaussian", "pairs", debias=0.1, divergence="reverse-kl", )',
-         ["Loss", "p", "Debiased, α = 0.1", "q"]),
-        ("#compose&row=student-t&column=classes&divergence=alpha&debias=7", 'icon.loss("student-t", "classes", '
-         'divergence="alpha")', ["Loss", "p", "q"]),
-    ],
-)  # fmt: skip
+    [pytest.param(*case, marks=[] if k in (1, 4) else [pytest.mark.slow]) for k, case in enumerate(COMPOSED)],
+)
 def test_composed_code_runs(
     visit: Open, place: str, call: str, parts: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -454,6 +464,7 @@ def test_compose_is_driven_by_its_form(visit: Open) -> None:
 # The rest of the page ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_link_opens_a_variant(visit: Open) -> None:
     driver = visit("#scan")
     assert opened(driver) == []
@@ -470,7 +481,7 @@ def test_link_opens_a_variant(visit: Open) -> None:
     assert find(driver, "[id='method/scan']").is_displayed()
 
 
-@pytest.mark.parametrize("width", [1400, 420])
+@pytest.mark.parametrize("width", [pytest.param(1400, marks=pytest.mark.slow), 420])
 def test_variants_are_a_list(visit: Open, width: int) -> None:
     driver = visit(width=width)
     summary = find(driver, ".variants summary")
@@ -493,8 +504,8 @@ def test_verification_has_a_column_for_each_kind(visit: Open) -> None:
     assert find(driver, f"[id='{note.get_attribute('href').partition('#')[2]}']").text.startswith("A second term")
 
 
-@pytest.mark.parametrize("width", [1400, 420])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [pytest.param(1400, marks=pytest.mark.slow), 420])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_study(visit: Open, width: int, scheme: str) -> None:
     driver = visit(width=width, scheme=scheme)
     entry = find(driver, ".studies a")
@@ -522,9 +533,10 @@ def test_study(visit: Open, width: int, scheme: str) -> None:
     assert driver.current_url.endswith("/index.html")
 
 
-@pytest.mark.parametrize("width", [1400, 1000, 390])
-@pytest.mark.parametrize("place", ["", "#simclr", "#gaussian-wide/classes&with=clusters/knn"])
-def test_no_horizontal_overflow(visit: Open, width: int, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "width"), few_are_fast(["", "#simclr", "#gaussian-wide/classes&with=clusters/knn"], [1400, 390, 1000])
+)
+def test_no_horizontal_overflow(visit: Open, place: str, width: int) -> None:
     driver = visit(place, width=width)
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     outside = """
@@ -596,6 +608,7 @@ def test_failure_is_obvious(visit: Open) -> None:
     assert "not verified" in find(driver, "[id='method/ncut'] .state").text
 
 
+@pytest.mark.slow
 def test_reduced_motion(driver: Any, visit: Open) -> None:
     visit()
     feature = {"name": "prefers-reduced-motion", "value": "reduce"}
