@@ -37,6 +37,7 @@ def test_the_warning_points_at_the_user(use: Callable[[], Any]) -> None:
     assert [each.filename for each in told if issubclass(each.category, DeprecationWarning)] == [__file__]
 
 
+@pytest.mark.slow
 def test_modules() -> None:
     code = "import icon.codes\nfrom icon.mappers import MLP\n"
     code += "assert icon.codes.sinkhorn is icon.sinkhorn and MLP is icon.nn.MLP"

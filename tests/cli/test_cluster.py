@@ -20,7 +20,8 @@ from tests.cli.run import invoke
 
 X = np.vstack([np.random.default_rng(0).normal(c, 0.1, size=(20, 3)) for c in (0, 3, 6)])
 Y = np.repeat([0, 1, 2], 20)
-QUICK = ["-k", "3", "--knn", "5", "--restarts", "2", "-q"]
+QUICK = ["-k", "3", "--knn", "5", "--restarts", "1", "-q"]
+TWICE = [*QUICK, "--restarts", "2"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_a_folder(form: str, folder: Path) -> None:
     if form == "parquet":
         pytest.importorskip("pyarrow")
     for _ in range(2):  # an earlier result is replaced
-        done = invoke(["cluster", "x.npy", *QUICK, "--labels", "y.npy", "--out", "found", "--format", form])
+        done = invoke(["cluster", "x.npy", *TWICE, "--labels", "y.npy", "--out", "found", "--format", form])
         assert done.exit_code == 0, done.output
     assert sorted(os.listdir("found")) == sorted([f"assignments.{form}", "clusters.png", "report.json"])
     assert sorted(os.listdir()) == ["found", "x.npy", "y.npy"]
@@ -66,8 +67,8 @@ def test_a_folder(form: str, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_scores_only_with_labels_and_labels_change_nothing() -> None:
-    assert invoke(["cluster", "x.npy", *QUICK, "--out", "without"]).exit_code == 0
-    assert invoke(["cluster", "x.npy", *QUICK, "--labels", "y.npy", "--out", "with"]).exit_code == 0
+    assert invoke(["cluster", "x.npy", *TWICE, "--out", "without"]).exit_code == 0
+    assert invoke(["cluster", "x.npy", *TWICE, "--labels", "y.npy", "--out", "with"]).exit_code == 0
     assert Path("with/assignments.csv").read_bytes() == Path("without/assignments.csv").read_bytes()
     diagnostics = json.loads(Path("without/report.json").read_text())["diagnostics"]
     assert "accuracy" not in diagnostics
@@ -255,7 +256,7 @@ def test_the_learned_map(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster_report.planar(X[:, :1], 0)[1].shape == (50, 2)
 
 
-@pytest.mark.parametrize("clusters", [1, 3, 15, 40])
+@pytest.mark.parametrize("clusters", [1, *(pytest.param(clusters, marks=pytest.mark.slow) for clusters in (3, 15)), 40])
 def test_figure_of_any_number_of_clusters(clusters: int, folder: Path) -> None:
     rng = np.random.default_rng(0)
     phi = rng.dirichlet(np.ones(clusters), size=60).astype(np.float32)

@@ -52,6 +52,7 @@ def test_the_table_fits_a_terminal_without_a_broken_word(columns: int) -> None:
     assert len(re.findall("σ → (?:∞|0)", plain)) >= 2
 
 
+@pytest.mark.slow
 def test_no_colour_where_none_is_wanted() -> None:
     printed = in_terminal(["table"], 80, NO_COLOR="1")
     assert not re.search(r"\x1b\[[0-9;]*(3|9)\dm", printed)

@@ -64,10 +64,12 @@ def test_walks_that_end_early_are_left_out_as_they_are_of_p() -> None:
     """A node that no edge leaves: the walks that are drawn follow the average of those that are computed."""
     graph = torch.tensor([[0.0, 2, 1, 0], [1, 0, 1, 1], [1, 0, 0, 3], [0, 0, 0, 0]])
     loss = icon.Loss(icon.p.Graph().walks(3), icon.q.StudentT())
-    pairs, counts = PairSampler.of(loss, graph, Sets(4, 4)), torch.zeros(4, 4)
-    for _ in range(4000):
-        i, j, _ = pairs.draw(4)
-        counts.index_put_((i, j), torch.ones(3), accumulate=True)
+    copies = torch.kron(torch.eye(100), graph)
+    pairs, counts = PairSampler.of(loss, copies, Sets(400, 400)), torch.zeros(4, 4)
+    for _ in range(40):
+        i, j, _ = pairs.draw(400)
+        assert torch.equal(i // 4, j // 4)
+        counts.index_put_((i % 4, j % 4), torch.ones(300), accumulate=True)
     assert counts.sum(dim=1).tolist() == [4000, 4000, 4000, 0]
     assert torch.allclose(counts / 4000, loss.p(graph).to_dense().float(), atol=0.03)
 
