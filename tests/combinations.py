@@ -12,13 +12,15 @@ import pytest
 def few_are_fast(*values: Sequence[Any]) -> list[Any]:
     """All combinations of the values of several arguments, for `pytest.mark.parametrize`; most are marked as slow.
 
-    Those that are not are a diagonal: every value of each argument is among them, and with two arguments beside the one
-    of the most values, every pair of theirs as well.
+    Among the others is every value of the argument that has the most, and every combination of the rest.
     """
-    longest = max(map(len, values))
-    return [
-        pytest.param(*combination, marks=[pytest.mark.slow] if sum(places) % longest else [])
-        for places, combination in zip(
-            itertools.product(*(range(len(each)) for each in values)), itertools.product(*values), strict=True
-        )
-    ]
+    longest = max(range(len(values)), key=lambda k: len(values[k]))
+    rest = [tuple(range(len(each))) for k, each in enumerate(values) if k != longest]
+    number = {places: k for k, places in enumerate(itertools.product(*rest))}
+    period = min(len(values[longest]), len(number))
+    cases = []
+    for places in itertools.product(*(range(len(each)) for each in values)):
+        fast = (number[places[:longest] + places[longest + 1 :]] - places[longest]) % period == 0
+        case = [each[place] for each, place in zip(values, places, strict=True)]
+        cases.append(pytest.param(*case, marks=[] if fast else [pytest.mark.slow]))
+    return cases

@@ -66,6 +66,9 @@ def names_in_mind() -> dict[str, Any]:
     }  # fmt: skip
 
 
+SLOW = {"icon.estimators.advice.advise", "icon.estimators.diagnostics.diagnose"}
+
+
 class Shown(doctest.OutputChecker):
     """What an example shows has to be what it prints; one that shows nothing may print anything."""
 
@@ -86,7 +89,9 @@ def failures(example: doctest.DocTest) -> str:
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.parametrize("name", list(EXAMPLES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXAMPLES]
+)
 def test_example_runs(name: str) -> None:
     assert not failures(EXAMPLES[name])
 

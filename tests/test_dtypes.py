@@ -99,7 +99,9 @@ def value(result: str, x: Any) -> Tensor:
     return torch.as_tensor(RESULTS[result](x)).detach().cpu().double()
 
 
-@pytest.mark.parametrize("result", RESULTS)
+@pytest.mark.parametrize(
+    "result", [pytest.param(r, marks=[pytest.mark.slow] if r in ("a probe", "Embedding") else []) for r in RESULTS]
+)
 @settings(max_examples=30)
 @given(seed=st.integers(0, 100), dtype=st.sampled_from(DTYPES), layout=st.sampled_from([*ARRAYS, *TENSORS, "on disk"]))
 def test_only_the_numbers_count(result: str, seed: int, dtype: str, layout: str, tmp_path: Path) -> None:

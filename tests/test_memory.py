@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import icon
 from tests.cases import ROWS, SPARSE_COLUMNS, normal
+from tests.combinations import few_are_fast
 
 N, D, C, BLOCK, CLASSES = 1500, 8, 6, 50, 10
 EDGES = N * N // CLASSES  # what expanded classes would take
@@ -88,9 +89,7 @@ def bound(m: int) -> int:
     return max(BLOCK * m, N * (D + 4), N * 15)
 
 
-@pytest.mark.parametrize("debias", [0.0, 0.3])
-@pytest.mark.parametrize("column", SPARSE_COLUMNS)
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(("row", "column", "debias"), few_are_fast(ROWS, SPARSE_COLUMNS, [0.0, 0.3]))
 def test_sparse_cells_make_nothing_dense(row: str, column: str, debias: float) -> None:
     loss = icon.loss(row, column, debias=debias, block=BLOCK)
     rows = loss.p(TARGETS[column]()) if debias == 0 or column != "cross-modal" else None
@@ -134,9 +133,17 @@ def test_the_default_block_is_smaller_than_the_whole() -> None:
     assert recorder.largest <= n * n // 10, recorder.by
 
 
-@pytest.mark.parametrize("options", [{}, {"normalization": "joint"}, {"divergence": "js"}, {"reduction": "none"},
-                                     {"normalization": "joint", "divergence": "js"}], ids=str)  # fmt: skip
-@pytest.mark.parametrize("debias", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("options", "debias"),
+    few_are_fast(
+        [
+            {}, {"normalization": "joint"}, {"divergence": "js"}, {"reduction": "none"},
+            {"normalization": "joint", "divergence": "js"},
+        ],
+        [0.0, 0.2],
+    ),
+    ids=str,
+)  # fmt: skip
 def test_classes_are_never_expanded(options: dict[str, Any], debias: float) -> None:
     z, labels = normal(N, 3, grad=True), np.arange(N) % CLASSES
     loss = icon.loss("student-t", "classes", debias=debias, block=BLOCK, **options)
@@ -156,8 +163,7 @@ def test_many_to_many_pairs_are_never_expanded(column: str) -> None:
     assert recorder.largest <= bound(N) < EDGES, recorder.by
 
 
-@pytest.mark.parametrize("column", ["knn", "graph", "classes"])
-@pytest.mark.parametrize("name", ["js", "hellinger"])
+@pytest.mark.parametrize(("name", "column"), few_are_fast(["js", "hellinger"], ["knn", "graph", "classes"]))
 def test_divergences_make_nothing_dense(name: str, column: str) -> None:
     z = normal(N, D, grad=True)
     loss = icon.loss("student-t", column, divergence=name, block=BLOCK)

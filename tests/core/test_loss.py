@@ -18,6 +18,7 @@ from torch import Tensor
 import icon
 from tests import dense
 from tests.cases import COORDINATES, D, N, assert_close, assert_same, coordinate_input, gradients, normal
+from tests.combinations import few_are_fast
 
 pytestmark = pytest.mark.usefixtures("each_evaluator")
 
@@ -81,8 +82,7 @@ def test_rows_of_q_between_two_sets_sum_to_one(name: str, n: int, m: int, seed: 
     assert_close(q.sum(dim=1), np.ones(n), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", LEARNED)
-@pytest.mark.parametrize("divergence", ["kl", "js", "tv", "hellinger", "alpha"])
+@pytest.mark.parametrize(("divergence", "name"), few_are_fast(["kl", "js", "tv", "hellinger", "alpha"], list(LEARNED)))
 @given(n=sizes, seed=seeds, alpha=st.sampled_from([0.0, 0.1, 1.0]))
 def test_divergences_are_not_negative(divergence: str, name: str, n: int, seed: int, alpha: float) -> None:
     p = random_p(n, seed, exclude_self=not with_self(name))
@@ -94,8 +94,9 @@ def test_divergences_are_not_negative(divergence: str, name: str, n: int, seed: 
     assert float(values.max()) <= bounds.get(divergence, np.inf) + 1e-12
 
 
-@pytest.mark.parametrize("name", LEARNED)
-@pytest.mark.parametrize("divergence", ["kl", "reverse-kl", "js", "tv", "hellinger", "alpha"])
+@pytest.mark.parametrize(
+    ("divergence", "name"), few_are_fast(["kl", "reverse-kl", "js", "tv", "hellinger", "alpha"], list(LEARNED))
+)
 def test_divergence_of_a_distribution_from_itself_is_zero(divergence: str, name: str) -> None:
     z = normal(N, D, grad=True)
     exclude = not with_self(name)
@@ -154,7 +155,7 @@ def permuted(case: Any, order: np.ndarray) -> tuple[Any, Any, list[Tensor]]:
 
 
 @pytest.mark.parametrize(("row", "column"), COORDINATES)
-@settings(max_examples=5)
+@settings(max_examples=2)
 @given(seed=seeds)
 def test_permutation_equivariance(row: str, column: str, seed: int) -> None:
     case = coordinate_input(row, column, seed=seed % 3)

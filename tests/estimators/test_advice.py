@@ -79,6 +79,7 @@ def test_the_number_of_clusters_is_found() -> None:
     assert advising._clusters(X, np.arange(80), "auto") == 4
 
 
+@pytest.mark.slow
 def test_seeds_make_it_the_same() -> None:
     first, second = (icon.advise(X, rounds=1, random_state=1).scores.drop(columns="seconds") for _ in range(2))
     assert first.equals(second)

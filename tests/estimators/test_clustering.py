@@ -34,7 +34,7 @@ Data = tuple[np.ndarray, np.ndarray]
 # -- it clusters ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
+@pytest.mark.parametrize("mapper", ["mlp", pytest.param("linear", marks=pytest.mark.slow), "lookup"])
 def test_blobs(mapper: str, blobs: Data) -> None:
     x, y = blobs
     fitted = Clustering(4, mapper=mapper, debias=0.2, n_init=1, max_iter=150, random_state=0).fit(x)

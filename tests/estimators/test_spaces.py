@@ -16,9 +16,11 @@ from torch import nn
 import icon
 from icon.estimators.clustering import Clustering
 from icon.estimators.spaces import side_by_side
+from tests.combinations import few_are_fast
 
 Two = tuple[np.ndarray, np.ndarray, np.ndarray]
 COMMON = {"n_neighbors": 40, "walks": 1, "mapper": "linear", "max_iter": 40, "n_init": 1, "random_state": 0}
+SHORT = COMMON | {"init": "random", "max_iter": 5}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_p_is_the_mean_of_those_of_the_spaces(two: Two) -> None:
     assert fitted.loss_ == pytest.approx(kl, rel=1e-4)
 
 
-@pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
+@pytest.mark.parametrize("mapper", [pytest.param("mlp", marks=pytest.mark.slow), "linear", "lookup"])
 def test_one_space_is_features(mapper: str, two: Two) -> None:
     x = two[0]
     listed, plain = (Clustering(4, **COMMON | {"mapper": mapper}).fit(given) for given in ([x], x))
@@ -68,7 +70,7 @@ def test_one_space_is_features(mapper: str, two: Two) -> None:
 
 def test_rows_in_a_list_are_no_spaces(two: Two) -> None:
     x = two[1][:40]
-    common = COMMON | {"n_neighbors": 5, "max_iter": 5}
+    common = SHORT | {"n_neighbors": 5}
     expected = Clustering(2, **common).fit(x).probabilities_
     for given in (x.tolist(), list(x), tuple(map(tuple, x)), [torch.from_numpy(row) for row in x]):
         assert np.array_equal(Clustering(2, **common).fit(given).probabilities_, expected)
@@ -76,14 +78,17 @@ def test_rows_in_a_list_are_no_spaces(two: Two) -> None:
 
 def test_a_later_fit_on_one_space_forgets_the_others(two: Two) -> None:
     wide, narrow, _ = two
-    model = Clustering(4, **COMMON | {"max_iter": 5}).fit([wide, narrow]).fit(wide)
+    model = Clustering(4, **SHORT).fit([wide, narrow]).fit(wide)
     assert np.array_equal(model.predict(wide), model.labels_)
     assert model.n_features_in_ == 12
 
 
-@pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
-@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, sp.csr_array, pd.DataFrame], ids=lambda kind: kind.__name__)
-def test_kinds_of_spaces_and_files(mapper: str, kind: Any, two: Two, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "mapper"),
+    few_are_fast([np.asarray, torch.tensor, sp.csr_array, pd.DataFrame], ["mlp", "linear", "lookup"]),
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_kinds_of_spaces_and_files(kind: Any, mapper: str, two: Two, tmp_path: Path) -> None:
     wide, narrow, y = two
     second = kind(narrow - 5000) if kind is not pd.DataFrame else pd.DataFrame(narrow, columns=list("abcd"))
     fitted = Clustering(4, **COMMON | {"mapper": mapper}).fit([wide, second])
@@ -123,12 +128,15 @@ def test_heads_see_spaces_of_equal_weight(two: Two) -> None:
 def test_names_of_the_features_are_those_of_the_fit(two: Two) -> None:
     wide, narrow, _ = two
     table = pd.DataFrame(narrow, columns=list("abcd"))
-    model = Clustering(4, **COMMON | {"max_iter": 5}).fit([wide, table])
+    model = Clustering(4, **SHORT).fit([wide, table])
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict([wide, table[list("bacd")]])
 
 
-@pytest.mark.parametrize("column", ["gaussian", "student-t", "classes", "pairs"])
+@pytest.mark.parametrize(
+    "column",
+    [*(pytest.param(column, marks=pytest.mark.slow) for column in ("gaussian", "pairs")), "student-t", "classes"],
+)
 def test_other_columns(column: str, two: Two) -> None:
     wide, narrow, y = two
     settings = COMMON | {"max_iter": 100, "hyper": {"perplexity": 30} if column == "gaussian" else None}
@@ -144,7 +152,7 @@ def test_unknown_labels_follow_their_neighbours_in_both(two: Two) -> None:
     assert (fitted.labels_ == names).mean() > 0.95
 
 
-@pytest.mark.parametrize("batch_size", [None, 64])
+@pytest.mark.parametrize("batch_size", [pytest.param(None, marks=pytest.mark.slow), 64])
 def test_weights_and_batches(batch_size: int | None, two: Two) -> None:
     wide, narrow, y = two
     fitted = Clustering(4, batch_size=batch_size, **COMMON).fit([wide, narrow], sample_weight=np.linspace(1, 2, 200))
@@ -190,7 +198,7 @@ def test_bad_spaces(spaces: Any, error: type[Exception], line: str) -> None:
 
 def test_other_spaces_than_in_the_fit(two: Two) -> None:
     wide, narrow, _ = two
-    model = Clustering(4, **COMMON | {"max_iter": 5}).fit([wide, narrow])
+    model = Clustering(4, **SHORT).fit([wide, narrow])
     for given, line in (
         (wide, "X: got 1 feature space, expected 2 as in fit"),
         ([wide], "X: got 1 feature space, expected 2 as in fit"),
@@ -201,7 +209,7 @@ def test_other_spaces_than_in_the_fit(two: Two) -> None:
             with pytest.raises(ValueError, match=rf"^{line}"):
                 use(given)
     with pytest.raises(ValueError, match=r"^X: got 2 feature spaces, expected 1 as in fit"):
-        Clustering(4, **COMMON | {"max_iter": 5}).fit(wide).predict([wide, narrow])
+        Clustering(4, **SHORT).fit(wide).predict([wide, narrow])
 
 
 def test_spaces_on_disk_are_refused(two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,11 @@ def test_landmarks_of_any_sparse_form(kind: Any, documents: tuple[sp.csr_array, 
 @pytest.mark.parametrize(
     "settings",
     [
-        {}, {"mapper": "linear"}, {"mapper": "lookup"}, {"hyper": {"metric": "cosine"}},
-        {"column": "gaussian", "hyper": {"perplexity": 10}},
-        {"hyper": {"metric": "cityblock"}},
+        {}, pytest.param({"mapper": "linear"}, marks=pytest.mark.slow), {"mapper": "lookup"},
+        pytest.param({"hyper": {"metric": "cosine"}}, marks=pytest.mark.slow),
+        pytest.param({"column": "gaussian", "hyper": {"perplexity": 10}}, marks=pytest.mark.slow),
+        {"mapper": "lookup", "hyper": {"metric": "cityblock"}},
+        pytest.param({"hyper": {"metric": "cityblock"}}, marks=pytest.mark.slow),
     ],
     ids=str,
 )  # fmt: skip

@@ -175,6 +175,7 @@ def test_measures_of_a_run() -> None:
     assert not (made.parts[0] == made.parts[1]).all()
 
 
+@pytest.mark.slow
 def test_ours_is_small_for_separated_groups_of_unequal_sizes() -> None:
     y = np.repeat(np.arange(3), (900, 60, 40))
     x = 8 * np.eye(3, 5)[y] + np.random.default_rng(0).normal(size=(1000, 5))
@@ -183,6 +184,7 @@ def test_ours_is_small_for_separated_groups_of_unequal_sizes() -> None:
     assert balance.problem(BLOBS, 0, balance.Settings()).ours == 1
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     arguments = ["balance", *saved(tmp_path, BLOBS.x, Y)]
     done = command(*arguments, "--seeds", "1", "--out", str(tmp_path))

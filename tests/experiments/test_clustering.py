@@ -157,6 +157,7 @@ def test_runs_repeat_exactly_and_labels_only_score() -> None:
         assert (first == again).all(), name
 
 
+@pytest.mark.slow
 def test_of_several_restarts_the_lowest_loss_is_kept() -> None:
     losses = [comparison.METHODS["SCAN"](DIGITS, 0, protocol.Settings(steps=5, restarts=n)).loss for n in (1, 3)]
     assert losses[0] is not None

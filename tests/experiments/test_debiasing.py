@@ -55,7 +55,13 @@ def test_one_factor_at_most_is_not_as_by_default() -> None:
         tasks(debiasing.EXPERIMENT, [load("digits")], 1, debiasing.Settings())
 
 
-@pytest.mark.parametrize(("factor", "level"), debiasing.SETTINGS.values())
+@pytest.mark.parametrize(
+    ("factor", "level"),
+    [
+        pytest.param(*setting, marks=[pytest.mark.slow] if k % 3 else [])
+        for k, setting in enumerate(debiasing.SETTINGS.values())
+    ],
+)
 def test_a_run_takes_its_factor(factor: str, level: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And α; the data set is cut to ``points``."""
     seen: dict[str, Any] = {}

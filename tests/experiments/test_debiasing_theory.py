@@ -210,7 +210,7 @@ def least_margin(clusters: int, alpha: float, seed: int) -> float | None:
     return float(done.fun) if done.success and np.abs(missed(done.x)).max() < 1e-7 else None
 
 
-@pytest.mark.parametrize("clusters", [2, 3, 4, 5])
+@pytest.mark.parametrize("clusters", [2, 3, *(pytest.param(clusters, marks=pytest.mark.slow) for clusters in (4, 5))])
 def test_a_search_finds_no_ambiguous_optimum_before(clusters: int) -> None:
     for distance, sign in ((-0.01, 1), (0.01, -1)):
         alpha = theory.ambiguous(clusters) + distance
@@ -218,6 +218,7 @@ def test_a_search_finds_no_ambiguous_optimum_before(clusters: int) -> None:
         assert np.sign(min(margins)) == sign
 
 
+@pytest.mark.slow
 def test_training_from_random_starts_separates_up_to_there() -> None:
     """Of those starts that find the loss zero."""
     clusters = 3

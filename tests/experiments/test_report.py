@@ -74,7 +74,14 @@ def test_the_same_runs_give_the_same_files(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in report.write(experiment(), tmp_path, Settings())} == first
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "imagenet"])  # whose features are not here
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "comparison" else [])  # which has the most results
+        for name in EXPERIMENTS
+        if name != "imagenet"  # whose features are not here
+    ],
+)
 def test_published_numbers_are_those_of_the_csv(name: str) -> None:
     found = EXPERIMENTS[name]
     frame = report.results(RESULTS / name, found.settings())

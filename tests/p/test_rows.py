@@ -24,6 +24,7 @@ from icon.training import PairSampler
 from icon.training.fit import fit
 from tests import dense
 from tests.cases import assert_close, assert_same, normal, ring
+from tests.combinations import few_are_fast
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -542,8 +543,10 @@ class OfRows(torch.nn.Module):
         return self.loss(z, self.rows)
 
 
-@pytest.mark.parametrize("normalization", ["row", "joint"])
-@pytest.mark.parametrize("p", [icon.p.Classes(), icon.p.Graph().walks(2), icon.p.Gaussian(perplexity=5)])
+@pytest.mark.parametrize(
+    ("p", "normalization"),
+    few_are_fast([icon.p.Classes(), icon.p.Graph().walks(2), icon.p.Gaussian(perplexity=5)], ["row", "joint"]),
+)
 def test_rows_that_were_exported_serve_training(p: icon.p.Distribution, normalization: str) -> None:
     """Of tensors without numbers, as `torch.export` has them, nothing is kept in the rows."""
     target = {"labels": np.arange(18) % 4, "graph": ring(18)}.get(p.made_from, normal(18, 4))

@@ -116,7 +116,10 @@ def test_nothing_is_cut(table: Table) -> None:
         assert box.y1 <= page.y1, text
 
 
-@pytest.mark.parametrize("more", [["BYOL"], ["BYOL", "N-pair"], ["BYOL", "Debiased Contrastive", "N-pair"]])
+@pytest.mark.parametrize("more", [
+    pytest.param(["BYOL"], marks=pytest.mark.slow), pytest.param(["BYOL", "N-pair"], marks=pytest.mark.slow),
+    ["BYOL", "Debiased Contrastive", "N-pair"],
+])  # fmt: skip
 def test_the_words_of_a_full_cell_stay_apart(table: Table, more: list[str]) -> None:
     own = [method(f"own-{k}", name, "gaussian/pairs", "supervised", 2020) for k, name in enumerate(more)]
     drawn = figure._figure({**table, "variants": own}, {variant["slug"] for variant in own})  # type: ignore[typeddict-item]

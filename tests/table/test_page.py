@@ -91,6 +91,7 @@ def test_page_without_a_gallery_or_studies() -> None:
     assert "Studies" not in markdown.render(table)
 
 
+@pytest.mark.slow
 def test_pages_are_written_beside_the_index(tmp_path: Path) -> None:
     written = run.write(make_table(), tmp_path)
     assert all(path.exists() for path in written)
