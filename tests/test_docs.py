@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 AUTHORS = DOCS / "authors.md"  # its calls, and those of the pages of the methods, have names that a reader supplies
 PAGES = sorted(set(DOCS.rglob("*.md")) - {AUTHORS})
 NEEDS = {"migration": ("lightly", "openTSNE", "pytorch_metric_learning"), "training": ("lightning", "transformers")}
-SLOW = {"bad-input", "choosing", "clustering", "maps", "training"}
+SLOW = {"bad-input", "choosing", "clustering", "maps", "migration", "training"}
 BLOCK = re.compile(r"^```(python|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -218,7 +218,7 @@ def test_a_full_disk_leaves_the_earlier_map(folder: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
-    done = invoke(["embed", "x.npy", "--column", "knn", "--out", "map.csv", "-q"])
+    done = invoke(["embed", "x.npy", "--column", "knn", "--iterations", "50", "--out", "map.csv", "-q"])
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].endswith(
         "got map.csv, expected a place that can be written (No space left on device)"

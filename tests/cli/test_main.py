@@ -130,7 +130,7 @@ def test_cluster(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", Y)
     out = tmp_path / "clusters.csv"
     files = [str(tmp_path / "x.npy"), "--labels", str(tmp_path / "y.npy"), "--out", str(out)]
-    done = invoke(["cluster", *files, "-k", "3", "--knn", "5", "-q"])
+    done = invoke(["cluster", *files, "-k", "3", "--knn", "5", "--restarts", "1", "-q"])
     assert done.exit_code == 0, done.output
     frame = pd.read_csv(out)
     assert list(frame) == ["cluster", "probability"]
@@ -140,7 +140,7 @@ def test_cluster(tmp_path: Path) -> None:
 
 def test_embed_standard_input() -> None:
     text = pd.DataFrame(X, columns=list("abc")).to_csv(index=False)
-    done = invoke(["embed", "-", "--column", "knn", "-q"], input=text)
+    done = invoke(["embed", "-", "--column", "knn", "--iterations", "50", "-q"], input=text)
     assert done.exit_code == 0, done.output
     frame = pd.read_csv(io.StringIO(done.stdout))
     assert list(frame) == ["z0", "z1"]

@@ -36,7 +36,7 @@ def test_it_says_what_it_understood() -> None:
     assert "warning: column sample counts upwards and is used as a feature (--drop sample or --id sample)" in lines
     assert "60 rows × 4 columns, header: yes, labels: 3 classes" in lines
     FRAME[["a", "b", "c"]].to_csv("plain.csv", index=False, header=False)
-    done = invoke(["embed", "plain.csv", "--column", "knn", "-q"])
+    done = invoke(["embed", "plain.csv", "--column", "knn", "--iterations", "50", "-q"])
     assert done.stderr.splitlines() == ["60 rows × 3 columns, header: no"]
     np.save("x.npy", X)
     assert invoke(["cluster", "x.npy", *QUICK]).stderr.splitlines() == ["60 rows × 3 columns"]

@@ -148,16 +148,17 @@ def of_classes() -> tuple[icon.p.Distribution, Rows]:
     return p, p(labels)
 
 
+FORMS = {"row": ("row", 0.0), "joint": ("joint", 0.0), "debiased": ("row", 0.2)}
+
+
 @pytest.mark.filterwarnings("ignore:target. got 30 of")
 @pytest.mark.parametrize(
     ("form", "score", "where"),
-    few_are_fast(
-        [("row", 0.0), ("joint", 0.0), ("row", 0.2)], ["Student-t", "light tails", "Gaussian", "a user's own"], MAPS
-    ),
+    few_are_fast(list(FORMS), ["Student-t", "light tails", "Gaussian", "a user's own"], MAPS),
 )
-def test_classes(form: tuple[str, float], score: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes(form: str, score: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The members of a class are not listed: their scores are sums on a grid of their own."""
-    normalization, debias = form
+    normalization, debias = FORMS[form]
     p, rows = of_classes()
     rows = rows.debias(debias) if debias else rows.symmetrized if normalization == "joint" else rows
     exact = icon.Loss(p, copy.deepcopy(SCORES[score]), normalization=normalization, evaluator="autograd")
