@@ -191,7 +191,9 @@ class Dense(icon.Evaluator):
         return (problem.divergence(p, log_q.exp(), log_q.masked_fill(~inside, 0.0)),)
 
 
-@pytest.mark.parametrize("evaluator", [Dense(), Fused(), pytest.param(Autograd(), marks=pytest.mark.slow)], ids=repr)
+@pytest.mark.parametrize(
+    "evaluator", [Dense(), *(pytest.param(own, marks=pytest.mark.slow) for own in (Fused(), Autograd()))], ids=repr
+)
 def test_evaluators_agree_on_every_cell(evaluator: icon.Evaluator) -> None:
     icon.testing.check_evaluator(evaluator)
 

@@ -161,7 +161,13 @@ def test_compile_the_loss_itself() -> None:
     assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
 
 
-@pytest.mark.parametrize("q", [icon.q.StudentT(), icon.q.Clusters()], ids=["student-t", "clusters"])
+@pytest.mark.parametrize(
+    "q",
+    [
+        pytest.param(icon.q.StudentT(), id="student-t", marks=pytest.mark.slow),
+        pytest.param(icon.q.Clusters(), id="clusters"),
+    ],
+)
 def test_compile_with_rows_that_no_call_has_used(q: icon.q.Kernel) -> None:
     """What a loss keeps of rows, in its precision and on its support, is not made by a graph."""
     torch._dynamo.reset()

@@ -165,10 +165,14 @@ def test_few_points_have_fewer_neighbours() -> None:
 
 @pytest.mark.parametrize("x", [sp.csr_array(THREE), [THREE, THREE[:, :2]], torch.from_numpy(THREE).float()])
 def test_features_of_every_kind(x: object) -> None:
-    assert fitted(x, mapper="linear").n_clusters_ == 3
+    assert fitted(x, mapper="linear", init="random").n_clusters_ == 3
 
 
-@pytest.mark.parametrize("arguments", [{"column": "gaussian"}, {"mapper": "lookup"}, {"hyper": {"metric": "cosine"}}])
+@pytest.mark.parametrize("arguments", [
+    pytest.param({"column": "gaussian"}, marks=pytest.mark.slow), {"mapper": "lookup"},
+    {"mapper": "lookup", "hyper": {"metric": "cosine"}},
+    pytest.param({"hyper": {"metric": "cosine"}}, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_other_columns_mappers_and_metrics(arguments: dict[str, object]) -> None:
     assert fitted(THREE, **arguments).n_clusters_ == 3
 

@@ -27,6 +27,7 @@ import icon
 from icon.estimators.embedding import Embedding
 from icon.estimators.momentum import MomentumGains
 from icon.nn.mappers import CNN, Lookup
+from tests.combinations import few_are_fast
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -49,6 +50,7 @@ SETTINGS = [
     Embedding(max_iter=5, row="gaussian", column="classes", mapper="mlp"),
     Embedding(max_iter=5, row="gaussian-wide", column="identity", mapper="linear"),
     Embedding(max_iter=5, row="gaussian", column="data-label", mapper="linear"),
+    Embedding(max_iter=5, mapper="mlp"),
     Embedding(max_iter=5, column="data-label"),
     Embedding(max_iter=5, column="student-t"),
     Embedding(max_iter=5, column="knn", hyper={"n_neighbors": 2}, mapper="linear"),
@@ -58,9 +60,7 @@ SETTINGS = [
 
 
 @pytest.mark.filterwarnings("ignore:perplexity. lowered:UserWarning")
-@parametrize_with_checks(
-    [Embedding(max_iter=15), Embedding(max_iter=5, mapper="mlp")], expected_failed_checks=lambda _: EXCUSED
-)
+@parametrize_with_checks([Embedding(max_iter=15)], expected_failed_checks=lambda _: EXCUSED)
 def test_scikit_learn_contract(estimator, check) -> None:  # type: ignore[no-untyped-def]
     check(estimator)
 
@@ -205,8 +205,9 @@ LEARNED = ["gaussian", "student-t", "knn", "graph", "classes", "pairs"]
 @pytest.mark.parametrize(
     ("row", "column"),
     [
-        *((row, column) for row in ("gaussian", "student-t", "clusters") for column in LEARNED),
-        *((row, "data-label") for row in ("gaussian", "student-t")),  # prototypes are no cluster logits
+        *few_are_fast(("gaussian", "student-t", "clusters"), LEARNED),
+        ("gaussian", "data-label"),  # prototypes are no cluster logits
+        pytest.param("student-t", "data-label", marks=pytest.mark.slow),
     ],
 )
 def test_every_column_lowers_its_loss(row: str, column: str, digits: Digits) -> None:
