@@ -18,7 +18,7 @@ Data = tuple[np.ndarray, np.ndarray]
 
 def test_the_start_of_the_lowest_loss_is_kept(blobs: Data) -> None:
     x, _ = blobs
-    fitted = Clustering(4, n_init=4, max_iter=15, random_state=1).fit(x)
+    fitted = Clustering(4, n_init=4, max_iter=15, init="random", random_state=1).fit(x)
     assert fitted.losses_.shape == (4,)
     assert len(set(fitted.losses_)) == 4
     assert fitted.loss_ == fitted.losses_.min()

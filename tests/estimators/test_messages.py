@@ -117,7 +117,9 @@ def test_a_warning_is_given_once_per_fit() -> None:
     assert not [each for each in found if "sklearn" in each.filename]
 
 
-@pytest.mark.parametrize("model", [icon.Embedding(mapper="mlp", perplexity=5), icon.Clustering(2, n_init=1)], ids=type)
+@pytest.mark.parametrize(
+    "model", [icon.Embedding(mapper="mlp", perplexity=5), icon.Clustering(2, n_init=1, init="random")], ids=type
+)
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was(model: Any) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
