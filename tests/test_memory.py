@@ -24,6 +24,7 @@ import icon
 from tests.cases import ROWS, SPARSE_COLUMNS, normal
 from tests.combinations import few_are_fast
 
+ROOT = Path(__file__).parents[1]
 N, D, C, BLOCK, CLASSES = 1500, 8, 6, 50, 10
 EDGES = N * N // CLASSES  # what expanded classes would take
 
@@ -122,6 +123,18 @@ def test_soft_labels_of_many_points_make_nothing_dense(overlap: str, monkeypatch
     with recorded() as recorder:
         icon.loss("gaussian", "classes", overlap=overlap, block=BLOCK)(z, y).backward()
     assert recorder.largest <= bound(N), recorder.by
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read as Linux tells it")
+def test_blocks_of_soft_labels_leave_no_holes() -> None:
+    """What the process takes at its peak: tensors that go, one by one, need not leave room that is used again."""
+    script = (
+        "import resource, torch, icon; rows = icon.p.Classes()(torch.rand(30000, 4)); rows.entropy(); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 30000**2 * 8 / 8  # an eighth of the matrix of all pairs
 
 
 def test_the_default_block_is_smaller_than_the_whole() -> None:

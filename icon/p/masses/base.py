@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -81,17 +81,18 @@ class Masses(ABC):
         Args:
             density: ``[n]`` a mass that every one of the ``size`` candidates of a row has beside p (debiasing).
         """
-        like, found = self.presence(), []
-        for start, stop in self.spans():
+        like = self.presence()
+
+        def of_block(start: int, stop: int) -> Tensor:
             masses = self.tile(start, stop, like)
             if density is None:
-                found.append(-x_log_x(masses).sum(dim=1))
-                continue
+                return -x_log_x(masses).sum(dim=1)
             # A candidate without mass of its own still has the density; the excluded self, a stored zero, does not.
             on, each = masses > 0, density[start:stop]
             rest = (size - on.sum(dim=1)) * torch.xlogy(each, each)
-            found.append(-torch.where(on, x_log_x(masses + each[:, None]), 0.0).sum(dim=1) - rest)
-        return torch.cat(found)
+            return -torch.where(on, x_log_x(masses + each[:, None]), 0.0).sum(dim=1) - rest
+
+        return self.by_blocks(of_block)
 
     def presence(self) -> Real[Tensor, " n"]:
         """``[n]`` a number that is above 0 for the anchors with a positive, and 0 for the others."""
@@ -99,8 +100,7 @@ class Masses(ABC):
 
     def average(self, features: Float[Tensor, "m r"]) -> Float[Tensor, "n r"]:
         """``[n, r]`` the mean ``sum_j p_ij f_j`` of features ``[m, r]``."""
-        parts = [self.tile(start, stop, features) @ features for start, stop in self.spans()]
-        return torch.cat(parts)
+        return self.by_blocks(lambda start, stop: self.tile(start, stop, features) @ features)
 
     def averages_cheaply(self, width: int) -> bool:
         """Whether `average` of features ``[m, width]`` takes fewer numbers than there are pairs."""
@@ -229,6 +229,20 @@ class Masses(ABC):
         step = max(1, TILE_ENTRIES // self.m)
         for start in range(0, self.n, step):
             yield start, min(start + step, self.n)
+
+    def by_blocks(self, compute: Callable[[int, int], Tensor]) -> Tensor:
+        """What is computed of the anchors of each of the `spans`, as one tensor of all.
+
+        Small tensors that stay among tiles that go would leave holes, in which no later tile has room.
+        """
+        first, *others = self.spans()
+        part = compute(*first)
+        if not others:
+            return part
+        whole = part.new_empty(self.n, *part.shape[1:])
+        for start, stop in (first, *others):
+            whole[start:stop] = part if start == 0 else compute(start, stop)
+        return whole
 
 
 class Valued(Masses):

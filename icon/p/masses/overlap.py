@@ -53,7 +53,7 @@ class Overlap(OnSupport):
         return self.support.hide_(masses, start, 0.0).to(like)
 
     def sums(self) -> Float[Tensor, " n"]:
-        return torch.cat([self.tile(*span, self.scale).sum(dim=1) for span in self.spans()])
+        return self.by_blocks(lambda start, stop: self.tile(start, stop, self.scale).sum(dim=1))
 
     def presence(self) -> Float[Tensor, " n"]:
         return self.scale

@@ -142,3 +142,16 @@ def test_a_lone_point_costs_0(name: str) -> None:
         value = icon.method(name)(z, torch.ones(1, 3))
     assert value == 0
     assert not torch.autograd.grad(value, z)[0].any()
+
+
+def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, features = torch.tensor(soft()), torch.tensor(soft(1), requires_grad=True)
+    rows = icon.p.Classes()(y)
+    whole = Overlap.of(y, y, rows.support, torch.ones(N, dtype=torch.float64))
+    expected = [rows.masses.sums(), rows.masses.entropy(), rows.masses.average(features)]
+    (gradient,) = torch.autograd.grad(expected[-1].square().sum(), features)
+    monkeypatch.setattr("icon.p.masses.base.TILE_ENTRIES", 3 * N)
+    found = [whole.sums(), whole.entropy(), whole.average(features)]
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-15)
+    (in_blocks,) = torch.autograd.grad(found[-1].square().sum(), features)
+    torch.testing.assert_close(in_blocks, gradient, rtol=1e-14, atol=1e-15)
