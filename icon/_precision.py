@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from icon._threads import Setting
 
@@ -27,32 +28,49 @@ def without_autocast(input: Any) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def full_precision(input: Any) -> Iterator[None]:
+def full_precision(input: Tensor) -> AbstractContextManager[None]:
     """Products of float32 whose factors are not rounded: autocast off, and neither TF32 nor bfloat16."""
-    with float32_products.set(("ieee", "ieee")), without_autocast(input):
+    if is_dynamo_compiling() or (input.is_cpu and _rounds_nothing()):
+        return without_autocast(input)
+    return _full_precision(input)
+
+
+@contextmanager
+def _full_precision(input: Tensor) -> Iterator[None]:
+    with float32_products.set("highest"), without_autocast(input):
         yield
 
 
-#: Torch's older names of how products are rounded, and the newer ones, from version 2.9 on, of CUDA and of the CPU.
-_NAMES = {"highest": ("ieee", "ieee"), "high": ("tf32", "tf32"), "medium": ("tf32", "bf16")}
 _CUDA: Any = torch.backends.cuda
 _CPU: Any = torch.backends.mkldnn
+#: Torch has other names for how products are rounded from version 2.9 on, of each device, and its older one raises once
+#: they are used.
 _HAS_NEW_NAMES = hasattr(_CUDA.matmul, "fp32_precision")
 
 
-def _read() -> tuple[str, ...]:
+def _rounds_nothing() -> bool:
+    """Whether products on the CPU are as exact as their factors, and nobody is about to change that."""
+    return _HAS_NEW_NAMES and not float32_products.open and _CPU.matmul.fp32_precision in ("none", "ieee")
+
+
+def _read() -> tuple[str | None, tuple[str, str] | None]:
+    """The older name, if it is of use, and the newer ones of CUDA and of the CPU."""
     if not _HAS_NEW_NAMES:
-        return _NAMES[torch.get_float32_matmul_precision()]
-    return _CUDA.matmul.fp32_precision, _CPU.matmul.fp32_precision
+        return torch.get_float32_matmul_precision(), None
+    try:
+        old = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        old = None
+    return old, (_CUDA.matmul.fp32_precision, _CPU.matmul.fp32_precision)
 
 
-def _write(names: tuple[str, ...]) -> None:
-    if _HAS_NEW_NAMES:  # the older ones raise once somebody has used these
-        _CUDA.matmul.fp32_precision, _CPU.matmul.fp32_precision = names
-    else:
-        torch.set_float32_matmul_precision(next(old for old, new in _NAMES.items() if new == names))
+def _write(setting: str | tuple[str | None, tuple[str, str] | None]) -> None:
+    """The older name, which sets the newer ones as well; or what was read."""
+    old, new = (setting, None) if isinstance(setting, str) else setting
+    torch.set_float32_matmul_precision(old or "highest")  # what it is until somebody uses it
+    if new is not None:
+        _CUDA.matmul.fp32_precision, _CPU.matmul.fp32_precision = new
 
 
-#: How products of float32 are rounded on CUDA and on the CPU: ``"ieee"`` for not at all, ``"tf32"`` or ``"bf16"``.
+#: How products of float32 are rounded, by the names of `torch.set_float32_matmul_precision`.
 float32_products = Setting(_read, _write)

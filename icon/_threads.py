@@ -83,9 +83,9 @@ class Setting:
         with self.lock:
             if not self.open:
                 self.before = self.read()
+            self.write(value)
             self.open += 1
             stack.append(value)
-            self.write(value)
         try:
             yield
         finally:

@@ -18,7 +18,11 @@ needs_new_names = pytest.mark.skipif(not _precision._HAS_NEW_NAMES, reason="torc
 
 
 def settings() -> tuple[str, ...]:
-    return torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
+    try:
+        old = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        old = "of no use"
+    return old, torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +38,7 @@ WAYS: dict[str, Callable[[], None]] = {
     "nothing": lambda: None,
     "high": lambda: torch.set_float32_matmul_precision("high"),
     "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "of the CPU": lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
     "of a device": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
     "of all": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
 }
@@ -46,7 +51,10 @@ def test_settings_are_restored(way: str) -> None:
     WAYS[way]()
     before = settings()
     with _precision.full_precision(torch.zeros(1)):
-        assert settings() == ("ieee", "ieee")
+        assert settings()[2] in ("ieee", "none")
+    assert settings() == before
+    with _precision.full_precision(torch.empty(1, device="meta")):  # as on a device
+        assert settings() == ("highest", "ieee", "ieee")
     assert settings() == before
     icon.method("simclr", matmul_precision="bfloat16")(normal(8, 3).float(), [0, 0, 1, 1, 2, 2, 3, 3])
     assert settings() == before
@@ -75,6 +83,13 @@ COMPUTED: dict[str, Callable[[Tensor], Any]] = {
     "a queue": nearest_in_a_queue,
     "own negatives": lambda z: icon.nn.own_negatives(z, z.roll(1, 0), z.roll(2, 0)[:, None])[0][0],
 }
+
+
+def test_a_queue_compiles_whole() -> None:
+    queue = icon.training.Queue(8, 3)
+    queue.push(normal(8, 3).float())
+    z = normal(4, 3, seed=1).float()
+    assert torch.equal(torch.compile(queue.nearest, fullgraph=True, backend="eager")(z), queue.nearest(z))
 
 
 @pytest.mark.parametrize("what", COMPUTED)

@@ -85,9 +85,10 @@ def _approximate(where: Any, features: Array, k: int, metric: str, seed: int) ->
     n = len(features)
     centre, scale = centre_and_scale(features, torch.device("cpu"))
     unit = math.ldexp(1.0, math.frexp(float(scale) / 2)[1] - 1)
-    if metric != "cosine" and not 2.0**-50 <= unit <= 2.0**50:  # such numbers are taken into memory, to be divided
-        where = features = np.asarray(features, dtype=np.float64) / unit
-        centre = centre / unit
+    if metric != "cosine" and not 2.0**-50 <= unit <= 2.0**100:  # such numbers are taken into memory, to be divided
+        where = features = np.divide(features, unit, dtype=np.float64)
+        centre, unit = centre / unit, 1.0
+    least = 1e-12 * (1.0 if metric == "cosine" else unit**2)  # of distances
     read = reader(centre.numpy(), metric)
     library = approximate_library()
     sample = _sample(n, seed)
@@ -96,7 +97,7 @@ def _approximate(where: Any, features: Array, k: int, metric: str, seed: int) ->
 
     def recall(indices: NDArray[np.int64]) -> float:
         reached = distances_to(features, sample, indices, metric)
-        return float((reached <= nearby[:, None] * (1 + 1e-6) + 1e-12).mean())
+        return float((reached <= nearby[:, None] * (1 + 1e-6) + least).mean())
 
     if library == "faiss":
         neighbors = by_faiss(features, read, k, metric, seed, recall, sample)

@@ -271,13 +271,13 @@ def has_parts(target: Any, views: int = 2) -> bool:
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     """Note what rows of one set were made from, in case the input turns out to be a pair.
 
-    Labels are copied, as they are within the rows; features and graphs are not kept alive, and with self as a
-    candidate by wish, rows of them are the same for a pair.
+    Labels are copied, as they are within the rows; features and graphs are not kept alive, and where self is a
+    candidate and no walk comes home, rows of them are the same for a pair.
     """
-    if p.made_from == "labels":
+    if p.made_from == "labels" and getattr(target, "ndim", 1) == 1:
         kept = target.clone() if isinstance(target, Tensor) else copy.copy(target)
         object.__setattr__(rows, "_made_from", (p, lambda: kept))
-    elif p.exclude_self is None:
+    elif p.exclude_self is None and (rows.support.exclude_self or (p.made_from == "features" and p.operations)):
         with suppress(TypeError):  # of a number
             object.__setattr__(rows, "_made_from", (p, weakref.ref(target)))
 

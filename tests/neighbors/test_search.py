@@ -112,7 +112,7 @@ def test_the_order_of_an_approximate_search_changes_nothing(monkeypatch: pytest.
     assert (nearest_neighbors(x, 9, "approximate").indices == whole).all()
 
 
-@pytest.mark.parametrize("factor", [1e-200, 1e30, 1e200])
+@pytest.mark.parametrize("factor", [1e-200, 1e-9, 1e30, 1e200])
 def test_an_approximate_search_minds_neither_units_nor_order(factor: float) -> None:
     pytest.importorskip("faiss")
     x = blobs(300)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 import icon
@@ -98,3 +99,13 @@ def test_rows_of_features_with_self_serve_a_pair_without_them() -> None:
     p = icon.p.Gaussian(perplexity=5, exclude_self=False).walks(2)
     loss, pair = icon.Loss(p, icon.q.Gaussian(temperature=0.1)), (normal(N, 5), normal(N, 5, seed=1))
     assert_close(loss(pair, p(X.copy())), loss(pair, X), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("slug", "target"), [("pca", torch.as_tensor(X)), ("deepwalk", sp.csr_array(GRAPH))], ids=["identity", "graph"]
+)
+def test_what_is_the_same_for_a_pair_needs_no_target(slug: str, target: Any) -> None:
+    loss, pair = icon.method(slug), (normal(N, 5), normal(N, 5, seed=1))
+    direct = loss(pair, None if slug == "pca" else target)
+    rows = loss.p(copy.deepcopy(target))
+    assert_close(loss(pair, rows), direct, rtol=1e-14)

@@ -22,8 +22,7 @@ from icon.q.partitions import LogSumExp
 SAFE_EXPONENT = 40.0
 #: Pairs up to which the mean score under p is read off the tile; beyond, it is the score of the mean candidate.
 FROM_TILE = 2**20
-#: On CUDA and on the CPU.
-PRECISIONS = {"tf32": ("tf32", "tf32"), "bfloat16": ("tf32", "bf16")}
+PRECISIONS = {"tf32": "high", "bfloat16": "medium"}
 
 
 class Fused(Evaluator):

@@ -88,7 +88,7 @@ class Overlap(OnSupport):
     def draw(self, anchors: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         masses = self._shared(self.labels[anchors]) * self.candidate_scale
         if (own := self.support.own) is not None:
-            masses.scatter_(1, (anchors + own)[:, None], 0)
+            masses.scatter_(1, (anchors + own).long()[:, None], 0)
         return drawn_of(masses, anchors)
 
 
