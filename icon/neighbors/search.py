@@ -23,6 +23,7 @@ EXACT_UP_TO = 50_000  # points that the automatic choice searches exactly
 SEARCHES = ("auto", "exact", "approximate")
 METRICS = ("sqeuclidean", "cosine")
 _PROBE = 1000  # points on which recall is measured
+_SMALL = 2.0**-10  # features up to here are searched in a unit of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +120,9 @@ def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: i
         raise ValueError(f"search: got 'approximate' with metric={metric!r}, expected 'exact' or 'auto'")
     if search == "exact" or given or (search == "auto" and n <= EXACT_UP_TO):
         return Neighbors(distances.nearest(x, x, k, metric, own=True)[0])
+    largest = float(abs(x).max())
+    if metric != "haversine" and 0 < largest < _SMALL:  # which the search would take for equal
+        x = x / math.ldexp(1.0, math.frexp(largest)[1])
     neighbors, sample = by_nn_descent(x, k, str(metric), seed), _sample(n, seed)
     short = np.flatnonzero((neighbors < 0).any(axis=1))
     if len(short):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -120,6 +121,15 @@ def test_an_approximate_search_minds_neither_units_nor_order(factor: float) -> N
     found = nearest_neighbors(np.asfortranarray(factor * x), 5, "approximate")
     assert found.recall == pytest.approx((found.indices == expected).mean(), abs=0.01)
     assert found.recall > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["sqeuclidean", "cityblock"])
+def test_an_approximate_search_of_sparse_features_does_not_mind_units(metric: str) -> None:
+    x = sp.random(400, 50, density=0.2, random_state=0, format="csr")
+    plain, small = (nearest_neighbors(part, 5, "approximate", metric) for part in (x, 2.0**-46 * x))
+    assert plain.recall == pytest.approx(small.recall, abs=0.01)
+    assert (plain.indices == small.indices).mean() > 0.99
 
 
 @pytest.mark.parametrize("library", ["faiss", pytest.param("pynndescent", marks=pytest.mark.slow)])
