@@ -55,3 +55,17 @@ def test_rows_ignore_the_default_device(kind: str) -> None:
         assert torch.equal(rows.masses.draw(anchors), drawn)
         assert rows.n_edges == np.count_nonzero(rows.masses.own_part.to_scipy().toarray())
         assert rows.transpose().symmetrize().n == N
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pairs_are_drawn_where_the_rows_are(weighted: bool) -> None:
+    sampler = icon.training.PairSampler(icon.p.KNN(4)(X), weighted=weighted, negatives=3).walks(2).debias(0.2)
+    torch.manual_seed(0)
+    anchors, partners, _ = sampler.draw(8)
+    _, rows = sampler.sample(8, 3)
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        again = sampler.draw(8)
+        assert torch.equal(again[0], anchors)
+        assert torch.equal(again[1], partners)
+        assert torch.equal(sampler.sample(8, 3)[1].to_dense(), rows.to_dense())

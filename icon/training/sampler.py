@@ -81,7 +81,9 @@ class PairSampler(Composable):
         spread = self._on_cpu.masses.uniform_mass
         if self.alpha == 0:
             return spread
-        uniform: Tensor = Debias(self.alpha).onto(torch.zeros(self.rows.n).double() if spread is None else spread)
+        uniform: Tensor = Debias(self.alpha).onto(
+            torch.zeros(self.rows.n, dtype=torch.float64, device="cpu") if spread is None else spread
+        )
         return uniform
 
     @property
@@ -148,7 +150,7 @@ class PairSampler(Composable):
         anchors = self._some_anchors(size)
         b = len(anchors)
         negatives = None if self.negatives is None else min(self.negatives, b - 1)
-        return anchors, self._walked(anchors), self._among(anchors, torch.arange(b), b, negatives)
+        return anchors, self._walked(anchors), self._among(anchors, torch.arange(b, device="cpu"), b, negatives)
 
     def sample(self, size: int, negatives: int) -> tuple[Tensor, Rows]:
         """Anchors ``[s]`` (all, where there are no more) and sampled p between them and all points, the uniform mass of
@@ -164,11 +166,11 @@ class PairSampler(Composable):
     def _some_anchors(self, size: int) -> Tensor:
         anchors = self._anchors
         if self.weighted:
-            at = self._summed[-1] * torch.rand(size, dtype=torch.float64)
+            at = self._summed[-1] * torch.rand(size, dtype=torch.float64, device="cpu")
             return torch.searchsorted(self._summed, at, right=True)
         if len(anchors) < LARGE:
-            return anchors[torch.randperm(len(anchors))[:size]]
-        draws = np.random.default_rng(int(torch.randint(2**62, ())))
+            return anchors[torch.randperm(len(anchors), device="cpu")[:size]]
+        draws = np.random.default_rng(int(torch.randint(2**62, (), device="cpu")))
         return anchors[torch.from_numpy(draws.choice(len(anchors), min(size, len(anchors)), replace=False))]
 
     def _among(self, anchors: Tensor, partners: Tensor, m: int, negatives: int | None) -> Rows:
@@ -180,16 +182,16 @@ class PairSampler(Composable):
         uniform = self._uniform[anchors]
         if negatives is None:
             return Rows(Debiased((Listed(own, m, 1 - uniform), Uniform(support, uniform))), support)
-        columns = torch.cat([own, torch.randint(m, (b, negatives))], dim=1)
+        columns = torch.cat([own, torch.randint(m, (b, negatives), device="cpu")], dim=1)
         values = torch.cat([1 - uniform[:, None], (uniform / negatives)[:, None].expand(b, negatives)], dim=1)
-        starts = (negatives + 1) * torch.arange(b + 1)
+        starts = (negatives + 1) * torch.arange(b + 1, device="cpu")
         return Rows(Sparse(starts, columns.flatten(), values.flatten(), m), support)
 
     def _walked(self, anchors: Tensor) -> Tensor:
         """``[b]`` where walks from the anchors end."""
         here = self._own.draw(anchors)
         if self.steps > 1:
-            length = torch.randint(1, self.steps + 1, (len(anchors),))
+            length = torch.randint_like(anchors, 1, self.steps + 1)
             is_lost = torch.zeros_like(length, dtype=torch.bool)
             for step in range(2, self.steps + 1):
                 going = (length >= step).nonzero().flatten()
