@@ -308,4 +308,4 @@ def _as_a_pair(rows: Rows, sets: Sets) -> Rows:
             "target: got rows of one set for a pair, whose own target is gone or not known, expected the target itself "
             "or rows of two sets"
         )
-    return rows
+    return rows.on(Support(rows.n, rows.m))  # self is nowhere among the candidates

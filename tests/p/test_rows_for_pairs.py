@@ -55,6 +55,24 @@ def test_rows_with_self_serve_a_pair_too(p: icon.p.Distribution, target: Any) ->
     assert_close(loss(pair, p(target)), loss(pair, target), rtol=1e-14)
 
 
+def test_every_method_takes_prepared_rows_for_a_pair() -> None:
+    """Also where the partition asks which candidate is the anchor itself: of a pair, none is."""
+    pair, compared = (normal(N, 5), normal(N, 5, seed=1)), set()
+    for method in icon.methods():
+        hyper = {"perplexity": 5} if "perplexity" in method.hyper else {}
+        for target in (X, IDS, GRAPH):
+            try:
+                direct = icon.method(method.slug, **hyper)(pair, target)
+            except (ValueError, TypeError):
+                continue  # not what the method takes
+            if method.column == "data-label":
+                continue  # the number of classes is that of the prototypes, which the labels do not tell
+            loss = icon.method(method.slug, **hyper)
+            assert_close(loss(pair, loss.p(target)), direct, rtol=1e-12)
+            compared.add(method.slug)
+    assert {"mds", "sne", "infonce", "deepwalk"} <= compared
+
+
 def test_what_excludes_self_keeps_it_excluded() -> None:
     """A loss that excludes self says so for a pair, too, whatever made the rows."""
     pair = (normal(N, 5), normal(N, 5, seed=1))
