@@ -271,13 +271,16 @@ def has_parts(target: Any, views: int = 2) -> bool:
 def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     """Note what rows of one set were made from, in case the input turns out to be a pair.
 
-    Labels are copied, as they are within the rows; features and graphs are not kept alive, and where self is a
-    candidate and no walk comes home, rows of them are the same for a pair.
+    A list of labels is copied, as it is within the rows. Nothing else is kept alive; and of features and graphs, rows
+    that have self as a candidate, where no walk comes home, are the same for a pair.
     """
-    if p.made_from == "labels" and getattr(target, "ndim", 1) == 1:
+    of_labels = p.made_from == "labels"
+    if of_labels and getattr(target, "ndim", 1) == 1:
         kept = target.clone() if isinstance(target, Tensor) else copy.copy(target)
         object.__setattr__(rows, "_made_from", (p, lambda: kept))
-    elif p.exclude_self is None and (rows.support.exclude_self or (p.made_from == "features" and p.operations)):
+        return
+    walked = p.made_from == "features" and bool(p.operations)
+    if of_labels or (p.exclude_self is None and (rows.support.exclude_self or walked)):
         with suppress(TypeError):  # of a number
             object.__setattr__(rows, "_made_from", (p, weakref.ref(target)))
 

@@ -46,6 +46,7 @@ def test_rows_of_another_p_serve_a_pair_too() -> None:
         (icon.p.Pairs(join=True, exclude_self=False), IDS),
         (icon.p.Pairs(join=True).walks(2), IDS),
         (icon.p.Classes(join=True), IDS[:1]),
+        (icon.p.Classes(exclude_self=False), np.eye(3)[IDS % 3] + 0.1),
         (icon.p.Gaussian(perplexity=5).walks(2), X),
     ],
 )

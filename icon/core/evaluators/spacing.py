@@ -135,9 +135,9 @@ class Spaced:
         """Anchors that are evenly spaced by their number, then those with the smallest sums, and for each law the exact
         sums ``[r, 3]`` there, with their gradients."""
         n = points.n
-        spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64, device=points.z.device).round().long()
+        spaced = torch.linspace(0, n - 1, min(SAMPLE, n), dtype=torch.float64, device="cpu").round().long()
         alone = self._sums(points, self.kernel)[:n, 0].topk(min(SPARSE, n), largest=False).indices
-        rows = torch.cat([spaced, alone])
+        rows = torch.cat([spaced.to(points.z.device), alone])
         return rows, [_exact(points, law, rows) for law in self._laws]
 
     def errors(self, points: Points, rows: Tensor, sums: list[Tensor], tolerance: float) -> tuple[Errors, float]:
