@@ -32,7 +32,12 @@ def unit_of(*features: Tensor) -> float:
     safe = min(_SAFE.get(x.dtype, _SAFE[torch.float64]) for x in features)
     if largest == 0 or 1 / safe <= largest <= safe:
         return 1.0
-    return math.ldexp(1.0, math.frexp(largest)[1] - 1)  # a number of the same precision
+    return power_of_two(largest)
+
+
+def power_of_two(largest: float) -> float:
+    """The highest power of two up to a number > 0."""
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
 
 def in_a_unit(a: X, b: X) -> tuple[X, X, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon import distances
+from icon._scales import power_of_two
 from icon._threads import paying
 from icon.neighbors import blocks
 from icon.neighbors.approximate import approximate_library, by_faiss, by_nn_descent, reader
@@ -85,7 +85,7 @@ def _approximate(where: Any, features: Array, k: int, metric: str, seed: int) ->
     """The neighbours of an approximate search, and its recall."""
     n = len(features)
     centre, scale = centre_and_scale(features, torch.device("cpu"))
-    unit = math.ldexp(1.0, math.frexp(float(scale) / 2)[1] - 1)
+    unit = power_of_two(float(scale) / 2)
     if metric != "cosine" and not 2.0**-50 <= unit <= 2.0**100:  # such numbers are taken into memory, to be divided
         where = features = np.divide(features, unit, dtype=np.float64)
         centre, unit = centre / unit, 1.0
@@ -122,7 +122,7 @@ def _by_distances(x: Any, k: int, search: str, metric: distances.Metric, seed: i
         return Neighbors(distances.nearest(x, x, k, metric, own=True)[0])
     largest = float(abs(x).max())
     if metric != "haversine" and 0 < largest < _SMALL:  # which the search would take for equal
-        x = x / math.ldexp(1.0, math.frexp(largest)[1])
+        x = x / power_of_two(largest)
     neighbors, sample = by_nn_descent(x, k, str(metric), seed), _sample(n, seed)
     short = np.flatnonzero((neighbors < 0).any(axis=1))
     if len(short):

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor
 
+from icon._precision import without_autocast
+
 _LOCK = threading.RLock()  # torch has one generator for all threads, and it is lent to one of them at a time
 
 
@@ -64,8 +66,7 @@ def settled() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if torch._C._is_any_autocast_enabled():
-            for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-                stack.enter_context(torch.autocast(device, enabled=False))
+            stack.enter_context(without_autocast(None))
         if (dtype := torch.get_default_dtype()) is not torch.float32:
             torch.set_default_dtype(torch.float32)
             stack.callback(torch.set_default_dtype, dtype)
