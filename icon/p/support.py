@@ -44,7 +44,7 @@ class Support:
                 f"support: got offset {self.offset} for {self.n} anchors among {self.m} candidates, expected "
                 "all of them to be candidates"
             )
-        if self.m - self.exclude_self < 1:
+        if self.m < 1 + self.exclude_self:
             raise ValueError(
                 f"support: got {self.m} candidate(s), expected at least two points, each the other's candidate"
             )
@@ -53,7 +53,7 @@ class Support:
     @property
     def size(self) -> int:
         """``|S_i|``, the same for every anchor."""
-        return self.m - self.exclude_self
+        return self.m - int(self.exclude_self)  # sizes that torch.export leaves open subtract no truth value
 
     def excluded(self, features: Shaped[Tensor, "m r"]) -> Shaped[Tensor, "n r"] | float:
         """The features ``[n, r]`` of the candidates that are left out; 0 where nobody is.
