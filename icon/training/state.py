@@ -70,6 +70,6 @@ def settled() -> Iterator[None]:
         if (dtype := torch.get_default_dtype()) is not torch.float32:
             torch.set_default_dtype(torch.float32)
             stack.callback(torch.set_default_dtype, dtype)
-        if torch.get_default_device().type != "cpu":
+        if torch.empty(0).device.type != "cpu":  # older PyTorch forgets `with torch.device` in `get_default_device`
             stack.enter_context(torch.device("cpu"))
         yield
