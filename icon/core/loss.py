@@ -441,7 +441,8 @@ class Loss(nn.Module):
                 of_candidates = ring.own(of_candidates)
         if n * m > MANY and anchors.is_cpu and not torch.compiler.is_compiling():
             refuse_if_too_large(self.block, q.is_product, n, d, m)
-        a, c, statistics = features or q.features(Batch(anchors, candidates, rows.support, of_candidates, totals))
+        parts = totals, getattr(totals, "candidates", WHOLE)
+        a, c, statistics = features or q.features(Batch(anchors, candidates, rows.support, of_candidates, *parts))
         moved = rows.to(a.device, a.dtype)
         counted, weights = self._weigh(whole, rows, given, a)
         if whole is not rows:

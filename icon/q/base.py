@@ -82,6 +82,7 @@ class Batch(NamedTuple):
         support: where the anchors stand among the candidates.
         weights: ``[m]`` stationary weights of the candidates, for distributions that use them.
         totals: sums over the other parts of the anchors, where there are some.
+        over_candidates: sums over the candidates of all parts; each part holds all of them unless it says otherwise.
     """
 
     anchors: Float[Tensor, "n d"]
@@ -89,12 +90,7 @@ class Batch(NamedTuple):
     support: Support
     weights: Float[Tensor, " m"] | None = None
     totals: Totals = WHOLE
-
-    @property
-    def over_candidates(self) -> Totals:
-        """Sums over the candidates of all parts; each part holds all of them unless it says otherwise."""
-        sums: Totals = getattr(self.totals, "candidates", WHOLE)
-        return sums
+    over_candidates: Totals = WHOLE
 
 
 def exchanged(statistics: Statistics) -> Statistics:
