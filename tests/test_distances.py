@@ -115,7 +115,7 @@ def test_neighbours_of_sparse_counts(seed: int, n: int, d: int, k: int) -> None:
     st.sampled_from(["sqeuclidean", "cosine"]),
 )
 def test_units_do_not_matter(seed: int, unit: float, metric: str) -> None:
-    x = sp.random_array((25, 50), density=0.2, rng=np.random.default_rng(seed)).tocsr()
+    x = sp.random_array((25, 50), density=0.2, random_state=np.random.default_rng(seed)).tocsr()
     for p in (icon.p.KNN(4, metric=metric), icon.p.Gaussian(perplexity=4, metric=metric)):
         assert np.allclose(p(x * unit).to_dense(), p(x).to_dense(), atol=1e-6)
 

@@ -28,8 +28,9 @@ def test_pairs_follow_the_composed_p(spaces: int, symmetrize: str | None) -> Non
     found.index_put_((anchors, partners), torch.ones(len(anchors), dtype=torch.float64), accumulate=True)
     present = expected.sum(dim=1) > 0
     assert torch.equal(present, found.sum(dim=1) > 0)
-    found = found[present] / found[present].sum(dim=1, keepdim=True)
-    assert (found - expected[present]).abs().max() < 0.03
+    draws, expected = found[present].sum(dim=1, keepdim=True), expected[present]
+    error = (expected * (1 - expected) / draws).sqrt()  # of a frequency; some anchors are drawn rarely
+    assert ((found[present] / draws - expected).abs() <= 5 * error).all()
 
 
 def test_the_mean_gives_each_p_the_same_share() -> None:
