@@ -65,6 +65,7 @@ def _rank(rank: int, world: int, folder: str, work: Callable[..., Any], argument
     dist.barrier()  # or a rank that has nothing to exchange leaves while another still connects
     try:
         torch.save(work(rank, *arguments), Path(folder) / f"{rank}.pt")
+        dist.barrier()  # PyTorch 2.6 can wait forever for what is not yet freed when the group ends
     except BaseException:
         traceback.print_exc()
         raise

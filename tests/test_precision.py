@@ -13,6 +13,7 @@ import icon
 from icon import _precision
 from icon.neighbors import exact_neighbors
 from tests.cases import normal
+from tests.versions import recent_torch
 
 needs_new_names = pytest.mark.skipif(not _precision._HAS_NEW_NAMES, reason="torch 2.9 has the newer names")
 
@@ -85,6 +86,7 @@ COMPUTED: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
+@recent_torch
 def test_a_queue_compiles_whole() -> None:
     queue = icon.training.Queue(8, 3)
     queue.push(normal(8, 3).float())

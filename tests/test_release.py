@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 import icon
 from notebooks.execute import REPOSITORY
-from tests.release_check import oldest, tomllib
+from tests.release_check import NEWEST, OLDEST
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parent.parent
@@ -34,6 +40,13 @@ assert_type(icon.Clustering(2), icon.Clustering)
 assert_type(icon.q.Gaussian("dot"), icon.q.Gaussian)
 assert_type(icon.sinkhorn(randn(4, 2)), Tensor)
 """
+
+
+def pins(constraints: Path) -> dict[str, str]:
+    """The version of each package in a file of constraints."""
+    lines = constraints.read_text(encoding="utf-8").splitlines()
+    given = [Requirement(line) for line in lines if line[0] != "#"]
+    return {each.name: bound.version for each in given for bound in each.specifier}
 
 
 def test_one_version() -> None:
@@ -57,14 +70,17 @@ def test_the_conda_recipe_agrees_with_the_project() -> None:
 
 
 def test_the_newest_dependencies_are_allowed() -> None:
-    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    newest = {r.name: r for r in map(Requirement, (line for line in constraints if line[0] != "#"))}
+    newest = pins(NEWEST)
     for given in map(Requirement, PROJECT["dependencies"]):
         if given.name in newest:
-            (pinned,) = newest[given.name].specifier
-            assert given.specifier.contains(pinned.version), given.name
-    assert "torch==2.4" in oldest()
-    assert "torch==2.13.0" in oldest("2.13.0")
+            assert given.specifier.contains(newest[given.name]), given.name
+
+
+def test_the_oldest_dependencies_are_those_that_are_tried() -> None:
+    oldest = pins(OLDEST)
+    for given in map(Requirement, PROJECT["dependencies"]):
+        (bound,) = given.specifier
+        assert Version(oldest[given.name]) == Version(bound.version), given.name
 
 
 @pytest.mark.slow

@@ -9,11 +9,13 @@ import torch
 
 from benchmarks.contenders import CONTENDERS, PROTOTYPES, of_icon
 from benchmarks.overhead import overhead
+from tests.versions import recent_torch
 
 #: Calls into the package and tensor operations of one step at n = 64; the first engine had 151 and 295 (SimCLR).
 MOST = {"simclr": (39, 62), "supcon": (39, 62), "clip": (17, 55), "cross-entropy": (8, 22)}
 
 
+@recent_torch
 @pytest.mark.parametrize("task", list(CONTENDERS))
 def test_calls_and_operations_of_a_small_batch(task: str) -> None:
     _, loss = of_icon(task, 64)
@@ -41,6 +43,7 @@ def test_operations_do_not_grow_with_the_batch_up_to_a_tile(task: str) -> None:
     assert found[4096].bytes <= matrices * 4 * pairs
 
 
+@recent_torch
 @pytest.mark.parametrize("task", list(CONTENDERS))
 def test_what_a_call_made_is_freed_with_it(task: str) -> None:
     """Tensors in a cycle of objects would stay until the garbage collector runs, tiles of a batch among them."""

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import icon
 from icon.core.evaluators import choose
 from tests.cases import COORDINATES, assert_close, coordinate_input, gradients, normal
+from tests.versions import recent_torch
 
 N = 16
 IDS, LABELS = torch.arange(N) // 2, torch.arange(N) % 4
@@ -161,6 +162,7 @@ def test_compile_the_loss_itself() -> None:
     assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
 
 
+@recent_torch
 @pytest.mark.parametrize(
     "q",
     [

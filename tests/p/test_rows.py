@@ -25,6 +25,7 @@ from icon.training.fit import fit
 from tests import dense
 from tests.cases import assert_close, assert_same, normal, ring
 from tests.combinations import few_are_fast
+from tests.versions import recent_torch
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -543,6 +544,7 @@ class OfRows(torch.nn.Module):
         return self.loss(z, self.rows)
 
 
+@recent_torch
 @pytest.mark.parametrize(
     ("p", "normalization"),
     few_are_fast([icon.p.Classes(), icon.p.Graph().walks(2), icon.p.Gaussian(perplexity=5)], ["row", "joint"]),

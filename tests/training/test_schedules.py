@@ -18,6 +18,7 @@ import icon
 from icon.nn.mappers import MLP
 from icon.training.fit import fit
 from tests.training.runs import sne
+from tests.versions import recent_torch
 
 SCHEDULES: dict[str, Callable[[Optimizer], LRScheduler]] = {
     "one cycle": lambda method: lr_scheduler.OneCycleLR(method, 0.1, total_steps=20),
@@ -28,6 +29,7 @@ SCHEDULES: dict[str, Callable[[Optimizer], LRScheduler]] = {
 }
 
 
+@recent_torch
 @pytest.mark.parametrize("name", list(SCHEDULES))
 def test_a_schedule_of_torch_moves_the_rate_and_resumes(name: str, x: Tensor, tmp_path: Path) -> None:
     def one(steps: int, checkpoint: Path | None) -> tuple[list[float], Tensor]:
