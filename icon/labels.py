@@ -67,7 +67,7 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
     if value is None:
         raise TypeError(f"{name}: got None, expected one label per row (n,)")
     if isinstance(value, Tensor):
-        value = value.detach().cpu()
+        value = check.with_numbers(check.as_tensor(value, name), name).detach().cpu()
         array: NDArray[Any] = (value.double() if value.is_floating_point() else value).numpy()
         return array
     if hasattr(value, "to_numpy"):  # a series keeps missing values and large integers in a dtype of its own
@@ -97,7 +97,7 @@ def _whole(names: NDArray[Any], name: str) -> NDArray[Any]:
         if is_float and not float(each).is_integer():
             raise ValueError(f"{name}: got {float(each)}, expected whole numbers, text or truth values")
         whole[i] = int(each) if is_float else each
-    fits = names.dtype.kind == "f" and np.abs(names).max(initial=0) < 2**53
+    fits = names.dtype.kind == "f" and float(np.abs(names).max(initial=0)) < 2**53
     return whole.astype(np.int64) if fits else whole
 
 

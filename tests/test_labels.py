@@ -50,6 +50,8 @@ def test_kinds_of_names(labels: Any, codes: list[int], names: list[Any]) -> None
         ([0.5, 1], ValueError, r"labels: got 0\.5, expected whole numbers"),
         ([np.inf, 1], ValueError, "labels: got inf, expected whole numbers"),
         (None, TypeError, "labels: got None"),
+        (torch.ones(2, device="meta"), TypeError, "labels: got a tensor on the meta device"),
+        (torch.eye(2).to_sparse(), TypeError, "labels: got a sparse tensor, expected a dense one"),
         ([[1, 2], [3, 4]], ValueError, r"labels: got shape \(2, 2\)"),
         ([], ValueError, "labels: got an empty vector"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), TypeError, "labels: got dtype datetime64"),
@@ -72,6 +74,11 @@ def test_two_labels_are_one_class_exactly_where_they_are_equal(labels: list[Any]
         for j, b in enumerate(labels):
             if not (unknown[i] or unknown[j]):
                 assert (found.codes[i] == found.codes[j]) == (a == b)
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_in_half_precision_are_read_without_a_warning() -> None:
+    assert read_labels(np.array([2.0, 0.0, 2.0], dtype=np.float16)).names.tolist() == [0, 2]
 
 
 def test_keys_make_of_each_unknown_label_a_class_of_its_own() -> None:
