@@ -281,6 +281,10 @@ ARGUMENTS: list[Bad] = [
     ("walks of a p with gradient", lambda: icon.p.Gaussian(sigma=1.0, detach=False).walks(2)(Z.clone().requires_grad_()), ValueError, r"^walks: got a p with gradient"),
     ("another divergence of a p with gradient", lambda: icon.Loss(icon.p.StudentT(detach=False), icon.q.StudentT(), divergence="js")(Z, Z.clone().requires_grad_()), ValueError, r"^detach: got a p with gradient and a divergence other than KL"),
     ("mix of other sizes", lambda: icon.p.KNN(3)(X).mix(icon.p.KNN(3)(X[:6]), 0.5), ValueError, r"^mix: got p' of shape \(6, 6\), expected \(8, 8\)"),
+    ("flag of the effective rank", lambda: icon.metrics.effective_rank(X, center="no"), TypeError, r"^center: got 'no', expected True or False"),
+    ("flag of the bottleneck", lambda: icon.metrics.gaussian_information_bottleneck(X, LABELS, 1.0, shared="no"), TypeError, r"^shared: got 'no', expected"),
+    ("entropy without numbers", lambda: icon.metrics.gaussian_entropy(Z.to("meta")), TypeError, r"^z: got a tensor on the meta device"),
+    ("activations without numbers", lambda: icon.metrics.representation_invariance_score(Z[None].to("meta"), [0]), TypeError, r"^activations: got a tensor on the meta device"),
     ("exclude_self between two sets", lambda: icon.Loss(icon.p.KNN(3, exclude_self=True), icon.q.StudentT())((Z, Z[:6]), (X, X[:6])), ValueError, r"^exclude_self: got True for 8 anchors and 6 candidates"),
 ]  # fmt: skip
 

@@ -73,7 +73,7 @@ def effective_rank(z: ArrayLike, center: bool = True) -> float:
     Source: Roy & Vetterli 2007, The effective rank: a measure of effective dimensionality, EUSIPCO.
     """
     x = double_matrix(z, "z")
-    if center:
+    if check.flag(center, "center"):
         x = x - x[0]  # equal rows become exactly zero
         x = x - x.mean(dim=0)
     largest = x.abs().max()

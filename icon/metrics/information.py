@@ -87,7 +87,7 @@ def gaussian_information_bottleneck(z: ArrayLike, ids: ArrayLike, beta: float, s
     trade_off = (1 - check.positive(beta, "beta")) / beta
     d = x.shape[1]
     few = [i for i, rows in views.items() if len(rows) <= d]
-    if few and not shared:
+    if not check.flag(shared, "shared") and few:
         raise ValueError(
             f"ids: got fewer than d + 1 = {d + 1} views of instances {check.some(few)}, "
             "expected that many of each for a covariance of its own, or shared=True"
@@ -102,7 +102,7 @@ def gaussian_information_bottleneck(z: ArrayLike, ids: ArrayLike, beta: float, s
 
 def _with_rounding(z: ArrayLike) -> tuple[Floats, float]:
     """z in float64, and the relative rounding error of the dtype that it came in."""
-    tensor = check.matrix(z, "z").detach().cpu()
+    tensor = check.with_numbers(check.matrix(z, "z"), "z").detach().cpu()
     return tensor.double().numpy(), torch.finfo(tensor.dtype).eps
 
 

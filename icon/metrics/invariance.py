@@ -59,7 +59,7 @@ def representation_invariance_score(activations: ArrayLike, labels: ArrayLike, t
 
 
 def _activations(value: Any) -> Floats:
-    tensor = check.as_tensor(value, "activations").detach().cpu()
+    tensor = check.with_numbers(check.as_tensor(value, "activations"), "activations").detach().cpu()
     if tensor.ndim != 3 or 0 in tensor.shape:
         raise ValueError(f"activations: got shape {tuple(tensor.shape)}, expected (n, t, u), none of them zero")
     flat: Floats = check.matrix(tensor.flatten(1), "activations").double().numpy()
