@@ -16,11 +16,13 @@ from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from icon import p as icon_p
 from icon import q as icon_q
+from icon._values import same
 from icon.core.divergence import Divergence, takes_log_p
 from icon.core.evaluators import Autograd, Evaluator
 from icon.core.loss import Loss
@@ -46,12 +48,15 @@ def check_distribution(p: Distribution | Rows, target: Any = None) -> None:
     Raises:
         TypeError: neither a distribution nor rows.
         AssertionError: a row is negative or does not sum to one (or to zero), mass lies outside the support, or a verb
-            (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix.
+            (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix; or the target,
+            a tensor or an array, is another one after it.
     """
     _is_a("p", p, (Distribution, Rows), "a distribution of icon.p, or prepared rows")
+    kept = _copied(target)
     if not isinstance(p, Rows):
         p = p(sets=Sets(_N, _N)) if target is None and p.made_from == "nothing" else p(target)
     rows = p
+    _that(same(target, kept), "rows writes over its target")
     dense = rows.to_dense().detach().double()
     _that(dense.shape == (rows.n, rows.m), f"to_dense has shape {tuple(dense.shape)}, expected {(rows.n, rows.m)}")
     _that(bool((dense >= 0).all()), "some masses are negative")
@@ -117,6 +122,9 @@ def check_masses(masses: Masses, dense: Tensor) -> None:
 def check_score(q: Kernel, d: int = _D) -> None:
     """A score is the same for a block as for the whole, broadcasts, and has a right and finite derivative.
 
+    The derivative is finite also where two points are the same, unless the score `refuses_self`; and what `prepare`
+    makes of an anchor depends on no other one, `statistics` apart.
+
     Args:
         q: a learned distribution.
         d: columns of its input.
@@ -128,9 +136,15 @@ def check_score(q: Kernel, d: int = _D) -> None:
     _is_a("q", q, Kernel, "an object of a subclass of icon.q.Kernel")
     q = deepcopy(q).double()  # the caller's own keeps its dtype
     anchors, candidates = _points(7, d, 0), _points(5, d, 1)
-    a, c, _ = q.features(Batch(anchors, candidates, Support(7, 5)))
-    same = torch.equal(a, anchors) and torch.equal(c, candidates)
-    _that(same or not q.keeps_points, "keeps_points is True, and the features are other points")
+
+    def score(anchors: Tensor, candidates: Tensor) -> Tensor:
+        return q.weighted_score(*q.features(Batch(anchors, candidates, Support(len(anchors), 5)))[:2])
+
+    a, c, statistics = q.features(Batch(anchors, candidates, Support(7, 5)))
+    some = q.prepare(anchors[:3], candidates, statistics)[0]
+    _close(some, a[:3, : some.shape[1]], "prepare for some of the anchors")
+    are_kept = torch.equal(a, anchors) and torch.equal(c, candidates)
+    _that(are_kept or not q.keeps_points, "keeps_points is True, and the features are other points")
     whole = q.weighted_score(a, c)
     _that(whole.shape == (7, 5), f"score has shape {tuple(whole.shape)}, expected (7, 5)")
     _close(torch.cat([q.weighted_score(a[:3], c), q.weighted_score(a[3:], c)]), whole, "the score of blocks")
@@ -139,14 +153,19 @@ def check_score(q: Kernel, d: int = _D) -> None:
     kept = a.clone(), c.clone()
     q.weighted_score(a, c)
     _that(torch.equal(a, kept[0]) and torch.equal(c, kept[1]), "score writes over its arguments")
-    _gradient(lambda z: q.weighted_score(*q.features(Batch(z, candidates, Support(7, 5)))[:2]), anchors, "score")
+    _gradient(lambda z: score(z, candidates), anchors, "score")
+    if not q.detach_candidates:
+        _gradient(lambda z: score(anchors, z), candidates, "score by the candidates")
+    if not q.refuses_self:
+        same_points = candidates.clone().requires_grad_()
+        _slope(score(same_points, candidates), same_points, "score", " where two points are the same")
 
 
 def check_partition(partition: Partition | Callable[..., torch.Tensor]) -> None:
     """A partition gives one number per row, sees no hidden candidate, and has a right derivative.
 
     One that can be merged gives the same from summaries of tiles. One that calls itself a normaliser makes
-    ``exp(s - A)`` sum to one.
+    ``exp(s - A)`` sum to one, also of large scores.
 
     Args:
         partition: the function of a tile of scores and who competes.
@@ -168,23 +187,25 @@ def check_partition(partition: Partition | Callable[..., torch.Tensor]) -> None:
     _close(partition(scores[2:5], part), value[2:5], "the partition of a block")
     _gradient(lambda s: partition(s, row), scores, "partition")
     if isinstance(partition, Mergeable):
-        tiles = []
+        summaries = []
         for first, last in ((0, 2), (2, 5), (5, 6)):  # rows 2 to 5 of all candidates, in three tiles
             own = Support(3, 6, True, 2).columns(first, last)
             seen = Competition(own, 0, partial(masses[2:5].narrow, 1, first, last - first))
-            tiles.append(partition.summary(scores[2:5, first:last], seen))
-        together = partition.merged(*(torch.stack(number) for number in zip(*tiles, strict=True)))
+            summaries.append(partition.summary(scores[2:5, first:last], seen))
+        together = partition.merged(*(torch.stack(number) for number in zip(*summaries, strict=True)))
         _close(together, value[2:5], "the partition from summaries of tiles")
     if partition.is_normalizer:
-        normalised = row.hide(scores, -torch.inf).log_softmax(dim=1)
-        found = [(row.hide(s, -torch.inf) - partition(s, row)[:, None]).exp().sum(dim=1) for s in (scores, normalised)]
-        known = bool((value == 0).all())  # the scores are log-probabilities already
-        _close(found[1], 1.0, "the sum of exp(s - A), of a partition with is_normalizer=True")
-        _that(known or bool(((found[0] - 1).abs() < 1e-9).all()), "exp(s - A) does not sum to one, is_normalizer=True")
+        tiles = {"log-probabilities": row.hide(scores, -torch.inf).log_softmax(dim=1)}
+        if bool((value != 0).any()):  # it is not one of log-probabilities alone
+            tiles |= {"scores": scores, "scores of a thousand": 1000 * scores}
+        for kind, s in tiles.items():
+            found = (row.hide(s, -torch.inf) - partition(s, row)[:, None]).exp().sum(dim=1)
+            _close(found, 1.0, f"the sum of exp(s - A) of {kind}, of a partition with is_normalizer=True,")
 
 
 def check_divergence(divergence: Divergence) -> None:
-    """A divergence is one number per row, 0 at p = q, not negative, and finite with its derivative where p is 0.
+    """A divergence is one number per row, of this row alone; 0 at p = q, else above; and finite with its derivative
+    where p is 0. A candidate outside the support, where p, q and log q are 0, changes nothing.
 
     Args:
         divergence: the function of tiles ``(p, q, log_q)``.
@@ -197,24 +218,32 @@ def check_divergence(divergence: Divergence) -> None:
         raise TypeError(f"divergence: got {divergence!r}, expected a function of (p, q, log_q)")
     logs, p = _points(5, 6, 4), _points(5, 6, 5).softmax(dim=1)
 
-    def of(logits: Tensor, p: Tensor) -> Tensor:
+    def of(logits: Tensor, p: Tensor, outside: int = 0) -> Tensor:
         log_q = logits.log_softmax(dim=1)
-        extra = {"log_p": p.log()} if takes_log_p(divergence) else {}
-        return divergence(p, log_q.exp(), log_q, **extra)
+        given = [torch.nn.functional.pad(x, (0, outside)) for x in (p, log_q.exp(), log_q)]
+        kept = [x.clone() for x in given]
+        extra = {"log_p": given[0].log()} if takes_log_p(divergence) else {}
+        found = divergence(*given, **extra)
+        _that(all(map(torch.equal, given, kept)), "the divergence writes over its arguments")
+        return found
 
     value = of(logs, p)
     _that(value.shape == (5,), f"the divergence has shape {tuple(value.shape)}, expected (5,): one number per row")
     _that(bool((value >= -TOLERANCE).all()), "the divergence is negative somewhere")
+    _that(bool((value > TOLERANCE).all()), "the divergence is 0 where q is not p")
     _close(of(p.log(), p), 0.0, "the divergence of p from itself")
+    _close(of(logs[:2], p[:2]), value[:2], "the divergence of a block")
     _gradient(lambda z: of(z, p), logs, "divergence")
     sparse = torch.where(p > p.median(), p, 0.0)
     try:
         at_zero = logs.clone().requires_grad_()
         found = of(at_zero, sparse / sparse.sum(dim=1, keepdim=True))
     except ValueError:  # it may refuse p = 0
-        return
-    (slope,) = torch.autograd.grad(found.sum(), at_zero)
-    _that(bool(torch.isfinite(found).all() and torch.isfinite(slope).all()), "not finite where p is 0")
+        pass
+    else:
+        _slope(found, at_zero, "divergence", " where p is 0")
+    _close(of(logs, p, outside=1), value, "the divergence with a candidate outside the support, p = q = log_q = 0,")
+    _gradient(lambda z: of(z, p, outside=1), logs, "divergence")
 
 
 class Cell(NamedTuple):
@@ -300,24 +329,43 @@ def _points(n: int, d: int, seed: int) -> Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def _copied(given: Any) -> Any:
+    """A copy of a tensor or an array; anything else as it is."""
+    if isinstance(given, Tensor):
+        return given.detach().clone()
+    return given.copy() if isinstance(given, np.ndarray) else given
+
+
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, name: str) -> None:
     """The derivative against central differences in one direction, and finite."""
     leaf = at.clone().requires_grad_()
-    value = function(leaf)
-    if not value.requires_grad:
-        return
-    weights = torch.linspace(1, 2, value.numel(), dtype=torch.float64).reshape(value.shape)
-    (slope,) = torch.autograd.grad((value * weights).sum(), leaf)
-    _that(bool(torch.isfinite(slope).all()), f"the derivative of the {name} is not finite")
+    slope = _slope(function(leaf), leaf, name)
     direction = _points(at.shape[0], at.shape[1], 11)
-    up, down = ((function(at + s * direction) * weights).sum() for s in (1e-6, -1e-6))
+    up, down = (_weighted(function(at + s * direction)) for s in (1e-6, -1e-6))
     numeric = float((up - down).detach() / 2e-6)
     error = abs(float((slope * direction).sum()) - numeric)
     _that(error <= 1e-6 * max(1.0, abs(numeric)), f"the derivative of the {name} differs from central differences")
 
 
+def _slope(value: Tensor, at: Tensor, name: str, where: str = "") -> Tensor:
+    """The derivative of numbers, 0 where there is none; both have to be finite."""
+    slope = torch.zeros_like(at)
+    if value.requires_grad:
+        (slope,) = torch.autograd.grad(_weighted(value), at, allow_unused=True, materialize_grads=True)
+    is_finite = bool(torch.isfinite(value).all() and torch.isfinite(slope).all())
+    _that(is_finite, f"the {name} or its derivative is not finite{where}")
+    return slope
+
+
+def _weighted(value: Tensor) -> Tensor:
+    weights = torch.linspace(1, 2, value.numel(), dtype=torch.float64).reshape(value.shape)
+    return (value * weights).sum()
+
+
 def _close(found: Tensor, expected: Tensor | float, what: str, tolerance: float = 1e-10) -> None:
     expected = torch.as_tensor(expected, dtype=torch.float64).detach()
+    is_alike = expected.ndim == 0 or found.shape == expected.shape
+    _that(is_alike, f"{what} has shape {tuple(found.shape)}, expected {tuple(expected.shape)}")
     error = float((found.detach().double() - expected).abs().max())
     _that(error <= tolerance * max(1.0, float(expected.abs().max())), f"{what} differs by {error:.3g}")
 

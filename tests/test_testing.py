@@ -186,6 +186,20 @@ class Writes:
         return value
 
 
+class Overflows:
+    is_normalizer = True
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return row.hide(scores, -torch.inf).exp().sum(dim=1).log()
+
+
+class WithoutDerivative:
+    is_normalizer = False
+
+    def __call__(self, scores: Tensor, row: Any) -> Tensor:
+        return row.hide(scores, -torch.inf).detach().logsumexp(dim=1)
+
+
 class PerTile:
     is_normalizer = False
 
@@ -200,6 +214,9 @@ class PerTile:
         (SeesSelf(), "another score of the excluded self"),
         (Writes(), "writes over its argument|another score"),
         (PerTile(), r"shape \(\), expected \(6,\)"),
+        (Overflows(), "the sum of exp.* of scores of a thousand"),
+        (WithoutDerivative(), "differs from central differences"),
+        (lambda scores, row: row.hide(scores, -torch.inf).logsumexp(dim=0), r"has shape \(6,\), expected \(3,\)"),
     ],
 )
 def test_wrong_partitions(partition: Any, message: str) -> None:
@@ -215,6 +232,12 @@ def test_wrong_partitions(partition: Any, message: str) -> None:
         (lambda p, q, log_q: (p - q).square(), r"expected \(5,\)"),
         (lambda p, q, log_q: (p * (p.log() - log_q)).sum(dim=1), "not finite where p is 0"),
         (lambda p, q, log_q: (p - q.detach()).square().sum(dim=1) + 0 * q.sum(), "differs from central differences"),
+        (lambda p, q, log_q: (p - q.detach()).square().sum(dim=1), "differs from central differences"),
+        (lambda p, q, log_q: (q * (log_q - q.log())).sum(dim=1), "is 0 where q is not p"),
+        (lambda p, q, log_q: (p - q).square().sum(dim=1) / len(p), "the divergence of a block"),
+        (lambda p, q, log_q: p.sub_(q).square().sum(dim=1), "writes over its arguments"),
+        (lambda p, q, log_q: ((p - q).square() / q).sum(dim=1), "a candidate outside the support, .* by nan"),
+        (lambda p, q, log_q: (p.sqrt() - (log_q / 2).exp()).square().sum(dim=1), "a candidate outside .* by 1"),
     ],
 )
 def test_wrong_divergences(divergence: Any, message: str) -> None:
@@ -230,13 +253,46 @@ def test_a_score_that_says_it_keeps_points() -> None:
         testing.check_score(Kept(temperature=0.2))
 
 
-def test_wrong_scores() -> None:
-    class Coupled(icon.q.Kernel):
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (lambda a, c: a @ c.mT - a.mean(), "the score of blocks"),
+        (lambda a, c: a.detach() @ c.mT, "the derivative of the score differs from central differences"),
+        (lambda a, c: a @ c.detach().mT, "the derivative of the score by the candidates differs"),
+        (lambda a, c: a.detach() @ c.detach().mT, "the derivative of the score differs from central differences"),
+        (lambda a, c: -(a[:, None] - c[None]).square().sum(-1), r"single pairs has shape \(25,\), expected \(5,\)"),
+        (lambda a, c: -(a[..., None, :] - c[..., None, :, :]).square().sum(-1).sqrt(), "where two points are the same"),
+    ],
+)
+def test_wrong_scores(score: Any, message: str) -> None:
+    class Own(icon.q.Kernel):
         def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
-            return anchors @ candidates.mT - anchors.mean()
+            return score(anchors, candidates)
 
-    with pytest.raises(AssertionError, match="the score of"):
-        testing.check_score(Coupled())
+    with pytest.raises(AssertionError, match=message):
+        testing.check_score(Own())
+
+
+def test_features_that_depend_on_the_other_anchors() -> None:
+    """They would be others where only some of the points are anchors."""
+
+    class Centred(icon.q.Kernel):
+        def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Any) -> tuple[Tensor, Tensor]:
+            return anchors - anchors.mean(dim=0), candidates
+
+    with pytest.raises(AssertionError, match="prepare for some of the anchors"):
+        testing.check_score(Centred())
+
+
+def test_a_distribution_that_writes_over_its_target() -> None:
+    class Centred(icon.p.Distribution):
+        def rows(self, target: Any, sets: icon.p.Sets) -> icon.Rows:
+            target -= target.mean(0)
+            return icon.p.KNN(3)(target, sets)
+
+    for target in (X.clone(), X.numpy().copy()):
+        with pytest.raises(AssertionError, match="rows writes over its target"):
+            testing.check_distribution(Centred(), target)
 
 
 def test_wrong_rows() -> None:
