@@ -57,6 +57,15 @@ def test_rows_ignore_the_default_device(kind: str) -> None:
         assert rows.transpose().symmetrize().n == N
 
 
+def test_batches_and_queues_ignore_the_default_device() -> None:
+    sampler = icon.training.MPerClassBatchSampler(IDS, 2, 4, generator=torch.Generator().manual_seed(0))
+    queue = icon.training.Queue(N, 2)
+    with torch.device("meta"):
+        assert len(next(iter(sampler))) == 4
+        queue.push(Z)
+    assert torch.equal(queue.rows, Z.float())
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_pairs_are_drawn_where_the_rows_are(weighted: bool) -> None:
     sampler = icon.training.PairSampler(icon.p.KNN(4)(X), weighted=weighted, negatives=3).walks(2).debias(0.2)

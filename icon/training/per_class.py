@@ -119,4 +119,5 @@ class _Rounds:
 
 
 def _shuffled(items: Any, generator: torch.Generator | None) -> list[int]:
-    return [items[k] for k in torch.randperm(len(items), generator=generator).tolist()]
+    device = "cpu" if generator is None else generator.device  # whatever torch's default is
+    return [items[k] for k in torch.randperm(len(items), generator=generator, device=device).tolist()]

@@ -84,8 +84,7 @@ class Queue(nn.Module):
             given, known = (exchange.rows_of_all(x, exchange.process_group(self.group))[0] for x in (given, known))
         size = len(self.held)
         given, known = given[-size:], known[-size:]
-        places = (self._next + torch.arange(len(given))) % size
-        places = places.to(self.held.device)
+        places = (self._next + torch.arange(len(given), device=self.held.device)) % size
         self.held.index_copy_(0, places, given.to(self.held))
         self.held_labels.index_copy_(0, places, known.to(self.held_labels))
         self._next, self._count = (self._next + len(given)) % size, min(self._count + len(given), size)
@@ -93,8 +92,9 @@ class Queue(nn.Module):
     def _given(self, z: Any, labels: Any, may_be_empty: bool = False) -> tuple[Tensor, Tensor]:
         """Rows and labels that can be taken in, where the rows are."""
         given = self._checked(z, "z", may_be_empty).detach()
-        known = torch.full((len(given),), -1) if labels is None else check.integers(labels, "labels", len(given))
-        return given, known.to(given.device)
+        if labels is None:
+            return given, torch.full((len(given),), -1, device=given.device)
+        return given, check.integers(labels, "labels", len(given)).to(given.device)
 
     def _checked(self, x: Any, name: str, may_be_empty: bool = True) -> Tensor:
         """Rows of as many columns as those in the queue."""
