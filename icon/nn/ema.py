@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -98,6 +99,8 @@ def cosine_decay(start: float, steps: int) -> Callable[[int], float]:
         start: the first decay, in [0, 1].
         steps: until it is 1.
     """
-    check.fraction(start, "start")
-    check.count(steps, "steps")
-    return lambda step: 1 - (1 - start) * (math.cos(math.pi * min(step, steps) / steps) + 1) / 2
+    return partial(_along_cosine, check.fraction(start, "start"), check.count(steps, "steps"))  # which can be pickled
+
+
+def _along_cosine(start: float, steps: int, step: int) -> float:
+    return 1 - (1 - start) * (math.cos(math.pi * min(step, steps) / steps) + 1) / 2

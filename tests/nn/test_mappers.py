@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -183,6 +185,10 @@ class TestTeacher:
             teacher.update(student)
         # The first update takes the student as it is (decay 0), the second one half of the way (decay 1/2).
         assert teacher.averaged.module.weight.item() == pytest.approx(start + 1.5)
+
+    def test_a_teacher_with_a_schedule_is_pickled(self) -> None:
+        teacher = icon.nn.EMA(self.network(), icon.nn.cosine_decay(0.9, steps=10))
+        assert pickle.loads(pickle.dumps(teacher)).decay(5) == pytest.approx(0.95)
 
     def test_bad_decay(self) -> None:
         with pytest.raises(ValueError, match=r"^decay: got 1.5"):
