@@ -84,7 +84,7 @@ class EMA(nn.Module):
     def _blend(self, averaged: Any, current: Any, count: Any) -> None:
         decay = check.fraction(self.decay(self.n_updates), "decay") if callable(self.decay) else self.decay
         for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
+            if mean.is_floating_point() or mean.is_complex():
                 mean.lerp_(value.to(mean), 1 - decay)
             else:
                 mean.copy_(value)  # a counter

@@ -190,6 +190,14 @@ class TestTeacher:
         teacher = icon.nn.EMA(self.network(), icon.nn.cosine_decay(0.9, steps=10))
         assert pickle.loads(pickle.dumps(teacher)).decay(5) == pytest.approx(0.95)
 
+    def test_complex_parameters_are_averaged(self) -> None:
+        student = nn.ParameterList([torch.zeros(2, dtype=torch.complex64)])
+        teacher = icon.nn.EMA(student, 0.75)
+        with torch.no_grad():
+            student[0] += 4j
+        teacher.update(student)
+        assert teacher.averaged.module[0].tolist() == [1j, 1j]
+
     def test_bad_decay(self) -> None:
         with pytest.raises(ValueError, match=r"^decay: got 1.5"):
             icon.nn.EMA(self.network(), 1.5)
