@@ -160,10 +160,12 @@ class PairSampler(Composable):
             size: s, how many anchors.
             negatives: how many points stand for the uniform mass.
         """
+        check.count(negatives, "negatives")
         anchors = self._some_anchors(size)
         return anchors, self._among(anchors, self._walked(anchors), self.rows.n, negatives)
 
     def _some_anchors(self, size: int) -> Tensor:
+        check.count(size, "size")
         anchors = self._anchors
         if self.weighted:
             at = self._summed[-1] * torch.rand(size, dtype=torch.float64, device="cpu")

@@ -90,6 +90,14 @@ def test_a_sampler_composes_as_p_does(x: Tensor) -> None:
     assert computed.steps == 1
 
 
+def test_a_number_of_pairs_that_is_none_is_refused() -> None:
+    pairs = PairSampler(icon.p.KNN(2)(torch.randn(9, 2)), negatives=2)
+    with pytest.raises(ValueError, match=r"^size: got -1, expected an integer >= 1"):
+        pairs.draw(-1)
+    with pytest.raises(ValueError, match=r"^negatives: got 0, expected an integer >= 1"):
+        pairs.debias(0.1).sample(4, 0)
+
+
 # -- many points -------------------------------------------------------------------------------------------------------
 
 MANY = sampler.LARGE
