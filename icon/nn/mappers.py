@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float, Integer, Real
@@ -35,21 +36,22 @@ class Lookup(nn.Module):
 
     Raises:
         ValueError: a start or features of another shape.
+        TypeError: ones that are no numbers.
     """
 
     features: Tensor | None
 
-    def __init__(
-        self, n: int, d: int, *, start: Tensor | None = None, features: Tensor | None = None, n_neighbors: int = 5
-    ) -> None:
+    def __init__(self, n: int, d: int, *, start: Any = None, features: Any = None, n_neighbors: int = 5) -> None:
         super().__init__()
         check.count(n, "n")
         check.count(d, "d")
-        if start is not None and start.shape != (n, d):
+        start = 1e-4 * torch.randn(n, d) if start is None else check.matrix(start, "start", finite=False)
+        if start.shape != (n, d):
             raise ValueError(f"start: got shape {tuple(start.shape)}, expected {(n, d)}")
         if features is not None:
+            features = check.matrix(features, "features", finite=False)
             check.as_many(len(features), n, "features", "row", "point")
-        self.weight = nn.Parameter(1e-4 * torch.randn(n, d) if start is None else start.detach().clone())
+        self.weight = nn.Parameter(start.detach().clone())
         self.register_buffer("features", features, persistent=False)
         self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)
 
@@ -77,14 +79,17 @@ class Rescale(nn.Module):
 
     Args:
         x: ``[n, f]`` the features that give the mean and the root mean square about it.
+
+    Raises:
+        ValueError, TypeError: features that are no finite matrix.
     """
 
     mean: Tensor
     rms: Tensor
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Any) -> None:
         super().__init__()
-        centred, mean, unit = centred_in_unit(x)
+        centred, mean, unit = centred_in_unit(check.matrix(x, "x"))
         rms = centred.square().mean().sqrt()
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
@@ -99,16 +104,19 @@ class Principal(nn.Module):
     Args:
         x: ``[n, f]`` the features that give the mean, the directions and the root mean square.
         dims: at most this many directions.
+
+    Raises:
+        ValueError, TypeError: features that are no finite matrix, or no direction.
     """
 
     mean: Tensor
     rms: Tensor
     basis: Tensor
 
-    def __init__(self, x: Tensor, dims: int) -> None:
+    def __init__(self, x: Any, dims: int) -> None:
         super().__init__()
-        centred, mean, unit = centred_in_unit(x)
-        basis = _directions(centred.float(), min(check.count(dims, "dims"), x.shape[1]))
+        centred, mean, unit = centred_in_unit(check.matrix(x, "x"))
+        basis = _directions(centred.float(), min(check.count(dims, "dims"), centred.shape[1]))
         rms = (centred.float() @ basis).square().mean().sqrt()
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
@@ -237,11 +245,11 @@ class Prototypes(nn.Module):
 
 def build(
     mapper: str | nn.Module,
-    x: Tensor,
+    x: Any,
     d_out: int,
     *,
     hidden: int | Sequence[int] = (256,),
-    start: Tensor | None = None,
+    start: Any = None,
     orthonormal: bool = False,
     max_features: int | None = None,
     first: nn.Module | None = None,
@@ -261,7 +269,7 @@ def build(
         first: how linear maps and networks see the features, where it is not by `Rescale` or `Principal`.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or features that are no matrix.
         TypeError: neither a name nor a module.
     """
     if isinstance(mapper, nn.Module):
@@ -269,6 +277,7 @@ def build(
     if not isinstance(mapper, str):
         raise TypeError(f"mapper: got {type(mapper).__name__}, expected {', '.join(map(repr, NAMES))} or an nn.Module")
     check.choice(mapper, "mapper", NAMES)
+    x = check.matrix(x, "x", finite=False)
     n, width = x.shape
     if mapper == "lookup":
         return Lookup(n, d_out, start=start, features=x)

@@ -123,6 +123,9 @@ def test_named_mappers_do_not_depend_on_the_units_of_the_features() -> None:
         (lambda: Lookup(0, 2), ValueError, "n: got 0"),
         (lambda: Lookup(3, 2, start=torch.ones(2, 2)), ValueError, r"start: got shape \(2, 2\), expected \(3, 2\)"),
         (lambda: Lookup(3, 2, features=torch.ones(2, 2)), ValueError, "features: got 2 rows, expected 3"),
+        (lambda: Lookup(3, 2, start=[1.0, 2.0, 3.0]), ValueError, r"start: got shape \(3,\), expected two dimensions"),
+        (lambda: Rescale(torch.tensor([[1.0], [torch.nan]])), ValueError, "x: got NaN or infinity in rows 1"),
+        (lambda: Principal(torch.ones(3), 1), ValueError, r"x: got shape \(3,\), expected two dimensions"),
         (lambda: Linear(2, 3, orthonormal=True), ValueError, "d_out: got 3, expected at most d_in = 2"),
         (lambda: MLP(2, 3, (4, 0)), ValueError, "hidden: got 0"),
     ],
@@ -130,6 +133,15 @@ def test_named_mappers_do_not_depend_on_the_units_of_the_features() -> None:
 def test_bad_arguments(make, error, line) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(error, match=rf"^{line}"):
         make()
+
+
+def test_features_may_be_arrays() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    for made_from in (x, x.tolist()):
+        assert Rescale(made_from)(torch.from_numpy(x)).shape == Principal(made_from, 3)(torch.from_numpy(x)).shape
+        assert mappers.build("mlp", made_from, 2, max_features=2)(torch.from_numpy(x)).shape == (6, 2)
+        lookup = Lookup(6, 3, start=made_from, features=made_from)
+        assert torch.allclose(lookup(torch.from_numpy(x)), torch.from_numpy(x))
 
 
 class TestTeacher:
