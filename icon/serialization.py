@@ -49,13 +49,15 @@ def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, T
     """Kind, configuration and tensors of a file that `write` made; a ValueError for any other file."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("icon", "{}"))
+            header = {"format": None, "kind": None, "config": {}} | json.loads(
+                (file.metadata() or {}).get("icon", "{}")
+            )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, json.JSONDecodeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"path: got {path}, expected a readable file that icon saved ({reason})") from None
-    if header.get("format") != FORMAT:
-        raise ValueError(f"path: got {path} with format {header.get('format')}, expected {FORMAT}")
+    if header["format"] != FORMAT:
+        raise ValueError(f"path: got {path} with format {header['format']}, expected {FORMAT}")
     return header["kind"], header["config"], tensors
 
 
@@ -132,7 +134,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         path: the file.
 
     Raises:
-        ValueError: no such file, not one of these, or truncated.
+        ValueError: no such file, not one of these, truncated, damaged, or of another version.
     """
     import_module("icon.estimators")  # says how its own are read
     kind, config, tensors = read(path)
@@ -141,7 +143,14 @@ def load(path: str | os.PathLike[str]) -> Any:
             f"path: got {path} with a {kind}, expected a loss, or an estimator that is registered first "
             "(icon.register_estimator)"
         )
-    return READERS[kind](config, tensors)
+    try:
+        return READERS[kind](config, tensors)
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"path: got {path} ({type(error).__name__}: {reason}), expected a whole file that this version of icon can "
+            "read, and parts of your own as they were"
+        ) from error
 
 
 READERS["loss"] = load_loss

@@ -66,6 +66,22 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         icon.load(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b'"settings', b'"sattings'), (b'log_scale"', b'log_scala"'), (b"Debias", b"Dabias"), (b'"icon-1', b'"icon-2')],
+)
+def test_a_damaged_file_is_refused_in_one_line(old: bytes, new: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "loss"
+    icon.method("simclr", learnable=True, debias=0.1).save(path)
+    escaped = (text.replace(b'"', b'\\"') for text in (old, new))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(old, new).replace(*escaped))
+    assert path.read_bytes() != whole
+    with pytest.raises(ValueError, match=r"^path: got .*, expected .*") as caught:
+        icon.load(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^path: got .*, expected a file that can be written"):
         icon.method("simclr").save(tmp_path / "absent" / "loss")
