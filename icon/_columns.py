@@ -137,9 +137,11 @@ def _lists(column: pd.Series[Any], cells: pd.Series[Any]) -> tuple[NDArray[Any],
     if lengths.nunique() > 1:
         odd = lengths.index[lengths != lengths.iloc[0]][0]
         return np.empty(0), f"lists of {lengths.iloc[0]} and {lengths[odd]} numbers, in row {odd + 1}"
+    if not lengths.iloc[0]:
+        return np.empty((len(column), 0)), "nothing"
     block = np.stack([np.asarray(value) for value in cells]).reshape(len(cells), -1)
     if block.dtype.kind == "O":
-        block = np.array([[np.nan if x is None else x for x in row] for row in block])
+        block = np.array([[np.nan if x is None else x for x in row] for row in block]).reshape(len(cells), -1)
     if block.dtype.kind not in "biuf":
         return np.empty(0), "text"
     return pd.DataFrame(block).set_axis(cells.index).reindex(column.index).to_numpy(), ""

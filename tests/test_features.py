@@ -288,6 +288,10 @@ def test_parquet(tmp_path: Path) -> None:
         pd.DataFrame({"c": column}).to_parquet(path)
         with pytest.raises(ValueError, match=rf"^features: got .*{named}"):
             read_matrix(path)
+    pd.DataFrame({"a": [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], "b": [[], []]}).to_parquet(path)
+    found = read_features(path)
+    assert found.values.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert found.notes == ["left out columns of nothing: b"]
     times = pd.DataFrame({"t": pd.to_timedelta([1, 2], unit="s"), "d": pd.to_datetime(["2020-01-01", None])})
     times.assign(x=[1.5, 2.5]).to_parquet(path)
     assert read_features(path).notes == ["left out columns of dates or durations: t, d"]
