@@ -158,7 +158,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
         _gradient(lambda z: score(anchors, z), candidates, "score by the candidates")
     if not q.refuses_self:
         same_points = candidates.clone().requires_grad_()
-        _slope(score(same_points, candidates), same_points, "score", " where two points are the same")
+        _finite_slope(score(same_points, candidates), same_points, "score", " where two points are the same")
 
 
 def check_partition(partition: Partition | Callable[..., torch.Tensor]) -> None:
@@ -241,7 +241,7 @@ def check_divergence(divergence: Divergence) -> None:
     except ValueError:  # it may refuse p = 0
         pass
     else:
-        _slope(found, at_zero, "divergence", " where p is 0")
+        _finite_slope(found, at_zero, "divergence", " where p is 0")
     _close(of(logs, p, outside=1), value, "the divergence with a candidate outside the support, p = q = log_q = 0,")
     _gradient(lambda z: of(z, p, outside=1), logs, "divergence")
 
@@ -273,7 +273,7 @@ def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:
     """An evaluator agrees with plain autograd on every cell of the table, in value and gradient, in float64.
 
     Each cell is tried plain, debiased, and with each reduction; and with margins, log-weights, the joint form, other
-    divergences and blocks where they apply.
+    divergences and blocks where they apply. The gradient is also that of what p and q learn.
 
     Args:
         evaluator: the one to check.
@@ -294,8 +294,25 @@ def check_evaluator(evaluator: Evaluator, tolerance: float = TOLERANCE) -> None:
         icon_q.Gaussian("dot", log_weights=logs),
         icon_q.StudentT(log_weights=logs),
         icon_q.Gaussian("cosine", temperature=0.5, margin=0.3),
+        icon_q.Gaussian("cosine", temperature=0.5, learnable=True),
+        icon_q.StudentT(learnable=True),
+        _Learned(),
     ):
         _agree(evaluator, partial(Loss, icon_p.Classes().debias(0.1), q), (z, labels), repr(q), tolerance)
+    learned = icon_p.StudentT(detach=False)
+    features = _points(_N, 4, 6).requires_grad_()
+    _agree(evaluator, partial(Loss, learned, icon_q.StudentT()), (z, features), repr(learned), tolerance)
+
+
+class _Learned(Kernel):
+    """A score that computes with a parameter, which those of the package leave to `prepare`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.ones(()))
+
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return -self.factor * torch.cdist(anchors, candidates, p=1)
 
 
 def _variants(cell: Cell) -> Iterator[dict[str, Any]]:
@@ -311,7 +328,7 @@ def _variants(cell: Cell) -> Iterator[dict[str, Any]]:
 def _agree(
     evaluator: Evaluator, make: Callable[..., Loss], given: tuple[Any, Any], name: str, tolerance: float
 ) -> None:
-    found, reference = (_with_gradient(make(evaluator=each), *given) for each in (evaluator, Autograd()))
+    found, reference = (_with_gradient(make(evaluator=each).double(), *given) for each in (evaluator, Autograd()))
     for what, mine, theirs in zip(("value", "gradient"), found, reference, strict=True):
         _close(mine, theirs, f"{what} of {name}", tolerance)
 
@@ -319,10 +336,9 @@ def _agree(
 def _with_gradient(loss: Loss, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     views = [v.detach().clone().requires_grad_() for v in (input if isinstance(input, tuple) else (input,))]
     value = loss(tuple(views) if isinstance(input, tuple) else views[0], target)
-    weights = torch.linspace(1, 2, max(1, value.numel()), dtype=torch.float64).reshape(value.shape)
-    gradients = torch.autograd.grad((value * weights).sum(), views, allow_unused=True)
-    flat = [torch.zeros_like(v) if g is None else g for v, g in zip(views, gradients, strict=True)]
-    return value.detach(), torch.cat([g.flatten() for g in flat])
+    of_p = [target] if isinstance(target, Tensor) and target.requires_grad else []
+    slopes = _slopes(value, *views, *of_p, *loss.parameters())
+    return value.detach(), torch.cat([slope.flatten() for slope in slopes])
 
 
 def _points(n: int, d: int, seed: int) -> Tensor:
@@ -339,7 +355,7 @@ def _copied(given: Any) -> Any:
 def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, name: str) -> None:
     """The derivative against central differences in one direction, and finite."""
     leaf = at.clone().requires_grad_()
-    slope = _slope(function(leaf), leaf, name)
+    slope = _finite_slope(function(leaf), leaf, name)
     direction = _points(at.shape[0], at.shape[1], 11)
     up, down = (_weighted(function(at + s * direction)) for s in (1e-6, -1e-6))
     numeric = float((up - down).detach() / 2e-6)
@@ -347,14 +363,18 @@ def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, name: str) -> No
     _that(error <= 1e-6 * max(1.0, abs(numeric)), f"the derivative of the {name} differs from central differences")
 
 
-def _slope(value: Tensor, at: Tensor, name: str, where: str = "") -> Tensor:
-    """The derivative of numbers, 0 where there is none; both have to be finite."""
-    slope = torch.zeros_like(at)
-    if value.requires_grad:
-        (slope,) = torch.autograd.grad(_weighted(value), at, allow_unused=True, materialize_grads=True)
+def _finite_slope(value: Tensor, at: Tensor, name: str, where: str = "") -> Tensor:
+    """The derivative of numbers, both of which have to be finite."""
+    (slope,) = _slopes(value, at)
     is_finite = bool(torch.isfinite(value).all() and torch.isfinite(slope).all())
     _that(is_finite, f"the {name} or its derivative is not finite{where}")
     return slope
+
+
+def _slopes(value: Tensor, *at: Tensor) -> tuple[Tensor, ...]:
+    """The derivatives of the weighted sum of some numbers; 0 by what they do not depend on."""
+    nothing = torch.stack([0 * x.sum() for x in at]).sum()
+    return torch.autograd.grad(_weighted(value) + nothing, at)
 
 
 def _weighted(value: Tensor) -> Tensor:

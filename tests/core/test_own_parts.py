@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,26 @@ def test_an_evaluator_that_is_wrong_is_found() -> None:
 
     with pytest.raises(AssertionError, match=r"value of .* differs by"):
         icon.testing.check_evaluator(Wrong())
+
+
+def test_an_evaluator_that_loses_a_gradient_is_found() -> None:
+    class OfScores(Dense):
+        def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+            learned = [x.requires_grad_(False) for x in problem.parameters]
+            numbers = super().per_anchor(problem)
+            for x in learned:
+                x.requires_grad_(True)
+            return numbers
+
+    class OfP(Dense):
+        def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
+            p = problem.p.with_leaves(tuple(x.detach() for x in problem.p.leaves))
+            return super().per_anchor(replace(problem, p=p) if problem.p.leaves else problem)
+
+    with pytest.raises(AssertionError, match="gradient of _Learned"):
+        icon.testing.check_evaluator(OfScores())
+    with pytest.raises(AssertionError, match="gradient of StudentT"):
+        icon.testing.check_evaluator(OfP())
 
 
 def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
