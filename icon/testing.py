@@ -22,7 +22,7 @@ from torch import Tensor
 
 from icon import p as icon_p
 from icon import q as icon_q
-from icon._values import same
+from icon._values import changed, same
 from icon.core.divergence import Divergence, takes_log_p
 from icon.core.evaluators import Autograd, Evaluator
 from icon.core.loss import Loss
@@ -48,12 +48,14 @@ def check_distribution(p: Distribution | Rows, target: Any = None) -> None:
     Raises:
         TypeError: neither a distribution nor rows.
         AssertionError: a row is negative or does not sum to one (or to zero), mass lies outside the support, or a verb
-            (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix; or the target,
-            a tensor or an array, is another one after it.
+            (expectation, tile, average, entropy, part, transposed, draw, ...) disagrees with the matrix; the target, a
+            tensor or an array, is another one after it; or the arguments of p, from which methods make it again with
+            others, are not kept.
     """
     _is_a("p", p, (Distribution, Rows), "a distribution of icon.p, or prepared rows")
     kept = _copied(target)
     if not isinstance(p, Rows):
+        _is_made_again(p, p.replace)
         p = p(sets=Sets(_N, _N)) if target is None and p.made_from == "nothing" else p(target)
     rows = p
     _that(same(target, kept), "rows writes over its target")
@@ -123,7 +125,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     """A score is the same for a block as for the whole, broadcasts, and has a right and finite derivative.
 
     The derivative is finite also where two points are the same, unless the score `refuses_self`; and what `prepare`
-    makes of an anchor depends on no other one, `statistics` apart.
+    makes of an anchor depends on no other one, `statistics` apart. Its `hyper_parameters` make it again.
 
     Args:
         q: a learned distribution.
@@ -134,6 +136,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
         AssertionError: what does not hold.
     """
     _is_a("q", q, Kernel, "an object of a subclass of icon.q.Kernel")
+    _is_made_again(q, lambda: type(q)(**q.hyper_parameters()), _plain_arguments)
     q = deepcopy(q).double()  # the caller's own keeps its dtype
     anchors, candidates = _points(7, d, 0), _points(5, d, 1)
 
@@ -343,6 +346,20 @@ def _with_gradient(loss: Loss, input: Any, target: Any) -> tuple[Tensor, Tensor]
 
 def _points(n: int, d: int, seed: int) -> Tensor:
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _is_made_again(part: Any, make: Callable[[], Any], known_by: Callable[[Any], Any] = lambda part: part) -> None:
+    """Whether the arguments that a part tells make the same one, or one that is known by the same."""
+    try:
+        is_same = same(known_by(make()), known_by(part))
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"{type(part).__name__} is not made again from hyper_parameters(): {error}") from None
+    _that(is_same, f"hyper_parameters() of {type(part).__name__} make another one, expected every argument in them")
+
+
+def _plain_arguments(part: Any) -> dict[str, Any]:
+    """The arguments that a part keeps, those apart that are tensors by now, whose digits and dtype may be others."""
+    return {name: value for name, value in changed(part).items() if not isinstance(value, Tensor)}
 
 
 def _copied(given: Any) -> Any:

@@ -273,6 +273,35 @@ def test_wrong_scores(score: Any, message: str) -> None:
         testing.check_score(Own())
 
 
+def test_arguments_that_are_not_kept() -> None:
+    """A method with other settings would make the part again with the defaults."""
+
+    class Forgets(icon.q.Kernel):
+        def __init__(self, width: float = 1.0) -> None:
+            super().__init__()
+            self.width = width
+
+    class Renames(Forgets):
+        def hyper_parameters(self) -> dict[str, Any]:
+            return {"breadth": self.width}
+
+    class Hides(icon.p.Distribution):
+        def __init__(self, k: int = 2, **others: Any) -> None:
+            super().__init__(**others)
+            self._k = k
+
+        def rows(self, target: Any, sets: icon.p.Sets) -> icon.Rows:
+            return icon.p.KNN(self._k)(target, sets)
+
+    testing.check_score(Forgets())
+    with pytest.raises(AssertionError, match=r"^hyper_parameters\(\) of Forgets make another one"):
+        testing.check_score(Forgets(2.0))
+    with pytest.raises(AssertionError, match=r"^Renames is not made again from hyper_parameters\(\): .*'breadth'"):
+        testing.check_score(Renames(2.0))
+    with pytest.raises(AssertionError, match=r"^hyper_parameters\(\) of Hides make another one"):
+        testing.check_distribution(Hides(3), X)
+
+
 def test_features_that_depend_on_the_other_anchors() -> None:
     """They would be others where only some of the points are anchors."""
 
