@@ -144,7 +144,7 @@ def rebuilt(given: Loss, of: str, hyper: dict[str, Any]) -> Loss:
     elif "temperature" in found["q"] and "sigma" in learned:
         learned = {**learned, "metric": "cosine"}
         del learned["sigma"]
-    supervisory = composed(given.p.replace(**found["p"]), found["operations"])
+    supervisory = composed(given.p.replace(**found["p"]) if found["p"] else given.p, found["operations"])
     learned_q = type(given.q)(**(learned | found["q"])) if found["q"] else given.q
     if learned_q.row != given.row:
         raise TypeError(f"partition: got {hyper.get('partition')!r}, which is of another row than {of}")

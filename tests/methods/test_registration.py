@@ -174,6 +174,23 @@ def test_an_own_p_in_a_method_can_be_given_other_arguments() -> None:
     assert torch.isfinite(icon.method("own")(normal(N, 2)))
 
 
+def test_a_setting_of_a_method_leaves_a_p_as_it_is() -> None:
+    """Also one that keeps an argument under another name, from which nobody could make it again."""
+
+    class Hides(Column):
+        def __init__(self, steps: int = 1) -> None:
+            super().__init__()
+            self._steps = steps
+
+    icon.register_column("hides")(Hides)
+
+    @icon.register_method("own", "Own", cell=("student-t", "hides"), family="gap", relation="exact: KL = definition")
+    def own() -> icon.Loss:
+        return icon.Loss(Hides(2), icon.q.StudentT())
+
+    assert icon.method("own", debias=0.1, block=4).p._steps == 2
+
+
 def test_a_method_with_arrays_among_its_arguments_is_named() -> None:
     class Scaled(Column):
         def __init__(self, scales: Any = (1.0,)) -> None:
