@@ -167,10 +167,10 @@ class Linear(nn.Module):
 
     def __init__(self, d_in: int, d_out: int, *, orthonormal: bool = False) -> None:
         super().__init__()
+        self.orthonormal = check.flag(orthonormal, "orthonormal")
         if orthonormal and d_out > d_in:
             raise ValueError(f"d_out: got {d_out}, expected at most d_in = {d_in} with orthonormal=True")
         self.map = nn.Linear(check.count(d_in, "d_in"), check.count(d_out, "d_out"), bias=not orthonormal)
-        self.orthonormal = orthonormal
 
     def forward(self, x: Float[Tensor, "b f"]) -> Float[Tensor, "b d"]:
         if not self.orthonormal:

@@ -26,6 +26,7 @@ def gather(x: Tensor, group: exchange.Group = "world", *, sharded: bool = False)
     Raises:
         TypeError, ValueError: no matrix with a row and a column, on any rank.
     """
+    check.flag(sharded, "sharded")
     ranks = exchange.process_group(exchange.check_group(group))
     rows, _ = exchange.rows_of_all(exchange.checked(lambda: check.matrix(x, "x"), ranks), ranks)
     if not sharded:

@@ -66,6 +66,7 @@ class PairSampler(Composable):
         if self.negatives is not None:
             check.count(self.negatives, "negatives")
         check.fraction(self.alpha, "alpha")
+        check.flag(self.weighted, "weighted")
 
     @cached
     def _on_cpu(self) -> Rows:
