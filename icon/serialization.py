@@ -25,13 +25,16 @@ READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Any]] = {
 
 
 def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """One file, written beside its place and moved there when it is whole; a ValueError if it cannot be written."""
+    """One file, written beside its place and moved there when it is whole; a ValueError if it cannot be written, and a
+    TypeError for tensors that are one, as tied parameters are: a file would part them."""
     text = json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True)
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         put(Path(path), to_bytes(stored, metadata={"icon": text}))
     except OSError as error:
         raise ValueError(f"path: got {path}, expected a file that can be written ({error.strerror})") from None
+    except RuntimeError:
+        raise TypeError(f"{kind}: got tensors that share memory, expected each to have its own in a file") from None
 
 
 def put(path: Path, data: bytes) -> None:

@@ -100,6 +100,19 @@ def test_a_score_of_ones_own_is_refused(tmp_path: Path) -> None:
         icon.Loss(icon.p.Classes(), Own()).save(tmp_path / "loss")
 
 
+@pytest.mark.usefixtures("registry")
+def test_tied_parameters_are_refused(tmp_path: Path) -> None:
+    @icon.register_row("tied")
+    class Tied(icon.q.Kernel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = self.second = torch.nn.Parameter(torch.ones(2))
+
+    with pytest.raises(TypeError, match=r"^loss: got tensors that share memory, expected each"):
+        icon.save(icon.loss("tied", "pairs"), tmp_path / "loss")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("mapper", ["mlp", "linear", "lookup"])
 def test_clustering_round_trips(mapper: str, tmp_path: Path) -> None:
     fitted = icon.Clustering(3, n_neighbors=4, mapper=mapper, hidden=8, max_iter=5, n_init=1, random_state=0).fit(X)
