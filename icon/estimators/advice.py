@@ -6,6 +6,7 @@ import re
 import time
 import warnings
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -166,9 +167,10 @@ def advise(
         notes.append(f"clusters: {clusters}" + (", as found in a sample" if n_clusters == "auto" else ""))
     ranked, table, scores = _ranked(tried, done)
     best, outputs = ranked[0], {each.name: [trials[each.name][2] for trials in done] for each in ranked}
+    shown = int(random_state) if isinstance(random_state, Integral) else seed  # what can be written as code
     return Advice(
-        goal, criterion(goal, judge_of(sources)), table, scores, best.name, best.code(random_state),
-        best.make(random_state), notes, samples[: len(done)], outputs,
+        goal, criterion(goal, judge_of(sources)), table, scores, best.name, best.code(shown), best.make(shown), notes,
+        samples[: len(done)], outputs,
     )  # fmt: skip
 
 

@@ -85,6 +85,15 @@ def test_seeds_make_it_the_same() -> None:
     assert first.equals(second)
 
 
+@pytest.mark.parametrize("seed", [np.int64(3), np.random.RandomState(3), None], ids=["numpy", "generator", "none"])
+def test_the_code_names_any_seed(seed: Any) -> None:
+    found = icon.advise(X, rounds=1, random_state=seed)
+    namespace: dict[str, Any] = {"x": X}
+    exec(found.code, namespace)
+    assert namespace["model"].random_state == found.model.random_state
+    assert isinstance(found.model.random_state, int)
+
+
 @pytest.mark.parametrize("power", [-600, 600])
 def test_the_distance_to_a_neighbour_is_in_the_unit_of_the_features(power: int) -> None:
     x = X.astype(np.float64)
