@@ -62,10 +62,11 @@ def candidates(
 ) -> list[Candidate]:
     """What is tried for a goal, given what there is beside the features (``sources``).
 
-    The Student-t column has to be told a distance to near neighbours (``scale``) and how many of them it keeps.
+    The Student-t column has to be told a distance to near neighbours (``scale``) and how many of them it keeps
+    (``near``); of a clustering, a wide neighbourhood has no more.
     """
     if goal == "clusters":
-        return _clusterings(sources, clusters)
+        return _clusterings(sources, clusters, min(25, near))
     width = 2 if goal == "map" else WIDTH
     free = "lookup" if goal == "map" else "mlp"
     cells = [("student-t", "gaussian"), ("student-t", "knn"), ("gaussian", "knn")]
@@ -94,10 +95,10 @@ def _embedding(width: int, row: str, column: str, mapper: str, source: str | Non
     return Candidate(Embedding, settings, source, row == "gaussian" and column in ("pairs", "classes"))
 
 
-def _clusterings(sources: tuple[str, ...], clusters: int) -> list[Candidate]:
+def _clusterings(sources: tuple[str, ...], clusters: int, wide: int) -> list[Candidate]:
     """The clusters row with several columns; labels say how good they are, and none learns from them."""
     own: list[dict[str, Any]] = [
-        {"column": "knn", "walks": 3}, {"column": "knn", "walks": 1}, {"column": "knn", "n_neighbors": 25},
+        {"column": "knn", "walks": 3}, {"column": "knn", "walks": 1}, {"column": "knn", "n_neighbors": wide},
         {"column": "gaussian"},
     ]  # fmt: skip
     of_features = [Candidate(Clustering, {"n_clusters": clusters, **settings}) for settings in own]

@@ -13,6 +13,7 @@ import icon
 from icon.estimators import advice as advising
 from icon.estimators import candidates as trying
 from icon.estimators.candidates import Candidate
+from icon.estimators.clustering import Clustering
 from icon.estimators.judging import Trial, shared, without_some
 
 Y = np.repeat(np.arange(4), 20)
@@ -72,6 +73,11 @@ def test_clusters(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Non
     assert best > 0.5  # blobs that are apart
     assert set(np.unique(found.outputs[found.best][0])) <= set(range(4))
     assert "Clustering(n_clusters=4" in found.code
+
+
+def test_clusters_of_the_fewest_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Clustering.__init__.__kwdefaults__, "max_iter", 4)
+    assert len(icon.advise(X[::2], goal="clusters", n_clusters=4, rounds=1).table) == 4
 
 
 @pytest.mark.filterwarnings("ignore")
