@@ -283,11 +283,14 @@ def _connected(graph: sp.csr_array, size: int, random: np.random.Generator) -> N
 
 
 def _whole_ids(ids: NDArray[np.int64], size: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """All points of some ids that several points share."""
-    counts = np.bincount(ids)
+    """All points of some ids that several points share; of an id with many points, a quarter of the sample."""
+    counts, order, quarter = np.bincount(ids), np.argsort(ids, kind="stable"), size // 4
     names = random.permutation(np.flatnonzero(counts > 1))
-    most = max(4, int(np.searchsorted(counts[names].cumsum(), size, side="right")))
-    return np.flatnonzero(np.isin(ids, names[:most]))
+    most = np.searchsorted(np.minimum(counts[names], quarter).cumsum(), size, side="right")
+    ends = counts.cumsum()
+    members = [order[ends[name] - counts[name] : ends[name]] for name in names[:most]]
+    drawn = [random.choice(rows, quarter, replace=False) if len(rows) > quarter else rows for rows in members]
+    return np.sort(np.concatenate(drawn))
 
 
 def _round(trial: Trial, tried: list[Candidate], deadline: float) -> Trials:

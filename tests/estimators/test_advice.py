@@ -165,6 +165,14 @@ def test_samples_do_not_overlap_where_there_are_points_enough() -> None:
     assert len(advising._samples({"pairs": ids}, 100, 40, 1, 0)[0]) == 40
 
 
+def test_a_sample_of_pairs_is_no_larger_than_others() -> None:
+    """Few ids, each of which many points share, such as those of patients."""
+    ids = np.arange(6000) % 5
+    (rows,) = advising._samples({"pairs": ids}, 6000, 250, 1, 0)
+    assert np.bincount(ids[rows]).tolist().count(62) == 4
+    assert len(np.unique(rows)) == 248
+
+
 def test_the_budget_ends_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(self: Trial, candidate: Any, callback: Any) -> Any:
         while not callback(1, 0.0, None):
