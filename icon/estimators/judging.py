@@ -111,8 +111,11 @@ class Trial:
         np.fill_diagonal(away, np.inf)
         away[self.given["graph"].nonzero()] = np.inf  # what was learned is no answer
         start, end = (np.concatenate(ends) for ends in (self.held, self.held[::-1]))
-        furthest = np.partition(away, NEAR - 1, axis=1)[:, NEAR - 1]
-        return float((away[start, end] <= furthest[start]).mean())
+        last = np.partition(away, NEAR - 1, axis=1)[:, NEAR - 1]
+        nearer, equal = (away < last[:, None]).sum(axis=1), (away == last[:, None]).sum(axis=1)
+        share = (NEAR - nearer) / equal  # of those that are as far as the last one
+        apart, last = away[start, end], last[start]
+        return float(np.select([apart < last, apart == last], [1.0, share[start]]).mean())
 
     def _kept(self, z: NDArray[Any]) -> float:
         part = self.seen if self.seen.all() else ~self.seen

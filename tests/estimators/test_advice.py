@@ -140,6 +140,13 @@ def test_edges_that_are_held_out_leave_a_forest() -> None:
     assert sp.csgraph.connected_components(rest)[0] == parts
 
 
+def test_a_collapse_finds_edges_by_chance() -> None:
+    trial = Trial(X, {"graph": GRAPH}, "map", 0)
+    left = 80 - 1 - np.diff(trial.given["graph"].indptr)  # the others that are no neighbours
+    chance = (10 / left)[np.concatenate(trial.held)].mean()
+    assert trial._edges(np.zeros((80, 2))) == pytest.approx(chance)
+
+
 def test_a_collapse_shares_no_information() -> None:
     assert shared(np.zeros(8), np.zeros(8), 4) == 0
     assert shared(Y, Y[::-1], 4) == pytest.approx(1)
