@@ -123,8 +123,8 @@ def advise(
         random_state: of samples, splits and estimators.
 
     Raises:
-        ValueError: other lengths, an unknown goal, a budget that is not a time or too short for one trial, or no labels
-            for classification.
+        ValueError: other lengths, an unknown goal, a budget that is not a time or too short for one trial, no labels
+            for classification, or hardly a point that shares an id, or has an edge.
         TypeError: sparse features.
     """
     began, seconds = time.monotonic(), read_budget(budget)
@@ -141,6 +141,7 @@ def advise(
     sources, wanted = tuple(given), check.count(rounds, "rounds")
     number = len(candidates(goal, sources, 2, x.shape[1]))
     samples = _samples(given, len(x), size_for(seconds, number), wanted, seed)
+    _refuse_few(len(samples[0]), judge_of(sources), goal)
     if goal == "clusters" and n_clusters == "auto" and "y" in given:
         n_clusters = int(given["y"].max()) + 1
     clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
@@ -229,6 +230,14 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
             raise ValueError("graph: got no edge between two points, expected some")
         given["graph"] = weights
     return given
+
+
+def _refuse_few(points: int, judge: str, goal: str) -> None:
+    """Whether there are more points than a column has neighbours, also where half of the ids are held out."""
+    least = 2 * (NEAR + 1) if judge == "pairs" and goal != "map" else NEAR + 1
+    if points < least:
+        which = "that share an id" if judge == "pairs" else "with an edge"
+        raise ValueError(f"{judge}: got {points} points {which}, expected at least {least}")
 
 
 def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int:

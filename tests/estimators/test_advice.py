@@ -18,7 +18,8 @@ from icon.estimators.judging import Trial, shared, without_some
 
 Y = np.repeat(np.arange(4), 20)
 X = (6 * np.eye(4, 5)[Y] + np.random.default_rng(0).normal(size=(80, 5))).astype(np.float32)
-IDS = np.arange(80) // 2
+ROWS = np.arange(80)
+IDS = ROWS // 2
 GRAPH = icon.p.KNN(5).symmetrize("union")(icon._checks.as_tensor(X, "X")).to_scipy()
 GRAPH = sp.csr_array(GRAPH.maximum(GRAPH.T) > 0, dtype=float)
 
@@ -221,7 +222,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"y": np.where(np.arange(80) % 4, -1, Y)}, "y: got 20 known labels, expected at least 40"),
     ({"pairs": IDS[:5]}, "pairs: got 5 entries, expected 80"),
     ({"pairs": np.arange(80)}, "pairs: got fewer than four ids"),
+    ({"pairs": np.where(ROWS < 14, IDS, ROWS)}, "pairs: got 14 points that share an id, expected at least 16"),
+    ({"pairs": np.where(ROWS < 30, IDS, ROWS), "goal": "retrieval"}, "pairs: got 30 .* expected at least 32"),
     ({"graph": np.ones((5, 5))}, "graph: got shape"),
+    ({"graph": np.pad(np.ones((6, 6)), (0, 74))}, "graph: got 6 points with an edge, expected at least 16"),
     ({"graph": np.zeros((80, 80))}, "graph: got no edge"),
     ({"graph": np.eye(80, k=1)}, "graph: got no edge besides those of a spanning forest"),
     ({"budget": "soon"}, "budget: got 'soon', expected a time above zero"),
