@@ -243,7 +243,9 @@ def _refuse_few(points: int, judge: str, goal: str) -> None:
 def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int:
     """How many clusters are tried: at most a quarter of the points of a sample."""
     if given == "auto":
-        return suggest_n_clusters(x[rows]).n_clusters
+        if (found := suggest_n_clusters(x[rows]).n_clusters) < 2:
+            raise ValueError("X: got equal points in a sample, expected clusters, or n_clusters")
+        return found
     clusters = check.count(given, "n_clusters", 2)  # type: ignore[arg-type]
     if clusters > len(rows) // 4:
         raise ValueError(f"n_clusters: got {clusters}, expected at most {len(rows) // 4}, a quarter of a sample")

@@ -245,5 +245,7 @@ def test_bad_input(given: dict[str, Any], message: str) -> None:
 def test_bad_features() -> None:
     with pytest.raises(ValueError, match="X: got 12 points, expected at least 40"):
         icon.advise(X[:12])
+    with pytest.raises(ValueError, match="X: got equal points in a sample"):
+        icon.advise(np.ones((80, 3)), goal="clusters")
     with pytest.raises(TypeError, match="X: got a sparse matrix"):
         icon.advise(sp.csr_array(X))
