@@ -211,6 +211,11 @@ def test_larger_budgets_take_larger_samples() -> None:
     assert [advising.size_for(seconds, 6) for seconds in (1, 100, 600, 1000)] == [250, 500, 1000, 2000]
 
 
+def test_self_loops_that_the_code_cannot_have_are_told() -> None:
+    with pytest.warns(UserWarning, match="graph: left out 80 self-loops, which the column refuses"):
+        icon.advise(X, graph=GRAPH + sp.eye_array(80), rounds=1)
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"goal": "maps"}, "goal: got 'maps'"),
     (
@@ -225,7 +230,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"pairs": np.where(ROWS < 14, IDS, ROWS)}, "pairs: got 14 points that share an id, expected at least 16"),
     ({"pairs": np.where(ROWS < 30, IDS, ROWS), "goal": "retrieval"}, "pairs: got 30 .* expected at least 32"),
     ({"graph": np.ones((5, 5))}, "graph: got shape"),
-    ({"graph": np.pad(np.ones((6, 6)), (0, 74))}, "graph: got 6 points with an edge, expected at least 16"),
+    ({"graph": np.pad(1 - np.eye(6), (0, 74))}, "graph: got 6 points with an edge, expected at least 16"),
     ({"graph": np.zeros((80, 80))}, "graph: got no edge"),
     ({"graph": np.eye(80, k=1)}, "graph: got no edge besides those of a spanning forest"),
     ({"budget": "soon"}, "budget: got 'soon', expected a time above zero"),
