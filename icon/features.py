@@ -63,8 +63,8 @@ def read_graph(path: str, n: int) -> Any:
     if there is a third column.
     """
     if path.endswith(".npz"):
-        with suppress(ValueError, OSError, KeyError):
-            return sp.load_npz(path)
+        with suppress(Exception), open(path, "rb") as file:  # another archive, or a broken one, is told below
+            return sp.load_npz(file)
     try:
         values = read_features(path).values
     except ValueError as error:

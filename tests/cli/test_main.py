@@ -241,6 +241,10 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
             "graph: got '0 1 ' in the first line of e.csv, which is names or a row, expected a file that can be read "
             "in one way only",
         ),
+        (
+            ["--column", "graph", "--graph", "cut.npz"],
+            "graph: got cut.npz, expected a readable file (File is not a zip file)",
+        ),
         (["--column", "graph", "--graph", "t.csv"], "graph: got only text in u in t.csv, expected numbers"),
         (["--labels", "both.npz"], "labels: got no key for both.npz, expected one of X, y (--labels-key)"),
     ],
@@ -255,6 +259,7 @@ def test_embed_says_which_file_is_wrong(
     Path("e.csv").write_text("0,1,\n1,2,1.5\n2,3,1.0\n")
     Path("t.csv").write_text("u\na\nb\n")
     sp.save_npz("y.npz", sp.csr_array((60, 9)))
+    Path("cut.npz").write_bytes(Path("y.npz").read_bytes()[:-9])
     done = invoke(["embed", "both.npz", "--key", "X", "-q", *options])
     assert done.exit_code == 2
     assert done.stderr == f"error: {message}\n"
