@@ -90,13 +90,18 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
 
 def agreement(restarts: NDArray[np.int64]) -> float | None:
     """The mean adjusted Rand index between pairs of restarts, ``[s, n]`` clusters; None with fewer than two."""
-    pairs = [ari(a, b) for a, b in combinations(restarts, 2)]
+    pairs = [ari(a, b) for a, b in combinations([_clusters(each, "restarts") for each in restarts], 2)]
     return float(np.mean(pairs)) if pairs else None
 
 
 def _codes(labels: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     y = classes_of(labels)
-    c = read_labels(clusters, "clusters", len(y.codes), minus_one_is_unknown=False)
-    if not c.known.all():
-        raise ValueError("clusters: got None or NaN, expected a cluster for each point")
-    return y.codes[y.known], c.codes[y.known]
+    return y.codes[y.known], _clusters(clusters, "clusters", len(y.codes))[y.known]
+
+
+def _clusters(given: ArrayLike, name: str, n: int | None = None) -> NDArray[np.int64]:
+    """``[n]`` the number of each point's cluster."""
+    clusters = read_labels(given, name, n, minus_one_is_unknown=False)
+    if not clusters.known.all():
+        raise ValueError(f"{name}: got None or NaN, expected a cluster for each point")
+    return clusters.codes

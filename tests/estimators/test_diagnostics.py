@@ -74,6 +74,13 @@ def test_labels_and_restarts() -> None:
     assert diagnose(phi, starts[:1]).restart_agreement is None
 
 
+def test_noise_of_a_restart_is_a_cluster() -> None:
+    noisy, other = [0, 0, 1, 1, -1, -1], [0, 0, 1, 1, 0, 1]
+    expected = adjusted_rand_score(noisy, other)
+    for restarts in ([noisy, other], [other, noisy]):
+        assert diagnose(np.eye(2)[other], restarts).restart_agreement == pytest.approx(expected)
+
+
 def test_a_cluster_without_a_class_counts_as_wrong() -> None:
     phi = np.eye(3)
     found = diagnose(phi, labels=[0, 0, 1])
@@ -98,6 +105,8 @@ def test_calibration_error() -> None:
         ((PHI * 2,), "probabilities: got rows 0, 1, 2, 3"),
         ((PHI - [0.5, -0.5, 0],), "probabilities: got rows 2"),
         ((PHI, np.zeros((2, 3), dtype=int)), r"restarts: got shape \(2, 3\), expected \(restarts, 4\)"),
+        ((PHI, [[0, 1, 1, 0.5]] * 2), "restarts: got 0.5, expected whole"),
+        ((PHI, [[0, 1, 1, None]] * 2), "restarts: got None or NaN, expected a cluster"),
         ((PHI, None, [0, 1]), "labels: got 2 entries, expected 4"),
         ((PHI, None, [-1, -1, -1, -1]), "labels: got no label that is known"),
     ],
