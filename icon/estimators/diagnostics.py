@@ -169,6 +169,8 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
         raise ValueError(f"correct: got shape {right.shape}, expected one entry per row of the probabilities")
     if not ((confidence >= 0) & (confidence <= 1 + 1e-6)).all():
         raise ValueError("probabilities: got entries outside [0, 1], expected probabilities")
+    if not np.isin(right, (0, 1)).all():
+        raise ValueError("correct: got entries other than 0 and 1, expected whether the most probable class was right")
     where = np.minimum((confidence * check.count(bins, "bins")).astype(np.int64), bins - 1)
     return float(np.abs(np.bincount(where, weights=right - confidence)).sum() / len(right))
 

@@ -120,6 +120,9 @@ def test_bad_input(arguments: tuple, message: str) -> None:
         expected_calibration_error([0.5, 0.5], [True])
     with pytest.raises(ValueError, match=r"^probabilities: got entries outside"):
         expected_calibration_error([1.5, 0.5], [True, True])
+    for labels in ([2, 1], [np.nan, 1]):
+        with pytest.raises(ValueError, match=r"^correct: got entries other than 0 and 1"):
+            expected_calibration_error([0.5, 0.5], labels)
 
 
 def test_calibration_error_by_hand() -> None:
