@@ -90,3 +90,8 @@ def test_starts_that_disagree_are_told() -> None:
 def test_points_that_differ_by_rounding_alone_are_no_reason_for_a_warning() -> None:
     x = np.repeat([[0.0], [1e20]], 20, axis=0) + np.random.default_rng(0).normal(size=(40, 1)) * 1e4
     assert len(np.unique(k_means(x, 6, seed=0))) >= 2
+
+
+def test_k_means_does_not_stop_at_the_first_points() -> None:
+    """The first 150 and more are equal: they alone would be one cluster."""
+    assert np.bincount(k_means(np.repeat(np.eye(3), 200, axis=0), 3, seed=0)).tolist() == [200, 200, 200]
