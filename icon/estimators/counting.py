@@ -48,7 +48,8 @@ class Count(NamedTuple):
 def count_clusters(
     x: Any, n_neighbors: int = 10, walks: int = 3, metric: str = "sqeuclidean", seed: int = 0, most: int | None = None
 ) -> Count:
-    """The number of clusters of features ``[n, f]``: from 2 to half of the k-means clusters, or 1 where all are equal.
+    """The number of clusters of features ``[n, f]``: from 2 to half of the k-means clusters (to all of them, where they
+    are the distinct points), or 1 where all are equal.
 
     Many k-means clusters are merged (`icon.estimators.merging.merges`, with each of `BALANCES`, the better of the two
     counts), and two scores are followed over the number of groups, with J their table under p. The modularity
@@ -64,9 +65,10 @@ def count_clusters(
     random = np.random.default_rng(seed)
     points = _some(x, metric, random)
     joint = _joint(points, n_neighbors, walks, seed)
+    bound = len(joint) if len(joint) < _parts(len(points)) else len(joint) // 2  # fewer are all distinct points
     gaussian = (random.normal(size=points.shape) * points.std(dim=0).numpy()).astype(np.float32)  # without clusters
     without = _joint(torch.from_numpy(gaussian), n_neighbors, walks, seed)
-    last = min(len(joint) // 2, len(points) // (2 * n_neighbors), len(joint) if most is None else most)
+    last = min(bound, len(points) // (2 * n_neighbors), len(joint) if most is None else most)
     q, stays = _scores(joint, max(2, last))
     _, stays_without = _scores(without, len(stays))
     first, compared = min(1, len(q) - 1), len(stays_without)
@@ -130,11 +132,14 @@ def _some(x: Any, metric: str, random: np.random.Generator) -> Tensor:
 
 def _joint(x: Tensor, n_neighbors: int, walks: int, seed: int) -> Array:
     """The table under p of k-means clusters."""
-    n = len(x)
-    k = min(n, PARTS, max(2, n // POINTS, min(FEW, n // 2)))
-    parts = np.unique(k_means(x, k, seed, n_init=1), return_inverse=True)[1]
+    parts = np.unique(k_means(x, _parts(len(x)), seed, n_init=1), return_inverse=True)[1]
     graph = knn_rows(x, n_neighbors, "exact")[0].symmetrize("union").to_scipy()
     return walked(graph, parts, walks)
+
+
+def _parts(n: int) -> int:
+    """How many k-means clusters are sought in n points."""
+    return min(n, PARTS, max(2, n // POINTS, min(FEW, n // 2)))
 
 
 def _scores(joint: Array, last: int) -> tuple[Array, Array]:

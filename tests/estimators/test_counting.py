@@ -72,6 +72,10 @@ def test_few_points_have_two(n: int, expected: int) -> None:
     assert count_clusters(x, n_neighbors=min(10, n - 1)).n_clusters == expected
 
 
+def test_few_distinct_points_are_clusters() -> None:
+    assert [count_clusters(np.repeat(np.eye(k), 40, axis=0)).n_clusters for k in (2, 3, 8)] == [2, 3, 8]
+
+
 def test_equal_points_are_one() -> None:
     assert count_clusters(np.ones((50, 3))).n_clusters == 1
 
