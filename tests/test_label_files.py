@@ -51,6 +51,11 @@ def test_the_expected_number_tells_a_header_from_a_label(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"^labels: got 'label' .* --header or --no-header"):
         read_vector(path, expected=3)
     assert read_vector(path, options=TableOptions(header=True), expected=3).tolist() == ["a", "b", None]
+    Path(path).write_text("colour\na\nb\n\n")  # the same, with a name that is no usual one
+    with pytest.raises(ValueError, match=r"^labels: got 'colour' .* --header or --no-header"):
+        read_vector(path, expected=3)
+    Path(path).write_text("a\nb\na\n\n")
+    assert read_vector(path, expected=3).tolist() == ["a", "b", "a"]
     Path(path).write_text("colour\n1\n2\n")  # one label is missing
     with pytest.raises(ValueError, match=r"^labels: got 'colour' .* --header or --no-header"):
         read_vector(path, expected=3)
