@@ -37,7 +37,7 @@ def load_modules(modules: Sequence[str] | None) -> None:
     for name in modules or ():
         try:
             import_module(name)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # the others are of a path, or of what it registers
             raise ValueError(f"load: got {name!r}, expected a module that can be imported ({error})") from None
 
 

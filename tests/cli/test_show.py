@@ -163,6 +163,7 @@ def test_parts_of_a_user_are_loaded_and_not_called_verified(tmp_path: Path, monk
     assert 'icon.loss("own-row", "pairs")' in invoke(["show", "own-row", "pairs"]).stdout
     assert "Own Method" in invoke(["table", "--style", "csv", "--load", "my_own_parts"]).stdout
     assert "\nverified: " in invoke(["show", "simclr"]).stdout
-    done = invoke(["show", "own-method", "--load", "no_such_module"])
-    assert done.exit_code == 2
-    assert done.stderr.startswith("error: load: got 'no_such_module', expected a module that can be imported")
+    for name in ("no_such_module", "./my_own_parts.py", ""):
+        done = invoke(["show", "own-method", "--load", name])
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"error: load: got {name!r}, expected a module that can be imported")
