@@ -13,6 +13,7 @@ from icon.estimators.base import as_dense, draw_seed, placed
 from icon.estimators.clustering import Clustering
 from icon.estimators.counting import Count, check_auto, count_clusters
 from icon.estimators.spaces import read_spaces, side_by_side
+from icon.training.state import settled
 
 LITTLE = 0.85  # p leaves its cluster nearly as often as it does without clusters
 
@@ -34,6 +35,7 @@ class Suggestion:
     note: str
 
 
+@settled()
 def suggest_n_clusters(
     x: Any,
     max_clusters: int | None = None,

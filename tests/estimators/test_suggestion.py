@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
 import icon
 from icon.estimators import suggest_n_clusters
@@ -72,3 +75,11 @@ def test_bad_input(arguments: dict[str, object], message: str) -> None:
 def test_arguments_of_a_training_that_is_none() -> None:
     with pytest.warns(DeprecationWarning, match="max_iter: plays no part in suggest_n_clusters"):
         suggest_n_clusters(apart(3), max_iter=60)
+
+
+@pytest.mark.parametrize(
+    "setting", [torch.autocast("cpu", torch.bfloat16), torch.device("meta")], ids=["autocast", "meta"]
+)
+def test_settings_of_the_caller_do_not_matter(setting: Any) -> None:
+    with setting:
+        assert suggest_n_clusters(apart(3)).n_clusters == 3
