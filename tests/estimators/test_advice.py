@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from scipy.stats import ttest_rel
 
 import icon
@@ -90,6 +91,12 @@ def test_the_number_of_clusters_is_found() -> None:
 def test_seeds_make_it_the_same() -> None:
     first, second = (icon.advise(X, rounds=1, random_state=1).scores.drop(columns="seconds") for _ in range(2))
     assert first.equals(second)
+
+
+def test_outputs_are_arrays_where_scikit_learn_gives_frames() -> None:
+    with sklearn.config_context(transform_output="pandas"):
+        found = icon.advise(X, goal="retrieval", rounds=1)
+    assert {type(z) for outputs in found.outputs.values() for z in outputs} == {np.ndarray}
 
 
 @pytest.mark.parametrize("seed", [np.int64(3), np.random.RandomState(3), None], ids=["numpy", "generator", "none"])
