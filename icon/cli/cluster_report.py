@@ -65,7 +65,7 @@ def planar(x: NDArray[Any], seed: int, verbose: bool = False) -> tuple[NDArray[n
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = Embedding(2, random_state=seed, max_iter=500, verbose=verbose)
-            learned = np.asarray(model.fit_transform(np.asarray(x, dtype=np.float32)), dtype=np.float64)
+            learned = np.asarray(model.fit_transform(x), dtype=np.float64)
         return np.arange(n, dtype=np.int64), learned, f"t-SNE (icon.Embedding) of {n:,} points"
     shown = np.arange(n, dtype=np.int64)
     if n > SHOWN:

@@ -256,6 +256,14 @@ def test_the_learned_map(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster_report.planar(X[:, :1], 0)[1].shape == (50, 2)
 
 
+def test_the_learned_map_is_that_of_the_features_in_any_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_report, "LEARNED_MAP", 2000)
+    x = X.astype(np.float64)
+    expected = cluster_report.planar(x, 0)[1]
+    for power in (-600, 600):
+        assert np.array_equal(cluster_report.planar(2.0**power * x, 0)[1], expected)
+
+
 @pytest.mark.parametrize("clusters", [1, *(pytest.param(clusters, marks=pytest.mark.slow) for clusters in (3, 15)), 40])
 def test_figure_of_any_number_of_clusters(clusters: int, folder: Path) -> None:
     rng = np.random.default_rng(0)
