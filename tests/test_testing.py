@@ -302,6 +302,51 @@ def test_arguments_that_are_not_kept() -> None:
         testing.check_distribution(Hides(3), X)
 
 
+def test_a_p_may_keep_what_is_no_argument() -> None:
+    """Whatever it is: the p that its arguments make has the same rows."""
+
+    class Counts(icon.p.Distribution):
+        def __init__(self, weights: Any, **others: Any) -> None:
+            super().__init__(**others)
+            self.weights = torch.as_tensor(weights) / sum(weights)  # whose last digits change when it is made again
+            self.square = lambda x: x.square()
+            self.steps = 0
+
+        def rows(self, target: Any, sets: icon.p.Sets) -> icon.Rows:
+            self.steps += 1
+            return icon.p.KNN(3)(self.square(target) * self.weights.sum(), sets)
+
+    p = Counts([0.1, 0.2, 0.4])
+    for _ in range(2):
+        testing.check_distribution(p, X)
+
+
+@pytest.mark.parametrize("target", [torch.nn.Parameter(X.clone()), (X @ X.mT).abs().fill_diagonal_(0).to_sparse()])
+def test_targets_of_any_kind(target: Tensor) -> None:
+    p = icon.p.Graph() if target.is_sparse else icon.p.StudentT(detach=False)
+    testing.check_distribution(p, target)
+
+
+def test_a_divergence_may_refuse_masses_of_zero() -> None:
+    def reverse(p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+        if (p == 0).any():
+            raise ValueError("p: got a mass of zero, expected every one above zero")
+        return (q * (log_q - p.log())).sum(dim=1)
+
+    testing.check_divergence(reverse)
+
+
+def test_statistics_may_be_those_of_each_anchor() -> None:
+    class Local(icon.q.Kernel):
+        def statistics(self, batch: Any) -> dict[str, Tensor]:
+            return {"scale": torch.cdist(batch.anchors, batch.candidates).mean(dim=1, keepdim=True)}
+
+        def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Any) -> tuple[Tensor, Tensor]:
+            return anchors / statistics["scale"], candidates
+
+    testing.check_score(Local())
+
+
 def test_features_that_depend_on_the_other_anchors() -> None:
     """They would be others where only some of the points are anchors."""
 
