@@ -49,7 +49,7 @@ class Lookup(nn.Module):
         if start.shape != (n, d):
             raise ValueError(f"start: got shape {tuple(start.shape)}, expected {(n, d)}")
         if features is not None:
-            features = check.matrix(features, "features", finite=False)
+            features = _as_it_is(features, "features")
             check.as_many(len(features), n, "features", "row", "point")
         self.weight = nn.Parameter(start.detach().clone())
         self.register_buffer("features", features, persistent=False)
@@ -141,6 +141,13 @@ def _directions(centred: Tensor, dims: int) -> Tensor:
         return vectors.flip(1)[:, :dims]
     directions = torch.linalg.svd(centred, full_matrices=False).Vh[:dims].mT
     return torch.nn.functional.pad(directions, (0, dims - directions.shape[1]))
+
+
+def _as_it_is(x: Any, name: str) -> Tensor:
+    """Features that have to be a matrix, without a copy: integers stay as they are."""
+    tensor = check.as_tensor(x, name)
+    check.matrix(tensor.to("meta"), name, finite=False)  # its shape and dtype alone
+    return tensor
 
 
 def as_seen(mapper: nn.Module, x: Tensor) -> Tensor:
@@ -277,7 +284,7 @@ def build(
     if not isinstance(mapper, str):
         raise TypeError(f"mapper: got {type(mapper).__name__}, expected {', '.join(map(repr, NAMES))} or an nn.Module")
     check.choice(mapper, "mapper", NAMES)
-    x = check.matrix(x, "x", finite=False)
+    x = _as_it_is(x, "x")
     n, width = x.shape
     if mapper == "lookup":
         return Lookup(n, d_out, start=start, features=x)

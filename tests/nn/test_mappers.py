@@ -144,6 +144,14 @@ def test_features_may_be_arrays() -> None:
         assert torch.allclose(lookup(torch.from_numpy(x)), torch.from_numpy(x))
 
 
+def test_a_lookup_keeps_features_as_they_are() -> None:
+    """Of many images in bytes, a copy in float64 would take eight times their memory."""
+    x = torch.arange(6, dtype=torch.uint8).reshape(3, 2)
+    for lookup in (Lookup(3, 2, features=x), mappers.build("lookup", x, 2)):
+        assert isinstance(lookup, Lookup)
+        assert lookup.features is x
+
+
 class TestTeacher:
     """The moving average that MoCo v3, BYOL and DINO learn from."""
 
