@@ -142,15 +142,14 @@ def advise(
     sources, wanted = tuple(given), check.count(rounds, "rounds")
     number = len(candidates(goal, sources, 2, x.shape[1]))
     samples = _samples(given, len(x), size_for(seconds, number), wanted, seed)
-    _refuse_few(len(samples[0]), judge_of(sources), goal)
+    _refuse_few(len(samples[0]), judge_of(sources))
     if goal == "clusters" and n_clusters == "auto" and "y" in given:
         n_clusters = int(given["y"].max()) + 1
     clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
     tried = candidates(goal, sources, clusters, x.shape[1], *_scale(x[samples[0]]))
     done: list[Trials] = []
     for number, rows in enumerate(samples):
-        part = {name: each[rows][:, rows] if name == "graph" else each[rows] for name, each in given.items()}
-        trials = _round(Trial(x[rows], part, goal, (seed + number) % 2**31), tried, began + seconds)
+        trials = _round(_trial(x, given, rows, goal, (seed + number) % 2**31), tried, began + seconds)
         if number and len(trials) < len(done[0]):
             break  # a round that is not whole would compare what was tried on different samples
         done.append(trials)
@@ -235,12 +234,11 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
     return given
 
 
-def _refuse_few(points: int, judge: str, goal: str) -> None:
-    """Whether there are more points than a column has neighbours, also where half of the ids are held out."""
-    least = 2 * (NEAR + 1) if judge == "pairs" and goal != "map" else NEAR + 1
-    if points < least:
-        which = "that share an id" if judge == "pairs" else "with an edge"
-        raise ValueError(f"{judge}: got {points} points {which}, expected at least {least}")
+def _refuse_few(points: int, judge: str, further: str = "") -> None:
+    """Whether there are more points than a column has neighbours."""
+    if points <= NEAR:
+        which = "share an id" if judge == "pairs" else "have an edge"
+        raise ValueError(f"{judge}: got {points} points that {which}{further}, expected at least {NEAR + 1}")
 
 
 def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int:
@@ -305,6 +303,15 @@ def _whole_ids(ids: NDArray[np.int64], size: int, random: np.random.Generator) -
     members = [order[ends[name] - counts[name] : ends[name]] for name in names[:most]]
     drawn = [random.choice(rows, quarter, replace=False) if len(rows) > quarter else rows for rows in members]
     return np.sort(np.concatenate(drawn))
+
+
+def _trial(x: NDArray[Any], given: dict[str, Any], rows: NDArray[np.int64], goal: str, seed: int) -> Trial:
+    """The trial of a sample, with as many points as there have to be also where some are held out."""
+    part = {name: each[rows][:, rows] if name == "graph" else each[rows] for name, each in given.items()}
+    trial = Trial(x[rows], part, goal, seed)
+    if goal != "map":  # which is free, and has all points
+        _refuse_few(int(trial.seen.sum()), trial.judge, " and are not held out")
+    return trial
 
 
 def _round(trial: Trial, tried: list[Candidate], deadline: float) -> Trials:

@@ -76,9 +76,8 @@ class Trial:
         if self.goal == "clusters":
             return self._of_clusters(candidate, callback)
         if "mapper" in candidate.settings:  # new points follow from their features alone
-            z = np.asarray(
-                self._fitted(candidate, self.seen, callback).transform(self.x)
-            )  # scikit-learn may want frames
+            found = self._fitted(candidate, self.seen, callback).transform(self.x)
+            z = np.asarray(found)  # scikit-learn may want frames
         else:  # a free map has to have all points; it sees neither labels nor ids
             z = candidate.make(self.seed, callback=callback).fit(self.x, self._target(candidate)).embedding_
         if candidate.is_cosine and self.goal != "map":

@@ -13,6 +13,7 @@ from scipy.stats import ttest_rel
 import icon
 from icon.estimators import advice as advising
 from icon.estimators import candidates as trying
+from icon.estimators import initialization
 from icon.estimators.candidates import Candidate
 from icon.estimators.clustering import Clustering
 from icon.estimators.judging import Trial, shared, without_some
@@ -21,6 +22,7 @@ Y = np.repeat(np.arange(4), 20)
 X = (6 * np.eye(4, 5)[Y] + np.random.default_rng(0).normal(size=(80, 5))).astype(np.float32)
 ROWS = np.arange(80)
 IDS = ROWS // 2
+UNEVEN = np.where(ROWS < 12, IDS, np.where(ROWS < 32, 40, 41 + ROWS))  # six pairs and an id of twenty points
 GRAPH = icon.p.KNN(5).symmetrize("union")(icon._checks.as_tensor(X, "X")).to_scipy()
 GRAPH = sp.csr_array(GRAPH.maximum(GRAPH.T) > 0, dtype=float)
 
@@ -77,7 +79,14 @@ def test_clusters(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Non
     assert "Clustering(n_clusters=4" in found.code
 
 
+def test_pairs_of_the_fewest_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifteen pairs, of which seven are held out."""
+    monkeypatch.setattr(Trial, "score", lambda *_: (0.0, np.zeros(0)))
+    assert len(icon.advise(X, pairs=np.where(ROWS < 30, IDS, ROWS), goal="retrieval", rounds=1).table) == 6
+
+
 def test_clusters_of_the_fewest_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initialization, "STEPS", 1)
     monkeypatch.setitem(Clustering.__init__.__kwdefaults__, "max_iter", 4)
     assert len(icon.advise(X[::2], goal="clusters", n_clusters=4, rounds=1).table) == 4
 
@@ -235,9 +244,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"pairs": IDS[:5]}, "pairs: got 5 entries, expected 80"),
     ({"pairs": np.arange(80)}, "pairs: got fewer than four ids"),
     ({"pairs": np.where(ROWS < 14, IDS, ROWS)}, "pairs: got 14 points that share an id, expected at least 16"),
-    ({"pairs": np.where(ROWS < 30, IDS, ROWS), "goal": "retrieval"}, "pairs: got 30 .* expected at least 32"),
+    (
+        {"pairs": np.where(ROWS < 28, IDS, ROWS), "goal": "retrieval"},
+        "pairs: got 14 .* not held out, expected at least 16",
+    ),
+    ({"pairs": UNEVEN, "goal": "clusters", "n_clusters": 2, "random_state": 1}, "pairs: got 8 points .* not held out"),
     ({"graph": np.ones((5, 5))}, "graph: got shape"),
-    ({"graph": np.pad(1 - np.eye(6), (0, 74))}, "graph: got 6 points with an edge, expected at least 16"),
+    ({"graph": np.pad(1 - np.eye(6), (0, 74))}, "graph: got 6 points that have an edge, expected at least 16"),
     ({"graph": np.zeros((80, 80))}, "graph: got no edge"),
     ({"graph": np.eye(80, k=1)}, "graph: got no edge besides those of a spanning forest"),
     ({"budget": "soon"}, "budget: got 'soon', expected a time above zero"),
