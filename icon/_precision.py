@@ -15,7 +15,8 @@ from icon._threads import Setting
 
 def can_autocast(x: Tensor) -> bool:
     """Whether there is autocast on the device of a tensor: the one of tensors without numbers has none."""
-    return not x.is_meta
+    is_usual = x.is_cpu or x.is_cuda  # PyTorch before 2.10 does not compile the question
+    return is_usual or (not x.is_meta and torch.amp.is_autocast_available(x.device.type))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import icon
 from icon import _precision
@@ -102,6 +103,14 @@ def test_autocast_rounds_no_products(what: str) -> None:
         found = COMPUTED[what](z)
     assert found.dtype == expected.dtype
     assert torch.equal(found, expected)
+
+
+def test_a_device_without_autocast() -> None:
+    with FakeTensorMode():
+        x = torch.empty(8, 3, device="lazy")
+    assert not _precision.can_autocast(x)
+    with _precision.without_autocast(x):
+        assert not torch.is_autocast_enabled("cpu")
 
 
 def test_tensors_without_numbers_have_no_autocast() -> None:
