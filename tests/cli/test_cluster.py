@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from icon.cli import cluster_report
+from icon.estimators import embedding
+from icon.estimators.embedding import Embedding
 from icon.labels import classes_of
 from tests.cli.run import invoke
 
@@ -257,7 +260,11 @@ def test_the_learned_map(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_learned_map_is_that_of_the_features_in_any_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def quick(n_components: int, **arguments: Any) -> Embedding:
+        return Embedding(n_components, **{**arguments, "max_iter": 20})
+
     monkeypatch.setattr(cluster_report, "LEARNED_MAP", 2000)
+    monkeypatch.setattr(embedding, "Embedding", quick)
     x = X.astype(np.float64)
     expected = cluster_report.planar(x, 0)[1]
     for power in (-600, 600):
