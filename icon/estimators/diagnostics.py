@@ -159,6 +159,9 @@ def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bin
     Probabilities are confidences ``[n]``, or ``[n, C]``, whose largest is the confidence; ``correct [n]`` tells whether
     the most probable one was right, see `matched`.
 
+    Raises:
+        ValueError: no probabilities, another number of entries of ``correct``, or others than 0 and 1.
+
     Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017 (arXiv 1706.04599).
     """
     confidence = check.as_tensor(probabilities, "probabilities").double().detach().cpu().numpy()

@@ -89,7 +89,11 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
 
 
 def agreement(restarts: NDArray[np.int64]) -> float | None:
-    """The mean adjusted Rand index between pairs of restarts, ``[s, n]`` clusters; None with fewer than two."""
+    """The mean adjusted Rand index between pairs of restarts, ``[s, n]`` clusters; None with fewer than two.
+
+    Raises:
+        ValueError, TypeError: a point without a cluster, or clusters that are neither whole numbers nor names.
+    """
     pairs = [ari(a, b) for a, b in combinations([_clusters(each, "restarts") for each in restarts], 2)]
     return float(np.mean(pairs)) if pairs else None
 
