@@ -125,7 +125,8 @@ def advise(
 
     Raises:
         ValueError: other lengths, an unknown goal, a budget that is not a time or too short for one trial, no labels
-            for classification, or hardly a point that shares an id, or has an edge.
+            for classification, too few points that share an id or have an edge, or equal points whose clusters are to
+            be counted.
         TypeError: sparse features.
     """
     began, seconds = time.monotonic(), read_budget(budget)
@@ -245,7 +246,7 @@ def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int
     """How many clusters are tried: at most a quarter of the points of a sample."""
     if given == "auto":
         if (found := suggest_n_clusters(x[rows]).n_clusters) < 2:
-            raise ValueError("X: got equal points in a sample, expected clusters, or n_clusters")
+            raise ValueError("X: got equal points in a sample, expected different ones, or n_clusters as a number")
         return found
     clusters = check.count(given, "n_clusters", 2)  # type: ignore[arg-type]
     if clusters > len(rows) // 4:

@@ -69,6 +69,7 @@ def effective_rank(z: ArrayLike, center: bool = True) -> float:
 
     Raises:
         ValueError: no singular value above zero (all rows equal, or all zero); NaN or infinity.
+        TypeError: center is neither True nor False.
 
     Source: Roy & Vetterli 2007, The effective rank: a measure of effective dimensionality, EUSIPCO.
     """

@@ -55,6 +55,7 @@ def gaussian_entropy(z: ArrayLike) -> float:
 
     Raises:
         ValueError: C is singular, up to the rounding of z's dtype (the message names its rank); NaN or infinity.
+        TypeError: z is on the meta device.
 
     Source: Cover & Thomas 2006, Elements of Information Theory, chapter 8.
     """
@@ -79,6 +80,7 @@ def gaussian_information_bottleneck(z: ArrayLike, ids: ArrayLike, beta: float, s
 
     Raises:
         ValueError: beta <= 0, instances with too few views, or a singular covariance (the message names its rank).
+        TypeError: shared is neither True nor False, or z is on the meta device.
 
     Source: Zbontar et al. 2021, Barlow Twins (arXiv 2103.03230), appendix.
     """

@@ -170,6 +170,7 @@ class Linear(nn.Module):
 
     Raises:
         ValueError: orthonormal, and d_out above d_in.
+        TypeError: orthonormal is neither True nor False.
     """
 
     def __init__(self, d_in: int, d_out: int, *, orthonormal: bool = False) -> None:

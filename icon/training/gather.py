@@ -24,7 +24,7 @@ def gather(x: Tensor, group: exchange.Group = "world", *, sharded: bool = False)
             holds and nobody averages.
 
     Raises:
-        TypeError, ValueError: no matrix with a row and a column, on any rank.
+        TypeError, ValueError: no matrix with a row and a column, on any rank; or sharded is neither True nor False.
     """
     check.flag(sharded, "sharded")
     ranks = exchange.process_group(exchange.check_group(group))

@@ -46,7 +46,7 @@ class PairSampler(Composable):
         alpha: uniform mass of debiasing, beside what the rows have.
 
     Raises:
-        TypeError, ValueError: no prepared rows, or p is between two sets.
+        TypeError, ValueError: no prepared rows, p is between two sets, or an argument is not of its kind.
     """
 
     rows: Rows
@@ -147,6 +147,9 @@ class PairSampler(Composable):
 
         Args:
             size: b, how many pairs; of fewer anchors all, unless they are weighted.
+
+        Raises:
+            ValueError, TypeError: no number of pairs.
         """
         anchors = self._some_anchors(size)
         b = len(anchors)
@@ -159,7 +162,10 @@ class PairSampler(Composable):
 
         Args:
             size: s, how many anchors.
-            negatives: how many points stand for the uniform mass.
+            negatives: how many points stand for the uniform mass, one at least.
+
+        Raises:
+            ValueError, TypeError: no number of anchors or of points.
         """
         check.count(negatives, "negatives")
         anchors = self._some_anchors(size)
