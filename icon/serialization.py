@@ -30,11 +30,14 @@ def write(path: str | os.PathLike[str], kind: str, config: Mapping[str, Any], te
     text = json.dumps({"format": FORMAT, "kind": kind, "config": config}, sort_keys=True)
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        put(Path(path), to_bytes(stored, metadata={"icon": text}))
-    except OSError as error:
-        raise ValueError(f"path: got {path}, expected a file that can be written ({error.strerror})") from None
+        data = to_bytes(stored, metadata={"icon": text})
     except RuntimeError:
         raise TypeError(f"{kind}: got tensors that share memory, expected each to have its own in a file") from None
+    try:
+        put(Path(path), data)
+    except (OSError, RuntimeError) as error:  # before Python 3.13, links in a circle are the latter
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"path: got {path}, expected a file that can be written ({reason})") from None
 
 
 def put(path: Path, data: bytes) -> None:

@@ -82,6 +82,13 @@ def test_a_damaged_file_is_refused_in_one_line(old: bytes, new: bytes, tmp_path:
     assert "\n" not in str(caught.value)
 
 
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "circle"
+    path.symlink_to(path)
+    with pytest.raises(ValueError, match=r"^path: got .*, expected a file that can be written"):
+        icon.method("simclr").save(path)
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^path: got .*, expected a file that can be written"):
         icon.method("simclr").save(tmp_path / "absent" / "loss")
