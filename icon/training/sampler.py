@@ -162,12 +162,12 @@ class PairSampler(Composable):
 
         Args:
             size: s, how many anchors.
-            negatives: how many points stand for the uniform mass, one at least.
+            negatives: how many points stand for the uniform mass; 0 only where there is none, without debiasing.
 
         Raises:
             ValueError, TypeError: no number of anchors or of points.
         """
-        check.count(negatives, "negatives")
+        check.count(negatives, "negatives", 1 if self.alpha else 0)
         anchors = self._some_anchors(size)
         return anchors, self._among(anchors, self._walked(anchors), self.rows.n, negatives)
 

@@ -96,6 +96,7 @@ def test_a_number_of_pairs_that_is_none_is_refused() -> None:
         pairs.draw(-1)
     with pytest.raises(ValueError, match=r"^negatives: got 0, expected an integer >= 1"):
         pairs.debias(0.1).sample(4, 0)
+    assert pairs.sample(4, 0)[1].n == 4  # without debiasing there is no uniform mass
 
 
 # -- many points -------------------------------------------------------------------------------------------------------
