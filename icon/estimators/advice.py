@@ -89,7 +89,7 @@ def advise(
     n_clusters: int | str = "auto",
     budget: float | str = "10m",
     rounds: int = 5,
-    random_state: int = 0,
+    random_state: int | np.random.RandomState | None = 0,
 ) -> Advice:
     """Try the coordinates of the table that suit the data, and rank them.
 

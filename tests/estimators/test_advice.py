@@ -13,9 +13,7 @@ from scipy.stats import ttest_rel
 import icon
 from icon.estimators import advice as advising
 from icon.estimators import candidates as trying
-from icon.estimators import initialization
 from icon.estimators.candidates import Candidate
-from icon.estimators.clustering import Clustering
 from icon.estimators.judging import Trial, shared, without_some
 
 Y = np.repeat(np.arange(4), 20)
@@ -86,9 +84,15 @@ def test_pairs_of_the_fewest_points(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_clusters_of_the_fewest_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialization, "STEPS", 1)
-    monkeypatch.setitem(Clustering.__init__.__kwdefaults__, "max_iter", 4)
-    assert len(icon.advise(X[::2], goal="clusters", n_clusters=4, rounds=1).table) == 4
+    def score(trial: Trial, candidate: Candidate, *_: Any) -> tuple[float, Any]:
+        neighbors.append(candidate.settings.get("n_neighbors", 0))
+        return 0.0, np.zeros(0)
+
+    neighbors: list[int] = []
+    monkeypatch.setattr(Trial, "score", score)
+    icon.advise(X[::2], goal="clusters", n_clusters=4, rounds=1)
+    assert len(neighbors) == 4
+    assert max(neighbors) < 20  # half of the points are held out
 
 
 @pytest.mark.filterwarnings("ignore")
