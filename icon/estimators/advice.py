@@ -236,7 +236,7 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
 
 
 def _refuse_few(points: int, judge: str, further: str = "") -> None:
-    """Whether there are more points than a column has neighbours."""
+    """Refuse as few points as a column has neighbours, or fewer."""
     if points <= NEAR:
         which = "share an id" if judge == "pairs" else "have an edge"
         raise ValueError(f"{judge}: got {points} points that {which}{further}, expected at least {NEAR + 1}")
