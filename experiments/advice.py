@@ -34,8 +34,9 @@ class Settings(Fixed):
 
 
 def configurations(dataset: Dataset) -> list[Configuration]:
-    width = dataset.x.shape[1]
-    return [{"goal": goal, "candidate": each.name} for goal in GOALS for each in candidates(goal, (), 2, width)]
+    n, width = dataset.x.shape
+    tried = {goal: candidates(goal, (), 2, width, points=n) for goal in GOALS}
+    return [{"goal": goal, "candidate": each.name} for goal in GOALS for each in tried[goal]]
 
 
 def run(dataset: Dataset, seed: int, configuration: Configuration, settings: Settings) -> Measures:

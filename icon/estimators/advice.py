@@ -147,7 +147,7 @@ def advise(
     if goal == "clusters" and n_clusters == "auto" and "y" in given:
         n_clusters = int(given["y"].max()) + 1
     clusters = _clusters(x, samples[0], n_clusters) if goal == "clusters" else 0
-    tried = candidates(goal, sources, clusters, x.shape[1], *_scale(x[samples[0]]))
+    tried = candidates(goal, sources, clusters, x.shape[1], _scale(x[samples[0]]), len(samples[0]))
     done: list[Trials] = []
     for number, rows in enumerate(samples):
         trials = _round(_trial(x, given, rows, goal, (seed + number) % 2**31), tried, began + seconds)
@@ -254,13 +254,13 @@ def _clusters(x: NDArray[Any], rows: NDArray[np.int64], given: int | str) -> int
     return clusters
 
 
-def _scale(x: NDArray[Any]) -> tuple[float, int]:
-    """The median distance to a near neighbour, of three digits, and how many neighbours a heavy-tailed p keeps."""
+def _scale(x: NDArray[Any]) -> float:
+    """The median distance to a near neighbour, of three digits."""
     near = nearest_neighbors(x, NEAR, "exact").indices[:, -1]
     apart = np.subtract(x, x[near], dtype=np.float64)
     unit = unit_of(torch.from_numpy(apart))
     typical = unit * float(np.median(np.linalg.norm(apart / unit, axis=1)))
-    return float(f"{typical:.3g}") or 1.0, min(3 * NEAR, len(x) // 3)
+    return float(f"{typical:.3g}") or 1.0
 
 
 def _samples(given: dict[str, Any], n: int, size: int, rounds: int, seed: int) -> list[NDArray[np.int64]]:

@@ -58,13 +58,14 @@ class Candidate:
 
 
 def candidates(
-    goal: str, sources: tuple[str, ...], clusters: int, n_features: int, scale: float = 1.0, near: int = 45
+    goal: str, sources: tuple[str, ...], clusters: int, n_features: int, scale: float = 1.0, points: int = 1000
 ) -> list[Candidate]:
     """What is tried for a goal, given what there is beside the features (``sources``).
 
-    The Student-t column has to be told a distance to near neighbours (``scale``) and how many of them it keeps
-    (``near``); of a clustering, a wide neighbourhood has no more.
+    The Student-t column has to be told a distance to near neighbours (``scale``), and how many of them it keeps depends
+    on the number of ``points``; of a clustering, a wide neighbourhood has no more.
     """
+    near = min(45, points // 3)
     if goal == "clusters":
         return _clusterings(sources, clusters, min(25, near))
     width = 2 if goal == "map" else WIDTH

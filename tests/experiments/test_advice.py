@@ -15,8 +15,8 @@ from experiments.store import tasks
 from icon.estimators import candidates as trying
 from tests.experiments.fakes import command, saved
 
-Y = np.repeat(np.arange(3), 25)
-X = (6 * np.eye(3, 4)[Y] + np.random.default_rng(0).normal(size=(75, 4))).astype(np.float32)
+Y = np.repeat(np.arange(3), 20)
+X = (6 * np.eye(3, 4)[Y] + np.random.default_rng(0).normal(size=(60, 4))).astype(np.float32)
 
 
 def test_validation_sets_are_refused() -> None:
@@ -68,7 +68,7 @@ def test_the_table() -> None:
 
 def test_the_information_of_neighbours() -> None:
     assert advice.of_neighbours(X, Y, 3, 5) > 0.8
-    assert advice.of_neighbours(X, np.random.default_rng(0).integers(0, 3, 75), 3, 5) < 0.1
+    assert advice.of_neighbours(X, np.random.default_rng(0).integers(0, 3, 60), 3, 5) < 0.1
 
 
 @pytest.mark.slow
