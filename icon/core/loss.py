@@ -19,20 +19,21 @@ from icon._values import name_of, parameters, with_names
 from icon.core import evaluators
 from icon.core.autocast import lost_in_half_precision
 from icon.core.cross_entropy import cross_entropies, cross_entropy
+from icon.core.directions import Directions
 from icon.core.divergence import DIVERGENCES, Divergence, called, resolve
 from icon.core.evaluators import EVALUATORS, Evaluator
 from icon.core.evaluators.ring import refuse_without_all
 from icon.core.exchange import Group
 from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
-from icon.core.memory import MANY, bytes_needed, refuse_if_too_large
+from icon.core.memory import bytes_needed
 from icon.core.problem import Problem
-from icon.core.ranks import Ranks, Share
+from icon.core.ranks import Ranks
 from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights
-from icon.p.base import Distribution, Sets, is_between_sets
+from icon.p.base import Distribution, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, buffer_or_plain, proportions, shares
+from icon.q.base import WHOLE, Kernel, Totals, buffer_or_plain, shares
 
 
 class Loss(nn.Module):
@@ -132,30 +133,37 @@ class Loss(nn.Module):
         given = None if self.stationary_anchors or anchor_weights is None else shares(anchor_weights, "anchor_weights")
         self.anchor_weights: Tensor | None
         buffer_or_plain(self, "anchor_weights", given)
-        if not q.partition.is_normalizer:
-            limit = f"q is a rescaled limit or no distribution ({type(q.partition).__name__}), expected a normalised q"
-            if self.normalization == "joint":
-                raise ValueError(f"normalization: got 'joint', but {limit}")
-            if self.divergence is not None:
-                raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
-        if self.normalization == "joint" and (anchor_weights is not None or q.has_factors):
-            what, other = ("agreement: got True", False) if q.has_factors else ("anchor_weights: got weights", None)
-            raise ValueError(f"{what} with normalization='joint', expected {other}: p weights its pairs")
-        if self.normalization == "joint" and self.reduction == "none":
-            raise ValueError("reduction: got 'none' with normalization='joint', expected 'mean' or 'sum' of all pairs")
-        if exchange == "ring" and p.column != "data-label":
-            refuse_without_all(q, self.divergence_name, self.evaluator)
-        if exchange == "ring" and group is None:
-            raise ValueError("exchange: got 'ring' without group=, expected a group of ranks to exchange with")
+        self._refuse_combinations(weighted=anchor_weights is not None)
         joint, mean = self.normalization == "joint", self.reduction == "mean"
         of_rows = WHOLE if self._ranks else totals  # a rank has the rows of all
-        self._weigh = AnchorWeights(mean, self.on_no_positive, self.stationary_anchors, p.leaves_out, of_rows)
+        weigh = AnchorWeights(mean, self.on_no_positive, self.stationary_anchors, p.leaves_out, of_rows)
+        settings = (self.divergence, self.block, self.evaluator, totals, self._ranks, weigh)
+        self._directions = Directions(p, q, joint, mean, *settings)
         self._reduce = Reduction(joint, self.reduction == "none", self.divergence)
         is_whole = self._ranks is None and totals is WHOLE
         is_plain = mean and is_whole and not (joint or self.divergence or self.stationary_anchors)
         chosen_here = self.evaluator is None and self.block is None
         self._cross_entropies = cross_entropies(p, q) if is_plain and chosen_here else 0
         self._is_built = True
+
+    def _refuse_combinations(self, weighted: bool) -> None:
+        """Raise ValueError where settings that are right by themselves are not together."""
+        p, q = self._parts
+        if not q.partition.is_normalizer:
+            limit = f"q is a rescaled limit or no distribution ({type(q.partition).__name__}), expected a normalised q"
+            if self.normalization == "joint":
+                raise ValueError(f"normalization: got 'joint', but {limit}")
+            if self.divergence is not None:
+                raise ValueError(f"divergence: got {self.divergence_name}, but {limit}")
+        if self.normalization == "joint" and (weighted or q.has_factors):
+            what, other = ("agreement: got True", False) if q.has_factors else ("anchor_weights: got weights", None)
+            raise ValueError(f"{what} with normalization='joint', expected {other}: p weights its pairs")
+        if self.normalization == "joint" and self.reduction == "none":
+            raise ValueError("reduction: got 'none' with normalization='joint', expected 'mean' or 'sum' of all pairs")
+        if self.exchange == "ring" and p.column != "data-label":
+            refuse_without_all(q, self.divergence_name, self.evaluator)
+        if self.exchange == "ring" and self.group is None:
+            raise ValueError("exchange: got 'ring' without group=, expected a group of ranks to exchange with")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _READ_ONLY and self.__dict__.get("_is_built", False):
@@ -240,8 +248,7 @@ class Loss(nn.Module):
             short = cross_entropy(*self._parts, input, target, both=self._cross_entropies == 2)
             if short is not None:
                 return short
-        views, target, of_anchors = self._views(input, target, weights)
-        directions = self._directions(views, target, anchors, of_anchors)
+        directions = self._directions_of(input, target, anchors, weights)
         value = self._reduce.value(directions)
         q = directions[0].problem.q
         if q.has_state and q.training:
@@ -266,8 +273,7 @@ class Loss(nn.Module):
         if self._ranks is not None and not self._ranks.inside:
             together: Terms = self._together(self.terms, input, target, anchors, weights)
             return together
-        views, target, of_anchors = self._views(input, target, weights)
-        return self._reduce.terms(self._directions(views, target, anchors, of_anchors))
+        return self._reduce.terms(self._directions_of(input, target, anchors, weights))
 
     def published(self, input: Any, target: Any = None) -> Float[Tensor, ""] | Float[Tensor, " n"]:
         """The number that the authors' own program reports of this method, so that learning rates carry over.
@@ -304,8 +310,7 @@ class Loss(nn.Module):
             target: as in `forward`.
             anchors: as in `forward`.
         """
-        views, target, of_anchors = self._views(input, target, None)
-        return [d.problem for d in self._directions(views, target, anchors, of_anchors)]
+        return [d.problem for d in self._directions_of(input, target, anchors, None)]
 
     def memory_estimate(self, n: int, d: int, m: int | None = None) -> int:
         """Bytes that value and gradient take above the input and p, in float32; about right, not a bound.
@@ -348,39 +353,23 @@ class Loss(nn.Module):
             weights = weights.repeat(len(input))
         return (views[0] if len(views) == 1 else tuple(views)), joined, weights
 
-    # -- what a direction is made of ----------------------------------------------------------------------------------
-
-    def _views(self, input: Any, target: Any, weights: Any) -> tuple[list[Tensor], Any, Tensor | None]:
-        """The views of a call, its target, and the weights of the anchors."""
-        of_anchors = self.anchor_weights if weights is None else self._weights_of_a_call(weights)
+    def _directions_of(self, input: Any, target: Any, anchors: slice | None, weights: Any) -> list[Direction]:
+        """The directions of a call, of its views as they are given."""
+        given = None if self.anchor_weights is None else ("anchor_weights", self.anchor_weights)
+        if weights is not None:
+            given = "weights", self._weights_of_a_call(weights)
         if isinstance(target, Tensor) and target.ndim == 2 and self.p.may_be_aligned and target.is_floating_point():
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
             ranks = self._ranks if self._ranks is not None and self._ranks.inside else None
             views = views_of(input, target if ranks is None else ranks.own(target), *self._parts)
             if self.p.join and ranks is None:  # over ranks what is to be joined is so, see `_own`
-                count = len(views)
                 views, target = self.p.joined(views, target)
-                if weights is not None and of_anchors is not None and len(views) < count:
-                    of_anchors = of_anchors.repeat(count)
+                if weights is not None and given is not None and len(views) < len(input):
+                    given = "weights", given[1].repeat(len(input))
         else:
             views = [check.matrix(input, "input")]
-        return views, target, of_anchors
-
-    def _directions(
-        self, views: list[Tensor], target: Any, part: slice | None, of_anchors: Tensor | None
-    ) -> list[Direction]:
-        """The evaluations of one call: one, or a→b and b→a, or all pairs of views."""
-        every: list[Direction] = []
-        ranks = self._ranks if self._ranks is not None and self._ranks.inside else None
-        is_whole, share = part is None and ranks is None, Share(part, self.totals)
-        for i, j, given in self.p.directions(len(views), target):
-            if every and (i, j) == (1, 0) and is_whole and self.q.is_symmetric and not self.q.has_penalty:
-                every.append(self._back(every[0], views, given, of_anchors))
-            else:
-                share = share if ranks is None else ranks.share(i, j)
-                every.append(self._direction(views, i, j, given, share, of_anchors))
-        return every
+        return self._directions(views, target, anchors, given)
 
     def _weights_of_a_call(self, weights: Any) -> Tensor:
         """The weights of the anchors of one call, in place of those of the loss."""
@@ -388,78 +377,6 @@ class Loss(nn.Module):
             how = "normalization='joint'" if self.normalization == "joint" else "anchor_weights='stationary'"
             raise ValueError(f"weights: got numbers with {how}, expected None: p weights its anchors")
         return shares(weights, "weights")
-
-    def _one_per_anchor(self, weights: Tensor, n: int) -> Tensor:
-        """The weights ``[n]``, for a mean their proportions."""
-        if len(weights) != n:
-            name = "anchor_weights" if weights is self.anchor_weights else "weights"
-            raise ValueError(f"{name}: got {len(weights)}, expected {n} (one per anchor)")
-        return proportions(weights) if self.reduction == "mean" else weights
-
-    def _back(self, forth: Direction, views: list[Tensor], target: Any, given: Tensor | None) -> Direction:
-        """The direction from the second set to the first, from the same features."""
-        problem = forth.problem.exchanged()
-        if target is None and self.p.aligned and not self.p.operations:  # p is the same both ways
-            return forth._replace(problem=problem)
-        features = Features(problem.anchors, problem.candidates, problem.statistics)
-        return self._direction(views, 1, 0, target, Share(None, self.totals), given, features)
-
-    def _direction(
-        self,
-        views: list[Tensor],
-        i: int,
-        j: int,
-        target: Any,
-        share: Share,
-        given: Tensor | None,
-        features: Features | None = None,
-    ) -> Direction:
-        """The anchors of view i against the candidates of view j."""
-        anchors, candidates, paired = views[i], views[j], len(views) > 1
-        (n, d), m, q = anchors.shape, candidates.shape[0], self._parts[1]
-        part, totals, anchors_of_all, ring, is_empty = share
-        n = anchors_of_all or n
-        m = m if ring is None else sum(ring.sizes)
-        if m < 2 and not paired and self.p.made_from not in ("labels", "nothing"):
-            raise ValueError("input: got 1 point, expected at least two")
-        rows = self.p(target, Sets(n, m, paired, anchors.device))
-        if self.normalization == "joint" and not rows.is_joint and not paired:
-            rows = rows.symmetrized
-        if q.needs_self or q.refuses_self:
-            rows = _with_self(rows, q)
-        of_candidates = rows.marginal if q.needs_marginal else None
-        if given is not None:
-            given = self._one_per_anchor(given, n)
-        whole = rows  # what its anchors weigh is known of all ranks without an exchange
-        if part is not None:
-            start, stop = _span(part, n)
-            rows, n = rows.part(start, stop), stop - start
-            if self._ranks is None:
-                whole, given = rows, None if given is None else given[start:stop]
-            anchors = anchors[start:stop] if anchors_of_all is None else anchors
-            if ring is not None and of_candidates is not None:
-                of_candidates = ring.own(of_candidates)
-        if n * m > MANY and anchors.is_cpu and not torch.compiler.is_compiling():
-            refuse_if_too_large(self.block, q.is_product, n, d, m)
-        parts = totals, getattr(totals, "candidates", WHOLE)
-        a, c, statistics = features or q.features(Batch(anchors, candidates, rows.support, of_candidates, *parts))
-        moved = rows.to(a.device, a.dtype)
-        counted, weights = self._weigh(whole, rows, given, a)
-        if whole is not rows:
-            weights, counted = weights[start:stop], None if counted is None else counted[start:stop]
-        if ring is not None and moved.masses.requires_grad:
-            raise ValueError("exchange: got 'ring' for a p with gradient, expected detach=True or exchange='gather'")
-        if self.divergence is not None and moved.masses.requires_grad:
-            raise ValueError("detach: got a p with gradient and a divergence other than KL, expected a detached p")
-        p, support = moved.masses, rows.support
-        entropy = None if p.hard_targets is not None else moved.entropy()
-        if q.has_factors:
-            weights = weights * q.anchor_factors(p, support, statistics).to(weights)
-        settings = (self.divergence, None, self.block, rows.is_distribution)
-        problem = Problem(q, p, support, a, c, weights, entropy, counted, statistics, *settings)
-        penalty = q.penalty(anchors, totals) if q.has_penalty else None
-        evaluator = ring or self.evaluator or evaluators.choose(problem)
-        return Direction(problem, evaluator, moved, penalty, totals, is_empty)
 
     @property
     def temperature(self) -> float | Tensor | None:
@@ -526,26 +443,9 @@ def _registry() -> Any:
     return import_module("icon.methods.registry")
 
 
-def _with_self(rows: Rows, q: Kernel) -> Rows:
-    """p on a support with the anchor itself where q needs it, and none where its score would be infinite."""
-    if q.refuses_self and rows.support.offset is not None and not rows.support.exclude_self:
-        raise ValueError(f"{q.refuses_self} for a p with self as a candidate, expected > 0: its score is infinite")
-    return rows.on(rows.support.including_self()) if q.needs_self and rows.support.exclude_self else rows
-
-
 def _renamed(empty: str, on_no_positive: str | None = None) -> str:
     """``on_no_positive`` where its former name is used."""
     check.warn("empty is now on_no_positive", DeprecationWarning)
     if on_no_positive is not None:
         raise ValueError(f"empty: got {empty!r} with on_no_positive={on_no_positive!r}, expected the latter alone")
     return empty
-
-
-def _span(part: slice, n: int) -> tuple[int, int]:
-    """The first and the last point of a part, which must be one piece of the input."""
-    if not isinstance(part, slice):
-        raise TypeError(f"anchors: got {part!r}, expected a slice of the input, as slice(0, 32)")
-    start, stop, step = part.indices(n)
-    if step != 1 or stop <= start or (part.stop is not None and part.stop > n):
-        raise ValueError(f"anchors: got {part}, expected some of the {n} points, next to each other")
-    return start, stop
