@@ -20,7 +20,7 @@ from icon.estimators.arguments import automatic
 from icon.estimators.base import BLOCK, apply, on_disk
 from icon.metrics import ari, clustering_accuracy, nmi
 from icon.nn import mappers
-from icon.p.spatial import knn_rows
+from icon.p.knn import knn_rows
 from icon.training import PairSampler
 from icon.training.state import seeded
 

@@ -17,7 +17,7 @@ from icon.estimators.base import draw_seed, made_from
 from icon.estimators.initialization import k_means
 from icon.estimators.merging import Array, grouped, merges, modularity, normalized_cut
 from icon.nn.mappers import MAX_FEATURES, Principal
-from icon.p.spatial import knn_rows
+from icon.p.knn import knn_rows
 
 SUBSET = 20_000  # points that are looked at; of more, so many are drawn
 PARTS, FEW, POINTS = 200, 50, 8  # k-means clusters that are merged: at most, at least, and points of each

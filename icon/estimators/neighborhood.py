@@ -21,8 +21,8 @@ from icon.labels import Labels, read_labels
 from icon.methods import axes
 from icon.nn import MAX_FEATURES, Principal
 from icon.p.base import Sets
+from icon.p.knn import knn_rows
 from icon.p.rows import Rows
-from icon.p.spatial import knn_rows
 from icon.training.sampler import PairSampler, prepare
 
 EXACT = 4096  # points up to which the loss over all points is computed and not sampled

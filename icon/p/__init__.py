@@ -2,8 +2,9 @@
 
 from icon.p.base import Distribution, Sets
 from icon.p.graph import Graph, Precomputed
+from icon.p.kernels import Gaussian, StudentT
+from icon.p.knn import KNN
 from icon.p.labels import Classes, CrossModal, DataLabel, Identity, Pairs
-from icon.p.spatial import KNN, Gaussian, StudentT
 
 __all__ = [
     "KNN",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from icon import distances
 from icon._scales import in_a_unit, unit_of, unit_rows
-from icon.neighbors import EXACT_UP_TO, nearest_neighbors
+from icon.neighbors import EXACT_UP_TO, exact_neighbors, nearest_neighbors
 from icon.neighbors.blocks import centre_and_scale
 
 _TILE = 2**18  # entries of a tile of distances: 2 MiB, so that the search for a perplexity stays in the cache
@@ -46,6 +46,29 @@ def nearest_by_distances(xa: Any, xb: Any, k: int, metric: distances.Metric, own
     order = index.argsort(axis=1)
     scores, unit = _similarities(np.take_along_axis(values, order, axis=1), metric)
     return torch.from_numpy(np.take_along_axis(index, order, axis=1)), scores, unit
+
+
+def neighbors_of(
+    xa: Any, xb: Any, k: int, metric: distances.Metric, own: bool, search: str = "auto"
+) -> tuple[Tensor, float | None]:
+    """``[n, k]`` nearest candidates, in ascending order of their numbers, and the recall of the search.
+
+    With ``own``, candidate i is none of the neighbours of anchor i.
+    """
+    if own and xa is xb and metric != "dot":
+        neighbors = nearest_neighbors(xa, k, search, metric)
+        neighbors.indices.sort(axis=1)
+        index = torch.from_numpy(neighbors.indices)
+        return index.to(xa.device) if isinstance(xa, Tensor) else index, neighbors.recall
+    if isinstance(xa, Tensor):
+        itself = torch.arange(len(xa), device=xa.device) if own else None
+        return exact_neighbors(xa, xb, k, str(metric), itself)[0].sort(dim=1).values, None
+    return nearest_by_distances(xa, xb, k, metric, own)[0], None
+
+
+def notes_of(recall: float | None) -> tuple[str, ...]:
+    """The recall of a search, where it was not exact, in words."""
+    return () if recall is None else (f"approximate neighbours with a recall of {recall:.3f}",)
 
 
 def edge_scores(xa: Any, xb: Any, index: Tensor, metric: str) -> tuple[Tensor, float]:

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import icon
 from icon.neighbors import approximate, blocks, exact_neighbors, nearest_neighbors, search
-from icon.p.spatial import knn_rows
+from icon.p.knn import knn_rows
 
 
 def blobs(n: int = 3000, d: int = 16, seed: int = 0) -> np.ndarray:
