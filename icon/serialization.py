@@ -16,7 +16,8 @@ from torch import Tensor
 
 from icon._values import parameters
 from icon.core.loss import Loss
-from icon.q.base import Kernel, Whole
+from icon.q.base import Kernel
+from icon.q.totals import Whole
 from icon.recipes import REGISTERED, builder, decoded, encoded, made, recorded, refuse_unknown, refuse_what_is_lost
 
 FORMAT = "icon-1"

@@ -18,7 +18,9 @@ from icon.core.reduction import Direction
 from icon.core.weights import AnchorWeights
 from icon.p.base import Distribution, Sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Batch, Features, Kernel, Totals, proportions
+from icon.q.arguments import proportions
+from icon.q.base import Batch, Features, Kernel
+from icon.q.totals import WHOLE, Totals
 
 Given = tuple[str, Tensor]  # weights of the anchors, and the argument that they are
 

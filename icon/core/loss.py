@@ -33,7 +33,9 @@ from icon.core.reduction import Direction, Reduction, Terms
 from icon.core.weights import AnchorWeights
 from icon.p.base import Distribution, is_between_sets
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Kernel, Totals, buffer_or_plain, shares
+from icon.q.arguments import buffer_or_plain, shares
+from icon.q.base import Kernel
+from icon.q.totals import WHOLE, Totals
 
 
 class Loss(nn.Module):

@@ -1,6 +1,6 @@
 """A loss over the batches of all ranks of a process group: each evaluates its own anchors against all candidates.
 
-Ranks exchange raw embeddings and targets, and then the few sums that `icon.q.base.Totals` names. The value on a rank is
+Ranks exchange raw embeddings and targets, and then the few sums that `icon.q.totals` names. The value on a rank is
 W times its share of the whole loss: the average over ranks, which is what distributed training takes of gradients, is
 then the loss of the whole batch, and its gradient.
 """
@@ -20,7 +20,7 @@ from icon._lazy import sp
 from icon.core import exchange
 from icon.core.evaluators.ring import Ring
 from icon.p.rows import Rows
-from icon.q.base import WHOLE, Totals
+from icon.q.totals import WHOLE, Totals
 
 
 class Ranks:

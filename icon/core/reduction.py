@@ -15,7 +15,7 @@ from icon.core.evaluators import Evaluator
 from icon.core.problem import Problem
 from icon.core.weights import marginal
 from icon.p.rows import Rows
-from icon.q.base import Totals, log_sum_of
+from icon.q.totals import Totals, log_sum_of
 
 
 class Terms(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon.p.rows import Rows, WeightedRows
-from icon.q.base import Totals, Whole
+from icon.q.totals import Totals, Whole
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from icon.estimators.base import apply, draw_seed, inputs_of
 from icon.estimators.heads import Run
 from icon.metrics.clustering import agreement
 from icon.p.rows import Rows
-from icon.q.base import WHOLE
+from icon.q.totals import WHOLE
 from icon.training.sampler import PairSampler
 from icon.training.state import seeded
 

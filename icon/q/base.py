@@ -4,61 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon._scales import precise
 from icon._values import changed, with_names
 from icon.p.masses import Masses
 from icon.p.support import Support
+from icon.q.arguments import buffer_or_plain
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
-
-
-@runtime_checkable
-class Totals(Protocol):
-    """Sums over all parts of a batch whose anchors are evaluated in parts (by several ranks, say).
-
-    Where no part holds all candidates either, ``candidates`` are the sums over their parts.
-    """
-
-    def sum(self, x: Tensor) -> Tensor:
-        """The sum of what each part gives, differentiable; the same on every part."""
-
-    def max(self, x: Tensor) -> Tensor:
-        """The largest of what each part gives, entry by entry, without gradient."""
-
-
-class Whole:
-    """The totals of a batch that is evaluated in one part."""
-
-    def sum(self, x: Tensor) -> Tensor:
-        return x
-
-    def max(self, x: Tensor) -> Tensor:
-        return x.detach()
-
-
-def mean_of(x: Float[Tensor, "n d"], totals: Totals) -> Float[Tensor, " d"]:
-    """``[d]`` the mean row of all parts."""
-    if isinstance(totals, Whole):
-        return x.mean(dim=0)
-    return totals.sum(x.sum(dim=0)) / totals.sum(x.new_full((), float(len(x))))
-
-
-def log_sum_of(x: Float[Tensor, n * d], totals: Totals) -> Float[Tensor, "*d"]:
-    """The logarithm of the sum of ``exp`` over the first dimension, of all parts."""
-    if isinstance(totals, Whole):
-        return x.logsumexp(dim=0)
-    highest = totals.max(x.amax(dim=0))
-    return highest + totals.sum((x - highest).exp().sum(dim=0)).log()
-
+from icon.q.totals import WHOLE, Totals
 
 _HALF = (torch.float16, torch.bfloat16)
-WHOLE = Whole()
 Statistics = Mapping[str, Tensor]
 #: What `Kernel.prepare` makes of anchors and candidates, and what `Kernel.score` makes of blocks of both.
 Pair = tuple[Float[Tensor, "n r"], Float[Tensor, "m r"]]
@@ -341,44 +301,3 @@ class Kernel(nn.Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
-
-
-def buffer_or_plain(module: nn.Module, name: str, value: Tensor | float | None) -> None:
-    """A tensor as a buffer, and a plain attribute else, which is quicker to read."""
-    if isinstance(value, Tensor):
-        module.register_buffer(name, value)
-    else:
-        setattr(module, name, value)
-
-
-def shares(given: Any, name: str, size: str = "n") -> Tensor:
-    """Weights or marginals that a user gives, a vector ``[size]``, checked.
-
-    Raises:
-        TypeError: a tensor that requires a gradient, which it would never get.
-        ValueError: not a vector of finite numbers >= 0 of which some are positive.
-    """
-    numbers = check.constant(given, name)
-    wrong = "" if numbers.ndim != 1 else " with negative, infinite or only zero entries"
-    fine = (torch.isfinite(numbers) & (numbers >= 0)).all() & (numbers.sum() > 0)
-    if numbers.ndim != 1 or (check.values_matter(numbers) and not bool(fine)):
-        shape = tuple(numbers.shape)
-        raise ValueError(f"{name}: got shape {shape}{wrong}, expected finite numbers >= 0 ({size},), some > 0")
-    return numbers if numbers.is_floating_point() else numbers.double()
-
-
-def proportions(weights: Tensor) -> Tensor:
-    """Weights of which only the proportions matter, the largest one, since single precision loses very small ones."""
-    return weights.to(precise(weights)) / weights.amax()
-
-
-def positive_scale(value: Any, name: str) -> float | Tensor:
-    """A temperature or bandwidth > 0: a number, or one per candidate ``[m]``."""
-    tensor = check.constant(value, name, " (learnable=True makes a parameter)")
-    if tensor.ndim > 1:
-        raise ValueError(f"{name}: got shape {tuple(tensor.shape)}, expected a number or one per candidate (m,)")
-    if tensor.ndim == 0:
-        return check.positive(tensor.item(), name)
-    if not bool(((tensor > 0) & torch.isfinite(tensor)).all()):
-        raise ValueError(f"{name}: got entries that are not finite and > 0, expected numbers > 0")
-    return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())

@@ -12,9 +12,11 @@ from torch import Tensor
 from icon import _checks as check
 from icon.p.masses import Masses
 from icon.p.support import Support
-from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, Totals, log_sum_of, mean_of, proportions, shares
+from icon.q.arguments import proportions, shares
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics
 from icon.q.partitions import AlreadyNormalized, Constant
 from icon.q.scores import floored_log
+from icon.q.totals import Totals, log_sum_of, mean_of
 
 FEW = 15  # clusters up to which a softmax is faster across points: a row of so few does not fill a vector
 

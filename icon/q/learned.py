@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon.q.base import Kernel, buffer_or_plain
+from icon.q.arguments import buffer_or_plain
+from icon.q.base import Kernel
 
 LEAST_TEMPERATURE = 0.01  # CLIP's: a score is multiplied with 100 at most (Radford et al. 2021)
 LEAST_SCALE, LARGEST_SCALE = 1e-12, 1e12

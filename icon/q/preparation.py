@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from icon._scales import precise
-from icon.q.base import Totals
+from icon.q.totals import Totals
 
 
 def unit_rows(x: Tensor, length: float | Tensor = 1.0) -> Tensor:

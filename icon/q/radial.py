@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from icon.q.base import Batch, Kernel, Pair, Scores, Statistics, mean_of
+from icon.q.base import Batch, Kernel, Pair, Scores, Statistics
+from icon.q.totals import mean_of
 
 
 class Radial(Kernel):

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from icon import _checks as check
 from icon._values import name_of
-from icon.q.base import Batch, Pair, Scores, Statistics, mean_of, positive_scale
+from icon.q.arguments import positive_scale
+from icon.q.base import Batch, Pair, Scores, Statistics
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, Scaled
 from icon.q.partitions import PARTITIONS, LogSumExp
 from icon.q.preparation import centered, moments, unit_rows
 from icon.q.radial import Radial, squared_distance_features
+from icon.q.totals import mean_of
 
 METRICS = ("sqeuclidean", "cosine", "dot")
 _SECOND = ("second-order", "second-moment")
