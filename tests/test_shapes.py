@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -19,8 +20,18 @@ def checked(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+KINDS = ("Bool", "Float", "Int", "Real", "Shaped")  # of jaxtyping
 # What a compiler or a warning would see is the hook, and not icon.
 FOLDERS = ("core", "estimators", "methods", "metrics", "neighbors", "nn", "p", "q", "training")
+
+
+def test_every_shape_is_a_string() -> None:
+    """A formatter takes the quotes of ``"n *d"`` away, which then is a product, and no shape."""
+    for path in (ROOT / "icon").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in KINDS:
+                _, shape = node.slice.elts  # type: ignore[attr-defined]
+                assert isinstance(shape, ast.Constant), (path, ast.unparse(node))
 
 
 @pytest.mark.slow
