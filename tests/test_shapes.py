@@ -20,7 +20,7 @@ def checked(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-KINDS = ("Bool", "Float", "Int", "Real", "Shaped")  # of jaxtyping
+KINDS = ("Bool", "Float", "Int", "Integer", "Real", "Shaped")  # of jaxtyping
 # What a compiler or a warning would see is the hook, and not icon.
 FOLDERS = ("core", "estimators", "methods", "metrics", "neighbors", "nn", "p", "q", "training")
 
