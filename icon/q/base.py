@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from icon import _checks as check
 from icon._scales import precise
-from icon._values import changed, with_names
+from icon._values import as_numbers, changed, with_names
 from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
@@ -328,13 +328,13 @@ class Kernel(nn.Module):
     def hyper_parameters(self) -> dict[str, Any]:
         """What differs from the defaults, as constructor arguments."""
         given = {"margin": self.margin, "detach_candidates": self.detach_candidates}
-        weights = {} if self.log_weights is None else {"log_weights": self.log_weights.tolist()}
+        weights = {} if self.log_weights is None else {"log_weights": as_numbers(self.log_weights)}
         return {name: value for name, value in given.items() if value} | weights
 
     def _arguments(self) -> dict[str, Any]:
         """The same as `changed` tells them, but for the partition."""
         given = {name: value for name, value in changed(self).items() if name != "partition"}
-        return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
+        return {name: as_numbers(value) for name, value in given.items()}
 
     def extra_repr(self) -> str:
         return with_names(self.hyper_parameters())

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
-from icon._values import name_of
+from icon._values import as_numbers, name_of
 from icon.q.base import Batch, Pair, Scores, Statistics, mean_of, positive_scale
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, Scaled
 from icon.q.partitions import PARTITIONS, LogSumExp
@@ -242,7 +242,7 @@ class Gaussian(Scaled):
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"metric": self.metric}
         if self.has_scale:
-            given[self.scale_name] = self.scale.tolist() if isinstance(self.scale, Tensor) else self.scale
+            given[self.scale_name] = as_numbers(self.scale)
         if self.partition_name != "logsumexp":
             given["partition"] = self.partition_name
         return given | self._arguments()
