@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.checkpoint import _StopRecomputationError
 
 from icon import _checks as check
 
@@ -93,6 +94,8 @@ def checked(given: Callable[[], T], group: Any, device: torch.device | None = No
     value, error = None, None
     try:
         value = given()
+    except _StopRecomputationError:  # by which activation checkpointing ends a recomputation, on each rank here
+        raise
     except Exception as failed:
         if device is not None and getattr(failed, "is_known_to_all", False):
             raise

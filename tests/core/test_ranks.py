@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 import icon
 from tests.core.test_parts import METHODS, N, hyper_of, inputs
@@ -254,6 +255,25 @@ def curvature(rank: int) -> list[float]:
 def test_second_derivatives() -> None:
     for found in run(curvature, 2):
         assert max(found) < 1e-10
+
+
+def recomputed(rank: int) -> list[float]:
+    """A loss whose graph is not kept but made anew as the gradient is taken."""
+    z, ids, found = torch.randn(N, 3).double(), torch.arange(N) // 2, []
+    part, loss = (slice(0, 5), slice(5, N))[rank], icon.method("simclr", temperature=0.5)
+    whole = z.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(loss(whole, ids), whole)
+    for exchange in ("gather", "ring"):
+        own = z[part].clone().requires_grad_()
+        together = loss.replace(group="world", exchange=exchange)
+        checkpoint(together, own, ids[part], use_reentrant=False).backward()
+        found.append(float((own.grad / 2 - expected[part]).abs().max()))
+    return found
+
+
+@pytest.mark.slow
+def test_activation_checkpointing() -> None:
+    assert max(map(max, run(recomputed, 2))) < 1e-10
 
 
 def learns_alone(rank: int) -> list[float]:
