@@ -477,7 +477,7 @@ class Loss(nn.Module):
         return scale.detach() if isinstance(scale, Tensor) else scale
 
     @temperature.setter
-    def temperature(self, value: float) -> None:
+    def temperature(self, value: float | Tensor) -> None:
         if self.temperature is None:
             raise ValueError(
                 f"temperature: got {value!r} for {self.row} x {self.column}, expected a loss with a temperature"

@@ -129,7 +129,7 @@ class Gaussian(Scaled):
         limits = dict.fromkeys(("mean", *_SECOND), "gaussian-wide") | {"max": "gaussian-narrow"}
         return limits.get(self.partition_name, "gaussian") if isinstance(self.partition_name, str) else "gaussian"
 
-    def set_scale(self, value: float) -> None:
+    def set_scale(self, value: float | Tensor) -> None:
         """Give σ or τ another value, in place where it is learned.
 
         Args:
@@ -138,7 +138,8 @@ class Gaussian(Scaled):
         Raises:
             ValueError: not > 0, beyond the range of a learned one, or where the partition is made of the scale.
         """
-        scale = check.positive(value, self.scale_name)
+        given: Any = value.item() if isinstance(value, Tensor) and not value.ndim else value
+        scale = check.positive(given, self.scale_name)
         if not self.learnable:
             if self.partition_name not in ("logsumexp", "constant", "decoupled"):
                 raise ValueError(
