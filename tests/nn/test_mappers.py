@@ -227,6 +227,8 @@ class TestTeacher:
             icon.nn.EMA(3)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"^module: got parameters in torch.bfloat16"):
             icon.nn.EMA(nn.Linear(2, 2).bfloat16())
+        with pytest.raises(TypeError, match=r"^teacher: got parameters in torch.bfloat16"):
+            icon.nn.EMA(nn.Linear(2, 2)).bfloat16().update(nn.Linear(2, 2))
         teacher = icon.nn.EMA(nn.Linear(4, 3), 0.5)
         before = teacher.averaged.module.weight.clone()
         for other in (nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), nn.Linear(4, 3, bias=False)):
