@@ -179,7 +179,8 @@ class _Sum(torch.autograd.Function):
 
 class _Rows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, sizes: list[list[int]], group: Any, *mine: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+        sizes, group, *mine = given  # with a name for each, torch.compile takes two tensors for a call without ctx
         ctx.sizes, ctx.group, ctx.rank = sizes, group, dist.get_rank(group)
         widths = [x.element_size() * prod(x.shape[1:]) for x in mine]
         # Of each tensor, the message has room for the most rows of any rank, to bytes at which any dtype may begin.

@@ -257,6 +257,19 @@ def test_second_derivatives() -> None:
         assert max(found) < 1e-10
 
 
+def compiled(rank: int) -> list[float]:
+    """A compiled loss of points with a gradient, and without, as a validation asks for."""
+    z, ids, loss = torch.randn(N, 3).double(), torch.arange(N) // 2, icon.method("simclr", group="world")
+    part = (slice(0, 5), slice(5, N))[rank]
+    call = torch.compile(loss, backend="eager")
+    return [float(call(own, ids[part]) - loss(own, ids[part])) for own in (z[part], z[part].requires_grad_())]
+
+
+@pytest.mark.slow
+def test_compilation() -> None:
+    assert run(compiled, 2) == [[0.0, 0.0]] * 2
+
+
 def recomputed(rank: int) -> list[float]:
     """A loss whose graph is not kept but made anew as the gradient is taken."""
     z, ids, found = torch.randn(N, 3).double(), torch.arange(N) // 2, []
