@@ -58,7 +58,7 @@ class EMA(nn.Module):
         """Move towards a module of the same structure, after the optimiser's step.
 
         Args:
-            module: of the same structure.
+            module: of the same structure, also compiled or in `DistributedDataParallel`.
 
         Raises:
             ValueError: parameters or buffers of other names or shapes.
@@ -67,7 +67,7 @@ class EMA(nn.Module):
         _refuse_half(self.averaged, "teacher")
         own, other = (
             {name: tuple(value.shape) for name, value in (*m.named_parameters(), *m.named_buffers())}
-            for m in (self.averaged.module, check.module(module, "module"))
+            for m in (_bare(self.averaged.module), _bare(check.module(module, "module")))
         )
         if own != other:
             name = next(iter(dict(own.items() ^ other.items())))
@@ -87,6 +87,13 @@ class EMA(nn.Module):
                 mean.lerp_(value.to(mean), 1 - decay)
             else:
                 mean.copy_(value)  # a counter
+
+
+def _bare(module: Any) -> nn.Module:
+    """A module without what compiles it or spreads it over devices and ranks."""
+    module = getattr(module, "_orig_mod", module)
+    spread = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    return _bare(module.module) if spread else module
 
 
 def _refuse_half(module: nn.Module, name: str) -> None:

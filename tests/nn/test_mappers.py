@@ -218,6 +218,12 @@ class TestTeacher:
         teacher.update(student)
         assert teacher.averaged.module[0].tolist() == [1j, 1j]
 
+    def test_it_follows_a_module_that_is_compiled_or_spread(self) -> None:
+        teacher, student = icon.nn.EMA(self.network()), self.network(1)
+        for wrapped in (nn.DataParallel(student), torch.compile(student, backend="eager")):
+            teacher.update(wrapped)
+        assert teacher.n_updates == 2
+
     def test_bad_decay(self) -> None:
         with pytest.raises(ValueError, match=r"^decay: got 1.5"):
             icon.nn.EMA(self.network(), 1.5)
