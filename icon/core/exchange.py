@@ -6,6 +6,7 @@ Where nothing else is said, a group is what `process_group` makes of the one tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from hashlib import blake2b
 from math import prod
 from typing import Any, TypeAlias, TypeVar
@@ -29,6 +30,14 @@ def check_group(group: Any) -> Group:
     if not is_group and group != "world":
         raise TypeError(f"group: got {group!r}, expected None, 'world', or a process group of torch.distributed")
     return group
+
+
+def copied(module: Any, memo: dict[int, Any]) -> Any:
+    """A deep copy of a module over ranks: a process group cannot be copied and stays the same."""
+    memo[id(module.group)] = module.group
+    copied = memo[id(module)] = copy(module)
+    copied.__dict__.update(deepcopy(module.__dict__, memo))
+    return copied
 
 
 def process_group(group: Group) -> Any:

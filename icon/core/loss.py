@@ -22,7 +22,7 @@ from icon.core.cross_entropy import cross_entropies, cross_entropy
 from icon.core.divergence import DIVERGENCES, Divergence, called, resolve
 from icon.core.evaluators import EVALUATORS, Evaluator
 from icon.core.evaluators.ring import refuse_without_all
-from icon.core.exchange import Group
+from icon.core.exchange import Group, copied
 from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
 from icon.core.memory import MANY, bytes_needed, refuse_if_too_large
@@ -156,6 +156,8 @@ class Loss(nn.Module):
         chosen_here = self.evaluator is None and self.block is None
         self._cross_entropies = cross_entropies(p, q) if is_plain and chosen_here else 0
         self._is_built = True
+
+    __deepcopy__ = copied
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _READ_ONLY and self.__dict__.get("_is_built", False):

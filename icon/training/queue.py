@@ -159,6 +159,8 @@ class Queue(nn.Module):
         with full_precision(z):
             return rows[(unit_rows(z.detach()) @ unit_rows(rows).mT).argmax(dim=1)]
 
+    __deepcopy__ = exchange.copied
+
     def get_extra_state(self) -> Tensor:
         return torch.tensor([self._next, self._count], device="cpu")  # safetensors takes nothing but tensors
 

@@ -289,6 +289,24 @@ def test_activation_checkpointing() -> None:
     assert max(map(max, run(recomputed, 2))) < 1e-10
 
 
+def copies(rank: int) -> list[float]:
+    """Of what is over a process group that is not the world."""
+    group, z, ids = dist.new_group([0, 1]), torch.randn(N, 3), torch.arange(N) // 2
+    queue = icon.training.Queue(4, 3, group=group)
+    queue.push(z)
+    centering = icon.nn.Centering(3, group=group)
+    loss = icon.method("simclr", learnable=True, group=group)
+    copied = copy.deepcopy(torch.nn.ModuleList([loss, queue, centering]))
+    assert copied[0].q is not loss.q
+    assert torch.equal(copied[1].rows, queue.rows)
+    return [float((copied[0](z, ids) - loss(z, ids)).detach()), float((copied[2](z) - centering(z)).sum())]
+
+
+@pytest.mark.slow
+def test_a_copy_has_the_same_process_group() -> None:
+    assert run(copies, 2) == [[0.0, 0.0]] * 2
+
+
 def learns_alone(rank: int) -> list[float]:
     """Of the points of one rank alone a gradient is asked; the other takes part in it."""
     z, ids, found = torch.randn(N, 3).double(), torch.arange(N) // 2, []
