@@ -350,7 +350,7 @@ class _Message(str):
         return hash(self.kind)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Message) and self.kind == other.kind
+        return self.kind == other.kind if isinstance(other, _Message) else str.__eq__(self, other)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
