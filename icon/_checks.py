@@ -339,14 +339,27 @@ def said_once() -> Iterator[None]:
 _said: ContextVar[set[str] | None] = ContextVar("kinds of warnings that were given", default=None)
 
 
+class _Message(str):
+    """A message that equals those of its kind, whatever the numbers are: Python shows the first of them at a line."""
+
+    @property
+    def kind(self) -> str:
+        return re.sub(r"[0-9]+", "", self)
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
+    def __eq__(self, other: object) -> bool:
+        return self.kind == other.kind if isinstance(other, _Message) else str.__eq__(self, other)
+
+
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """A warning that points to the user's own line, past the frames of this package and of what carries it."""
-    said = _said.get()
+    message, said = _Message(message), _said.get()
     if said is not None:
-        kind = re.sub(r"[0-9]+", "", message)
-        if kind in said:
+        if message in said:
             return
-        said.add(kind)
+        said.add(message)
     depth, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _CARRIERS:
         depth, frame = depth + 1, frame.f_back

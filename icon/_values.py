@@ -115,13 +115,19 @@ def _required(kind: type) -> bool:
     return inspect.Parameter.empty in parameters(kind).values()
 
 
+def as_numbers(value: Any) -> Any:
+    """An array or a tensor as Python's numbers; on the meta device it has none and stays what it is, as all else."""
+    return (
+        value.tolist() if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and not value.is_meta) else value
+    )
+
+
 def shown(value: Any) -> str:
     """A hyper-parameter as `repr` shows it: of many numbers only how many, a function by its name, a part that has no
     `repr` of its own by its arguments."""
     if inspect.isfunction(value):
         return value.__name__
-    if isinstance(value, (np.ndarray, Tensor)):
-        value = value.tolist()
+    value = as_numbers(value)
     if isinstance(value, (list, tuple)) and len(value) > _SHOWN:
         return f"[{len(value)} numbers]" if isinstance(value, list) else f"({len(value)} numbers)"
     if type(value).__repr__ in _WITHOUT_ARGUMENTS:

@@ -70,9 +70,12 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
         value = check.with_numbers(check.as_tensor(value, name), name).detach().cpu()
         array: NDArray[Any] = (value.double() if value.is_floating_point() else value).numpy()
         return array
-    if hasattr(value, "to_numpy"):  # a series keeps missing values and large integers in a dtype of its own
+    if hasattr(value, "to_numpy") and hasattr(value, "astype"):
+        # A series of pandas keeps missing values and large integers in a dtype of its own ...
         is_plain = isinstance(getattr(value, "dtype", None), np.dtype)
         return np.asarray(value if is_plain else value.astype(object))
+    if hasattr(value, "to_numpy"):  # ... and those of pyarrow and of polars keep them in a list
+        value = getattr(value, "to_pylist", getattr(value, "to_list", value.to_numpy))()
     if isinstance(value, np.ma.MaskedArray):
         array = np.array(value.data, dtype=object)
         array[np.ma.getmaskarray(value)] = None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -330,6 +331,14 @@ def test_the_warning_counts_the_anchors_without_a_positive() -> None:
         supcon()(Z[:4], [0, 1, 1, 3])
     with pytest.warns(UserWarning, match=r"they are counted as 0"):
         icon.loss("gaussian", "classes", on_no_positive="zero")(Z[:4], [0, 1, 1, 3])
+
+
+def test_a_line_of_a_loop_is_told_once_whatever_the_count() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        for labels in ([0, 1, 1, 3], [0, 1, 1, 1], [0, 1, 2, 3]):
+            supcon()(Z[:4], labels)
+    assert len(told) == 2  # one of some anchors, and one of all
 
 
 def test_one_of_a_kind_is_told_in_the_singular() -> None:

@@ -78,3 +78,13 @@ def test_pairs_are_drawn_where_the_rows_are(weighted: bool) -> None:
         assert torch.equal(again[0], anchors)
         assert torch.equal(again[1], partners)
         assert torch.equal(sampler.sample(8, 3)[1].to_dense(), rows.to_dense())
+
+
+@pytest.mark.parametrize("slug", ["clip", "simclr", "supcon"])
+def test_a_learned_temperature_may_be_made_without_numbers_and_loaded(slug: str) -> None:
+    state = icon.method(slug, learnable=True, temperature=0.3).state_dict()
+    with torch.device("meta"):
+        loss = icon.method(slug, learnable=True)
+        assert "temperature=tensor(..., device='meta'" in repr(loss)
+    loss.load_state_dict(state, assign=True)
+    assert float(loss.temperature) == pytest.approx(0.3)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,6 +31,8 @@ from icon.labels import classes_of, keys, read_labels
         (pd.Series([1, None, 2], dtype="Int64"), [0, -1, 1], [1, 2]),
         (pd.Series([2**53 + 1, None], dtype="Int64"), [0, -1], [2**53 + 1]),
         (pd.Categorical(["b", "a", None]), [1, 0, -1], ["a", "b"]),
+        (pa.array([2**53 + 1, 2**53, None]), [1, 0, -1], [2**53, 2**53 + 1]),
+        (pa.chunked_array([["b"], ["a", None]]), [1, 0, -1], ["a", "b"]),
         (torch.tensor([3, -1, 3]), [0, -1, 0], [3]),
         (np.array(["x", "y", "x"]), [0, 1, 0], ["x", "y"]),
         (np.array([[4], [2]]), [1, 0], [2, 4]),

@@ -6,6 +6,7 @@ Where nothing else is said, a group is what `process_group` makes of the one tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from hashlib import blake2b
 from math import prod
 from typing import Any, TypeAlias, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.checkpoint import _StopRecomputationError
 
 from icon import _checks as check
 
@@ -28,6 +30,14 @@ def check_group(group: Any) -> Group:
     if not is_group and group != "world":
         raise TypeError(f"group: got {group!r}, expected None, 'world', or a process group of torch.distributed")
     return group
+
+
+def copied(module: Any, memo: dict[int, Any]) -> Any:
+    """A deep copy of a module over ranks: a process group cannot be copied and stays the same."""
+    memo[id(module.group)] = module.group
+    copied = memo[id(module)] = copy(module)
+    copied.__dict__.update(deepcopy(module.__dict__, memo))
+    return copied
 
 
 def process_group(group: Group) -> Any:
@@ -93,6 +103,8 @@ def checked(given: Callable[[], T], group: Any, device: torch.device | None = No
     value, error = None, None
     try:
         value = given()
+    except _StopRecomputationError:  # by which activation checkpointing ends a recomputation, on each rank here
+        raise
     except Exception as failed:
         if device is not None and getattr(failed, "is_known_to_all", False):
             raise
@@ -176,7 +188,8 @@ class _Sum(torch.autograd.Function):
 
 class _Rows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, sizes: list[list[int]], group: Any, *mine: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, ...]:
+        sizes, group, *mine = given  # with a name for each, torch.compile takes two tensors for a call without ctx
         ctx.sizes, ctx.group, ctx.rank = sizes, group, dist.get_rank(group)
         widths = [x.element_size() * prod(x.shape[1:]) for x in mine]
         # Of each tensor, the message has room for the most rows of any rank, to bytes at which any dtype may begin.

@@ -23,7 +23,7 @@ from icon.core.directions import Directions
 from icon.core.divergence import DIVERGENCES, Divergence, called, resolve
 from icon.core.evaluators import EVALUATORS, Evaluator
 from icon.core.evaluators.ring import refuse_without_all
-from icon.core.exchange import Group
+from icon.core.exchange import Group, copied
 from icon.core.inputs import views_of
 from icon.core.local import HAS_RANKS, warn_of_other_ranks
 from icon.core.memory import bytes_needed
@@ -147,6 +147,8 @@ class Loss(nn.Module):
         chosen_here = self.evaluator is None and self.block is None
         self._cross_entropies = cross_entropies(p, q) if is_plain and chosen_here else 0
         self._is_built = True
+
+    __deepcopy__ = copied
 
     def _refuse_combinations(self, weighted: bool) -> None:
         """Raise ValueError where settings that are right by themselves are not together."""
@@ -396,7 +398,7 @@ class Loss(nn.Module):
         return scale.detach() if isinstance(scale, Tensor) else scale
 
     @temperature.setter
-    def temperature(self, value: float) -> None:
+    def temperature(self, value: float | Tensor) -> None:
         if self.temperature is None:
             raise ValueError(
                 f"temperature: got {value!r} for {self.row} x {self.column}, expected a loss with a temperature"

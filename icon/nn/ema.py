@@ -28,7 +28,8 @@ class EMA(nn.Module):
         decay: μ in [0, 1], or a function of the number of updates made (a schedule, see `cosine_decay`).
 
     Raises:
-        TypeError: no module, or one in half precision, where the average would stop moving (use autocast instead).
+        TypeError: no module, or one in half precision, where the average would stop moving (use autocast instead); from
+            `update`, a teacher that has been turned to half precision since.
         ValueError: a decay outside [0, 1]; from `update`, a module of another structure.
 
     Source: Tarvainen & Valpola 2017 (mean teacher); used by BYOL, MoCo v3 and DINO. On torch's ``AveragedModel``.
@@ -36,11 +37,7 @@ class EMA(nn.Module):
 
     def __init__(self, module: nn.Module, decay: float | Callable[[int], float] = 0.99) -> None:
         super().__init__()
-        low = {
-            p.dtype for p in check.module(module, "module").parameters() if p.dtype in (torch.float16, torch.bfloat16)
-        }
-        if low:
-            raise TypeError(f"module: got parameters in {low.pop()}, expected float32 or float64 (and autocast)")
+        _refuse_half(check.module(module, "module"), "module")
         self.decay = decay if callable(decay) else check.fraction(decay, "decay")
         self.averaged = AveragedModel(module, multi_avg_fn=self._blend, use_buffers=True)
         self.averaged.requires_grad_(False)
@@ -61,14 +58,16 @@ class EMA(nn.Module):
         """Move towards a module of the same structure, after the optimiser's step.
 
         Args:
-            module: of the same structure.
+            module: of the same structure, also compiled or in `DistributedDataParallel`.
 
         Raises:
             ValueError: parameters or buffers of other names or shapes.
+            TypeError: the teacher is in half precision.
         """
+        _refuse_half(self.averaged, "teacher")
         own, other = (
             {name: tuple(value.shape) for name, value in (*m.named_parameters(), *m.named_buffers())}
-            for m in (self.averaged.module, check.module(module, "module"))
+            for m in (_bare(self.averaged.module), _bare(check.module(module, "module")))
         )
         if own != other:
             name = next(iter(dict(own.items() ^ other.items())))
@@ -88,6 +87,19 @@ class EMA(nn.Module):
                 mean.lerp_(value.to(mean), 1 - decay)
             else:
                 mean.copy_(value)  # a counter
+
+
+def _bare(module: Any) -> nn.Module:
+    """A module without what compiles it or spreads it over devices and ranks."""
+    module = getattr(module, "_orig_mod", module)
+    spread = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    return _bare(module.module) if spread else module
+
+
+def _refuse_half(module: nn.Module, name: str) -> None:
+    low = {p.dtype for p in module.parameters() if p.dtype in (torch.float16, torch.bfloat16)}
+    if low:
+        raise TypeError(f"{name}: got parameters in {low.pop()}, expected float32 or float64 (and autocast)")
 
 
 def cosine_decay(start: float, steps: int) -> Callable[[int], float]:

@@ -180,6 +180,8 @@ class Centering(nn.Module):
             self.center = self.center.to(t).lerp(self._mean(t), 1 - self.momentum)
         return codes
 
+    __deepcopy__ = exchange.copied
+
     def _given(self, logits: Any, may_be_empty: bool = False) -> Tensor:
         t = check.matrix(logits, "logits", may_be_empty=may_be_empty)
         check.as_many(t.shape[1], len(self.center), "logits", "column", "prototype")

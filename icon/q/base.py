@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
-from icon._values import changed, with_names
+from icon._values import as_numbers, changed, with_names
 from icon.p.masses import Masses
 from icon.p.support import Support
 from icon.q.arguments import buffer_or_plain
@@ -288,13 +288,13 @@ class Kernel(nn.Module):
     def hyper_parameters(self) -> dict[str, Any]:
         """What differs from the defaults, as constructor arguments."""
         given = {"margin": self.margin, "detach_candidates": self.detach_candidates}
-        weights = {} if self.log_weights is None else {"log_weights": self.log_weights.tolist()}
+        weights = {} if self.log_weights is None else {"log_weights": as_numbers(self.log_weights)}
         return {name: value for name, value in given.items() if value} | weights
 
     def _arguments(self) -> dict[str, Any]:
         """The same as `changed` tells them, but for the partition."""
         given = {name: value for name, value in changed(self).items() if name != "partition"}
-        return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in given.items()}
+        return {name: as_numbers(value) for name, value in given.items()}
 
     def extra_repr(self) -> str:
         return with_names(self.hyper_parameters())

@@ -33,7 +33,8 @@ class Scaled(Kernel):
         first = torch.as_tensor(scale, dtype=torch.get_default_dtype())
         if low > high:
             raise ValueError(f"min: got {low:g} with max={high:g}, expected at most max")
-        if not bool(((first >= low * (1 - 1e-6)) & (first <= high * (1 + 1e-6))).all()):
+        fits = ((first >= low * (1 - 1e-6)) & (first <= high * (1 + 1e-6))).all()
+        if not (first.is_meta or bool(fits)):
             raise ValueError(f"{name}: got {scale}, expected a start between min={low:g} and max={high:g}")
         self.log_scale = nn.Parameter(first.log())
         self._low, self._high = math.log(low), math.log(high)

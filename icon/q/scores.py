@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from icon import _checks as check
-from icon._values import name_of
+from icon._values import as_numbers, name_of
 from icon.q.arguments import positive_scale
 from icon.q.base import Batch, Pair, Scores, Statistics
 from icon.q.learned import LARGEST_SCALE, LEAST_SCALE, LEAST_TEMPERATURE, Scaled
@@ -131,7 +131,7 @@ class Gaussian(Scaled):
         limits = dict.fromkeys(("mean", *_SECOND), "gaussian-wide") | {"max": "gaussian-narrow"}
         return limits.get(self.partition_name, "gaussian") if isinstance(self.partition_name, str) else "gaussian"
 
-    def set_scale(self, value: float) -> None:
+    def set_scale(self, value: float | Tensor) -> None:
         """Give σ or τ another value, in place where it is learned.
 
         Args:
@@ -140,7 +140,8 @@ class Gaussian(Scaled):
         Raises:
             ValueError: not > 0, beyond the range of a learned one, or where the partition is made of the scale.
         """
-        scale = check.positive(value, self.scale_name)
+        given: Any = value.item() if isinstance(value, Tensor) and not value.ndim else value
+        scale = check.positive(given, self.scale_name)
         if not self.learnable:
             if self.partition_name not in ("logsumexp", "constant", "decoupled"):
                 raise ValueError(
@@ -244,7 +245,7 @@ class Gaussian(Scaled):
     def hyper_parameters(self) -> dict[str, Any]:
         given: dict[str, Any] = {"metric": self.metric}
         if self.has_scale:
-            given[self.scale_name] = self.scale.tolist() if isinstance(self.scale, Tensor) else self.scale
+            given[self.scale_name] = as_numbers(self.scale)
         if self.partition_name != "logsumexp":
             given["partition"] = self.partition_name
         return given | self._arguments()

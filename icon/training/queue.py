@@ -159,11 +159,14 @@ class Queue(nn.Module):
         with full_precision(z):
             return rows[(unit_rows(z.detach()) @ unit_rows(rows).mT).argmax(dim=1)]
 
-    def get_extra_state(self) -> dict[str, int]:
-        return {"next": self._next, "count": self._count}
+    __deepcopy__ = exchange.copied
 
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        self._next, self._count = state["next"], state["count"]
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor([self._next, self._count], device="cpu")  # safetensors takes nothing but tensors
+
+    def set_extra_state(self, state: Tensor | dict[str, int]) -> None:
+        # States of earlier releases have the two by name.
+        self._next, self._count = state.values() if isinstance(state, dict) else state.tolist()
 
     def extra_repr(self) -> str:
         return f"{len(self.held)}, {self.held.shape[1]}, holds {self._count}"

@@ -218,6 +218,12 @@ class TestTeacher:
         teacher.update(student)
         assert teacher.averaged.module[0].tolist() == [1j, 1j]
 
+    def test_it_follows_a_module_that_is_compiled_or_spread(self) -> None:
+        teacher, student = icon.nn.EMA(self.network()), self.network(1)
+        for wrapped in (nn.DataParallel(student), torch.compile(student, backend="eager")):
+            teacher.update(wrapped)
+        assert teacher.n_updates == 2
+
     def test_bad_decay(self) -> None:
         with pytest.raises(ValueError, match=r"^decay: got 1.5"):
             icon.nn.EMA(self.network(), 1.5)
@@ -227,6 +233,8 @@ class TestTeacher:
             icon.nn.EMA(3)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"^module: got parameters in torch.bfloat16"):
             icon.nn.EMA(nn.Linear(2, 2).bfloat16())
+        with pytest.raises(TypeError, match=r"^teacher: got parameters in torch.bfloat16"):
+            icon.nn.EMA(nn.Linear(2, 2)).bfloat16().update(nn.Linear(2, 2))
         teacher = icon.nn.EMA(nn.Linear(4, 3), 0.5)
         before = teacher.averaged.module.weight.clone()
         for other in (nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)), nn.Linear(4, 3, bias=False)):

@@ -323,9 +323,12 @@ def test_a_temperature_is_read_and_set() -> None:
         assert float(loss.temperature) == pytest.approx(0.5)
         expected = icon.method("simclr", temperature=0.5)(z, ids)
         assert loss(z, ids).item() == pytest.approx(expected.item(), rel=1e-6)
-        for wrong in (0, -1.0):
+        for wrong in (0, -1.0, torch.tensor(0.0)):
             with pytest.raises(ValueError, match=r"^temperature: got "):
                 loss.temperature = wrong
+        loss.temperature *= 0.5  # of a tensor where it is learned
+        loss.temperature = torch.as_tensor(loss.temperature) * 2
+        assert float(loss.temperature) == pytest.approx(0.5)
     loss = icon.method("clip", temperature=0.2, learnable=True, min_temperature=0.1)
     with pytest.raises(ValueError, match=r"^temperature: got 0.05, expected a number in its range, 0.1 to 1"):
         loss.temperature = 0.05

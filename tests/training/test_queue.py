@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_model, save_model
 
 import icon
 from icon.training import Queue
@@ -70,6 +73,17 @@ def test_its_state_goes_on_where_it_was() -> None:
     assert torch.equal(one.held, other.held)
     assert torch.equal(one.labels, other.labels)
     assert len(other) == 5
+
+
+def test_its_state_goes_through_safetensors_and_back(tmp_path: Path) -> None:
+    one, other = Queue(5, 3), Queue(5, 3)
+    one.push(normal(3, 3), torch.arange(3))
+    save_model(one, str(tmp_path / "queue.safetensors"))
+    load_model(other, str(tmp_path / "queue.safetensors"))
+    assert torch.equal(one.rows, other.rows)
+    earlier = {**one.state_dict(), "_extra_state": {"next": 3, "count": 2}}
+    other.load_state_dict(earlier)
+    assert len(other) == 2
 
 
 def test_no_gradient_and_no_alias() -> None:
