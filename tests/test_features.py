@@ -11,15 +11,17 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from icon.features import Features, read_features, read_matrix, read_vector
+from icon.features import Features, read_features, read_graph, read_matrix, read_vector
 from icon.tables import TableOptions
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -347,6 +349,25 @@ def test_a_broken_archive_is_closed(tmp_path: Path) -> None:
             read_matrix(str(tmp_path / "x.npz"))
         gc.collect()
     assert not caught
+
+
+def test_a_sparse_graph_that_cannot_be_read_is_told_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lack of memory was hidden, and damage said to be a matrix that has to be dense."""
+    path, graph = tmp_path / "g.npz", sp.eye_array(9, format="coo")
+    sp.save_npz(path, graph, compressed=False)
+    assert (read_graph(str(path), 9) != graph).nnz == 0
+    with pytest.raises(ValueError, match=r"^features: got a sparse matrix in .*, expected a dense array"):
+        read_features(str(path))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"NUMPY", b"NUMPX", 1))
+    with pytest.raises(ValueError, match=r"^graph: got .*, expected a readable file \("):
+        read_graph(str(path), 9)
+    path.write_bytes(data)
+    monkeypatch.setattr(sp, "load_npz", Mock(side_effect=MemoryError))
+    with pytest.raises(ValueError, match=r"^graph: got .*, expected a readable file \(MemoryError\)"):
+        read_graph(str(path), 9)
 
 
 def test_a_name_that_is_too_long_is_no_file() -> None:
