@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from icon import _checks as check
 from icon._columns import Features, chosen, numbers
 from icon._lazy import sp
 from icon._sniff import MISSING, TRUTH, parse
@@ -135,8 +136,7 @@ def _read(path: str, argument: str, key: str | None, options: TableOptions, expe
             rf"({argument}|features|columns|drop|id|sep|decimal): got", str(error)
         ):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{argument}: got {path}, expected a readable file ({reason})") from None
+        raise ValueError(f"{argument}: got {path}, expected a readable file ({check.reason(error)})") from None
 
 
 def _array(path: str, suffix: str, argument: str, key: str | None) -> Any:

@@ -221,7 +221,7 @@ def main() -> None:
         sys.exit(2)
     except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
         if _is_first() or not getattr(error, "is_known_to_all", False):
-            line = str(error).splitlines()[0]
+            line = (str(error).splitlines() or [type(error).__name__])[0]
             option = _OPTIONS.get(line.partition(":")[0])
             option = "--knn" if option == "--neighbors" and words[0] == "cluster" else option
             print(f"error: {line}" + (f" ({option})" if option else ""), file=sys.stderr)
