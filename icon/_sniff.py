@@ -55,7 +55,8 @@ def separator(
         if len(widths) > 1 or not shortest <= len(rows[0]) <= width or (width == 1 and not given):
             continue
         cells = [cell for row in rows[1:] or rows for cell in row]
-        if not given and (sep, width) == (",", 2) and all(_WHOLE.fullmatch(cell) for cell in cells):
+        decimals = not given and argument != "graph" and (sep, width) == (",", 2)  # maybe; edges have two ends
+        if decimals and all(_WHOLE.fullmatch(cell) for cell in cells):
             headed = any(not is_value(cell, ".") for cell in rows[0])
             fractions = any(_FRACTION.fullmatch(cell) for cell in cells[1::2])
             grouped = all(_EITHER.fullmatch(",".join(row)) for row in rows)

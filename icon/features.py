@@ -52,14 +52,14 @@ def read_features(path: str, key: str | None = None, options: TableOptions | Non
     return Features(read[:, used], ids=None if kept is None else pd.Series(read[:, kept], name="id"))
 
 
-def read_graph(path: str, n: int) -> Any:
+def read_graph(path: str, n: int, header: bool | None = None) -> Any:
     """What `icon.p.Graph` takes, from the file of a graph of n points.
 
     It holds a matrix ``[n, n]``, one of SciPy's (.npz), or edges between points numbered from 0: from, to, and a weight
-    if there is a third column.
+    if there is a third column; ``header`` is whether names stand above them, None: look at the file.
     """
     try:
-        read = _read(path, "graph", None, TableOptions())
+        read = _read(path, "graph", None, TableOptions(header=header))
     except ValueError as error:
         raise ValueError(without_options(str(error), "features", "graph")) from None
     if sp.issparse(read):
@@ -87,7 +87,7 @@ def _rows(array: NDArray[Any], argument: str, path: str) -> NDArray[Any]:
 def without_options(message: str, argument: str, name: str) -> str:
     """What is said of features or labels, said of a file for whose table there are no options."""
     named = re.sub(f"^{argument}", name, message)
-    named = re.sub(r", expected --.*", ", expected a file that can be read in one way only", named)
+    named = re.sub(r", expected --(?!graph).*", ", expected a file that can be read in one way only", named)
     return re.sub(r", or --\w+$| \(--.*\)$", "", named)
 
 
@@ -166,7 +166,7 @@ def _table(path: str, suffix: str, argument: str, key: str | None, options: Tabl
         options = replace(options, sep=",", decimal=".")
     if argument == "labels":
         return read_labels(source, path, options, key, expected)
-    frame, layout = read_columns(source, path, options)
+    frame, layout = read_columns(source, path, options, argument)
     layout.notes[:0] = notes
     return numbers(frame, layout, path, options)
 

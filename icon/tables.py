@@ -162,17 +162,19 @@ def _opened(source: str | bytes) -> Iterator[_Lines]:
         yield _Lines(stack.enter_context(io.TextIOWrapper(raw, encoding)))
 
 
-def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple[pd.DataFrame, Layout]:
+def read_columns(
+    source: str | bytes, name: str, options: TableOptions, argument: str = "features"
+) -> tuple[pd.DataFrame, Layout]:
     """Columns ``0, 1, ...`` of delimited text (a path, - for standard input, or itself) and how it was understood.
 
     The separator is the one that cuts all lines into equally many cells, most of them numbers; the decimal mark is the
     one that the cells show (lines like 1,5 without a header are two columns); for the first line see `has_header`. If
     it is one shorter than the others, the first column holds the names of the rows. The beginning is looked at, then
     pandas reads the text once. Rows of different lengths, and what can be read in two ways, are refused by the option
-    that decides.
+    that decides; the ``argument`` is "features" or "graph".
     """
     with _opened(source) as lines:
-        layout = _layout(*lines.head(), name, options)
+        layout = _layout(*lines.head(), name, options, argument)
         count = range(len(layout.names))
         kept = positions(layout.names, options.id, "id") if options.id else []
         old = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
@@ -240,8 +242,8 @@ def read_labels(
     return cells + [""] * min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else cells
 
 
-def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
-    sep, rows = sniff.separator(head, whole, "features", name, options.separator)
+def _layout(head: str, whole: bool, name: str, options: TableOptions, argument: str) -> Layout:
+    sep, rows = sniff.separator(head, whole, argument, name, options.separator)
     first, body = rows[0], rows[1:]
     decimal = options.decimal or sniff.decimal_mark(body or rows, name)
     short = len(first) < max(map(len, rows))
@@ -266,6 +268,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
     if header is None:
         seen = " ".join(first[:4]) + (" ..." if len(first) > 4 else "")
         what = f"{seen!r} in the first line of {name}, which is names or a row"
-        raise ValueError(f"features: got {what}, expected --header or --no-header")
+        option = "graph-header" if argument == "graph" else "header"
+        raise ValueError(f"{argument}: got {what}, expected --{option} or --no-{option}")
     names = ([*first, ""] if trailing else [""] * short + first) if header else [""] * len(first)
     return Layout(sep, decimal, header, names)
