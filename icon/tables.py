@@ -120,10 +120,14 @@ def in_one_line(name: str) -> str:
 
 
 class _Lines(io.TextIOBase):
-    """Text without the lines that begin with #. (pandas would cut every cell at a #.)"""
+    """Text without the lines that begin with #. (pandas would cut every cell at a #.)
+
+    It counts these, and the blank lines at its beginning, which are left out, and at its end, which are not.
+    """
 
     def __init__(self, text: io.TextIOBase) -> None:
-        self._text, self._ahead, self._begun, self.comments = text, "", False, 0
+        self._text, self._ahead, self._begun = text, "", False
+        self.comments = self.first = self.last = 0
 
     def head(self) -> tuple[str, bool]:
         """Whole lines from the beginning, and whether they are all; they will be read once more."""
@@ -141,8 +145,11 @@ class _Lines(io.TextIOBase):
                 raise ValueError("no text")
             text, comments = re.subn(r"(?m)^[ \t]*#.*\n?", "", text)
             self.comments += comments
-            text = text if self._begun else text.lstrip("\n")
-            self._begun = self._begun or bool(text)
+            if not self._begun:
+                self.first += len(text) - len(text := text.lstrip("\n"))
+                self._begun = bool(text)
+            said = text.rstrip("\n")
+            self.last = len(text) - len(said) - 1 if said else self.last + len(text)
         return text
 
 
@@ -171,7 +178,7 @@ def read_columns(
     one that the cells show (lines like 1,5 without a header are two columns); for the first line see `has_header`. If
     it is one shorter than the others, the first column holds the names of the rows. The beginning is looked at, then
     pandas reads the text once. Rows of different lengths, and what can be read in two ways, are refused by the option
-    that decides; the ``argument`` is "features" or "graph".
+    that decides; blank lines between the rows of one column are gaps; the ``argument`` is "features" or "graph".
     """
     with _opened(source) as lines:
         layout = _layout(*lines.head(), name, options, argument)
@@ -188,6 +195,8 @@ def read_columns(
                 keep_default_na=False, na_values={i: gaps for i in count if i not in kept} if kept else gaps,
                 dtype=dict.fromkeys(kept, str), low_memory=False, **exact,
             )  # fmt: skip
+        if len(count) == 1 and lines.last > 0:
+            frame = frame[: -lines.last]
         if lines.comments and not len(frame):
             raise ValueError(f"features: got only lines that begin with # below the first of {name}, expected rows")
         if lines.comments:
@@ -213,10 +222,8 @@ def read_labels(
     if lines.comments:
         left = check.counted(lines.comments, "line")
         logging.getLogger(__name__).warning("labels: left out %s beginning with # in %s", left, name)
-    blank = 0
-    while not rows[-1]:
-        rows.pop()
-        blank += 1
+    blank = max(lines.last, 0)
+    rows = rows[: len(rows) - blank]
     rows = [row or [""] for row in rows if row or width == 1]
     short = options.sep is not None and len(rows[0]) == width - 1
     if (ragged := next((i for i, row in enumerate(rows) if len(row) != width and (i or not short)), None)) is not None:
@@ -239,7 +246,11 @@ def read_labels(
             "or --no-header of the labels (--labels-header, --no-labels-header)"
         )
     cells = cells[int(header) :]
-    return cells + [""] * min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else cells
+    unknown = min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else 0
+    if unknown and lines.first and not header:
+        seen = f"blank lines at the beginning and at the end of {name}, and {check.counted(len(cells), 'label')}"
+        raise ValueError(f"labels: got {seen} between them, expected {expected} (write an unknown one as -1)")
+    return cells + [""] * unknown
 
 
 def _layout(head: str, whole: bool, name: str, options: TableOptions, argument: str) -> Layout:
