@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from statistics import mode
 from typing import Any, cast
@@ -63,6 +63,8 @@ def separator(
             if len(rows[0]) == 1 or (not headed and (fractions or grouped)):
                 continue  # decimals with a comma, thousands, or names of rows
         scores[sep] = sum(is_value(cell, ".") or is_value(cell, ",") or cell in MISSING for cell in cells) / len(cells)
+    for sep in [*_within_cells(rows_by, scores)]:
+        scores.pop(sep, None)
     best = [sep for sep in scores if scores[sep] == max(scores.values())]
     if len(best) == 1 or set(best) == {"\t", SPACES}:
         return best[0], rows_by[best[0]]
@@ -85,6 +87,16 @@ def separator(
     raise ValueError(
         f"{argument}: got {seen} (separated by {sep!r}), expected rows of one length, or --sep and --decimal"
     )
+
+
+def _within_cells(rows_by: dict[str, list[list[str]]], scores: dict[str, float]) -> Iterator[str]:
+    """What else cuts all rows alike, but only within the cells of another separator: 5 kg between tabs, and 1,5."""
+    if "\t" in scores and scores.get(SPACES, 1) < 1:
+        yield SPACES
+    for sep in scores.keys() - {",", SPACES}:
+        body = rows_by[sep][1:] or rows_by[sep]
+        if all(_COMMA.fullmatch(cell) for row in body for cell in row if "," in cell):
+            yield ","
 
 
 def cut(text: str, sep: str, most: int | None) -> list[list[str]]:
