@@ -78,7 +78,7 @@ def read_graph(path: str, n: int, header: bool | None = None) -> Any:
 
 def _rows(array: NDArray[Any], argument: str, path: str) -> NDArray[Any]:
     """Numbers ``[n, d]``: images become rows."""
-    array = array.reshape(len(array), -1) if array.ndim > 2 else array
+    array = array.reshape(len(array), -1) if array.ndim > 2 and array.size else array
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ValueError(f"{argument}: got shape {array.shape} of {array.dtype} in {path}, expected numbers (n, d)")
     return array.astype(np.uint8) if array.dtype.kind == "b" else array

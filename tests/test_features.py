@@ -373,6 +373,12 @@ def test_a_sparse_graph_that_cannot_be_read_is_told_with_the_reason(
         read_graph(str(path), 9)
 
 
+def test_no_images_are_refused_by_their_shape(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 2, 2)))
+    with pytest.raises(ValueError, match=r"^features: got shape \(0, 2, 2\) of float64 in .*, expected numbers"):
+        read_features(str(tmp_path / "x.npy"))
+
+
 def test_a_name_that_is_too_long_is_no_file() -> None:
     with pytest.raises(ValueError, match=r"^features: got a+\.csv, expected a file that exists"):
         read_matrix("a" * 300 + ".csv")
