@@ -90,8 +90,12 @@ def separator(
 
 
 def _within_cells(rows_by: dict[str, list[list[str]]], scores: dict[str, float]) -> Iterator[str]:
-    """What else cuts all rows alike, but only within the cells of another separator: 5 kg between tabs, and 1,5."""
-    if "\t" in scores and scores.get(SPACES, 1) < 1:
+    """What else cuts all rows alike, but only within or beside the cells of another separator.
+
+    Those are the space in 5 kg between tabs and in 3, 4, and the comma in 1,5.
+    """
+    behind = any(cell.endswith(",") for row in rows_by.get(SPACES, ()) for cell in row)
+    if ("," in scores and behind) or ("\t" in scores and scores.get(SPACES, 1) < 1):
         yield SPACES
     for sep in scores.keys() - {",", SPACES}:
         body = rows_by[sep][1:] or rows_by[sep]
