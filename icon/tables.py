@@ -266,7 +266,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions, argument: 
     if header is None:
         counts = first in ([str(j) for j in range(len(first))], [str(j + 1) for j in range(len(first))])
         lines = head.split("\n")[:2]
-        plain = not MISSING.intersection(first) and f'"{first[0]}"' in lines[0] and not any("," in c for c in first)
+        plain = not MISSING.intersection(first) and all(f'"{c}"' in lines[0] and "," not in c for c in first)
         if short:
             header = True if counts or not all(sniff.is_value(cell, decimal) for cell in first) else None
         elif plain and lines[0].count('"') == 2 * len(first) > lines[-1].count('"'):

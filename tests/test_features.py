@@ -62,6 +62,7 @@ def read(folder: Path, text: str | bytes, name: str = "x.csv", key: str | None =
         ('"400.5","401.0"\n0.1,0.2\n0.4,0.3\n', True, [[0.1, 0.2], [0.4, 0.3]]),
         ("p\r\n1\r\n2\r\n", True, [[1], [2]]),
         ("who;when;p\nI;02:15;0,136\nyou;00:15;-0,5\n", True, [[0.136], [-0.5]]),
+        ('"yes"|9|6|"a ""b"""\n"yes"|7|5|"c"\n"no"|8|6|"a ""b"""\n', False, [[9, 6], [7, 5], [8, 6]]),
         ("p, q\n1, 2\n3, 4\n", True, [[1, 2], [3, 4]]),
         ("p\tq\tmass\n1\t2,5\t50 kg\n3\t4,5\t7 kg\n", True, [[1, 2.5], [3, 4.5]]),
         ("\n1.5\n2.5\n\n\n# end\n\n", False, [[1.5], [2.5]]),
