@@ -206,8 +206,9 @@ def is_label_header(cells: list[str], expected: int | None, blank: int) -> bool 
     kind = next((kind for kind in (_NUMBER.fullmatch, lambda c: c.lower() in TRUTH) if all(map(kind, known))), None)
     above = bool(known and kind and not (kind(first) or first in MISSING))  # text over numbers, which has to be a name
     if first and len(cells) == expected:
-        is_name = common or not (kind or first in rest)  # a header would leave a blank last line to be a label
-        return None if above or (blank and is_name) else False
+        new = not kind and first not in rest
+        is_name = common or new  # a header would leave a blank last line to be a label
+        return None if above or (common and new) or (blank and is_name) else False
     if not first or len(cells) == 1:
         return False
     fits = expected is not None and len(cells) == expected + 1

@@ -209,10 +209,11 @@ def read_labels(
 ) -> list[str]:
     """The cells of one column of delimited text; that of the index, as pandas writes it, is not counted.
 
-    The first cell is no header if it occurs again or if the number of rows is the expected one (then text over numbers
-    may be either). Else it is one over cells of another kind (text over numbers), where only that makes the number fit,
-    and if it is a name that such columns have (label, class, y, ...). A number over numbers is a label if the expected
-    number is not known. Several columns without a key are refused, and a first cell that may be a header or a label.
+    The first cell is no header if it occurs again or if the number of rows is the expected one (then text over numbers,
+    and a name that such columns have, may be either). Else it is one over cells of another kind (text over numbers),
+    where only that makes the number fit, and if it is a name that such columns have (label, class, y, ...). A number
+    over numbers is a label if the expected number is not known. Several columns without a key are refused, and a first
+    cell that may be a header or a label.
     """
     with _opened(source) as lines:
         head, whole = lines.head()
