@@ -109,6 +109,7 @@ def test_read_right(
         ("p,q\na,b\nc,d\n", "only text in p, q .*--columns"),
         ("p,q\n", "expected"),
         ("p,q\n1,2\n3,n.a.\n5,6\n", r"text in column q \('n.a.' in row 2\) of .*--drop q"),
+        ("p;q\n1;2\u202f345\n3;4\u202f567\n", r"text in column q \('2.*345' in row 1\) of .*--drop q"),
         ("p,q\n1,5%\n3,4%\n", r"text in column q \('5%' in row 1\) of .*--drop q"),
         ("", "not empty"),
         ("\n# nothing\n", "not empty .lines that begin with # are left out."),
