@@ -91,6 +91,11 @@ def counted(n: int, what: str, form: str = "") -> str:
     return f"{n:{form}} {what if n == 1 else several}"
 
 
+def reason(error: BaseException) -> str:
+    """The first line of what an exception says; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def as_many(found: int, expected: int, name: str, what: str, per: str = "row of the input") -> None:
     """Raise ValueError where there are more or fewer things than there have to be, one per something."""
     if found != expected:

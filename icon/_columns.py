@@ -155,7 +155,7 @@ def _words(column: pd.Series[Any], cells: pd.Series[Any], decimal: str | None) -
     parsed = words.map(lambda word: parse(word, decimal or ".")).astype(np.float64)
     odd = words[parsed.isna()]
     if len(odd):
-        numbers = len(words) - len(odd) + int(odd.str.fullmatch(r"[+-]?\d[\d.,' ]*%?").sum())
+        numbers = len(words) - len(odd) + int(odd.str.fullmatch("[+-]?\\d[\\d.,' \u00a0\u2009\u202f]*%?").sum())
         return np.empty(0), f"{odd.iloc[0]!r} in row {odd.index[0] + 1}" if numbers * 2 >= len(words) else "text"
     values = parsed.reindex(column.index).to_numpy()
     truth = len(words) == len(column) and words.str.lower().isin(TRUTH).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from statistics import mode
 from typing import Any, cast
@@ -55,13 +55,16 @@ def separator(
         if len(widths) > 1 or not shortest <= len(rows[0]) <= width or (width == 1 and not given):
             continue
         cells = [cell for row in rows[1:] or rows for cell in row]
-        if not given and (sep, width) == (",", 2) and all(_WHOLE.fullmatch(cell) for cell in cells):
+        decimals = not given and argument != "graph" and (sep, width) == (",", 2)  # maybe; edges have two ends
+        if decimals and all(_WHOLE.fullmatch(cell) for cell in cells):
             headed = any(not is_value(cell, ".") for cell in rows[0])
             fractions = any(_FRACTION.fullmatch(cell) for cell in cells[1::2])
             grouped = all(_EITHER.fullmatch(",".join(row)) for row in rows)
             if len(rows[0]) == 1 or (not headed and (fractions or grouped)):
                 continue  # decimals with a comma, thousands, or names of rows
         scores[sep] = sum(is_value(cell, ".") or is_value(cell, ",") or cell in MISSING for cell in cells) / len(cells)
+    for sep in [*_within_cells(rows_by, scores)]:
+        scores.pop(sep, None)
     best = [sep for sep in scores if scores[sep] == max(scores.values())]
     if len(best) == 1 or set(best) == {"\t", SPACES}:
         return best[0], rows_by[best[0]]
@@ -84,6 +87,20 @@ def separator(
     raise ValueError(
         f"{argument}: got {seen} (separated by {sep!r}), expected rows of one length, or --sep and --decimal"
     )
+
+
+def _within_cells(rows_by: dict[str, list[list[str]]], scores: dict[str, float]) -> Iterator[str]:
+    """What else cuts all rows alike, but only within or beside the cells of another separator.
+
+    Those are the space in 5 kg between tabs and in 3, 4, and the comma in 1,5.
+    """
+    behind = any(cell.endswith(",") for row in rows_by.get(SPACES, ()) for cell in row)
+    if ("," in scores and behind) or ("\t" in scores and scores.get(SPACES, 1) < 1):
+        yield SPACES
+    for sep in scores.keys() - {",", SPACES}:
+        body = rows_by[sep][1:] or rows_by[sep]
+        if all(_COMMA.fullmatch(cell) for row in body for cell in row if "," in cell):
+            yield ","
 
 
 def cut(text: str, sep: str, most: int | None) -> list[list[str]]:
@@ -189,8 +206,9 @@ def is_label_header(cells: list[str], expected: int | None, blank: int) -> bool 
     kind = next((kind for kind in (_NUMBER.fullmatch, lambda c: c.lower() in TRUTH) if all(map(kind, known))), None)
     above = bool(known and kind and not (kind(first) or first in MISSING))  # text over numbers, which has to be a name
     if first and len(cells) == expected:
-        is_name = common or not (kind or first in rest)  # a header would leave a blank last line to be a label
-        return None if above or (blank and is_name) else False
+        new = not kind and first not in rest
+        is_name = common or new  # a header would leave a blank last line to be a label
+        return None if above or (common and new) or (blank and is_name) else False
     if not first or len(cells) == 1:
         return False
     fits = expected is not None and len(cells) == expected + 1

@@ -181,8 +181,9 @@ def _between(a: Rows, b: Rows, metric: Metric) -> NDArray[np.float64]:
         kind = "euclidean" if metric == "sqeuclidean" else metric
         return np.asarray(pairwise_distances(a, b, metric=kind), dtype=np.float64)
     except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"metric: got {metric!r}, expected one that fits the features ({reason})") from None
+        raise ValueError(
+            f"metric: got {metric!r}, expected one that fits the features ({check.reason(error)})"
+        ) from None
 
 
 def _one_number(metric: Callable[..., Any], a: NDArray[Any], b: NDArray[Any]) -> float:

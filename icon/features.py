@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from icon import _checks as check
 from icon._columns import Features, chosen, numbers
 from icon._lazy import sp
 from icon._sniff import MISSING, TRUTH, parse
@@ -45,30 +45,26 @@ def read_features(path: str, key: str | None = None, options: TableOptions | Non
     read = _read(path, "features", key, options)
     if isinstance(read, Features):
         return read
-    if read.ndim > 2:
-        read = read.reshape(len(read), -1)  # images become rows
-    if read.ndim != 2 or read.dtype.kind not in "biuf":
-        raise ValueError(f"features: got shape {read.shape} of {read.dtype} in {path}, expected numbers (n, d)")
-    read = read.astype(np.uint8) if read.dtype.kind == "b" else read
+    read = _rows(read, "features", path)
     if options.columns is None and options.drop is None and options.id is None:
         return Features(read)
     used, kept = chosen([""] * read.shape[1], options)
     return Features(read[:, used], ids=None if kept is None else pd.Series(read[:, kept], name="id"))
 
 
-def read_graph(path: str, n: int) -> Any:
+def read_graph(path: str, n: int, header: bool | None = None) -> Any:
     """What `icon.p.Graph` takes, from the file of a graph of n points.
 
     It holds a matrix ``[n, n]``, one of SciPy's (.npz), or edges between points numbered from 0: from, to, and a weight
-    if there is a third column.
+    if there is a third column; ``header`` is whether names stand above them, None: look at the file.
     """
-    if path.endswith(".npz"):
-        with suppress(Exception), open(path, "rb") as file:  # another archive, or a broken one, is told below
-            return sp.load_npz(file)
     try:
-        values = read_features(path).values
+        read = _read(path, "graph", None, TableOptions(header=header))
     except ValueError as error:
         raise ValueError(without_options(str(error), "features", "graph")) from None
+    if sp.issparse(read):
+        return read
+    values = read.values if isinstance(read, Features) else _rows(read, "graph", path)
     if values.shape == (n, n):
         return values
     if values.shape[1] not in (2, 3):
@@ -80,10 +76,18 @@ def read_graph(path: str, n: int) -> Any:
     return ends.T, (values[:, 2] if values.shape[1] == 3 else np.ones(len(values)))
 
 
+def _rows(array: NDArray[Any], argument: str, path: str) -> NDArray[Any]:
+    """Numbers ``[n, d]``: images become rows."""
+    array = array.reshape(len(array), -1) if array.ndim > 2 and array.size else array
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise ValueError(f"{argument}: got shape {array.shape} of {array.dtype} in {path}, expected numbers (n, d)")
+    return array.astype(np.uint8) if array.dtype.kind == "b" else array
+
+
 def without_options(message: str, argument: str, name: str) -> str:
     """What is said of features or labels, said of a file for whose table there are no options."""
     named = re.sub(f"^{argument}", name, message)
-    named = re.sub(r", expected --.*", ", expected a file that can be read in one way only", named)
+    named = re.sub(r", expected --(?!graph).*", ", expected a file that can be read in one way only", named)
     return re.sub(r", or --\w+$| \(--.*\)$", "", named)
 
 
@@ -110,7 +114,7 @@ def read_vector(
 
 
 def _read(path: str, argument: str, key: str | None, options: TableOptions, expected: int | None = None) -> Any:
-    """An array; of a table, `Features`, the cells of labels, or an array of labels."""
+    """An array; of a graph maybe a sparse one; of a table, `Features`, the cells of labels, or an array of labels."""
     suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.lower().endswith(s)), "")
     if path != "-" and not suffix:
         raise ValueError(
@@ -128,16 +132,19 @@ def _read(path: str, argument: str, key: str | None, options: TableOptions, expe
             options = replace(options, columns=quoted(key))
         return _table(path, suffix, argument, key, options, expected)
     except Exception as error:  # parsers raise what they like on a broken file
-        if type(error) is ValueError and re.match(r"(features|labels|columns|drop|id|sep|decimal): got", str(error)):
+        if type(error) is ValueError and re.match(
+            rf"({argument}|features|columns|drop|id|sep|decimal): got", str(error)
+        ):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{argument}: got {path}, expected a readable file ({reason})") from None
+        raise ValueError(f"{argument}: got {path}, expected a readable file ({check.reason(error)})") from None
 
 
-def _array(path: str, suffix: str, argument: str, key: str | None) -> NDArray[Any]:
+def _array(path: str, suffix: str, argument: str, key: str | None) -> Any:
     if suffix == ".npz":
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is no archive, too
-            if argument == "features" and {"format", "indptr"} <= {*arrays.files}:
+            if argument != "labels" and {"format", "shape"} <= {*arrays.files}:  # as SciPy writes a sparse matrix
+                if argument == "graph":
+                    return sp.load_npz(path)
                 expected = "a dense array (in Python the estimators take sparse matrices)"
                 raise ValueError(f"features: got a sparse matrix in {path}, expected {expected}")
             return np.asarray(arrays[_choose(path, argument, key, list(arrays.files))])
@@ -159,7 +166,7 @@ def _table(path: str, suffix: str, argument: str, key: str | None, options: Tabl
         options = replace(options, sep=",", decimal=".")
     if argument == "labels":
         return read_labels(source, path, options, key, expected)
-    frame, layout = read_columns(source, path, options)
+    frame, layout = read_columns(source, path, options, argument)
     layout.notes[:0] = notes
     return numbers(frame, layout, path, options)
 
@@ -190,7 +197,7 @@ def _parquet(path: str, argument: str, key: str | None, options: TableOptions) -
         frame = frame.reset_index()
     names = [str(name) for name in frame.columns]
     frame.columns = pd.RangeIndex(len(names))
-    if argument == "features":
+    if argument != "labels":
         return numbers(frame, Layout(None, None, None, names), path, options)
     if key is None and len(names) != 1:
         raise ValueError(f"labels: got columns {', '.join(names[:8])} in {path}, expected one (--labels-key)")

@@ -120,10 +120,14 @@ def in_one_line(name: str) -> str:
 
 
 class _Lines(io.TextIOBase):
-    """Text without the lines that begin with #. (pandas would cut every cell at a #.)"""
+    """Text without the lines that begin with #. (pandas would cut every cell at a #.)
+
+    It counts these, and the blank lines at its beginning, which are left out, and at its end, which are not.
+    """
 
     def __init__(self, text: io.TextIOBase) -> None:
-        self._text, self._ahead, self._begun, self.comments = text, "", False, 0
+        self._text, self._ahead, self._begun = text, "", False
+        self.comments = self.first = self.last = 0
 
     def head(self) -> tuple[str, bool]:
         """Whole lines from the beginning, and whether they are all; they will be read once more."""
@@ -141,8 +145,11 @@ class _Lines(io.TextIOBase):
                 raise ValueError("no text")
             text, comments = re.subn(r"(?m)^[ \t]*#.*\n?", "", text)
             self.comments += comments
-            text = text if self._begun else text.lstrip("\n")
-            self._begun = self._begun or bool(text)
+            if not self._begun:
+                self.first += len(text) - len(text := text.lstrip("\n"))
+                self._begun = bool(text)
+            said = text.rstrip("\n")
+            self.last = len(text) - len(said) - 1 if said else self.last + len(text)
         return text
 
 
@@ -162,17 +169,19 @@ def _opened(source: str | bytes) -> Iterator[_Lines]:
         yield _Lines(stack.enter_context(io.TextIOWrapper(raw, encoding)))
 
 
-def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple[pd.DataFrame, Layout]:
+def read_columns(
+    source: str | bytes, name: str, options: TableOptions, argument: str = "features"
+) -> tuple[pd.DataFrame, Layout]:
     """Columns ``0, 1, ...`` of delimited text (a path, - for standard input, or itself) and how it was understood.
 
     The separator is the one that cuts all lines into equally many cells, most of them numbers; the decimal mark is the
     one that the cells show (lines like 1,5 without a header are two columns); for the first line see `has_header`. If
     it is one shorter than the others, the first column holds the names of the rows. The beginning is looked at, then
     pandas reads the text once. Rows of different lengths, and what can be read in two ways, are refused by the option
-    that decides.
+    that decides; blank lines between the rows of one column are gaps; the ``argument`` is "features" or "graph".
     """
     with _opened(source) as lines:
-        layout = _layout(*lines.head(), name, options)
+        layout = _layout(*lines.head(), name, options, argument)
         count = range(len(layout.names))
         kept = positions(layout.names, options.id, "id") if options.id else []
         old = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
@@ -186,6 +195,8 @@ def read_columns(source: str | bytes, name: str, options: TableOptions) -> tuple
                 keep_default_na=False, na_values={i: gaps for i in count if i not in kept} if kept else gaps,
                 dtype=dict.fromkeys(kept, str), low_memory=False, **exact,
             )  # fmt: skip
+        if len(count) == 1 and lines.last > 0:
+            frame = frame[: -lines.last]
         if lines.comments and not len(frame):
             raise ValueError(f"features: got only lines that begin with # below the first of {name}, expected rows")
         if lines.comments:
@@ -198,10 +209,11 @@ def read_labels(
 ) -> list[str]:
     """The cells of one column of delimited text; that of the index, as pandas writes it, is not counted.
 
-    The first cell is no header if it occurs again or if the number of rows is the expected one (then text over numbers
-    may be either). Else it is one over cells of another kind (text over numbers), where only that makes the number fit,
-    and if it is a name that such columns have (label, class, y, ...). A number over numbers is a label if the expected
-    number is not known. Several columns without a key are refused, and a first cell that may be a header or a label.
+    The first cell is no header if it occurs again or if the number of rows is the expected one (then text over numbers,
+    and a name that such columns have, may be either). Else it is one over cells of another kind (text over numbers),
+    where only that makes the number fit, and if it is a name that such columns have (label, class, y, ...). A number
+    over numbers is a label if the expected number is not known. Several columns without a key are refused, and a first
+    cell that may be a header or a label.
     """
     with _opened(source) as lines:
         head, whole = lines.head()
@@ -211,10 +223,8 @@ def read_labels(
     if lines.comments:
         left = check.counted(lines.comments, "line")
         logging.getLogger(__name__).warning("labels: left out %s beginning with # in %s", left, name)
-    blank = 0
-    while not rows[-1]:
-        rows.pop()
-        blank += 1
+    blank = max(lines.last, 0)
+    rows = rows[: len(rows) - blank]
     rows = [row or [""] for row in rows if row or width == 1]
     short = options.sep is not None and len(rows[0]) == width - 1
     if (ragged := next((i for i, row in enumerate(rows) if len(row) != width and (i or not short)), None)) is not None:
@@ -237,11 +247,15 @@ def read_labels(
             "or --no-header of the labels (--labels-header, --no-labels-header)"
         )
     cells = cells[int(header) :]
-    return cells + [""] * min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else cells
+    unknown = min(blank, max((expected or 0) - len(cells), 0)) if width == 1 else 0
+    if unknown and lines.first and not header:
+        seen = f"blank lines at the beginning and at the end of {name}, and {check.counted(len(cells), 'label')}"
+        raise ValueError(f"labels: got {seen} between them, expected {expected} (write an unknown one as -1)")
+    return cells + [""] * unknown
 
 
-def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
-    sep, rows = sniff.separator(head, whole, "features", name, options.separator)
+def _layout(head: str, whole: bool, name: str, options: TableOptions, argument: str) -> Layout:
+    sep, rows = sniff.separator(head, whole, argument, name, options.separator)
     first, body = rows[0], rows[1:]
     decimal = options.decimal or sniff.decimal_mark(body or rows, name)
     short = len(first) < max(map(len, rows))
@@ -253,7 +267,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
     if header is None:
         counts = first in ([str(j) for j in range(len(first))], [str(j + 1) for j in range(len(first))])
         lines = head.split("\n")[:2]
-        plain = not MISSING.intersection(first) and f'"{first[0]}"' in lines[0] and not any("," in c for c in first)
+        plain = not MISSING.intersection(first) and all(f'"{c}"' in lines[0] and "," not in c for c in first)
         if short:
             header = True if counts or not all(sniff.is_value(cell, decimal) for cell in first) else None
         elif plain and lines[0].count('"') == 2 * len(first) > lines[-1].count('"'):
@@ -266,6 +280,7 @@ def _layout(head: str, whole: bool, name: str, options: TableOptions) -> Layout:
     if header is None:
         seen = " ".join(first[:4]) + (" ..." if len(first) > 4 else "")
         what = f"{seen!r} in the first line of {name}, which is names or a row"
-        raise ValueError(f"features: got {what}, expected --header or --no-header")
+        option = "graph-header" if argument == "graph" else "header"
+        raise ValueError(f"{argument}: got {what}, expected --{option} or --no-{option}")
     names = ([*first, ""] if trailing else [""] * short + first) if header else [""] * len(first)
     return Layout(sep, decimal, header, names)

@@ -11,15 +11,17 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from icon.features import Features, read_features, read_matrix, read_vector
+from icon.features import Features, read_features, read_graph, read_matrix, read_vector
 from icon.tables import TableOptions
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -59,6 +61,11 @@ def read(folder: Path, text: str | bytes, name: str = "x.csv", key: str | None =
         ("p,q\ntrue,1\nFALSE,2\n", True, [[1, 1], [0, 2]]),
         ('"400.5","401.0"\n0.1,0.2\n0.4,0.3\n', True, [[0.1, 0.2], [0.4, 0.3]]),
         ("p\r\n1\r\n2\r\n", True, [[1], [2]]),
+        ("who;when;p\nI;02:15;0,136\nyou;00:15;-0,5\n", True, [[0.136], [-0.5]]),
+        ('"yes"|9|6|"a ""b"""\n"yes"|7|5|"c"\n"no"|8|6|"a ""b"""\n', False, [[9, 6], [7, 5], [8, 6]]),
+        ("p, q\n1, 2\n3, 4\n", True, [[1, 2], [3, 4]]),
+        ("p\tq\tmass\n1\t2,5\t50 kg\n3\t4,5\t7 kg\n", True, [[1, 2.5], [3, 4.5]]),
+        ("\n1.5\n2.5\n\n\n# end\n\n", False, [[1.5], [2.5]]),
         ("400.5,401.0,401.5\n0.1,0.3,0\n0.4,0.1,0\n0.2,0.2,0\n", True, [[0.1, 0.3, 0], [0.4, 0.1, 0], [0.2, 0.2, 0]]),
         ("1,2,3\n0.5,0.1,0.2\n0.3,0.2,0.9\n", True, [[0.5, 0.1, 0.2], [0.3, 0.2, 0.9]]),
         ("name,1999,2000,2001\nx,1,2,1\ny,2,1,5\nz,3,1,2\n", True, [[1, 2, 1], [2, 1, 5], [3, 1, 2]]),
@@ -102,6 +109,7 @@ def test_read_right(
         ("p,q\na,b\nc,d\n", "only text in p, q .*--columns"),
         ("p,q\n", "expected"),
         ("p,q\n1,2\n3,n.a.\n5,6\n", r"text in column q \('n.a.' in row 2\) of .*--drop q"),
+        ("p;q\n1;2\u202f345\n3;4\u202f567\n", r"text in column q \('2.*345' in row 1\) of .*--drop q"),
         ("p,q\n1,5%\n3,4%\n", r"text in column q \('5%' in row 1\) of .*--drop q"),
         ("", "not empty"),
         ("\n# nothing\n", "not empty .lines that begin with # are left out."),
@@ -347,6 +355,31 @@ def test_a_broken_archive_is_closed(tmp_path: Path) -> None:
             read_matrix(str(tmp_path / "x.npz"))
         gc.collect()
     assert not caught
+
+
+def test_a_sparse_graph_that_cannot_be_read_is_told_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lack of memory was hidden, and damage said to be a matrix that has to be dense."""
+    path, graph = tmp_path / "g.npz", sp.eye_array(9, format="coo")
+    sp.save_npz(path, graph, compressed=False)
+    assert (read_graph(str(path), 9) != graph).nnz == 0
+    with pytest.raises(ValueError, match=r"^features: got a sparse matrix in .*, expected a dense array"):
+        read_features(str(path))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"NUMPY", b"NUMPX", 1))
+    with pytest.raises(ValueError, match=r"^graph: got .*, expected a readable file \("):
+        read_graph(str(path), 9)
+    path.write_bytes(data)
+    monkeypatch.setattr(sp, "load_npz", Mock(side_effect=MemoryError))
+    with pytest.raises(ValueError, match=r"^graph: got .*, expected a readable file \(MemoryError\)"):
+        read_graph(str(path), 9)
+
+
+def test_no_images_are_refused_by_their_shape(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 2, 2)))
+    with pytest.raises(ValueError, match=r"^features: got shape \(0, 2, 2\) of float64 in .*, expected numbers"):
+        read_features(str(tmp_path / "x.npy"))
 
 
 def test_a_name_that_is_too_long_is_no_file() -> None:

@@ -56,9 +56,20 @@ def test_the_expected_number_tells_a_header_from_a_label(tmp_path: Path) -> None
         read_vector(path, expected=3)
     Path(path).write_text("a\nb\na\n\n")
     assert read_vector(path, expected=3).tolist() == ["a", "b", "a"]
-    Path(path).write_text("colour\n1\n2\n")  # one label is missing
-    with pytest.raises(ValueError, match=r"^labels: got 'colour' .* --header or --no-header"):
-        read_vector(path, expected=3)
+    for text in ("colour\n1\n2\n", "class\na\nb\n", "0\na\nb\n"):  # one label is missing
+        Path(path).write_text(text)
+        with pytest.raises(ValueError, match=r"^labels: got '(colour|class|0)' .* --header or --no-header"):
+            read_vector(path, expected=3)
+
+
+def test_blank_lines_on_both_sides_of_labels_are_not_guessed_at(tmp_path: Path) -> None:
+    """The label that is missing may be the first one: all others would be those of their neighbours."""
+    path = str(tmp_path / "y.csv")
+    Path(path).write_text("\na\nb\na\n\n")
+    assert read_vector(path, expected=3).tolist() == ["a", "b", "a"]
+    with pytest.raises(ValueError, match=r"^labels: got blank lines at the beginning .* and 3 labels .*, expected 4 "):
+        read_vector(path, expected=4)
+    assert read_vector(path, options=TableOptions(header=True), expected=3).tolist() == ["b", "a", None]
 
 
 def test_unknown_labels_at_the_end_of_a_sheet_count(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from icon.methods.registry import find
 from icon.tables import TableOptions
 
 #: What `icon embed` and `icon advise` read, and how.
-FILES = ("features", "key", "labels", "labels_key", "labels_header", "graph", "pairs")
+FILES = ("features", "key", "labels", "labels_key", "labels_header", "graph", "graph_header", "pairs")
 
 
 def embed(out: Path | None, form: str, table: dict[str, Any], quiet: bool, **settings: Any) -> None:
@@ -154,7 +154,7 @@ def beside(given: dict[str, Any], name: str, n: int) -> Any:
     if given[name] is None:
         return None
     if name == "graph":
-        return read_graph(given[name], n)
+        return read_graph(given[name], n, given["graph_header"])
     try:
         return known_labels(read_vector(given[name], expected=n), n, name)
     except ValueError as error:
@@ -163,10 +163,10 @@ def beside(given: dict[str, Any], name: str, n: int) -> Any:
 
 def _refuse_idle(options: dict[str, Any], files: list[str]) -> None:
     """Raise ValueError for an option that says nothing of the files that are given."""
-    labels = [options["labels"]] if options["labels"] else []
+    given = {kind: [options[kind]] if options.get(kind) else [] for kind in ("labels", "graph")}
     for name, idle in _IDLE.items():
-        value, option = options[name], name.replace("_", "-")
-        paths = labels if name.startswith("labels") else files + labels if name == "sep" else files
+        value, option = options.get(name), name.replace("_", "-")
+        paths = given.get(name.partition("_")[0], files + given["labels"] if name == "sep" else files)
         if value is not None and {Path(path).suffix.lower() for path in paths} <= idle:
             what = f"{value!r} for {', '.join(paths) or 'no file'}"
             raise ValueError(f"{option}: got {what}, expected no --{option}, which says nothing of such a file")
@@ -175,7 +175,7 @@ def _refuse_idle(options: dict[str, Any], files: list[str]) -> None:
 _TYPED = {".npy", ".npz", ".safetensors", ".parquet"}
 #: Of which kinds of files an option says nothing.
 _IDLE = {"key": {".npy"}, "sep": {*_TYPED, ".xlsx"}, "decimal": {*_TYPED, ".xlsx"}, "header": _TYPED,
-         "labels_key": {".npy"}, "labels_header": _TYPED}  # fmt: skip
+         "labels_key": {".npy"}, "labels_header": _TYPED, "graph_header": _TYPED}  # fmt: skip
 
 
 def say(read: Features, labels: Labels | None = None) -> None:

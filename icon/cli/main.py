@@ -172,6 +172,7 @@ def _add_labels(add: Add, use: str) -> None:
 def _add_graph_and_pairs(add: Add) -> None:
     edges = "edges (the numbers of two points, and a weight) that lead from the first point to the second and not back"
     add("--graph", help=f"File of a graph: {edges}, or a matrix.")
+    add("--graph-header", action=BooleanOptionalAction, help="Whether the first line of such a file holds names.")
     add("--pairs", help="File with an id for each point; points with the same id belong together.")
 
 
@@ -221,7 +222,7 @@ def main() -> None:
         sys.exit(2)
     except (ValueError, TypeError, MemoryError, ImportError, FloatingPointError) as error:
         if _is_first() or not getattr(error, "is_known_to_all", False):
-            line = str(error).splitlines()[0]
+            line = (str(error).splitlines() or [type(error).__name__])[0]
             option = _OPTIONS.get(line.partition(":")[0])
             option = "--knn" if option == "--neighbors" and words[0] == "cluster" else option
             print(f"error: {line}" + (f" ({option})" if option else ""), file=sys.stderr)

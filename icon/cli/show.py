@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from icon import _checks as check
 from icon.cli import terminal
 from icon.cli.terminal import STYLES
 from icon.methods import axes, registry
@@ -38,7 +39,8 @@ def load_modules(modules: Sequence[str] | None) -> None:
         try:
             import_module(name)
         except (ImportError, TypeError, ValueError) as error:  # the others are of a path, or of what it registers
-            raise ValueError(f"load: got {name!r}, expected a module that can be imported ({error})") from None
+            reason = check.reason(error)
+            raise ValueError(f"load: got {name!r}, expected a module that can be imported ({reason})") from None
 
 
 def table(style: str, as_json: bool, load: Sequence[str] | None) -> None:

@@ -112,8 +112,8 @@ def advise(
         X: ``[n, f]`` dense features of at least 40 points.
         y: ``[n]`` labels, at least 40 known ones; -1, None and NaN are unknown, and samples have none of these points.
         pairs: ``[n]`` ids: points with the same id belong together.
-        graph: of the n points, in any form that `icon.p.Graph` takes; its directions are left out, and with a warning
-            its self-loops, which the estimators refuse.
+        graph: of the n points, in any form that `icon.p.Graph` takes; an edge is held out both ways. Its self-loops,
+            which the estimators refuse, are left out with a warning.
         goal: ``"map"`` (two dimensions), ``"clusters"``, ``"retrieval"`` (16 dimensions, and a function of the
             features), or ``"classification"``, which needs labels.
         n_clusters: for clusters, their number; ``"auto"`` takes the number of classes of y, or without y what
@@ -226,7 +226,6 @@ def _given(n: int, y: Any, pairs: Any, graph: Any) -> dict[str, Any]:
         weights = adjacency.weights(graph, "graph", Sets(n, n))
         if loops := int(np.count_nonzero(weights.diagonal())):
             check.warn(f"graph: left out {check.counted(loops, 'self-loop')}, which the column refuses (remove them)")
-        weights = sp.csr_array(weights.maximum(weights.T))
         weights.setdiag(0)
         weights.eliminate_zeros()
         if weights.nnz == 0:

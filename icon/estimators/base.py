@@ -93,8 +93,7 @@ def on_device(X: Any, device: str | torch.device) -> Tensor:
     try:
         return (x.float() if chosen.type == "mps" else x).to(chosen)
     except (AssertionError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device: got {device!r}, expected an available device ({reason})") from None
+        raise ValueError(f"device: got {device!r}, expected an available device ({check.reason(error)})") from None
 
 
 def validated(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
@@ -239,10 +238,9 @@ def check_output(mapper: nn.Module, inputs: Any, width: int, device: torch.devic
         with torch.no_grad():
             z = mapper.eval()(inputs)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"mapper: got a module that does not take features of shape {tuple(inputs.shape)} ({reason}), expected "
-            "one that does"
+            f"mapper: got a module that does not take features of shape {tuple(inputs.shape)} ({check.reason(error)}), "
+            "expected one that does"
         ) from None
     if not isinstance(z, Tensor) or z.ndim != 2 or z.shape[1] != width:
         shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__

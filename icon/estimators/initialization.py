@@ -116,11 +116,14 @@ def k_means(x: Any, n_clusters: int, seed: int, n_init: int = 3) -> NDArray[np.i
     centre = known.mean(axis=0)
     known = known if n <= SUBSET else known - centre  # KMeans centres what it is fitted to, and not what it predicts
     # Fewer distinct points than clusters leave clusters empty, which is no reason for a warning here.
-    if (distinct := len(np.unique(known[: 50 * n_clusters], axis=0))) < n_clusters:  # the first may be equal
-        distinct = len(np.unique(known, axis=0))
+    distinct: set[bytes] = set()
+    for row in known:
+        distinct.add((row + 0.0).tobytes())  # in which -0.0 is 0.0
+        if len(distinct) == n_clusters:
+            break
     with warnings.catch_warnings():  # points that differ by rounding alone leave some empty, too
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = KMeans(min(n_clusters, distinct), n_init=n_init, random_state=seed).fit(known)
+        fitted = KMeans(len(distinct), n_init=n_init, random_state=seed).fit(known)
     if n <= SUBSET:
         return np.asarray(fitted.labels_, dtype=np.int64)
     blocks = (rows(part) / unit - centre for part in blocks_of(n, SUBSET))

@@ -110,7 +110,8 @@ class Trial:
     def _edges(self, z: NDArray[Any]) -> float:
         away = cdist(z, z)
         np.fill_diagonal(away, np.inf)
-        away[self.given["graph"].nonzero()] = np.inf  # what was learned is no answer
+        learned = self.given["graph"]
+        away[(learned + learned.T).nonzero()] = np.inf  # which is no answer
         start, end = (np.concatenate(ends) for ends in (self.held, self.held[::-1]))
         last = np.partition(away, NEAR - 1, axis=1)[:, NEAR - 1]
         nearer, equal = (away < last[:, None]).sum(axis=1), (away == last[:, None]).sum(axis=1)
@@ -150,8 +151,11 @@ def shared(first: NDArray[Any], second: NDArray[Any], clusters: int) -> float:
 def without_some(
     graph: sp.csr_array, random: np.random.Generator
 ) -> tuple[sp.csr_array, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The graph without a fifth of its edges, and their ends. A spanning forest stays, so that no node loses all."""
-    upper = sp.triu(graph, 1).tocoo()
+    """The graph without a fifth of its edges, and their ends. A spanning forest stays, so that no node loses all.
+
+    An edge that leads both ways is one edge.
+    """
+    upper = sp.triu(graph + graph.T, 1).tocoo()
     start, end = (ends.astype(np.int32) for ends in upper.coords)  # scipy's graph functions take no others before 1.16
     order = sp.coo_array((random.permutation(len(start)) + 1.0, (start, end)), graph.shape).tocsr()
     forest = sp.csgraph.minimum_spanning_tree(order).toarray()  # of a sample, which has few points
@@ -161,6 +165,8 @@ def without_some(
             "graph: got no edge besides those of a spanning forest, expected cycles, whose edges can be held out"
         )
     gone = random.choice(free, min(len(free), max(1, len(start) // 5)), replace=False)
-    kept = np.delete(np.arange(len(start)), gone)
-    rest = sp.coo_array((upper.data[kept], (start[kept], end[kept])), graph.shape)
-    return (rest + rest.T).tocsr(), (start[gone].astype(np.int64), end[gone].astype(np.int64))
+    held = start[gone].astype(np.int64), end[gone].astype(np.int64)
+    out = sp.coo_array((np.ones(len(gone)), held), graph.shape)
+    rest = sp.csr_array(graph - graph.multiply(out + out.T))
+    rest.eliminate_zeros()
+    return rest, held

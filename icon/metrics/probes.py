@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from icon import _checks as check
-from icon._scales import centred_in_unit
+from icon._scales import centred_in_unit, unit_of
 from icon.labels import classes_of
 from icon.metrics._inputs import double_matrix
+from icon.neighbors import nearest_neighbors
 from icon.neighbors.blocks import parts
-from icon.p import KNN
+from icon.neighbors.exact import distances_to
 
+ROUNDING = 1e-12  # by which equal distances may differ
 TILE_ENTRIES = 2**22  # of a block of distances: 32 MiB, and as much for their order and ranks
 
 
@@ -118,7 +120,9 @@ def trustworthiness(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
 
 
 def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
-    """Mean share of the k nearest in ``x [n, d]`` that are among the k nearest in ``z [n, d']``, in [0, 1].
+    """Mean share of the k nearest in ``z [n, d']`` that are among the k nearest in ``x [n, d]``, in [0, 1].
+
+    Of points that are as near in x as the k-th one, as with duplicates, each is one of them.
 
     Args:
         x: ``[n, d]`` the features.
@@ -131,8 +135,9 @@ def neighborhood_preservation(x: ArrayLike, z: ArrayLike, k: int = 10) -> float:
     both, k = _both(x, z), check.count(k, "k")
     if k >= (n := len(both[0])):
         raise ValueError(f"k: got {k}, expected less than the number of points, {n}")
-    first, second = (KNN(k)(points).to_scipy() for points in both)
-    return int(first.multiply(second).nnz) / (n * k)
+    features = (both[0] / unit_of(both[0])).numpy()
+    near, kept = (distances_to(features, np.arange(n), nearest_neighbors(points, k).indices) for points in both)
+    return float((kept <= near.max(axis=1, keepdims=True) * (1 + ROUNDING)).mean())
 
 
 def _both(x: ArrayLike, z: ArrayLike) -> tuple[Tensor, Tensor]:

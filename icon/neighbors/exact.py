@@ -92,7 +92,7 @@ def exact_rows(features: Tensor | Array, rows: NDArray[np.int64], k: int, metric
 
 
 def distances_to(
-    features: Array, rows: NDArray[np.int64], others: NDArray[np.int64], metric: str
+    features: Array, rows: NDArray[np.int64], others: NDArray[np.int64], metric: str = "sqeuclidean"
 ) -> NDArray[np.float64]:
     """``[b, c]`` distances in float64 between a few rows and some others of each, in the order of the others."""
     some = rows_of(features, torch.from_numpy(rows), torch.device("cpu"))

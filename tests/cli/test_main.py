@@ -18,7 +18,7 @@ from PIL import Image
 import icon
 from icon.cli.main import parsers
 from icon.cli.map_report import draw
-from icon.features import read_matrix, read_vector
+from icon.features import read_graph, read_matrix, read_vector
 from icon.labels import read_labels
 from tests.cli.run import invoke
 
@@ -102,6 +102,28 @@ def test_bad_input_is_one_line_and_status_2(
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert done.stderr.startswith("error: ")
     assert set(tmp_path.iterdir()) == before
+
+
+def test_an_option_says_whether_a_file_of_a_graph_has_a_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", X)
+    Path("e.csv").write_text("0,1\n1,2\n2,0\n")
+    base, found = ["embed", "x.npy", "--column", "graph", "--graph", "e.csv", "--iterations", "5", "-q"], []
+    for header in ("--graph-header", "--no-graph-header"):
+        found.append(invoke([*base, header]))
+        assert found[-1].exit_code == 0, found[-1].output
+    assert found[0].stdout != found[1].stdout
+    refused = invoke(["embed", "x.npy", "--graph-header"]).stderr
+    assert refused == (
+        "error: graph-header: got True for no file, expected no --graph-header, which says nothing of such a file\n"
+    )
+
+
+def test_edges_between_many_points_are_no_decimals(tmp_path: Path) -> None:
+    """In a file of features, lines like 7,100001 may be one number with a comma."""
+    (tmp_path / "e.csv").write_text("7,100001\n8,100002\n7,9\n")
+    index, _ = read_graph(str(tmp_path / "e.csv"), 200_000)
+    assert index.T.tolist() == [[7, 100001], [8, 100002], [7, 9]]
 
 
 def test_a_file_of_a_graph_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,8 +260,8 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
         ),
         (
             ["--column", "graph", "--graph", "e.csv"],
-            "graph: got '0 1 ' in the first line of e.csv, which is names or a row, expected a file that can be read "
-            "in one way only",
+            "graph: got '0 1 ' in the first line of e.csv, which is names or a row, expected --graph-header or "
+            "--no-graph-header",
         ),
         (
             ["--column", "graph", "--graph", "cut.npz"],

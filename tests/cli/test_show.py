@@ -163,7 +163,13 @@ def test_parts_of_a_user_are_loaded_and_not_called_verified(tmp_path: Path, monk
     assert 'icon.loss("own-row", "pairs")' in invoke(["show", "own-row", "pairs"]).stdout
     assert "Own Method" in invoke(["table", "--style", "csv", "--load", "my_own_parts"]).stdout
     assert "\nverified: " in invoke(["show", "simclr"]).stdout
-    for name in ("no_such_module", "./my_own_parts.py", ""):
+    (tmp_path / "of_two_lines.py").write_text("raise ValueError('one\\ntwo')")
+    (tmp_path / "of_no_line.py").write_text("raise ImportError")
+    for name in ("no_such_module", "./my_own_parts.py", "", "of_two_lines", "of_no_line"):
         done = invoke(["show", "own-method", "--load", name])
         assert done.exit_code == 2
-        assert done.stderr.startswith(f"error: load: got {name!r}, expected a module that can be imported")
+        assert done.stderr.startswith(f"error: load: got {name!r}, expected a module that can be imported (")
+        assert done.stderr.endswith(")\n")
+    assert "(ImportError)" in done.stderr
+    (tmp_path / "of_much_memory.py").write_text("raise MemoryError")
+    assert invoke(["show", "own-method", "--load", "of_much_memory"]).stderr == "error: MemoryError\n"

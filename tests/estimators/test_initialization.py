@@ -95,3 +95,7 @@ def test_points_that_differ_by_rounding_alone_are_no_reason_for_a_warning() -> N
 def test_k_means_does_not_stop_at_the_first_points() -> None:
     """The first 150 and more are equal: they alone would be one cluster."""
     assert np.bincount(k_means(np.repeat(np.eye(3), 200, axis=0), 3, seed=0)).tolist() == [200, 200, 200]
+
+
+def test_k_means_knows_that_minus_zero_is_zero() -> None:
+    assert k_means(np.array([[0.0, 1.0], [-0.0, 1.0], [0.0, 1.0]]), 2, seed=0).tolist() == [0, 0, 0]

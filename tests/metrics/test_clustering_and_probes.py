@@ -72,6 +72,13 @@ def test_neighbourhoods() -> None:
     assert metrics.neighborhood_preservation(POINTS, other, k=5) == pytest.approx(expected)
 
 
+def test_any_of_equal_points_is_a_neighbour() -> None:
+    """Which of them is the nearest in a map is chance: ten of the 29 others were expected."""
+    x = np.repeat(POINTS[:8], 30, axis=0)
+    assert metrics.neighborhood_preservation(x, x + 1e-6 * RNG.normal(size=x.shape)) == 1
+    assert metrics.neighborhood_preservation(x[::30] * 1e-200, -x[::30] * 1e200, k=2) == 1
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
