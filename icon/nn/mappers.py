@@ -56,7 +56,13 @@ class Lookup(nn.Module):
         self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)
 
     def forward(self, x: Float[Tensor, "b f"] | Integer[Tensor, " b"]) -> Float[Tensor, "b d"]:
-        return self._placed(x) if x.is_floating_point() else self.weight[x]
+        if x.is_floating_point():
+            return self._placed(x)
+        if x.dtype not in (torch.int64, torch.int32):  # of bytes and flags, torch would make a mask
+            raise TypeError(f"x: got dtype {x.dtype}, expected indices (int64 or int32), or features")
+        if x.is_cpu and check.values_matter(x):  # another device would be waited for
+            check.integers(x.flatten(), "x", x.numel(), below=len(self.weight))
+        return self.weight[x]
 
     def _placed(self, x: Tensor) -> Tensor:
         if self.features is None:

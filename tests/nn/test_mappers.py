@@ -54,6 +54,19 @@ def test_lookup_without_features_places_nothing() -> None:
         Lookup(3, 2)(torch.randn(3, 2))
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "line"),
+    [
+        ([1, -1], ValueError, "got negative entries in rows 1, expected integers >= 0"),
+        ([3], ValueError, "got x >= 3 in rows 0, expected 0..2"),
+        ([True, False, True], TypeError, "got dtype torch.bool, expected indices"),
+    ],
+)
+def test_a_lookup_takes_the_numbers_of_its_rows_alone(given, error, line) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=rf"^x: {line}"):
+        Lookup(3, 2)(torch.tensor(given))
+
+
 def test_features_of_a_lookup_are_not_part_of_its_state() -> None:
     assert list(Lookup(4, 2, features=torch.randn(4, 9)).state_dict()) == ["weight"]
 
