@@ -92,6 +92,7 @@ class Rescale(nn.Module):
 
     mean: Tensor
     rms: Tensor
+    result: Tensor
 
     def __init__(self, x: Any) -> None:
         super().__init__()
@@ -99,9 +100,10 @@ class Rescale(nn.Module):
         rms = centred.square().mean().sqrt()
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
+        self.register_buffer("result", torch.empty(0, dtype=torch.float32), persistent=False)  # whose dtype it has
 
     def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b f"]:
-        return ((x.to(self.mean) - self.mean) / self.rms).float()
+        return ((x.to(self.mean) - self.mean) / self.rms).to(self.result.dtype)
 
 
 class Principal(nn.Module):
@@ -129,7 +131,7 @@ class Principal(nn.Module):
         self.register_buffer("basis", basis)
 
     def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b d"]:
-        return ((x.to(self.mean) - self.mean) / self.rms).float() @ self.basis
+        return ((x.to(self.mean) - self.mean) / self.rms).to(self.basis.dtype) @ self.basis
 
 
 def _directions(centred: Tensor, dims: int) -> Tensor:
@@ -299,4 +301,5 @@ def build(
         first, width = Principal(x, max_features), max_features
     first = Rescale(x) if first is None else first
     head = Linear(width, d_out, orthonormal=orthonormal) if mapper == "linear" else MLP(width, d_out, hidden)
-    return nn.Sequential(first, head)
+    dtype = next(head.parameters()).dtype
+    return nn.Sequential(first if dtype is torch.float32 else first.to(dtype), head)

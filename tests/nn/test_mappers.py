@@ -119,6 +119,22 @@ def test_build_resolves_names_and_passes_modules() -> None:
     assert mappers.build(own, x, 2) is own
 
 
+@pytest.mark.parametrize("most", [None, 2])
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_named_mappers_are_made_and_moved_in_any_dtype(name: str, most: int | None) -> None:
+    x = torch.randn(9, 4)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        made = mappers.build(name, x.double(), 2, max_features=most)
+    finally:
+        torch.set_default_dtype(before)
+    assert made(x).dtype == torch.float64
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        moved = mappers.build(name, x, 2, max_features=most).to(dtype)
+        assert moved(x).dtype == moved(x.to(dtype)).dtype == dtype
+
+
 def test_named_mappers_do_not_depend_on_the_units_of_the_features() -> None:
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 4))).float()
     outputs = []
