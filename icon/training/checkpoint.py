@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from icon.core.loss import Loss
 from icon.nn import EMA
 from icon.serialization import put
+from icon.training.digest import digest
 from icon.training.schedules import catch_up
 from icon.training.shares import Ranks
 
@@ -82,12 +83,11 @@ class Checkpoint:
                 (tensors if isinstance(value, Tensor) else numbers)[f"{name}.{key}"] = value
         header = {"run": self.identity, "flat": flat, "numbers": numbers, "groups": state["param_groups"]}
         stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-        put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
+        text = json.dumps(header, default=_number)
+        put(path, save(stored, {"icon": text, "digest": digest(text, dict(sorted(stored.items())))}))
 
     def _load(self, path: Path, resume: bool, steps: int) -> tuple[list[float], bool]:
         """Put back the state of the file, where there is one to go on from, and return what `begin` returns."""
-        from safetensors import SafetensorError, safe_open
-
         try:
             if self.ranks.rank == 0:
                 TemporaryFile(dir=path.resolve().parent).close()
@@ -96,13 +96,8 @@ class Checkpoint:
             raise ValueError(told) from None
         if not (resume and path.exists()):
             return [], False
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads((file.metadata() or {})["icon"])
-                run = dict(header["run"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
-        except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
-            raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
+        header, tensors = _read(path)
+        run = header["run"]
         for key in run | self.identity:
             if (theirs := run.get(key)) != (value := self.identity.get(key)):
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
@@ -142,6 +137,23 @@ class Checkpoint:
         for group, own in zip(self.optimizer.param_groups, before, strict=True):
             tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
             group.update({name: torch.full_like(value, group[name]) for name, value in tensors.items()})
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file holds, a ValueError if it is no checkpoint or is damaged; those of older versions have no digest."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
+        header = json.loads(metadata["icon"])
+        header["run"] = dict(header["run"])
+        if metadata.get("digest", known := digest(metadata["icon"], tensors)) != known:
+            raise ValueError("damaged")
+    except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
+        raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
+    return header, tensors
 
 
 def _number(value: Any) -> Any:

@@ -241,6 +241,15 @@ def test_another_file_of_icon_is_no_checkpoint(tmp_path: Path) -> None:
         fitted(tmp_path / "run")
 
 
+@pytest.mark.parametrize("name", [b"losses", b"numbers", b"groups", b"lr", b"random.cpu", b"optimizer.0.step"])
+def test_a_damaged_file_is_refused_whatever_it_still_has(tmp_path: Path, name: bytes) -> None:
+    fitted(tmp_path / "run")
+    whole, damaged = (tmp_path / "run").read_bytes(), bytes([name[0] ^ 1]) + name[1:]
+    (tmp_path / "run").write_bytes(whole.replace(name, damaged))
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*run \(damaged\), expected a checkpoint of icon"):
+        fitted(tmp_path / "run")
+
+
 class Halves:
     """A sampler of one's own."""
 
