@@ -229,6 +229,17 @@ def test_an_evaluator_that_loses_a_gradient_is_found() -> None:
         icon.testing.check_evaluator(OfP())
 
 
+@pytest.mark.parametrize("options", [{}, {"reduction": "none"}, {"normalization": "joint"}, {"divergence": "js"}])
+@pytest.mark.parametrize("given", [None, torch.ones(()), torch.ones(2), (torch.ones(2),), (torch.ones(N),) * 3])
+def test_an_evaluator_that_gives_other_numbers_is_refused(given: Any, options: dict[str, str]) -> None:
+    class Other(icon.Evaluator):
+        def per_anchor(self, problem: icon.Problem) -> Any:
+            return given
+
+    with pytest.raises(ValueError, match=r"^evaluator: got .* from Other\(\), expected \((A, E|D,)\) of shapes \["):
+        icon.loss("gaussian", "pairs", evaluator=Other(), **options)(normal(N, 3), np.arange(N) // 2)
+
+
 def test_an_evaluator_is_accepted_everywhere_and_named() -> None:
     calls: list[str] = []
 
