@@ -120,7 +120,7 @@ def shown(value: Any) -> str:
     `repr` of its own by its arguments."""
     if inspect.isfunction(value):
         return value.__name__
-    if isinstance(value, (np.ndarray, Tensor)):
+    if isinstance(value, (np.ndarray, np.generic, Tensor)):
         value = value.tolist()
     if isinstance(value, (list, tuple)) and len(value) > _SHOWN:
         return f"[{len(value)} numbers]" if isinstance(value, list) else f"({len(value)} numbers)"
