@@ -150,6 +150,7 @@ def test_divergences(kind: str) -> None:
         icon.q.Gaussian("dot", temperature=2.0, preprocess="standardize"),
         icon.q.StudentT(2.0, log_weights=torch.linspace(0, 1, 5)),
         icon.q.Clusters(leak=0.1),
+        icon.q.Argmax(),
     ],
     ids=repr,
 )
@@ -270,6 +271,19 @@ def test_wrong_scores(score: Any, message: str) -> None:
             return score(anchors, candidates)
 
     with pytest.raises(AssertionError, match=message):
+        testing.check_score(Own())
+
+
+def test_a_parameter_without_its_gradient() -> None:
+    class Own(icon.q.Kernel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.ones(()))
+
+        def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+            return self.factor.detach() * anchors @ candidates.mT
+
+    with pytest.raises(AssertionError, match="the derivative of the score by the parameter factor differs from"):
         testing.check_score(Own())
 
 
