@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import icon
 from icon.core.evaluators import Autograd, Fused
+from icon.q.base import Batch
 from tests import dense
 from tests.cases import Bilinear, N, assert_same, normal
 
@@ -93,6 +94,37 @@ def test_parameters_of_a_part_learn_in_blocks_too(q: Any, divergence: Any, reduc
     assert_same(loss.replace(block=5)(z, labels).sum(), loss(z, labels).sum(), leaves)
     loss(z, labels).sum().backward()
     assert all(float(x.grad.norm()) > 0 for x in loss.parameters())
+
+
+class Turned(icon.q.Gaussian):
+    """A score that is another one of the sets exchanged."""
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Any) -> tuple[Tensor, Tensor]:
+        return 300 * anchors, candidates.roll(1, dims=1)
+
+
+class Twice(icon.q.StudentT):
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return 2 * super().score(anchors, candidates)
+
+
+class Weighted(icon.q.Gaussian):
+    def weighted_score(self, a: Tensor, c: Tensor) -> Tensor:
+        return 2 * super().weighted_score(a, c)
+
+
+@pytest.mark.parametrize(
+    "q", [Turned("cosine", temperature=0.5), Twice(), Weighted("dot")], ids=lambda q: type(q).__name__
+)
+def test_of_another_score_nothing_is_known(q: icon.q.Kernel) -> None:
+    """A subclass may be neither symmetric, nor bounded, nor a function of the distance."""
+    views = normal(N, 2, grad=True), normal(N, 2, seed=1, grad=True)
+    ways = [q.weighted_score(*q.features(Batch(a, c, icon.Support(N, N)))[:2]) for a, c in (views, views[::-1])]
+    expected = sum((s.logsumexp(dim=1) - s.diagonal()).mean() for s in ways) / 2
+    for evaluator in (None, "fused"):
+        assert_same(icon.Loss(icon.p.CrossModal(), q, evaluator=evaluator)(views), expected, views)
+    with pytest.raises(ValueError, match=r"^evaluator: got 'grid', expected .* a score of the distance"):
+        icon.Loss(icon.p.CrossModal(), q, evaluator="grid")(views)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
