@@ -124,7 +124,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     The derivative is by anchors, candidates and learned parameters, not by candidates with ``detach_candidates=True``.
     It is finite also where two points are the same, unless the score `refuses_self`; and what `prepare` makes of an
     anchor depends on no other one, `statistics` apart. Its `hyper_parameters` make it again. A score whose partition is
-    known may be of whole rows alone, where it says so by `edges_suffice`.
+    known may be of whole rows alone, where it says so by `edges_suffice`; one that `is_radial` is the one of `radial`.
 
     Args:
         q: a learned distribution.
@@ -152,6 +152,9 @@ def check_score(q: Kernel, d: int = _D) -> None:
     if q.edges_suffice or not isinstance(q.partition, Constant):
         pairs = q.weighted_score(a[:5].unsqueeze(1), c.unsqueeze(1)).reshape(-1)
         _close(pairs, whole[:5].diagonal(), "the score of single pairs")
+    if q.is_radial:
+        x, y = q.coordinates(a, c)
+        _close(q.radial((x[:, None] - y[None]).square().sum(dim=2)), whole, "the score by radial")
     kept = a.clone(), c.clone()
     q.weighted_score(a, c)
     _that(torch.equal(a, kept[0]) and torch.equal(c, kept[1]), "score writes over its arguments")

@@ -274,6 +274,15 @@ def test_wrong_scores(score: Any, message: str) -> None:
         testing.check_score(Own())
 
 
+def test_a_score_that_is_not_the_one_of_its_distance() -> None:
+    class Own(icon.q.StudentT):
+        def radial(self, squared: Tensor) -> Tensor:
+            return -squared
+
+    with pytest.raises(AssertionError, match="the score by radial differs by"):
+        testing.check_score(Own())
+
+
 def test_a_parameter_without_its_gradient() -> None:
     class Own(icon.q.Kernel):
         def __init__(self) -> None:
