@@ -150,6 +150,14 @@ def test_a_score_and_rows_of_a_wrong_kind() -> None:
         def score(self, anchors: Any, candidates: Any) -> Any:
             return (anchors @ candidates.mT)[:1]
 
+    class Nothing(icon.q.Kernel):
+        def score(self, anchors: Any, candidates: Any) -> Any:
+            pass
+
+    class Fewer(icon.p.Classes):
+        def rows(self, target: Any, sets: Any) -> Any:
+            return icon.p.Precomputed()(torch.ones(5, 6) / 6)
+
     class Matrix(icon.p.Distribution):
         made_from = "nothing"
 
@@ -159,6 +167,10 @@ def test_a_score_and_rows_of_a_wrong_kind() -> None:
     z = torch.randn(6, 2)
     with pytest.raises(ValueError, match=r"^score: got shape \(1, 6\) from Short, expected \(6, 6\)$"):
         icon.Loss(icon.p.Classes(), Short())(z, [0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"^score: got shape \(\) from Nothing, expected \(6, 6\)$"):
+        icon.Loss(icon.p.Classes(), Nothing())(z, [0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"^rows: got shape \(5, 6\) from Fewer, expected \(6, 6\)$"):
+        icon.Loss(Fewer(), icon.q.StudentT(), block=2)(z, [0, 0, 1, 1, 2, 2])
     with pytest.raises(TypeError, match=r"^rows: got Tensor from Matrix, expected icon.Rows$"):
         icon.Loss(Matrix(), icon.q.StudentT())(z)
 
