@@ -35,8 +35,8 @@ class Lookup(nn.Module):
         n_neighbors: how many known points place a new one.
 
     Raises:
-        ValueError: a start or features of another shape.
-        TypeError: ones that are no numbers.
+        ValueError: a start or features of another shape; in a call, numbers of no row.
+        TypeError: ones that are no numbers; in a call, flags or bytes in place of indices.
     """
 
     features: Tensor | None
