@@ -144,5 +144,5 @@ class Reduction:
     def _share_scores(self, d: Direction, e: Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""
         there, here = d.problem, e.problem
-        same = there.anchors is here.candidates and there.candidates is here.anchors
+        same = there.anchors is here.candidates and there.candidates is here.anchors and there.q.is_symmetric
         return same and d.totals is e.totals and self.divergence is None and not self.joint

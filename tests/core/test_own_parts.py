@@ -113,18 +113,26 @@ class Weighted(icon.q.Gaussian):
         return 2 * super().weighted_score(a, c)
 
 
-@pytest.mark.parametrize(
-    "q", [Turned("cosine", temperature=0.5), Twice(), Weighted("dot")], ids=lambda q: type(q).__name__
-)
-def test_of_another_score_nothing_is_known(q: icon.q.Kernel) -> None:
-    """A subclass may be neither symmetric, nor bounded, nor a function of the distance."""
-    views = normal(N, 2, grad=True), normal(N, 2, seed=1, grad=True)
+def both_ways(q: icon.q.Kernel, views: tuple[Tensor, Tensor]) -> Tensor:
+    """The cross-modal loss of aligned views, from the scores of each way."""
     ways = [q.weighted_score(*q.features(Batch(a, c, icon.Support(N, N)))[:2]) for a, c in (views, views[::-1])]
-    expected = sum((s.logsumexp(dim=1) - s.diagonal()).mean() for s in ways) / 2
-    for evaluator in (None, "fused"):
-        assert_same(icon.Loss(icon.p.CrossModal(), q, evaluator=evaluator)(views), expected, views)
+    return torch.stack([(s.logsumexp(dim=1) - s.diagonal()).mean() for s in ways]).mean()
+
+
+@pytest.mark.parametrize("evaluator", [None, "autograd", "fused"])
+@pytest.mark.parametrize(
+    "q", [Turned("cosine", temperature=0.5), Twice(), Weighted("dot"), Bilinear()], ids=lambda q: type(q).__name__
+)
+def test_of_another_score_nothing_is_known(q: icon.q.Kernel, evaluator: str | None) -> None:
+    """It may be neither symmetric, nor bounded, nor that of the base class."""
+    views = normal(N, 3, grad=True), normal(N, 3, seed=1, grad=True)
+    loss = icon.Loss(icon.p.CrossModal(), q, evaluator=evaluator)
+    assert_same(loss(views), both_ways(q, views), [*views, *q.parameters()])
+
+
+def test_another_score_is_not_the_one_of_the_distance() -> None:
     with pytest.raises(ValueError, match=r"^evaluator: got 'grid', expected .* a score of the distance"):
-        icon.Loss(icon.p.CrossModal(), q, evaluator="grid")(views)
+        icon.Loss(icon.p.CrossModal(), Twice(), evaluator="grid")((normal(N, 2), normal(N, 2, seed=1)))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "none"])
