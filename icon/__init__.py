@@ -14,6 +14,7 @@ from warnings import warn
 if TYPE_CHECKING:
     from icon import estimators as estimators
     from icon import metrics as metrics
+    from icon import neighbors as neighbors
     from icon import nn as nn
     from icon import p as p
     from icon import q as q
@@ -53,8 +54,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 # All is imported when it is first used: `import icon` and the help of the command load nothing.
-_MODULES = {name: name for name in ("estimators", "metrics", "nn", "p", "q", "testing", "training")}
-_MODULES["divergence"] = "core.divergence"
+_PACKAGES = ("estimators", "methods", "metrics", "neighbors", "nn", "p", "q", "testing", "training")
+_MODULES = {name: name for name in _PACKAGES} | {"divergence": "core.divergence"}
 _FORMER = {"codes": "nn", "mappers": "nn"}
 _PLACES = {
     "_checks": ["set_validation"],
@@ -72,7 +73,7 @@ _PLACES = {
         "register_partition",
         "register_row",
     ],
-    "methods.registry": ["method", "methods", "register", "register_method", "table"],
+    "methods.registry": ["method", "register", "register_method", "table"],
     "nn": ["sinkhorn"],
     "p.rows": ["Rows"],
     "p.support": ["Support"],

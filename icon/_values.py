@@ -117,9 +117,8 @@ def _required(kind: type) -> bool:
 
 def as_numbers(value: Any) -> Any:
     """An array or a tensor as Python's numbers; on the meta device it has none and stays what it is, as all else."""
-    return (
-        value.tolist() if isinstance(value, np.ndarray) or (isinstance(value, Tensor) and not value.is_meta) else value
-    )
+    has_numbers = isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, Tensor) and not value.is_meta)
+    return value.tolist() if has_numbers else value
 
 
 def shown(value: Any) -> str:

@@ -32,7 +32,7 @@ from icon.p.masses import Masses
 from icon.p.rows import Rows
 from icon.p.support import Support
 from icon.q.base import Batch, Kernel
-from icon.q.partitions import Competition, Mergeable, Partition, as_partition
+from icon.q.partitions import Competition, Constant, Mergeable, Partition, as_partition
 
 TOLERANCE = 1e-12
 _N, _D = 12, 3
@@ -121,9 +121,10 @@ def check_masses(masses: Masses, dense: Tensor) -> None:
 def check_score(q: Kernel, d: int = _D) -> None:
     """A score is the same for a block as for the whole, broadcasts, and has a right and finite derivative.
 
-    The derivative is by anchors and candidates, by the former alone with ``detach_candidates=True``. It is finite also
-    where two points are the same, unless the score `refuses_self`; and what `prepare` makes of an anchor depends on no
-    other one, `statistics` apart. Its `hyper_parameters` make it again.
+    The derivative is by anchors, candidates and learned parameters, not by candidates with ``detach_candidates=True``.
+    It is finite also where two points are the same, unless the score `refuses_self`; and what `prepare` makes of an
+    anchor depends on no other one, `statistics` apart. Its `hyper_parameters` make it again. A score whose partition is
+    known may be of whole rows alone, where it says so by `edges_suffice`; one that `is_radial` is the one of `radial`.
 
     Args:
         q: a learned distribution.
@@ -138,11 +139,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     _that(same(_plain_arguments(again), _plain_arguments(q)), _another(q))
     q = deepcopy(q).double()  # the caller's own keeps its dtype
     n = d + 7  # neither that of the candidates nor of the columns
-    anchors, candidates = _points(n, d, 0), _points(5, d, 1)
-
-    def score(anchors: Tensor, candidates: Tensor) -> Tensor:
-        return q.weighted_score(*q.features(Batch(anchors, candidates, Support(len(anchors), 5)))[:2])
-
+    anchors, candidates, score = _points(n, d, 0), _points(5, d, 1), _Score(q)
     a, c, statistics = q.features(Batch(anchors, candidates, Support(n, 5)))
     of_some = {name: x[:3] if x.shape[:1] == (n,) else x for name, x in statistics.items()}
     some = q.prepare(anchors[:3], candidates, of_some)[0]
@@ -152,17 +149,40 @@ def check_score(q: Kernel, d: int = _D) -> None:
     whole = q.weighted_score(a, c)
     _that(whole.shape == (n, 5), f"score has shape {tuple(whole.shape)}, expected {(n, 5)}")
     _close(torch.cat([q.weighted_score(a[:3], c), q.weighted_score(a[3:], c)]), whole, "the score of blocks")
-    pairs = q.weighted_score(a[:5].unsqueeze(1), c.unsqueeze(1)).reshape(-1)
-    _close(pairs, whole[:5].diagonal(), "the score of single pairs")
+    if q.edges_suffice or not isinstance(q.partition, Constant):
+        pairs = q.weighted_score(a[:5].unsqueeze(1), c.unsqueeze(1)).reshape(-1)
+        _close(pairs, whole[:5].diagonal(), "the score of single pairs")
+    if q.is_radial:
+        x, y = q.coordinates(a, c)
+        _close(q.radial((x[:, None] - y[None]).square().sum(dim=2)), whole, "the score by radial")
     kept = a.clone(), c.clone()
     q.weighted_score(a, c)
     _that(torch.equal(a, kept[0]) and torch.equal(c, kept[1]), "score writes over its arguments")
     _gradient(lambda z: score(z, candidates), anchors, "score")
     if not q.detach_candidates:
         _gradient(lambda z: score(anchors, z), candidates, "score by the candidates")
+    for name, x in q.named_parameters():
+        if x.requires_grad:
+            _gradient(partial(score.of, f"q.{name}", anchors, candidates), x.detach(), f"score by the parameter {name}")
     if not q.refuses_self:
         same_points = candidates.clone().requires_grad_()
         _finite_slope(score(same_points, candidates), same_points, "score", " where two points are the same")
+
+
+class _Score(torch.nn.Module):
+    """The scores of points, also with another value of a parameter."""
+
+    def __init__(self, q: Kernel) -> None:
+        super().__init__()
+        self.q = q
+
+    def forward(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        features = self.q.features(Batch(anchors, candidates, Support(len(anchors), len(candidates))))
+        return self.q.weighted_score(*features[:2])
+
+    def of(self, name: str, anchors: Tensor, candidates: Tensor, value: Tensor) -> Tensor:
+        found: Tensor = torch.func.functional_call(self, {name: value}, (anchors, candidates))
+        return found
 
 
 def check_partition(partition: Partition | Callable[..., torch.Tensor]) -> None:
@@ -396,7 +416,7 @@ def _gradient(function: Callable[[Tensor], Tensor], at: Tensor, name: str) -> No
     """The derivative against central differences in one direction, and finite."""
     leaf = at.clone().requires_grad_()
     slope = _finite_slope(function(leaf), leaf, name)
-    direction = _points(at.shape[0], at.shape[1], 11)
+    direction = torch.randn(at.shape, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
     up, down = (_weighted(function(at + s * direction)) for s in (1e-6, -1e-6))
     numeric = float((up - down).detach() / 2e-6)
     error = abs(float((slope * direction).sum()) - numeric)

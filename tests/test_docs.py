@@ -127,7 +127,7 @@ def test_every_public_name_is_in_the_reference() -> None:
             f"icon.nn.{name}"
             for name in ("parameter_groups", "sinkhorn")  # shown as those of another place
         }
-    packages = {"estimators", "metrics", "nn", "p", "q", "training"}
+    packages = {"estimators", "metrics", "neighbors", "nn", "p", "q", "training"}
     assert {f"icon.{name}" for name in icon.__all__ if name not in packages} <= shown
 
 

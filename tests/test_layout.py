@@ -90,6 +90,13 @@ def test_nothing_heavy_is_imported_before_it_is_used(what: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("place", ["methods.clusters.dcd", "neighbors.nearest_neighbors", "divergence.resolve"])
+def test_packages_are_there_after_the_import(place: str) -> None:
+    code = f"import icon; icon.{place}; print(len(icon.methods()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == len(icon.methods())
+
+
 @pytest.mark.slow
 def test_methods_is_a_function_and_a_package() -> None:
     code = "import icon.methods.record, icon; print(len(icon.methods()), icon.methods.registry.find('simclr').slug)"

@@ -150,6 +150,7 @@ def test_divergences(kind: str) -> None:
         icon.q.Gaussian("dot", temperature=2.0, preprocess="standardize"),
         icon.q.StudentT(2.0, log_weights=torch.linspace(0, 1, 5)),
         icon.q.Clusters(leak=0.1),
+        icon.q.Argmax(),
     ],
     ids=repr,
 )
@@ -270,6 +271,28 @@ def test_wrong_scores(score: Any, message: str) -> None:
             return score(anchors, candidates)
 
     with pytest.raises(AssertionError, match=message):
+        testing.check_score(Own())
+
+
+def test_a_score_that_is_not_the_one_of_its_distance() -> None:
+    class Own(icon.q.StudentT):
+        def radial(self, squared: Tensor) -> Tensor:
+            return -squared
+
+    with pytest.raises(AssertionError, match="the score by radial differs by"):
+        testing.check_score(Own())
+
+
+def test_a_parameter_without_its_gradient() -> None:
+    class Own(icon.q.Kernel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.ones(()))
+
+        def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+            return self.factor.detach() * anchors @ candidates.mT
+
+    with pytest.raises(AssertionError, match="the derivative of the score by the parameter factor differs from"):
         testing.check_score(Own())
 
 

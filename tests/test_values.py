@@ -117,3 +117,4 @@ def test_a_part_is_shown_with_its_arguments() -> None:
     assert values.shown(Scaled(torch.ones(9))) == "Scaled(by=[9 numbers])"
     assert values.shown(Scaled(Scaled(constant))) == "Scaled(by=Scaled(by=constant))"
     assert values.shown((1, 2, 3, 4, 5)) == "(5 numbers)"
+    assert values.shown(Scaled(np.float64(2.0))) == "Scaled(by=2.0)"  # as it is in a file, and for another run

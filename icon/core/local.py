@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch.distributed as dist
+from torch.compiler import is_compiling
 
 from icon import _checks as check
 
@@ -26,8 +27,8 @@ def meant_to_be_local() -> Iterator[None]:
 
 
 def warn_of_other_ranks() -> None:
-    """Warn once that a loss without a group is that of this rank alone, where there are others."""
-    if not _told and not _is_meant.get() and dist.get_world_size() > 1:
+    """Warn once that a loss without a group is that of this rank alone, where there are others; a graph cannot warn."""
+    if not (_told or is_compiling() or _is_meant.get()) and dist.get_world_size() > 1:
         _told.append("local")
         check.warn(
             f"group: got None on one of {dist.get_world_size()} ranks, so that the loss is that of this rank's batch; "

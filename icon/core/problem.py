@@ -133,8 +133,9 @@ class Problem:
         """
         q = self.q
         scores = anchors @ self.candidates.mT if q.is_product else q.weighted_score(anchors, self.candidates)
-        if not q.is_product and scores.shape != (expected := (anchors.shape[0], self.candidates.shape[0])):
-            raise ValueError(f"score: got shape {tuple(scores.shape)} from {type(q).__name__}, expected {expected}")
+        expected = anchors.shape[0], self.candidates.shape[0]
+        if not q.is_product and (shape := tuple(getattr(scores, "shape", ()))) != expected:
+            raise ValueError(f"score: got shape {shape} from {type(q).__name__}, expected {expected}")
         if not q.margin:
             return scores
         others = ~self.p.positives(start, start + len(scores))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from icon.core.divergence import Divergence
 from icon.core.evaluators import Evaluator
+from icon.core.evaluators.base import numbers_of
 from icon.core.problem import Problem
 from icon.core.weights import marginal
 from icon.p.rows import Rows
@@ -97,7 +98,7 @@ class Reduction:
         if self.divergence is None:
             values = self._terms(d).kl
         else:
-            (values,) = d.evaluator.per_anchor(d.problem)
+            (values,) = numbers_of(d.evaluator, d.problem)
             values = values * d.problem.weights
         return values if d.penalty is None else values + d.penalty * d.problem.weights
 
@@ -106,12 +107,12 @@ class Reduction:
         weights = problem.weights
         entropy = torch.zeros_like(weights) if problem.entropy is None else problem.entropy.to(problem.anchors.dtype)
         if self.joint:
-            partition, expected = d.evaluator.per_anchor(problem)
+            partition, expected = numbers_of(d.evaluator, problem)
             weights = marginal(d.rows, problem.counted, partition, d.totals)
             cross_entropy = self._log_normalizer(d, partition) * weights.sum() - weights @ expected
             entropy = weights @ entropy - torch.xlogy(weights, weights).sum()
         elif self.per_anchor:
-            partition, expected = d.evaluator.per_anchor(problem)
+            partition, expected = numbers_of(d.evaluator, problem)
             if problem.p.requires_grad:  # sums of one, whose gradient makes that of p the one of -log q
                 partition = partition * problem.p.average(problem.candidates.new_ones(problem.support.m, 1)).squeeze(1)
             cross_entropy, entropy = (partition - expected) * weights, entropy * weights
@@ -122,7 +123,7 @@ class Reduction:
         return Terms(kl, cross_entropy, entropy)
 
     def _joint_divergence(self, d: Direction) -> Tensor:
-        partition, _ = d.evaluator.per_anchor(replace(d.problem, divergence=None))
+        partition, _ = numbers_of(d.evaluator, replace(d.problem, divergence=None))
         weights = marginal(d.rows, d.problem.counted, partition, d.totals)
         some = (d.totals.sum(weights.detach().sum()) > 0).expand(len(weights))
         # q has mass on the pairs of all anchors, also of those without a positive, so that these count as well,
@@ -143,5 +144,5 @@ class Reduction:
     def _share_scores(self, d: Direction, e: Direction) -> bool:
         """Whether two directions are the same scores, seen from both sides."""
         there, here = d.problem, e.problem
-        same = there.anchors is here.candidates and there.candidates is here.anchors
+        same = there.anchors is here.candidates and there.candidates is here.anchors and there.q.is_symmetric
         return same and d.totals is e.totals and self.divergence is None and not self.joint

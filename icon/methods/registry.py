@@ -50,7 +50,7 @@ def register_method(
     Raises:
         ValueError: the slug or the name is taken or no name, the coordinate, the family or the citation does not exist,
             or a hyper-parameter has no default.
-        TypeError: the cell is not a pair.
+        TypeError: the cell is not a pair, or ``sets`` no tuple of names.
     """
     if not (isinstance(cell, tuple) and len(cell) == 2):
         raise TypeError(f"cell: got {cell!r}, expected (row, column)")
@@ -75,16 +75,19 @@ def register(record: Method) -> None:
 
     Raises:
         ValueError: the slug or the name is taken or no name, or the coordinate or the family does not exist.
-        TypeError: no record.
+        TypeError: no record, or one whose ``sets`` are no tuple of names.
     """
     if not isinstance(record, Method):
         raise TypeError(f"record: got {record!r}, expected an icon.Method")
     if not (isinstance(record.slug, str) and re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", record.slug)):
         raise ValueError(f"slug: got {record.slug!r}, expected lower-case letters, digits and single hyphens")
-    if not (isinstance(record.name, str) and record.name.strip()):
-        raise ValueError(f"name: got {record.name!r}, expected some text")
+    printed = record.name
+    if not (isinstance(printed, str) and printed.strip() and printed.isprintable() and " / " not in printed):
+        raise ValueError(f"name: got {printed!r}, expected some text in one line, without ' / ' between two names")
+    if not (isinstance(record.sets, (tuple, list)) and all(isinstance(each, str) for each in record.sets)):
+        raise TypeError(f"sets: got {record.sets!r}, expected a tuple of names of hyper-parameters")
     taken = {name.lower() for known in _METHODS.values() for name in (known.slug, known.name)}
-    for argument, name in (("slug", record.slug), ("name", record.name)):
+    for argument, name in (("slug", record.slug), ("name", printed)):
         if name.lower() in taken:
             raise ValueError(f"{argument}: got {name!r}, which is registered, expected a new one")
     check.choice(record.row, "row", tuple(ROWS))

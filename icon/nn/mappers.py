@@ -35,8 +35,8 @@ class Lookup(nn.Module):
         n_neighbors: how many known points place a new one.
 
     Raises:
-        ValueError: a start or features of another shape.
-        TypeError: ones that are no numbers.
+        ValueError: a start or features of another shape; in a call, numbers of no row.
+        TypeError: ones that are no numbers; in a call, flags or bytes in place of indices.
     """
 
     features: Tensor | None
@@ -56,7 +56,13 @@ class Lookup(nn.Module):
         self.n_neighbors = min(check.count(n_neighbors, "n_neighbors"), n)
 
     def forward(self, x: Float[Tensor, "b f"] | Integer[Tensor, " b"]) -> Float[Tensor, "b d"]:
-        return self._placed(x) if x.is_floating_point() else self.weight[x]
+        if x.is_floating_point():
+            return self._placed(x)
+        if x.dtype not in (torch.int64, torch.int32):  # of bytes and flags, torch would make a mask
+            raise TypeError(f"x: got dtype {x.dtype}, expected indices (int64 or int32), or features")
+        if x.is_cpu and check.values_matter(x):  # another device would be waited for
+            check.integers(x.flatten(), "x", x.numel(), below=len(self.weight))
+        return self.weight[x]
 
     def _placed(self, x: Tensor) -> Tensor:
         if self.features is None:
@@ -86,6 +92,7 @@ class Rescale(nn.Module):
 
     mean: Tensor
     rms: Tensor
+    result: Tensor
 
     def __init__(self, x: Any) -> None:
         super().__init__()
@@ -93,9 +100,10 @@ class Rescale(nn.Module):
         rms = centred.square().mean().sqrt()
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
+        self.register_buffer("result", torch.empty(0, dtype=torch.float32), persistent=False)  # whose dtype it has
 
     def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b f"]:
-        return ((x.to(self.mean) - self.mean) / self.rms).float()
+        return ((x.to(self.mean) - self.mean) / self.rms).to(self.result.dtype)
 
 
 class Principal(nn.Module):
@@ -123,7 +131,7 @@ class Principal(nn.Module):
         self.register_buffer("basis", basis)
 
     def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b d"]:
-        return ((x.to(self.mean) - self.mean) / self.rms).float() @ self.basis
+        return ((x.to(self.mean) - self.mean) / self.rms).to(self.basis.dtype) @ self.basis
 
 
 def _directions(centred: Tensor, dims: int) -> Tensor:
@@ -293,4 +301,5 @@ def build(
         first, width = Principal(x, max_features), max_features
     first = Rescale(x) if first is None else first
     head = Linear(width, d_out, orthonormal=orthonormal) if mapper == "linear" else MLP(width, d_out, hidden)
-    return nn.Sequential(first, head)
+    dtype = next(head.parameters()).dtype
+    return nn.Sequential(first if dtype is torch.float32 else first.to(dtype), head)

@@ -106,6 +106,9 @@ class Distribution(Composable):
         rows = self.rows(target, sets) if not self.exclude_self else self.before_operations(target, sets)
         if not isinstance(rows, Rows):
             raise TypeError(f"rows: got {type(rows).__name__} from {type(self).__name__}, expected icon.Rows")
+        shape = n, m = rows.support.n, rows.support.m
+        if shape != (expected := (sets.n or n, sets.m or m)):
+            raise ValueError(f"rows: got shape {shape} from {type(self).__name__}, expected {expected}")
         for operation in self.operations:
             if isinstance(operation, (Walks, Symmetrize)) and rows.support.offset is None:
                 two = has_parts(target) and target[0] is not target[1]
@@ -276,7 +279,7 @@ def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     """
     of_labels = p.made_from == "labels"
     if of_labels and getattr(target, "ndim", 1) == 1:
-        kept = target.clone() if isinstance(target, Tensor) else copy.copy(target)
+        kept = target.clone() if isinstance(target, Tensor) else copy.deepcopy(target)
         object.__setattr__(rows, "_made_from", (p, lambda: kept))
         return
     walked = p.made_from == "features" and bool(p.operations)

@@ -77,7 +77,7 @@ class Rows(Composable):
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone: what is known from them is found anew, and a weak reference to a target cannot be saved."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)} | self._of_a_lost_target
 
     def __repr__(self) -> str:
         debiased = "" if self.masses.uniform_mass is None else ", debiased"
@@ -241,7 +241,14 @@ class Rows(Composable):
         return self.symmetrize()
 
     def _then(self, operation: Operation) -> Rows:
-        return operation(self, lambda other: other)
+        rows = operation(self, lambda other: other)
+        vars(rows).update(self._of_a_lost_target)
+        return rows
+
+    @property
+    def _of_a_lost_target(self) -> dict[str, Any]:
+        """What other rows made of these note, where a pair would have other rows: that their target is not known."""
+        return {"_made_from": (None, type(None))} if "_made_from" in vars(self) else {}
 
     def exaggerated(self, factor: float) -> Rows:
         """The edges times a number: t-SNE's early exaggeration, which pulls the positives together.

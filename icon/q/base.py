@@ -18,6 +18,9 @@ from icon.q.arguments import buffer_or_plain
 from icon.q.partitions import AlreadyNormalized, Constant, LogSumExp, Partition, as_partition
 from icon.q.totals import WHOLE, Totals
 
+#: The methods that decide on the scores, and what is known of these without a look at them.
+_MAKES_SCORES = frozenset({"features", "prepare", "weighted_score", "score"})
+_KNOWN_OF_SCORES = frozenset({"is_radial", "law", "is_symmetric", "largest_score", "means_are_exact"})
 _HALF = (torch.float16, torch.bfloat16)
 Statistics = Mapping[str, Tensor]
 #: What `Kernel.prepare` makes of anchors and candidates, and what `Kernel.score` makes of blocks of both.
@@ -105,9 +108,13 @@ class Kernel(nn.Module):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "statistics" in vars(cls):  # another one knows only what it says that it knows
+        # Another one knows only what it says that it knows.
+        if "statistics" in vars(cls):
             cls.joins_candidates = vars(cls).get("joins_candidates", False)
-        cls.is_product = cls.score is Kernel.score
+        if not _MAKES_SCORES.isdisjoint(vars(cls)):
+            for name in _KNOWN_OF_SCORES - vars(cls).keys():
+                setattr(cls, name, vars(Kernel)[name])
+        cls.is_product = cls.score is Kernel.score and cls.weighted_score is Kernel.weighted_score
         cls.has_penalty = cls.penalty is not Kernel.penalty
         cls.has_state = cls.advance is not Kernel.advance
 

@@ -16,7 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from icon.core.loss import Loss
 from icon.nn import EMA
+from icon.recipes import decoded, recorded
 from icon.serialization import put
+from icon.training.digest import digest
 from icon.training.schedules import catch_up
 from icon.training.shares import Ranks
 
@@ -50,10 +52,12 @@ class Checkpoint:
         """The losses of the steps that the file has, whose state is put back, and whether the gradient was short enough
         then; no losses where it starts afresh.
 
-        A place that cannot be written, a file of another run, of one with more steps, and a broken one are refused.
+        A place that cannot be written, a state that no file can hold, a file of another run, of one with more steps,
+        and a broken one are refused.
         """
         if self.path is None:
             return [], False
+        self.ranks.checked(self._entries)  # what no file can hold is refused before the first step
         losses, flat = self.ranks.checked(partial(self._load, self.path, resume, steps))
         self.ranks.same({"checkpoint": len(losses)})
         return losses, flat
@@ -73,21 +77,28 @@ class Checkpoint:
         tensors = {"losses": torch.tensor(losses, dtype=torch.float64), "random.cpu": torch.get_rng_state(), **draws}
         if self.ranks.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.ranks.device)
+        entries, groups = self._entries()
+        tensors |= {name: value for name, value in entries.items() if isinstance(value, Tensor)}
+        numbers = {name: value for name, value in entries.items() if name not in tensors}
+        header = {"run": self.identity, "flat": flat, "numbers": numbers, "groups": groups}
+        stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+        text = json.dumps(header, default=_number)
+        put(path, save(stored, {"icon": text, "digest": digest(text, dict(sorted(stored.items())))}))
+
+    def _entries(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The state of the modules and of the optimiser by name, tensors or what JSON holds, and the latter's groups.
+
+        A TypeError for what no file can hold.
+        """
         state = self.optimizer.state_dict()
         states = [(name, module.state_dict()) for name, module in self._modules()]
         states += [(f"optimizer.{index}", entries) for index, entries in state["state"].items()]
-        numbers: dict[str, Any] = {}
-        for name, entries in states:
-            for key, value in entries.items():
-                (tensors if isinstance(value, Tensor) else numbers)[f"{name}.{key}"] = value
-        header = {"run": self.identity, "flat": flat, "numbers": numbers, "groups": state["param_groups"]}
-        stored = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-        put(path, save(stored, {"icon": json.dumps(header, default=_number)}))
+        every = {f"{name}.{key}": value for name, entries in states for key, value in entries.items()}
+        found = {name: x if isinstance(x, Tensor) else recorded(x, name) for name, x in every.items()}
+        return found, state["param_groups"]
 
     def _load(self, path: Path, resume: bool, steps: int) -> tuple[list[float], bool]:
         """Put back the state of the file, where there is one to go on from, and return what `begin` returns."""
-        from safetensors import SafetensorError, safe_open
-
         try:
             if self.ranks.rank == 0:
                 TemporaryFile(dir=path.resolve().parent).close()
@@ -96,13 +107,8 @@ class Checkpoint:
             raise ValueError(told) from None
         if not (resume and path.exists()):
             return [], False
-        try:
-            with safe_open(path, "pt") as file:
-                header = json.loads((file.metadata() or {})["icon"])
-                run = dict(header["run"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dictionary
-        except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
-            raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
+        header, tensors = _read(path)
+        run = header["run"]
         for key in run | self.identity:
             if (theirs := run.get(key)) != (value := self.identity.get(key)):
                 differs = f"another {key}" if key in _DIGESTS else f"{key} {theirs}, expected {value}"
@@ -118,7 +124,7 @@ class Checkpoint:
             )
             if rates != theirs:
                 raise ValueError(f"checkpoint: got {path} of a run with another schedule (delete it to start afresh)")
-        entries = tensors | header["numbers"]
+        entries = tensors | decoded(header["numbers"])
         try:
             for name, module in self._modules():
                 module.load_state_dict(_under(name, entries))
@@ -142,6 +148,23 @@ class Checkpoint:
         for group, own in zip(self.optimizer.param_groups, before, strict=True):
             tensors = {name: value for name, value in own.items() if isinstance(value, Tensor)}
             group.update({name: torch.full_like(value, group[name]) for name, value in tensors.items()})
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file holds, a ValueError if it is no checkpoint or is damaged; those of older versions have no digest."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
+        header = json.loads(metadata["icon"])
+        header["run"] = dict(header["run"])
+        if metadata.get("digest", known := digest(metadata["icon"], tensors)) != known:
+            raise ValueError("damaged")
+    except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
+        raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None
+    return header, tensors
 
 
 def _number(value: Any) -> Any:

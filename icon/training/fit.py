@@ -127,7 +127,8 @@ def fit(
 
     Raises:
         FloatingPointError: the loss or the embedding is no longer finite.
-        TypeError: a loss or a mapper that is no module; no such optimiser; an argument of another kind.
+        TypeError: a loss or a mapper that is no module; no such optimiser; an argument of another kind; with a
+            checkpoint, a state of a module that no file can hold.
         ValueError: a checkpoint of another run (of other data, another p, start or setting), a broken one, or a place
             that cannot be written, found before the first step; ranks with other data, p or settings.
     """

@@ -114,9 +114,10 @@ class PairSampler(Composable):
             weighted: draw anchors by the weights that p gives them.
             negatives: how many points stand for the uniform mass of each anchor; None: no such sample.
         """
-        if isinstance(target, Rows) or loss.normalization == "joint":
-            return cls(prepare(loss, target, sets), weighted, negatives)
         p: Distribution = loss.p
+        makes_rows_itself = p.finish is not None or type(p).__call__ is not Distribution.__call__
+        if isinstance(target, Rows) or loss.normalization == "joint" or makes_rows_itself:
+            return cls(prepare(loss, target, sets), weighted, negatives)
         sampler = cls(p.before_operations(target, sets), weighted, negatives)
         for operation in p.operations:
             sampler = sampler._after(operation, target, sets)

@@ -33,19 +33,25 @@ class Draws:
         if self.seed is None:
             return
         _LOCK.acquire()
-        self._outside = self._states()
-        if self._inside is None:
-            # torch.manual_seed would also set the generators of devices that play no part, and that nobody sets back.
-            (torch if self.device.type != "cpu" else torch.default_generator).manual_seed(self.seed)
-        else:
-            self._set(self._inside)
+        try:
+            self._outside = self._states()
+            if self._inside is None:
+                # torch.manual_seed would also set the generators of devices that play no part, and nobody sets back.
+                (torch if self.device.type != "cpu" else torch.default_generator).manual_seed(self.seed)
+            else:
+                self._set(self._inside)
+        except BaseException:  # also Ctrl-C: without the lock, other threads would wait for ever
+            _LOCK.release()
+            raise
 
     def __exit__(self, *error: object) -> None:
         if self.seed is None:
             return
-        self._inside = self._states()
-        self._set(self._outside)
-        _LOCK.release()
+        try:
+            self._inside = self._states()
+            self._set(self._outside)
+        finally:
+            _LOCK.release()
 
     def _states(self) -> tuple[Tensor, Tensor | None]:
         return torch.get_rng_state(), None if self.cuda is None else torch.cuda.get_rng_state(self.cuda)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import icon
 from icon.core.evaluators import Autograd, Fused
+from icon.q.base import Batch
 from tests import dense
 from tests.cases import Bilinear, N, assert_same, normal
 
@@ -95,6 +96,45 @@ def test_parameters_of_a_part_learn_in_blocks_too(q: Any, divergence: Any, reduc
     assert all(float(x.grad.norm()) > 0 for x in loss.parameters())
 
 
+class Turned(icon.q.Gaussian):
+    """A score that is another one of the sets exchanged."""
+
+    def prepare(self, anchors: Tensor, candidates: Tensor, statistics: Any) -> tuple[Tensor, Tensor]:
+        return 300 * anchors, candidates.roll(1, dims=1)
+
+
+class Twice(icon.q.StudentT):
+    def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        return 2 * super().score(anchors, candidates)
+
+
+class Weighted(icon.q.Gaussian):
+    def weighted_score(self, a: Tensor, c: Tensor) -> Tensor:
+        return 2 * super().weighted_score(a, c)
+
+
+def both_ways(q: icon.q.Kernel, views: tuple[Tensor, Tensor]) -> Tensor:
+    """The cross-modal loss of aligned views, from the scores of each way."""
+    ways = [q.weighted_score(*q.features(Batch(a, c, icon.Support(N, N)))[:2]) for a, c in (views, views[::-1])]
+    return torch.stack([(s.logsumexp(dim=1) - s.diagonal()).mean() for s in ways]).mean()
+
+
+@pytest.mark.parametrize("evaluator", [None, "autograd", "fused"])
+@pytest.mark.parametrize(
+    "q", [Turned("cosine", temperature=0.5), Twice(), Weighted("dot"), Bilinear()], ids=lambda q: type(q).__name__
+)
+def test_of_another_score_nothing_is_known(q: icon.q.Kernel, evaluator: str | None) -> None:
+    """It may be neither symmetric, nor bounded, nor that of the base class."""
+    views = normal(N, 3, grad=True), normal(N, 3, seed=1, grad=True)
+    loss = icon.Loss(icon.p.CrossModal(), q, evaluator=evaluator)
+    assert_same(loss(views), both_ways(q, views), [*views, *q.parameters()])
+
+
+def test_another_score_is_not_the_one_of_the_distance() -> None:
+    with pytest.raises(ValueError, match=r"^evaluator: got 'grid', expected .* a score of the distance"):
+        icon.Loss(icon.p.CrossModal(), Twice(), evaluator="grid")((normal(N, 2), normal(N, 2, seed=1)))
+
+
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_a_gradient_that_would_be_lost_in_blocks_is_refused(reduction: str) -> None:
     scale, z, labels = torch.tensor(2.0, requires_grad=True), normal(N, 3, grad=True), np.arange(N) % 4
@@ -118,6 +158,14 @@ def test_a_score_and_rows_of_a_wrong_kind() -> None:
         def score(self, anchors: Any, candidates: Any) -> Any:
             return (anchors @ candidates.mT)[:1]
 
+    class Nothing(icon.q.Kernel):
+        def score(self, anchors: Any, candidates: Any) -> Any:
+            pass
+
+    class Fewer(icon.p.Classes):
+        def rows(self, target: Any, sets: Any) -> Any:
+            return icon.p.Precomputed()(torch.ones(5, 6) / 6)
+
     class Matrix(icon.p.Distribution):
         made_from = "nothing"
 
@@ -127,6 +175,10 @@ def test_a_score_and_rows_of_a_wrong_kind() -> None:
     z = torch.randn(6, 2)
     with pytest.raises(ValueError, match=r"^score: got shape \(1, 6\) from Short, expected \(6, 6\)$"):
         icon.Loss(icon.p.Classes(), Short())(z, [0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"^score: got shape \(\) from Nothing, expected \(6, 6\)$"):
+        icon.Loss(icon.p.Classes(), Nothing())(z, [0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"^rows: got shape \(5, 6\) from Fewer, expected \(6, 6\)$"):
+        icon.Loss(Fewer(), icon.q.StudentT(), block=2)(z, [0, 0, 1, 1, 2, 2])
     with pytest.raises(TypeError, match=r"^rows: got Tensor from Matrix, expected icon.Rows$"):
         icon.Loss(Matrix(), icon.q.StudentT())(z)
 
@@ -227,6 +279,17 @@ def test_an_evaluator_that_loses_a_gradient_is_found() -> None:
         icon.testing.check_evaluator(OfScores())
     with pytest.raises(AssertionError, match="gradient of StudentT"):
         icon.testing.check_evaluator(OfP())
+
+
+@pytest.mark.parametrize("options", [{}, {"reduction": "none"}, {"normalization": "joint"}, {"divergence": "js"}])
+@pytest.mark.parametrize("given", [None, torch.ones(()), torch.ones(2), (torch.ones(2),), (torch.ones(N),) * 3])
+def test_an_evaluator_that_gives_other_numbers_is_refused(given: Any, options: dict[str, str]) -> None:
+    class Other(icon.Evaluator):
+        def per_anchor(self, problem: icon.Problem) -> Any:
+            return given
+
+    with pytest.raises(ValueError, match=r"^evaluator: got .* from Other\(\), expected \((A, E|D,)\) of shapes \["):
+        icon.loss("gaussian", "pairs", evaluator=Other(), **options)(normal(N, 3), np.arange(N) // 2)
 
 
 def test_an_evaluator_is_accepted_everywhere_and_named() -> None:

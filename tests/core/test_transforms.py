@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -160,6 +161,15 @@ def test_compile_the_loss_itself() -> None:
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     z = normal(N, 3, grad=True)
     assert_close(compiled(z, IDS), loss(z, IDS), rtol=1e-12)
+
+
+def test_compile_a_loss_without_group_where_there_is_one() -> None:
+    torch._dynamo.reset()
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        test_compile_the_loss_itself()
+    finally:
+        dist.destroy_process_group()
 
 
 @recent_torch

@@ -54,6 +54,19 @@ def test_lookup_without_features_places_nothing() -> None:
         Lookup(3, 2)(torch.randn(3, 2))
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "line"),
+    [
+        ([1, -1], ValueError, "got negative entries in rows 1, expected integers >= 0"),
+        ([3], ValueError, "got x >= 3 in rows 0, expected 0..2"),
+        ([True, False, True], TypeError, "got dtype torch.bool, expected indices"),
+    ],
+)
+def test_a_lookup_takes_the_numbers_of_its_rows_alone(given, error, line) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=rf"^x: {line}"):
+        Lookup(3, 2)(torch.tensor(given))
+
+
 def test_features_of_a_lookup_are_not_part_of_its_state() -> None:
     assert list(Lookup(4, 2, features=torch.randn(4, 9)).state_dict()) == ["weight"]
 
@@ -104,6 +117,22 @@ def test_build_resolves_names_and_passes_modules() -> None:
         assert mappers.build(name, x, 2)(x).shape == (9, 2)
     own = nn.Linear(4, 2)
     assert mappers.build(own, x, 2) is own
+
+
+@pytest.mark.parametrize("most", [None, 2])
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_named_mappers_are_made_and_moved_in_any_dtype(name: str, most: int | None) -> None:
+    x = torch.randn(9, 4)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        made = mappers.build(name, x.double(), 2, max_features=most)
+    finally:
+        torch.set_default_dtype(before)
+    assert made(x).dtype == torch.float64
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        moved = mappers.build(name, x, 2, max_features=most).to(dtype)
+        assert moved(x).dtype == moved(x.to(dtype)).dtype == dtype
 
 
 def test_named_mappers_do_not_depend_on_the_units_of_the_features() -> None:

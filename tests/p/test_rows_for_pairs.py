@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -81,13 +82,20 @@ def test_what_excludes_self_keeps_it_excluded() -> None:
     assert loss(pair, icon.p.KNN(4)(X)) == loss(pair, X)
 
 
-@pytest.mark.parametrize("labels", [IDS, IDS.tolist(), torch.as_tensor(IDS)], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    "labels",
+    [IDS, IDS.tolist(), torch.as_tensor(IDS), np.eye(12)[IDS].tolist()],
+    ids=["array", "list", "tensor", "sets"],
+)
 def test_labels_that_change_later_are_not_read(labels: Any) -> None:
-    loss, pair = icon.method("infonce"), (normal(N, 5), normal(N, 5, seed=1))
+    loss, pair = icon.method("supcon"), (normal(N, 5), normal(N, 5, seed=1))
     given = copy.deepcopy(labels)
     direct, prepared = loss(pair, labels), loss.p(given)
     for k in range(N):
-        given[k] = 0
+        if isinstance(given[k], list):
+            given[k].reverse()
+        else:
+            given[k] = 0
     assert_close(loss(pair, prepared), direct, rtol=1e-14)
 
 
@@ -98,12 +106,17 @@ def test_rows_of_other_sizes_are_refused() -> None:
         loss((normal(N - 2, 5), normal(N - 2, 5, seed=1)), prepared)
 
 
-def test_rows_changed_by_hand_are_refused_for_a_pair() -> None:
-    loss = icon.method("infonce")
+@pytest.mark.parametrize("p", [icon.p.Pairs(), icon.p.Pairs(exclude_self=False)])
+@pytest.mark.parametrize(
+    "change", [lambda rows: rows.debias(0.5), lambda rows: pickle.loads(pickle.dumps(rows)), copy.copy, copy.deepcopy]
+)
+def test_rows_changed_by_hand_are_refused_for_a_pair(p: icon.p.Distribution, change: Any) -> None:
+    """With self as a candidate, they would be taken as they are, without the positives that a pair has more."""
+    loss = icon.Loss(p, icon.q.Gaussian())
     with pytest.raises(
         ValueError, match=r"^target: got rows of one set for a pair, whose own target is gone or not kn"
     ):
-        loss((normal(N, 5), normal(N, 5)), loss.p(IDS).debias(0.5))
+        loss((normal(N, 5), normal(N, 5)), change(p(IDS)))
 
 
 def test_rows_whose_features_are_gone_are_refused_for_a_pair() -> None:

@@ -220,6 +220,34 @@ def test_state_beside_tensors_is_kept(tmp_path: Path) -> None:
     assert torch.equal(rows, expected_rows)
 
 
+class WithState(nn.Linear):
+    """A module with a state beside its tensors, of any kind."""
+
+    given: Any = None
+    put_back: Any = None
+
+    def get_extra_state(self) -> Any:
+        return self.given
+
+    def set_extra_state(self, state: Any) -> None:
+        self.put_back = state
+
+
+def test_state_of_any_kind_comes_back_as_it_was_or_is_refused_at_once(tmp_path: Path) -> None:
+    def run(state: Any, steps: int) -> Any:
+        mapper = WithState(3, 2)
+        mapper.given = state
+        nn.init.eye_(mapper.weight)
+        nn.init.zeros_(mapper.bias)
+        icon.training.fit(icon.method("supcon"), mapper, Z, IDS, steps=steps, checkpoint=tmp_path / "run")
+        return mapper.put_back
+
+    given = {"range": (0, 2.5), 3: [None, "three"]}
+    assert [run(given, 1), run(given, 2)] == [None, given]
+    with pytest.raises(TypeError, match=r"^mapper._extra_state: got bytes, which no file can hold"):
+        run(b"state", 1)
+
+
 def test_the_draws_of_a_gpu_are_those_of_its_own_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run may be on another GPU than the current one."""
     states = {
@@ -238,6 +266,15 @@ def test_the_draws_of_a_gpu_are_those_of_its_own_generator(tmp_path: Path, monke
 def test_another_file_of_icon_is_no_checkpoint(tmp_path: Path) -> None:
     icon.method("clip").save(tmp_path / "run")
     with pytest.raises(ValueError, match=r"^checkpoint: got .*, expected a checkpoint of icon"):
+        fitted(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", [b"losses", b"numbers", b"groups", b"lr", b"random.cpu", b"optimizer.0.step"])
+def test_a_damaged_file_is_refused_whatever_it_still_has(tmp_path: Path, name: bytes) -> None:
+    fitted(tmp_path / "run")
+    whole, damaged = (tmp_path / "run").read_bytes(), bytes([name[0] ^ 1]) + name[1:]
+    (tmp_path / "run").write_bytes(whole.replace(name, damaged))
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*run \(damaged\), expected a checkpoint of icon"):
         fitted(tmp_path / "run")
 
 

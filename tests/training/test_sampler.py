@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -48,6 +50,20 @@ def test_a_batch_has_one_partner_per_anchor_and_the_uniform_mass(x: Tensor) -> N
     i, j, sampled = PairSampler(clusters(0.25).p(x)).draw(8)
     assert len(i) == len(j) == len(set(i.tolist())) == 8
     assert torch.allclose(sampled.to_dense(), 0.75 * torch.eye(8).double() + 0.25 / 8)
+
+
+def test_a_p_that_finishes_its_rows_is_sampled_as_it_is(x: Tensor) -> None:
+    class Finished(icon.p.KNN):
+        def finish(self, rows: icon.Rows) -> icon.Rows:
+            return rows.symmetrize("union")
+
+    class Called(icon.p.KNN):
+        def __call__(self, target: Any = None, sets: Sets = Sets()) -> icon.Rows:  # noqa: B008
+            return super().__call__(target, sets).symmetrize("union")
+
+    for p in (Finished(2).walks(2), Called(2)):
+        sampled = PairSampler.of(icon.Loss(p, icon.q.StudentT()), x, Sets(N, N))
+        assert torch.equal(sampled.rows.to_dense(), p(x).to_dense())
 
 
 def test_empty_anchors_are_not_drawn() -> None:

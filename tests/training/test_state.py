@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 
 import icon
-from icon.training.state import Draws, seeded, settled
+from icon.training.state import _LOCK, Draws, seeded, settled
 
 X = make_blobs(90, centers=3, n_features=4, random_state=0)[0]
 CPU = torch.device("cpu")
@@ -47,6 +48,24 @@ def test_a_stream_goes_on_where_it_was_and_the_outside_knows_nothing_of_it() -> 
             found.append(torch.rand(3))
         assert torch.equal(torch.rand(2), outside[k])
     assert torch.equal(torch.cat(found), expected)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_an_interrupted_stream_keeps_no_thread_waiting(calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    get_rng_state, seen = torch.get_rng_state, []
+
+    def interrupted() -> torch.Tensor:
+        seen.append(0)
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+        return get_rng_state()
+
+    monkeypatch.setattr(torch, "get_rng_state", interrupted)
+    with pytest.raises(KeyboardInterrupt), Draws(3, CPU):
+        pass
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(_LOCK.acquire, timeout=1).result()
+        other.submit(_LOCK.release).result()
 
 
 @each_fit

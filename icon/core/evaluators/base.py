@@ -34,7 +34,7 @@ class Evaluator(ABC):
             problem: what to evaluate.
             weights: ``[n]`` of the anchors.
         """
-        first, *rest = self.per_anchor(problem)
+        first, *rest = numbers_of(self, problem)
         return (first - rest[0] if rest else first) @ weights
 
     def total_of_both(
@@ -52,6 +52,18 @@ class Evaluator(ABC):
 
     def __repr__(self) -> str:
         return called(self)
+
+
+def numbers_of(evaluator: Evaluator, problem: Problem) -> tuple[Tensor, ...]:
+    """What `Evaluator.per_anchor` gives, a ValueError for anything but its numbers, one of each per anchor."""
+    found = evaluator.per_anchor(problem)
+    kind, count = ("(A, E)", 2) if problem.divergence is None else ("(D,)", 1)
+    expected = [tuple(problem.anchors.shape[:1])] * count
+    is_several = isinstance(found, (tuple, list))
+    given = [tuple(getattr(x, "shape", ())) for x in found] if is_several else type(found).__name__
+    if given != expected:
+        raise ValueError(f"evaluator: got {given} from {evaluator!r}, expected {kind} of shapes {expected}")
+    return found
 
 
 @content.register
