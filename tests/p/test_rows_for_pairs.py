@@ -108,7 +108,15 @@ def test_rows_of_other_sizes_are_refused() -> None:
 
 @pytest.mark.parametrize("p", [icon.p.Pairs(), icon.p.Pairs(exclude_self=False)])
 @pytest.mark.parametrize(
-    "change", [lambda rows: rows.debias(0.5), lambda rows: pickle.loads(pickle.dumps(rows)), copy.copy, copy.deepcopy]
+    "change",
+    [
+        lambda rows: rows.debias(0.5),
+        lambda rows: rows.transpose(),
+        lambda rows: rows.exaggerated(2.0),
+        lambda rows: pickle.loads(pickle.dumps(rows)),
+        copy.copy,
+        copy.deepcopy,
+    ],
 )
 def test_rows_changed_by_hand_are_refused_for_a_pair(p: icon.p.Distribution, change: Any) -> None:
     """With self as a candidate, they would be taken as they are, without the positives that a pair has more."""
@@ -117,6 +125,12 @@ def test_rows_changed_by_hand_are_refused_for_a_pair(p: icon.p.Distribution, cha
         ValueError, match=r"^target: got rows of one set for a pair, whose own target is gone or not kn"
     ):
         loss((normal(N, 5), normal(N, 5)), change(p(IDS)))
+
+
+def test_rows_in_another_precision_are_those_of_a_pair() -> None:
+    loss, sets = icon.Loss(icon.p.Classes(exclude_self=False), icon.q.Gaussian()), torch.eye(12)[IDS] + 0.1
+    pair = normal(N, 5), normal(N, 5, seed=1)
+    assert loss(pair, loss.p(sets).to(torch.device("cpu"), torch.float32)) == loss(pair, sets)
 
 
 def test_rows_whose_features_are_gone_are_refused_for_a_pair() -> None:
