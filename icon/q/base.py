@@ -108,7 +108,7 @@ class Kernel(nn.Module):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # Another one knows only what it says that it knows.
+        # What one class knows of its statistics and scores does not hold for those that another puts in their place.
         if "statistics" in vars(cls):
             cls.joins_candidates = vars(cls).get("joins_candidates", False)
         place = {name: k for k, kind in reversed([*enumerate(cls.__mro__)]) for name in vars(kind)}
