@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,18 @@ def test_labels_that_change_later_are_not_read(labels: Any) -> None:
         else:
             given[k] = 0
     assert_close(loss(pair, prepared), direct, rtol=1e-14)
+
+
+def test_labels_that_cannot_be_copied_deeply() -> None:
+    class Locked:
+        def __init__(self) -> None:
+            self.own = threading.Lock()
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return IDS
+
+    loss, pair = icon.method("supcon"), (normal(N, 5), normal(N, 5, seed=1))
+    assert loss(pair, loss.p(Locked())) == loss(pair, IDS)
 
 
 def test_rows_of_other_sizes_are_refused() -> None:
