@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from icon import _checks as check
 from icon._values import parameters
 from icon.core.loss import Loss
 from icon.q.base import Kernel
@@ -61,7 +62,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, T
             )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, json.JSONDecodeError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = check.reason(error)
         raise ValueError(f"path: got {path}, expected a readable file that icon saved ({reason})") from None
     if header["format"] != FORMAT:
         raise ValueError(f"path: got {path} with format {header['format']}, expected {FORMAT}")

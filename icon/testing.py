@@ -121,7 +121,7 @@ def check_masses(masses: Masses, dense: Tensor) -> None:
 def check_score(q: Kernel, d: int = _D) -> None:
     """A score is the same for a block as for the whole, broadcasts, and has a right and finite derivative.
 
-    The derivative is by anchors, candidates and learned parameters, not by candidates with ``detach_candidates=True``.
+    The derivative is by anchors, candidates and `score_parameters`, not by candidates with ``detach_candidates=True``.
     It is finite also where two points are the same, unless the score `refuses_self`; and what `prepare` makes of an
     anchor depends on no other one, `statistics` apart. Its `hyper_parameters` make it again. A score whose partition is
     known may be of whole rows alone, where it says so by `edges_suffice`; one that `is_radial` is the one of `radial`.
@@ -162,7 +162,7 @@ def check_score(q: Kernel, d: int = _D) -> None:
     if not q.detach_candidates:
         _gradient(lambda z: score(anchors, z), candidates, "score by the candidates")
     for name, x in q.named_parameters():
-        if x.requires_grad:
+        if any(x is own for own in q.score_parameters):
             _gradient(partial(score.of, f"q.{name}", anchors, candidates), x.detach(), f"score by the parameter {name}")
     if not q.refuses_self:
         same_points = candidates.clone().requires_grad_()

@@ -144,7 +144,8 @@ def test_divergences(kind: str) -> None:
     [
         icon.q.Gaussian(sigma=0.7),
         icon.q.Gaussian(temperature=0.2),
-        icon.q.Gaussian(temperature=0.2, learnable=True),
+        icon.q.Gaussian(temperature=0.01, learnable=True),
+        icon.q.Gaussian(partition="mean"),
         icon.q.Gaussian("dot"),
         icon.q.Gaussian("dot", log_weights=torch.linspace(0, 1, 5)),
         icon.q.Gaussian("dot", temperature=2.0, preprocess="standardize"),

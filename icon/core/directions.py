@@ -22,7 +22,7 @@ from icon.q.arguments import proportions
 from icon.q.base import Batch, Features, Kernel
 from icon.q.totals import WHOLE, Totals
 
-Given = tuple[str, Tensor]  # weights of the anchors, and the argument that they are
+Given = tuple[str, Tensor]  # the argument that weights of the anchors are, and the weights
 
 
 @dataclass(frozen=True, eq=False)

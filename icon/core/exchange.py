@@ -35,9 +35,9 @@ def check_group(group: Any) -> Group:
 def copied(module: Any, memo: dict[int, Any]) -> Any:
     """A deep copy of a module over ranks: a process group cannot be copied and stays the same."""
     memo[id(module.group)] = module.group
-    copied = memo[id(module)] = copy(module)
-    copied.__dict__.update(deepcopy(module.__dict__, memo))
-    return copied
+    other = memo[id(module)] = copy(module)
+    other.__dict__.update(deepcopy(module.__dict__, memo))
+    return other
 
 
 def process_group(group: Group) -> Any:

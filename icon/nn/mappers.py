@@ -92,7 +92,7 @@ class Rescale(nn.Module):
 
     mean: Tensor
     rms: Tensor
-    result: Tensor
+    result: Tensor  # without entries: what the module computes has its dtype
 
     def __init__(self, x: Any) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Rescale(nn.Module):
         rms = centred.square().mean().sqrt()
         self.register_buffer("mean", mean)
         self.register_buffer("rms", unit * torch.where(rms > 0, rms, torch.ones_like(rms)))
-        self.register_buffer("result", torch.empty(0, dtype=torch.float32), persistent=False)  # whose dtype it has
+        self.register_buffer("result", torch.empty(0, dtype=torch.float32), persistent=False)
 
     def forward(self, x: Real[Tensor, "b f"]) -> Float[Tensor, "b f"]:
         return ((x.to(self.mean) - self.mean) / self.rms).to(self.result.dtype)

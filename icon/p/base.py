@@ -279,7 +279,8 @@ def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     """
     of_labels = p.made_from == "labels"
     if of_labels and getattr(target, "ndim", 1) == 1:
-        kept = target.clone() if isinstance(target, Tensor) else copy.deepcopy(target)
+        copied = copy.deepcopy if isinstance(target, (list, tuple)) else copy.copy  # lists may hold lists
+        kept = target.clone() if isinstance(target, Tensor) else copied(target)
         object.__setattr__(rows, "_made_from", (p, lambda: kept))
         return
     walked = p.made_from == "features" and bool(p.operations)

@@ -182,6 +182,8 @@ class Rows(Composable):
             if masses is self.masses and all(x is getattr(self, name) for name, x in own.items()):
                 return self
             copy = replace(self, masses=masses, **own)
+            if "_made_from" in self.__dict__:
+                object.__setattr__(copy, "_made_from", self.__dict__["_made_from"])
             if not self.masses.requires_grad:
                 # The entropies are those of the more precise masses.
                 object.__setattr__(copy, "_entropy", self.entropy().to(device))
@@ -229,7 +231,7 @@ class Rows(Composable):
 
     @cached
     def _transposed(self) -> Rows:
-        return Rows(self.masses.transposed(), self.support.flipped(), self.notes)
+        return self._changed(Rows(self.masses.transposed(), self.support.flipped(), self.notes))
 
     @property
     def symmetrized(self) -> Rows:
@@ -241,7 +243,10 @@ class Rows(Composable):
         return self.symmetrize()
 
     def _then(self, operation: Operation) -> Rows:
-        rows = operation(self, lambda other: other)
+        return self._changed(operation(self, lambda other: other))
+
+    def _changed(self, rows: Rows) -> Rows:
+        """Other rows made of these, whose target is not known."""
         vars(rows).update(self._of_a_lost_target)
         return rows
 
@@ -256,7 +261,8 @@ class Rows(Composable):
         Args:
             factor: what the masses are multiplied with.
         """
-        return Exaggerated(self.masses.exaggerated(factor), self.support, self.notes, weights=self.marginal)
+        masses = self.masses.exaggerated(factor)
+        return self._changed(Exaggerated(masses, self.support, self.notes, weights=self.marginal))
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -108,11 +108,13 @@ class Kernel(nn.Module):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # Another one knows only what it says that it knows.
+        # What one class knows of its statistics and scores does not hold for those that another puts in their place.
         if "statistics" in vars(cls):
             cls.joins_candidates = vars(cls).get("joins_candidates", False)
-        if not _MAKES_SCORES.isdisjoint(vars(cls)):
-            for name in _KNOWN_OF_SCORES - vars(cls).keys():
+        place = {name: k for k, kind in reversed([*enumerate(cls.__mro__)]) for name in vars(kind)}
+        first = min(place[name] for name in _MAKES_SCORES)
+        for name in _KNOWN_OF_SCORES:
+            if place[name] > first:
                 setattr(cls, name, vars(Kernel)[name])
         cls.is_product = cls.score is Kernel.score and cls.weighted_score is Kernel.weighted_score
         cls.has_penalty = cls.penalty is not Kernel.penalty

@@ -22,6 +22,7 @@ from icon.q.totals import mean_of
 
 METRICS = ("sqeuclidean", "cosine", "dot")
 _SECOND = ("second-order", "second-moment")
+_LIMITS = ("mean", "max", *_SECOND)  # partitions of rescaled limits, whose scores have no scale
 _OF_THE_SCALE = (*_SECOND, "debiased")  # partitions that are made of sigma or temperature where they are given by name
 _PREPROCESS = ("none", "center", "standardize")
 
@@ -177,7 +178,7 @@ class Gaussian(Scaled):
     @property
     def is_radial(self) -> bool:
         fixed = not (self.learnable or isinstance(self.fixed_scale, Tensor))
-        plain = self.preprocess == "none" and not self._is_extreme
+        plain = self.preprocess == "none" and self.partition_name not in _LIMITS and not self._is_extreme
         return self.metric == "sqeuclidean" and plain and fixed and self._is_bare
 
     @property
@@ -217,7 +218,7 @@ class Gaussian(Scaled):
             scale = scale.to(anchors)
             if scale.ndim and len(scale) != len(candidates):
                 raise ValueError(f"{self.scale_name}: got {len(scale)}, expected {len(candidates)} (one per candidate)")
-        one, is_limit = anchors is candidates, self.partition_name in ("mean", "max", *_SECOND)
+        one, is_limit = anchors is candidates, self.partition_name in _LIMITS
         if self.preprocess != "none":
             standardize = self.preprocess == "standardize"
             mean, variance = statistics["candidate mean"], statistics["candidate variance"]

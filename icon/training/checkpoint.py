@@ -160,7 +160,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
         header = json.loads(metadata["icon"])
         header["run"] = dict(header["run"])
-        if metadata.get("digest", known := digest(metadata["icon"], tensors)) != known:
+        if "digest" in metadata and metadata["digest"] != digest(metadata["icon"], tensors):
             raise ValueError("damaged")
     except (SafetensorError, KeyError, OSError, ValueError, TypeError) as error:
         raise ValueError(f"checkpoint: got {path} ({error}), expected a checkpoint of icon") from None

@@ -166,7 +166,7 @@ class Queue(nn.Module):
 
     def set_extra_state(self, state: Tensor | dict[str, int]) -> None:
         # States of earlier releases have the two by name.
-        self._next, self._count = state.values() if isinstance(state, dict) else state.tolist()
+        self._next, self._count = (state["next"], state["count"]) if isinstance(state, dict) else state.tolist()
 
     def extra_repr(self) -> str:
         return f"{len(self.held)}, {self.held.shape[1]}, holds {self._count}"

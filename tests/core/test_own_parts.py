@@ -103,6 +103,14 @@ class Turned(icon.q.Gaussian):
         return 300 * anchors, candidates.roll(1, dims=1)
 
 
+class Turn:
+    prepare = Turned.prepare
+
+
+class Mixed(Turn, icon.q.Gaussian):
+    """A score that comes from beside the class that knows another one."""
+
+
 class Twice(icon.q.StudentT):
     def score(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         return 2 * super().score(anchors, candidates)
@@ -121,7 +129,9 @@ def both_ways(q: icon.q.Kernel, views: tuple[Tensor, Tensor]) -> Tensor:
 
 @pytest.mark.parametrize("evaluator", [None, "autograd", "fused"])
 @pytest.mark.parametrize(
-    "q", [Turned("cosine", temperature=0.5), Twice(), Weighted("dot"), Bilinear()], ids=lambda q: type(q).__name__
+    "q",
+    [Turned("cosine", temperature=0.5), Mixed("cosine", temperature=0.5), Twice(), Weighted("dot"), Bilinear()],
+    ids=lambda q: type(q).__name__,
 )
 def test_of_another_score_nothing_is_known(q: icon.q.Kernel, evaluator: str | None) -> None:
     """It may be neither symmetric, nor bounded, nor that of the base class."""
@@ -159,7 +169,7 @@ def test_a_score_and_rows_of_a_wrong_kind() -> None:
             return (anchors @ candidates.mT)[:1]
 
     class Nothing(icon.q.Kernel):
-        def score(self, anchors: Any, candidates: Any) -> Any:
+        def weighted_score(self, a: Any, c: Any) -> Any:
             pass
 
     class Fewer(icon.p.Classes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,18 @@ def test_labels_that_change_later_are_not_read(labels: Any) -> None:
     assert_close(loss(pair, prepared), direct, rtol=1e-14)
 
 
+def test_labels_that_cannot_be_copied_deeply() -> None:
+    class Locked:
+        def __init__(self) -> None:
+            self.own = threading.Lock()
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return IDS
+
+    loss, pair = icon.method("supcon"), (normal(N, 5), normal(N, 5, seed=1))
+    assert loss(pair, loss.p(Locked())) == loss(pair, IDS)
+
+
 def test_rows_of_other_sizes_are_refused() -> None:
     loss, prepared = icon.method("infonce"), icon.method("infonce").p(IDS)
     loss((normal(N, 5), normal(N, 5, seed=1)), prepared)
@@ -108,7 +121,15 @@ def test_rows_of_other_sizes_are_refused() -> None:
 
 @pytest.mark.parametrize("p", [icon.p.Pairs(), icon.p.Pairs(exclude_self=False)])
 @pytest.mark.parametrize(
-    "change", [lambda rows: rows.debias(0.5), lambda rows: pickle.loads(pickle.dumps(rows)), copy.copy, copy.deepcopy]
+    "change",
+    [
+        lambda rows: rows.debias(0.5),
+        lambda rows: rows.transpose(),
+        lambda rows: rows.exaggerated(2.0),
+        lambda rows: pickle.loads(pickle.dumps(rows)),
+        copy.copy,
+        copy.deepcopy,
+    ],
 )
 def test_rows_changed_by_hand_are_refused_for_a_pair(p: icon.p.Distribution, change: Any) -> None:
     """With self as a candidate, they would be taken as they are, without the positives that a pair has more."""
@@ -117,6 +138,12 @@ def test_rows_changed_by_hand_are_refused_for_a_pair(p: icon.p.Distribution, cha
         ValueError, match=r"^target: got rows of one set for a pair, whose own target is gone or not kn"
     ):
         loss((normal(N, 5), normal(N, 5)), change(p(IDS)))
+
+
+def test_rows_in_another_precision_are_those_of_a_pair() -> None:
+    loss, sets = icon.Loss(icon.p.Classes(exclude_self=False), icon.q.Gaussian()), torch.eye(12)[IDS] + 0.1
+    pair = normal(N, 5), normal(N, 5, seed=1)
+    assert loss(pair, loss.p(sets).to(torch.device("cpu"), torch.float32)) == loss(pair, sets)
 
 
 def test_rows_whose_features_are_gone_are_refused_for_a_pair() -> None:

@@ -81,7 +81,7 @@ def test_its_state_goes_through_safetensors_and_back(tmp_path: Path) -> None:
     save_model(one, str(tmp_path / "queue.safetensors"))
     load_model(other, str(tmp_path / "queue.safetensors"))
     assert torch.equal(one.rows, other.rows)
-    earlier = {**one.state_dict(), "_extra_state": {"next": 3, "count": 2}}
+    earlier = {**one.state_dict(), "_extra_state": {"count": 2, "next": 3}}
     other.load_state_dict(earlier)
     assert len(other) == 2
 
