@@ -279,7 +279,8 @@ def _remember(rows: Rows, p: Distribution, target: Any) -> None:
     """
     of_labels = p.made_from == "labels"
     if of_labels and getattr(target, "ndim", 1) == 1:
-        copied = copy.deepcopy if isinstance(target, (list, tuple)) else copy.copy  # lists may hold lists
+        may_nest = isinstance(target, (list, tuple)) and not set(map(type, target)) <= {int, str}
+        copied = copy.deepcopy if may_nest else copy.copy
         kept = target.clone() if isinstance(target, Tensor) else copied(target)
         object.__setattr__(rows, "_made_from", (p, lambda: kept))
         return
