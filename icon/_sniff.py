@@ -94,7 +94,7 @@ def _within_cells(rows_by: dict[str, list[list[str]]], scores: dict[str, float])
 
     Those are the space in 5 kg between tabs and in 3, 4, and the comma in 1,5. A space between numbers is none of them.
     """
-    behind = any(cell.endswith(",") and _is_any_value(cell[:-1]) for row in rows_by.get(SPACES, ()) for cell in row)
+    behind = any(cell.endswith(",") for row in rows_by.get(SPACES, ()) for cell in row)
     beside = {"\t": scores.get(SPACES, 1) < 1, ",": behind}
     for sep in scores.keys() - {SPACES}:
         cells = [cell for row in rows_by[sep][1:] or rows_by[sep] for cell in row]
