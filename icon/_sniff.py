@@ -62,7 +62,7 @@ def separator(
             grouped = all(_EITHER.fullmatch(",".join(row)) for row in rows)
             if len(rows[0]) == 1 or (not headed and (fractions or grouped)):
                 continue  # decimals with a comma, thousands, or names of rows
-        scores[sep] = sum(is_value(cell, ".") or is_value(cell, ",") or cell in MISSING for cell in cells) / len(cells)
+        scores[sep] = sum(_is_any_value(cell) or cell in MISSING for cell in cells) / len(cells)
     for sep in [*_within_cells(rows_by, scores)]:
         scores.pop(sep, None)
     best = [sep for sep in scores if scores[sep] == max(scores.values())]
@@ -92,14 +92,15 @@ def separator(
 def _within_cells(rows_by: dict[str, list[list[str]]], scores: dict[str, float]) -> Iterator[str]:
     """What else cuts all rows alike, but only within or beside the cells of another separator.
 
-    Those are the space in 5 kg between tabs and in 3, 4, and the comma in 1,5.
+    Those are the space in 5 kg between tabs and in 3, 4, and the comma in 1,5. A space between numbers is none of them.
     """
     behind = any(cell.endswith(",") for row in rows_by.get(SPACES, ()) for cell in row)
-    if ("," in scores and behind) or ("\t" in scores and scores.get(SPACES, 1) < 1):
-        yield SPACES
-    for sep in scores.keys() - {",", SPACES}:
-        body = rows_by[sep][1:] or rows_by[sep]
-        if all(_COMMA.fullmatch(cell) for row in body for cell in row if "," in cell):
+    beside = {"\t": scores.get(SPACES, 1) < 1, ",": behind}
+    for sep in scores.keys() - {SPACES}:
+        cells = [cell for row in rows_by[sep][1:] or rows_by[sep] for cell in row]
+        if beside.get(sep) and all(sum(map(_is_any_value, cell.split())) < 2 for cell in cells):
+            yield SPACES
+        if sep != "," and all(_COMMA.fullmatch(cell) for cell in cells if "," in cell):
             yield ","
 
 
@@ -237,3 +238,7 @@ def number(cell: str, decimal: str) -> float | None:
 def is_value(cell: str, decimal: str) -> bool:
     """Whether a cell is a number, true or false."""
     return parse(cell, decimal) is not None
+
+
+def _is_any_value(cell: str) -> bool:
+    return is_value(cell, ".") or is_value(cell, ",")

@@ -88,7 +88,7 @@ def without_options(message: str, argument: str, name: str) -> str:
     """What is said of features or labels, said of a file for whose table there are no options."""
     named = re.sub(f"^{argument}", name, message)
     named = re.sub(r", expected --(?!graph).*", ", expected a file that can be read in one way only", named)
-    return re.sub(r", or --\w+$| \(--.*\)$", "", named)
+    return re.sub(r", or --.*$| \(--.*\)$", "", named)
 
 
 def read_vector(

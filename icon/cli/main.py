@@ -172,7 +172,7 @@ def _add_labels(add: Add, use: str) -> None:
 def _add_graph_and_pairs(add: Add) -> None:
     edges = "edges (the numbers of two points, and a weight) that lead from the first point to the second and not back"
     add("--graph", help=f"File of a graph: {edges}, or a matrix.")
-    add("--graph-header", action=BooleanOptionalAction, help="Whether the first line of such a file holds names.")
+    add("--graph-header", action=BooleanOptionalAction, help="Whether the first line of a graph's file holds names.")
     add("--pairs", help="File with an id for each point; points with the same id belong together.")
 
 

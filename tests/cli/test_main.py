@@ -268,6 +268,10 @@ def test_embed_from_a_graph_and_from_pairs(tmp_path: Path) -> None:
             "graph: got cut.npz, expected a readable file (File is not a zip file)",
         ),
         (["--column", "graph", "--graph", "t.csv"], "graph: got only text in u in t.csv, expected numbers"),
+        (
+            ["--column", "graph", "--graph", "r.csv"],
+            "graph: got 3 cells in row 2 of r.csv and 2 in others (separated by ','), expected rows of one length",
+        ),
         (["--labels", "both.npz"], "labels: got no key for both.npz, expected one of X, y (--labels-key)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -280,6 +284,7 @@ def test_embed_says_which_file_is_wrong(
     pd.DataFrame({"a": np.arange(60) // 2, "b": 1}).to_csv("ids.csv", index=False)
     Path("e.csv").write_text("0,1,\n1,2,1.5\n2,3,1.0\n")
     Path("t.csv").write_text("u\na\nb\n")
+    Path("r.csv").write_text("0,1\n1,2,3\n2,0\n")
     sp.save_npz("y.npz", sp.csr_array((60, 9)))
     Path("cut.npz").write_bytes(Path("y.npz").read_bytes()[:-9])
     done = invoke(["embed", "both.npz", "--key", "X", "-q", *options])

@@ -160,11 +160,12 @@ def test_edges_that_are_held_out_leave_a_forest() -> None:
 
 
 def test_a_graph_is_tried_with_the_directions_that_the_code_gives_it() -> None:
-    directed = sp.csr_array(sp.triu(GRAPH))
+    directed = sp.csr_array(sp.tril(GRAPH))
     trial = Trial(X, advising._given(80, None, None, directed), "map", 0)
-    rest, (start, end) = trial.given["graph"], trial.held
+    rest, (end, start) = trial.given["graph"], trial.held
     assert directed[start, end].all()
     assert (rest + sp.coo_array((directed[start, end], (start, end)), (80, 80)) != directed).nnz == 0
+    assert trial._edges(X) == Trial(X, {"graph": GRAPH}, "map", 0)._edges(X)  # both ways of an edge were learned
 
 
 def test_a_collapse_finds_edges_by_chance() -> None:

@@ -77,6 +77,11 @@ def test_any_of_equal_points_is_a_neighbour() -> None:
     x = np.repeat(POINTS[:8], 30, axis=0)
     assert metrics.neighborhood_preservation(x, x + 1e-6 * RNG.normal(size=x.shape)) == 1
     assert metrics.neighborhood_preservation(x[::30] * 1e-200, -x[::30] * 1e200, k=2) == 1
+    few, other = POINTS[:8], RNG.normal(size=(8, 2))
+    kept = metrics.neighborhood_preservation(few, other, k=2)
+    assert metrics.neighborhood_preservation(few * 1e-200, other, k=2) == kept < 1
+    grid = np.arange(9.0)[:, None] / 10  # in which 0.3 - 0.2 is less than 0.1
+    assert metrics.neighborhood_preservation(grid, grid + 1e-6 * RNG.normal(size=grid.shape), k=1) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import strategies as st
 from sklearn.manifold._t_sne import _joint_probabilities
 
 import icon
 from tests import dense
 from tests.cases import assert_close, assert_same, digits, normal
-
-seeds = st.integers(0, 10_000)
 
 
 def points(n: int, seed: int = 0, d: int = 3) -> np.ndarray:

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import strategies as st
 
 import icon
 from icon.p.base import Sets
 from tests import dense
 from tests.cases import assert_close, normal
-
-seeds = st.integers(0, 10_000)
 
 
 def points(n: int, seed: int = 0, d: int = 3) -> np.ndarray:
