@@ -7,9 +7,12 @@
 Source: Alshammari, Hershey, Feldmann, Freeman, Hamilton, ICLR 2025 (arXiv 2504.16929).
 """
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from warnings import warn
+
+from icon import _late
 
 if TYPE_CHECKING:
     from icon import estimators as estimators
@@ -52,6 +55,10 @@ if TYPE_CHECKING:
     from icon.serialization import save as save
 
 __version__ = "0.2.0"
+
+_late.registry = partial(import_module, "icon.methods.registry")
+_late.serialization = partial(import_module, "icon.serialization")
+_late.estimators = partial(import_module, "icon.estimators")
 
 # All is imported when it is first used: `import icon` and the help of the command load nothing.
 _PACKAGES = ("estimators", "methods", "metrics", "neighbors", "nn", "p", "q", "testing", "training")

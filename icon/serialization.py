@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from icon import _checks as check
+from icon import _late
 from icon._values import parameters
 from icon.core.loss import Loss
 from icon.q.base import Kernel
@@ -144,7 +144,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises:
         ValueError: no such file, not one of these, truncated, damaged, or of another version.
     """
-    import_module("icon.estimators")  # says how its own are read
+    _late.estimators()  # they say how their own are read
     kind, config, tensors = read(path)
     if kind not in READERS:
         raise ValueError(

@@ -35,6 +35,8 @@ def imported(node: ast.AST) -> Iterator[str]:
                 yield inner if inner in MODULES else str(child.module)
         elif isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names if alias.name.split(".")[0] == "icon")
+        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("import_module"):
+            yield from (name for arg in child.args if (name := str(getattr(arg, "value", ""))) in MODULES)
         yield from imported(child)
 
 

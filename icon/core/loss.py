@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from icon import _checks as check
+from icon import _late
 from icon._precision import without_autocast
 from icon._values import name_of, parameters, with_names
 from icon.core import evaluators
@@ -295,7 +295,7 @@ class Loss(nn.Module):
             ValueError: no named method, one whose program computes another thing, or another form than it has (another
                 score, partition, p, divergence or normalisation; numbers such as temperatures may be any).
         """
-        number: Tensor = _registry().published(self, input, target)
+        number: Tensor = _late.registry().published(self, input, target)
         return number
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -304,7 +304,7 @@ class Loss(nn.Module):
         Args:
             path: where to.
         """
-        import_module("icon.serialization").save(self, path)
+        _late.serialization().save(self, path)
 
     def problems(self, input: Any, target: Any = None, *, anchors: slice | None = None) -> list[Problem]:
         """What an evaluator is given in such a call, one problem for each direction.
@@ -432,7 +432,7 @@ class Loss(nn.Module):
         return changed
 
     def __repr__(self) -> str:
-        name = self.name or _registry().names_of(self) or "unnamed"
+        name = self.name or _late.registry().names_of(self) or "unnamed"
         parts = with_names({"p": self.p, "q": self.q, **self.hyper_parameters()})
         return f"Loss({name}: {self.row or 'custom'} x {self.column or 'custom'}, {parts})"
 
@@ -440,11 +440,6 @@ class Loss(nn.Module):
 _SETTINGS = ("p", "q", "normalization", "divergence", "reduction", "on_no_positive", "block", "evaluator", "name",
              "totals", "group", "exchange")  # fmt: skip
 _READ_ONLY = (*_SETTINGS, "divergence_name", "anchor_weights", "stationary_anchors")
-
-
-def _registry() -> Any:
-    """The methods, which are made of losses, and know their names and their authors' programs."""
-    return import_module("icon.methods.registry")
 
 
 def _renamed(empty: str, on_no_positive: str | None = None) -> str:
