@@ -92,6 +92,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(what: str) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["methods.clusters.dcd", "neighbors.nearest_neighbors", "divergence.resolve"])
 def test_packages_are_there_after_the_import(place: str) -> None:
     code = f"import icon; icon.{place}; print(len(icon.methods()))"
