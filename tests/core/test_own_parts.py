@@ -271,6 +271,7 @@ def test_an_evaluator_that_is_wrong_is_found() -> None:
         icon.testing.check_evaluator(Wrong())
 
 
+@pytest.mark.parametrize("each_evaluator", ["autograd"], indirect=True)  # it is not the one that is checked
 def test_an_evaluator_that_loses_a_gradient_is_found() -> None:
     class OfScores(Dense):
         def per_anchor(self, problem: icon.Problem) -> tuple[Tensor, ...]:
