@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_lookup_without_features_places_nothing() -> None:
         ([True, False, True], TypeError, "got dtype torch.bool, expected indices"),
     ],
 )
-def test_a_lookup_takes_the_numbers_of_its_rows_alone(given, error, line) -> None:  # type: ignore[no-untyped-def]
+def test_a_lookup_takes_the_numbers_of_its_rows_alone(given: list[Any], error: type[Exception], line: str) -> None:
     with pytest.raises(error, match=rf"^x: {line}"):
         Lookup(3, 2)(torch.tensor(given))
 
