@@ -115,7 +115,6 @@ class Loss(nn.Module):
         if not isinstance(q, Kernel):
             raise TypeError(f"q: got {type(q).__name__}, expected a distribution of icon.q")
         self.p, self.q = p, q
-        self._parts = (p, q)  # without the search of nn.Module for the second, which a small batch feels
         self.normalization = check.choice(normalization, "normalization", ("row", "joint"))
         self.reduction = check.choice(reduction, "reduction", ("mean", "sum", "none"))
         if empty is not None:
@@ -140,6 +139,7 @@ class Loss(nn.Module):
         of_rows = WHOLE if self._ranks else totals  # a rank has the rows of all
         weigh = AnchorWeights(mean, self.on_no_positive, self.stationary_anchors, p.leaves_out, of_rows)
         settings = (self.divergence, self.block, self.evaluator, totals, self._ranks, weigh)
+        # It has the parts without the search of nn.Module for the second, which a small batch feels.
         self._directions = Directions(p, q, joint, mean, *settings)
         self._reduce = Reduction(joint, self.reduction == "none", self.divergence)
         is_whole = self._ranks is None and totals is WHOLE
@@ -152,7 +152,7 @@ class Loss(nn.Module):
 
     def _refuse_combinations(self, weighted: bool) -> None:
         """Raise ValueError where settings that are right by themselves are not together."""
-        p, q = self._parts
+        p, q = self.p, self.q
         if not q.partition.is_normalizer:
             limit = f"q is a rescaled limit or no distribution ({type(q.partition).__name__}), expected a normalised q"
             if self.normalization == "joint":
@@ -249,7 +249,8 @@ class Loss(nn.Module):
         if self._ranks is None and HAS_RANKS and dist.is_initialized():
             warn_of_other_ranks()
         if self._cross_entropies and anchors is None and weights is None and self.anchor_weights is None:
-            short = cross_entropy(*self._parts, input, target, both=self._cross_entropies == 2)
+            parts = self._directions
+            short = cross_entropy(parts.p, parts.q, input, target, both=self._cross_entropies == 2)
             if short is not None:
                 return short
         directions = self._directions_of(input, target, anchors, weights)
@@ -366,7 +367,7 @@ class Loss(nn.Module):
             input, target = (input, target), None  # loss(z1, z2)
         if isinstance(input, (tuple, list)):
             ranks = self._ranks if self._ranks is not None and self._ranks.inside else None
-            views = views_of(input, target if ranks is None else ranks.own(target), *self._parts)
+            views = views_of(input, target if ranks is None else ranks.own(target), self.p, self.q)
             if self.p.join and ranks is None:  # over ranks what is to be joined is so, see `_own`
                 views, target = self.p.joined(views, target)
                 if weights is not None and given is not None and len(views) < len(input):
